@@ -2,6 +2,7 @@ package command
 
 import (
 	"redoubt/internal/resp"
+	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -13,6 +14,9 @@ type Ctx struct {
 	Out  *resp.Writer
 	Tx   *storage.Tx       // the unit; nil for LockNone, and for LockSelf outside a transaction
 	Exec *storage.Executor // for LockSelf
+	// Gate is the stream offset the reply depends on. A LockSelf handler raises
+	// it to the gate of each unit it runs.
+	Gate replication.Offset
 	Conn Conn
 	Host Host
 }
