@@ -3,42 +3,9 @@ package command
 import (
 	"math"
 	"math/big"
+	"redoubt/internal/resp"
 	"strings"
 )
-
-// parseInt reads a 64-bit integer in Redis's canonical form: an optional minus,
-// no plus, no spaces, no leading zeros, not "-0". It matches string2ll and does
-// not allocate.
-func parseInt(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
-	}
-	if len(b) == 1 && b[0] == '0' {
-		return 0, true
-	}
-	neg := b[0] == '-'
-	if neg {
-		b = b[1:]
-	}
-	if len(b) == 0 || b[0] < '1' || b[0] > '9' {
-		return 0, false
-	}
-	var v uint64
-	for _, c := range b {
-		d := uint64(c - '0')
-		if c < '0' || c > '9' || v > (math.MaxUint64-d)/10 {
-			return 0, false
-		}
-		v = v*10 + d
-	}
-	switch {
-	case neg && v <= 1<<63:
-		return int64(-v), true
-	case !neg && v <= math.MaxInt64:
-		return int64(v), true
-	}
-	return 0, false
-}
 
 // is reports whether an argument is the given upper-case word in any case. It
 // does not allocate.

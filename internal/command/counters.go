@@ -3,6 +3,7 @@ package command
 import (
 	"math"
 	"math/big"
+	"redoubt/internal/resp"
 	"strconv"
 )
 
@@ -24,20 +25,20 @@ func incr(c *Ctx) { add(c, 1) }
 func decr(c *Ctx) { add(c, -1) }
 
 func incrBy(c *Ctx) {
-	if n, ok := parseInt(c.Args[2]); ok {
+	if n, ok := resp.ParseInt(c.Args[2]); ok {
 		add(c, n)
 	} else {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 	}
 }
 
 func decrBy(c *Ctx) {
-	n, ok := parseInt(c.Args[2])
+	n, ok := resp.ParseInt(c.Args[2])
 	switch {
 	case !ok:
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 	case n == math.MinInt64:
-		c.Out.Error(errDecrOverflow) // its negation does not exist
+		c.Out.Error(resp.ErrDecrOverflow) // its negation does not exist
 	default:
 		add(c, -n)
 	}
@@ -52,13 +53,13 @@ func add(c *Ctx, n int64) {
 	}
 	var old int64
 	if found {
-		if old, ok = parseInt(v); !ok {
-			c.Out.Error(errNotInteger)
+		if old, ok = resp.ParseInt(v); !ok {
+			c.Out.Error(resp.ErrNotInteger)
 			return
 		}
 	}
 	if addOverflows(old, n) {
-		c.Out.Error(errOverflow)
+		c.Out.Error(resp.ErrIncrOverflow)
 		return
 	}
 	var buf [20]byte
@@ -76,21 +77,21 @@ func incrByFloat(c *Ctx) {
 	sum := new(big.Float).SetPrec(extended)
 	if found {
 		if sum = parseFloat(v); sum == nil {
-			c.Out.Error(errNotFloat)
+			c.Out.Error(resp.ErrNotFloat)
 			return
 		}
 	}
 	n := parseFloat(c.Args[2])
 	if n == nil {
-		c.Out.Error(errNotFloat)
+		c.Out.Error(resp.ErrNotFloat)
 		return
 	}
 	if sum.IsInf() || n.IsInf() {
-		c.Out.Error(errNaN)
+		c.Out.Error(resp.ErrIncrNaN)
 		return
 	}
 	if sum.Add(sum, n); sum.IsInf() {
-		c.Out.Error(errNaN)
+		c.Out.Error(resp.ErrIncrNaN)
 		return
 	}
 	text := formatFloat(sum)

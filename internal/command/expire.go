@@ -45,15 +45,15 @@ func parseCondition(c *Ctx) (o condition, ok bool) {
 		case is(a, "LT"):
 			o.lt = true
 		default:
-			c.Out.Error(resp.Error("ERR Unsupported option " + string(a)))
+			c.Out.Error(resp.ErrExpireOption(a))
 			return o, false
 		}
 	}
 	switch {
 	case o.nx && (o.xx || o.gt || o.lt):
-		c.Out.Error(errNXandOthers)
+		c.Out.Error(resp.ErrExpireNX)
 	case o.gt && o.lt:
-		c.Out.Error(errGTandLT)
+		c.Out.Error(resp.ErrExpireGTLT)
 	default:
 		return o, true
 	}
@@ -79,14 +79,14 @@ func setExpiry(c *Ctx, unit, base int64) {
 	if !ok {
 		return
 	}
-	v, ok := parseInt(c.Args[2])
+	v, ok := resp.ParseInt(c.Args[2])
 	if !ok {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 		return
 	}
 	at, ok := expiry(v, unit, base)
 	if !ok {
-		c.Out.Error(errInvalidExpire(c.Row.Name))
+		c.Out.Error(resp.ErrExpireTime(c.Row.Name))
 		return
 	}
 	e, found := c.Tx.Peek(c.Args[1])

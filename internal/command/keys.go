@@ -69,7 +69,7 @@ func typeOf(c *Ctx) {
 
 func rename(c *Ctx) {
 	if _, found := c.Tx.Peek(c.Args[1]); !found {
-		c.Out.Error(errNoKey)
+		c.Out.Error(resp.ErrNoKey)
 		return
 	}
 	if string(c.Args[1]) != string(c.Args[2]) {
@@ -80,7 +80,7 @@ func rename(c *Ctx) {
 
 func renameNX(c *Ctx) {
 	if _, found := c.Tx.Peek(c.Args[1]); !found {
-		c.Out.Error(errNoKey)
+		c.Out.Error(resp.ErrNoKey)
 		return
 	}
 	if _, found := c.Tx.Peek(c.Args[2]); found {
@@ -94,13 +94,13 @@ func renameNX(c *Ctx) {
 // database reads a database's number. It matches getIntFromObjectOrReply and
 // selectDb.
 func (c *Ctx) database(arg []byte) (int, bool) {
-	n, ok := parseInt(arg)
+	n, ok := resp.ParseInt(arg)
 	if !ok || n != int64(int32(n)) {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 		return 0, false
 	}
 	if n < 0 || n >= int64(c.Host.Keyspace().Databases()) {
-		c.Out.Error(errDBIndex)
+		c.Out.Error(resp.ErrDBIndex)
 		return 0, false
 	}
 	return int(n), true
@@ -120,12 +120,12 @@ func copyKey(c *Ctx) {
 			}
 			db = n
 		default:
-			c.Out.Error(errSyntax)
+			c.Out.Error(resp.ErrSyntax)
 			return
 		}
 	}
 	if db == c.Tx.DB() && string(from) == string(to) {
-		c.Out.Error(errSameObject)
+		c.Out.Error(resp.ErrSameObject)
 		return
 	}
 	e, found := c.Tx.Find(from)
@@ -148,7 +148,7 @@ func (c *Ctx) existsIn(db int, key []byte) bool {
 
 func move(c *Ctx) {
 	if c.Host.ClusterEnabled() {
-		c.Out.Error(resp.Error("ERR MOVE is not allowed in cluster mode"))
+		c.Out.Error(resp.ErrMoveCluster)
 		return
 	}
 	db, ok := c.database(c.Args[2])
@@ -156,7 +156,7 @@ func move(c *Ctx) {
 		return
 	}
 	if db == c.Tx.DB() {
-		c.Out.Error(errSameObject)
+		c.Out.Error(resp.ErrSameObject)
 		return
 	}
 	e, found := c.Tx.Peek(c.Args[1])
@@ -194,7 +194,7 @@ func objectRefCount(c *Ctx) {
 func objectIdleTime(c *Ctx) {
 	if e, found := c.object(); found {
 		if c.Host.LFU() {
-			c.Out.Error(errLFUOn)
+			c.Out.Error(resp.ErrLFUOn)
 			return
 		}
 		c.Out.Int(e.IdleSeconds(c.Tx.Now()))
@@ -204,7 +204,7 @@ func objectIdleTime(c *Ctx) {
 func objectFreq(c *Ctx) {
 	if e, found := c.object(); found {
 		if !c.Host.LFU() {
-			c.Out.Error(errLFUOff)
+			c.Out.Error(resp.ErrLFUOff)
 			return
 		}
 		c.Out.Int(int64(e.Freq()))

@@ -1,6 +1,10 @@
 package command
 
-import "strconv"
+import (
+	"strconv"
+
+	"redoubt/internal/resp"
+)
 
 // Ranges is the rows of the commands on parts of a string.
 var Ranges = []*Row{
@@ -26,7 +30,7 @@ var Ranges = []*Row{
 // proto-max-bulk-len. It matches checkStringLength.
 func (c *Ctx) fits(size int64) bool {
 	if size < 0 || (size > c.Host.MaxBulk() && !c.Tx.Applying()) {
-		c.Out.Error(errTooLong)
+		c.Out.Error(resp.ErrStringTooLong)
 		return false
 	}
 	return true
@@ -58,13 +62,13 @@ func strLen(c *Ctx) {
 }
 
 func setRange(c *Ctx) {
-	offset, ok := parseInt(c.Args[2])
+	offset, ok := resp.ParseInt(c.Args[2])
 	if !ok {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 		return
 	}
 	if offset < 0 {
-		c.Out.Error(errOffset)
+		c.Out.Error(resp.ErrOffset)
 		return
 	}
 	v, _, ok := c.str(c.Args[1])
@@ -85,10 +89,10 @@ func setRange(c *Ctx) {
 }
 
 func getRange(c *Ctx) {
-	start, ok1 := parseInt(c.Args[2])
-	end, ok2 := parseInt(c.Args[3])
+	start, ok1 := resp.ParseInt(c.Args[2])
+	end, ok2 := resp.ParseInt(c.Args[3])
 	if !ok1 || !ok2 {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 		return
 	}
 	v, _, ok := c.str(c.Args[1])
@@ -116,9 +120,9 @@ func getRange(c *Ctx) {
 
 // bitOffset reads a bit's number; it must lie within the largest string.
 func (c *Ctx) bitOffset(arg []byte) (int64, bool) {
-	n, ok := parseInt(arg)
+	n, ok := resp.ParseInt(arg)
 	if !ok || n < 0 || (n>>3 >= c.Host.MaxBulk() && !c.Tx.Applying()) {
-		c.Out.Error(errBitOffset)
+		c.Out.Error(resp.ErrBitOffset)
 		return 0, false
 	}
 	return n, true
@@ -129,9 +133,9 @@ func setBit(c *Ctx) {
 	if !ok {
 		return
 	}
-	on, ok := parseInt(c.Args[3])
+	on, ok := resp.ParseInt(c.Args[3])
 	if !ok || on&^1 != 0 {
-		c.Out.Error(errBitValue)
+		c.Out.Error(resp.ErrBitValue)
 		return
 	}
 	v, _, ok := c.str(c.Args[1])
@@ -183,19 +187,19 @@ func parseLCSOptions(c *Ctx) (o lcsOptions, ok bool) {
 			o.withLen = true
 		case is(a, "MINMATCHLEN") && i+1 < len(c.Args):
 			i++
-			n, ok := parseInt(c.Args[i])
+			n, ok := resp.ParseInt(c.Args[i])
 			if !ok {
-				c.Out.Error(errNotInteger)
+				c.Out.Error(resp.ErrNotInteger)
 				return o, false
 			}
 			o.minLen = max(n, 0)
 		default:
-			c.Out.Error(errSyntax)
+			c.Out.Error(resp.ErrSyntax)
 			return o, false
 		}
 	}
 	if o.length && o.index {
-		c.Out.Error(errLCSBoth)
+		c.Out.Error(resp.ErrLCSBoth)
 		return o, false
 	}
 	return o, true
@@ -210,7 +214,7 @@ func lcs(c *Ctx) {
 	for i := range s {
 		if e, found := c.Tx.Find(c.Args[1+i]); found {
 			if e.Bytes() == nil {
-				c.Out.Error(errLCSTypes)
+				c.Out.Error(resp.ErrLCSTypes)
 				return
 			}
 			s[i] = e.Bytes()
@@ -222,7 +226,7 @@ func lcs(c *Ctx) {
 	}
 	cells := (int64(len(s[0])) + 1) * (int64(len(s[1])) + 1)
 	if cells*4 > c.Host.MaxBulk() {
-		c.Out.Error(errLCSTooLong)
+		c.Out.Error(resp.ErrLCSTooLong)
 		return
 	}
 	text, matches := longestCommon(s[0], s[1])

@@ -2,6 +2,7 @@ package command
 
 import (
 	"math/rand/v2"
+	"redoubt/internal/resp"
 	"strconv"
 
 	"redoubt/internal/glob"
@@ -62,23 +63,23 @@ func parseScanOptions(c *Ctx, args [][]byte) (o scanOptions, ok bool) {
 		case is(args[0], "TYPE"):
 			o.typ = args[1]
 		case is(args[0], "COUNT"):
-			n, ok := parseInt(args[1])
+			n, ok := resp.ParseInt(args[1])
 			if !ok {
-				c.Out.Error(errNotInteger)
+				c.Out.Error(resp.ErrNotInteger)
 				return o, false
 			}
 			if n < 1 {
-				c.Out.Error(errSyntax)
+				c.Out.Error(resp.ErrSyntax)
 				return o, false
 			}
 			o.count = int(min(n, 1<<30))
 		default:
-			c.Out.Error(errSyntax)
+			c.Out.Error(resp.ErrSyntax)
 			return o, false
 		}
 	}
 	if len(args) > 0 {
-		c.Out.Error(errSyntax)
+		c.Out.Error(resp.ErrSyntax)
 		return o, false
 	}
 	if string(o.match) == "*" {
@@ -99,7 +100,7 @@ func equalFold(b []byte, s string) bool { return is(b, upper(s)) }
 func scan(c *Ctx) {
 	cursor, err := strconv.ParseUint(string(c.Args[1]), 10, 64)
 	if err != nil {
-		c.Out.Error(errInvalidCursor)
+		c.Out.Error(resp.ErrCursor)
 		return
 	}
 	o, ok := parseScanOptions(c, c.Args[2:])

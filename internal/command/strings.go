@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"redoubt/internal/resp"
 	"strconv"
 
 	"redoubt/storage"
@@ -41,7 +42,7 @@ func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
 		return nil, false, true
 	}
 	if e.Type() != storage.String {
-		c.Out.Error(errWrongType)
+		c.Out.Error(resp.ErrWrongType)
 		return nil, true, false
 	}
 	return e.Bytes(), true, true
@@ -111,9 +112,9 @@ func (o *setOptions) expireAt(c *Ctx) (at int64, ok bool) {
 	if o.expire == nil {
 		return 0, true
 	}
-	v, ok := parseInt(o.expire)
+	v, ok := resp.ParseInt(o.expire)
 	if !ok {
-		c.Out.Error(errNotInteger)
+		c.Out.Error(resp.ErrNotInteger)
 		return 0, false
 	}
 	base := c.Tx.Now()
@@ -121,7 +122,7 @@ func (o *setOptions) expireAt(c *Ctx) (at int64, ok bool) {
 		base = 0
 	}
 	if at, ok = expiry(v, o.unit, base); !ok || v <= 0 {
-		c.Out.Error(errInvalidExpire(c.Row.Name))
+		c.Out.Error(resp.ErrExpireTime(c.Row.Name))
 		return 0, false
 	}
 	return at, true
@@ -132,7 +133,7 @@ func set(c *Ctx) {
 	key, value := c.Args[1], c.Args[2]
 	o, ok := parseSetOptions(c.Args[3:], true)
 	if !ok {
-		c.Out.Error(errSyntax)
+		c.Out.Error(resp.ErrSyntax)
 		return
 	}
 	at, ok := o.expireAt(c)
@@ -255,7 +256,7 @@ func getEX(c *Ctx) {
 	key := c.Args[1]
 	o, ok := parseSetOptions(c.Args[2:], false)
 	if !ok {
-		c.Out.Error(errSyntax)
+		c.Out.Error(resp.ErrSyntax)
 		return
 	}
 	v, found, ok := c.str(key)
@@ -307,7 +308,7 @@ func mGet(c *Ctx) {
 
 func mSet(c *Ctx) {
 	if len(c.Args)%2 == 0 {
-		c.Out.Error(errMSetArity)
+		c.Out.Error(resp.ErrArity("mset"))
 		return
 	}
 	storePairs(c)
@@ -316,7 +317,7 @@ func mSet(c *Ctx) {
 
 func mSetNX(c *Ctx) {
 	if len(c.Args)%2 == 0 {
-		c.Out.Error(errMSetNXArity)
+		c.Out.Error(resp.ErrArity("msetnx"))
 		return
 	}
 	for i := 1; i < len(c.Args); i += 2 {
