@@ -86,7 +86,7 @@ func (c *conn) Proto() int { return c.out.Proto() }
 
 // newConn makes a connection that no loop has adopted yet.
 func (s *Server) newConn(fd int, remote, local string) *conn {
-	cfg := s.config.Load()
+	cfg := s.config.Current()
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), fd: fd, remote: remote, local: local,
 		user: "default", authed: cfg.RequirePass == "",

@@ -71,7 +71,9 @@ type loop struct {
 	slots   []slots.Slot
 	keys    []int
 	encoded []byte // an inline request as RESP
-	effects []delivery
+	effects []delivery // of the unit at hand, sent when its gate is known
+	inExec  bool       // a transaction's queue is being run
+	stopped bool       // all loops are stopped on behalf of this one
 
 	stats loopStats
 }
@@ -134,7 +136,7 @@ func (l *loop) beginTurn() time.Duration {
 	now := time.Now()
 	l.unix = now.UnixMilli()
 	l.mono = now.Sub(l.srv.started)
-	l.cfg = l.srv.config.Load()
+	l.cfg = l.srv.config.Current()
 	return l.mono
 }
 
