@@ -180,3 +180,37 @@ func cut(b []byte, n int) string {
 	s, _, _ = strings.Cut(s, "\x00")
 	return s
 }
+
+// CLIENT and HELLO.
+const (
+	ErrClientID      Error = "ERR Invalid client ID"
+	ErrClientKillID  Error = "ERR client-id should be greater than 0"
+	ErrPauseMode     Error = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+	ErrUnblockReason Error = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
+)
+
+// ErrHelloOption is the error of a word HELLO does not know.
+func ErrHelloOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", word))
+}
+
+// ErrClientType is the error of a class of clients that does not exist.
+func ErrClientType(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unknown client type '%s'", word))
+}
+
+// ErrNoSuchUser is the error of a user that does not exist.
+func ErrNoSuchUser(name []byte) Error {
+	return Error(fmt.Sprintf("ERR No such user '%s'", name))
+}
+
+// ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
+func ErrSetInfoOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))
+}
+
+// ErrSetInfoValue is the error of a value that would break CLIENT LIST.
+func ErrSetInfoValue(attribute string) Error {
+	return Error("ERR " + attribute + " cannot contain spaces, newlines or special characters.")
+}

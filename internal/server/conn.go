@@ -221,6 +221,7 @@ func (c *conn) stopped() bool {
 // the loop's.
 func (l *loop) arrived(c *conn, b []byte) {
 	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.reads++
 	c.active = l.mono
 	rest := l.feed(c, b)
 	if len(rest) == 0 || c.is(stateClosed) {
@@ -236,6 +237,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 // arrivedMore runs what n more bytes in the private buffer completed.
 func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.inBytes.Add(int64(n))
+	l.stats.reads++
 	c.active = l.mono
 	l.resume(c)
 }

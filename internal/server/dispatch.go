@@ -27,6 +27,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
 	q.args, q.raw, q.redirected = args, raw, false
 	l.stats.commands.Add(1)
+	l.stats.ran++
 	c.set(stateSkipping, c.is(stateReplySkip))
 	c.set(stateReplySkip, false)
 

@@ -70,6 +70,7 @@ type loop struct {
 	req     request
 	slots   []slots.Slot
 	keys    []int
+	routed  [][]byte // the keys by which the request is routed
 	encoded []byte // an inline request as RESP
 	effects []delivery // of the unit at hand, sent when its gate is known
 	inExec  bool       // a transaction's queue is being run
@@ -278,8 +279,9 @@ func (s *Server) eachConn(f func(*conn)) {
 // cron is a loop's housekeeping, ten times a second.
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
-	l.stats.load.Store(int64(l.busy * 1000 / max(period, 1)))
-	l.busy = 0
+	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
+	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
+	l.busy, l.stats.ran, l.stats.reads = 0, 0, 0
 	l.nextCron = l.mono + cronPeriod
 	l.cronConns()
 	l.expire()
