@@ -195,10 +195,13 @@ func (addresses) parse(args []string, _ string) (string, error) {
 	if len(args) > 16 {
 		return "", errors.New("Too many bind addresses specified.")
 	}
-	list := strings.Fields(strings.Join(args, " "))
-	for _, address := range list {
-		if !isWord(address) {
+	var list []string
+	for _, address := range args {
+		switch {
+		case !isWord(address):
 			return "", errors.New("Invalid bind address")
+		case address != "":
+			list = append(list, address)
 		}
 	}
 	return strings.Join(list, " "), nil
