@@ -44,10 +44,13 @@ type Row struct {
 	Flags Flags
 	ACL   Category // beyond the categories that follow from Flags
 	Keys  []KeySpec
-	Lock  Lock
-	Run   Handler
-	Sub   []*Row
-	Doc   Doc
+	// Access tells, for a row whose key flags are KeyVariable, what one command
+	// line does to its keys.
+	Access func(args [][]byte) KeyFlags
+	Lock   Lock
+	Run    Handler
+	Sub    []*Row
+	Doc    Doc
 
 	parent *Row
 	subs   map[string]*Row

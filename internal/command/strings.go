@@ -12,7 +12,7 @@ import (
 var Strings = []*Row{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, ACL: CatString, Keys: OneKey(KeyRO | KeyAccess), Run: get,
 		Doc: Doc{Summary: "Returns the string at a key.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
-	{Name: "set", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set,
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Access: setAccess, Run: set,
 		Doc: Doc{Summary: "Stores a string at a key, whatever the key held; can set a condition and an expiry.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
 	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, ACL: CatString, Keys: OneKey(KeyOW | KeyInsert), Run: setNX,
 		Doc: Doc{Summary: "Stores a string at a key that does not exist.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
@@ -163,6 +163,14 @@ func set(c *Ctx) {
 	if !o.get {
 		c.Out.OK()
 	}
+}
+
+// setAccess: without GET a SET only overwrites.
+func setAccess(args [][]byte) KeyFlags {
+	if o, ok := parseSetOptions(args[3:], true); ok && o.get {
+		return KeyRW | KeyAccess | KeyUpdate
+	}
+	return KeyOW | KeyUpdate
 }
 
 func holdsOther(c *Ctx, key []byte) bool {
