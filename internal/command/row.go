@@ -13,8 +13,6 @@
 // Table at start.
 package command
 
-import "redoubt/internal/resp"
-
 // Handler runs one command. What it returns is what it has written to c.Out.
 type Handler func(c *Ctx)
 

@@ -41,7 +41,7 @@ func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
 	if !found {
 		return nil, false, true
 	}
-	if e.Type() != storage.String {
+	if e.Type() != storage.TypeString {
 		c.Out.Error(resp.ErrWrongType)
 		return nil, true, false
 	}
@@ -175,7 +175,7 @@ func setAccess(args [][]byte) KeyFlags {
 
 func holdsOther(c *Ctx, key []byte) bool {
 	e, found := c.Tx.Peek(key)
-	return found && e.Type() != storage.String
+	return found && e.Type() != storage.TypeString
 }
 
 func store(c *Ctx, key, value []byte, expireAt int64, keepTTL bool) {
@@ -306,7 +306,7 @@ func expireKey(c *Ctx, key []byte, at int64) {
 func mGet(c *Ctx) {
 	c.Out.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
-		if e, found := c.Tx.Find(key); found && e.Type() == storage.String {
+		if e, found := c.Tx.Find(key); found && e.Type() == storage.TypeString {
 			c.Out.Bulk(e.Bytes())
 		} else {
 			c.Out.Null()
