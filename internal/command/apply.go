@@ -32,32 +32,33 @@ type Applier struct {
 
 	ctx   Ctx
 	out   resp.Writer
-	db    int
 	keys  []int
 	slots []slots.Slot
 	rows  []*Row
 }
 
-// NewApplier returns an applier that has database 0 selected.
+// Effect is one command of a unit, to be executed in database DB. SELECT, MULTI
+// and EXEC are a stream's grammar and not effects.
+type Effect struct {
+	DB   int
+	Args [][]byte
+}
+
+// NewApplier returns an applier that runs units with e.
 func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
 	return &Applier{table: t, exec: e, host: h}
 }
 
-// DB is the database selected in the stream.
-func (a *Applier) DB() int { return a.db }
-
-// Proto makes the applier a Conn: replies go nowhere, in RESP2.
+// DB and Proto make the applier a Conn; its replies go nowhere.
+func (a *Applier) DB() int    { return 0 }
 func (a *Applier) Proto() int { return 2 }
 
-// SelectDB sets the database in which the stream goes on.
-func (a *Applier) SelectDB(db int) { a.db = db }
-
-// Apply executes one unit, without its MULTI and EXEC. end is the offset of the
-// unit's last byte. record, if not nil, is called under the unit's locks once
-// the data have changed: there the node appends the unit's bytes to its own
-// stream. The error wraps ErrUnknownEffect and nothing has then been executed.
-func (a *Applier) Apply(now int64, commands [][][]byte, end replication.Offset, record func()) error {
-	world, err := a.plan(commands)
+// Apply executes one unit. end is the offset of its last byte. record, if not
+// nil, is called under the unit's locks once the data have changed: there the
+// node appends the unit's bytes to its own stream. The error wraps
+// ErrUnknownEffect and nothing has then been executed.
+func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record func()) error {
+	world, err := a.plan(unit)
 	if err != nil {
 		return err
 	}
@@ -68,73 +69,62 @@ func (a *Applier) Apply(now int64, commands [][][]byte, end replication.Offset, 
 		tx = a.exec.BeginApply(now, end, a.slots)
 	}
 	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
-	for i, args := range commands {
-		a.run(tx, a.rows[i], args)
+	for i, e := range unit {
+		a.run(tx, a.rows[i], e)
 	}
 	if record != nil {
 		record()
 	}
 	a.exec.End()
-	for i, args := range commands {
+	for i, e := range unit {
 		if a.Side != nil && a.rows[i].Lock == LockNone {
-			a.Side(a.rows[i], args)
+			a.Side(a.rows[i], e.Args)
 		}
 	}
 	return nil
 }
 
 // plan finds the commands' rows and the slots the unit needs.
-func (a *Applier) plan(commands [][][]byte) (world bool, err error) {
+func (a *Applier) plan(unit []Effect) (world bool, err error) {
 	a.rows, a.slots = a.rows[:0], a.slots[:0]
-	for _, args := range commands {
-		row, _ := a.table.Resolve(args)
-		if row == nil || !row.Takes(len(args)) {
-			return false, fmt.Errorf("%w %q: no such command here, or not with %d arguments", ErrUnknownEffect, args[0], len(args)-1)
+	for _, e := range unit {
+		row, _ := a.table.Resolve(e.Args)
+		if row == nil || !row.Takes(len(e.Args)) {
+			return false, fmt.Errorf("%w %q: no such command here, or not with %d arguments", ErrUnknownEffect, e.Args[0], len(e.Args)-1)
+		}
+		if e.DB >= a.host.Keyspace().Databases() {
+			return false, fmt.Errorf("%w %q in database %d: there are %d", ErrUnknownEffect, e.Args[0], e.DB, a.host.Keyspace().Databases())
 		}
 		a.rows = append(a.rows, row)
-		if isSelect(row) {
-			if n, ok := resp.ParseInt(args[1]); !ok || n < 0 || n >= int64(a.host.Keyspace().Databases()) {
-				return false, fmt.Errorf("%w SELECT %q: there are %d databases", ErrUnknownEffect, args[1], a.host.Keyspace().Databases())
-			}
-			continue
-		}
 		if row.Lock == LockNone {
 			continue
 		}
-		if row.Lock == LockWorld || row.Lock == LockSelf || len(row.Keys) == 0 {
+		if row.Lock != LockKeys || len(row.Keys) == 0 {
 			world = true
 			continue
 		}
 		var ok bool
-		if a.keys, ok = row.AppendKeys(a.keys[:0], args); !ok {
-			return false, fmt.Errorf("%w %q: its keys cannot be told", ErrUnknownEffect, args[0])
+		if a.keys, ok = row.AppendKeys(a.keys[:0], e.Args); !ok {
+			return false, fmt.Errorf("%w %q: its keys cannot be told", ErrUnknownEffect, e.Args[0])
 		}
 		for _, k := range a.keys {
-			a.slots = append(a.slots, slots.Of(args[k]))
+			a.slots = append(a.slots, slots.Of(e.Args[k]))
 		}
 	}
 	return world, nil
 }
 
-// isSelect: SELECT is part of a stream's grammar rather than a command of it.
-func isSelect(row *Row) bool { return row.Name == "select" && row.parent == nil }
-
-func (a *Applier) run(tx *storage.Tx, row *Row, args [][]byte) {
-	switch {
-	case isSelect(row):
-		n, _ := resp.ParseInt(args[1])
-		a.db = int(n)
-		return
-	case row.Lock == LockNone:
+func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) {
+	if row.Lock == LockNone {
 		return
 	}
-	tx.Select(a.db)
+	tx.Select(e.DB)
 	a.out.SetBuffer(a.out.Bytes()[:0])
-	a.ctx.Row, a.ctx.Args = row, args
+	a.ctx.Row, a.ctx.Args = row, e.Args
 	tx.Command(nil)
 	row.Run(&a.ctx)
 	tx.CommandEnd()
 	if b := a.out.Bytes(); a.Failed != nil && len(b) > 0 && b[0] == '-' {
-		a.Failed(args, string(b[1:max(len(b)-2, 1)]))
+		a.Failed(e.Args, string(b[1:max(len(b)-2, 1)]))
 	}
 }

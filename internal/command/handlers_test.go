@@ -80,6 +80,29 @@ func (n *node) do(words ...string) (reply, effect string) {
 	return flat(string(out.Bytes())), flat(strings.Join(n.sent, ""))
 }
 
+// doStream runs a command line and hands its effects on, as a stream's reader
+// would.
+func (n *node) doStream(t *testing.T, line string, apply func([]Effect)) {
+	t.Helper()
+	reply, _ := n.do(strings.Fields(line)...)
+	if strings.HasPrefix(reply, "-") {
+		t.Fatalf("%s: %s", line, reply)
+	}
+	var unit []Effect
+	for _, sent := range n.sent {
+		for rest := []byte(sent); len(rest) > 0; {
+			var p resp.Parser
+			used, err := p.Parse(rest)
+			if err != nil || used == 0 {
+				t.Fatalf("%s: stream %q: %v", line, sent, err)
+			}
+			unit = append(unit, Effect{Args: p.Args})
+			rest = rest[used:]
+		}
+	}
+	apply(unit)
+}
+
 // flat makes RESP readable on a line: lengths of bulk strings are left out.
 func flat(s string) string {
 	var words []string
