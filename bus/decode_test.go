@@ -339,6 +339,9 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range layoutCases {
 		f.Add(c.wire)
 	}
+	for _, path := range capturedPaths(f) {
+		f.Add(captured(f, path))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Decode(b)
 		if err != nil {
