@@ -15,8 +15,9 @@
 //	└─────────────────────────────┴───────────────────────────────────┘
 //
 // Decode accepts what a Redis node accepts, and refuses one thing more: node
-// ids, addresses and names that could not stand in nodes.conf or in the lines
-// of CLUSTER NODES. A decoded message may therefore be stored and printed.
+// ids that are none, addresses and host names with characters that no address
+// has, and control characters in names. So one line of CLUSTER NODES stays one
+// line, whoever sent what is in it.
 //
 // The package decides nothing: which messages to send, whom to believe and
 // what an extension of type 4 means is the business of package cluster.
@@ -91,8 +92,10 @@ type Gossip struct {
 // id excepted, see below). MsgExtData in the header tells whether the sender
 // knows extensions at all.
 type Extensions struct {
-	Hostname  string // type 0, all versions
-	HumanName string // type 1, Redis 7.2 and Valkey
+	Hostname string // type 0, all versions
+	// HumanName may hold spaces, commas and quotes: type 1, Redis 7.2 and
+	// Valkey.
+	HumanName string
 	// Forgotten are nodes that the sender was told to forget: type 2, Redis
 	// 7.2 and Valkey, one block a node.
 	Forgotten []Forgotten
