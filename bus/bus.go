@@ -9,10 +9,11 @@
 // reads one. The layout is the one of Redis 7.0 to 8 and Valkey 8 to 9, so
 // that either can be the peer; where they differ the comments say so.
 //
-//	┌──────── 2256 bytes ────────┬───────────── payload ─────────────┐
-//	│ RCmb len ver … slots … flags│ 104 bytes a gossip entry, then    │
-//	│                             │ extension blocks of 8·n bytes     │
-//	└─────────────────────────────┴───────────────────────────────────┘
+//	┌─────────────────────────────┬──────────────────────────────────┐
+//	│ header, 2256 bytes          │ payload                          │
+//	│ RCmb length … slots … flags │ gossip entries of 104 bytes, then│
+//	│                             │ extension blocks of 8·n bytes    │
+//	└─────────────────────────────┴──────────────────────────────────┘
 //
 // Decode accepts what a Redis node accepts, and refuses one thing more: node
 // ids that are none, addresses and host names with characters that no address
