@@ -74,7 +74,7 @@ func (v *View) Shards() []Shard {
 // is loading.
 func (n *NodeView) Health() string {
 	switch {
-	case n.Flags&(bus.FlagFail|bus.FlagPFail) != 0:
+	case n.Flags.Has(bus.FlagFail):
 		return "fail"
 	case n.Flags.Has(bus.FlagReplica) && n.Offset == 0:
 		return "loading"
