@@ -85,14 +85,14 @@ func (m *member) empty() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, keys := infoField(info.String(), "db0"); keys {
+	if _, keys := InfoField(info.String(), "db0"); keys {
 		return false, nil
 	}
 	ci, err := m.conn.Do("CLUSTER", "INFO")
 	if err != nil {
 		return false, err
 	}
-	known, _ := infoField(ci.String(), "cluster_known_nodes")
+	known, _ := InfoField(ci.String(), "cluster_known_nodes")
 	return known == "1", nil
 }
 

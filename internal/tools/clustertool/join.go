@@ -87,7 +87,7 @@ func (c cluster) serving(want map[string]string) error {
 		if err != nil {
 			return fmt.Errorf("node %s: %w", m.addr(), err)
 		}
-		if state, _ := infoField(ci.String(), "cluster_state"); state != "ok" {
+		if state, _ := InfoField(ci.String(), "cluster_state"); state != "ok" {
 			return fmt.Errorf("node %s says cluster_state:%s", m.addr(), state)
 		}
 		if want[m.id()] == "" {
@@ -97,7 +97,7 @@ func (c cluster) serving(want map[string]string) error {
 		if err != nil {
 			return fmt.Errorf("node %s: %w", m.addr(), err)
 		}
-		if link, _ := infoField(info.String(), "master_link_status"); link != "up" {
+		if link, _ := InfoField(info.String(), "master_link_status"); link != "up" {
 			return fmt.Errorf("replica %s has no replication link to its primary %s", m.addr(), c.name(want[m.id()]))
 		}
 	}

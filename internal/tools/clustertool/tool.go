@@ -70,7 +70,7 @@ func (t *Tool) connect(host string, port int) (*member, error) {
 		conn.Close()
 		return nil, t.fail("Node %s %v", m.addr(), err)
 	}
-	if v, _ := infoField(info.String(), "cluster_enabled"); v != "1" {
+	if v, _ := InfoField(info.String(), "cluster_enabled"); v != "1" {
 		conn.Close()
 		return nil, t.fail("Node %s is not configured as a cluster node.", m.addr())
 	}

@@ -228,9 +228,9 @@ func (m *member) load() error {
 	return err
 }
 
-// infoField returns the value of a field of an INFO-like reply, and whether
+// InfoField returns the value of a field of an INFO-like reply, and whether
 // it is there.
-func infoField(info, field string) (string, bool) {
+func InfoField(info, field string) (string, bool) {
 	for line := range strings.Lines(info) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && name == field {
 			return value, true
