@@ -3,7 +3,6 @@ package command
 import (
 	"math"
 	"math/big"
-	"redoubt/internal/resp"
 	"strings"
 )
 

@@ -30,6 +30,8 @@ type Conn interface {
 // Host is what a handler of data may know of the node.
 type Host interface {
 	Keyspace() *storage.Keyspace
+	// Table is all commands, those about the node too.
+	Table() *Table
 	// ClusterEnabled: one database, keys belong to slots of nodes.
 	ClusterEnabled() bool
 	// Now is the wall clock in Unix milliseconds.

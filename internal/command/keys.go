@@ -197,7 +197,7 @@ func objectIdleTime(c *Ctx) {
 			c.Out.Error(resp.ErrLFUOn)
 			return
 		}
-		c.Out.Int(e.IdleSeconds(c.Tx.Now()))
+		c.Out.Int(e.IdleSeconds())
 	}
 }
 

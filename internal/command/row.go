@@ -13,8 +13,6 @@
 // Table at start.
 package command
 
-import "redoubt/internal/resp"
-
 // Handler runs one command. What it returns is what it has written to c.Out.
 type Handler func(c *Ctx)
 
@@ -44,10 +42,13 @@ type Row struct {
 	Flags Flags
 	ACL   Category // beyond the categories that follow from Flags
 	Keys  []KeySpec
-	Lock  Lock
-	Run   Handler
-	Sub   []*Row
-	Doc   Doc
+	// Access tells, for a row whose key flags are KeyVariable, what one command
+	// line does to its keys.
+	Access func(args [][]byte) KeyFlags
+	Lock   Lock
+	Run    Handler
+	Sub    []*Row
+	Doc    Doc
 
 	parent *Row
 	subs   map[string]*Row

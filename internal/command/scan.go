@@ -1,7 +1,6 @@
 package command
 
 import (
-	"math/rand/v2"
 	"redoubt/internal/resp"
 	"strconv"
 
@@ -16,7 +15,7 @@ var Iteration = []*Row{
 		Doc: Doc{Summary: "Iterates over the keys of the database.", Since: "2.8.0", Group: "generic", Complexity: "O(1) for each call, O(N) for a whole iteration", Tips: []string{"nondeterministic_output", "request_policy:special"}}},
 	{Name: "keys", Arity: 2, Flags: ReadOnly, ACL: CatKeyspace | CatDangerous, Lock: LockWorld, Run: keys,
 		Doc: Doc{Summary: "Returns all keys that match a pattern.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys in the database", Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}}},
-	{Name: "randomkey", Arity: 1, Flags: ReadOnly, ACL: CatKeyspace, Lock: LockSelf, Run: randomKey,
+	{Name: "randomkey", Arity: 1, Flags: ReadOnly, ACL: CatKeyspace, Lock: LockWorld, Run: randomKey,
 		Doc: Doc{Summary: "Returns a random key of the database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "nondeterministic_output"}}},
 	{Name: "dbsize", Arity: 1, Flags: ReadOnly | Fast, ACL: CatKeyspace, Lock: LockSelf, Run: dbSize,
 		Doc: Doc{Summary: "Returns the number of keys in the database.", Since: "1.0.0", Group: "server", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"}}},
@@ -120,7 +119,7 @@ func scan(c *Ctx) {
 		c.inSlot(slot, func(tx *storage.Tx) {
 			within = tx.Scan(slot, within, o.count-seen, func(e storage.Entry) {
 				seen++
-				if (e.ExpireAt() == 0 || e.ExpireAt() > tx.Now()) && o.matches(e) {
+				if o.matches(e) {
 					found = append(found, append([]byte(nil), e.Key()...))
 				}
 			})
@@ -147,7 +146,7 @@ func keys(c *Ctx) {
 	for s, ok := c.Host.Keyspace().NextSlot(c.Tx.DB(), 0); ok; s, ok = c.Host.Keyspace().NextSlot(c.Tx.DB(), s+1) {
 		for cursor, again := uint64(0), true; again; again = cursor != 0 {
 			cursor = c.Tx.Scan(s, cursor, 1<<10, func(e storage.Entry) {
-				if (e.ExpireAt() == 0 || e.ExpireAt() > c.Tx.Now()) && o.matches(e) {
+				if o.matches(e) {
 					found = append(found, e.Key())
 				}
 			})
@@ -162,31 +161,12 @@ func keys(c *Ctx) {
 	}
 }
 
-// randomTries bounds the search for a key that has not expired.
-const randomTries = 100
-
-// randomKey picks a random occupied slot, then a random key of it. Slots with
-// many keys are thus not preferred, which Redis does not promise either.
 func randomKey(c *Ctx) {
-	var key []byte
-	for range randomTries {
-		slot, ok := c.Host.Keyspace().NextSlot(c.db(), slots.Slot(rand.N(slots.Count)))
-		if !ok {
-			if slot, ok = c.Host.Keyspace().NextSlot(c.db(), 0); !ok {
-				break
-			}
-		}
-		c.inSlot(slot, func(tx *storage.Tx) {
-			if e, ok := tx.RandomKey(slot); ok && (e.ExpireAt() == 0 || e.ExpireAt() > tx.Now()) {
-				key = append([]byte(nil), e.Key()...)
-			}
-		})
-		if key != nil {
-			c.Out.Bulk(key)
-			return
-		}
+	if e, found := c.Tx.RandomKey(); found {
+		c.Out.Bulk(e.Key())
+	} else {
+		c.Out.Null()
 	}
-	c.Out.Null()
 }
 
 func dbSize(c *Ctx) { c.Out.Int(int64(c.Host.Keyspace().Len(c.db()))) }

@@ -12,7 +12,7 @@ import (
 var Strings = []*Row{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, ACL: CatString, Keys: OneKey(KeyRO | KeyAccess), Run: get,
 		Doc: Doc{Summary: "Returns the string at a key.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
-	{Name: "set", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set,
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Access: setAccess, Run: set,
 		Doc: Doc{Summary: "Stores a string at a key, whatever the key held; can set a condition and an expiry.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
 	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, ACL: CatString, Keys: OneKey(KeyOW | KeyInsert), Run: setNX,
 		Doc: Doc{Summary: "Stores a string at a key that does not exist.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
@@ -41,7 +41,7 @@ func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
 	if !found {
 		return nil, false, true
 	}
-	if e.Type() != storage.String {
+	if e.Type() != storage.TypeString {
 		c.Out.Error(resp.ErrWrongType)
 		return nil, true, false
 	}
@@ -165,9 +165,17 @@ func set(c *Ctx) {
 	}
 }
 
+// setAccess: without GET a SET only overwrites.
+func setAccess(args [][]byte) KeyFlags {
+	if o, ok := parseSetOptions(args[3:], true); ok && o.get {
+		return KeyRW | KeyAccess | KeyUpdate
+	}
+	return KeyOW | KeyUpdate
+}
+
 func holdsOther(c *Ctx, key []byte) bool {
 	e, found := c.Tx.Peek(key)
-	return found && e.Type() != storage.String
+	return found && e.Type() != storage.TypeString
 }
 
 func store(c *Ctx, key, value []byte, expireAt int64, keepTTL bool) {
@@ -298,7 +306,7 @@ func expireKey(c *Ctx, key []byte, at int64) {
 func mGet(c *Ctx) {
 	c.Out.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
-		if e, found := c.Tx.Find(key); found && e.Type() == storage.String {
+		if e, found := c.Tx.Find(key); found && e.Type() == storage.TypeString {
 			c.Out.Bulk(e.Bytes())
 		} else {
 			c.Out.Null()

@@ -8,7 +8,7 @@ type Table struct {
 	byName map[string]*Row
 }
 
-// NewTable builds a table of groups of rows. It panics if a row breaks an
+// NewTable builds a table of copies of the rows of groups. It panics if a row breaks an
 // invariant or a name occurs twice: that is a fault of the program.
 func NewTable(groups ...[]*Row) *Table {
 	t := &Table{byName: map[string]*Row{}}
@@ -20,13 +20,18 @@ func NewTable(groups ...[]*Row) *Table {
 	return t
 }
 
-func (t *Table) add(r *Row) {
+// add adds a copy, so that the groups stay as they were written and several
+// tables can be made of them.
+func (t *Table) add(row *Row) {
+	r := *row
 	if t.byName[r.Name] != nil {
 		panic("command: two rows are named " + r.Name)
 	}
 	r.prepare()
-	for _, s := range r.Sub {
-		s.parent = r
+	r.Sub = nil
+	for _, sub := range row.Sub {
+		s := *sub
+		s.parent = &r
 		s.prepare()
 		if r.subs == nil {
 			r.subs = map[string]*Row{}
@@ -34,10 +39,11 @@ func (t *Table) add(r *Row) {
 		if r.subs[s.Name] != nil {
 			panic("command: two rows are named " + s.FullName())
 		}
-		r.subs[s.Name] = s
+		r.subs[s.Name] = &s
+		r.Sub = append(r.Sub, &s)
 	}
-	t.byName[r.Name] = r
-	t.rows = append(t.rows, r)
+	t.byName[r.Name] = &r
+	t.rows = append(t.rows, &r)
 }
 
 func (r *Row) prepare() {

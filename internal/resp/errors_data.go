@@ -40,3 +40,11 @@ const (
 	ErrMoveCluster Error = "ERR MOVE is not allowed in cluster mode"
 	ErrCopyCluster Error = "ERR Copying to another database is not allowed in cluster mode"
 )
+
+// COMMAND GETKEYS.
+const (
+	ErrCommandInvalid   Error = "ERR Invalid command specified"
+	ErrCommandNoKeys    Error = "ERR The command has no key arguments"
+	ErrCommandArity     Error = "ERR Invalid number of arguments specified for command"
+	ErrCommandArguments Error = "ERR Invalid arguments specified for command"
+)
