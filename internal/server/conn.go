@@ -174,7 +174,7 @@ func (l *loop) forget(c *conn) {
 func (c *conn) movable() bool {
 	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.inPaused &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
-		c.multi == nil && len(c.watched) == 0 && !c.parser.Partial()
+		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
 }
 
 // read takes what the socket has, up to one buffer, and runs what is whole.
@@ -298,6 +298,10 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 			break // it waits, and is parsed again when its time has come
 		}
 		b = b[n:]
+		if c.is(stateDetached) {
+			l.handOver(c, b)
+			return nil
+		}
 	}
 	l.wantWrite(c)
 	return b

@@ -140,13 +140,11 @@ func (l *loop) perform(c *conn, q *request, start int) {
 		l.unit(c, q)
 		l.account(c, q.row, q.info, q.args, start, began)
 	}
-	if c.is(stateClosed | stateDetached) {
-		l.effects = l.effects[:0]
-		return
+	if len(l.published) > 0 {
+		l.sendPublished(c)
 	}
-	l.hold(c, start, l.ctx.Gate)
-	if len(l.effects) > 0 {
-		l.deliver(l.ctx.Gate)
+	if !c.is(stateClosed | stateDetached) {
+		l.hold(c, start, l.ctx.Gate)
 	}
 }
 

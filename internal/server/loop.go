@@ -72,9 +72,11 @@ type loop struct {
 	keys    []int
 	routed  [][]byte // the keys by which the request is routed
 	encoded []byte // an inline request as RESP
-	effects []delivery // of the unit at hand, sent when its gate is known
-	inExec  bool       // a transaction's queue is being run
-	stopped bool       // all loops are stopped on behalf of this one
+
+	published []publication // by the unit at hand; sent when it has ended
+	leaving   []departure   // connections that go to replication
+	inExec    bool          // a transaction's queue is being run
+	stopped   bool          // all loops are stopped on behalf of this one
 
 	stats loopStats
 }

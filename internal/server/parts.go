@@ -82,7 +82,7 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot; loops advance it by Step. Errors are lines
 	// for the client.
-	Background(l *storage.Executor, now int64) error
+	Background(tx *storage.Tx) error
 	Step(l *storage.Executor, now int64) (more bool)
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.

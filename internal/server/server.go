@@ -18,7 +18,6 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
-	"redoubt/slots"
 	"redoubt/storage"
 )
 
@@ -128,7 +127,7 @@ func New(c Config) (*Server, error) {
 		}
 		s.loops = append(s.loops, l)
 	}
-	s.stream.OnCommit(func(_ offset) {
+	s.stream.OnCommit(func(replication.Offset) {
 		for _, l := range s.loops {
 			l.committed()
 		}
@@ -137,7 +136,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.waiters.poke)
 	}
 	s.waiters.srv = s
-	s.applySettings()
+	s.followSettings()
 	s.refreshConditions()
 	return s, nil
 }
@@ -152,6 +151,8 @@ func (s *Server) buildTable() error {
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
+	} else {
+		groups = append(groups, withoutCluster)
 	}
 	renames := map[string]string{}
 	for _, line := range s.config.Lines("rename-command") {
@@ -177,7 +178,7 @@ func (s *Server) Addr() string {
 func (s *Server) Listen() error {
 	cfg := s.config.Current()
 	var err error
-	if cfg.Port != 0 || len(cfg.Bind) > 0 && s.anyPort() {
+	if cfg.Port != 0 {
 		if s.listeners, err = listenTCP(cfg); err != nil {
 			return err
 		}
@@ -322,54 +323,3 @@ func (s *Server) LFU() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
-
-// route asks the cluster where a request belongs. Within a unit tx holds the
-// slots of the keys.
-func (l *loop) route(c *conn, q *request, tx *storage.Tx) resp.Error {
-	r := Route{
-		Write:    q.flags&command.Write != 0,
-		Shard:    q.info.is(traitShard),
-		Migrate:  q.info.is(traitMigrate),
-		ReadOnly: c.is(stateReadOnly),
-		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
-	}
-	l.routed = l.routed[:0]
-	if q.info.is(traitExec) && c.multi != nil {
-		for i := range c.multi.queue {
-			l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args)
-		}
-	} else {
-		l.routeKeys(q.info, q.args)
-	}
-	if len(l.routed) == 0 {
-		return ""
-	}
-	r.Slot, r.Keys = slots.Of(l.routed[0]), 1
-	for _, k := range l.routed[1:] {
-		if string(k) != string(l.routed[0]) {
-			r.Keys++
-			r.Mixed = r.Mixed || slots.Of(k) != r.Slot
-		}
-	}
-	if tx != nil && !r.Shard {
-		tx.Select(0)
-		r.Missing = func() int {
-			n := 0
-			for _, k := range l.routed {
-				if _, ok := tx.Peek(k); !ok {
-					n++
-				}
-			}
-			return n
-		}
-	}
-	return l.srv.cluster.Route(r)
-}
-
-// routeKeys appends the keys, or channels, by which a command is routed.
-func (l *loop) routeKeys(info *rowInfo, args [][]byte) {
-	l.keys, _ = info.route.AppendKeys(l.keys[:0], args)
-	for _, i := range l.keys {
-		l.routed = append(l.routed, args[i])
-	}
-}
