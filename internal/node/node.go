@@ -36,6 +36,7 @@ import (
 type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
+	Role     func(replica bool) // told at each change of role; may be nil
 	Product  string // the program's name in messages
 }
 
