@@ -203,4 +203,3 @@ func serverName(arg0 string) bool {
 	}
 	return false
 }
-
