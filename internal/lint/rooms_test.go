@@ -28,6 +28,7 @@ var rooms = []room{
 	{path: "internal/resp", pure: true},
 	{path: "internal/invariant", pure: true},
 	{path: "internal/version", pure: true},
+	{path: "internal/logging"},
 
 	{path: "bus", pure: true, imports: []string{"slots"}},
 	{path: "bus/link", imports: []string{"slots", "bus"}},

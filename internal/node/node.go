@@ -212,6 +212,9 @@ func (n *Node) restore() (loaded, error) {
 	if n.recovered.Found {
 		return n.restoreJournal()
 	}
+	if err := n.refuseEmptyStart(dump); err != nil {
+		return loaded{}, err
+	}
 	l, err := n.loadDump(dump)
 	if errors.Is(err, fs.ErrNotExist) {
 		return loaded{}, nil
@@ -221,6 +224,24 @@ func (n *Node) restore() (loaded, error) {
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
 	return l, n.adopt(dump, l)
+}
+
+// refuseEmptyStart: a journal that is switched off, without a dump, would look
+// like lost data.
+func (n *Node) refuseEmptyStart(dump string) error {
+	cfg := n.config.Current()
+	current := filepath.Join(cfg.Dir, cfg.AppendDirName, "current")
+	if n.stream.Enabled() {
+		return nil
+	}
+	if _, err := os.Stat(current); err != nil {
+		return nil
+	}
+	if _, err := os.Stat(dump); err == nil {
+		n.log.Warn("appendonly is off: the journal is not read, only the dump", zap.String("journal", filepath.Dir(current)), zap.String("dump", dump))
+		return nil
+	}
+	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
 }
 
 func (n *Node) loadDump(path string) (l loaded, err error) {

@@ -38,10 +38,11 @@ type persistence struct {
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
-	current atomic.Pointer[snapshot.Snapshot] // being walked
-	orders  chan *order
-	stop    context.CancelFunc
-	stopped chan struct{}
+	current   atomic.Pointer[snapshot.Snapshot] // being walked
+	baseBytes atomic.Int64                      // size of the journal's base
+	orders    chan *order
+	stop      context.CancelFunc
+	stopped   chan struct{}
 
 	mu        sync.Mutex
 	base      *order // the base that is being made, or waits for it
@@ -132,7 +133,7 @@ func (p *persistence) orderDue(now time.Time) {
 		_ = p.askSave()
 	}
 	if p.stream.Enabled() && c.AutoAOFRewritePercentage > 0 {
-		limit := max(c.AutoAOFRewriteMinBytes, p.stream.BaseBytes()*int64(c.AutoAOFRewritePercentage)/100)
+		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
 		if p.stream.SizeSinceBase() > limit {
 			p.askBase()
 		}
@@ -235,6 +236,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		}
 		err = syncDir(dir)
 	case forBase:
+		if info, err := f.Stat(); err == nil {
+			p.baseBytes.Store(info.Size())
+		}
 		err = p.stream.SetBase(f.Name(), o.at)
 	case forTransfer:
 		p.keepTransfer(o)
@@ -458,8 +462,8 @@ func (p *persistence) Info() string {
 	line("aof_last_write_status", map[bool]string{true: "err", false: "ok"}[p.stream.DiskFull()])
 	line("aof_last_cow_size", 0)
 	if p.stream.Enabled() {
-		line("aof_current_size", p.stream.BaseBytes()+p.stream.SizeSinceBase())
-		line("aof_base_size", p.stream.BaseBytes())
+		line("aof_current_size", p.baseBytes.Load()+p.stream.SizeSinceBase())
+		line("aof_base_size", p.baseBytes.Load())
 		line("aof_pending_rewrite", 0)
 		line("aof_buffer_length", int64(p.stream.End()-p.stream.Committed()))
 		line("aof_pending_bio_fsync", 0)

@@ -10,6 +10,7 @@ import (
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
+	"redoubt/storage/journal"
 	"redoubt/storage/rdb"
 )
 
@@ -85,7 +86,7 @@ func (p *persistence) dropTransfer() { p.keepTransfer(nil) }
 func (p *persistence) newestBase() *psync.Base {
 	path, at := p.stream.Base()
 	tail := p.stream.SizeSinceBase()
-	if path == "" || p.stream.First() > at || tail > max(transferTailBytes, transferTail*p.stream.BaseBytes()) {
+	if path == "" || p.stream.First() > at || tail > max(transferTailBytes, transferTail*p.baseBytes.Load()) {
 		return nil
 	}
 	b, err := openBase(path, at)
@@ -126,3 +127,9 @@ func (p *persistence) emptyBase() (*psync.Base, error) {
 	}
 	return &psync.Base{ReadCloser: io.NopCloser(&file), Size: int64(file.Len()), At: at}, nil
 }
+
+// feed is the stream as feeders read it.
+type feed struct{ *journal.Stream }
+
+// Pin makes a pin of the journal one of package psync.
+func (f feed) Pin(after replication.Offset) psync.Pin { return f.Stream.Pin(after) }
