@@ -17,7 +17,7 @@ type Source struct {
 	// if its first byte is no dash; then options, see options. A lone dash,
 	// first or last, stands for Stdin.
 	Args  []string
-	Stdin io.Reader
+	Stdin io.Reader // nil: empty
 	// Product names the program in error messages, as in "Redis 7.0.15".
 	Product string
 }
@@ -69,7 +69,7 @@ func Load(src Source) (*Config, error) {
 			return nil, err
 		}
 	}
-	if fromStdin {
+	if fromStdin && src.Stdin != nil {
 		if err := readAll(&all, src.Stdin); err != nil {
 			return nil, fmt.Errorf("config: standard input: %w", err)
 		}
