@@ -14,12 +14,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/replication"
 	"redoubt/storage/rdb"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // linkRig is a Link to a primary that the test plays.
 type linkRig struct {
@@ -350,6 +353,27 @@ func TestBadSnapshotReplacesNothing(t *testing.T) {
 				r.close()
 			})
 		})
+	}
+}
+
+// A full disk is no reason to ask for snapshot after snapshot.
+func TestNoRoomForTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLinkRig(t)
+		r.cfg.Dir = filepath.Join(r.cfg.Dir, "missing")
+		r.start()
+		r.greet("?", "-1")
+		start := time.Now()
+		r.send("+FULLRESYNC " + idA + " 500\r\n$100\r\n")
+		r.accept()
+		if took := time.Since(start); took != longDelay {
+			t.Errorf("it came again after %v", took)
+		}
+		r.close()
+	})
+	var full stagedFile
+	if _, err := full.Write([]byte("x")); !errors.Is(err, errRefused) {
+		t.Errorf("an error of the disk is %v", err)
 	}
 }
 
