@@ -221,7 +221,7 @@ const (
 	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
 	ErrNoShutdown       Error = "ERR No shutdown in progress."
 	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
-	ErrSaving           Error = "ERR Background save already in progress"
+	ErrSaveInProgress   Error = "ERR Background save already in progress"
 	ErrGeneric          Error = "ERR"
 	ErrFirstDB          Error = "ERR invalid first DB index"
 	ErrSecondDB         Error = "ERR invalid second DB index"

@@ -107,7 +107,7 @@ func saveCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	case p.Saving():
-		x.Out.Error(resp.ErrSaving)
+		x.Out.Error(resp.ErrSaveInProgress)
 		return
 	}
 	var err error
@@ -131,7 +131,7 @@ func bgsaveCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	case p.Saving():
-		x.Out.Error(resp.ErrSaving)
+		x.Out.Error(resp.ErrSaveInProgress)
 		return
 	}
 	if err := p.Background(l.exec, l.unix); err != nil {
