@@ -145,6 +145,7 @@ func (l *loop) perform(c *conn, q *request, start int) {
 	}
 	if !c.is(stateClosed | stateDetached) {
 		l.hold(c, start, l.ctx.Gate)
+		c.woff = max(c.woff, l.ctx.Gate)
 	}
 }
 

@@ -60,9 +60,15 @@ func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.
 	return how, abort, ""
 }
 
-// Shutdown stops the server as a signal asks for it: with a snapshot if one is
-// configured. The error says why it goes on instead.
-func (s *Server) Shutdown(how config.Shutdown) error {
+// Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
+// a snapshot if one is configured, unless shutdown-on-sigterm or
+// shutdown-on-sigint says otherwise. The error says why it goes on instead.
+func (s *Server) Shutdown(interrupt bool) error {
+	how, name := s.config.Current().ShutdownOnSigterm, "SIGTERM"
+	if interrupt {
+		how, name = s.config.Current().ShutdownOnSigint, "SIGINT"
+	}
+	s.log.Warn("Received " + name + " scheduling shutdown...")
 	var err error
 	s.keyspace.World(s.now(), func(tx *storage.Tx) { err = s.prepareEnd(tx, how) })
 	if err == nil {

@@ -119,4 +119,3 @@ func (l *loop) sweepMonitors() {
 		m.any.Store(len(kept) > 0)
 	})
 }
-

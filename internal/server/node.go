@@ -77,7 +77,7 @@ func swapDBCommand(x *command.Ctx) {
 	}
 	a, okA := resp.ParseInt(x.Args[1])
 	b, okB := resp.ParseInt(x.Args[2])
-	n := int64(serverOf(x).keyspace.Databases())
+	n := int64(x.Host.Keyspace().Databases())
 	switch {
 	case !okA:
 		x.Out.Error(resp.ErrFirstDB)
@@ -95,7 +95,7 @@ func swapDBCommand(x *command.Ctx) {
 // persistenceRows are the commands about snapshots.
 var persistenceRows = []*command.Row{
 	stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Synchronously saves the database(s) to disk.", saveCommand)),
-	stopping(serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Asynchronously saves the database(s) to disk.", bgsaveCommand)),
+	serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Asynchronously saves the database(s) to disk.", bgsaveCommand),
 	serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Returns the Unix timestamp of the last successful save to disk.", lastSaveCommand),
 }
 
@@ -107,7 +107,7 @@ func saveCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	case p.Saving():
-		x.Out.Error(resp.ErrSaving)
+		x.Out.Error(resp.ErrSaveInProgress)
 		return
 	}
 	var err error
@@ -131,12 +131,10 @@ func bgsaveCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	case p.Saving():
-		x.Out.Error(resp.ErrSaving)
+		x.Out.Error(resp.ErrSaveInProgress)
 		return
 	}
-	var err error
-	l.everything(func(tx *storage.Tx) { err = p.Background(tx) })
-	if err != nil {
+	if err := p.Background(l.exec, l.unix); err != nil {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	}

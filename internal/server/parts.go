@@ -82,8 +82,8 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot; loops advance it by Step. Errors are lines
 	// for the client.
-	Background(tx *storage.Tx) error
-	Step(l *storage.Executor, now int64) (more bool)
+	Background(e *storage.Executor, now int64) error
+	Step(e *storage.Executor, now int64) (more bool)
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
@@ -117,7 +117,7 @@ type Cluster interface {
 // when Missing is nil, and under the locks of the slots.
 type Route struct {
 	Slot     slots.Slot
-	Keys     int // distinct keys
+	Keys     int  // distinct keys
 	Mixed    bool // keys of several slots
 	Write    bool
 	Shard    bool // sharded pub/sub: the keys are channels

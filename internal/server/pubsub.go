@@ -18,9 +18,9 @@ type subscriber struct {
 	proto atomic.Int32
 
 	mu     sync.Mutex
-	inbox  []byte // guarded by mu; encoded messages
+	inbox  []byte             // guarded by mu; encoded messages
 	at     replication.Offset // guarded by mu; the gate of the last of them
-	posted bool   // guarded by mu; the loop has been asked to empty the inbox
+	posted bool               // guarded by mu; the loop has been asked to empty the inbox
 }
 
 // publication is a message that is sent when its unit has ended: subscribers
@@ -38,9 +38,9 @@ var pubsubRows = []*command.Row{
 	pubsubRow("punsubscribe", -1, 0, "2.0.0", "Stops listening to messages published to channels that match one or more patterns.", unsubscribing(pubsub.Pattern)),
 	shardRow(pubsubRow("ssubscribe", -2, 0, "7.0.0", "Listens for messages published to shard channels.", subscribing(pubsub.Shard)), -1),
 	shardRow(pubsubRow("sunsubscribe", -1, 0, "7.0.0", "Stops listening to messages posted to shard channels.", unsubscribing(pubsub.Shard)), -1),
-	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockKeys, Run: publishCommand,
+	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: publishCommand,
 		Doc: doc("2.0.0", "pubsub", "Posts a message to a channel.")},
-	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Run: spublishCommand,
+	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: spublishCommand,
 		Doc: doc("7.0.0", "pubsub", "Posts a message to a shard channel.")}, 1),
 	{Name: "pubsub", Arity: -2, Doc: doc("2.8.0", "pubsub", "A container for Pub/Sub commands."), Sub: []*command.Row{
 		pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Returns the active channels.", activeChannels(pubsub.Channel)),
@@ -285,8 +285,17 @@ func (l *loop) sendPublished(c *conn) {
 	l.published = l.published[:0]
 }
 
-// Publish delivers a message that came over the cluster bus or from the
-// primary to the clients of this node.
+// Side takes a command of the primary's stream that is about clients instead of
+// data: a published message.
+func (s *Server) Side(row *command.Row, args [][]byte) {
+	info := s.table.info[row]
+	if info != nil && info.is(traitPublish) && row.Takes(len(args)) {
+		s.Publish(args[1], args[2], info.is(traitShard))
+	}
+}
+
+// Publish delivers a message that came over the cluster bus to the clients of
+// this node.
 func (s *Server) Publish(channel, payload []byte, sharded bool) {
 	if sharded {
 		s.pubsub.PublishShard(channel, payload)

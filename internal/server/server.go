@@ -18,6 +18,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
+	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -147,7 +148,7 @@ func (s *Server) buildTable() error {
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
-		introspectionRows, persistenceRows, replicationRows, debugRows, clusterRows,
+		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
@@ -243,6 +244,14 @@ func (l *loop) dropAll() {
 	}
 }
 
+// Wake makes every loop take a turn, so that it looks at what has changed (a
+// snapshot to walk). Any goroutine may call it.
+func (s *Server) Wake() {
+	for _, l := range s.loops {
+		l.post(func() {})
+	}
+}
+
 // now is the wall clock in Unix milliseconds.
 func (s *Server) now() int64 { return time.Now().UnixMilli() }
 
@@ -303,9 +312,12 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condFull, !s.stream.Room())
 }
 
-// Keyspace, ClusterEnabled, Now, LFU and MaxBulk are what handlers of data know
-// of the node: command.Host.
+// Keyspace, Table, ClusterEnabled, Now, LFU and MaxBulk are what handlers of
+// data know of the node: command.Host.
 func (s *Server) Keyspace() *storage.Keyspace { return s.keyspace }
+
+// Table is all commands of the node.
+func (s *Server) Table() *command.Table { return s.table.Table }
 
 // ClusterEnabled reports whether keys belong to slots of nodes.
 func (s *Server) ClusterEnabled() bool { return s.config.Current().ClusterEnabled }

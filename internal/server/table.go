@@ -7,7 +7,7 @@ import (
 )
 
 // trait is a property that dispatch itself needs of some commands.
-type trait uint8
+type trait uint16
 
 const (
 	traitExec       trait = 1 << iota // runs the transaction's queue
@@ -17,6 +17,7 @@ const (
 	traitAsking                       // sets the ASKING mark rather than using it up
 	traitShard                        // its keys are channels of sharded pub/sub
 	traitMigrate                      // moves keys to other nodes
+	traitPublish                      // carries a message for clients
 )
 
 // traits are the commands that dispatch treats in a way of their own, as
@@ -35,7 +36,8 @@ var traits = map[string]trait{
 	"punsubscribe": traitSubscriber,
 	"ssubscribe":   traitSubscriber | traitShard,
 	"sunsubscribe": traitSubscriber | traitShard,
-	"spublish":     traitShard,
+	"publish":      traitPublish,
+	"spublish":     traitPublish | traitShard,
 	"asking":       traitAsking,
 	"migrate":      traitMigrate,
 }
