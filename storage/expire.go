@@ -95,12 +95,18 @@ func (tx *Tx) expireSegment(p place, g *segment) (deleted int) {
 			earliest = min(earliest, c.rec.expireAt)
 		}
 	}
+	deleted = len(tx.picked)
+	tx.expirePicked(p)
+	g.earliest = earliest
+	return deleted
+}
+
+// expirePicked deletes the records in tx.picked, all of the table of p.
+func (tx *Tx) expirePicked(p place) {
 	for _, c := range tx.picked {
 		p.hash, p.rec = c.hash, c.rec
 		tx.expire(p)
 	}
-	deleted = len(tx.picked)
-	clear(tx.picked)
-	g.earliest = earliest
-	return deleted
+	clear(tx.picked) // keep no record alive
+	tx.picked = tx.picked[:0]
 }

@@ -528,29 +528,62 @@ func TestReadAndOverwriteAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestScanPassesOverAndDeletesExpiredKeys(t *testing.T) {
+	b := newBench(t, 1)
+	for i := range 50 {
+		b.set(fmt.Sprint("{tag}", i), "v", t0+int64(i%2))
+	}
+	b.now++
+	b.units = nil
+	seen := 0
+	b.unit(func(tx *Tx) { tx.Scan(slots.Of([]byte("tag")), 0, 1000, func(Entry) { seen++ }) }, "tag")
+	b.want("seen", seen, 25)
+	b.want("Len", b.Len(0), 25)
+	b.want("DELs", strings.Count(strings.Join(b.units, ""), "DEL"), 25)
+}
+
 func BenchmarkUnit(b *testing.B) {
 	const keys = 1 << 20
 	ks := New(Config{})
 	e := ks.NewExecutor()
 	value := bytes.Repeat([]byte("v"), 64)
-	key := make([]byte, 16)
-	name := func(i int) { copy(key, fmt.Sprintf("key:%012d", i)) }
-	b.Run("insert", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := range b.N {
-			name(i % keys)
-			tx := e.Begin(t0, []slots.Slot{slots.Of(key)})
-			tx.SetString(key, value, 0, 0)
-			e.End()
-		}
-	})
-	b.Run("lookup", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := range b.N {
-			name(i * 7919 % keys)
-			tx := e.Begin(t0, []slots.Slot{slots.Of(key)})
-			tx.FindString(key)
-			e.End()
-		}
-	})
+	names := make([][]byte, keys)
+	for i := range names {
+		names[i] = fmt.Appendf(nil, "key:%012d", i)
+	}
+	one := make([]slots.Slot, 1)
+	unit := func(i int, f func(tx *Tx, key []byte)) {
+		key := names[i*7919%keys]
+		one[0] = slots.Of(key)
+		f(e.Begin(t0, one), key)
+		e.End()
+	}
+	set := func(tx *Tx, key []byte) { tx.SetString(key, value, 0, 0) }
+	for _, c := range []struct {
+		name string
+		f    func(tx *Tx, key []byte)
+	}{
+		{"insert", set},
+		{"overwrite", set},
+		{"lookup", func(tx *Tx, key []byte) { tx.FindString(key) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			if c.name == "insert" {
+				b.StopTimer()
+				tx := e.BeginWorld(t0)
+				tx.FlushAll()
+				e.End()
+				b.StartTimer()
+			} else {
+				for i := ks.Len(0); i < keys; i++ {
+					unit(i, set)
+				}
+				b.ResetTimer()
+			}
+			b.ReportAllocs()
+			for i := range b.N {
+				unit(i, c.f)
+			}
+		})
+	}
 }

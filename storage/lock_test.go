@@ -15,13 +15,16 @@ func TestSlotHeaderIsOneCacheLine(t *testing.T) {
 	if n := unsafe.Sizeof(slot{}); n != 64 {
 		t.Errorf("a slot header has %d bytes", n)
 	}
+	if at := uintptr(unsafe.Pointer(&New(Config{}).slots[1])); at%64 != 0 {
+		t.Errorf("slot 1 lies at %#x", at)
+	}
 }
 
 // Accounts in many slots: units move money between random ones, worlds sum it
 // up while others try. A unit that saw half of another would break the sum, and
 // a lost wake-up would never end the test.
 func TestUnitsAndWorldsExcludeEachOther(t *testing.T) {
-	const accounts, each, executors, rounds = 40, 1000, 6, 1500
+	const accounts, each, executors, rounds = 40, 1000, 6, 800
 	ks := New(Config{})
 	name := func(i int) []byte { return fmt.Appendf(nil, "account:%d", i) }
 	balance := func(tx *Tx, i int) int {

@@ -8,22 +8,30 @@ import (
 // at first), until about count have been seen, and returns the cursor at which
 // to go on, 0 at the end. Every key that is there from the first call to the
 // last is seen, whatever happens to the others between the calls; a key may be
-// seen twice. Expired keys are passed over; they are not deleted. f must not
-// write. Cursors have 48 bits.
+// seen twice. Expired keys are passed over and, on a primary, deleted in the
+// end. f must not write, and keeps no Entry. Cursors have 48 bits; any number is
+// taken as one.
 func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next uint64) {
 	if checked {
 		tx.checkHeld(n, nil)
 	}
-	t := tx.ks.slots[n].table(tx.phys)
-	if t == nil {
+	p := place{slot: n, table: tx.ks.slots[n].table(tx.phys)}
+	if p.table == nil {
 		return 0
 	}
-	return t.walk(cursor&(1<<cursorBits-1), max(count, 1), func(_ uint64, r *record) bool {
-		if !tx.expired(r) {
+	tx.picked = tx.picked[:0]
+	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(hash uint64, r *record) bool {
+		if tx.expired(r) {
+			tx.picked = append(tx.picked, cell{hash, r})
+		} else {
 			f(Entry{r, tx})
 		}
 		return true
 	})
+	if tx.deletesExpired() {
+		tx.expirePicked(p)
+	}
+	return next
 }
 
 // RandomKey returns a key of the selected database, each with the same
