@@ -46,14 +46,18 @@ func (tx *Tx) FlushSlot(n slots.Slot) int {
 	if checked {
 		tx.checkHeld(n, nil)
 	}
-	removed := 0
-	for t := tx.ks.slots[n].table(tx.phys); t != nil; t = tx.ks.slots[n].table(tx.phys) {
-		p := tx.randomIn(n)
-		tx.remove(p)
-		tx.wrote(p, p.rec.key)
-		removed++
+	p := place{slot: n, table: tx.ks.slots[n].table(tx.phys)}
+	if p.table == nil {
+		return 0
 	}
-	return removed
+	var all []cell
+	p.table.each(func(c cell) { all = append(all, c) })
+	for _, c := range all {
+		p.hash, p.rec = c.hash, c.rec
+		tx.remove(p)
+		tx.wrote(p, c.rec.key)
+	}
+	return len(all)
 }
 
 // SwapDB exchanges the contents of two databases. No table moves. The unit must
