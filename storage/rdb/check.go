@@ -8,7 +8,7 @@ import (
 // Summary is what a check found in a good file.
 type Summary struct {
 	Version int
-	Aux     map[string]string
+	Aux     Aux
 	Keys    int64
 	Expires int64 // keys that expire
 	Skipped Skipped

@@ -157,6 +157,21 @@ func TestReaderCountsWhatItPassesOver(t *testing.T) {
 	}
 }
 
+func TestAuxThatTellsNoPlace(t *testing.T) {
+	id := strings.Repeat("ab", 20)
+	for _, a := range []Aux{
+		nil,
+		{auxReplID: id},
+		{auxReplID: id, auxReplOffset: "-1"},
+		{auxReplID: "short", auxReplOffset: "5"},
+		{auxReplID: id, auxReplOffset: "x", auxReplStreamDB: "-1"},
+	} {
+		if _, _, ok := a.Replication(); ok || a.StreamDB() != 0 {
+			t.Errorf("%v tells a place, or database %d", a, a.StreamDB())
+		}
+	}
+}
+
 func TestUnsupportedTypeNamesTypeAndKey(t *testing.T) {
 	_, err := Check(bytes.NewReader(golden(t, "hash.rdb")))
 	if !errors.Is(err, ErrUnsupportedType) || !strings.Contains(err.Error(), `hash at key "a-hash"`) {
@@ -177,8 +192,8 @@ func TestWriterRoundTrip(t *testing.T) {
 			if want := goldenLines(); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
-			id, at, db, ok := r.Replication()
-			if id != strings.Repeat("ab", 20) || at != 12345 || db != 3 || !ok {
+			id, at, ok := r.Aux().Replication()
+			if db := r.Aux().StreamDB(); id != strings.Repeat("ab", 20) || at != 12345 || db != 3 || !ok {
 				t.Errorf("replication %s %d %d %v", id, at, db, ok)
 			}
 			if r.Aux()["aof-base"] != "1" || r.Aux()["ctime"] != "1700000000" {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
-
-	"redoubt/replication"
 )
 
 const (
@@ -35,7 +32,7 @@ type Reader struct {
 	err     error // sticky: io.EOF once the file has ended well
 
 	entry   Entry // handed out by Next; its buffers are used again
-	aux     map[string]string
+	aux     Aux
 	scratch []byte
 	skipped Skipped
 }
@@ -43,7 +40,7 @@ type Reader struct {
 // NewReader returns a Reader of the file that in delivers. It reads ahead, so
 // what follows the end record is lost to the owner of in.
 func NewReader(in io.Reader) *Reader {
-	return &Reader{src: newSource(in), aux: map[string]string{}}
+	return &Reader{src: newSource(in), aux: Aux{}}
 }
 
 // Version returns the version in the file's magic; 0 before the first Next.
@@ -51,26 +48,10 @@ func (r *Reader) Version() int { return r.version }
 
 // Aux returns the auxiliary fields read so far. Files have them before the
 // first key.
-func (r *Reader) Aux() map[string]string { return r.aux }
+func (r *Reader) Aux() Aux { return r.aux }
 
 // Skipped returns what was passed over so far.
 func (r *Reader) Skipped() Skipped { return r.skipped }
-
-// Replication returns the place in a stream at which the file was taken and
-// the database then selected in that stream (-1: none), as the AUX fields
-// repl-id, repl-offset and repl-stream-db tell. ok is false if they do not.
-func (r *Reader) Replication() (id string, at replication.Offset, db int, ok bool) {
-	id = r.aux[auxReplID]
-	offset, err := strconv.ParseInt(r.aux[auxReplOffset], 10, 64)
-	if err != nil || offset < 0 || !replication.ValidID(id) {
-		return "", 0, -1, false
-	}
-	db, err = strconv.Atoi(r.aux[auxReplStreamDB])
-	if err != nil || db < 0 {
-		db = -1
-	}
-	return id, replication.Offset(offset), db, true
-}
 
 // Next returns the next key, or io.EOF after the last one, when the file's
 // checksum has been found right. The Entry and its bytes are valid until the

@@ -9,19 +9,8 @@ import (
 	"redoubt/replication"
 )
 
-// Names of the auxiliary fields that have a meaning (spec §5).
-const (
-	auxVersion      = "redis-ver"
-	auxBits         = "redis-bits"
-	auxCreated      = "ctime"
-	auxMemory       = "used-mem"
-	auxReplStreamDB = "repl-stream-db"
-	auxReplID       = "repl-id"
-	auxReplOffset   = "repl-offset"
-	auxAOFBase      = "aof-base"
-)
-
-// Header is what a file tells about itself in its auxiliary fields.
+// Header is what a file tells about itself in its auxiliary fields
+// ([Aux]).
 type Header struct {
 	ServerVersion string // of the Redis whose dialect the server speaks, "7.0.15"
 	CreatedUnix   int64  // seconds

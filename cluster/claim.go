@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// absorbSlots compares what the sender, or the primary it speaks for, claims
+// to own with our table.
+func (n *Node) absorbSlots(sender *peer, m *bus.Message) {
+	head := sender.head()
+	if head == nil || *head.set() == m.Slots && n.nothingUnclaimed(head) {
+		return
+	}
+	if sender.isPrimary() {
+		n.claimSlots(sender, m.ConfigEpoch, &m.Slots)
+	}
+	n.correctClaim(sender, m)
+}
+
+// nothingUnclaimed reports whether p claims all of its slots, as far as we
+// know.
+func (n *Node) nothingUnclaimed(p *peer) bool {
+	if n.table.unclaimed.Empty() {
+		return true
+	}
+	held := p.set()
+	for i, b := range n.table.unclaimed {
+		if b&held[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// correctClaim sends an UPDATE to a sender that claims a slot which somebody
+// else has got since, with a greater epoch. A primary that comes back after a
+// partition learns so that it has been replaced, even if its successor cannot
+// tell it. One owner is enough for one message; others follow with the next.
+func (n *Node) correctClaim(sender *peer, m *bus.Message) {
+	for i, b := range m.Slots {
+		if b == 0 {
+			continue
+		}
+		for bit := range slots.Slot(8) {
+			s := slots.Slot(i)<<3 + bit
+			if b&(1<<bit) == 0 || n.table.free(s) {
+				continue
+			}
+			if p := n.table.owner[s]; p != sender && p.configEpoch > m.ConfigEpoch {
+				n.sendUpdate(sender.out, p)
+				return
+			}
+		}
+	}
+}
+
+// claimSlots applies the claim of p, under its config epoch, to own exactly
+// the given slots (Redis's clusterUpdateSlotsConfigWith).
+func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
+	me := n.myself
+	if p == me {
+		return
+	}
+	head := me.head() // whose slots this node serves
+	var dirty slots.Set
+	var taken int // slots taken from head
+	held := *p.set()
+	for i, b := range claimed {
+		if b == held[i] && b&n.table.unclaimed[i] == 0 {
+			continue // as we know it
+		}
+		for bit := range slots.Slot(8) {
+			s := slots.Slot(i)<<3 + bit
+			if b&(1<<bit) == 0 {
+				if n.table.owner[s] == p {
+					n.table.unclaimed.Add(s)
+				}
+				continue
+			}
+			if n.table.owner[s] == p {
+				n.table.unclaimed.Remove(s)
+				continue
+			}
+			// An importing slot is closed by hand: the source may have given
+			// it up already and advertise that.
+			if n.table.importing[s] != nil {
+				continue
+			}
+			if !n.table.free(s) && n.table.owner[s].configEpoch >= epoch {
+				continue
+			}
+			if n.table.owner[s] == me {
+				dirty.Add(s)
+			}
+			if head != nil && n.table.owner[s] == head {
+				taken++
+			}
+			delete(n.table.migrating, s)
+			n.rebind(s, p)
+			n.save()
+			n.todo.state = true
+		}
+	}
+	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)
+}
+
+// afterClaim decides what becomes of this node when p has taken slots from it
+// or from its primary. All says that p owns nothing else.
+func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
+	switch {
+	case taken > 0 && head.slotCount == 0 && (n.cfg.AllowReplicaMigration || all):
+		// We, or our primary, have been failed over: follow the successor.
+		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
+		n.becomeReplicaOf(p)
+	case n.myself.primary != nil && n.myself.primary.primary != nil:
+		n.avoidChain()
+	case !dirty.Empty():
+		// We go on as a primary, and keys must not outlive their slots.
+		n.fx.DropKeys = &dirty
+		n.saveNow()
+	}
+}

@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// The commands of an administrator: events that give Effects.Result. What the
+// server has to do for them is to parse the arguments; numbers that only it
+// knows (how many keys there are) travel in the event. Commands that only
+// read are answered from the View.
+
+// Meet is CLUSTER MEET ip port [cport]. A BusPort of 0 means port + 10000.
+type Meet struct {
+	IP      string
+	Port    int64
+	BusPort int64
+}
+
+// AddSlots is CLUSTER ADDSLOTS and ADDSLOTSRANGE. All slots must be Valid.
+type AddSlots struct{ Ranges []slots.Range }
+
+// DelSlots is CLUSTER DELSLOTS and DELSLOTSRANGE. All slots must be Valid.
+type DelSlots struct{ Ranges []slots.Range }
+
+// FlushSlots is CLUSTER FLUSHSLOTS. Keys is the number of keys of the node.
+type FlushSlots struct{ Keys int }
+
+// SetSlot is CLUSTER SETSLOT. The slot must be Valid.
+type SetSlot struct {
+	Slot   slots.Slot
+	Action SlotAction
+	ID     bus.NodeID // not used by SlotStable
+	Keys   int        // number of keys of the node in the slot
+}
+
+// SlotAction is the action of a SetSlot.
+type SlotAction uint8
+
+const (
+	SlotMigrating SlotAction = iota // ID is where the slot goes
+	SlotImporting                   // ID is where the slot comes from
+	SlotStable
+	SlotNode // ID is the owner
+)
+
+// SetConfigEpoch is CLUSTER SET-CONFIG-EPOCH.
+type SetConfigEpoch struct{ Epoch int64 }
+
+// BumpEpoch is CLUSTER BUMPEPOCH. Result has Bumped and Epoch.
+type BumpEpoch struct{}
+
+// Replicate is CLUSTER REPLICATE. Keys is the number of keys of the node.
+type Replicate struct {
+	ID   bus.NodeID
+	Keys int
+}
+
+// Forget is CLUSTER FORGET.
+type Forget struct{ ID bus.NodeID }
+
+// Reset is CLUSTER RESET SOFT, or HARD. Keys is the number of keys of the
+// node.
+type Reset struct {
+	Hard bool
+	Keys int
+}
+
+// Failover is CLUSTER FAILOVER. A Result without error means started.
+type Failover struct{ Mode FailoverMode }
+
+// FailoverMode tells how much agreement a manual failover needs.
+type FailoverMode uint8
+
+const (
+	FailoverNormal   FailoverMode = iota // the primary waits and the others vote
+	FailoverForce                        // the others vote
+	FailoverTakeover                     // nobody is asked
+)
+
+// CountFailureReports is CLUSTER COUNT-FAILURE-REPORTS. Result has Count.
+type CountFailureReports struct{ ID bus.NodeID }
+
+// SaveConfig is CLUSTER SAVECONFIG.
+type SaveConfig struct{}
+
+func (Meet) isEvent()                {}
+func (AddSlots) isEvent()            {}
+func (DelSlots) isEvent()            {}
+func (FlushSlots) isEvent()          {}
+func (SetSlot) isEvent()             {}
+func (SetConfigEpoch) isEvent()      {}
+func (BumpEpoch) isEvent()           {}
+func (Replicate) isEvent()           {}
+func (Forget) isEvent()              {}
+func (Reset) isEvent()               {}
+func (Failover) isEvent()            {}
+func (CountFailureReports) isEvent() {}
+func (SaveConfig) isEvent()          {}
+
+// Result is the outcome of a command. Without Err and without another field
+// the answer to the client is +OK.
+type Result struct {
+	Err    error // a CommandError
+	Epoch  bus.Epoch
+	Bumped bool
+	Count  int
+}
+
+// CommandError is the error line for the client, without the leading '-'.
+type CommandError string
+
+// Error implements error.
+func (e CommandError) Error() string { return string(e) }

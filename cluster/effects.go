@@ -1,0 +1,93 @@
+package cluster
+
+import (
+	"time"
+
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// Effects are what a Step asks of the driver. The order is:
+//
+//  1. Close, Dial and Send, and Pause, at once. A message for a link that is
+//     closed by then is dropped.
+//  2. Persist: written and fsynced. This may take its time while further
+//     Steps are made; if several States are waiting, only the newest needs to
+//     be written.
+//  3. When the State of this Step or a newer one is on disk, and in the order
+//     of the Steps: Role, DropKeys and DropShardSubs take place,
+//     SendAfterPersist leaves, Result goes to the client. Then Persisted is
+//     stepped. Without Persist, 3 follows 1 at once, but not before what
+//     earlier Steps still have waiting.
+//
+// The View may be published right after the Step: a node that has just won an
+// election answers clients as a replica until its Role has changed, and its
+// peers do not send it any before they have heard of the claim.
+type Effects struct {
+	Close []LinkID
+	Dial  []Dial
+	// Send may leave at once: it promises nothing that is not on disk.
+	Send  []Envelope
+	Pause *Pause
+
+	Persist          *State
+	Role             *RoleChange
+	DropKeys         *slots.Set // delete the keys in these slots, if there are any
+	DropShardSubs    *slots.Set // end the shard channel subscriptions in these slots
+	SendAfterPersist []Envelope
+	Result           *Result // of a command; nil for other events
+
+	// Deliver are messages for local subscribers.
+	Deliver []Delivery
+	// Notes are for the log. They carry no decision.
+	Notes []Note
+}
+
+// Envelope is a message and the link it goes to. A message may be in several
+// envelopes and must not be changed.
+type Envelope struct {
+	Link LinkID
+	Msg  *bus.Message
+}
+
+// Dial asks for a connection to a peer's bus port. The driver answers with
+// LinkUp or LinkDown, and gives up by itself after a time of the order of the
+// node timeout.
+type Dial struct {
+	Link LinkID
+	IP   string
+	Port uint16
+}
+
+// Pause asks to pause client writes, expiry and eviction until the given time
+// for a manual failover, and to step Paused when they stand still. A zero time
+// ends the pause.
+type Pause struct{ Until time.Time }
+
+// RoleChange says what the node is from now on. The first Step of a Node
+// gives the role that was loaded.
+type RoleChange struct {
+	Replica bool // false: a primary
+	// Primary is whom to replicate; empty if it has been forgotten.
+	Primary bus.NodeID
+	// Host and Port are the client address of the primary to replicate from,
+	// the TLS port in a TLS cluster. Host is empty while it is not known:
+	// then another RoleChange follows.
+	Host string
+	Port uint16
+	// Flush says that the keys must go (CLUSTER RESET of a replica).
+	Flush bool
+}
+
+// Delivery is a message published on another node.
+type Delivery struct {
+	Channel []byte
+	Payload []byte
+	Shard   bool
+}
+
+// Note is a line for the log.
+type Note struct {
+	Warning bool
+	Text    string
+}

@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"time"
+
+	"redoubt/bus"
+)
+
+// failureReport is the word of a voter that it cannot reach a node.
+type failureReport struct {
+	by *peer
+	at time.Time
+}
+
+// reportLifetime is how long a report counts unless it is repeated.
+func (n *Node) reportLifetime() time.Duration { return 2 * n.cfg.NodeTimeout }
+
+// addReport notes, or refreshes, that by cannot reach p.
+func (n *Node) addReport(p, by *peer) {
+	for i := range p.reports {
+		if p.reports[i].by == by {
+			p.reports[i].at = n.now
+			return
+		}
+	}
+	p.reports = append(p.reports, failureReport{by, n.now})
+}
+
+// dropReport forgets what by said about p.
+func (p *peer) dropReport(by *peer) {
+	for i := range p.reports {
+		if p.reports[i].by == by {
+			p.reports = append(p.reports[:i], p.reports[i+1:]...)
+			return
+		}
+	}
+}
+
+// reports is the number of reports about p that still count.
+func (n *Node) reports(p *peer) int {
+	oldest := n.now.Add(-n.reportLifetime())
+	kept := p.reports[:0]
+	for _, r := range p.reports {
+		if !r.at.Before(oldest) {
+			kept = append(kept, r)
+		}
+	}
+	p.reports = kept
+	return len(kept)
+}
+
+// quorum is the majority of the voters.
+func (n *Node) quorum() int { return n.health.size/2 + 1 }
+
+// suspect marks p as PFAIL: we cannot reach it.
+func (n *Node) suspect(p *peer) {
+	p.flags |= bus.FlagPFail
+	n.pfailCount++
+	n.todo.state = true
+	n.save()
+	// As Valkey 8: our own suspicion may be the one that was missing.
+	n.failIfAgreed(p)
+}
+
+// failIfAgreed marks p as FAIL if we cannot reach it and a majority says the
+// same. The agreement is weak: the reports are of different moments, and
+// nothing makes the others notice. Two things make up for that. Either the
+// majority side forces its view on all by the FAIL message, or p is reachable
+// after all, and FAIL is taken back when it is. (Redis's
+// markNodeAsFailingIfNeeded.)
+func (n *Node) failIfAgreed(p *peer) {
+	if !p.has(bus.FlagPFail) || p.failed() {
+		return
+	}
+	count := n.reports(p)
+	if n.myself.votes() {
+		count++
+	}
+	if count < n.quorum() {
+		return
+	}
+	n.note("Marking node %s as failing (quorum reached).", peerName(p))
+	n.markFailed(p)
+	n.sendFail(p)
+}
+
+func (n *Node) markFailed(p *peer) {
+	p.flags = p.flags&^bus.FlagPFail | bus.FlagFail
+	p.failTime = n.now
+	n.todo.state = true
+	if p == n.myself.primary {
+		n.todo.failover = true
+	}
+	n.save()
+}
+
+// receiveFail believes the sender that a majority agreed.
+func (n *Node) receiveFail(sender *peer, m *bus.Message) {
+	p := n.peers[m.Fail]
+	if p == nil || p == n.myself || p.failed() {
+		return
+	}
+	n.note("FAIL message received from %s about %s", peerName(sender), peerName(p))
+	n.markFailed(p)
+}
+
+// ponged notes that p has answered our PING.
+func (n *Node) ponged(p *peer) {
+	p.pongReceived = n.now
+	p.pingSent = time.Time{}
+	switch {
+	case p.has(bus.FlagPFail):
+		p.flags &^= bus.FlagPFail
+		n.todo.state = true
+		n.save()
+	case p.failed():
+		n.clearFail(p)
+	}
+}
+
+// clearFail takes FAIL back for a node that answers again. For a primary with
+// slots that is delayed: its replicas get their chance to replace it first.
+func (n *Node) clearFail(p *peer) {
+	if p.votes() && n.now.Sub(p.failTime) <= 2*n.cfg.NodeTimeout {
+		return
+	}
+	why := "is reachable again"
+	if p.votes() {
+		why = "is reachable again and nobody is serving its slots after some time"
+	}
+	n.note("Clear FAIL state for node %s: %s.", peerName(p), why)
+	p.flags &^= bus.FlagFail
+	n.todo.state = true
+	n.save()
+}

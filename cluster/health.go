@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"time"
+
+	"redoubt/bus"
+)
+
+// Delays that keep a primary from serving writes too early.
+const (
+	// writableDelay: after a restart, the others may have replaced it.
+	writableDelay = 2 * time.Second
+	// A primary that was in a minority waits for the node timeout, within
+	// these bounds, to hear what has changed.
+	minRejoinDelay = 500 * time.Millisecond
+	maxRejoinDelay = 5 * time.Second
+)
+
+// health is whether the cluster can serve clients, as this node sees it.
+type health struct {
+	ok       bool
+	size     int       // primaries with slots
+	first    time.Time // of the first evaluation
+	minority time.Time // when this node last was in a minority
+}
+
+// evaluate decides between ok and fail (Redis's clusterUpdateState). A slot
+// without a working owner makes the cluster fail, if full coverage is
+// required; so does being in a minority. PFAIL does not count for the first:
+// it is one node's opinion.
+func (n *Node) evaluate() {
+	h := &n.health
+	h.size = 0
+	reachable := 0
+	for _, p := range n.order {
+		if !p.votes() {
+			continue
+		}
+		h.size++
+		if !p.any(bus.FlagFail | bus.FlagPFail) {
+			reachable++
+		}
+	}
+	if h.first.IsZero() {
+		h.first = n.now
+	}
+	minority := reachable < n.quorum()
+	if minority {
+		h.minority = n.now
+	}
+	ok := !minority && (!n.cfg.RequireFullCoverage || n.covered())
+	if ok == h.ok {
+		return
+	}
+	if ok && n.myself.isPrimary() {
+		rejoinDelay := min(max(n.cfg.NodeTimeout, minRejoinDelay), maxRejoinDelay)
+		if n.now.Sub(h.first) < writableDelay || n.now.Sub(h.minority) < rejoinDelay {
+			return
+		}
+	}
+	h.ok = ok
+	if ok {
+		n.note("Cluster state changed: ok")
+	} else {
+		n.warn("Cluster state changed: fail")
+	}
+}
+
+// covered reports whether every slot has an owner that is not FAIL.
+func (n *Node) covered() bool {
+	for _, p := range n.table.owner {
+		if p == nil || p.failed() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,261 @@
+package cluster
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// tickPeriod is how often a node looks round: it redials, pings, suspects and
+// stands for election in this rhythm (Redis's clusterCron).
+const tickPeriod = 100 * time.Millisecond
+
+// Node is the state of one member of a cluster. Step is not safe for
+// concurrent use: one goroutine owns a Node.
+type Node struct {
+	cfg   Settings
+	rand  *rand.Rand
+	now   time.Time // of the current Step
+	fx    Effects   // of the current Step
+	facts Facts
+
+	myself *peer
+	peers  map[bus.NodeID]*peer
+	order  []*peer // all peers by id: every loop with an effect runs over it
+	links  map[LinkID]*link
+	dialed uint64 // outbound links so far
+	banned map[bus.NodeID]time.Time
+	table  table
+
+	currentEpoch  bus.Epoch
+	lastVoteEpoch bus.Epoch
+	health        health
+	election      election
+	manual        manualFailover
+	disk          durability
+	stats         stats
+	todo          todo
+
+	nextTick   time.Time
+	ticks      uint64
+	gossips    uint64 // gossip sections built so far
+	pfailCount int    // peers in PFAIL at the last tick
+
+	following  RoleChange // the last role given to the driver
+	roleTold   bool
+	resetFlush bool // the next role change empties the node
+	served     slots.Set
+	servedAt   uint64 // table.changes when served was computed
+
+	view viewCache
+}
+
+// todo is what the events of a Step left to be done once at its end.
+type todo struct {
+	state    bool // evaluate whether the cluster is ok
+	failover bool // see how the election or manual failover stands
+}
+
+// stats counts messages for CLUSTER INFO.
+type stats struct {
+	sent      [bus.TypeCount]uint64
+	received  [bus.TypeCount]uint64
+	overflows uint64
+}
+
+// New makes a Node. The first Step of a node without a State in its Config
+// persists the id that the node invented.
+func New(now time.Time, cfg Config) (*Node, error) {
+	if err := cfg.Settings.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg:    cfg.Settings,
+		rand:   cfg.Rand,
+		now:    now,
+		peers:  make(map[bus.NodeID]*peer),
+		links:  make(map[LinkID]*link),
+		banned: make(map[bus.NodeID]time.Time),
+		table: table{
+			migrating: make(map[slots.Slot]*peer),
+			importing: make(map[slots.Slot]*peer),
+		},
+		manual: manualFailover{primaryOffset: noOffset},
+	}
+	if cfg.State != nil {
+		if err := n.load(cfg.State); err != nil {
+			return nil, err
+		}
+	} else {
+		n.myself = n.addPeer("", bus.FlagPrimary)
+		n.myself.flags |= bus.FlagMyself
+		n.note("No cluster configuration found, I'm %s", n.myself.id)
+		n.saveNow()
+	}
+	n.announce()
+	n.served = n.servedSet()
+	n.servedAt = n.table.changes
+	return n, nil
+}
+
+// ID is the node's own id. CLUSTER RESET HARD changes it.
+func (n *Node) ID() bus.NodeID { return n.myself.id }
+
+// Deadline is when the next Tick is needed.
+func (n *Node) Deadline() time.Time {
+	at := n.nextTick
+	if e := n.election.start; !n.election.sent && !e.IsZero() && e.Before(at) && e.After(n.now) {
+		at = e
+	}
+	return at
+}
+
+// Step takes one event in and gives its effects. Now must not go back.
+func (n *Node) Step(now time.Time, ev Event) Effects {
+	n.now = now
+	n.dispatch(ev)
+	n.finish()
+	fx := n.fx
+	n.fx = Effects{}
+	return fx
+}
+
+func (n *Node) dispatch(ev Event) {
+	n.view.stale = true
+	switch ev := ev.(type) {
+	case Tick:
+		n.tick()
+	case Facts:
+		n.learnFacts(ev)
+	case Received:
+		n.receive(ev)
+	case LinkAccepted:
+		n.linkAccepted(ev)
+	case LinkUp:
+		n.linkUp(ev)
+	case LinkDown:
+		n.linkDown(ev)
+	case Persisted:
+		n.disk.durable = max(n.disk.durable, ev.Version)
+	case Paused:
+		n.writesPaused(ev)
+	case Configure:
+		n.configure(ev)
+	case Publish:
+		n.publish(ev)
+	case Holdings:
+		n.verifyHoldings(ev)
+	default:
+		result := n.command(ev)
+		n.fx.Result = &result
+	}
+}
+
+func (n *Node) learnFacts(f Facts) {
+	moved := f.Offset != n.facts.Offset
+	n.facts = f
+	if moved && n.manual.active() && n.myself.isReplica() {
+		n.todo.failover = true
+	}
+}
+
+// finish does once what the events of the Step asked for, in the order of
+// Redis's clusterBeforeSleep.
+func (n *Node) finish() {
+	if n.todo.failover {
+		n.todo.failover = false
+		n.advanceFailover()
+	}
+	if n.todo.state {
+		n.todo.state = false
+		n.evaluate()
+	}
+	n.reconcileRole()
+	n.dropLostSubscriptions()
+	n.flush()
+}
+
+// reconcileRole tells the driver when the role, or the address of the primary
+// to replicate from, is another than it was last told.
+func (n *Node) reconcileRole() {
+	var want RoleChange
+	if n.myself.isReplica() {
+		want.Replica = true
+		if p := n.myself.primary; p != nil {
+			want.Primary = p.id
+			if !p.any(bus.FlagNoAddr|bus.FlagHandshake) && p.ip != "" {
+				want.Host, want.Port = p.ip, p.port(n.cfg.TLS)
+			}
+		}
+	}
+	if n.roleTold && want == n.following && !n.resetFlush {
+		return
+	}
+	n.following, n.roleTold = want, true
+	want.Flush = n.resetFlush
+	n.resetFlush = false
+	n.fx.Role = &want
+}
+
+// dropLostSubscriptions ends the shard subscriptions of slots that have left
+// this node's shard.
+func (n *Node) dropLostSubscriptions() {
+	if n.servedAt == n.table.changes && n.fx.Role == nil {
+		return
+	}
+	n.servedAt = n.table.changes
+	served := n.servedSet()
+	if served == n.served {
+		return
+	}
+	lost := n.served
+	for i := range lost {
+		lost[i] &^= served[i]
+	}
+	n.served = served
+	if !lost.Empty() {
+		n.fx.DropShardSubs = &lost
+	}
+}
+
+// configure takes new settings. What is announced goes out with the next
+// messages.
+func (n *Node) configure(ev Configure) {
+	settings := ev.Settings
+	if err := settings.validate(); err != nil {
+		n.warn("Settings refused: %v", err)
+		return
+	}
+	if settings.AnnounceIP == "" && n.cfg.AnnounceIP != "" {
+		n.myself.ip = "" // learn it from the links again
+	}
+	n.cfg = settings
+	n.announce()
+	n.save()
+	n.todo.state = true
+}
+
+// announce puts what the settings say about this node into its table entry.
+func (n *Node) announce() {
+	me := n.myself
+	me.tcpPort, me.tlsPort, me.busPort = n.cfg.TCPPort, n.cfg.TLSPort, n.cfg.BusPort
+	me.hostname, me.humanName = n.cfg.AnnounceHostname, n.cfg.AnnounceHumanName
+	if n.cfg.AnnounceIP != "" {
+		me.ip = n.cfg.AnnounceIP
+	}
+	me.flags &^= bus.FlagNoFailover
+	if n.cfg.ReplicaNoFailover {
+		me.flags |= bus.FlagNoFailover
+	}
+}
+
+func (n *Node) note(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Text: fmt.Sprintf(format, args...)})
+}
+
+func (n *Node) warn(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Warning: true, Text: fmt.Sprintf(format, args...)})
+}

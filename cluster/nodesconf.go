@@ -1,0 +1,382 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// State is the content of nodes.conf: the nodes that are known, and the epochs
+// that must not be forgotten. It is not changed after it has been given out.
+type State struct {
+	// Version counts the States of one Node; see Effects. It is not saved.
+	Version       uint64
+	CurrentEpoch  bus.Epoch
+	LastVoteEpoch bus.Epoch
+	Nodes         []NodeRecord
+}
+
+// NodeRecord is what nodes.conf and CLUSTER NODES say about a node.
+type NodeRecord struct {
+	ID        bus.NodeID
+	IP        string
+	TCPPort   uint16
+	TLSPort   uint16
+	BusPort   uint16
+	Hostname  string
+	HumanName string
+	ShardID   string
+	Flags     bus.Flags
+	Primary   bus.NodeID // empty for a primary
+	// PingSent is zero if no PING waits for its PONG.
+	PingSent     time.Time
+	PongReceived time.Time
+	// ConfigEpoch of a replica is its primary's.
+	ConfigEpoch bus.Epoch
+	Connected   bool
+	Slots       *slots.Set // shared: not to be changed
+	Migrating   []OpenSlot // of the node itself only
+	Importing   []OpenSlot
+}
+
+// Append writes the state in the form of Redis 7.2, which 7.0 reads too: a
+// line a node as in CLUSTER NODES, with the auxiliary fields after the host
+// name, and a line with the variables.
+func (s *State) Append(dst []byte) []byte {
+	for i := range s.Nodes {
+		r := &s.Nodes[i]
+		dst = append(dst, r.ID...)
+		dst = r.appendAddress(dst, r.TCPPort)
+		dst = append(dst, ',')
+		dst = append(dst, r.Hostname...)
+		dst = fmt.Appendf(dst, ",tls-port=%d", r.TLSPort)
+		if r.HumanName != "" {
+			dst = append(append(dst, ",nodename="...), r.HumanName...)
+		}
+		dst = append(append(dst, ",shard-id="...), r.ShardID...)
+		dst = r.appendRest(dst)
+		dst = append(dst, '\n')
+	}
+	return fmt.Appendf(dst, "vars currentEpoch %d lastVoteEpoch %d\n", s.CurrentEpoch, s.LastVoteEpoch)
+}
+
+// appendLine writes the record as a line of CLUSTER NODES, without the end of
+// the line.
+func (r *NodeRecord) appendLine(dst []byte, port uint16) []byte {
+	dst = append(dst, r.ID...)
+	dst = r.appendAddress(dst, port)
+	if r.Hostname != "" {
+		dst = append(append(dst, ','), r.Hostname...)
+	}
+	return r.appendRest(dst)
+}
+
+func (r *NodeRecord) appendAddress(dst []byte, port uint16) []byte {
+	return fmt.Appendf(dst, " %s:%d@%d", r.IP, port, r.BusPort)
+}
+
+func (r *NodeRecord) appendRest(dst []byte) []byte {
+	primary, link := string(r.Primary), "disconnected"
+	if primary == "" {
+		primary = "-"
+	}
+	if r.Connected {
+		link = "connected"
+	}
+	dst = fmt.Appendf(dst, " %s %s %d %d %d %s",
+		r.Flags, primary, unixMs(r.PingSent), unixMs(r.PongReceived), r.ConfigEpoch, link)
+	if r.Slots != nil {
+		for _, rg := range r.Slots.Ranges() {
+			dst = append(dst, ' ')
+			dst = append(dst, rg.String()...)
+		}
+	}
+	for _, o := range r.Migrating {
+		dst = fmt.Appendf(dst, " [%d->-%s]", o.Slot, o.Node)
+	}
+	for _, o := range r.Importing {
+		dst = fmt.Appendf(dst, " [%d-<-%s]", o.Slot, o.Node)
+	}
+	return dst
+}
+
+func unixMs(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// errCorrupt is what every fault of a file is about.
+var errCorrupt = errors.New("cluster: corrupted cluster config file")
+
+// ParseState reads a nodes.conf of Redis 7.0 and later or Valkey up to 8. In
+// files without port fields the port of a line is the TLS port if tls is set.
+// Unlike Redis, it skips auxiliary fields that it does not know.
+func ParseState(text []byte, tls bool) (*State, error) {
+	s := &State{}
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) == 0 {
+			continue
+		}
+		var err error
+		if fields[0] == "vars" {
+			err = s.parseVars(fields[1:])
+		} else {
+			err = s.parseNode(fields, tls)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: line %q: %w", errCorrupt, abbreviate(line), err)
+		}
+	}
+	return s, s.check()
+}
+
+// check refuses a state that names a node twice or has not exactly one node of
+// its own.
+func (s *State) check() error {
+	seen := make(map[bus.NodeID]bool, len(s.Nodes))
+	own := 0
+	for i := range s.Nodes {
+		r := &s.Nodes[i]
+		if seen[r.ID] {
+			return fmt.Errorf("%w: node %s is there twice", errCorrupt, r.ID)
+		}
+		seen[r.ID] = true
+		if r.Flags.Has(bus.FlagMyself) {
+			own++
+		}
+	}
+	if own != 1 {
+		return fmt.Errorf("%w: %d lines have the flag myself", errCorrupt, own)
+	}
+	return nil
+}
+
+// abbreviate keeps a line of many slots out of the log.
+func abbreviate(line []byte) []byte {
+	const most = 120
+	return bytes.TrimRight(line[:min(len(line), most)], "\n")
+}
+
+func (s *State) parseVars(fields []string) error {
+	if len(fields)%2 != 0 {
+		return errors.New("a variable has no value")
+	}
+	for i := 0; i < len(fields); i += 2 {
+		var target *bus.Epoch
+		switch strings.ToLower(fields[i]) {
+		case "currentepoch":
+			target = &s.CurrentEpoch
+		case "lastvoteepoch":
+			target = &s.LastVoteEpoch
+		default:
+			continue
+		}
+		epoch, err := strconv.ParseUint(fields[i+1], 10, 64)
+		if err != nil {
+			return err
+		}
+		*target = bus.Epoch(epoch)
+	}
+	return nil
+}
+
+func (s *State) parseNode(fields []string, tls bool) error {
+	if len(fields) < 8 {
+		return fmt.Errorf("%d fields, at least 8 are needed", len(fields))
+	}
+	r := NodeRecord{ID: bus.NodeID(fields[0]), Connected: fields[7] == "connected", Slots: new(slots.Set)}
+	if !r.ID.Valid() {
+		return errors.New("not a node id")
+	}
+	if err := r.parseAddress(fields[1], tls); err != nil {
+		return err
+	}
+	var err error
+	if r.Flags, err = bus.ParseFlags(fields[2]); err != nil {
+		return err
+	}
+	if fields[3] != "-" {
+		r.Primary = bus.NodeID(fields[3])
+		if !r.Primary.Valid() {
+			return errors.New("the primary is not a node id")
+		}
+	}
+	if r.PingSent, err = parseMs(fields[4]); err != nil {
+		return err
+	}
+	if r.PongReceived, err = parseMs(fields[5]); err != nil {
+		return err
+	}
+	epoch, err := strconv.ParseUint(fields[6], 10, 64)
+	if err != nil {
+		return err
+	}
+	r.ConfigEpoch = bus.Epoch(epoch)
+	for _, item := range fields[8:] {
+		if err := r.parseSlots(item); err != nil {
+			return err
+		}
+	}
+	s.Nodes = append(s.Nodes, r)
+	return nil
+}
+
+func parseMs(text string) (time.Time, error) {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// parseAddress reads ip:port@busport,hostname,name=value…
+func (r *NodeRecord) parseAddress(text string, tls bool) error {
+	parts := strings.Split(text, ",")
+	if len(parts) > 1 {
+		r.Hostname = parts[1]
+		if !validHostname(r.Hostname) {
+			return fmt.Errorf("bad host name %q", r.Hostname)
+		}
+	}
+	colon := strings.LastIndexByte(parts[0], ':')
+	if colon < 0 {
+		return errors.New("the address has no port")
+	}
+	r.IP = parts[0][:colon]
+	portText, busText, hasBus := strings.Cut(parts[0][colon+1:], "@")
+	port, err := parsePort(portText)
+	if err != nil {
+		return err
+	}
+	hasTCP, hasTLS, err := r.parseAux(parts[min(len(parts), 2):])
+	switch {
+	case err != nil:
+		return err
+	case !hasTCP && (hasTLS || !tls):
+		r.TCPPort = port
+	case !hasTLS:
+		r.TLSPort = port
+	}
+	if hasBus {
+		r.BusPort, err = parsePort(busText)
+		return err
+	}
+	if busPort := int(port) + busPortOffset; busPort <= 65535 {
+		r.BusPort = uint16(busPort)
+		return nil
+	}
+	return fmt.Errorf("no bus port, and port %d leaves none", port)
+}
+
+// parseAux reads the auxiliary fields. It reports which client ports it found.
+func (r *NodeRecord) parseAux(parts []string) (hasTCP, hasTLS bool, err error) {
+	for _, part := range parts {
+		name, value, found := strings.Cut(part, "=")
+		if !found || name == "" || strings.ContainsAny(part, "!#$%&()*+:;<>?@[]^{|}~\"'") {
+			return false, false, fmt.Errorf("bad auxiliary field %q", part)
+		}
+		switch name {
+		case "shard-id":
+			if !bus.NodeID(value).Valid() {
+				return false, false, fmt.Errorf("bad shard id %q", value)
+			}
+			r.ShardID = value
+		case "nodename":
+			r.HumanName = value
+		case "tcp-port":
+			r.TCPPort, err = parsePort(value)
+			hasTCP = true
+		case "tls-port":
+			r.TLSPort, err = parsePort(value)
+			hasTLS = true
+		}
+		if err != nil {
+			return false, false, err
+		}
+	}
+	return hasTCP, hasTLS, nil
+}
+
+func parsePort(text string) (uint16, error) {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return uint16(port), err
+}
+
+// validHostname accepts what cluster-announce-hostname does, and nothing.
+func validHostname(name string) bool {
+	if len(name) > 255 {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseSlots reads 7, 0-5460, [7->-id] or [7-<-id].
+func (r *NodeRecord) parseSlots(item string) error {
+	if strings.HasPrefix(item, "[") {
+		return r.parseOpenSlot(item)
+	}
+	first, last, isRange := strings.Cut(item, "-")
+	if !isRange {
+		last = first
+	}
+	from, err := parseSlot(first)
+	if err != nil {
+		return err
+	}
+	to, err := parseSlot(last)
+	if err != nil {
+		return err
+	}
+	r.Slots.AddRange(slots.Range{First: from, Last: to})
+	return nil
+}
+
+func (r *NodeRecord) parseOpenSlot(item string) error {
+	body, ok := strings.CutSuffix(item[1:], "]")
+	number, arrow, found := strings.Cut(body, "-")
+	if !ok || !found || len(arrow) != 2+bus.IDLen || arrow[1] != '-' {
+		return fmt.Errorf("bad open slot %q", item)
+	}
+	s, err := parseSlot(number)
+	if err != nil {
+		return err
+	}
+	open := OpenSlot{s, bus.NodeID(arrow[2:])}
+	switch {
+	case !open.Node.Valid():
+		return fmt.Errorf("bad node in open slot %q", item)
+	case arrow[0] == '>':
+		r.Migrating = append(r.Migrating, open)
+	case arrow[0] == '<':
+		r.Importing = append(r.Importing, open)
+	default:
+		return fmt.Errorf("bad open slot %q", item)
+	}
+	return nil
+}
+
+func parseSlot(text string) (slots.Slot, error) {
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, err
+	}
+	if s := slots.Slot(number); s.Valid() {
+		return s, nil
+	}
+	return 0, fmt.Errorf("slot %d is out of range", number)
+}

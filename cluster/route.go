@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"fmt"
+
+	"redoubt/slots"
+)
+
+// Query is what a command tells the router.
+type Query struct {
+	// Slot is the slot of the command's first key. (A command without keys
+	// has nothing to ask.)
+	Slot slots.Slot
+	// CrossSlot: another key lies in another slot.
+	CrossSlot bool
+	// ManyKeys: there is more than one distinct key.
+	ManyKeys bool
+	// Write: the command, or one of those that EXEC runs, writes.
+	Write bool
+	// ShardPubSub: SSUBSCRIBE, SUNSUBSCRIBE or SPUBLISH.
+	ShardPubSub bool
+	// Migrate: the command is MIGRATE.
+	Migrate bool
+	// Asking: the client said ASKING, or the command implies it.
+	Asking bool
+	// ReadOnly: the client said READONLY.
+	ReadOnly bool
+}
+
+// Verdict is what is to be done with a command.
+type Verdict uint8
+
+const (
+	Run Verdict = iota // here
+	// RunIfPresent: the slot is on its way out. Count the keys that are here:
+	// Missing says what follows.
+	RunIfPresent
+	// RunUnlessMissing: the slot is on its way in and the command has several
+	// keys. Missing says what follows.
+	RunUnlessMissing
+	Moved
+	Ask
+	TryAgain
+	CrossSlot
+	Unassigned   // nobody owns the slot
+	Down         // the cluster is down
+	DownReadOnly // the cluster is down and only reads are allowed
+)
+
+// Route decides about a command with keys, in the order of Redis's
+// getNodeByQuery.
+func (v *View) Route(q Query) Verdict {
+	owner := v.routes.owner[q.Slot]
+	if owner == 0 {
+		return Unassigned
+	}
+	if q.CrossSlot {
+		return CrossSlot
+	}
+	if !v.OK {
+		if verdict := v.routeWhenDown(q); verdict != Run {
+			return verdict
+		}
+	}
+	mine := int(owner) == v.Myself+1
+	_, migrating := v.routes.migrating[q.Slot]
+	_, importing := v.routes.importing[q.Slot]
+	switch {
+	case (migrating || importing) && q.Migrate:
+		return Run
+	case mine && migrating && !q.ShardPubSub:
+		return RunIfPresent
+	case mine:
+		return Run
+	case importing && q.Asking && q.ManyKeys && !q.ShardPubSub:
+		return RunUnlessMissing
+	case importing && q.Asking:
+		return Run
+	case v.readableHere(q, int(owner)-1):
+		return Run
+	}
+	return Moved
+}
+
+// routeWhenDown lets through what the settings allow in a cluster that is
+// down.
+func (v *View) routeWhenDown(q Query) Verdict {
+	switch {
+	case q.ShardPubSub && v.cfg.AllowShardPubSubWhenDown:
+		return Run
+	case q.ShardPubSub || !v.cfg.AllowReadsWhenDown:
+		return Down
+	case q.Write:
+		return DownReadOnly
+	}
+	return Run
+}
+
+// readableHere reports whether this replica may answer for its primary.
+func (v *View) readableHere(q Query, owner int) bool {
+	return v.IsReplica() && v.Me().Primary == v.Nodes[owner].ID &&
+		(q.ReadOnly && !q.Write || q.ShardPubSub)
+}
+
+// Missing finishes a verdict of RunIfPresent or RunUnlessMissing when the
+// command's keys have been counted.
+func (verdict Verdict) Missing(present, missing int) Verdict {
+	switch {
+	case missing == 0:
+		return Run
+	case verdict == RunUnlessMissing || present > 0:
+		return TryAgain
+	}
+	return Ask
+}
+
+// RedirectText is the error line for a verdict other than Run, without the
+// leading '-', for a client that uses TLS or does not.
+func (v *View) RedirectText(verdict Verdict, s slots.Slot, tls bool) string {
+	switch verdict {
+	case CrossSlot:
+		return "CROSSSLOT Keys in request don't hash to the same slot"
+	case TryAgain:
+		return "TRYAGAIN Multiple keys request during rehashing of slot"
+	case Down:
+		return "CLUSTERDOWN The cluster is down"
+	case DownReadOnly:
+		return "CLUSTERDOWN The cluster is down and only accepts read commands"
+	case Ask:
+		if to, open := v.routes.migrating[s]; open {
+			return v.redirect("ASK", s, &v.Nodes[to], tls)
+		}
+	case Moved:
+		if owner := v.Owner(s); owner != nil {
+			return v.redirect("MOVED", s, owner, tls)
+		}
+	}
+	return "CLUSTERDOWN Hash slot not served"
+}
+
+func (v *View) redirect(word string, s slots.Slot, to *NodeView, tls bool) string {
+	endpoint, _ := v.Endpoint(to)
+	return fmt.Sprintf("%s %d %s:%d", word, s, endpoint, to.ClientPort(tls))
+}

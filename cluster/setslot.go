@@ -1,0 +1,92 @@
+package cluster
+
+import "redoubt/bus"
+
+// setSlot executes CLUSTER SETSLOT: the steps of moving a slot by hand.
+func (n *Node) setSlot(cmd SetSlot) error {
+	if n.myself.isReplica() {
+		return refuse("Please use SETSLOT only with masters.")
+	}
+	switch cmd.Action {
+	case SlotMigrating:
+		return n.openMigrating(cmd)
+	case SlotImporting:
+		return n.openImporting(cmd)
+	case SlotNode:
+		return n.assignSlot(cmd)
+	}
+	delete(n.table.importing, cmd.Slot)
+	delete(n.table.migrating, cmd.Slot)
+	n.table.changes++
+	return nil
+}
+
+func (n *Node) openMigrating(cmd SetSlot) error {
+	if n.table.owner[cmd.Slot] != n.myself {
+		return refuse("I'm not the owner of hash slot %d", cmd.Slot)
+	}
+	p, err := n.otherEnd(cmd.ID)
+	if err != nil {
+		return err
+	}
+	n.table.migrating[cmd.Slot] = p
+	n.table.changes++
+	return nil
+}
+
+func (n *Node) openImporting(cmd SetSlot) error {
+	if n.table.owner[cmd.Slot] == n.myself {
+		return refuse("I'm already the owner of hash slot %d", cmd.Slot)
+	}
+	p, err := n.otherEnd(cmd.ID)
+	if err != nil {
+		return err
+	}
+	n.table.importing[cmd.Slot] = p
+	n.table.changes++
+	return nil
+}
+
+func (n *Node) otherEnd(id bus.NodeID) (*peer, error) {
+	p := n.peers[id]
+	switch {
+	case p == nil:
+		return nil, refuse("I don't know about node %s", id)
+	case p.isReplica():
+		return nil, refuse("Target node is not a master")
+	}
+	return p, nil
+}
+
+// assignSlot is SETSLOT NODE. On the importing side it ends the move: the node
+// takes a new epoch, so that its claim beats the old owner's.
+func (n *Node) assignSlot(cmd SetSlot) error {
+	s, me := cmd.Slot, n.myself
+	p := n.peers[cmd.ID]
+	mine := n.table.owner[s] == me
+	switch {
+	case p == nil:
+		return errUnknownNode(cmd.ID)
+	case p.isReplica():
+		return refuse("Target node is not a master")
+	case mine && p != me && cmd.Keys > 0:
+		return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", s)
+	}
+	if cmd.Keys == 0 {
+		delete(n.table.migrating, s)
+	}
+	imported := p == me && n.table.importing[s] != nil
+	if imported {
+		n.bumpEpoch()
+	}
+	n.rebind(s, p)
+	if mine && p != me && me.slotCount == 0 && n.cfg.AllowReplicaMigration {
+		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
+		n.becomeReplicaOf(p)
+	}
+	if imported {
+		delete(n.table.importing, s)
+		n.broadcastPong()
+	}
+	return nil
+}

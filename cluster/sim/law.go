@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"redoubt/bus"
+	"redoubt/cluster"
+	"redoubt/slots"
+)
+
+// law is what must never happen, and what of it has.
+type law struct {
+	err     error
+	votes   map[ballot]int    // candidate, by voter and epoch
+	elected map[bus.Epoch]int // winner, by epoch
+}
+
+type ballot struct {
+	voter int
+	epoch bus.Epoch
+}
+
+func newLaw() law {
+	return law{
+		votes:   make(map[ballot]int),
+		elected: make(map[bus.Epoch]int),
+	}
+}
+
+// breakRule ends the run.
+func (w *World) breakRule(format string, args ...any) {
+	if w.law.err == nil {
+		w.law.err = fmt.Errorf("after %v: "+format, append([]any{w.Now()}, args...)...)
+	}
+}
+
+// judgeRole looks at a member that has become a primary by election.
+func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
+	if r == nil || r.Replica || r.Flush || m.data.primary == "" || m.takingOver {
+		return
+	}
+	epoch := m.node.View().MyEpoch
+	if other, found := w.law.elected[epoch]; found && other != m.Index {
+		w.breakRule("epoch %d has elected member %d and member %d", epoch, other, m.Index)
+	}
+	w.law.elected[epoch] = m.Index
+}
+
+// judgeMessage looks at a message that leaves m.
+func (w *World) judgeMessage(m *Member, link cluster.LinkID, msg *bus.Message) {
+	saved := &m.disk
+	switch {
+	case msg.Type == bus.TypeAuthAck:
+		w.judgeVote(m, link, msg.CurrentEpoch)
+		if saved.lastVote < msg.CurrentEpoch {
+			w.breakRule("member %d votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.lastVote)
+		}
+	case msg.Type == bus.TypeAuthRequest && saved.current < msg.CurrentEpoch:
+		w.breakRule("member %d asks for votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.current)
+	case msg.Primary == "" && msg.ConfigEpoch > saved.own:
+		w.breakRule("member %d claims epoch %d, its disk says %d", m.Index, msg.ConfigEpoch, saved.own)
+	}
+}
+
+func (w *World) judgeVote(m *Member, link cluster.LinkID, epoch bus.Epoch) {
+	c := w.net.links[end{m, link}]
+	if c == nil {
+		return
+	}
+	candidate := c.ends[0].member
+	if candidate == m {
+		candidate = c.ends[1].member
+	}
+	b := ballot{m.Index, epoch}
+	if other, found := w.law.votes[b]; found && other != candidate.Index {
+		w.breakRule("member %d votes for member %d and member %d in epoch %d", m.Index, other, candidate.Index, epoch)
+	}
+	w.law.votes[b] = candidate.Index
+}
+
+// throughCodec sends some messages through their binary form.
+func (w *World) throughCodec(m *Member, msg *bus.Message) *bus.Message {
+	if !w.percent(w.opt.CodecPercent) {
+		return msg
+	}
+	decoded, err := bus.Decode(bus.Append(nil, msg))
+	if err != nil {
+		w.breakRule("member %d sends a %v that cannot be read: %v", m.Index, msg.Type, err)
+		return msg
+	}
+	return decoded
+}
+
+// Verdict is whether the cluster is whole and of one mind: what must be true
+// some time after everything has healed. Nil means yes.
+func (w *World) Verdict() error {
+	if w.law.err != nil {
+		return w.law.err
+	}
+	var up []*Member
+	for _, m := range w.Members {
+		if m.Up() {
+			up = append(up, m)
+		}
+	}
+	if len(up) == 0 {
+		return errors.New("nobody is up")
+	}
+	reference := up[0].View()
+	if err := judgeView(reference); err != nil {
+		return fmt.Errorf("member %d: %w", up[0].Index, err)
+	}
+	for _, m := range up {
+		v := m.View()
+		if !v.OK {
+			return fmt.Errorf("member %d: its cluster state is fail", m.Index)
+		}
+		if err := w.judgeMembers(v, up); err != nil {
+			return fmt.Errorf("member %d: %w", m.Index, err)
+		}
+		for s := range slots.Slot(slots.Count) {
+			a, b := reference.Owner(s), v.Owner(s)
+			if b == nil || a.ID != b.ID {
+				return fmt.Errorf("members %d and %d disagree about slot %d", up[0].Index, m.Index, s)
+			}
+		}
+	}
+	return nil
+}
+
+// judgeView checks one view by itself.
+func judgeView(v *cluster.View) error {
+	epochs := make(map[bus.Epoch]bus.NodeID)
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		if !n.Flags.Has(bus.FlagPrimary) {
+			continue
+		}
+		if other, found := epochs[n.ConfigEpoch]; found {
+			return fmt.Errorf("%s and %s both have config epoch %d", other, n.ID, n.ConfigEpoch)
+		}
+		epochs[n.ConfigEpoch] = n.ID
+	}
+	for s := range slots.Slot(slots.Count) {
+		if v.Owner(s) == nil {
+			return fmt.Errorf("slot %d has no owner", s)
+		}
+	}
+	return nil
+}
+
+// judgeMembers checks that a view knows everybody who is up as they are.
+func (w *World) judgeMembers(v *cluster.View, up []*Member) error {
+	for _, m := range up {
+		n := v.Node(m.ID())
+		if n == nil {
+			return fmt.Errorf("member %d is unknown", m.Index)
+		}
+		if n.Flags&(bus.FlagFail|bus.FlagPFail|bus.FlagHandshake|bus.FlagNoAddr) != 0 {
+			return fmt.Errorf("member %d is %v", m.Index, n.Flags)
+		}
+		if !linkedBothWays(v, m.ID()) && n.ID != v.Me().ID {
+			return fmt.Errorf("member %d is not connected", m.Index)
+		}
+		me := m.View().Me()
+		if n.Primary != me.Primary {
+			return fmt.Errorf("member %d is a replica of %q, not of %q", m.Index, me.Primary, n.Primary)
+		}
+		if n.ConfigEpoch != me.ConfigEpoch {
+			return fmt.Errorf("member %d has config epoch %d, not %d", m.Index, me.ConfigEpoch, n.ConfigEpoch)
+		}
+		if p := v.Node(n.Primary); n.Primary != "" && (p == nil || !p.Flags.Has(bus.FlagPrimary)) {
+			return fmt.Errorf("the shard of member %d has no primary", m.Index)
+		}
+	}
+	return nil
+}
+
+func linkedBothWays(v *cluster.View, id bus.NodeID) bool {
+	up := func(inbound bool) bool {
+		return slices.ContainsFunc(v.Links, func(l cluster.LinkView) bool {
+			return l.Node == id && l.Inbound == inbound && l.Up
+		})
+	}
+	return up(true) && up(false)
+}

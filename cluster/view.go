@@ -1,0 +1,288 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// View is what a Node knew after a Step: where to send clients, and what the
+// CLUSTER commands show. It does not change, and may be read by any number of
+// goroutines.
+type View struct {
+	// Nodes are all known nodes by id, those in handshake included.
+	Nodes []NodeView
+	// Myself is the index of the node itself in Nodes.
+	Myself int
+	// OK is cluster_state:ok.
+	OK           bool
+	Size         int // primaries with slots
+	CurrentEpoch bus.Epoch
+	// MyEpoch is the config epoch of this node, or of its primary.
+	MyEpoch bus.Epoch
+	// ShardID is the shard of this node.
+	ShardID string
+	// Links are the links whose node is known.
+	Links []LinkView
+
+	cfg    Settings
+	routes *routes
+	stats  stats
+}
+
+// NodeView is a node in a View.
+type NodeView struct {
+	NodeRecord
+	Offset   int64 // replication offset
+	Replicas []int // indices of its replicas in View.Nodes
+	Reports  int   // failure reports
+}
+
+// LinkView is a link in a View.
+type LinkView struct {
+	Link      LinkID
+	Node      bus.NodeID
+	Inbound   bool
+	Up        bool
+	CreatedMs int64
+}
+
+// routes is the part of a View that changes seldom.
+type routes struct {
+	owner     [slots.Count]uint16 // 1 + index in Nodes; 0: nobody
+	migrating map[slots.Slot]int  // index in Nodes of the other end
+	importing map[slots.Slot]int
+}
+
+// viewCache keeps the last View as long as nothing has happened, and its
+// routes as long as slots and membership are the same.
+type viewCache struct {
+	stale   bool
+	view    *View
+	changes uint64 // table.changes of the routes
+	members []*peer
+}
+
+// View gives the node's view after the last Step. It costs little if nothing
+// has changed.
+func (n *Node) View() *View {
+	c := &n.view
+	if c.view != nil && !c.stale {
+		return c.view
+	}
+	v := &View{
+		Nodes:        make([]NodeView, len(n.order)),
+		OK:           n.health.ok,
+		Size:         n.health.size,
+		CurrentEpoch: n.currentEpoch,
+		MyEpoch:      n.identity().configEpoch,
+		ShardID:      n.myself.shardID,
+		Links:        n.linkViews(),
+		cfg:          n.cfg,
+		stats:        n.stats,
+	}
+	index := make(map[*peer]int, len(n.order))
+	for i, p := range n.order {
+		index[p] = i
+	}
+	for i, p := range n.order {
+		v.Nodes[i] = NodeView{NodeRecord: n.record(p), Offset: p.offset, Reports: n.reports(p)}
+		for _, r := range p.replicas {
+			v.Nodes[i].Replicas = append(v.Nodes[i].Replicas, index[r])
+		}
+	}
+	v.Myself = index[n.myself]
+	v.Nodes[v.Myself].Offset = n.facts.Offset
+	v.routes = n.routes(index)
+	c.view, c.stale = v, false
+	return v
+}
+
+func (n *Node) routes(index map[*peer]int) *routes {
+	c := &n.view
+	if c.view != nil && c.changes == n.table.changes && samePeers(c.members, n.order) {
+		return c.view.routes
+	}
+	r := &routes{
+		migrating: make(map[slots.Slot]int, len(n.table.migrating)),
+		importing: make(map[slots.Slot]int, len(n.table.importing)),
+	}
+	for i, p := range n.order {
+		p.set().Each(func(s slots.Slot) bool {
+			r.owner[s] = uint16(i + 1)
+			return true
+		})
+	}
+	for s, p := range n.table.migrating {
+		r.migrating[s] = index[p]
+	}
+	for s, p := range n.table.importing {
+		r.importing[s] = index[p]
+	}
+	c.changes = n.table.changes
+	c.members = append([]*peer(nil), n.order...)
+	return r
+}
+
+func samePeers(a, b []*peer) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *Node) linkViews() []LinkView {
+	views := make([]LinkView, 0, 2*len(n.order))
+	for _, p := range n.order {
+		for _, l := range [...]*link{p.out, p.in} {
+			if l != nil {
+				views = append(views, LinkView{l.id, p.id, l.inbound, l.up, l.created.UnixMilli()})
+			}
+		}
+	}
+	return views
+}
+
+// Me is the node itself.
+func (v *View) Me() *NodeView { return &v.Nodes[v.Myself] }
+
+// IsReplica reports whether the node itself is a replica.
+func (v *View) IsReplica() bool { return v.Me().Flags.Has(bus.FlagReplica) }
+
+// Node finds a node by its id; nil if it is not known.
+func (v *View) Node(id bus.NodeID) *NodeView {
+	lo, hi := 0, len(v.Nodes)
+	for lo < hi {
+		if mid := (lo + hi) / 2; v.Nodes[mid].ID < id {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(v.Nodes) && v.Nodes[lo].ID == id {
+		return &v.Nodes[lo]
+	}
+	return nil
+}
+
+// Owner is the owner of s; nil if it has none.
+func (v *View) Owner(s slots.Slot) *NodeView {
+	if i := v.routes.owner[s]; i > 0 {
+		return &v.Nodes[i-1]
+	}
+	return nil
+}
+
+// Mine reports whether the node itself owns s.
+func (v *View) Mine(s slots.Slot) bool { return int(v.routes.owner[s]) == v.Myself+1 }
+
+// ClientPort is the port of n for a client that uses TLS, or does not. If n
+// has only one port, it is that one.
+func (n *NodeView) ClientPort(tls bool) uint16 {
+	first, second := n.TCPPort, n.TLSPort
+	if tls {
+		first, second = second, first
+	}
+	if first != 0 {
+		return first
+	}
+	return second
+}
+
+// Endpoint is how clients are told to reach n, by
+// cluster-preferred-endpoint-type; known is false for unknown-endpoint.
+func (v *View) Endpoint(n *NodeView) (endpoint string, known bool) {
+	switch v.cfg.Endpoint {
+	case EndpointHostname:
+		if n.Hostname == "" {
+			return "?", true
+		}
+		return n.Hostname, true
+	case EndpointUnknown:
+		return "", false
+	}
+	return n.IP, true
+}
+
+// EndpointType is cluster-preferred-endpoint-type.
+func (v *View) EndpointType() EndpointType { return v.cfg.Endpoint }
+
+// NodesText is the answer to CLUSTER NODES.
+func (v *View) NodesText(tls bool) string {
+	var text []byte
+	for i := range v.Nodes {
+		text = v.Nodes[i].appendLine(text, v.Nodes[i].ClientPort(tls))
+		text = append(text, '\n')
+	}
+	return string(text)
+}
+
+// ReplicaLines are the lines of CLUSTER REPLICAS: one a replica of the node
+// with that id.
+func (v *View) ReplicaLines(id bus.NodeID, tls bool) ([]string, error) {
+	n := v.Node(id)
+	if n == nil {
+		return nil, errUnknownNode(id)
+	}
+	if n.Flags.Has(bus.FlagReplica) {
+		return nil, refuse("The specified node is not a master")
+	}
+	lines := make([]string, len(n.Replicas))
+	for i, r := range n.Replicas {
+		lines[i] = string(v.Nodes[r].appendLine(nil, v.Nodes[r].ClientPort(tls)))
+	}
+	return lines, nil
+}
+
+// InfoText is the answer to CLUSTER INFO.
+func (v *View) InfoText() string {
+	var assigned, suspected, failed int
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		count := n.Slots.Len()
+		assigned += count
+		switch {
+		case n.Flags.Has(bus.FlagFail):
+			failed += count
+		case n.Flags.Has(bus.FlagPFail):
+			suspected += count
+		}
+	}
+	state := "fail"
+	if v.OK {
+		state = "ok"
+	}
+	var b strings.Builder
+	line := func(name string, value any) { fmt.Fprintf(&b, "%s:%v\r\n", name, value) }
+	line("cluster_state", state)
+	line("cluster_slots_assigned", assigned)
+	line("cluster_slots_ok", assigned-suspected-failed)
+	line("cluster_slots_pfail", suspected)
+	line("cluster_slots_fail", failed)
+	line("cluster_known_nodes", len(v.Nodes))
+	line("cluster_size", v.Size)
+	line("cluster_current_epoch", v.CurrentEpoch)
+	line("cluster_my_epoch", v.MyEpoch)
+	messageLines(line, "sent", &v.stats.sent)
+	messageLines(line, "received", &v.stats.received)
+	line("total_cluster_links_buffer_limit_exceeded", v.stats.overflows)
+	return b.String()
+}
+
+func messageLines(line func(string, any), direction string, counts *[bus.TypeCount]uint64) {
+	var total uint64
+	for t, count := range counts {
+		total += count
+		if count > 0 {
+			line(fmt.Sprintf("cluster_stats_messages_%s_%s", bus.Type(t), direction), count)
+		}
+	}
+	line("cluster_stats_messages_"+direction, total)
+}

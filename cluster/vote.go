@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+// considerVote answers a FAILOVER_AUTH_REQUEST. There is no negative answer;
+// each refusal is noted with its numbers. (Redis's
+// clusterSendFailoverAuthIfNeeded.)
+func (n *Node) considerVote(candidate *peer, m *bus.Message) {
+	me := n.myself
+	// Only primaries with slots vote: the majority is counted among them.
+	if !me.votes() {
+		return
+	}
+	deny := func(format string, args ...any) {
+		n.warn("Failover auth denied to %s: "+format, append([]any{peerName(candidate)}, args...)...)
+	}
+	// Ours was raised to the request's when its header was read.
+	if m.CurrentEpoch < n.currentEpoch {
+		deny("reqEpoch (%d) < curEpoch(%d)", m.CurrentEpoch, n.currentEpoch)
+		return
+	}
+	if n.lastVoteEpoch >= n.currentEpoch {
+		deny("already voted for epoch %d", n.currentEpoch)
+		return
+	}
+	if candidate.isPrimary() {
+		deny("it is a master node")
+		return
+	}
+	primary := candidate.primary
+	if primary == nil {
+		deny("I don't know its master")
+		return
+	}
+	if !primary.failed() && !m.MsgFlags.Has(bus.MsgForceAck) {
+		deny("its master is up")
+		return
+	}
+	// Not needed for safety; it gives the first candidate time to win.
+	if wait := 2*n.cfg.NodeTimeout - n.now.Sub(primary.votedTime); wait > 0 {
+		deny("can't vote about this master before %d milliseconds", wait.Milliseconds())
+		return
+	}
+	// A candidate with an old idea of its primary's slots would take slots
+	// back that have moved on.
+	if s, found := n.outdatedClaim(m); found {
+		deny("slot %d epoch (%d) > reqEpoch (%d)", s, n.table.owner[s].configEpoch, m.ConfigEpoch)
+		return
+	}
+	// A vote that cannot be delivered is better kept.
+	if !candidate.connected() {
+		deny("I have no link to it")
+		return
+	}
+	n.lastVoteEpoch = n.currentEpoch
+	primary.votedTime = n.now
+	n.saveNow()
+	n.sendAfterPersist(candidate.out, n.newPromise(bus.TypeAuthAck))
+	n.note("Failover auth granted to %s for epoch %d", peerName(candidate), n.currentEpoch)
+}
+
+// outdatedClaim finds a slot in a request that has an owner with a greater
+// config epoch than the request knows.
+func (n *Node) outdatedClaim(m *bus.Message) (found slots.Slot, ok bool) {
+	m.Slots.Each(func(s slots.Slot) bool {
+		if !n.table.free(s) && n.table.owner[s].configEpoch > m.ConfigEpoch {
+			found, ok = s, true
+			return false
+		}
+		return true
+	})
+	return found, ok
+}

@@ -1,0 +1,242 @@
+package redistest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Kind says which program a Server runs.
+type Kind int
+
+const (
+	Redis   Kind = iota // redis-server from $PATH
+	Redoubt             // our own binary
+)
+
+// String names the program.
+func (k Kind) String() string {
+	if k == Redoubt {
+		return "redoubt"
+	}
+	return "redis-server"
+}
+
+const (
+	// startTimeout is how long a server may take until it answers, stopTimeout
+	// until it has ended after SIGTERM.
+	startTimeout = 20 * time.Second
+	stopTimeout  = 20 * time.Second
+	// logShown is how much of the log of a server a failed test prints.
+	logShown = 16 << 10
+)
+
+// Server is one process with a port and a directory, which it keeps over
+// restarts. Its methods are for the goroutine of the test.
+type Server struct {
+	Kind Kind
+	Port int
+	Dir  string // data directory
+
+	t      testing.TB
+	args   []string
+	log    string
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when cmd has ended
+}
+
+// Start runs a server of the given kind with options as they are given on the
+// command line of redis-server ("--appendonly", "yes"), on a free port and in
+// a new directory. It returns when the server answers PING.
+func Start(t testing.TB, kind Kind, args ...string) *Server {
+	t.Helper()
+	s := &Server{Kind: kind, Port: Port(t), Dir: t.TempDir(), t: t, args: args}
+	s.log = filepath.Join(t.TempDir(), "log")
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("log of %v on port %d:\n%s", s.Kind, s.Port, tail(s.Log(), logShown))
+		}
+	})
+	s.Restart()
+	return s
+}
+
+// Restart starts the server anew, after Kill or Terminate, on the same port
+// and in the same directory. It returns when the server answers PING.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if s.Running() {
+		s.t.Fatalf("redistest: %v on port %d is still running", s.Kind, s.Port)
+	}
+	var command []string
+	if s.Kind == Redoubt {
+		command = []string{Binary(s.t), "server"}
+	} else {
+		command = []string{Tool(s.t, "redis-server")}
+	}
+	command = append(command, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir)
+	command = append(command, s.args...)
+
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command(command[0], command[1:]...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.Dir, log, log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	cmd, exited := s.cmd, make(chan struct{})
+	s.exited = exited
+	go func() {
+		cmd.Wait()
+		close(exited)
+	}()
+	Until(s.t, startTimeout, fmt.Sprintf("%v on port %d answers", s.Kind, s.Port), func() error {
+		if !s.Running() {
+			s.t.Fatalf("redistest: %v ended at start: %v", command, s.cmd.ProcessState)
+		}
+		return s.ping()
+	})
+}
+
+// ping returns nil if the server takes commands; one that asks for a password
+// does.
+func (s *Server) ping() error {
+	c, err := dial(s.Addr())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Do("PING")
+	var refusal Error
+	if errors.As(err, &refusal) && strings.HasPrefix(string(refusal), "NOAUTH") {
+		return nil
+	}
+	return err
+}
+
+// Addr is "127.0.0.1:port".
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+
+// Running reports whether the process is there, paused or not.
+func (s *Server) Running() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// Kill ends the process as kill -9 does and waits until it is gone. It does
+// nothing if it is gone already.
+func (s *Server) Kill() {
+	if s.Running() {
+		s.cmd.Process.Signal(syscall.SIGKILL)
+		<-s.exited
+	}
+}
+
+// Terminate asks the process to end with SIGTERM and waits for it. The test
+// fails if it ends with an error or not at all.
+func (s *Server) Terminate() {
+	s.t.Helper()
+	s.signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		s.t.Fatalf("redistest: %v on port %d runs on %v after SIGTERM", s.Kind, s.Port, stopTimeout)
+	}
+	if !s.cmd.ProcessState.Success() {
+		s.t.Errorf("redistest: %v on port %d ended with %v", s.Kind, s.Port, s.cmd.ProcessState)
+	}
+}
+
+// Pause stops the process in its tracks (SIGSTOP) until Resume.
+func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on (SIGCONT).
+func (s *Server) Resume() { s.t.Helper(); s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if !s.Running() {
+		s.t.Fatalf("redistest: %v on port %d is not running", s.Kind, s.Port)
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+}
+
+// Log returns what the server has written so far, over all its starts.
+func (s *Server) Log() string {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func tail(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return "...\n" + s[len(s)-most:]
+}
+
+// Client returns a new connection to the server, closed with the test.
+func (s *Server) Client() *Client {
+	s.t.Helper()
+	c, err := dial(s.Addr())
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+// Do runs one command on a connection of its own. An error of any sort fails
+// the test.
+func (s *Server) Do(args ...any) any {
+	s.t.Helper()
+	c, err := dial(s.Addr())
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	defer c.Close()
+	v, err := c.Do(args...)
+	if err != nil {
+		s.t.Fatalf("redistest: %v on port %d: %v", args, s.Port, err)
+	}
+	return v
+}
+
+// Info returns a field of INFO or, for those that begin with "cluster_", of
+// CLUSTER INFO; empty if there is none of that name.
+func (s *Server) Info(field string) string {
+	s.t.Helper()
+	command := []any{"INFO", "everything"}
+	if strings.HasPrefix(field, "cluster_") && field != "cluster_enabled" {
+		command = []any{"CLUSTER", "INFO"}
+	}
+	text, _ := s.Do(command...).(string)
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
