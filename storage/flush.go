@@ -1,7 +1,5 @@
 package storage
 
-import "redoubt/slots"
-
 // FlushDB removes all keys of database db and returns how many there were. The
 // tables are let go whole. The unit must hold the world lock.
 func (tx *Tx) FlushDB(db int) int {
@@ -37,27 +35,6 @@ func (tx *Tx) FlushAll() int {
 		tx.ks.earliest[n].Store(neverExpires)
 	}
 	return removed
-}
-
-// FlushSlot removes the keys of slot n in the selected database and returns
-// how many there were; the unit holds the slot. Unlike FlushDB it reports the
-// change of each key, and records nothing by itself.
-func (tx *Tx) FlushSlot(n slots.Slot) int {
-	if checked {
-		tx.checkHeld(n, nil)
-	}
-	p := place{slot: n, table: tx.ks.slots[n].table(tx.phys)}
-	if p.table == nil {
-		return 0
-	}
-	var all []cell
-	p.table.each(func(c cell) { all = append(all, c) })
-	for _, c := range all {
-		p.hash, p.rec = c.hash, c.rec
-		tx.remove(p)
-		tx.wrote(p, c.rec.key)
-	}
-	return len(all)
 }
 
 // SwapDB exchanges the contents of two databases. No table moves. The unit must

@@ -305,6 +305,36 @@ func TestGrownStringsShowZerosOnly(t *testing.T) {
 	}, "k")
 }
 
+func TestAFrozenEntryStaysAsItIs(t *testing.T) {
+	const size = 5000
+	was := strings.Repeat("a", size)
+	for _, c := range []struct {
+		name   string
+		change func(tx *Tx, key []byte)
+	}{
+		{"SetString", func(tx *Tx, key []byte) { tx.SetString(key, []byte(strings.Repeat("b", size)), 0, 0) }},
+		{"GrowString", func(tx *Tx, key []byte) { tx.GrowString(key, size)[0] = 'b' }},
+		{"GrowString beyond the end", func(tx *Tx, key []byte) { tx.GrowString(key, size+1)[0] = 'b' }},
+		{"SetExpire", func(tx *Tx, key []byte) { tx.SetExpire(key, t0) }},
+		{"Rename, then a change", func(tx *Tx, key []byte) {
+			tx.Rename(key, []byte("{k}2"))
+			tx.GrowString([]byte("{k}2"), size)[0] = 'b'
+		}},
+		{"Delete", func(tx *Tx, key []byte) { tx.Delete(key) }},
+	} {
+		b := newBench(t, 1)
+		b.set("k", was, 0)
+		b.unit(func(tx *Tx) {
+			e, _ := tx.Peek([]byte("k"))
+			frozen := e.Freeze()
+			c.change(tx, []byte("k"))
+			if string(frozen.Key()) != "k" || string(frozen.Bytes()) != was || frozen.ExpireAt() != 0 {
+				t.Errorf("%s changes it", c.name)
+			}
+		}, "k")
+	}
+}
+
 func TestDirtyCountsChanges(t *testing.T) {
 	b := newBench(t, 1)
 	b.set("k", "v", t0+1)
@@ -350,16 +380,6 @@ func TestFlushAndSwap(t *testing.T) {
 		_, ok := b.NextSlot(db, 0)
 		b.want("NextSlot", ok, false)
 	}
-}
-
-func TestFlushSlot(t *testing.T) {
-	b := newBench(t, 1)
-	for i := range 100 {
-		b.set(fmt.Sprint("{a}", i), "v", 0)
-	}
-	b.set("b", "v", 0)
-	b.unit(func(tx *Tx) { b.want("FlushSlot", tx.FlushSlot(slots.Of([]byte("a"))), 100) }, "a")
-	b.want("Len", b.Len(0), 1)
 }
 
 func TestRandomKey(t *testing.T) {

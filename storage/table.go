@@ -206,15 +206,16 @@ func (g *segment) resize(cells int) {
 }
 
 // walk calls f for the records from cursor on, in the order of their hashes,
-// home cell by home cell, until about count of them were seen or f returns
-// false, and returns the cursor at which to go on, 0 at the end. f must not
-// change the table. Records that are there from the first call to the last are
+// home cell by home cell, until about count of them were seen or f has returned
+// false, and returns the cursor at which to go on, 0 at the end. It never stops
+// inside a home cell, where a cursor cannot point. f must not change the table. Records that are there from the first call to the last are
 // seen at least once: a cursor is a hash, and everything before it was seen.
 func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bool) (next uint64) {
 	const low = 64 - cursorBits
 	h := cursor << low
+	more := true
 	for seen, homes := 0, 0; ; homes++ {
-		if seen >= count || homes > 10*count {
+		if !more || seen >= count || homes > 10*count {
 			return h >> low
 		}
 		g := t.segment(h)
@@ -222,9 +223,7 @@ func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bo
 		for i := home; g.cells[i].rec != nil; i = (i + 1) & mask {
 			if c := g.cells[i]; c.hash >= h && g.home(c.hash) == home {
 				seen++
-				if !f(c.hash, c.rec) {
-					return h >> low
-				}
+				more = f(c.hash, c.rec) && more
 			}
 		}
 		// The first hash of the next home, in this segment or the next.

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -38,20 +39,25 @@ func (m tableModel) check(t *testing.T) {
 			t.Fatalf("find(%q) returns %v", key, r)
 		}
 	}
-	seen := map[string]int{}
-	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-		cursor = m.walk(cursor, 3, func(_ uint64, r *record) bool {
-			seen[string(r.key)]++
-			return true
-		})
-	}
-	for key := range m.want {
-		if seen[key] != 1 {
-			t.Errorf("a walk without changes sees %q %d times", key, seen[key])
+	for _, walk := range []struct {
+		count int
+		more  bool
+	}{{3, true}, {math.MaxInt32, false}, {math.MaxInt32, true}} {
+		seen := map[string]int{}
+		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
+			cursor = m.walk(cursor, walk.count, func(_ uint64, r *record) bool {
+				seen[string(r.key)]++
+				return walk.more
+			})
 		}
-	}
-	if len(seen) != len(m.want) {
-		t.Errorf("a walk sees %d keys, want %d", len(seen), len(m.want))
+		for key := range m.want {
+			if seen[key] != 1 {
+				t.Errorf("a walk by %v sees %q %d times", walk, key, seen[key])
+			}
+		}
+		if len(seen) != len(m.want) {
+			t.Errorf("a walk by %v sees %d keys, want %d", walk, len(seen), len(m.want))
+		}
 	}
 }
 

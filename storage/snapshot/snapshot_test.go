@@ -363,3 +363,20 @@ func TestAFullDiskEndsTheSnapshot(t *testing.T) {
 		t.Errorf("the next snapshot gives %v", err)
 	}
 }
+
+func BenchmarkRun(b *testing.B) {
+	ks := storage.New(storage.Config{})
+	const keys = 1 << 18
+	e := fill(ks, keys, bytes.Repeat([]byte("v"), 64))
+	for b.Loop() {
+		s, err := Begin(ks, e.BeginWorld(t0), io.Discard, rdb.Header{}, Options{})
+		e.End()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Run(e, t0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+}
