@@ -26,6 +26,7 @@ type request struct {
 func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
 	q.args, q.raw, q.redirected = args, raw, false
+	l.pushed = false
 	l.stats.commands.Add(1)
 	l.stats.ran++
 	c.set(stateSkipping, c.is(stateReplySkip))
@@ -68,7 +69,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if asking && !q.info.is(traitAsking) {
 		c.set(stateAsking, false)
 	}
-	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
+	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start && !l.pushed {
 		c.out.Truncate(start)
 	}
 	return true
