@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,13 @@ func (m *memoryStream) Room() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.full
+}
+
+// recorded is the units appended so far.
+func (m *memoryStream) recorded() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.units)
 }
 
 // hold stops commits from now on.

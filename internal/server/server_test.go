@@ -85,7 +85,7 @@ func TestATransactionIsOneUnitOfTheStream(t *testing.T) {
 	c.want("SET b 2", "QUEUED")
 	c.want("EXEC", "[OK OK]")
 	want := "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n*1\r\n$4\r\nEXEC\r\n"
-	if got := strings.Join(n.stream.units, "|"); got != want {
+	if got := strings.Join(n.stream.recorded(), "|"); got != want {
 		t.Errorf("the stream is %q, want %q", got, want)
 	}
 }
@@ -95,7 +95,7 @@ func TestInlineCommandsBecomeEffectsInRESP(t *testing.T) {
 	c := n.dial()
 	c.raw("set k \"a b\"\r\n")
 	c.wantNext("OK")
-	if got := n.stream.units[0]; got != "*3\r\n$3\r\nset\r\n$1\r\nk\r\n$3\r\na b\r\n" {
+	if got := n.stream.recorded()[0]; got != "*3\r\n$3\r\nset\r\n$1\r\nk\r\n$3\r\na b\r\n" {
 		t.Errorf("the effect is %q", got)
 	}
 }
