@@ -64,6 +64,14 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 		st.close()
 		return nil, nil, err
 	}
+	// The directory's own name, and Pebble's in it, are as durable as what is in them.
+	for _, dir := range []string{fs.PathDir(cfg.Dir), cfg.Dir} {
+		if err := syncDir(fs, dir); err != nil {
+			st.close()
+			d.close()
+			return nil, nil, err
+		}
+	}
 	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica}
 	if m.base != "" {
 		rec.Base = fs.PathJoin(cfg.Dir, m.base)

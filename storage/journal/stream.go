@@ -57,7 +57,7 @@ type Stream struct {
 	grown, roomy waiters
 	pins         pins
 
-	ctl sync.Mutex // serialises the rare operations of generation.go
+	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
 }
 
 func newStream(cfg Config) *Stream {
