@@ -74,7 +74,7 @@ func TestAPowerCutCostsNoMoreThanThePolicyAllows(t *testing.T) {
 				c.watch(s)
 				var want []byte
 				ends := map[replication.Offset]bool{0: true}
-				for i := range 40 {
+				for i := range 25 {
 					n := i * 20
 					if i == 17 {
 						n = 2 * minRingBytes
@@ -86,7 +86,7 @@ func TestAPowerCutCostsNoMoreThanThePolicyAllows(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					if i%15 == 14 {
+					if i%9 == 8 {
 						path := fmt.Sprintf("/j/temp-%d", i)
 						f, err := cfg.FS.Create(path, vfs.WriteCategoryUnspecified)
 						if err != nil {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 func appendForever(args string) error {
 	policy, dir, _ := strings.Cut(args, " ")
-	cfg := Config{Dir: dir, Enabled: true, RingBytes: 1 << 20, BallastBytes: -1, Log: zap.NewNop()}
+	cfg := Config{Dir: dir, Enabled: true, RingBytes: minRingBytes, BallastBytes: -1, Log: zap.NewNop()}
 	if policy == Always.String() {
 		cfg.Policy = Always
 	}
@@ -60,7 +60,7 @@ func TestKillNineLosesNothingCommitted(t *testing.T) {
 	for _, policy := range []Policy{EverySec, Always} {
 		t.Run(policy.String(), func(t *testing.T) {
 			dir := t.TempDir()
-			for round, lines := range []int{4000, 1500} {
+			for round, lines := range []int{3000, 1500} {
 				cmd := exec.Command(os.Args[0])
 				cmd.Env = append(os.Environ(), childEnv+"="+policy.String()+" "+dir)
 				cmd.Stderr = os.Stderr
@@ -86,7 +86,6 @@ func TestKillNineLosesNothingCommitted(t *testing.T) {
 					t.Fatal("the process committed nothing")
 				}
 				cfg := testConfig(t, dir)
-				cfg.RingBytes = 1 << 20
 				s, rec, err := Open(cfg)
 				if err != nil {
 					t.Fatal(err)

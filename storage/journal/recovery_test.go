@@ -134,7 +134,8 @@ func TestADamagedRingIsUsedUpToTheDamage(t *testing.T) {
 		{"a flipped byte ends it before its record", func(t *testing.T, r string) { patch(t, r, data+int64(ends[0])+500, []byte{0xff}) }, ends[0], "bad checksum"},
 		{"a torn word ends it before its record", func(t *testing.T, r string) { patch(t, r, pageBytes+slotBytes+16, make([]byte, 8)) }, ends[0], "not those after"},
 		{"another boot voids it", func(t *testing.T, r string) { patch(t, r, 24, []byte("another boot")) }, 0, ""},
-		{"another size voids it", func(t *testing.T, r string) { patch(t, r, 8, []byte{1}) }, 0, ""},
+		{"a size that cannot be voids it", func(t *testing.T, r string) { patch(t, r, 8, []byte{1}) }, 0, ""},
+		{"a size that is not its own voids it", func(t *testing.T, r string) { patch(t, r, 8, []byte{0, 0, 2}) }, 0, ""},
 		{"another generation's records are not ours", func(t *testing.T, r string) {
 			for i := range slots {
 				patch(t, r, pageBytes+int64(i)*slotBytes+8, []byte{9})
@@ -272,6 +273,29 @@ func TestAnUnfinishedLargeUnitIsDropped(t *testing.T) {
 	s.AppendRaw(unit(2, 100))
 	if got := replayAll(t, s, 0); !bytes.Equal(got, append(unit(0, 100), unit(2, 100)...)) {
 		t.Error("what was appended after the recovery does not follow the last whole unit")
+	}
+}
+
+// TestARingOfAnotherSizeIsStillRecovered changes the setting between a kill and
+// the start.
+func TestARingOfAnotherSizeIsStillRecovered(t *testing.T) {
+	g := newGate()
+	cfg := testConfig(t, t.TempDir())
+	cfg.FS, cfg.RingBytes = g.wrap(vfs.Default), 4*minRingBytes
+	s := openServing(t, cfg)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	g.shut()
+	defer g.open()
+	want := fill(t, s, 150) // more than the smaller ring holds
+	for _, size := range []int{minRingBytes, 8 * minRingBytes} {
+		again := testConfig(t, image(t, cfg.Dir))
+		again.RingBytes = size
+		s2, rec := open(t, again)
+		if int(rec.End) != len(want) || !bytes.Equal(replayAll(t, s2, 0), want) {
+			t.Errorf("with a ring of %d bytes: recovered up to %d of %d", size, rec.End, len(want))
+		}
 	}
 }
 

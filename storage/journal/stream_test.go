@@ -123,12 +123,12 @@ func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
 			s := openServing(t, cfg)
 			rng := rand.New(rand.NewPCG(1, uint64(policy)))
 			var want []byte
-			for i := range 400 {
+			for i := range 250 {
 				n := rng.IntN(3000)
 				switch {
 				case i%97 == 50:
 					n = 3 * minRingBytes
-				case i == 200:
+				case i == 180:
 					n = 3*batchBytes + 17
 				}
 				u := unit(i, n)
