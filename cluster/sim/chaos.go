@@ -89,6 +89,9 @@ func (w *World) fault() {
 		m.Crash()
 	case 3:
 		m.Crash()
+		if w.rand.IntN(2) == 0 {
+			m.Move()
+		}
 		m.Restart()
 	case 4:
 		m.Freeze(w.between(0, 5*w.opt.NodeTimeout))
