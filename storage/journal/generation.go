@@ -8,10 +8,8 @@ import (
 )
 
 // onWriter runs f on the writer's goroutine, where the store and the manifest
-// belong. The rare operations go one at a time.
+// belong, between two batches.
 func (s *Stream) onWriter(f func(w *writer) error) error {
-	s.ctl.Lock()
-	defer s.ctl.Unlock()
 	if err := s.failed(); err != nil {
 		return err
 	}

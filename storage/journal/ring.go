@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"os"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -201,6 +203,30 @@ func (r *ring) survivors(generation uint64, from replication.Offset, bootID stri
 		}
 	}
 	return found, ""
+}
+
+// validRingBytes says whether a ring may have that much data.
+func validRingBytes(n int) bool {
+	return n >= minRingBytes && n <= maxRingBytes && n%pageBytes == 0
+}
+
+// ringSizeOnDisk is the data size the header of the ring at path tells, 0 if
+// there is no ring that can be used.
+func ringSizeOnDisk(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	var h [16]byte
+	if _, err := io.ReadFull(f, h[:]); err != nil || string(h[:8]) != ringMagic {
+		return 0
+	}
+	size := binary.NativeEndian.Uint64(h[8:])
+	if size > maxRingBytes || !validRingBytes(int(size)) {
+		return 0
+	}
+	return int(size)
 }
 
 // memoryRing is a ring that does not survive the process.

@@ -33,7 +33,7 @@ type Stream struct {
 	ring  *ring   // nil without a journal
 	w     *writer // nil without a journal
 	sel   []byte
-	bound replication.Offset // how far synced may lag before executors must park
+	bound replication.Offset // how far synced may lag before executors must park; never changes
 
 	end       atomic.Int64 // written under mu
 	ringEnd   atomic.Int64 // written under mu
@@ -43,6 +43,7 @@ type Stream struct {
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
+	durable   atomic.Bool // there is a journal; written under mu
 	closed    atomic.Bool
 
 	// guard is held for reading while bytes are copied out of the ring by
@@ -57,7 +58,7 @@ type Stream struct {
 	grown, roomy waiters
 	pins         pins
 
-	ctl sync.Mutex // serialises the rare operations of generation.go
+	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
 }
 
 func newStream(cfg Config) *Stream {
@@ -214,13 +215,7 @@ func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 // Room says whether the writer keeps up. If not, executors must park before
 // they take a lock, by WaitRoom. A unit that is appended all the same is kept.
 func (s *Stream) Room() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.roomLocked()
-}
-
-func (s *Stream) roomLocked() bool {
-	return s.ring == nil || s.end.Load()-s.synced.Load() <= int64(s.bound)
+	return !s.durable.Load() || s.end.Load()-s.synced.Load() <= int64(s.bound)
 }
 
 // WaitRoom returns when Room does, or with ctx's error.
