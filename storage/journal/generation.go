@@ -150,7 +150,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.guard.Lock()
 	s.db = -1
 	s.tail.reset()
-	s.floor = at
+	s.floor, s.held = at, at
 	if s.ring != nil {
 		s.ring.reset(generation, kernelBootID())
 	}

@@ -187,7 +187,7 @@ func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset
 // held.
 func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.guard.Lock()
-	s.ring, s.floor = r, end
+	s.ring, s.floor, s.held = r, from, from
 	s.guard.Unlock()
 	s.w = w
 	s.durable.Store(true)

@@ -103,6 +103,37 @@ func TestAfterKillEverythingAppendedIsThere(t *testing.T) {
 	}
 }
 
+// TestAFullRingKeepsWhatARecordNeeds fills the ring to the last byte it takes
+// while the disk has only the beginning of its first record.
+func TestAFullRingKeepsWhatARecordNeeds(t *testing.T) {
+	g := newGate()
+	cfg := testConfig(t, t.TempDir())
+	cfg.FS = g.wrap(vfs.Default)
+	s := openServing(t, cfg)
+	var want []byte
+	for i := range 20 { // another place in the ring every time
+		want = append(want, unit(i, 1000+i)...)
+		s.AppendRaw(unit(i, 1000+i))
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.shut()
+	defer g.open()
+	for i := 0; s.Committed() == s.End(); i++ {
+		want = append(want, unit(i, 300)...)
+		s.AppendRaw(unit(i, 300))
+	}
+	committed := s.Committed()
+	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+	if rec.End != committed || rec.Torn != "" {
+		t.Errorf("recovered up to %d (%q), committed were %d", rec.End, rec.Torn, committed)
+	}
+	if !bytes.Equal(replayAll(t, s2, 0), want[:rec.End]) {
+		t.Error("the bytes are not those appended")
+	}
+}
+
 // TestADamagedRingIsUsedUpToTheDamage damages an image of a ring that holds
 // three records the journal has not got.
 func TestADamagedRingIsUsedUpToTheDamage(t *testing.T) {

@@ -23,6 +23,8 @@ import (
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
 //  3. The ring holds every byte of (floor, ringEnd].
+//  4. floor <= held <= synced, and held is where a record of the ring begins:
+//     a record's checksum needs all of its bytes, those already synced too.
 type Stream struct {
 	cfg Config
 	log *zap.Logger
@@ -30,8 +32,9 @@ type Stream struct {
 	mu    sync.Mutex // the reservation of offset and the copy; never held across I/O
 	db    int        // the database last selected in the stream, -1 if unknown
 	tail  segments
-	ring  *ring   // nil without a journal
-	w     *writer // nil without a journal
+	ring  *ring              // nil without a journal
+	held  replication.Offset // the ring's places below it may be written again
+	w     *writer            // nil without a journal
 	sel   []byte
 	bound replication.Offset // how far synced may lag before executors must park; never changes
 
@@ -143,7 +146,7 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
 		s.end.Store(int64(end))
 		s.forget(end)
 		return end, nil
-	case s.tail.empty() && end-replication.Offset(s.synced.Load()) <= s.ring.size:
+	case s.tail.empty() && end-s.held <= s.ring.size:
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
 		s.ringEnd.Store(int64(end))
@@ -171,13 +174,13 @@ func (s *Stream) announce(w *writer) {
 }
 
 // raiseFloor makes room in the ring for bytes up to end. mu is held, and what
-// it gives up has been synced.
+// it gives up lies below held.
 func (s *Stream) raiseFloor(end replication.Offset) {
 	need := end - s.ring.size
 	if need <= s.floor { // only written under mu as well
 		return
 	}
-	step := min(need+s.ring.size/16, replication.Offset(s.synced.Load()))
+	step := min(need+s.ring.size/16, s.held)
 	s.guard.Lock()
 	s.floor = max(need, step)
 	s.guard.Unlock()

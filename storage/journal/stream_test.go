@@ -121,6 +121,11 @@ func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
 			cfg := testConfig(t, t.TempDir())
 			cfg.Policy = policy
 			s := openServing(t, cfg)
+			s.OnCommit(func(o replication.Offset) {
+				if policy == Always && o > s.Synced() {
+					t.Errorf("committed %d, synced %d", o, s.Synced())
+				}
+			})
 			rng := rand.New(rand.NewPCG(1, uint64(policy)))
 			var want []byte
 			for i := range 250 {

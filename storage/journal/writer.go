@@ -262,6 +262,7 @@ func (w *writer) synced(to replication.Offset) {
 	w.lastSync = time.Now()
 	s.mu.Lock()
 	s.synced.Store(int64(to))
+	s.held = s.ring.release(to)
 	if !s.tail.empty() {
 		s.returnToRing(to)
 	}
@@ -289,7 +290,7 @@ func (s *Stream) returnToRing(to replication.Offset) {
 		return
 	}
 	s.guard.Lock()
-	s.floor = to
+	s.floor, s.held = to, to
 	s.guard.Unlock()
 	s.ring.restart()
 	for at := to; at < end; {
