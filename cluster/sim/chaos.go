@@ -1,0 +1,131 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/cluster"
+)
+
+// Chaos is a random run: a cluster is created, faults happen to it for a
+// while, everything is healed, and it has to become whole again.
+type Chaos struct {
+	World *World
+	// Primaries of the cluster that was created.
+	Primaries int
+	// Faults that happened.
+	Faults int
+}
+
+// chaosNodes are the least and the most members of a random cluster. Small
+// ones are more frequent: they are quicker, and have more to fear.
+const (
+	chaosNodesMin = 6
+	chaosNodesMax = 30
+)
+
+// NewChaos makes the random run of a seed; nothing has happened yet.
+func NewChaos(seed uint64) *Chaos {
+	w := New(seed, 0, DefaultOptions())
+	r := w.rand
+	w.opt.NodeTimeout = w.between(time.Second, 2*time.Second)
+	w.opt.LatencyMax = w.between(time.Millisecond, 50*time.Millisecond)
+	w.opt.LossPercent = r.IntN(4)
+	w.opt.FsyncMax = w.between(time.Millisecond, 200*time.Millisecond)
+	coverage, migration := r.IntN(2) == 0, r.IntN(4) > 0
+	w.opt.Settings = func(s *cluster.Settings) {
+		s.RequireFullCoverage = coverage
+		s.AllowReplicaMigration = migration
+	}
+	size := r.Float64()
+	members := chaosNodesMin + int(size*size*(chaosNodesMax-chaosNodesMin+1))
+	for i := range members {
+		w.AddMember(i)
+	}
+	return &Chaos{World: w, Primaries: max(3, members/2-r.IntN(members/4))}
+}
+
+// Run lets it happen. The error, if any, is a broken rule or the reason why
+// the cluster did not recover.
+func (c *Chaos) Run() error {
+	w := c.World
+	if err := w.Create(c.Primaries); err != nil {
+		return fmt.Errorf("creation: %w", err)
+	}
+	c.Faults = 4 + w.rand.IntN(8)
+	for range c.Faults {
+		w.Run(w.between(0, 2*w.opt.NodeTimeout))
+		w.fault()
+		w.Run(w.between(0, 4*w.opt.NodeTimeout))
+		if w.rand.IntN(3) == 0 {
+			w.repair()
+		}
+	}
+	w.repair()
+	// The longest wait is for a second election: an attempt that failed may
+	// be repeated after four node timeouts (at least 4 s), and a vote for
+	// another replica keeps the voters away for two.
+	if err := w.Settle(40*w.opt.NodeTimeout + 20*time.Second); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	return w.Err()
+}
+
+// repair heals the network and starts everybody.
+func (w *World) repair() {
+	w.Heal()
+	for _, m := range w.Members {
+		m.Restart()
+	}
+}
+
+// fault breaks something at random.
+func (w *World) fault() {
+	m := w.Members[w.rand.IntN(len(w.Members))]
+	other := w.Members[w.rand.IntN(len(w.Members))]
+	switch w.rand.IntN(10) {
+	case 0, 1, 2:
+		m.Crash()
+	case 3:
+		m.Crash()
+		m.Restart()
+	case 4:
+		m.Freeze(w.between(0, 5*w.opt.NodeTimeout))
+	case 5:
+		w.Partition(w.some(len(w.Members) / 2)...)
+	case 6:
+		w.Partition(m.Index)
+	case 7:
+		w.Cut(m.Index, other.Index, w.rand.IntN(2) == 0)
+	case 8:
+		w.ResetLinks(10 + w.rand.IntN(90))
+	case 9:
+		w.manualFailover()
+	}
+}
+
+// some chooses at least one and at most that many members.
+func (w *World) some(most int) []int {
+	chosen := w.rand.Perm(len(w.Members))
+	return chosen[:1+w.rand.IntN(most)]
+}
+
+// manualFailover asks a random replica to take over. That it may be refused is
+// part of the game.
+func (w *World) manualFailover() {
+	for _, i := range w.rand.Perm(len(w.Members)) {
+		m := w.Members[i]
+		if !m.Up() || m.View().Me().Flags.Has(bus.FlagPrimary) {
+			continue
+		}
+		mode := cluster.FailoverNormal
+		if w.rand.IntN(3) == 0 {
+			mode = cluster.FailoverForce
+		}
+		if err := m.Command(cluster.Failover{Mode: mode}); err != nil {
+			w.log(m, err.Error())
+		}
+		return
+	}
+}
