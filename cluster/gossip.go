@@ -83,13 +83,17 @@ func unixSec(t time.Time) uint32 {
 	return uint32(t.Unix())
 }
 
-// addExtensions adds our names, our shard and our bans, if the receiver has
-// shown that it knows extensions.
+// addExtensions adds our names, our shard and our bans, as far as the receiver
+// has shown that it knows them. Redis 7.0 knows only host names, and logs a
+// warning for each block of another type.
 func (n *Node) addExtensions(m *bus.Message, to *peer) {
 	if to == nil || !to.extensions {
 		return
 	}
 	m.Ext.Hostname = n.myself.hostname
+	if !to.shards {
+		return
+	}
 	m.Ext.HumanName = n.myself.humanName
 	m.Ext.ShardID = n.myself.shardID
 	m.Ext.Forgotten = n.bans()
@@ -176,6 +180,10 @@ func (n *Node) absorbExtensions(sender *peer, m *bus.Message) {
 	ext := &m.Ext
 	if m.MsgFlags.Has(bus.MsgExtData) {
 		sender.extensions = true
+		// Redis 7.0 sets the flag only when it has a host name to tell.
+		if ext.ShardID != "" || ext.Hostname == "" {
+			sender.shards = true
+		}
 	}
 	if sender.hostname != ext.Hostname || sender.humanName != ext.HumanName {
 		sender.hostname, sender.humanName = ext.Hostname, ext.HumanName

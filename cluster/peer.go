@@ -53,7 +53,8 @@ type peer struct {
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
 
-	extensions bool   // has sent EXT_DATA
+	extensions bool   // has sent EXT_DATA: takes a host name
+	shards     bool   // and the other extensions, unlike Redis 7.0
 	gossipMark uint64 // the last gossip section it was put into
 }
 

@@ -76,11 +76,15 @@ func (c *Capture) NextSlot(db int, from slots.Slot) (slots.Slot, bool) {
 }
 
 // Walk calls f for records of slot n in db from cursor on that were not handed
-// over before, until about count were looked at, and returns the next cursor, 0
-// at the end. The unit holds the slot. f sees the entry during the call only.
-func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry)) (next uint64) {
+// over before, until about count were looked at or f has enough and returns
+// false, and returns the next cursor, 0 at the end. The unit holds the slot. f
+// sees the entry during the call only, and has it then: it does not come again.
+func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64) {
 	if checked {
 		tx.checkHeld(n, nil)
+	}
+	if c.ks.capture != c {
+		return 0 // ended: marks of this epoch would confuse the next snapshot
 	}
 	t := c.ks.slots[n].table(c.order[db])
 	if t == nil {
@@ -92,7 +96,7 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 // WalkDetached is Walk over the tables that flushes let go, with its own
 // cursor; any unit will do, but only one at a time. It reports whether some are
 // left.
-func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry)) (more bool) {
+func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
 	if n := len(c.detached); n > 0 {
 		d := c.detached[n-1]
 		if c.cursor = c.walk(tx, d.t, d.db, c.cursor, count, f); c.cursor == 0 {
@@ -102,13 +106,17 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry)) (more
 	return len(c.detached) > 0
 }
 
-func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry)) uint64 {
+// Detached reports whether tables that flushes let go have not been walked. It
+// must be called within a unit.
+func (c *Capture) Detached() bool { return len(c.detached) > 0 }
+
+func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
 	return t.walk(cursor, count, func(_ uint64, r *record) bool {
-		if r.epoch != c.epoch {
-			r.epoch = c.epoch
-			f(db, Entry{r, tx})
+		if r.epoch == c.epoch {
+			return true
 		}
-		return true
+		r.epoch = c.epoch
+		return f(db, Entry{r, tx})
 	})
 }
 

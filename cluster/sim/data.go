@@ -75,7 +75,7 @@ func (m *Member) write() {
 // always here at once, but a primary that pauses lets its replica catch up.
 func (m *Member) copyFrom(p *Member) {
 	w := m.world
-	if p.frozen.After(w.now) || p.data.primary != "" || !w.net.open(p, m) || !w.net.open(m, p) {
+	if m.detached || p.frozen.After(w.now) || p.data.primary != "" || !w.net.open(p, m) || !w.net.open(m, p) {
 		return
 	}
 	m.data.contact = w.now

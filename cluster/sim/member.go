@@ -32,6 +32,8 @@ type Member struct {
 	waiting  []held    // effects that wait for the disk
 	lastFact cluster.Facts
 
+	unwell     bool // its server is stuck
+	detached   bool // its replication link is down
 	takingOver bool // by TAKEOVER, whose epoch nobody voted for
 }
 
@@ -245,7 +247,7 @@ func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
 }
 
 func (m *Member) tellFacts() {
-	facts := cluster.Facts{Offset: m.data.offset, PrimaryContact: m.data.contact}
+	facts := cluster.Facts{Offset: m.data.offset, PrimaryContact: m.data.contact, Unwell: m.unwell}
 	if facts != m.lastFact {
 		m.lastFact = facts
 		m.step(facts)

@@ -52,6 +52,7 @@ verified all the same. Interrupt it twice to leave at once.`,
 					return err
 				}
 			} else {
+				fmt.Fprintln(cmd.OutOrStdout())
 				rep.Print(cmd.OutOrStdout())
 			}
 			if !rep.Good() {
@@ -103,6 +104,7 @@ func newVerdictCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			rep.PrintSummary(cmd.OutOrStdout())
 			v.Print(cmd.OutOrStdout())
 			if !v.Good() {
 				return errSilent

@@ -43,6 +43,7 @@ func newClusterCommand() *cobra.Command {
 	var (
 		replicas int
 		sure     bool
+		ifNone   bool
 	)
 	create := &cobra.Command{
 		Use:   "create host1:port1 … hostN:portN",
@@ -52,11 +53,19 @@ func newClusterCommand() *cobra.Command {
 			if replicas < 0 {
 				return errors.New("--cluster-replicas must not be negative")
 			}
+			if ifNone {
+				if !sure {
+					return errors.New("--if-none needs --cluster-yes: it does not ask")
+				}
+				return t.Ensure(args, replicas)
+			}
 			return t.Create(args, replicas, sure)
 		}),
 	}
 	create.Flags().IntVar(&replicas, "cluster-replicas", 0, "replicas of each primary")
 	create.Flags().BoolVar(&sure, "cluster-yes", false, "do not ask before changing anything")
+
+	create.Flags().BoolVar(&ifNone, "if-none", false, "if the first node is in a cluster already, check that one and make none")
 
 	var searchOwners bool
 	check := &cobra.Command{

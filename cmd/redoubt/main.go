@@ -16,7 +16,11 @@ import (
 var errSilent = errors.New("the reason is printed")
 
 func main() {
-	if err := newRoot().Execute(); err != nil {
+	run := newRoot().Execute
+	if serverName(os.Args[0]) {
+		run = func() error { return serve(os.Args[1:]) }
+	}
+	if err := run(); err != nil {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "redoubt:", err)
 		}

@@ -49,6 +49,9 @@ func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
 	return &Applier{table: t, exec: e, host: h}
 }
 
+// Executor is the executor that Apply uses, for the same goroutine.
+func (a *Applier) Executor() *storage.Executor { return a.exec }
+
 // DB and Proto make the applier a Conn; its replies go nowhere.
 func (a *Applier) DB() int    { return 0 }
 func (a *Applier) Proto() int { return 2 }

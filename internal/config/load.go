@@ -17,7 +17,7 @@ type Source struct {
 	// if its first byte is no dash; then options, see options. A lone dash,
 	// first or last, stands for Stdin.
 	Args  []string
-	Stdin io.Reader
+	Stdin io.Reader // nil: empty
 	// Product names the program in error messages, as in "Redis 7.0.15".
 	Product string
 }
@@ -69,7 +69,7 @@ func Load(src Source) (*Config, error) {
 			return nil, err
 		}
 	}
-	if fromStdin {
+	if fromStdin && src.Stdin != nil {
 		if err := readAll(&all, src.Stdin); err != nil {
 			return nil, fmt.Errorf("config: standard input: %w", err)
 		}
@@ -146,7 +146,7 @@ func (l *loader) line(line Line) error {
 func (l *loader) directive(d *directive, args []string) error {
 	switch {
 	case !d.typ.many() && len(args) != 1:
-		return lineError(errArguments.Error())
+		return lineError(errArguments)
 	case d.typ.many() && len(args) == 1 && args[0] != "":
 		// All words in one argument, as in --save "900 1".
 		var ok bool
@@ -238,7 +238,7 @@ func (l *loader) readFiles(all *strings.Builder, name string) error {
 			if len(paths) == 1 {
 				path = name
 			}
-			return fmt.Errorf("Fatal error, can't open config file '%s': %w", path, reason(err))
+			return refusal(fmt.Sprintf("Fatal error, can't open config file '%s': %s", path, reason(err)))
 		}
 	}
 	return nil

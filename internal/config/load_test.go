@@ -137,6 +137,9 @@ func TestStandardInputComesBetweenFileAndOptions(t *testing.T) {
 			t.Errorf("%q: hz %d, port %d", args, s.HZ, s.Port)
 		}
 	}
+	if c, err := Load(Source{Args: []string{"-"}}); err != nil || c.Current().Port != 6379 {
+		t.Errorf("without a standard input: %v", err)
+	}
 }
 
 // The first line of the file is line 1; the options follow an empty line.

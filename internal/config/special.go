@@ -27,7 +27,7 @@ func (savePoints) parse(args []string, _ string) (string, error) {
 	if len(args) == 1 && args[0] == "" {
 		return "", nil
 	}
-	bad := errors.New("Invalid save parameters")
+	const bad = refusal("Invalid save parameters")
 	if len(args)%2 != 0 {
 		return "", bad
 	}
@@ -73,7 +73,7 @@ func (outputLimits) many() bool     { return true }
 
 func (outputLimits) parse(args []string, old string) (string, error) {
 	if len(args)%4 != 0 {
-		return "", errors.New("Wrong number of arguments in buffer limit configuration.")
+		return "", refusal("Wrong number of arguments in buffer limit configuration.")
 	}
 	limits := strings.Fields(old)
 	for limit := range slices.Chunk(args, 4) {
@@ -81,13 +81,13 @@ func (outputLimits) parse(args []string, old string) (string, error) {
 			return strings.EqualFold(limit[0], name) || name == "slave" && strings.EqualFold(limit[0], "replica")
 		})
 		if class < 0 {
-			return "", errors.New("Invalid client class specified in buffer limit configuration.")
+			return "", refusal("Invalid client class specified in buffer limit configuration.")
 		}
 		hard, ok1 := parseMemory(limit[1])
 		soft, ok2 := parseMemory(limit[2])
 		seconds, err := strconv.ParseInt(limit[3], 10, 32)
 		if !ok1 || !ok2 || err != nil || seconds < 0 {
-			return "", errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+			return "", refusal("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 		}
 		copy(limits[class*4+1:], []string{formatInt(hard), formatInt(soft), formatInt(seconds)})
 	}
@@ -127,9 +127,9 @@ func (percentiles) parse(args []string, _ string) (string, error) {
 		p, err := strconv.ParseFloat(arg, 64)
 		switch {
 		case err != nil || math.IsNaN(p):
-			return "", errors.New("Invalid latency-tracking-info-percentiles parameters")
+			return "", refusal("Invalid latency-tracking-info-percentiles parameters")
 		case p < 0 || p > 100:
-			return "", errors.New("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+			return "", refusal("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
 		}
 		// The plus clears the sign of -0.
 		values[i] = strings.TrimRight(strings.TrimRight(strconv.FormatFloat(p+0, 'f', 6, 64), "0"), ".")
@@ -161,7 +161,7 @@ func (oomScores) parse(args []string, _ string) (string, error) {
 	for i, arg := range args {
 		n, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil || n < -2000 || n > 2000 {
-			return "", errors.New("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
+			return "", refusal("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
 		}
 		values[i] = formatInt(n)
 	}
@@ -185,9 +185,9 @@ func (primary) parse(args []string, _ string) (string, error) {
 	n, err := strconv.ParseInt(port, 10, 64)
 	switch {
 	case err != nil || n < 0 || n > 65535:
-		return "", errors.New("Invalid master port")
+		return "", refusal("Invalid master port")
 	case host == "" || !isWord(host):
-		return "", errors.New("Invalid master host")
+		return "", refusal("Invalid master host")
 	}
 	return host + " " + formatInt(n), nil
 }
@@ -231,7 +231,7 @@ func (t flags) parse(args []string, _ string) (string, error) {
 	case len(args) == 0:
 		return "", t.refuse()
 	case slices.Contains(names, "save") && slices.Contains(names, "nosave"):
-		return "", errors.New("shutdown options SAVE and NOSAVE can't be used simultaneously")
+		return "", refusal("shutdown options SAVE and NOSAVE can't be used simultaneously")
 	case names == nil:
 		return "default", nil
 	}
@@ -273,7 +273,7 @@ func (eventClasses) parse(args []string, _ string) (string, error) {
 		case strings.ContainsRune(order, c):
 			set[c] = true
 		default:
-			return "", errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+			return "", refusal("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 		}
 	}
 	full := !strings.ContainsFunc(all, func(c rune) bool { return !set[c] })
@@ -323,10 +323,10 @@ func reason(err error) error {
 	}
 	text := []rune(errno.Error())
 	text[0] = unicode.ToUpper(text[0])
-	return errors.New(string(text))
+	return refusal(text)
 }
 
-var errArguments = errors.New("wrong number of arguments")
+const errArguments = refusal("wrong number of arguments")
 
 // isWord reports whether s can stand in a file as it is: printable, without
 // blanks, quotes and backslashes, and no comment.
@@ -360,12 +360,12 @@ func notEmpty(directive string) func(string) error {
 
 func hostname(s string) error {
 	if len(s) >= 256 {
-		return errors.New("Hostnames must be less than 256 characters")
+		return refusal("Hostnames must be less than 256 characters")
 	}
 	for i := range len(s) {
 		c := s[i]
 		if !isAlnum(c) && c != '-' && c != '.' {
-			return errors.New("Hostnames may only contain alphanumeric characters, hyphens or dots")
+			return refusal("Hostnames may only contain alphanumeric characters, hyphens or dots")
 		}
 	}
 	return nil
@@ -376,7 +376,7 @@ func hostname(s string) error {
 func nodename(s string) error {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("!#$%&()*+:;<>?@[]^{|}~\"'\\,=", c) >= 0 {
-			return errors.New("Announced human node name contained invalid character")
+			return refusal("Announced human node name contained invalid character")
 		}
 	}
 	return nil
@@ -385,7 +385,7 @@ func nodename(s string) error {
 // titleTemplate checks that braces name known variables and that the title is
 // not empty.
 func titleTemplate(s string) error {
-	bad := errors.New("template format is invalid or contains unknown variables")
+	const bad = refusal("template format is invalid or contains unknown variables")
 	known := []string{"title", "listen-addr", "server-mode", "config-file", "port", "tls-port", "unixsocket"}
 	filled := false
 	for s != "" {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -31,6 +30,11 @@ type single struct{}
 func (single) many() bool                 { return false }
 func (single) lines(text string) []string { return []string{text} }
 
+// A refusal is an error in Redis's words, for the client or the operator.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 // boolean is yes or no.
 type boolean struct{ single }
 
@@ -43,7 +47,7 @@ func (boolean) parse(args []string, _ string) (string, error) {
 	case strings.EqualFold(args[0], "no"):
 		return "no", nil
 	}
-	return "", errors.New("argument must be 'yes' or 'no'")
+	return "", refusal("argument must be 'yes' or 'no'")
 }
 
 // integer is a whole number from lo to hi.
@@ -59,7 +63,7 @@ func (t integer) String() string { return rangeText(t.lo, t.hi) }
 func (t integer) parse(args []string, _ string) (string, error) {
 	n, ok := parseInt(args[0])
 	if !ok {
-		return "", errors.New("argument couldn't be parsed into an integer")
+		return "", refusal("argument couldn't be parsed into an integer")
 	}
 	return formatInt(n), between(n, t.lo, t.hi)
 }
@@ -88,7 +92,7 @@ func (t octal) parse(args []string, _ string) (string, error) {
 	n, err := strconv.ParseInt(args[0], 8, 64)
 	switch {
 	case err != nil:
-		return "", errors.New("argument couldn't be parsed as an octal number")
+		return "", refusal("argument couldn't be parsed as an octal number")
 	case n < 0 || n > t.hi:
 		return "", fmt.Errorf("argument must be between %o and %o inclusive", 0, t.hi)
 	}
@@ -117,15 +121,15 @@ func (t memory) parse(args []string, _ string) (string, error) {
 		return formatInt(n), between(n, t.lo, t.hi)
 	}
 	if !t.percent {
-		return "", errors.New("argument must be a memory value")
+		return "", refusal("argument must be a memory value")
 	}
 	number, ok := strings.CutSuffix(args[0], "%")
 	n, valid := parseInt(number)
 	switch {
 	case !ok || !valid || n < 0:
-		return "", errors.New("argument must be a memory or percent value")
+		return "", refusal("argument must be a memory or percent value")
 	case n > 100:
-		return "", errors.New("percentage argument must be less or equal to 100")
+		return "", refusal("percentage argument must be less or equal to 100")
 	case n == 0:
 		return "0", nil
 	}
@@ -193,13 +197,13 @@ func (addresses) lines(t string) []string { return []string{orEmpty(t)} }
 
 func (addresses) parse(args []string, _ string) (string, error) {
 	if len(args) > 16 {
-		return "", errors.New("Too many bind addresses specified.")
+		return "", refusal("Too many bind addresses specified.")
 	}
 	var list []string
 	for _, address := range args {
 		switch {
 		case !isWord(address):
-			return "", errors.New("Invalid bind address")
+			return "", refusal("Invalid bind address")
 		case address != "":
 			list = append(list, address)
 		}

@@ -180,3 +180,76 @@ func cut(b []byte, n int) string {
 	s, _, _ = strings.Cut(s, "\x00")
 	return s
 }
+
+// CLIENT and HELLO.
+const (
+	ErrClientID      Error = "ERR Invalid client ID"
+	ErrClientKillID  Error = "ERR client-id should be greater than 0"
+	ErrPauseMode     Error = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+	ErrUnblockReason Error = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
+)
+
+// ErrHelloOption is the error of a word HELLO does not know.
+func ErrHelloOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", word))
+}
+
+// ErrClientType is the error of a class of clients that does not exist.
+func ErrClientType(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unknown client type '%s'", word))
+}
+
+// ErrNoSuchUser is the error of a user that does not exist.
+func ErrNoSuchUser(name []byte) Error {
+	return Error(fmt.Sprintf("ERR No such user '%s'", name))
+}
+
+// ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
+func ErrSetInfoOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))
+}
+
+// ErrSetInfoValue is the error of a value that would break CLIENT LIST.
+func ErrSetInfoValue(attribute string) Error {
+	return Error("ERR " + attribute + " cannot contain spaces, newlines or special characters.")
+}
+
+// The node.
+const (
+	ErrSlowlogCount     Error = "ERR count should be greater than or equal to -1"
+	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	ErrNoShutdown       Error = "ERR No shutdown in progress."
+	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
+	ErrSaveInProgress   Error = "ERR Background save already in progress"
+	ErrGeneric          Error = "ERR"
+	ErrFirstDB          Error = "ERR invalid first DB index"
+	ErrSecondDB         Error = "ERR invalid second DB index"
+	ErrSwapCluster      Error = "ERR SWAPDB is not allowed in cluster mode"
+	ErrReplicaOfCluster Error = "ERR REPLICAOF not allowed in cluster mode."
+	ErrMasterPort       Error = "ERR Invalid master port"
+	ErrNoMasterLink     Error = "NOMASTERLINK Can't SYNC while not connected with my master"
+	ErrPendingOutput    Error = "ERR SYNC and PSYNC are invalid with pending output"
+	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
+	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrReplicaOfOption  Error = "ERR Command is not valid when client is a replica."
+	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
+	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+)
+
+// ErrReplconfOption is the error of a word REPLCONF does not know.
+func ErrReplconfOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", word))
+}
+
+// ErrRDBFilterOption is the error of a part of a snapshot that cannot be asked
+// for.
+func ErrRDBFilterOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unsupported rdb-filter-only option: %s", word))
+}
+
+// ErrReplicaIP is the error of an address that is no address.
+func ErrReplicaIP(length int) Error {
+	return Error(fmt.Sprintf("ERR REPLCONF ip-address provided by replica instance is too long: %d bytes", length))
+}

@@ -10,6 +10,7 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
+	"redoubt/replication"
 )
 
 // conn is a client's connection. It belongs to the loop in home: only who holds
@@ -17,8 +18,8 @@ import (
 type conn struct {
 	srv  *Server
 	id   uint64
-	fd   int       // -1 if a wire moves the bytes
-	wire *wire     // nil for polled connections
+	fd   int   // -1 if a wire moves the bytes
+	wire *wire // nil for polled connections
 	home atomic.Pointer[loop]
 
 	remote, local string // addresses as CLIENT LIST shows them
@@ -40,7 +41,8 @@ type conn struct {
 	libName  string
 	libVer   string
 	last     *command.Row
-	multi    *transaction  // nil outside MULTI
+	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi    *transaction       // nil outside MULTI
 	watched  []watch
 	subs     *subscriber   // nil until the first subscription
 	feed     *replicaState // what REPLCONF said; nil until then
@@ -56,18 +58,18 @@ type conn struct {
 type connState uint16
 
 const (
-	stateClosing    connState = 1 << iota // nothing more is read; closes when the output has left
-	stateClosed                           // gone; mail for it is dropped
-	stateReadOnly                         // READONLY: replicas may answer
-	stateAsking                           // ASKING: for the next command
-	stateMonitor                          // MONITOR
-	stateReplyOff                         // CLIENT REPLY OFF
-	stateReplySkip                        // CLIENT REPLY SKIP: the next command's reply is dropped
-	stateSkipping                         // … which is this one
-	stateNoEvict                          // CLIENT NO-EVICT
-	stateNoTouch                          // CLIENT NO-TOUCH
-	stateDetached                         // handed to replication; the loop forgets it
-	stateWaiting                          // a command of its own waits (WAIT, SHUTDOWN); nothing more is run
+	stateClosing   connState = 1 << iota // nothing more is read; closes when the output has left
+	stateClosed                          // gone; mail for it is dropped
+	stateReadOnly                        // READONLY: replicas may answer
+	stateAsking                          // ASKING: for the next command
+	stateMonitor                         // MONITOR
+	stateReplyOff                        // CLIENT REPLY OFF
+	stateReplySkip                       // CLIENT REPLY SKIP: the next command's reply is dropped
+	stateSkipping                        // … which is this one
+	stateNoEvict                         // CLIENT NO-EVICT
+	stateNoTouch                         // CLIENT NO-TOUCH
+	stateDetached                        // handed to replication; the loop forgets it
+	stateWaiting                         // a command of its own waits (WAIT, SHUTDOWN); nothing more is run
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -174,7 +176,7 @@ func (l *loop) forget(c *conn) {
 func (c *conn) movable() bool {
 	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.inPaused &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
-		c.multi == nil && len(c.watched) == 0 && !c.parser.Partial()
+		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
 }
 
 // read takes what the socket has, up to one buffer, and runs what is whole.
@@ -221,6 +223,7 @@ func (c *conn) stopped() bool {
 // the loop's.
 func (l *loop) arrived(c *conn, b []byte) {
 	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.reads++
 	c.active = l.mono
 	rest := l.feed(c, b)
 	if len(rest) == 0 || c.is(stateClosed) {
@@ -236,6 +239,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 // arrivedMore runs what n more bytes in the private buffer completed.
 func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.inBytes.Add(int64(n))
+	l.stats.reads++
 	c.active = l.mono
 	l.resume(c)
 }
@@ -296,6 +300,10 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 			break // it waits, and is parsed again when its time has come
 		}
 		b = b[n:]
+		if c.is(stateDetached) {
+			l.handOver(c, b)
+			return nil
+		}
 	}
 	l.wantWrite(c)
 	return b

@@ -27,6 +27,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
 	q.args, q.raw, q.redirected = args, raw, false
 	l.stats.commands.Add(1)
+	l.stats.ran++
 	c.set(stateSkipping, c.is(stateReplySkip))
 	c.set(stateReplySkip, false)
 
@@ -139,13 +140,12 @@ func (l *loop) perform(c *conn, q *request, start int) {
 		l.unit(c, q)
 		l.account(c, q.row, q.info, q.args, start, began)
 	}
-	if c.is(stateClosed | stateDetached) {
-		l.effects = l.effects[:0]
-		return
+	if len(l.published) > 0 {
+		l.sendPublished(c)
 	}
-	l.hold(c, start, l.ctx.Gate)
-	if len(l.effects) > 0 {
-		l.deliver(l.ctx.Gate)
+	if !c.is(stateClosed | stateDetached) {
+		l.hold(c, start, l.ctx.Gate)
+		c.woff = max(c.woff, l.ctx.Gate)
 	}
 }
 

@@ -56,6 +56,7 @@ type loop struct {
 	ready    []*conn // have output to be written at the end of the turn
 	held     []*conn // have output that waits for an offset
 	paused   []*conn // have a request that waits for the end of a pause
+	walking  bool    // a snapshot wants the loop back at once
 	moving   bool    // connections that belong to other loops are still here
 	placed   int32   // number of active loops by which the connections were placed
 	nextCron time.Duration
@@ -70,10 +71,13 @@ type loop struct {
 	req     request
 	slots   []slots.Slot
 	keys    []int
-	encoded []byte // an inline request as RESP
-	effects []delivery // of the unit at hand, sent when its gate is known
-	inExec  bool       // a transaction's queue is being run
-	stopped bool       // all loops are stopped on behalf of this one
+	routed  [][]byte // the keys by which the request is routed
+	encoded []byte   // an inline request as RESP
+
+	published []publication // by the unit at hand; sent when it has ended
+	leaving   []departure   // connections that go to replication
+	inExec    bool          // a transaction's queue is being run
+	stopped   bool          // all loops are stopped on behalf of this one
 
 	stats loopStats
 }
@@ -83,17 +87,20 @@ func newLoop(s *Server, id int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{
+	l := &loop{
 		srv: s, id: id, poll: p,
 		exec:    s.keyspace.NewExecutor(),
 		other:   map[*conn]struct{}{},
 		readBuf: make([]byte, readBytes),
 		stats:   newLoopStats(len(s.table.all)),
-	}, nil
+	}
+	l.ctx.Host, l.ctx.Exec = s, l.exec
+	return l, nil
 }
 
 // run is the loop's goroutine.
 func (l *loop) run() {
+	s := l.srv
 	for !l.quit.Load() {
 		events := l.wait()
 		l.turn.Lock()
@@ -103,9 +110,10 @@ func (l *loop) run() {
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
+		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.release()
 		l.writeReady()
-		l.busy += time.Since(l.srv.started) - began
+		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
 	}
 	l.turn.Lock()
@@ -116,6 +124,9 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
+	if l.walking {
+		return l.poll.poll()
+	}
 	for range spinPolls {
 		if ev := l.poll.poll(); len(ev) > 0 || l.mailed.Load() {
 			return ev
@@ -278,8 +289,9 @@ func (s *Server) eachConn(f func(*conn)) {
 // cron is a loop's housekeeping, ten times a second.
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
-	l.stats.load.Store(int64(l.busy * 1000 / max(period, 1)))
-	l.busy = 0
+	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
+	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
+	l.busy, l.stats.ran, l.stats.reads = 0, 0, 0
 	l.nextCron = l.mono + cronPeriod
 	l.cronConns()
 	l.expire()

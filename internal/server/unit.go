@@ -12,12 +12,12 @@ import (
 func (l *loop) unit(c *conn, q *request) {
 	l.ctx.Tx = nil
 	switch q.row.Lock {
-	case command.LockNone:
-		q.row.Run(&l.ctx)
-		return
-	case command.LockSelf:
-		q.row.Run(&l.ctx)
-		return
+	case command.LockNone, command.LockSelf:
+		if q.row.Flags&command.MayReplicate == 0 {
+			q.row.Run(&l.ctx)
+			return
+		}
+		l.ctx.Tx = l.exec.Begin(l.unix, nil) // touches no key, but the stream
 	case command.LockWorld:
 		l.ctx.Tx = l.exec.BeginWorld(l.unix)
 	default:

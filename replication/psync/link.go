@@ -97,10 +97,10 @@ type Status struct {
 func (s Status) Up() bool { return s.State == Connected }
 
 const (
-	firstDelay   = 100 * time.Millisecond // before a second attempt; doubled each time
-	networkDelay = time.Second            // at most, if the primary was not to be had
-	refusedDelay = 10 * time.Second       // at most, if the node could not use what it got
-	defaultUnit  = 4 << 30
+	shortDelay  = 100 * time.Millisecond // the first, after a link that was up
+	longDelay   = time.Second            // the longest if the primary is not to be had, the first if refused
+	refuseDelay = 30 * time.Second       // the longest if this node could not use what it got
+	defaultUnit = 4 << 30
 )
 
 // errRefused marks errors of this node's own: what the primary sent cannot be
@@ -177,10 +177,10 @@ func (l *Link) setState(s LinkState) {
 	l.state = s
 }
 
-// run connects again and again until ctx ends: at once after a link that was
-// up, with growing delays while it does not come up.
+// run connects again and again until ctx ends, with a delay before each
+// further attempt that doubles while none succeeds.
 func (l *Link) run(ctx context.Context) {
-	delay := firstDelay
+	var delay time.Duration
 	for {
 		up, err := l.session(ctx)
 		l.lastIO.Store(0)
@@ -188,19 +188,26 @@ func (l *Link) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		limit := networkDelay
-		if errors.Is(err, errRefused) {
-			limit = refusedDelay
-		} else if up {
-			delay = firstDelay
-		}
-		l.cfg.Log.Warn("Connection with master lost.", zap.String("master", l.cfg.Addr), zap.Error(err))
+		delay = nextDelay(delay, up, errors.Is(err, errRefused))
+		l.cfg.Log.Warn("Connection with master lost.",
+			zap.String("master", l.cfg.Addr), zap.Error(err), zap.Duration("next attempt in", delay))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(min(delay, limit)):
+		case <-time.After(delay):
 		}
-		delay = min(2*delay, limit)
+	}
+}
+
+// nextDelay returns how long to wait after a session, given the wait before it.
+func nextDelay(last time.Duration, up, refused bool) time.Duration {
+	switch {
+	case refused:
+		return min(max(2*last, longDelay), refuseDelay)
+	case up:
+		return shortDelay
+	default:
+		return min(max(2*last, shortDelay), longDelay)
 	}
 }
 

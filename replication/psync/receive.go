@@ -35,7 +35,6 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	if err := s.stage(path); err != nil {
 		return Position{}, fmt.Errorf("psync: receive a snapshot: %w", err)
 	}
-	s.helpers.Go(s.pulse)
 	summary, err := check(path)
 	if err != nil {
 		return Position{}, fmt.Errorf("%w: the received snapshot: %w", errRefused, err)
@@ -94,14 +93,31 @@ func (s *session) stage(path string) (err error) {
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving from master to disk", zap.Int64("bytes", s.link.total.Load()))
-	if err := receive(file, mark); err != nil {
+	if err := receive(stagedFile{file}, mark); err != nil {
 		return err
 	}
-	return file.Sync()
+	// What follows may take long, so the primary is told that we live.
+	s.helpers.Go(s.pulse)
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return nil
+}
+
+// stagedFile tells errors of this node's disk from those of the connection: a
+// primary is not asked for snapshot after snapshot while there is no room.
+type stagedFile struct{ *os.File }
+
+func (f stagedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return n, err
 }
 
 func (s *session) receiveSized(to io.Writer, size int64) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,8 +23,7 @@ type session struct {
 	conn *timedConn
 	in   *bufio.Reader
 
-	mu        sync.Mutex // guards streaming, and keeps a pulse from crossing its change
-	streaming bool       // a pulse is an acknowledgement, before that a line end
+	streaming atomic.Bool // a pulse is an acknowledgement, before that a line end
 
 	quit    chan struct{}
 	helpers sync.WaitGroup
@@ -79,9 +79,7 @@ func (s *session) resume(p Position, a answer) (Position, error) {
 func (s *session) follow(p Position) error {
 	s.link.offset.Store(int64(p.End))
 	s.link.received.Store(int64(p.End))
-	s.mu.Lock()
-	s.streaming = true
-	s.mu.Unlock()
+	s.streaming.Store(true)
 	s.link.setState(Connected)
 	// A primary that sent a marked transfer sends nothing before this.
 	if err := s.ack(); err != nil {
@@ -146,10 +144,7 @@ func (s *session) pulse() {
 }
 
 func (s *session) beat() error {
-	s.mu.Lock()
-	streaming := s.streaming
-	s.mu.Unlock()
-	if streaming {
+	if s.streaming.Load() {
 		return s.ack()
 	}
 	_, err := s.conn.Write([]byte("\n"))

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"redoubt/internal/redistest"
 )
 
 // keyed is what tests compare of an entry: one line a key.
@@ -217,20 +219,45 @@ func TestWriterCompressesLikeRedis(t *testing.T) {
 }
 
 func TestRealRedisCheckAcceptsOurFiles(t *testing.T) {
-	tool, err := exec.LookPath("redis-check-rdb")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-check-rdb is missing; it is in Debian's package redis-tools")
-		}
-		t.Skip("redis-check-rdb is missing; it is in Debian's package redis-tools")
-	}
 	path := filepath.Join(t.TempDir(), "dump.rdb")
 	if err := os.WriteFile(path, writeGolden(t, Options{Compress: true, Checksum: true}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(tool, path).CombinedOutput()
+	out, err := exec.Command(redistest.Tool(t, "redis-check-rdb"), path).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("18 keys read")) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestRealRedisLoadsOurFiles(t *testing.T) {
+	for _, o := range []Options{{}, {Compress: true, Checksum: true}} {
+		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t, redistest.Redis, "--save", "")
+			server.Kill()
+			if err := os.WriteFile(filepath.Join(server.Dir, "dump.rdb"), writeGolden(t, o), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			server.Restart()
+			client := server.Client()
+			for _, e := range goldenStrings() {
+				if _, err := client.Do("SELECT", e.DB); err != nil {
+					t.Fatal(err)
+				}
+				value, err := client.Do("GET", e.Key)
+				if value != string(e.Value) || err != nil {
+					t.Errorf("%q is %q, %v", e.Key, value, err)
+				}
+				at, err := client.Do("PEXPIRETIME", e.Key)
+				want := e.ExpireAtMs
+				if want == 0 {
+					want = -1 // as PEXPIRETIME has it
+				}
+				if at != want || err != nil {
+					t.Errorf("%q expires at %v, %v, want %d", e.Key, at, err, want)
+				}
+			}
+		})
 	}
 }
 

@@ -62,7 +62,24 @@ func (r *Report) Good() bool { return len(r.Lost) == 0 && r.Unverified == 0 && r
 
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%v: %d reads, %d writes, %d keys\n", r.Ended.Sub(r.Started).Round(time.Millisecond), r.Reads.OK, r.Writes.OK, r.Keys)
+	r.PrintSummary(w)
+	if len(r.Lost) == 0 {
+		fmt.Fprintf(w, "no acknowledged write is gone: %d keys verified\n", r.Keys-r.Unverified)
+		return
+	}
+	fmt.Fprintf(w, "%d acknowledged writes are gone:\n", len(r.Lost))
+	for i, l := range r.Lost {
+		if i == maxPrinted {
+			fmt.Fprintf(w, "  … and %d more (--json has them all)\n", len(r.Lost)-i)
+			break
+		}
+		fmt.Fprintf(w, "  %s\n", l)
+	}
+}
+
+// PrintSummary writes everything but the lost writes.
+func (r *Report) PrintSummary(w io.Writer) {
+	fmt.Fprintf(w, "%v: %d reads, %d writes, %d keys\n", r.Ended.Sub(r.Started).Round(time.Millisecond), r.Reads.OK, r.Writes.OK, r.Keys)
 	for _, s := range r.Shards {
 		fmt.Fprintf(w, "shard %d (%s, slots %s): longest outage: reads %s, writes %s\n", s.Number, s.Primary, s.Slots, s.Reads, s.Writes)
 	}
@@ -81,18 +98,6 @@ func (r *Report) Print(w io.Writer) {
 	}
 	if r.Unverified > 0 {
 		fmt.Fprintf(w, "%d keys could not be read in the end: nothing is known of their writes\n", r.Unverified)
-	}
-	if len(r.Lost) == 0 {
-		fmt.Fprintf(w, "no acknowledged write is gone: %d keys verified\n", r.Keys-r.Unverified)
-		return
-	}
-	fmt.Fprintf(w, "%d acknowledged writes are gone:\n", len(r.Lost))
-	for i, l := range r.Lost {
-		if i == maxPrinted {
-			fmt.Fprintf(w, "  … and %d more (--json has them all)\n", len(r.Lost)-i)
-			break
-		}
-		fmt.Fprintf(w, "  %s\n", l)
 	}
 }
 

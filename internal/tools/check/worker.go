@@ -12,24 +12,34 @@ import (
 // that a shard without a primary is asked often, but not in a hot loop.
 const backOff = 10 * time.Millisecond
 
+// maxRecent is how many of its latest writes a client reads again. What a
+// failover loses are the latest, so this is what makes a loss show up at once
+// rather than in the end.
+const maxRecent = 128
+
 // worker is one client: the only writer of its keys.
 type worker struct {
 	r       *runner
 	session *client.Session
 	keys    []*key
+	recent  []*key // acknowledged lately; a ring whose oldest entry is at oldest
+	oldest  int
 	rnd     *rand.Rand
 }
 
-// run goes round its keys until ctx ends. Half of the commands are writes. It
-// begins one command every pace, or none sooner than the last has ended.
+// run writes its keys in turns and reads those written lately until ctx ends;
+// half of the commands are writes. It begins one command every pace, or none
+// sooner than the last has ended.
 func (w *worker) run(ctx context.Context, pace time.Duration) {
 	next := time.Now()
-	for i := w.rnd.IntN(len(w.keys)); ctx.Err() == nil; i = (i + 1) % len(w.keys) {
+	i := w.rnd.IntN(len(w.keys))
+	for ctx.Err() == nil {
 		var err error
-		if k := w.keys[i]; w.rnd.IntN(2) == 0 {
-			err = w.write(k)
+		if len(w.recent) == 0 || w.rnd.IntN(2) == 0 {
+			err = w.write(w.keys[i])
+			i = (i + 1) % len(w.keys)
 		} else {
-			err = w.read(k)
+			err = w.read(w.recent[w.rnd.IntN(len(w.recent))])
 		}
 		if err != nil && !client.Unknown(err) {
 			sleep(ctx, backOff)
@@ -72,7 +82,18 @@ func (w *worker) write(k *key) error {
 	k.acknowledged(seq, now)
 	w.r.wr.ok.Add(1)
 	w.r.writes[k.shard].success(now)
+	w.remember(k)
 	return nil
+}
+
+// remember puts k among the recent keys.
+func (w *worker) remember(k *key) {
+	if len(w.recent) < maxRecent {
+		w.recent = append(w.recent, k)
+		return
+	}
+	w.recent[w.oldest] = k
+	w.oldest = (w.oldest + 1) % maxRecent
 }
 
 func (w *worker) read(k *key) error {

@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -223,6 +224,119 @@ func TestSessionGivesUpOnARedirectLoop(t *testing.T) {
 	s := c.NewSession()
 	defer s.Close()
 	if _, err := s.Do(slots.Slot(1), "GET", "k"); Code(err) != "MOVED" {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// slotsReply is a CLUSTER SLOTS reply in which the node at addr owns all slots
+// and has the given replicas.
+func slotsReply(t *testing.T, addr string, replicas ...string) string {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "*1\r\n*%d\r\n:0\r\n:16383\r\n", 3+len(replicas))
+	for _, a := range append([]string{addr}, replicas...) {
+		host, port, err := net.SplitHostPort(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "*2\r\n$%d\r\n%s\r\n:%s\r\n", len(host), host, port)
+	}
+	return b.String()
+}
+
+func TestClusterIsFoundByNodesThatWereNeverSeeds(t *testing.T) {
+	heir := script(t, slotsReply(t, "127.0.0.1:9"))
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	// The seed answers once, then it is gone.
+	seed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := seed.Addr().String()
+	go func() {
+		c, err := seed.Accept()
+		if err != nil {
+			return
+		}
+		seed.Close()
+		defer c.Close()
+		r := bufio.NewReader(c)
+		readReply(r)
+		c.Write([]byte(slotsReply(t, addr, heir)))
+		readReply(r)
+	}()
+	c, err := NewCluster([]string{dead.Addr().String(), addr}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Owner(5); got != addr {
+		t.Fatalf("slot 5 is at %q, want %q", got, addr)
+	}
+	shards, err := c.Refresh()
+	if err != nil || len(shards) != 1 || c.Owner(5) != "127.0.0.1:9" {
+		t.Fatalf("%v, %v; slot 5 is at %q", shards, err, c.Owner(5))
+	}
+}
+
+func TestClusterSaysWhatEachSeedSaid(t *testing.T) {
+	_, err := NewCluster([]string{script(t, "-ERR This instance has cluster support disabled\r\n"), script(t, "*0\r\n")}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "cluster support disabled") || !strings.Contains(err.Error(), "no owner of any slot") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestParseSlots(t *testing.T) {
+	for _, tc := range []struct {
+		name, reply string
+		want        string // of the shards, or "" if refused
+	}{
+		{"rows of one primary are one shard", "*2\r\n*4\r\n:7\r\n:9\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\nb\r\n:2\r\n*3\r\n:0\r\n:3\r\n*2\r\n$1\r\na\r\n:1\r\n", "a:1 [b:2] [0-3 7-9]"},
+		{"a null host is the one that was asked", "*1\r\n*3\r\n:0\r\n:1\r\n*3\r\n$-1\r\n:1\r\n$1\r\nx\r\n", "asked:1 [] [0-1]"},
+		{"a row without a node", "*1\r\n*2\r\n:0\r\n:1\r\n", ""},
+		{"a node without a port", "*1\r\n*3\r\n:0\r\n:1\r\n*1\r\n$1\r\na\r\n", ""},
+		{"a slot beyond the last", "*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n", ""},
+		{"a range that ends before it begins", "*1\r\n*3\r\n:2\r\n:1\r\n*2\r\n$1\r\na\r\n:1\r\n", ""},
+		{"port 0", "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\na\r\n:0\r\n", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v, err := readReply(bufio.NewReader(strings.NewReader(tc.reply)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			shards, err := ParseSlots(v, "asked:7000")
+			if err != nil {
+				if tc.want != "" || !errors.Is(err, ErrProtocol) {
+					t.Fatal(err)
+				}
+				return
+			}
+			var got []string
+			for _, s := range shards {
+				got = append(got, fmt.Sprint(s.Primary, " ", s.Replicas, " ", s.Slots.Ranges()))
+			}
+			if strings.Join(got, "; ") != tc.want {
+				t.Fatalf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestWaitReturnsWhatWasSaidLast(t *testing.T) {
+	n := 0
+	if err := Wait(time.Hour, func() error {
+		if n++; n < 2 {
+			return errors.New("not yet")
+		}
+		return nil
+	}); err != nil || n != 2 {
+		t.Fatalf("%d polls, %v", n, err)
+	}
+	last := errors.New("the reason")
+	if err := Wait(0, func() error { return last }); err != last {
 		t.Fatalf("error %v", err)
 	}
 }

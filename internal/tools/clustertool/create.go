@@ -48,6 +48,36 @@ func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
 	return t.check(after, false)
 }
 
+// Ensure is Create for those who may have called it before: if the first node
+// knows other nodes already, it makes nothing, waits until that node says that
+// the cluster is ok, and checks it.
+func (t *Tool) Ensure(addrs []string, replicas int) error {
+	host, port, err := client.SplitAddr(addrs[0])
+	if err != nil {
+		t.line("Invalid address format: %s", addrs[0])
+		return ErrFailed
+	}
+	m, err := t.connect(host, port)
+	if err != nil {
+		return err
+	}
+	defer m.conn.Close()
+	if len(m.view.entries) == 1 {
+		return t.Create(addrs, replicas, true)
+	}
+	err = t.wait("The cluster is there; waiting until it serves", func() error {
+		d, err := Describe(m.conn)
+		if err == nil && d.State != "ok" {
+			err = fmt.Errorf("node %s says cluster_state:%s", m.addr(), d.State)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return t.Check(addrs[0], false)
+}
+
 // emptyNodes connects to the nodes and refuses those that are no cluster
 // nodes, hold keys, or know other nodes. What is connected is returned with
 // an error too.

@@ -356,23 +356,37 @@ func (l *Lab) Start(out io.Writer, name string) error {
 // Stop asks all nodes to shut down and waits until they have. A node that
 // does not is named in the error, and left alone.
 func (l *Lab) Stop(out io.Writer) error {
-	var errs []error
-	var stopping []*node
+	// A request may be declined: redis-server forgets SIGTERM while it writes
+	// its first append-only file. So those that still run are asked again.
+	const again = time.Second
+	running, asked := 0, time.Time{}
+	err := client.Wait(l.timeout, func() error {
+		ask := time.Since(asked) > again
+		left, count := []error(nil), 0
+		for _, n := range l.nodes {
+			pid, alive := n.running()
+			if !alive {
+				continue
+			}
+			count++
+			left = append(left, fmt.Errorf("%s still runs (pid %d); redoubt lab kill %d ends it", n, pid, n.number))
+			if ask {
+				left = append(left, n.signal(syscall.SIGTERM))
+			}
+		}
+		if ask {
+			asked, running = time.Now(), max(running, count)
+		}
+		return errors.Join(left...)
+	})
+	fmt.Fprintf(out, "%d of %d nodes were running; the data stay in %s\n", running, len(l.nodes), l.dir)
+	if err != nil {
+		return fmt.Errorf("after %v:\n%w", l.timeout, err)
+	}
 	for _, n := range l.nodes {
-		if _, running := n.running(); !running {
-			continue
-		}
-		if err := n.signal(syscall.SIGTERM); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		stopping = append(stopping, n)
-	}
-	for _, n := range stopping {
-		if err := n.awaitEnd(l.timeout); err != nil {
-			errs = append(errs, fmt.Errorf("%w; redoubt lab kill %d ends it", err, n.number))
+		if err := os.Remove(n.pidFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
 		}
 	}
-	fmt.Fprintf(out, "%d of %d nodes were running; the data stay in %s\n", len(stopping), len(l.nodes), l.dir)
-	return errors.Join(errs...)
+	return nil
 }
