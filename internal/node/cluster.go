@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -121,10 +122,10 @@ type clusterDriver struct {
 // then read no more, and publishing clients are served at the pace of the bus.
 const inboxSize = 4096
 
-// newClusterDriver loads or makes the member. It does not speak before start.
+// openClusterDriver loads or makes the member. It does not speak before start.
 // Errors are what a user has to mend: a bad nodes.conf, one that another node
 // uses, a port that leaves none for the bus.
-func newClusterDriver(p clusterParts) (*clusterDriver, error) {
+func openClusterDriver(p clusterParts) (*clusterDriver, error) {
 	cfg := p.Config.Current()
 	d := &clusterDriver{
 		clusterParts: p,
@@ -170,7 +171,7 @@ func newClusterDriver(p clusterParts) (*clusterDriver, error) {
 
 // start joins the cluster. The data are loaded by then, and Redis likewise
 // accepts no links while a primary still loads.
-func (d *clusterDriver) start() error {
+func (d *clusterDriver) start(context.Context) error {
 	if err := d.listen(); err != nil {
 		return err
 	}
@@ -186,16 +187,15 @@ func (d *clusterDriver) start() error {
 
 // Close leaves the bus and waits until everything has ended. What was to be
 // saved is saved.
-func (d *clusterDriver) Close() (err error) {
+func (d *clusterDriver) Close() {
 	d.closing.Do(func() {
 		close(d.quit)
 		d.endpoint.Close()
 		d.running.Wait()
 		close(d.unsaved)
 		d.saving.Wait()
-		err = d.saver.file.close()
+		d.saver.file.close()
 	})
-	return err
 }
 
 // heldSlots are the slots in which there are keys.

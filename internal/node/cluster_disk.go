@@ -104,15 +104,6 @@ func (n *nodesFile) write(s *cluster.State) (err error) {
 	return syncDir(filepath.Dir(n.path))
 }
 
-// syncDir makes a rename in a directory durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // close gives the file up to other processes.
 func (n *nodesFile) close() error { return n.locked.Close() }
 

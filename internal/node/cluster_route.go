@@ -3,33 +3,37 @@ package node
 import (
 	"redoubt/cluster"
 	"redoubt/internal/resp"
+	"redoubt/internal/server"
 )
 
-// route says where a request goes: "" if it runs here, or the error that sends
-// its client elsewhere (Redis's getNodeByQuery). It is asked twice: before the
-// unit, and again under the locks of its slots, when missing counts those of
-// the request's keys that do not exist. What depends on which keys there are
-// is decided the second time only.
-//
-// On the way to "" nothing is allocated.
-func (d *clusterDriver) route(q cluster.Query, keys int, missing func() int) resp.Error {
+// Route implements server.Cluster, as Redis's getNodeByQuery. What depends on
+// which keys there are, or are under way to another node, is decided when the
+// slots are locked only. On the way to "" nothing is allocated.
+func (d *clusterDriver) Route(r server.Route) resp.Error {
 	v := d.View()
-	verdict := v.Route(q)
-	switch verdict {
-	case cluster.Run:
-	case cluster.RunIfPresent, cluster.RunUnlessMissing:
-		if missing != nil {
-			absent := missing()
-			verdict = verdict.Missing(keys-absent, absent)
-		} else {
-			verdict = cluster.Run
+	verdict := v.Route(cluster.Query{
+		Slot:        r.Slot,
+		CrossSlot:   r.Mixed,
+		ManyKeys:    r.Keys > 1,
+		Write:       r.Write,
+		ShardPubSub: r.Shard,
+		Migrate:     r.Migrate,
+		Asking:      r.Asking,
+		ReadOnly:    r.ReadOnly,
+	})
+	locked := r.Missing != nil
+	if verdict == cluster.RunIfPresent || verdict == cluster.RunUnlessMissing {
+		if !locked {
+			return ""
 		}
+		absent := r.Missing()
+		verdict = verdict.Missing(r.Keys-absent, absent)
 	}
-	if verdict == cluster.Run {
-		if q.Write && missing != nil && d.Mover.busy(q.Slot) {
-			return resp.ErrTryAgain
-		}
-		return ""
+	if verdict != cluster.Run {
+		return resp.Error(v.RedirectText(verdict, r.Slot, r.TLS))
 	}
-	return resp.Error(v.RedirectText(verdict, q.Slot, false))
+	if locked && r.Write && d.Mover.busy(r.Slot) {
+		return resp.ErrTryAgain
+	}
+	return ""
 }

@@ -24,10 +24,7 @@ func (d *clusterDriver) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		now := time.Now()
-		if deadline := d.node.Deadline(); now.Before(deadline) {
-			timer.Reset(deadline.Sub(now))
-		} else {
+		if !time.Now().Before(d.node.Deadline()) {
 			d.tellFacts()
 			d.step(cluster.Tick{}, nil)
 		}
@@ -36,6 +33,7 @@ func (d *clusterDriver) run() {
 			(<-d.inbox)()
 		}
 		d.publishView()
+		timer.Reset(time.Until(d.node.Deadline()))
 		select {
 		case f := <-d.inbox:
 			f()
