@@ -143,9 +143,9 @@ func (r *replicator) noteContact(s psync.Status) {
 	}
 }
 
-// Contact is when the node last heard from a primary with which it was in
+// PrimaryContact is when the node last heard from a primary with which it was in
 // step; zero if it never was.
-func (r *replicator) Contact() time.Time {
+func (r *replicator) PrimaryContact() time.Time {
 	if s, ok := r.status(); ok {
 		r.noteContact(s)
 	}
