@@ -20,16 +20,17 @@ import (
 
 // replicator owns the node's role and the histories of its stream. It serves
 // the node's replicas (replication_serve.go) and, on a replica, keeps the link
-// to the primary that the stream is received from (replication_link.go).
+// to the primary (replication_link.go) whose stream a follower puts into effect
+// (replication_follow.go).
 //
 // A role changes in one unit that holds the world lock: the replicas are sent
-// away and kept away (psync.Primary.Hold), the link's target is cut off, the
+// away and kept away (psync.Primary.Hold), its own follower is cut off, the
 // new history is saved, and only then anything of it can be seen. So at every
 // moment one party alone adds to the stream: the commands of clients on a
-// primary, the target of the current link on a replica.
+// primary, the current follower on a replica.
 //
 // Nobody waits for a link while holding the world, since the link's goroutine
-// may itself be waiting for it. A link whose target is cut off can do no harm;
+// may itself be waiting for it. A link whose follower is cut off can do no harm;
 // it is closed afterwards by runLinks, which also starts the next one, so
 // that there is one at a time.
 type replicator struct {
@@ -43,12 +44,12 @@ type replicator struct {
 	ids     atomic.Uint64 // of replicas, so far
 	onAck   atomic.Pointer[func()]
 
-	state   atomic.Pointer[roleState] // replaced under the world lock
-	target  atomic.Pointer[target]    // likewise; nil if nobody is followed
-	link    atomic.Pointer[following] // set by runLinks
-	contact atomic.Int64              // when a link was last up and heard something, in Unix nanoseconds
-	turn    chan struct{}             // wakes runLinks
-	asked   chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	state    atomic.Pointer[roleState] // replaced under the world lock
+	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
+	link     atomic.Pointer[tether]    // set by runLinks
+	contact  atomic.Int64              // when a link was last up and heard something, in Unix nanoseconds
+	turn     chan struct{}             // wakes runLinks
+	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 
 	// Guarded by the world lock.
 	loading chan struct{} // closed once a received snapshot has been loaded; nil while none is
@@ -224,7 +225,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	}
 	err := r.publish(&next, release)
 	if to.replica && to.host != "" {
-		r.target.Store(newTarget(r, to))
+		r.follower.Store(newFollower(r, to))
 	}
 	r.n.role(to.replica)
 	r.wakeLinks()
@@ -234,9 +235,9 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 // cutOff ends what the current link may do to the node. The unit holds the
 // world lock.
 func (r *replicator) cutOff() {
-	if t := r.target.Swap(nil); t != nil {
-		t.live = false
-		t.cancel()
+	if f := r.follower.Swap(nil); f != nil {
+		f.live = false
+		f.cancel()
 	}
 }
 
@@ -314,7 +315,7 @@ func (r *replicator) Empty() {
 		r.cutOff()
 		r.forget(tx)
 		if to.host != "" {
-			r.target.Store(newTarget(r, to))
+			r.follower.Store(newFollower(r, to))
 		}
 		r.wakeLinks()
 	})
@@ -354,5 +355,5 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 
 var (
 	_ server.Replication = (*replicator)(nil)
-	_ psync.Target       = (*target)(nil)
+	_ psync.Target       = (*follower)(nil)
 )
