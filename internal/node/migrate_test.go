@@ -28,7 +28,7 @@ type testTarget struct {
 
 	mu    sync.Mutex
 	asked []string
-	conns int
+	conns []net.Conn
 }
 
 func startTarget(t *testing.T, answer func(n int, args []string) string) *testTarget {
@@ -50,6 +50,11 @@ func startTarget(t *testing.T, answer func(n int, args []string) string) *testTa
 	})
 	t.Cleanup(func() {
 		ln.Close()
+		g.mu.Lock()
+		for _, conn := range g.conns {
+			conn.Close()
+		}
+		g.mu.Unlock()
 		running.Wait()
 	})
 	return g
@@ -58,7 +63,7 @@ func startTarget(t *testing.T, answer func(n int, args []string) string) *testTa
 func (g *testTarget) serve(conn net.Conn) {
 	defer conn.Close()
 	g.mu.Lock()
-	g.conns++
+	g.conns = append(g.conns, conn)
 	g.mu.Unlock()
 	var in []byte
 	buf := make([]byte, 4096)
@@ -111,7 +116,7 @@ func (g *testTarget) requests() []string {
 func (g *testTarget) connections() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.conns
+	return len(g.conns)
 }
 
 func (g *testTarget) port() string {
