@@ -173,6 +173,13 @@ func TestPrimaryThatMovesIsFollowed(t *testing.T) {
 	}
 }
 
+func TestReplicaKeepsItsSourceWhenThePrimarysAddressIsLost(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	if fx := l.step(Received{l.peer("a").out.id, stranger(bus.TypePong, "n")}); fx.Role != nil {
+		t.Errorf("Role %+v", fx.Role)
+	}
+}
+
 func TestMyselfAtAnAddressIsNoPeer(t *testing.T) {
 	l := newLab(t, "a", threeShards())
 	l.step(Meet{IP: "10.0.1.1", Port: 7000})

@@ -212,6 +212,12 @@ func TestFirstStepTellsTheRole(t *testing.T) {
 			}
 		})
 	}
+	orphan := newLab(t, "x", threeShards())
+	orphan.n.leavePrimary(orphan.n.myself)
+	again := newLabOf(t, orphan.n.state())
+	if fx := again.step(Tick{}); fx.Role == nil || *fx.Role != (RoleChange{Replica: true}) {
+		t.Errorf("of a replica without a known primary: %+v", fx.Role)
+	}
 }
 
 func TestNewNodeSavesItsName(t *testing.T) {

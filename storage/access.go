@@ -1,8 +1,6 @@
 package storage
 
-import (
-	"math/rand/v2"
-)
+import "math/rand/v2"
 
 // accessPolicy says what the access bits of a record mean, as maxmemory-policy
 // does in Redis: the second of the last access, or, with lfu, the minute of the
@@ -23,9 +21,6 @@ func (tx *Tx) UseLFU(on bool) {
 	tx.needWorld("UseLFU")
 	tx.ks.access.lfu = on
 }
-
-// LFU reports whether access bits count accesses.
-func (tx *Tx) LFU() bool { return tx.ks.access.lfu }
 
 func seconds(now int64) uint32 { return uint32(now / 1000) }
 func minutes(now int64) uint32 { return uint32(now/60000) & 0xffff }

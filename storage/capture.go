@@ -76,8 +76,8 @@ func (c *Capture) NextSlot(db int, from slots.Slot) (slots.Slot, bool) {
 }
 
 // Walk calls f for records of slot n in db from cursor on that were not handed
-// over before, until about count were looked at or f has enough and returns
-// false, and returns the next cursor, 0 at the end. The unit holds the slot. f
+// over before, until about count were looked at or f has enough (it returns
+// false, and still gets a few), and returns the next cursor, 0 at the end. The unit holds the slot. f
 // sees the entry during the call only, and has it then: it does not come again.
 func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64) {
 	if checked {

@@ -50,10 +50,10 @@ func (tx *Tx) Digest() Digest {
 		}
 		all.mixInt(uint32(db))
 		for n := first; ok; n, ok = tx.ks.nextOccupied(phys, n+1) {
-			tx.ks.slots[n].table(phys).each(func(r *record) {
+			tx.ks.slots[n].table(phys).each(func(c cell) {
 				var one digester
-				one.mix(r.key)
-				one.value(r)
+				one.mix(c.rec.key)
+				one.value(c.rec)
 				all.xor(one.sum[:])
 			})
 		}
@@ -69,15 +69,4 @@ func (tx *Tx) DigestValue(key []byte) Digest {
 		d.value(p.rec)
 	}
 	return d.sum
-}
-
-// each calls f for all records of the table.
-func (t *table) each(f func(*record)) {
-	for i := 0; i < len(t.dir); i += 1 << (t.depth - t.dir[i].depth) {
-		for _, c := range t.dir[i].cells {
-			if c.rec != nil {
-				f(c.rec)
-			}
-		}
-	}
 }

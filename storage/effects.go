@@ -17,7 +17,8 @@ const unitKept = 64 << 10
 
 // Command says that a command of the unit starts. raw is its RESP encoding,
 // which becomes its effect if it changes data and records none of its own; it
-// must stay valid until CommandEnd.
+// must stay valid until CommandEnd. Changes outside of commands are counted, but
+// only Effect propagates them.
 func (tx *Tx) Command(raw []byte) {
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
 }

@@ -65,7 +65,10 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 // look-up before a write).
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
-	return Entry{p.rec, tx}, p.rec != nil
+	if p.rec == nil {
+		return Entry{}, false
+	}
+	return Entry{p.rec, tx}, true
 }
 
 // find looks key up. An expired key is as good as absent, except to a unit

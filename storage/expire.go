@@ -49,6 +49,10 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 		if idle {
 			return expired, false
 		}
+		if ks.earliest[n].Load() < now {
+			ks.expireFrom.Store(uint32(n))
+			return expired, true
+		}
 	}
 	return expired, false
 }
@@ -64,7 +68,7 @@ func (tx *Tx) expireSlot(n slots.Slot, budget int) (deleted, looked int) {
 		if t == nil {
 			continue
 		}
-		for i := 0; i < len(t.dir); i += 1 << (t.depth - t.dir[i].depth) {
+		for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
 			g := t.dir[i]
 			if g.earliest < tx.now && looked < budget {
 				looked += g.used
@@ -91,12 +95,18 @@ func (tx *Tx) expireSegment(p place, g *segment) (deleted int) {
 			earliest = min(earliest, c.rec.expireAt)
 		}
 	}
+	deleted = len(tx.picked)
+	tx.expirePicked(p)
+	g.earliest = earliest
+	return deleted
+}
+
+// expirePicked deletes the records in tx.picked, all of the table of p.
+func (tx *Tx) expirePicked(p place) {
 	for _, c := range tx.picked {
 		p.hash, p.rec = c.hash, c.rec
 		tx.expire(p)
 	}
-	deleted = len(tx.picked)
-	clear(tx.picked)
-	g.earliest = earliest
-	return deleted
+	clear(tx.picked) // keep no record alive
+	tx.picked = tx.picked[:0]
 }

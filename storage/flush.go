@@ -1,7 +1,5 @@
 package storage
 
-import "redoubt/slots"
-
 // FlushDB removes all keys of database db and returns how many there were. The
 // tables are let go whole. The unit must hold the world lock.
 func (tx *Tx) FlushDB(db int) int {
@@ -35,23 +33,6 @@ func (tx *Tx) FlushAll() int {
 	}
 	for n := range tx.ks.earliest {
 		tx.ks.earliest[n].Store(neverExpires)
-	}
-	return removed
-}
-
-// FlushSlot removes the keys of slot n in the selected database and returns
-// how many there were; the unit holds the slot. Unlike FlushDB it reports the
-// change of each key, and records nothing by itself.
-func (tx *Tx) FlushSlot(n slots.Slot) int {
-	if checked {
-		tx.checkHeld(n, nil)
-	}
-	removed := 0
-	for t := tx.ks.slots[n].table(tx.phys); t != nil; t = tx.ks.slots[n].table(tx.phys) {
-		p := tx.randomIn(n)
-		tx.remove(p)
-		tx.wrote(p, p.rec.key)
-		removed++
 	}
 	return removed
 }

@@ -88,7 +88,9 @@ type Keyspace struct {
 	// whether to look for them.
 	watchers atomic.Int64
 
-	slots [slots.Count]slot
+	// slots are in an allocation of their own, which begins at a page, so that
+	// each lies in one line of cache.
+	slots *[slots.Count]slot
 }
 
 // New returns an empty keyspace in RolePrimary.
@@ -106,6 +108,7 @@ func New(c Config) *Keyspace {
 		seed:     c.Seed,
 		order:    make([]atomic.Int32, c.Databases),
 		occupied: make([][slots.Count / 64]atomic.Uint64, c.Databases),
+		slots:    new([slots.Count]slot),
 	}
 	for db := range ks.order {
 		ks.order[db].Store(int32(db))

@@ -1,8 +1,6 @@
 package storage
 
 import (
-	"math"
-
 	"redoubt/slots"
 )
 
@@ -10,41 +8,44 @@ import (
 // at first), until about count have been seen, and returns the cursor at which
 // to go on, 0 at the end. Every key that is there from the first call to the
 // last is seen, whatever happens to the others between the calls; a key may be
-// seen twice. Expired keys are passed over; they are not deleted. f must not
-// write. Cursors have 48 bits.
+// seen twice. Expired keys are passed over and, on a primary, deleted in the
+// end. f must not write, and keeps no Entry. Cursors have 48 bits; any number is
+// taken as one.
 func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next uint64) {
 	if checked {
 		tx.checkHeld(n, nil)
 	}
-	t := tx.ks.slots[n].table(tx.phys)
-	if t == nil {
+	p := place{slot: n, table: tx.ks.slots[n].table(tx.phys)}
+	if p.table == nil {
 		return 0
 	}
-	return t.walk(cursor&(1<<cursorBits-1), max(count, 1), func(_ uint64, r *record) bool {
-		if !tx.expired(r) {
+	tx.picked = tx.picked[:0]
+	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(hash uint64, r *record) bool {
+		if tx.expired(r) {
+			tx.picked = append(tx.picked, cell{hash, r})
+		} else {
 			f(Entry{r, tx})
 		}
 		return true
 	})
+	if tx.deletesExpired() {
+		tx.expirePicked(p)
+	}
+	return next
 }
 
-// RandomKey returns some key of the selected database: of a random slot that
-// has any, one after a random place in it. Keys that follow a gap are a little
-// more likely. A primary deletes the expired keys it meets; a replica gives up
-// after some and returns an expired key, as Redis does. The unit must hold the
-// world lock.
+// RandomKey returns a key of the selected database, each with the same
+// likelihood. It looks at the size of every slot in use. A primary deletes the
+// expired keys it meets; a replica that meets only those returns one of them in
+// the end, as Redis does. The unit must hold the world lock.
 func (tx *Tx) RandomKey() (Entry, bool) {
 	tx.needWorld("RandomKey")
 	const tries = 100
 	for i := 0; ; i++ {
-		n, ok := tx.ks.nextOccupied(tx.phys, slots.Slot(tx.e.rand.Uint64()%slots.Count))
-		if !ok {
-			if n, ok = tx.ks.nextOccupied(tx.phys, 0); !ok {
-				return Entry{}, false
-			}
-		}
-		p := tx.randomIn(n)
+		p, ok := tx.randomPlace()
 		switch {
+		case !ok:
+			return Entry{}, false
 		case !tx.expired(p.rec):
 			return Entry{p.rec, tx}, true
 		case tx.deletesExpired():
@@ -55,15 +56,21 @@ func (tx *Tx) RandomKey() (Entry, bool) {
 	}
 }
 
-// randomIn picks a record of slot n, which has some.
-func (tx *Tx) randomIn(n slots.Slot) place {
-	p := place{slot: n, table: tx.ks.slots[n].table(tx.phys)}
-	cursor := tx.e.rand.Uint64() >> (64 - cursorBits)
-	for p.rec == nil {
-		cursor = p.table.walk(cursor, math.MaxInt32, func(hash uint64, r *record) bool {
-			p.hash, p.rec = hash, r
-			return false
-		})
+func (tx *Tx) randomPlace() (place, bool) {
+	keys := tx.ks.Len(tx.db)
+	if keys == 0 {
+		return place{}, false
 	}
-	return p
+	i := int(tx.e.rand.Uint64() % uint64(keys))
+	n, _ := tx.ks.nextOccupied(tx.phys, 0)
+	for {
+		t := tx.ks.slots[n].table(tx.phys)
+		if count := int(t.count.Load()); i >= count {
+			i -= count
+			n, _ = tx.ks.nextOccupied(tx.phys, n+1)
+			continue
+		}
+		c := t.nth(i)
+		return place{slot: n, hash: c.hash, table: t, rec: c.rec}, true
+	}
 }

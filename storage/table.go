@@ -10,9 +10,10 @@ import (
 const (
 	minCells = 8
 	maxCells = 1024
-	// maxDepth ends the splitting of segments: beyond it hashes collide more
-	// than chance allows, and the segment grows instead.
-	maxDepth = 32
+	// recordsPerEntry bounds a directory: with fewer records than this for each
+	// of its entries it does not double. Hashes then collide more than chance
+	// allows, and the segment grows beyond maxCells instead.
+	recordsPerEntry = 64
 	// cursorBits is how many of a hash's first bits make a scan cursor.
 	cursorBits = 48
 )
@@ -86,7 +87,7 @@ func (t *table) find(hash uint64, key []byte) *record {
 func (t *table) insert(hash uint64, r *record) {
 	g := t.segment(hash)
 	for (g.used+1)*4 > len(g.cells)*3 {
-		if len(g.cells) < maxCells || g.depth >= maxDepth {
+		if len(g.cells) < maxCells || g.depth == t.depth && int(t.count.Load()) < recordsPerEntry*len(t.dir) {
 			g.resize(len(g.cells) * 2)
 			break
 		}
@@ -130,11 +131,16 @@ func (t *table) split(hash uint64, g *segment) {
 		t.dir = dir
 		t.depth++
 	}
+	var used [2]int
+	for _, c := range g.cells {
+		if c.rec != nil {
+			used[c.hash<<g.depth>>63]++
+		}
+	}
 	var half [2]*segment
 	for i := range half {
 		half[i] = new(segment)
-		half[i].init(maxCells, g.depth+1)
-		half[i].earliest = g.earliest
+		half[i].init(cellsFor(used[i]), g.depth+1)
 	}
 	for _, c := range g.cells {
 		if c.rec != nil {
@@ -142,11 +148,20 @@ func (t *table) split(hash uint64, g *segment) {
 		}
 	}
 	// The entries of g are those whose first g.depth bits are its prefix.
-	width := 1 << (t.depth - g.depth)
+	width := t.span(g)
 	first := int(hash>>(64-t.depth)) &^ (width - 1)
 	for i := range width {
 		t.dir[first+i] = half[2*i/width]
 	}
+}
+
+// cellsFor is the number of cells for a segment of n records that may grow.
+func cellsFor(n int) int {
+	cells := minCells
+	for cells < 2*n {
+		cells *= 2
+	}
+	return cells
 }
 
 func (g *segment) home(hash uint64) int { return int(hash << g.depth >> g.shift) }
@@ -181,26 +196,26 @@ func (g *segment) vacate(i int) {
 }
 
 func (g *segment) resize(cells int) {
-	old, earliest := g.cells, g.earliest
+	old := g.cells
 	g.init(cells, g.depth)
 	for _, c := range old {
 		if c.rec != nil {
 			g.place(c.hash, c.rec)
 		}
 	}
-	g.earliest = earliest
 }
 
 // walk calls f for the records from cursor on, in the order of their hashes,
-// home cell by home cell, until about count of them were seen or f returns
-// false, and returns the cursor at which to go on, 0 at the end. f must not
-// change the table. Records that are there from the first call to the last are
+// home cell by home cell, until about count of them were seen or f has returned
+// false, and returns the cursor at which to go on, 0 at the end. It never stops
+// inside a home cell, where a cursor cannot point. f must not change the table. Records that are there from the first call to the last are
 // seen at least once: a cursor is a hash, and everything before it was seen.
 func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bool) (next uint64) {
 	const low = 64 - cursorBits
 	h := cursor << low
+	more := true
 	for seen, homes := 0, 0; ; homes++ {
-		if seen >= count || homes > 10*count {
+		if !more || seen >= count || homes > 10*count {
 			return h >> low
 		}
 		g := t.segment(h)
@@ -208,9 +223,7 @@ func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bo
 		for i := home; g.cells[i].rec != nil; i = (i + 1) & mask {
 			if c := g.cells[i]; c.hash >= h && g.home(c.hash) == home {
 				seen++
-				if !f(c.hash, c.rec) {
-					return h >> low
-				}
+				more = f(c.hash, c.rec) && more
 			}
 		}
 		// The first hash of the next home, in this segment or the next.
@@ -220,3 +233,38 @@ func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bo
 		}
 	}
 }
+
+// each calls f for all records of the table.
+func (t *table) each(f func(cell)) {
+	for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
+		for _, c := range t.dir[i].cells {
+			if c.rec != nil {
+				f(c)
+			}
+		}
+	}
+}
+
+// nth returns the record that stands n-th in the table, 0 being the first.
+func (t *table) nth(n int) cell {
+	for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
+		g := t.dir[i]
+		if n >= g.used {
+			n -= g.used
+			continue
+		}
+		for _, c := range g.cells {
+			if c.rec == nil {
+				continue
+			}
+			if n == 0 {
+				return c
+			}
+			n--
+		}
+	}
+	return cell{}
+}
+
+// span is the number of entries of the directory in which g stands.
+func (t *table) span(g *segment) int { return 1 << (t.depth - g.depth) }

@@ -42,7 +42,7 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked []cell // by expireSegment
+	picked []cell // records that a walk found expired
 
 	hits, misses, dirtyTotal int64
 }
@@ -58,6 +58,7 @@ func (tx *Tx) begin(now int64, kind unitKind) {
 // finish publishes the unit's counters and clears what the next unit must not
 // see.
 func (tx *Tx) finish() {
+	tx.dirtyTotal += int64(tx.dirty) // of changes outside of commands
 	if tx.hits|tx.misses|tx.dirtyTotal != 0 {
 		tx.e.stats.add(tx)
 	}

@@ -10,12 +10,14 @@ import (
 
 // log is a Stream that keeps what it is given, with the databases before it.
 type log struct {
-	units []string
-	end   replication.Offset
+	units             []string
+	firstDBs, lastDBs []int
+	end               replication.Offset
 }
 
 func (l *log) Append(firstDB, lastDB int, unit []byte) replication.Offset {
-	l.units = append(l.units, strings.ReplaceAll(words(unit), "\n", " "))
+	l.units = append(l.units, words(unit))
+	l.firstDBs, l.lastDBs = append(l.firstDBs, firstDB), append(l.lastDBs, lastDB)
 	l.end += replication.Offset(len(unit))
 	return l.end
 }

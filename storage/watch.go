@@ -37,6 +37,9 @@ func (w *Watch) Key() string { return w.key.key }
 // not. It lasts until Unwatch.
 func (tx *Tx) Watch(key []byte) *Watch {
 	w := &Watch{key: watchKey{tx.db, string(key)}, slot: slots.Of(key)}
+	if checked {
+		tx.checkHeld(w.slot, key)
+	}
 	s := &tx.ks.slots[w.slot]
 	r := tx.ks.recordOf(w, tx.phys)
 	w.expired = r != nil && tx.expired(r)

@@ -62,7 +62,8 @@ func load(tx *storage.Tx, keys *storage.Keyspace, in io.Reader, rule loadRule) (
 	if held := count(keys) - before; held != l.keys && !rule.merge {
 		return l, fmt.Errorf("%w: of %d keys only %d are different", rdb.ErrCorrupt, l.keys, held)
 	}
-	l.id, l.at, l.db, l.placed = r.Replication()
+	l.id, l.at, l.placed = r.Aux().Replication()
+	l.db = r.Aux().StreamDB()
 	return l, nil
 }
 

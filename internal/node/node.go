@@ -377,3 +377,10 @@ func copyFile(from, to string) error {
 	}
 	return errors.Join(err, out.Close())
 }
+
+// Shutdown ends the node as SIGTERM does, or SIGINT if interrupt is set.
+func (n *Node) Shutdown(interrupt bool) {
+	if err := n.server.Shutdown(interrupt); err != nil {
+		n.log.Warn("Errors trying to shut down the server. Check the logs for more information.", zap.Error(err))
+	}
+}

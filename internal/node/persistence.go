@@ -434,8 +434,6 @@ func (p *persistence) Info() string {
 		}
 		return int64(now.Sub(t) / time.Second)
 	}
-	line("loading", 0)
-	line("async_loading", 0)
 	line("current_cow_peak", 0)
 	line("current_cow_size", 0)
 	line("current_cow_size_age", 0)

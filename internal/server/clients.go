@@ -430,15 +430,16 @@ func (s *Server) describe(l *loop, c *conn) string {
 	}
 	channels, patterns, shards := c.subs.counts()
 	now := time.Since(s.started)
-	argv := 0
+	argv, input := 0, len(c.in)
 	if c == l.ctx.Conn {
+		input = max(input, l.feeding)
 		for _, a := range l.ctx.Args {
 			argv += len(a)
 		}
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.remote, c.local, c.fd, c.name, int64((now-c.born)/time.Second), int64((now-c.active)/time.Second), flags, c.db,
-		channels, patterns, shards, queuedCommands, len(c.in), cap(c.in)-len(c.in), argv, queuedBytes,
+		channels, patterns, shards, queuedCommands, input, max(cap(c.in)-len(c.in), 0), argv, queuedBytes,
 		cap(c.out.Bytes()), cap(c.out.Bytes()), c.out.Len()-c.sent, 0, 0, cap(c.in)+cap(c.out.Bytes())+connBytes,
 		events, last, c.user, c.out.Proto(), c.libName, c.libVer)
 }

@@ -287,6 +287,7 @@ func (c *conn) reserve() {
 
 // feed runs the requests that b begins with and returns what is left of it.
 func (l *loop) feed(c *conn, b []byte) []byte {
+	l.feeding = len(b)
 	for len(b) > 0 && !c.stopped() {
 		n, err := c.parser.Parse(b)
 		if err != nil {
@@ -304,10 +305,18 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 			l.handOver(c, b)
 			return nil
 		}
+		if c.out.Len()-c.sent > flushBytes {
+			l.write(c)
+		}
 	}
+	l.feeding = 0
 	l.wantWrite(c)
 	return b
 }
+
+// flushBytes is how much output one pipeline may collect before it is written
+// in the middle of it: a few bytes of requests can ask for gigabytes.
+const flushBytes = 1 << 20
 
 // protocolError answers bytes that are no request and closes.
 func (l *loop) protocolError(c *conn, err resp.Error) {

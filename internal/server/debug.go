@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,11 +25,12 @@ type debugAction struct {
 	help        []string
 }
 
-// debugActions are the forms of DEBUG that mean something here.
-var debugActions map[string]debugAction
-
 func debugCommand(x *command.Ctx) {
 	word := strings.ToLower(string(x.Args[1]))
+	if word == "help" {
+		debugHelp(x)
+		return
+	}
 	a, ok := debugActions[word]
 	if !ok || len(x.Args) < a.least || a.most != 0 && len(x.Args) > a.most {
 		x.Out.Error(resp.ErrSubcommandSyntax("debug", x.Args[1]))
@@ -36,32 +39,30 @@ func debugCommand(x *command.Ctx) {
 	a.run(x)
 }
 
-func init() {
-	debugActions = map[string]debugAction{
-		"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed."}},
-		"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    Show low level info about `key` and associated value."}},
-		"digest":            {2, 2, debugDigest, []string{"DIGEST", "    Output a hex signature representing the current DB content."}},
-		"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys."}},
-		"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Options are MERGE, NOFLUSH and NOSAVE."}},
-		"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Flush the AOF buffers on disk and reload the AOF in memory."}},
-		"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background."}},
-		"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>."}},
-		"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Reply with a test value of the specified type."}},
-		"log":               {3, 3, debugLog, []string{"LOG <message>", "    Write <message> to the server log."}},
-		"error":             {3, 3, debugError, []string{"ERROR <string>", "    Return a Redis protocol error with <string> as message."}},
-		"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    Crash the server with sigsegv."}},
-		"panic":             {2, 2, debugPanic, []string{"PANIC", "    Crash the server simulating a panic."}},
-		"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    Like CONFIG REWRITE but writes all configuration options, including",
-			"    keywords not listed in original configuration file or default values."}},
-		"set-disable-deny-scripts":     {3, 3, debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
-		"set-skip-checksum-validation": {3, 3, debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
-		"help":                         {2, 2, debugHelp, nil},
-	}
+// debugActions are the forms of DEBUG that mean something here, besides HELP.
+var debugActions = map[string]debugAction{
+	"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed."}},
+	"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    Show low level info about `key` and associated value."}},
+	"digest":            {2, 2, debugDigest, []string{"DIGEST", "    Output a hex signature representing the current DB content."}},
+	"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys."}},
+	"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Options are MERGE, NOFLUSH and NOSAVE."}},
+	"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Flush the AOF buffers on disk and reload the AOF in memory."}},
+	"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background."}},
+	"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>."}},
+	"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Reply with a test value of the specified type."}},
+	"log":               {3, 3, debugLog, []string{"LOG <message>", "    Write <message> to the server log."}},
+	"error":             {3, 3, debugError, []string{"ERROR <string>", "    Return a Redis protocol error with <string> as message."}},
+	"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    Crash the server with sigsegv."}},
+	"panic":             {2, 2, debugPanic, []string{"PANIC", "    Crash the server simulating a panic."}},
+	"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    Like CONFIG REWRITE but writes all configuration options, including",
+		"    keywords not listed in original configuration file or default values."}},
+	"set-disable-deny-scripts":     {3, 3, debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
+	"set-skip-checksum-validation": {3, 3, debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
 }
 
 func debugHelp(x *command.Ctx) {
 	var lines []string
-	for _, name := range []string{"config-rewrite-force-all", "digest", "digest-value", "error", "loadaof", "log", "object", "panic", "populate", "protocol", "reload", "segfault", "set-active-expire", "set-disable-deny-scripts", "set-skip-checksum-validation", "sleep"} {
+	for _, name := range slices.Sorted(maps.Keys(debugActions)) {
 		lines = append(lines, debugActions[name].help...)
 	}
 	help(x, lines...)

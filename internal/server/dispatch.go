@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"redoubt/internal/command"
@@ -26,6 +27,7 @@ type request struct {
 func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
 	q.args, q.raw, q.redirected = args, raw, false
+	l.pushed, l.redacted = false, l.redacted[:0]
 	l.stats.commands.Add(1)
 	l.stats.ran++
 	c.set(stateSkipping, c.is(stateReplySkip))
@@ -68,7 +70,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if asking && !q.info.is(traitAsking) {
 		c.set(stateAsking, false)
 	}
-	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
+	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start && !l.pushed {
 		c.out.Truncate(start)
 	}
 	return true
@@ -138,8 +140,8 @@ func (l *loop) perform(c *conn, q *request, start int) {
 		l.transact(c, q)
 	} else {
 		l.unit(c, q)
-		l.account(c, q.row, q.info, q.args, start, began)
 	}
+	l.account(c, q.row, q.info, q.args, start, began)
 	if len(l.published) > 0 {
 		l.sendPublished(c)
 	}
@@ -162,6 +164,12 @@ func (l *loop) account(c *conn, row *command.Row, info *rowInfo, args [][]byte, 
 	if b := c.out.Bytes(); len(b) > start && b[start] == '-' {
 		st.failed++
 		l.stats.errorReply(errorLine(b[start:]))
+	}
+	if len(l.redacted) > 0 {
+		args = slices.Clone(args)
+		for _, i := range l.redacted {
+			args[i] = []byte("(redacted)")
+		}
 	}
 	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
 		l.srv.slowlog.add(l.unix, took, args, c)

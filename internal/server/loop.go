@@ -76,6 +76,9 @@ type loop struct {
 
 	published []publication // by the unit at hand; sent when it has ended
 	leaving   []departure   // connections that go to replication
+	feeding   int           // bytes of input of the connection being served
+	redacted  []int         // arguments of the request that nobody else may see
+	pushed    bool          // the request's output is pushes, which CLIENT REPLY OFF lets through
 	inExec    bool          // a transaction's queue is being run
 	stopped   bool          // all loops are stopped on behalf of this one
 

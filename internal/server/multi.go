@@ -231,7 +231,9 @@ func (l *loop) runQueue(c *conn, m *transaction) {
 		e := &m.queue[i]
 		start, began := c.out.Len(), l.mono
 		l.ctx.Row, l.ctx.Args = e.row, e.args
+		l.redacted = l.redacted[:0]
 		l.call(c, e.row, e.args, e.raw)
 		l.account(c, e.row, e.info, e.args, start, began)
 	}
+	l.redacted = l.redacted[:0]
 }

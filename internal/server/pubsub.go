@@ -134,6 +134,7 @@ func (s *subscriber) count() int {
 
 // confirm tells the client what it is subscribed to; name nil is null.
 func (c *conn) confirm(word string, name []byte, left int) {
+	c.home.Load().pushed = true
 	c.out.Push(3)
 	c.out.BulkString(word)
 	if name == nil {

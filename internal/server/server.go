@@ -71,6 +71,7 @@ type Server struct {
 	active    atomic.Int32 // loops that connections are spread over
 	unsettled int          // housekeepings in which the load asked for another number; loop 0's
 
+	addr         string      // of the first listener; set by Listen
 	listeners    []*listener // changed with all loops stopped
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
@@ -166,14 +167,8 @@ func (s *Server) buildTable() error {
 	return nil
 }
 
-// Addr is the first TCP address the server listens on, "" before Run and
-// without TCP.
-func (s *Server) Addr() string {
-	if len(s.listeners) == 0 {
-		return ""
-	}
-	return s.listeners[0].addr
-}
+// Addr is the first TCP address that Listen opened, "" without TCP.
+func (s *Server) Addr() string { return s.addr }
 
 // Listen opens the sockets. Run serves them.
 func (s *Server) Listen() error {
@@ -183,6 +178,9 @@ func (s *Server) Listen() error {
 		if s.listeners, err = listenTCP(cfg); err != nil {
 			return err
 		}
+	}
+	if len(s.listeners) > 0 {
+		s.addr = s.listeners[0].addr
 	}
 	for _, ln := range s.listeners {
 		if err := s.loops[0].poll.add(ln.fd, readable); err != nil {

@@ -175,11 +175,11 @@ func (m *mutator) op(world bool) {
 }
 
 func TestFileIsTheStateOfTheMoment(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			ks := storage.New(storage.Config{Databases: 1 + r.IntN(4), Seed: seed})
-			m := &mutator{ks: ks, e: ks.NewExecutor(), rand: r, keys: 20 + r.IntN(3000), now: t0}
+			m := &mutator{ks: ks, e: ks.NewExecutor(), rand: r, keys: 20 + r.IntN(2000), now: t0}
 			if seed%2 == 0 {
 				m.tags = "{one slot}" // so that segments split and cursors matter
 			}
@@ -213,7 +213,7 @@ func TestManyExecutorsWriteAndWalk(t *testing.T) {
 	for range 8000 {
 		fill.op(false)
 	}
-	for round := range uint64(4) {
+	for round := range uint64(3) {
 		var file bytes.Buffer
 		s, want := begin(t, ks, main, &file, Options{})
 		var wg sync.WaitGroup
@@ -259,7 +259,7 @@ func (f *slow) Write(p []byte) (int, error) {
 
 func TestASlowFileHoldsTheWalkButNoWriter(t *testing.T) {
 	ks := storage.New(storage.Config{})
-	const keys = 60_000
+	const keys = 30_000
 	e := fill(ks, keys, bytes.Repeat([]byte("v"), 100))
 	file := &slow{open: make(chan struct{})}
 	woken := make(chan struct{}, keys)
@@ -362,4 +362,21 @@ func TestAFullDiskEndsTheSnapshot(t *testing.T) {
 	if err := again.Run(e, t0); err != nil {
 		t.Errorf("the next snapshot gives %v", err)
 	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	ks := storage.New(storage.Config{})
+	const keys = 1 << 18
+	e := fill(ks, keys, bytes.Repeat([]byte("v"), 64))
+	for b.Loop() {
+		s, err := Begin(ks, e.BeginWorld(t0), io.Discard, rdb.Header{}, Options{})
+		e.End()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Run(e, t0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
 }
