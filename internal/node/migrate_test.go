@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/internal/command"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -167,7 +165,7 @@ func newSource(t *testing.T, clustered bool) *source {
 	stream := &testStream{}
 	keys := storage.New(storage.Config{Stream: stream})
 	shell := newTestShell()
-	mv := newMover(moverParts{Keys: keys, Shell: shell, Log: zap.NewNop(), Cluster: clustered})
+	mv := newMover(moverParts{Keys: keys, Shell: shell, Cluster: clustered})
 	t.Cleanup(mv.Close)
 	m := &member{t: t, shell: shell, exec: keys.NewExecutor(), table: command.NewTable(mv.Rows())}
 	m.clusterDriver = &clusterDriver{clusterParts: clusterParts{Keys: keys, Mover: mv}}

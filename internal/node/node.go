@@ -51,6 +51,7 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
+	mover       *mover
 	cluster     *clusterDriver // nil outside cluster mode
 	server      *server.Server
 	applier     *command.Applier // of the replayed and the received stream
@@ -85,6 +86,8 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Log: c.Log, RunID: n.runID, Product: c.Product,
 	}
+	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
+	sc.Rows = n.mover.Rows()
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {
 			return nil, errors.Join(err, n.stream.Close())
@@ -193,6 +196,7 @@ func (n *Node) end() error {
 	if n.cluster != nil {
 		n.cluster.Close()
 	}
+	n.mover.Close()
 	n.replicator.Close()
 	return errors.Join(n.persistence.Close(), n.stream.Close())
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"redoubt/internal/server"
 	"redoubt/replication"
@@ -17,13 +18,13 @@ func (r *replicator) Primary() (string, int) { return "", 0 }
 func (r *replicator) Info() string           { return "role:master\r\n" }
 func (r *replicator) GoodReplicas() int      { return 0 }
 
-func newReplicator(n *Node) *replicator                 { return &replicator{n: n} }
-func (r *replicator) History() replication.History      { return replication.NewHistory(replication.NoID) }
-func (r *replicator) start(ctx context.Context) error   { return r.n.stream.SaveHistory(r.History(), false) }
-func (r *replicator) Close()                            {}
+func newReplicator(n *Node) *replicator            { return &replicator{n: n} }
+func (r *replicator) History() replication.History { return replication.NewHistory(replication.NoID) }
+func (r *replicator) start(ctx context.Context) error {
+	return r.n.stream.SaveHistory(r.History(), false)
+}
+func (r *replicator) Close() {}
 
-type clusterDriver struct{ server.Cluster }
-
-func newClusterDriver(n *Node) (*clusterDriver, error)   { return nil, nil }
-func (c *clusterDriver) start(ctx context.Context) error { return nil }
-func (c *clusterDriver) Close()                          {}
+func (r *replicator) BecomeReplica(host string, port int) {}
+func (r *replicator) BecomePrimary()                      {}
+func (r *replicator) PrimaryContact() time.Time           { return time.Time{} }

@@ -32,6 +32,8 @@ type Config struct {
 	Replication Replication
 	Persistence Persistence
 	Cluster     Cluster
+	// Rows are further commands, of parts that the server does not know.
+	Rows []*command.Row
 
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
@@ -110,7 +112,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
-	if err := s.buildTable(); err != nil {
+	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
 	}
 	s.minLoops = 1
@@ -143,13 +145,15 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// buildTable puts the commands of data and of the node together.
-func (s *Server) buildTable() error {
+// buildTable puts the commands of data, of the node and of other parts
+// together.
+func (s *Server) buildTable(further []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		further,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())

@@ -1,0 +1,46 @@
+package node
+
+import (
+	"redoubt/cluster"
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// newClusterDriver makes the cluster part of a node, whose server need not be
+// there yet.
+func newClusterDriver(n *Node) (*clusterDriver, error) {
+	return openClusterDriver(clusterParts{
+		Config: n.config,
+		Keys:   n.keys,
+		Log:    n.log,
+		Fatal:  func(err error) { n.log.Fatal(err.Error()) },
+		Facts: func() cluster.Facts {
+			return cluster.Facts{
+				Offset:         int64(n.stream.End()),
+				PrimaryContact: n.replicator.PrimaryContact(),
+			}
+		},
+		Roles: n.replicator,
+		Shell: nodeShell{n},
+		Mover: n.mover,
+	})
+}
+
+// nodeShell is the node's server, which is made after those who use it.
+type nodeShell struct{ n *Node }
+
+func (s nodeShell) Publish(channel, payload []byte, sharded bool) {
+	s.n.server.Publish(channel, payload, sharded)
+}
+
+func (s nodeShell) DropShardChannels(gone *slots.Set) { s.n.server.DropShardChannels(gone) }
+
+func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
+
+func (s nodeShell) Resume() { s.n.server.Resume() }
+
+func (s nodeShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
+	return s.n.server.Suspend(x)
+}

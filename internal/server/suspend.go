@@ -1,0 +1,49 @@
+package server
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// Suspend stops the connection of the call x, for a command that has to wait
+// for something outside of the loops. Its handler then returns without a
+// reply, and the connection goes on when the function that Suspend gave is
+// called, once and by any goroutine, with the reply and the offset on which it
+// depends. A client that has left meanwhile is not missed.
+//
+// Within a transaction Suspend gives nil: all replies must be there when EXEC
+// ends.
+func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer))) {
+	c, l := connOf(x), loopOf(x)
+	if l.inExec {
+		return nil
+	}
+	c.state |= stateWaiting
+	return func(gate replication.Offset, reply func(*resp.Writer)) {
+		home := c.home.Load() // a connection that waits stays where it is
+		home.post(func() { home.endSuspension(c, gate, reply) })
+	}
+}
+
+// endSuspension answers and goes on with the connection.
+func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.Writer)) {
+	if c.is(stateClosed) {
+		return
+	}
+	c.state &^= stateWaiting
+	start := c.out.Len()
+	reply(&c.out)
+	if c.is(stateReplyOff | stateSkipping) {
+		c.out.Truncate(start)
+	}
+	l.hold(c, start, gate)
+	c.woff = max(c.woff, gate)
+	l.wantWrite(c)
+	l.goOn(c)
+}
+
+// DropShardChannels ends the subscriptions to shard channels in slots that the
+// node does not serve any more, and tells their clients.
+func (s *Server) DropShardChannels(gone *slots.Set) { s.pubsub.DropSlots(gone) }
