@@ -9,14 +9,16 @@
 // reads one. The layout is the one of Redis 7.0 to 8 and Valkey 8 to 9, so
 // that either can be the peer; where they differ the comments say so.
 //
-//	┌──────── 2256 bytes ────────┬───────────── payload ─────────────┐
-//	│ RCmb len ver … slots … flags│ 104 bytes a gossip entry, then    │
-//	│                             │ extension blocks of 8·n bytes     │
-//	└─────────────────────────────┴───────────────────────────────────┘
+//	┌─────────────────────────────┬──────────────────────────────────┐
+//	│ header, 2256 bytes          │ payload                          │
+//	│ RCmb length … slots … flags │ gossip entries of 104 bytes, then│
+//	│                             │ extension blocks of 8·n bytes    │
+//	└─────────────────────────────┴──────────────────────────────────┘
 //
 // Decode accepts what a Redis node accepts, and refuses one thing more: node
-// ids, addresses and names that could not stand in nodes.conf or in the lines
-// of CLUSTER NODES. A decoded message may therefore be stored and printed.
+// ids that are none, addresses and host names with characters that no address
+// has, and control characters in names. So one line of CLUSTER NODES stays one
+// line, whoever sent what is in it.
 //
 // The package decides nothing: which messages to send, whom to believe and
 // what an extension of type 4 means is the business of package cluster.
@@ -91,8 +93,10 @@ type Gossip struct {
 // id excepted, see below). MsgExtData in the header tells whether the sender
 // knows extensions at all.
 type Extensions struct {
-	Hostname  string // type 0, all versions
-	HumanName string // type 1, Redis 7.2 and Valkey
+	Hostname string // type 0, all versions
+	// HumanName may hold spaces, commas and quotes: type 1, Redis 7.2 and
+	// Valkey.
+	HumanName string
 	// Forgotten are nodes that the sender was told to forget: type 2, Redis
 	// 7.2 and Valkey, one block a node.
 	Forgotten []Forgotten
