@@ -1,0 +1,50 @@
+# Redoubt. `make` lists the targets.
+
+GO        ?= go
+BIN       := bin/redoubt
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X redoubt/internal/version.Build=$(VERSION)
+STATIC    := CGO_ENABLED=0
+SEEDS     ?= 1000
+SEED      ?=
+FUZZTIME  ?= 20s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build lab test race lint sim fuzz interop suite bench image compose check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+build: ## build the static binary bin/redoubt
+	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/redoubt
+
+lab: build ## build, then start six nodes on this machine as one cluster, ready to use
+	$(BIN) lab
+
+test: ## pass the tests (real redis-server tests are skipped where it is not installed)
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race: ## the tests under the race detector
+	$(GO) test -race ./...
+
+lint: ## gofmt, vet, staticcheck, and the table of imports
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test ./internal/lint
+
+sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
+ifeq ($(SEED),)
+	SIM_SEEDS=$(SEEDS) SIM_LARGE=1 $(GO) test ./cluster/sim -count=1 -timeout 10m
+else
+	SIM_SEED=$(SEED) $(GO) test ./cluster/sim -count=1 -run TestSeed -v
+endif
+
+fuzz: ## run every fuzz target for FUZZTIME
+	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh
+
+check: lint test race ## what a commit must pass
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redoubt/internal/tools/client"
+	"redoubt/internal/tools/clustertool"
+)
+
+// newClusterCommand is "redoubt cluster": redis-cli --cluster's create,
+// check, info and call, with its flags.
+func newClusterCommand() *cobra.Command {
+	var (
+		acc  access
+		wait time.Duration
+	)
+	cluster := &cobra.Command{
+		Use:   "cluster",
+		Short: "Make and inspect clusters, as redis-cli --cluster does",
+	}
+	acc.register(cluster.PersistentFlags())
+	cluster.PersistentFlags().DurationVar(&wait, "timeout", time.Minute, "limit of each wait for the cluster")
+	// run prepares a tool and keeps quiet about failures it has reported.
+	run := func(f func(t *clustertool.Tool, args []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error {
+			err := f(&clustertool.Tool{
+				Out:     cmd.OutOrStdout(),
+				In:      cmd.InOrStdin(),
+				Client:  acc.options(client.DefaultTimeout),
+				Timeout: wait,
+				Colour:  coloured(cmd),
+			}, args)
+			if errors.Is(err, clustertool.ErrFailed) {
+				return errSilent
+			}
+			return err
+		}
+	}
+
+	var (
+		replicas int
+		sure     bool
+		ifNone   bool
+	)
+	create := &cobra.Command{
+		Use:   "create host1:port1 … hostN:portN",
+		Short: "Make a cluster of empty nodes",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: run(func(t *clustertool.Tool, args []string) error {
+			if replicas < 0 {
+				return errors.New("--cluster-replicas must not be negative")
+			}
+			if ifNone {
+				if !sure {
+					return errors.New("--if-none needs --cluster-yes: it does not ask")
+				}
+				return t.Ensure(args, replicas)
+			}
+			return t.Create(args, replicas, sure)
+		}),
+	}
+	create.Flags().IntVar(&replicas, "cluster-replicas", 0, "replicas of each primary")
+	create.Flags().BoolVar(&sure, "cluster-yes", false, "do not ask before changing anything")
+
+	create.Flags().BoolVar(&ifNone, "if-none", false, "if the first node is in a cluster already, check that one and make none")
+
+	var searchOwners bool
+	check := &cobra.Command{
+		Use:   "check host:port | host port",
+		Short: "Check that the nodes agree and every slot is covered; exit 1 if not",
+		Args:  cobra.RangeArgs(1, 2),
+		RunE: run(func(t *clustertool.Tool, args []string) error {
+			return t.Check(joined(args), searchOwners)
+		}),
+	}
+	check.Flags().BoolVar(&searchOwners, "cluster-search-multiple-owners", false, "look for slots with keys on several primaries")
+
+	info := &cobra.Command{
+		Use:   "info host:port | host port",
+		Short: "Print the primaries with their keys, slots and replicas",
+		Args:  cobra.RangeArgs(1, 2),
+		RunE: run(func(t *clustertool.Tool, args []string) error {
+			return t.Info(joined(args))
+		}),
+	}
+
+	var onlyPrimaries, onlyReplicas bool
+	call := &cobra.Command{
+		Use:   "call host:port command [arg …]",
+		Short: "Send a command to every node and print the replies",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: run(func(t *clustertool.Tool, args []string) error {
+			which := clustertool.AllNodes
+			switch {
+			case onlyPrimaries:
+				which = clustertool.OnlyPrimaries
+			case onlyReplicas:
+				which = clustertool.OnlyReplicas
+			}
+			return t.Call(args[0], which, args[1:])
+		}),
+	}
+	call.Flags().BoolVar(&onlyPrimaries, "cluster-only-masters", false, "call primaries only")
+	call.Flags().BoolVar(&onlyReplicas, "cluster-only-replicas", false, "call replicas only")
+	call.MarkFlagsMutuallyExclusive("cluster-only-masters", "cluster-only-replicas")
+
+	cluster.AddCommand(create, check, info, call)
+	return cluster
+}
+
+// joined makes "host:port" of one argument or two.
+func joined(args []string) string {
+	if len(args) == 2 {
+		return args[0] + ":" + args[1]
+	}
+	return args[0]
+}

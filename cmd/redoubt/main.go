@@ -1,0 +1,40 @@
+// Command redoubt is the server and all its tools in one binary: a cobra
+// subcommand a file. Nothing is decided here: the subcommands turn flags into
+// the options of a package and print its answer.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// errSilent makes the process exit with status 1 without a further message:
+// what is wrong has been printed.
+var errSilent = errors.New("the reason is printed")
+
+func main() {
+	run := newRoot().Execute
+	if serverName(os.Args[0]) {
+		run = func() error { return serve(os.Args[1:]) }
+	}
+	if err := run(); err != nil {
+		if !errors.Is(err, errSilent) {
+			fmt.Fprintln(os.Stderr, "redoubt:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "redoubt",
+		Short:         "A sharded, durable, in-memory datastore, compatible with Redis Cluster",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newServerCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand())
+	return root
+}

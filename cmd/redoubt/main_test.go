@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+)
+
+// run executes a command line and returns what it printed on stdout.
+func run(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	root := newRoot()
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&bytes.Buffer{})
+	root.SetIn(strings.NewReader(stdin))
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestVerdictCommand(t *testing.T) {
+	const rep = `{"writes":{"ok":9},"shards":[{"number":1,"primary":"10.0.0.1:6379"}],
+		"lost":[{"key":"k","value":"v","acked_at":"2026-01-02T12:00:00Z","shard":1}]}`
+	for _, tc := range []struct {
+		name, stdin string
+		args        []string
+		want        string // in the output
+		fails       string // in the error
+	}{
+		{"a loss at the fault is excused", rep, []string{"--fault", "10.0.0.1@2026-01-02T12:00:00.5Z"}, "VERDICT: good: 1 lost", ""},
+		{"a loss without a fault exits with 1", rep, nil, "VERDICT: guilty", errSilent.Error()},
+		{"the node timeout widens the window", rep, []string{"--node-timeout", "1h", "--fault", "10.0.0.1@2026-01-02T11:00:00Z"}, "VERDICT: good", ""},
+		{"a fault without a time", rep, []string{"--fault", "10.0.0.1"}, "", "is not NODE@TIME"},
+		{"a fault with a bad time", rep, []string{"--fault", "10.0.0.1@noon"}, "", "cannot parse"},
+		{"a report that is none", "oops", nil, "", "report -"},
+		{"a report that is not there", "", []string{"--report", "/nonexistent"}, "", "no such file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out, err := run(t, tc.stdin, append([]string{"check", "verdict"}, tc.args...)...)
+			if !strings.Contains(out, tc.want) {
+				t.Errorf("printed:\n%s", out)
+			}
+			if tc.fails == "" && err != nil || tc.fails != "" && (err == nil || !strings.Contains(err.Error(), tc.fails)) {
+				t.Errorf("error %v, want %q", err, tc.fails)
+			}
+		})
+	}
+}
+
+func TestHealthCommand(t *testing.T) {
+	for _, tc := range []struct {
+		name, reply string
+		healthy     bool
+	}{
+		{"a node that answers", "+PONG\r\n", true},
+		{"a node that wants a password", "-NOAUTH Authentication required.\r\n", true},
+		{"a node that loads its data", "-LOADING Redis is loading the dataset in memory\r\n", true},
+		{"a node that refuses", "-DENIED no\r\n", false},
+		{"a node that hangs up", "", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				bufio.NewReader(c).ReadString('G') // PING arrives
+				c.Write([]byte(tc.reply))
+			}()
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			if _, err := run(t, "", "health", "--port", port); tc.healthy != (err == nil) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestCommandLinesThatAreRefused(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		want string
+	}{
+		{"cluster create 127.0.0.1:1", "requires at least 2 arg"},
+		{"cluster create 127.0.0.1:1 127.0.0.1:2 --cluster-replicas -1", "must not be negative"},
+		{"cluster create 127.0.0.1:1 127.0.0.1:2 --if-none", "needs --cluster-yes"},
+		{"cluster call 127.0.0.1:1", "requires at least 2 arg"},
+		{"cluster call 127.0.0.1:1 ping --cluster-only-masters --cluster-only-replicas", "none of the others can be"},
+		{"cluster check 127.0.0.1:1", errSilent.Error()},
+		{"check --nodes 127.0.0.1:1 --duration 1s", "no node of the cluster answers"},
+		{"lab kill", "accepts 1 arg"},
+		{"lab nonsense", "unknown command"},
+	} {
+		t.Run(tc.args, func(t *testing.T) {
+			_, err := run(t, "", strings.Fields(tc.args)...)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if _, err := run(t, "", "cluster", "info", "127.0.0.1", "1"); !errors.Is(err, errSilent) {
+		t.Errorf("host and port as two arguments: %v", err)
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"redoubt/internal/config"
+	"redoubt/internal/logging"
+	"redoubt/internal/node"
+	"redoubt/internal/version"
+)
+
+// newServerCommand is the node itself. Its arguments are those of redis-server,
+// so cobra must not look at them.
+func newServerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "server [FILE] [--directive value ...]",
+		Short: "Run a node",
+		Long: "Run a node. The arguments are those of redis-server: a configuration file (redis.conf),\n" +
+			"then directives with two dashes. All directives are in docs/config.md.\n\n" +
+			"  redoubt server --port 7000 --dir /var/lib/redoubt --appendonly yes\n" +
+			"  redoubt server redis.conf --port 7001\n",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return serve(args)
+		},
+	}
+}
+
+// product names the server in start-up messages and errors of the
+// configuration, in the form scripts look for.
+const product = "Redis " + version.Redis
+
+// detached is set in the environment of the process that daemonize yes leaves
+// behind.
+const detached = "REDOUBT_DETACHED"
+
+func serve(args []string) error {
+	if len(args) == 1 {
+		switch args[0] {
+		case "-v", "--version":
+			fmt.Printf("Redis server v=%s sha=00000000:0 malloc=go bits=64 build=%s\n", version.Redis, version.Build)
+			return nil
+		case "-h", "--help":
+			return newServerCommand().Help()
+		}
+	}
+	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\n%v\n", err)
+		return errSilent
+	}
+	c := settings.Current()
+	if c.Daemonize && os.Getenv(detached) == "" {
+		return detach()
+	}
+	out, err := logOutput(c.LogFile)
+	if err != nil {
+		return err
+	}
+	log := logging.New(out)
+	followLog(log, settings)
+	if err := os.Chdir(c.Dir); err != nil {
+		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
+	}
+	announce(log, settings)
+	if err := writePID(c); err != nil {
+		log.Warn("Failed to write PID file", zap.Error(err))
+	} else if c.PIDFile != "" {
+		defer os.Remove(c.PIDFile)
+	}
+	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica, Product: product})
+	if err != nil {
+		log.Warn(err.Error())
+		return errSilent
+	}
+	ctx, stop := notify(n)
+	defer stop()
+	if err := n.Run(ctx); err != nil {
+		log.Warn(err.Error())
+		return errSilent
+	}
+	log.Warn("Redis is now ready to exit, bye bye...")
+	return nil
+}
+
+// announce prints the lines that scripts and test suites wait for (spec
+// drop-in.md).
+func announce(log *logging.Logger, settings *config.Config) {
+	c := settings.Current()
+	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
+	log.Warn(fmt.Sprintf("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started", version.Redis, os.Getpid()))
+	if settings.Path() == "" {
+		log.Warn("Warning: no config file specified, using the default config. In order to specify a config file use redis-server /path/to/redis.conf")
+	} else {
+		log.Warn("Configuration loaded")
+	}
+	log.SetReplica(c.ReplicaOf.Host != "")
+	mode := "standalone"
+	if c.ClusterEnabled {
+		mode = "cluster"
+	}
+	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
+	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
+	if unused := settings.Unused(); len(unused) > 0 {
+		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
+	}
+	log.Warn("Server initialized")
+}
+
+// notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
+// configured; a second SIGINT ends the process at once, as with Redis.
+func notify(n *node.Node) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				if !first && s == syscall.SIGINT {
+					os.Exit(1)
+				}
+				n.Shutdown(s == syscall.SIGINT)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
+
+func logOutput(file string) (io.Writer, error) {
+	if file == "" {
+		return os.Stdout, nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("can't open the log file: %w", err)
+	}
+	return f, nil
+}
+
+func followLog(log *logging.Logger, settings *config.Config) {
+	set := func(_, next *config.Settings) error {
+		switch next.LogLevel {
+		case config.LogDebug, config.LogVerbose:
+			log.SetLevel(zap.DebugLevel)
+		case config.LogNotice:
+			log.SetLevel(zap.InfoLevel)
+		default:
+			log.SetLevel(zap.WarnLevel)
+		}
+		return nil
+	}
+	_ = set(nil, settings.Current())
+	settings.OnChange(set, "loglevel")
+}
+
+func writePID(c *config.Settings) error {
+	if c.PIDFile == "" {
+		return nil
+	}
+	return os.WriteFile(c.PIDFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+}
+
+// detach starts the same command again in a session of its own. A Go process
+// cannot fork, so the server's process id is not this one's.
+func detach() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), detached+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return cmd.Process.Release()
+}
+
+// serverName reports whether the program was started under Redis's name, when
+// it takes redis-server's command line.
+func serverName(arg0 string) bool {
+	switch filepath.Base(arg0) {
+	case "redis-server", "valkey-server", "redoubt-server":
+		return true
+	}
+	return false
+}

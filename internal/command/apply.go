@@ -1,0 +1,133 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// ErrUnknownEffect is wrapped by Apply's error for a command of a stream that
+// this server cannot execute. Going on would make the data differ silently.
+var ErrUnknownEffect = errors.New("command: cannot apply")
+
+// Applier executes the units of a stream that somebody else produced: a
+// primary's on its replica, the own journal's at a restart. It runs the same
+// handlers as a client's command, in a unit that records nothing and does not
+// consult the clock (design D4). It belongs to one goroutine, like its
+// executor.
+type Applier struct {
+	table *Table
+	exec  *storage.Executor
+	host  Host
+	// Side is called, if set, for a command of a unit that is not about data,
+	// after the unit (PUBLISH, which reaches the subscribers of a replica).
+	Side func(row *Row, args [][]byte)
+	// Failed is called, if set, when a command answers with an error: the data
+	// differ from where the stream was made.
+	Failed func(args [][]byte, err string)
+
+	ctx   Ctx
+	out   resp.Writer
+	keys  []int
+	slots []slots.Slot
+	rows  []*Row
+}
+
+// Effect is one command of a unit, to be executed in database DB. SELECT, MULTI
+// and EXEC are a stream's grammar and not effects.
+type Effect struct {
+	DB   int
+	Args [][]byte
+}
+
+// NewApplier returns an applier that runs units with e.
+func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
+	return &Applier{table: t, exec: e, host: h}
+}
+
+// Executor is the executor that Apply uses, for the same goroutine.
+func (a *Applier) Executor() *storage.Executor { return a.exec }
+
+// DB and Proto make the applier a Conn; its replies go nowhere.
+func (a *Applier) DB() int    { return 0 }
+func (a *Applier) Proto() int { return 2 }
+
+// Apply executes one unit. end is the offset of its last byte. record, if not
+// nil, is called under the unit's locks once the data have changed: there the
+// node appends the unit's bytes to its own stream. The error wraps
+// ErrUnknownEffect and nothing has then been executed.
+func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record func()) error {
+	world, err := a.plan(unit)
+	if err != nil {
+		return err
+	}
+	var tx *storage.Tx
+	if world {
+		tx = a.exec.BeginApplyWorld(now, end)
+	} else {
+		tx = a.exec.BeginApply(now, end, a.slots)
+	}
+	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
+	for i, e := range unit {
+		a.run(tx, a.rows[i], e)
+	}
+	if record != nil {
+		record()
+	}
+	a.exec.End()
+	for i, e := range unit {
+		if a.Side != nil && a.rows[i].Lock == LockNone {
+			a.Side(a.rows[i], e.Args)
+		}
+	}
+	return nil
+}
+
+// plan finds the commands' rows and the slots the unit needs.
+func (a *Applier) plan(unit []Effect) (world bool, err error) {
+	a.rows, a.slots = a.rows[:0], a.slots[:0]
+	for _, e := range unit {
+		row, _ := a.table.Resolve(e.Args)
+		if row == nil || !row.Takes(len(e.Args)) {
+			return false, fmt.Errorf("%w %q: no such command here, or not with %d arguments", ErrUnknownEffect, e.Args[0], len(e.Args)-1)
+		}
+		if e.DB >= a.host.Keyspace().Databases() {
+			return false, fmt.Errorf("%w %q in database %d: there are %d", ErrUnknownEffect, e.Args[0], e.DB, a.host.Keyspace().Databases())
+		}
+		a.rows = append(a.rows, row)
+		if row.Lock == LockNone {
+			continue
+		}
+		if row.Lock != LockKeys || len(row.Keys) == 0 {
+			world = true
+			continue
+		}
+		var ok bool
+		if a.keys, ok = row.AppendKeys(a.keys[:0], e.Args); !ok {
+			return false, fmt.Errorf("%w %q: its keys cannot be told", ErrUnknownEffect, e.Args[0])
+		}
+		for _, k := range a.keys {
+			a.slots = append(a.slots, slots.Of(e.Args[k]))
+		}
+	}
+	return world, nil
+}
+
+func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) {
+	if row.Lock == LockNone {
+		return
+	}
+	tx.Select(e.DB)
+	a.out.SetBuffer(a.out.Bytes()[:0])
+	a.ctx.Row, a.ctx.Args = row, e.Args
+	tx.Command(nil)
+	row.Run(&a.ctx)
+	tx.CommandEnd()
+	if b := a.out.Bytes(); a.Failed != nil && len(b) > 0 && b[0] == '-' {
+		a.Failed(e.Args, string(b[1:max(len(b)-2, 1)]))
+	}
+}

@@ -1,0 +1,262 @@
+package command
+
+import (
+	"strings"
+	"testing"
+
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// node is the least a handler needs: a keyspace, a clock that stands still, and
+// a stream that keeps what it is given.
+type node struct {
+	ks    *storage.Keyspace
+	exec  *storage.Executor
+	table *Table
+	now   int64
+	sent  []string
+	end   replication.Offset
+}
+
+func newNode() *node {
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection)}
+	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
+	n.exec = n.ks.NewExecutor()
+	return n
+}
+
+func (n *node) Append(_, _ int, unit []byte) replication.Offset {
+	n.sent = append(n.sent, string(unit))
+	n.end += replication.Offset(len(unit))
+	return n.end
+}
+
+func (n *node) End() replication.Offset     { return n.end }
+func (n *node) Keyspace() *storage.Keyspace { return n.ks }
+func (n *node) Table() *Table               { return n.table }
+func (n *node) ClusterEnabled() bool        { return false }
+func (n *node) Now() int64                  { return n.now }
+func (n *node) LFU() bool                   { return false }
+func (n *node) MaxBulk() int64              { return 512 << 20 }
+func (n *node) DB() int                     { return 0 }
+func (n *node) Proto() int                  { return 2 }
+
+// do runs one command as a unit of its own and returns the reply and what it
+// left in the stream, as words.
+func (n *node) do(words ...string) (reply, effect string) {
+	var line [][]byte
+	for _, w := range words {
+		line = append(line, []byte(w))
+	}
+	row, _ := n.table.Resolve(line)
+	if row == nil || !row.Takes(len(line)) {
+		return "no such command", ""
+	}
+	out := resp.NewWriter(nil, 2)
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
+	n.sent = nil
+	switch row.Lock {
+	case LockWorld:
+		c.Tx = n.exec.BeginWorld(n.now)
+	case LockKeys:
+		pos, _ := row.AppendKeys(nil, line)
+		var ss []slots.Slot
+		for _, p := range pos {
+			ss = append(ss, slots.Of(line[p]))
+		}
+		c.Tx = n.exec.Begin(n.now, ss)
+	}
+	if c.Tx != nil {
+		c.Tx.Command(resp.AppendArray(nil, line...))
+	}
+	row.Run(c)
+	if c.Tx != nil {
+		c.Tx.CommandEnd()
+		n.exec.End()
+	}
+	return flat(string(out.Bytes())), flat(strings.Join(n.sent, ""))
+}
+
+// doStream runs a command line and hands its effects on, as a stream's reader
+// would.
+func (n *node) doStream(t *testing.T, line string, apply func([]Effect)) {
+	t.Helper()
+	reply, _ := n.do(strings.Fields(line)...)
+	if strings.HasPrefix(reply, "-") {
+		t.Fatalf("%s: %s", line, reply)
+	}
+	var unit []Effect
+	for _, sent := range n.sent {
+		for rest := []byte(sent); len(rest) > 0; {
+			var p resp.Parser
+			used, err := p.Parse(rest)
+			if err != nil || used == 0 {
+				t.Fatalf("%s: stream %q: %v", line, sent, err)
+			}
+			unit = append(unit, Effect{Args: p.Args})
+			rest = rest[used:]
+		}
+	}
+	apply(unit)
+}
+
+// flat makes RESP readable on a line: lengths of bulk strings are left out.
+func flat(s string) string {
+	var words []string
+	for _, l := range strings.Split(s, "\r\n") {
+		if l == "" || (l[0] == '$' && l != "$-1") || (l[0] == '*' && l != "*-1" && len(words) == 0) {
+			continue
+		}
+		words = append(words, l)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestRepliesAndEffects(t *testing.T) {
+	for _, c := range []struct {
+		name, setup, line, reply, effect string
+	}{
+		{"SET goes out as it came", "", "set k v", "+OK", "set k v"},
+		{"SET with a TTL goes out with an absolute time", "", "set k v EX 10 NX", "+OK", "SET k v PXAT 1010000"},
+		{"SET with PXAT goes out as it came", "", "set k v PXAT 2000000", "+OK", "set k v PXAT 2000000"},
+		{"SET GET goes out without GET", "set k old", "set k v get", "old", "set k v"},
+		{"SET NX on a key changes nothing", "set k old", "set k v nx", "$-1", ""},
+		{"SET XX without a key changes nothing", "", "set k v xx", "$-1", ""},
+		{"SET with NX and XX is refused", "", "set k v nx xx", "-ERR syntax error", ""},
+		{"SET with a TTL of zero is refused", "", "set k v px 0", "-ERR invalid expire time in 'set' command", ""},
+		{"SET with a TTL that overflows is refused", "", "set k v ex 9223372036854775807", "-ERR invalid expire time in 'set' command", ""},
+		{"SETEX is a SET", "", "setex k 10 v", "+OK", "SET k v PXAT 1010000"},
+		{"GETDEL is a DEL", "set k v", "getdel k", "v", "DEL k"},
+		{"GETDEL without a key is nothing", "", "getdel k", "$-1", ""},
+		{"GETEX without options is a read", "set k v", "getex k", "v", ""},
+		{"GETEX with a TTL is a PEXPIREAT", "set k v", "getex k px 5", "v", "PEXPIREAT k 1000005"},
+		{"GETEX with a past time is a DEL", "set k v", "getex k exat 1", "v", "DEL k"},
+		{"GETEX PERSIST", "set k v ex 5", "getex k persist", "v", "PERSIST k"},
+		{"GETSET is a SET", "set k old", "getset k v", "old", "SET k v"},
+		{"INCR goes out as it came", "set k 41", "incr k", ":42", "incr k"},
+		{"INCR of text is refused", "set k x", "incr k", "-ERR value is not an integer or out of range", ""},
+		{"INCR past the end is refused", "set k 9223372036854775807", "incr k", "-ERR increment or decrement would overflow", ""},
+		{"DECRBY of the smallest number is refused", "", "decrby k -9223372036854775808", "-ERR decrement would overflow", ""},
+		{"INCRBYFLOAT is a SET of the result", "set k 3.0", "incrbyfloat k 1.2", "4.2", "SET k 4.2 KEEPTTL"},
+		{"INCRBYFLOAT has the digits of a long double", "set k 1", "incrbyfloat k -1.1", "-0.1", "SET k -0.1 KEEPTTL"},
+		{"INCRBYFLOAT of infinity is refused", "set k 1", "incrbyfloat k inf", "-ERR increment would produce NaN or Infinity", ""},
+		{"APPEND goes out as it came", "set k ab", "append k cd", ":4", "append k cd"},
+		{"SETRANGE pads with zero bytes", "", "setrange k 2 x", ":3", "setrange k 2 x"},
+		{"GETRANGE from the end", "set k hello", "getrange k -3 -1", "llo", ""},
+		{"SETBIT returns the bit before", "set k a", "setbit k 1 0", ":1", "setbit k 1 0"},
+		{"GETBIT beyond the end", "set k a", "getbit k 100", ":0", ""},
+		{"MSETNX with a key that is there", "set b 1", "msetnx a 1 b 2", ":0", ""},
+		{"DEL counts", "mset a 1 b 2", "del a b c", ":2", "del a b c"},
+		{"DEL of nothing is nothing", "", "del a", ":0", ""},
+		{"EXPIRE is a PEXPIREAT", "set k v", "expire k 10", ":1", "PEXPIREAT k 1010000"},
+		{"EXPIRE in the past is a DEL", "set k v", "expire k -1", ":1", "DEL k"},
+		{"EXPIRE keeps its option", "set k v", "expire k 10 nx", ":1", "PEXPIREAT k 1010000 nx"},
+		{"EXPIRE GT without a TTL fails", "set k v", "expire k 10 gt", ":0", ""},
+		{"EXPIRE LT without a TTL holds", "set k v", "expire k 10 lt", ":1", "PEXPIREAT k 1010000 lt"},
+		{"PEXPIREAT goes out as it came", "set k v", "pexpireat k 2000000", ":1", "pexpireat k 2000000"},
+		{"TTL rounds", "set k v px 1500", "ttl k", ":2", ""},
+		{"PTTL without a key", "", "pttl k", ":-2", ""},
+		{"RENAME", "set a 1", "rename a b", "+OK", "rename a b"},
+		{"RENAME without a key", "", "rename a b", "-ERR no such key", ""},
+		{"RENAMENX onto a key", "mset a 1 b 2", "renamenx a b", ":0", ""},
+		{"COPY", "set a 1", "copy a b", ":1", "copy a b"},
+		{"COPY onto itself", "set a 1", "copy a a", "-ERR source and destination objects are the same", ""},
+		{"COPY to another database", "set a 1", "copy a a db 3", ":1", "copy a a db 3"},
+		{"MOVE", "set a 1", "move a 3", ":1", "move a 3"},
+		{"OBJECT ENCODING of a number", "set a 123", "object encoding a", "int", ""},
+		{"OBJECT FREQ without LFU", "set a 1", "object freq a", "-" + string(resp.ErrLFUOff), ""},
+		{"LCS", "mset a ohmytext b mynewtext", "lcs a b", "mytext", ""},
+		{"LCS LEN", "mset a ohmytext b mynewtext", "lcs a b len", ":6", ""},
+		{"RESTORE of junk", "", "restore k 0 junk", "-ERR DUMP payload version or checksum are wrong", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNode()
+			if c.setup != "" {
+				n.do(strings.Fields(c.setup)...)
+			}
+			reply, effect := n.do(strings.Fields(c.line)...)
+			if reply != c.reply || effect != c.effect {
+				t.Errorf("%s: reply %q, effect %q; want %q, %q", c.line, reply, effect, c.reply, c.effect)
+			}
+		})
+	}
+}
+
+func TestScanSeesEveryKeyOnce(t *testing.T) {
+	n := newNode()
+	want := map[string]bool{}
+	for i := range 1000 {
+		k := "key:" + string(itoa(int64(i)))
+		n.do("set", k, "v")
+		want[k] = true
+	}
+	cursor, rounds := "0", 0
+	for rounds == 0 || cursor != "0" {
+		reply, _ := n.do("scan", cursor, "count", "7")
+		words := strings.Fields(reply)
+		cursor = words[0]
+		for _, k := range words[2:] {
+			if !want[k] {
+				t.Fatalf("%q came twice or was never set", k)
+			}
+			delete(want, k)
+		}
+		if rounds++; rounds > 1000 {
+			t.Fatal("the iteration does not end")
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("%d keys were not seen", len(want))
+	}
+}
+
+func TestDumpRestoresWithItsTTL(t *testing.T) {
+	n := newNode()
+	n.do("set", "a", "value")
+	out := resp.NewWriter(nil, 2)
+	c := &Ctx{Args: [][]byte{nil, []byte("a")}, Out: out, Tx: n.exec.Begin(n.now, []slots.Slot{slots.Of([]byte("a"))}), Host: n}
+	dump(c)
+	n.exec.End()
+	_, payload, _ := strings.Cut(string(out.Bytes()), "\r\n")
+	payload = strings.TrimSuffix(payload, "\r\n")
+	if reply, effect := n.do("restore", "b", "500", payload); reply != "+OK" || !strings.HasPrefix(effect, "RESTORE b 1000500 ") || !strings.HasSuffix(effect, " ABSTTL") {
+		t.Errorf("restore: %q, %q", reply, effect)
+	}
+	if reply, _ := n.do("restore", "b", "0", payload); reply != "-"+string(resp.ErrBusyKey) {
+		t.Errorf("restore onto a key: %q", reply)
+	}
+	if reply, _ := n.do("pttl", "b"); reply != ":500" {
+		t.Errorf("pttl: %q", reply)
+	}
+}
+
+func TestGetAndSetDoNotAllocate(t *testing.T) {
+	n := newNode()
+	n.do("set", "k", "0123456789")
+	line := [][]byte{[]byte("SET"), []byte("k"), []byte("abcdefghij")}
+	raw := resp.AppendArray(nil, line...)
+	get, set := n.table.Lookup([]byte("get")), n.table.Lookup([]byte("set"))
+	out := resp.NewWriter(make([]byte, 0, 128), 2)
+	c := &Ctx{Out: out, Conn: n, Host: n}
+	ss := []slots.Slot{slots.Of([]byte("k"))}
+	n.ks = storage.New(storage.Config{Databases: 1})
+	n.exec = n.ks.NewExecutor()
+	run := func(row *Row, args [][]byte) {
+		out.SetBuffer(out.Bytes()[:0])
+		c.Row, c.Args, c.Tx = row, args, n.exec.Begin(n.now, ss)
+		c.Tx.Command(raw)
+		row.Run(c)
+		c.Tx.CommandEnd()
+		n.exec.End()
+	}
+	run(set, line)
+	if a := testing.AllocsPerRun(200, func() { run(set, line) }); a != 0 {
+		t.Errorf("SET allocates %v times", a)
+	}
+	if a := testing.AllocsPerRun(200, func() { run(get, line[:2]) }); a != 0 {
+		t.Errorf("GET allocates %v times", a)
+	}
+}

@@ -1,0 +1,83 @@
+// Package command is the command table and the handlers that work on data.
+//
+// One Row describes a command: its name and arity, its flags and ACL
+// categories, where its keys stand in the arguments, what it locks, what
+// COMMAND DOCS says of it, and the function that runs it. Dispatch, cluster
+// routing, MULTI, COMMAND and the replay of a stream all read the same row;
+// nothing in Redoubt switches on a command's name.
+//
+// Rows stand beside their handlers, one file a group. Handlers of data read
+// and write through a storage.Tx and answer through a resp.Writer; they know
+// neither sockets nor locks. Rows about the node (CLUSTER, CONFIG, CLIENT …)
+// have the same type and live in internal/server, which merges both into one
+// Table at start.
+package command
+
+// Handler runs one command. What it returns is what it has written to c.Out.
+type Handler func(c *Ctx)
+
+// Lock says what an execution unit must hold while a row's handler runs.
+type Lock uint8
+
+const (
+	// LockKeys: the slots of the command's keys. The rule for commands on data.
+	LockKeys Lock = iota
+	// LockNone: the handler touches no data (PING, CLIENT SETNAME).
+	LockNone
+	// LockSelf: the handler looks at many slots, one after the other, and locks
+	// each itself (SCAN); in a transaction it runs under the world lock instead.
+	LockSelf
+	// LockWorld: the handler needs the whole keyspace at once (FLUSHALL, KEYS).
+	LockWorld
+)
+
+// Row is one command or, inside Sub, one sub-command.
+//
+// Invariants, checked by NewTable: Name is lower case; Arity is not zero; a row
+// has either Run or Sub (or both, for a container that also answers alone); a
+// row with keys has the lock LockKeys or LockWorld.
+type Row struct {
+	Name  string
+	Arity int // number of arguments with the name; negative: at least so many
+	Flags Flags
+	ACL   Category // beyond the categories that follow from Flags
+	Keys  []KeySpec
+	// Access tells, for a row whose key flags are KeyVariable, what one command
+	// line does to its keys.
+	Access func(args [][]byte) KeyFlags
+	Lock   Lock
+	Run    Handler
+	Sub    []*Row
+	Doc    Doc
+
+	parent *Row
+	subs   map[string]*Row
+	cats   Category
+}
+
+// FullName is the name as ACLs and COMMAND write it: "get", "config|set".
+func (r *Row) FullName() string {
+	if r.parent != nil {
+		return r.parent.Name + "|" + r.Name
+	}
+	return r.Name
+}
+
+// Parent is the container of a sub-command, nil for a command.
+func (r *Row) Parent() *Row { return r.parent }
+
+// Categories is all ACL categories of the row: its own and those implied by
+// its flags, as Redis's setImplicitACLCategories computes them.
+func (r *Row) Categories() Category { return r.cats }
+
+// Takes reports whether a call with n arguments, the name included, has the
+// right arity.
+func (r *Row) Takes(n int) bool {
+	if r.Arity >= 0 {
+		return n == r.Arity
+	}
+	return n >= -r.Arity
+}
+
+// Is reports whether the row has all flags of f.
+func (r *Row) Is(f Flags) bool { return r.Flags&f == f }

@@ -1,0 +1,172 @@
+package command
+
+import (
+	"redoubt/internal/resp"
+	"strconv"
+
+	"redoubt/internal/glob"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// Iteration is the rows of the commands that look at the whole keyspace.
+var Iteration = []*Row{
+	{Name: "scan", Arity: -2, Flags: ReadOnly, ACL: CatKeyspace, Lock: LockSelf, Run: scan,
+		Doc: Doc{Summary: "Iterates over the keys of the database.", Since: "2.8.0", Group: "generic", Complexity: "O(1) for each call, O(N) for a whole iteration", Tips: []string{"nondeterministic_output", "request_policy:special"}}},
+	{Name: "keys", Arity: 2, Flags: ReadOnly, ACL: CatKeyspace | CatDangerous, Lock: LockWorld, Run: keys,
+		Doc: Doc{Summary: "Returns all keys that match a pattern.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys in the database", Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}}},
+	{Name: "randomkey", Arity: 1, Flags: ReadOnly, ACL: CatKeyspace, Lock: LockWorld, Run: randomKey,
+		Doc: Doc{Summary: "Returns a random key of the database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "nondeterministic_output"}}},
+	{Name: "dbsize", Arity: 1, Flags: ReadOnly | Fast, ACL: CatKeyspace, Lock: LockSelf, Run: dbSize,
+		Doc: Doc{Summary: "Returns the number of keys in the database.", Since: "1.0.0", Group: "server", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"}}},
+}
+
+// inSlot runs f on one slot: in the transaction's unit, or in one of its own
+// whose gate the reply then has.
+func (c *Ctx) inSlot(s slots.Slot, f func(tx *storage.Tx)) {
+	if c.Tx != nil {
+		f(c.Tx)
+		return
+	}
+	one := [1]slots.Slot{s}
+	tx := c.Exec.Begin(c.Host.Now(), one[:])
+	tx.Select(c.Conn.DB())
+	f(tx)
+	c.Gate = max(c.Gate, c.Exec.End())
+}
+
+func (c *Ctx) db() int {
+	if c.Tx != nil {
+		return c.Tx.DB()
+	}
+	return c.Conn.DB()
+}
+
+// slotBits is where a client's cursor holds the slot; above it stands the
+// cursor within the slot.
+const slotBits = 14
+
+// scanOptions is what may follow SCAN's cursor.
+type scanOptions struct {
+	match []byte
+	typ   []byte
+	count int
+}
+
+func parseScanOptions(c *Ctx, args [][]byte) (o scanOptions, ok bool) {
+	o.count = 10
+	for ; len(args) >= 2; args = args[2:] {
+		switch {
+		case is(args[0], "MATCH"):
+			o.match = args[1]
+		case is(args[0], "TYPE"):
+			o.typ = args[1]
+		case is(args[0], "COUNT"):
+			n, ok := resp.ParseInt(args[1])
+			if !ok {
+				c.Out.Error(resp.ErrNotInteger)
+				return o, false
+			}
+			if n < 1 {
+				c.Out.Error(resp.ErrSyntax)
+				return o, false
+			}
+			o.count = int(min(n, 1<<30))
+		default:
+			c.Out.Error(resp.ErrSyntax)
+			return o, false
+		}
+	}
+	if len(args) > 0 {
+		c.Out.Error(resp.ErrSyntax)
+		return o, false
+	}
+	if string(o.match) == "*" {
+		o.match = nil
+	}
+	return o, true
+}
+
+func (o *scanOptions) matches(e storage.Entry) bool {
+	return (o.match == nil || glob.Match(o.match, e.Key())) &&
+		(o.typ == nil || equalFold(o.typ, e.Type().String()))
+}
+
+func equalFold(b []byte, s string) bool { return is(b, upper(s)) }
+
+// scan goes slot after slot. What a slot yields is bounded by COUNT, and so is
+// the number of keys looked at altogether.
+func scan(c *Ctx) {
+	cursor, err := strconv.ParseUint(string(c.Args[1]), 10, 64)
+	if err != nil {
+		c.Out.Error(resp.ErrCursor)
+		return
+	}
+	o, ok := parseScanOptions(c, c.Args[2:])
+	if !ok {
+		return
+	}
+	slot, within := slots.Slot(cursor&(1<<slotBits-1)), cursor>>slotBits
+	var found [][]byte
+	seen := 0
+	for more := true; more && seen < o.count; {
+		if within == 0 {
+			if slot, more = c.Host.Keyspace().NextSlot(c.db(), slot); !more {
+				cursor = 0
+				break
+			}
+		}
+		c.inSlot(slot, func(tx *storage.Tx) {
+			within = tx.Scan(slot, within, o.count-seen, func(e storage.Entry) {
+				seen++
+				if o.matches(e) {
+					found = append(found, append([]byte(nil), e.Key()...))
+				}
+			})
+		})
+		if within == 0 {
+			if slot++; !slot.Valid() {
+				cursor = 0
+				break
+			}
+		}
+		cursor = within<<slotBits | uint64(slot)
+	}
+	c.Out.Array(2)
+	c.Out.BulkString(strconv.FormatUint(cursor, 10))
+	c.Out.Array(len(found))
+	for _, k := range found {
+		c.Out.Bulk(k)
+	}
+}
+
+func keys(c *Ctx) {
+	o := scanOptions{match: c.Args[1]}
+	var found [][]byte
+	for s, ok := c.Host.Keyspace().NextSlot(c.Tx.DB(), 0); ok; s, ok = c.Host.Keyspace().NextSlot(c.Tx.DB(), s+1) {
+		for cursor, again := uint64(0), true; again; again = cursor != 0 {
+			cursor = c.Tx.Scan(s, cursor, 1<<10, func(e storage.Entry) {
+				if o.matches(e) {
+					found = append(found, e.Key())
+				}
+			})
+		}
+		if s == slots.Count-1 {
+			break
+		}
+	}
+	c.Out.Array(len(found))
+	for _, k := range found {
+		c.Out.Bulk(k)
+	}
+}
+
+func randomKey(c *Ctx) {
+	if e, found := c.Tx.RandomKey(); found {
+		c.Out.Bulk(e.Key())
+	} else {
+		c.Out.Null()
+	}
+}
+
+func dbSize(c *Ctx) { c.Out.Int(int64(c.Host.Keyspace().Len(c.db()))) }

@@ -1,0 +1,350 @@
+package command
+
+import (
+	"math"
+	"redoubt/internal/resp"
+	"strconv"
+
+	"redoubt/storage"
+)
+
+// Strings is the rows of the string commands.
+var Strings = []*Row{
+	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, ACL: CatString, Keys: OneKey(KeyRO | KeyAccess), Run: get,
+		Doc: Doc{Summary: "Returns the string at a key.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Access: setAccess, Run: set,
+		Doc: Doc{Summary: "Stores a string at a key, whatever the key held; can set a condition and an expiry.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, ACL: CatString, Keys: OneKey(KeyOW | KeyInsert), Run: setNX,
+		Doc: Doc{Summary: "Stores a string at a key that does not exist.", Since: "1.0.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "setex", Arity: 4, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyOW | KeyUpdate), Run: setEX,
+		Doc: Doc{Summary: "Stores a string with a time to live in seconds.", Since: "2.0.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "psetex", Arity: 4, Flags: Write | DenyOOM, ACL: CatString, Keys: OneKey(KeyOW | KeyUpdate), Run: pSetEX,
+		Doc: Doc{Summary: "Stores a string with a time to live in milliseconds.", Since: "2.6.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "getset", Arity: 3, Flags: Write | DenyOOM | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: getSet,
+		Doc: Doc{Summary: "Stores a string and returns the one before it.", Since: "1.0.0", Group: "string", Complexity: "O(1)", Deprecated: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument"}},
+	{Name: "getdel", Arity: 2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyDelete), Run: getDel,
+		Doc: Doc{Summary: "Returns the string at a key and deletes the key.", Since: "6.2.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "getex", Arity: -2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: getEX,
+		Doc: Doc{Summary: "Returns the string at a key and changes its expiry.", Since: "6.2.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "mget", Arity: -2, Flags: ReadOnly | Fast, ACL: CatString, Keys: KeysFrom(1, -1, 1, KeyRO|KeyAccess), Run: mGet,
+		Doc: Doc{Summary: "Returns the strings at several keys.", Since: "1.0.0", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard"}}},
+	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyUpdate), Run: mSet,
+		Doc: Doc{Summary: "Stores strings at several keys at once.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"}}},
+	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyInsert), Run: mSetNX,
+		Doc: Doc{Summary: "Stores strings at several keys if none of them exists.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"}}},
+}
+
+// str finds the string at key. ok is false if the key holds another type; that
+// has then been answered.
+func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
+	e, found := c.Tx.Find(key)
+	if !found {
+		return nil, false, true
+	}
+	if e.Type() != storage.TypeString {
+		c.Out.Error(resp.ErrWrongType)
+		return nil, true, false
+	}
+	return e.Bytes(), true, true
+}
+
+func get(c *Ctx) {
+	v, found, ok := c.str(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Null()
+	default:
+		c.Out.Bulk(v)
+	}
+}
+
+// setOptions is what may follow SET's and GETEX's value.
+type setOptions struct {
+	nx, xx, get, keepTTL, persist bool
+	expire                        []byte // the argument of EX, PX, EXAT or PXAT; nil if none
+	unit                          int64  // milliseconds in one of its units
+	absolute                      bool
+}
+
+// parseSetOptions matches parseExtendedStringArgumentsOrReply. forSet allows
+// NX, XX, GET and KEEPTTL; otherwise PERSIST.
+func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		unused := o.expire == nil && !o.keepTTL && !o.persist
+		unit, absolute := int64(0), false
+		switch {
+		case forSet && is(a, "NX") && !o.xx:
+			o.nx = true
+		case forSet && is(a, "XX") && !o.nx:
+			o.xx = true
+		case forSet && is(a, "GET"):
+			o.get = true
+		case forSet && is(a, "KEEPTTL") && o.expire == nil:
+			o.keepTTL = true
+		case !forSet && is(a, "PERSIST") && o.expire == nil:
+			o.persist = true
+		case is(a, "EX"):
+			unit = 1000
+		case is(a, "PX"):
+			unit = 1
+		case is(a, "EXAT"):
+			unit, absolute = 1000, true
+		case is(a, "PXAT"):
+			unit, absolute = 1, true
+		default:
+			return o, false
+		}
+		if unit != 0 {
+			if i++; !unused || i == len(args) {
+				return o, false
+			}
+			o.expire, o.unit, o.absolute = args[i], unit, absolute
+		}
+	}
+	return o, true
+}
+
+// expireAt is the absolute expiry of the options, 0 if they name none. It
+// answers and returns ok false when the argument is no valid time.
+func (o *setOptions) expireAt(c *Ctx) (at int64, ok bool) {
+	if o.expire == nil {
+		return 0, true
+	}
+	v, ok := resp.ParseInt(o.expire)
+	if !ok {
+		c.Out.Error(resp.ErrNotInteger)
+		return 0, false
+	}
+	base := c.Tx.Now()
+	if o.absolute {
+		base = 0
+	}
+	if at, ok = expiry(v, o.unit, base); !ok || v <= 0 {
+		c.Out.Error(resp.ErrExpireTime(c.Row.Name))
+		return 0, false
+	}
+	return at, true
+}
+
+// set matches setGenericCommand.
+func set(c *Ctx) {
+	key, value := c.Args[1], c.Args[2]
+	o, ok := parseSetOptions(c.Args[3:], true)
+	if !ok {
+		c.Out.Error(resp.ErrSyntax)
+		return
+	}
+	at, ok := o.expireAt(c)
+	if !ok {
+		return
+	}
+	if o.get {
+		if get(c); holdsOther(c, key) {
+			return
+		}
+	}
+	if o.nx || o.xx {
+		if _, found := c.Tx.Peek(key); found == o.nx {
+			if !o.get {
+				c.Out.Null()
+			}
+			return
+		}
+	}
+	store(c, key, value, at, o.keepTTL)
+	switch {
+	case o.expire != nil && !(o.unit == 1 && o.absolute):
+		effectSetPXAT(c, key, value, at)
+	case o.get:
+		effectWithoutGet(c)
+	}
+	if !o.get {
+		c.Out.OK()
+	}
+}
+
+// setAccess: without GET a SET only overwrites.
+func setAccess(args [][]byte) KeyFlags {
+	if o, ok := parseSetOptions(args[3:], true); ok && o.get {
+		return KeyRW | KeyAccess | KeyUpdate
+	}
+	return KeyOW | KeyUpdate
+}
+
+func holdsOther(c *Ctx, key []byte) bool {
+	e, found := c.Tx.Peek(key)
+	return found && e.Type() != storage.TypeString
+}
+
+func store(c *Ctx, key, value []byte, expireAt int64, keepTTL bool) {
+	var f storage.SetFlags
+	if keepTTL {
+		f = storage.KeepTTL
+	}
+	c.Tx.SetString(key, value, expireAt, f)
+}
+
+// effectSetPXAT records a SET whose expiry is absolute, which drops all other
+// options, as Redis's propagation does (spec replication §5.1).
+func effectSetPXAT(c *Ctx, key, value []byte, at int64) {
+	var buf [20]byte
+	c.Tx.Effect(nameSet, key, value, namePXAT, strconv.AppendInt(buf[:0], at, 10))
+}
+
+// effectWithoutGet records the request without its GET option: a replica has no
+// use for the reply.
+func effectWithoutGet(c *Ctx) {
+	args := make([][]byte, 0, len(c.Args))
+	for i, a := range c.Args {
+		if i < 3 || !is(a, "GET") {
+			args = append(args, a)
+		}
+	}
+	c.Tx.Effect(args...)
+}
+
+var (
+	nameSet       = []byte("SET")
+	nameDel       = []byte("DEL")
+	namePXAT      = []byte("PXAT")
+	namePersist   = []byte("PERSIST")
+	namePExpireAt = []byte("PEXPIREAT")
+	nameKeepTTL   = []byte("KEEPTTL")
+)
+
+func setNX(c *Ctx) {
+	if _, found := c.Tx.Peek(c.Args[1]); found {
+		c.Out.Int(0)
+		return
+	}
+	store(c, c.Args[1], c.Args[2], 0, false)
+	c.Out.Int(1)
+}
+
+func setEX(c *Ctx)  { setWithTTL(c, 1000) }
+func pSetEX(c *Ctx) { setWithTTL(c, 1) }
+
+func setWithTTL(c *Ctx, unit int64) {
+	o := setOptions{expire: c.Args[2], unit: unit}
+	at, ok := o.expireAt(c)
+	if !ok {
+		return
+	}
+	store(c, c.Args[1], c.Args[3], at, false)
+	effectSetPXAT(c, c.Args[1], c.Args[3], at)
+	c.Out.OK()
+}
+
+func getSet(c *Ctx) {
+	get(c)
+	if holdsOther(c, c.Args[1]) {
+		return
+	}
+	store(c, c.Args[1], c.Args[2], 0, false)
+	c.Tx.Effect(nameSet, c.Args[1], c.Args[2])
+}
+
+func getDel(c *Ctx) {
+	v, found, ok := c.str(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Null()
+	default:
+		c.Out.Bulk(v)
+		c.Tx.Delete(c.Args[1])
+		c.Tx.Effect(nameDel, c.Args[1])
+	}
+}
+
+// getEX matches getexCommand: a time in the past deletes the key.
+func getEX(c *Ctx) {
+	key := c.Args[1]
+	o, ok := parseSetOptions(c.Args[2:], false)
+	if !ok {
+		c.Out.Error(resp.ErrSyntax)
+		return
+	}
+	v, found, ok := c.str(key)
+	if !ok {
+		return
+	}
+	if !found {
+		c.Out.Null()
+		return
+	}
+	at, ok := o.expireAt(c)
+	if !ok {
+		return
+	}
+	c.Out.Bulk(v)
+	switch {
+	case o.expire != nil:
+		expireKey(c, key, at)
+	case o.persist:
+		if c.Tx.SetExpire(key, 0) {
+			c.Tx.Effect(namePersist, key)
+		}
+	}
+}
+
+// expireKey gives an existing key an absolute expiry and records it; a time
+// that has passed deletes the key instead, except where a stream is applied.
+func expireKey(c *Ctx, key []byte, at int64) {
+	if at <= c.Tx.Now() && !c.Tx.Applying() {
+		c.Tx.Delete(key)
+		c.Tx.Effect(nameDel, key)
+		return
+	}
+	c.Tx.SetExpire(key, at)
+	var buf [20]byte
+	c.Tx.Effect(namePExpireAt, key, strconv.AppendInt(buf[:0], at, 10))
+}
+
+func mGet(c *Ctx) {
+	c.Out.Array(len(c.Args) - 1)
+	for _, key := range c.Args[1:] {
+		if e, found := c.Tx.Find(key); found && e.Type() == storage.TypeString {
+			c.Out.Bulk(e.Bytes())
+		} else {
+			c.Out.Null()
+		}
+	}
+}
+
+func mSet(c *Ctx) {
+	if len(c.Args)%2 == 0 {
+		c.Out.Error(resp.ErrArity("mset"))
+		return
+	}
+	storePairs(c)
+	c.Out.OK()
+}
+
+func mSetNX(c *Ctx) {
+	if len(c.Args)%2 == 0 {
+		c.Out.Error(resp.ErrArity("msetnx"))
+		return
+	}
+	for i := 1; i < len(c.Args); i += 2 {
+		if _, found := c.Tx.Peek(c.Args[i]); found {
+			c.Out.Int(0)
+			return
+		}
+	}
+	storePairs(c)
+	c.Out.Int(1)
+}
+
+func storePairs(c *Ctx) {
+	for i := 1; i < len(c.Args); i += 2 {
+		store(c, c.Args[i], c.Args[i+1], 0, false)
+	}
+}
+
+// addOverflows reports whether a+b leaves the range of int64.
+func addOverflows(a, b int64) bool {
+	return (b > 0 && a > math.MaxInt64-b) || (b < 0 && a < math.MinInt64-b)
+}

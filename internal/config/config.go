@@ -1,0 +1,97 @@
+// Package config holds a node's settings: it reads redis.conf files and
+// command lines, answers CONFIG GET, carries out CONFIG SET and REWRITE.
+//
+// A setting is a directive: a name, perhaps with aliases, and a value. All
+// directives are rows of one table, and everything else reads the table. Every
+// name of Redis 7.0 to 8 and Valkey 8 to 9 has a row. Most rows that mean
+// something here store their value in a field of Settings, for the server to
+// read; the others are checked, kept and shown, and Config.Unused names those
+// that a user set, for the log. A name that is in no row is an error. Of each
+// value the table keeps one canonical text, the one that CONFIG GET prints.
+//
+// The Settings that a Config publishes never change. Set checks all its pairs
+// on a copy, lets the hooks of the changed directives apply them to the running
+// server, and only then publishes the copy; when anything fails, everything is
+// as it was. Readers load a pointer and take no lock.
+//
+// The package opens the files it is told to read and rewrites the one it
+// began with. It opens no sockets, changes no working directory and logs
+// nothing; what a value causes is up to the server's hooks.
+package config
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Config is the settings of a running node. Its methods may be called by any
+// goroutine.
+type Config struct {
+	current atomic.Pointer[Settings]
+
+	// mu serialises the writers: Set, Record and Rewrite. Readers do not take
+	// it, so it may be held while hooks run and the file is written.
+	mu    sync.Mutex
+	hooks map[*directive]*hook
+
+	// These are as Load left them.
+	path   string
+	lines  map[string][]Line
+	unused []string
+}
+
+// A Line is a directive of a file that has no value of its own but is a
+// statement, such as rename-command.
+type Line struct {
+	Number int      // from 1, as in error messages
+	Text   string   // as written, without the blanks around it
+	Args   []string // without the directive's name
+}
+
+// Current returns the settings in force. Take it once for a piece of work
+// that must see one state.
+func (c *Config) Current() *Settings { return c.current.Load() }
+
+// Path returns the absolute path of the configuration file, or "".
+func (c *Config) Path() string { return c.path }
+
+// Lines returns the lines of rename-command, loadmodule or user that were
+// read at start, in their order.
+func (c *Config) Lines(directive string) []Line { return c.lines[directive] }
+
+// Unused returns the names of the directives that were set at start but have
+// no effect here, for the log: each once, in the order of the files.
+func (c *Config) Unused() []string { return c.unused }
+
+// Sensitive reports whether the value of a directive is a secret, so that
+// CONFIG SET must not show it in the slow log or to MONITOR.
+func Sensitive(name string) bool {
+	d := lookup(name)
+	return d != nil && d.has(sensitive)
+}
+
+// Record sets a directive whose value the server changed by other means than
+// CONFIG SET, such as replicaof by REPLICAOF. It runs no hooks, and sets
+// immutable directives too. The directive must exist.
+func (c *Config) Record(name string, args ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := c.Current().clone()
+	if err := row(name).set(next, args); err != nil {
+		return err
+	}
+	c.current.Store(next)
+	return nil
+}
+
+func newConfig() *Config {
+	return &Config{hooks: make(map[*directive]*hook), lines: make(map[string][]Line)}
+}
+
+// noteUnused remembers that d was set.
+func (c *Config) noteUnused(d *directive) {
+	if d.does == "" && !slices.Contains(c.unused, d.name) {
+		c.unused = append(c.unused, d.name)
+	}
+}

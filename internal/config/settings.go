@@ -1,0 +1,238 @@
+package config
+
+import (
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// Settings is one state of all settings. It never changes once it has been
+// published: Config.Set makes a copy and swaps it in, so a reader that takes
+// the pointer once sees one consistent state for as long as it holds it.
+//
+// The text of every directive is kept as CONFIG GET prints it; the fields
+// below are read from those texts by the table, for the server's use without
+// look-ups.
+type Settings struct {
+	text []string // by directive.index
+
+	// The network.
+	Bind           []string // addresses; a leading '-' means it may be missing; none: do not listen on TCP
+	BindSourceAddr string   // for outgoing links; empty: any
+	Port           int      // 0: do not listen on TCP
+	TCPBacklog     int
+	TCPKeepAlive   time.Duration // 0: off
+	UnixSocket     string        // empty: none
+	UnixSocketPerm fs.FileMode   // 0: as the umask leaves it
+	ProtectedMode  bool
+	Timeout        time.Duration // of idle clients; 0: none
+	MaxClients     int64
+	EventLoops     int // 0: chosen from the number of processors
+
+	// The process.
+	Daemonize         bool
+	PIDFile           string // empty: none, unless daemonized
+	SetProcTitle      bool
+	ProcTitleTemplate string
+	AlwaysShowLogo    bool
+	LogLevel          LogLevel
+	LogFile           string // empty: standard output
+	Databases         int    // outside of cluster mode
+	HZ                int    // 1 to 500
+	DynamicHZ         bool
+	ShutdownTimeout   time.Duration
+	ShutdownOnSigint  Shutdown
+	ShutdownOnSigterm Shutdown
+
+	// Files and durability.
+	Dir                      string // absolute
+	DBFilename               string
+	Save                     []SavePoint
+	StopWritesOnBgsaveError  bool
+	RDBCompression           bool
+	RDBChecksum              bool
+	RDBKeySaveDelayMicros    int // for tests; negative: one microsecond every so many keys
+	KeyLoadDelayMicros       int // for tests; as above
+	AppendOnly               bool
+	AppendFsync              Fsync
+	AppendDirName            string
+	AppendFilename           string
+	NoAppendFsyncOnRewrite   bool
+	AutoAOFRewritePercentage int // 0: never
+	AutoAOFRewriteMinBytes   int64
+	AOFLoadTruncated         bool
+
+	// Security.
+	RequirePass            string // empty: none
+	EnableProtectedConfigs Access
+	EnableDebugCommand     Access
+
+	// Clients.
+	NormalOutput     OutputLimit
+	ReplicaOutput    OutputLimit
+	PubSubOutput     OutputLimit
+	QueryBufferBytes int64
+	MaxBulkBytes     int64
+	MaxMemoryBytes   int64 // 0: no limit
+
+	// Expiry.
+	ActiveExpireEffort int // 1 to 10
+
+	// Replication.
+	ReplicaOf                   Address // Host empty: a primary
+	PrimaryUser                 string
+	PrimaryAuth                 string
+	ReplicaServeStaleData       bool
+	ReplicaReadOnly             bool
+	ReplicaPriority             int // for Sentinel; 0: never promote
+	ReplicaAnnounced            bool
+	ReplicaAnnounceIP           string
+	ReplicaAnnouncePort         int
+	ReplDisklessSync            bool
+	ReplDisklessSyncDelay       time.Duration
+	ReplDisklessSyncMaxReplicas int
+	ReplDisklessLoad            DisklessLoad
+	ReplPingReplicaPeriod       time.Duration
+	ReplTimeout                 time.Duration
+	ReplDisableTCPNoDelay       bool
+	ReplBacklogBytes            int64
+	ReplBacklogTTL              time.Duration // 0: never freed
+	MinReplicasToWrite          int
+	MinReplicasMaxLag           time.Duration
+	MinReplicasToAck            int
+	PropagationError            PropagationError
+
+	// The cluster.
+	ClusterEnabled                  bool
+	ClusterConfigFile               string
+	ClusterPort                     int // of the bus; 0: Port + 10000
+	ClusterNodeTimeout              time.Duration
+	ClusterPingInterval             time.Duration // 0: as Redis's schedule
+	ClusterReplicaValidityFactor    int
+	ClusterMigrationBarrier         int
+	ClusterAllowReplicaMigration    bool
+	ClusterRequireFullCoverage      bool
+	ClusterReplicaNoFailover        bool
+	ClusterAllowReadsWhenDown       bool
+	ClusterAllowPubSubShardWhenDown bool
+	ClusterFastFail                 bool
+	ClusterLinkSendBufBytes         int64 // 0: no limit
+	ClusterAnnounceIP               string
+	ClusterAnnouncePort             int
+	ClusterAnnounceTLSPort          int
+	ClusterAnnounceBusPort          int
+	ClusterAnnounceHostname         string
+	ClusterAnnounceHumanNodename    string
+	ClusterPreferredEndpoint        Endpoint
+	ClusterBlacklistTTL             time.Duration
+	ClusterManualFailoverTimeout    time.Duration
+
+	// What the node records about itself.
+	SlowlogLogSlowerThan           time.Duration // negative: off; 0: everything
+	SlowlogMaxLen                  int64
+	LatencyMonitorThreshold        time.Duration // 0: off
+	LatencyTracking                bool
+	LatencyTrackingInfoPercentiles []float64
+}
+
+// SavePoint asks for a snapshot when at least Changes writes have happened
+// and After has passed since the last one.
+type SavePoint struct {
+	After   time.Duration
+	Changes int
+}
+
+// OutputLimit bounds the output that waits for one client of a class. The
+// client is closed at HardBytes, or after For above SoftBytes; 0: no limit.
+type OutputLimit struct {
+	HardBytes, SoftBytes int64
+	For                  time.Duration
+}
+
+// Address is a host or IP address and a port.
+type Address struct {
+	Host string
+	Port int
+}
+
+// LogLevel is the least severity that is logged, in Redis's words.
+type LogLevel uint8
+
+// The values are in the order of the names in the table, here and below.
+const (
+	LogDebug LogLevel = iota
+	LogVerbose
+	LogNotice
+	LogWarning
+	LogNothing
+)
+
+// Fsync says when the journal is forced to disk.
+type Fsync uint8
+
+const (
+	FsyncEverySec Fsync = iota
+	FsyncAlways
+	FsyncNo
+)
+
+// Access says from where a guarded command or setting may be used.
+type Access uint8
+
+const (
+	AccessNo    Access = iota
+	AccessYes          // by every client
+	AccessLocal        // by clients on loopback and Unix sockets
+)
+
+// Allows reports whether a client may; local says that it connected over
+// loopback or a Unix socket.
+func (a Access) Allows(local bool) bool {
+	return a == AccessYes || a == AccessLocal && local
+}
+
+// DisklessLoad says when a replica loads a snapshot straight from the link.
+type DisklessLoad uint8
+
+const (
+	DisklessLoadDisabled DisklessLoad = iota
+	DisklessLoadOnEmptyDB
+	DisklessLoadSwapDB
+	DisklessLoadFlushBefore
+)
+
+// PropagationError says what follows when a replicated command fails.
+type PropagationError uint8
+
+const (
+	PropagationIgnore PropagationError = iota
+	PropagationPanic
+	PropagationPanicOnReplicas
+)
+
+// Endpoint is what CLUSTER SLOTS and redirections give as a node's address.
+type Endpoint uint8
+
+const (
+	EndpointIP Endpoint = iota
+	EndpointHostname
+	EndpointUnknown
+)
+
+// Shutdown is the set of options with which a signal shuts the node down;
+// none of them is "default": save if save points are configured.
+type Shutdown uint8
+
+const (
+	ShutdownSave Shutdown = 1 << iota
+	ShutdownNoSave
+	ShutdownNow
+	ShutdownForce
+)
+
+// clone copies s so that directives can be set in the copy.
+func (s *Settings) clone() *Settings {
+	c := *s
+	c.text = slices.Clone(s.text)
+	return &c
+}

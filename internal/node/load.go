@@ -1,0 +1,92 @@
+package node
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"redoubt/replication"
+	"redoubt/storage"
+	"redoubt/storage/rdb"
+)
+
+// loaded is what an RDB file told beside its keys.
+type loaded struct {
+	keys    int64
+	expired int64 // keys left out because their time is past
+	id      string
+	at      replication.Offset
+	db      int
+	placed  bool // id, at and db are known
+}
+
+// loadRule says what becomes of keys that are expired.
+type loadRule struct {
+	// dropExpired leaves them out, as a primary does with a file that is not
+	// the base of a journal; elsewhere their DEL is in the stream.
+	dropExpired bool
+	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
+	merge bool
+}
+
+// load puts the keys of an RDB file into the unit's databases. The unit holds
+// the world lock and applies, so nothing of it reaches the stream.
+func load(tx *storage.Tx, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
+	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
+	var l loaded
+	before := count(keys)
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return l, err
+		}
+		if e.DB >= keys.Databases() {
+			return l, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
+		}
+		if rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= tx.Now() {
+			l.expired++
+			continue
+		}
+		tx.Select(e.DB)
+		tx.SetString(e.Key, e.Value, e.ExpireAtMs, 0)
+		if e.Idle >= 0 || e.Freq >= 0 {
+			tx.SetAccess(e.Key, e.Idle, e.Freq)
+		}
+		l.keys++
+	}
+	if held := count(keys) - before; held != l.keys && !rule.merge {
+		return l, fmt.Errorf("%w: of %d keys only %d are different", rdb.ErrCorrupt, l.keys, held)
+	}
+	l.id, l.at, l.placed = r.Aux().Replication()
+	l.db = r.Aux().StreamDB()
+	return l, nil
+}
+
+// count is the number of keys in all databases.
+func count(keys *storage.Keyspace) int64 {
+	n := 0
+	for db := range keys.Databases() {
+		n += keys.Len(db)
+	}
+	return int64(n)
+}
+
+// loadFile is load of the file at path. A file that does not exist is an error
+// that errors.Is finds as fs.ErrNotExist.
+func loadFile(tx *storage.Tx, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return loaded{}, err
+	}
+	defer f.Close()
+	l, err := load(tx, keys, f, rule)
+	if err != nil {
+		return l, fmt.Errorf("load %s: %w", path, err)
+	}
+	return l, nil
+}

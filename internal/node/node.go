@@ -1,0 +1,386 @@
+// Package node is one node of Redoubt: the event loops of package server with a
+// keyspace, the stream and its journal, snapshots, replication and, in cluster
+// mode, the driver of package cluster. Each part stands in files of its own;
+// this one says in which order they begin and end.
+//
+// What runs where. Event loops execute commands. Goroutines of the node only
+// move bytes and files, or decide: one orders snapshots (persistence.go), one
+// owns the cluster's state machine (cluster.go), one belongs to each replica and
+// one to the link to a primary (package psync). Where they must change data or
+// the node's role they take the world lock, like an execution unit.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/server"
+	"redoubt/replication"
+	"redoubt/replication/psync"
+	"redoubt/storage"
+	"redoubt/storage/journal"
+)
+
+// Config is what a node starts with.
+type Config struct {
+	Settings *config.Config
+	Log      *zap.Logger
+	Role     func(replica bool) // told at each change of role; may be nil
+	Product  string             // the program's name in messages
+}
+
+// Node is a node between New and the end of Run.
+type Node struct {
+	config *config.Config
+	log    *zap.Logger
+	runID  string
+
+	stream      *journal.Stream
+	recovered   *journal.Recovered
+	keys        *storage.Keyspace
+	persistence *persistence
+	replicator  *replicator
+	cluster     *clusterDriver // nil outside cluster mode
+	server      *server.Server
+	applier     *command.Applier // of the replayed and the received stream
+}
+
+// New makes a node's parts, without loading data or listening. The data
+// directory must exist.
+func New(c Config) (*Node, error) {
+	id := make([]byte, 20)
+	if _, err := rand.Read(id); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id)}
+	cfg := c.Settings.Current()
+	var err error
+	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
+		return nil, err
+	}
+	databases := cfg.Databases
+	if cfg.ClusterEnabled {
+		databases = 1
+	}
+	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
+	n.replicator = newReplicator(n)
+	n.persistence = &persistence{
+		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
+		history: n.replicator.History,
+		kick:    func() { n.server.Wake() },
+	}
+	sc := server.Config{
+		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
+		Replication: n.replicator, Persistence: n.persistence,
+		Log: c.Log, RunID: n.runID, Product: c.Product,
+	}
+	if cfg.ClusterEnabled {
+		if n.cluster, err = newClusterDriver(n); err != nil {
+			return nil, errors.Join(err, n.stream.Close())
+		}
+		sc.Cluster = n.cluster
+	}
+	if n.server, err = server.New(sc); err != nil {
+		return nil, errors.Join(err, n.stream.Close())
+	}
+	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
+	n.applier.Failed = func(args [][]byte, err string) {
+		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
+	}
+	n.applier.Side = n.server.Side
+	n.followSettings()
+	return n, nil
+}
+
+// followSettings makes CONFIG SET of the directives about the journal act.
+func (n *Node) followSettings() {
+	n.config.OnChange(func(old, next *config.Settings) error {
+		n.stream.SetPolicy(policy(next.AppendFsync))
+		return nil
+	}, "appendfsync")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		switch {
+		case next.AppendOnly == old.AppendOnly:
+			return nil
+		case !next.AppendOnly:
+			return n.stream.Disable()
+		}
+		if err := n.stream.Enable(); err != nil {
+			return err
+		}
+		n.persistence.askBase()
+		return nil
+	}, "appendonly")
+}
+
+func policy(f config.Fsync) journal.Policy {
+	switch f {
+	case config.FsyncAlways:
+		return journal.Always
+	case config.FsyncNo:
+		return journal.No
+	}
+	return journal.EverySec
+}
+
+func (n *Node) journalConfig(c *config.Settings) journal.Config {
+	return journal.Config{
+		Dir:          filepath.Join(c.Dir, c.AppendDirName),
+		Enabled:      c.AppendOnly,
+		Policy:       policy(c.AppendFsync),
+		BacklogBytes: int(c.ReplBacklogBytes),
+		Log:          n.log,
+		Fatal: func(err error) {
+			n.log.Fatal("Can't persist AOF for fsync error when the AOF fsync policy is 'always': " + err.Error() + ". Exiting...")
+		},
+	}
+}
+
+// Run loads the data, joins the cluster and serves until ctx ends or a client
+// shuts the node down.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := n.server.Listen(); err != nil {
+		return err
+	}
+	n.server.SetLoading(true)
+	served := make(chan error, 1)
+	go func() { served <- n.server.Run(ctx) }()
+	err := n.begin(ctx)
+	if err == nil {
+		n.server.SetLoading(false)
+		n.log.Info("Ready to accept connections")
+		err = <-served
+	} else {
+		cancel()
+		<-served
+	}
+	return errors.Join(err, n.end())
+}
+
+// begin is what happens between listening and serving.
+func (n *Node) begin(ctx context.Context) error {
+	began := time.Now()
+	l, err := n.restore()
+	if err != nil {
+		return fmt.Errorf("load the data: %w", err)
+	}
+	n.log.Info("DB loaded", zap.Int64("keys", count(n.keys)), zap.Duration("took", time.Since(began)))
+	n.persistence.start(ctx, l)
+	if err := n.replicator.start(ctx); err != nil {
+		return err
+	}
+	if n.cluster != nil {
+		return n.cluster.start(ctx)
+	}
+	return nil
+}
+
+// end closes the parts in the reverse order.
+func (n *Node) end() error {
+	if n.cluster != nil {
+		n.cluster.Close()
+	}
+	n.replicator.Close()
+	return errors.Join(n.persistence.Close(), n.stream.Close())
+}
+
+// origin is where the restored data stand in a stream.
+type origin struct {
+	history replication.History
+	replica bool // the node was a replica when the history was saved
+	known   bool
+}
+
+// restore fills the keyspace with what is on disk: docs/durability.md has the
+// table of cases. It leaves the stream at the offset the data are as of.
+func (n *Node) restore() (loaded, error) {
+	cfg := n.config.Current()
+	dump := filepath.Join(cfg.Dir, cfg.DBFilename)
+	if n.recovered.Found {
+		return n.restoreJournal()
+	}
+	if err := n.refuseEmptyStart(dump); err != nil {
+		return loaded{}, err
+	}
+	l, err := n.loadDump(dump)
+	if errors.Is(err, fs.ErrNotExist) {
+		return loaded{}, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
+	return l, n.adopt(dump, l)
+}
+
+// refuseEmptyStart: a journal that is switched off, without a dump, would look
+// like lost data.
+func (n *Node) refuseEmptyStart(dump string) error {
+	cfg := n.config.Current()
+	current := filepath.Join(cfg.Dir, cfg.AppendDirName, "current")
+	if n.stream.Enabled() {
+		return nil
+	}
+	if _, err := os.Stat(current); err != nil {
+		return nil
+	}
+	if _, err := os.Stat(dump); err == nil {
+		n.log.Warn("appendonly is off: the journal is not read, only the dump", zap.String("journal", filepath.Dir(current)), zap.String("dump", dump))
+		return nil
+	}
+	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
+}
+
+func (n *Node) loadDump(path string) (l loaded, err error) {
+	n.world(0, func(tx *storage.Tx) {
+		l, err = loadFile(tx, n.keys, path, loadRule{dropExpired: n.config.Current().ReplicaOf.Host == "" && n.cluster == nil})
+	})
+	return l, err
+}
+
+// adopt goes on from a file that is no part of the journal. With a journal it
+// becomes its first base; a link in another name keeps the file itself.
+func (n *Node) adopt(path string, l loaded) error {
+	h := replication.NewHistory(replication.NoID)
+	at := replication.Offset(0)
+	if l.placed {
+		h, at = replication.NewHistory(l.id), l.at
+	}
+	base := ""
+	if n.stream.Enabled() {
+		base = path + ".base"
+		if err := copyFile(path, base); err != nil {
+			return err
+		}
+	}
+	if err := n.stream.NewGeneration(base, at, h, false); err != nil {
+		return err
+	}
+	n.stream.SetSelectedDB(l.db)
+	n.recovered.History, n.recovered.End = h, at
+	return nil
+}
+
+// restoreJournal loads the base and replays the journal after it.
+func (n *Node) restoreJournal() (l loaded, err error) {
+	r := n.recovered
+	db := 0
+	if r.Base != "" {
+		n.world(r.BaseOffset, func(tx *storage.Tx) { l, err = loadFile(tx, n.keys, r.Base, loadRule{}) })
+		if err != nil {
+			return l, err
+		}
+		db = max(l.db, 0)
+	}
+	last, err := n.replay(r.BaseOffset, db)
+	if err != nil {
+		return l, err
+	}
+	n.stream.SetSelectedDB(last)
+	if r.Torn != "" {
+		n.log.Warn("the journal's end is damaged; what follows the last whole unit is gone",
+			zap.Int64("offset", int64(r.End)), zap.String("reason", r.Torn))
+	}
+	return l, nil
+}
+
+// replay applies the journal from an offset on and returns the database that
+// is selected at its end.
+func (n *Node) replay(from replication.Offset, db int) (int, error) {
+	var effects []command.Effect
+	source := &unitReader{}
+	reader := psync.NewReader(source, db, maxReplayUnit)
+	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
+		source.unit = unit
+		for {
+			u, err := reader.Next()
+			if err != nil {
+				if source.drained() && errors.Is(err, errUnitEnd) {
+					return nil
+				}
+				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
+			}
+			effects = effects[:0]
+			for _, c := range u.Commands {
+				effects = append(effects, command.Effect(c))
+			}
+			db = u.DB
+			if len(effects) == 0 {
+				continue
+			}
+			if err := n.applier.Apply(time.Now().UnixMilli(), effects, end, nil); err != nil {
+				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
+			}
+		}
+	})
+	return db, err
+}
+
+// maxReplayUnit bounds one unit of the journal, in bytes.
+const maxReplayUnit = 1 << 40
+
+// errUnitEnd is the end of one record of the journal for the reader of streams,
+// which then goes on with the next.
+var errUnitEnd = errors.New("node: end of the unit")
+
+// unitReader feeds one reader of a stream with record after record.
+type unitReader struct{ unit []byte }
+
+func (r *unitReader) Read(p []byte) (int, error) {
+	if len(r.unit) == 0 {
+		return 0, errUnitEnd
+	}
+	n := copy(p, r.unit)
+	r.unit = r.unit[n:]
+	return n, nil
+}
+
+func (r *unitReader) drained() bool { return len(r.unit) == 0 }
+
+// world runs f in a unit that applies data as of an offset, under the world
+// lock.
+func (n *Node) world(at replication.Offset, f func(tx *storage.Tx)) {
+	e := n.loader()
+	f(e.BeginApplyWorld(time.Now().UnixMilli(), at))
+	e.End()
+}
+
+// loader is the executor of what is not a client's: loading and replay.
+func (n *Node) loader() *storage.Executor { return n.applier.Executor() }
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = out.ReadFrom(in)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
+}
+
+// Shutdown ends the node as SIGTERM does, or SIGINT if interrupt is set.
+func (n *Node) Shutdown(interrupt bool) {
+	if err := n.server.Shutdown(interrupt); err != nil {
+		n.log.Warn("Errors trying to shut down the server. Check the logs for more information.", zap.Error(err))
+	}
+}

@@ -1,0 +1,532 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/internal/version"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+	"redoubt/storage/journal"
+	"redoubt/storage/rdb"
+	"redoubt/storage/snapshot"
+)
+
+// persistence makes snapshots: the file of SAVE and BGSAVE, the base that lets
+// the journal be trimmed, and what replicas get in a full resync. All of them
+// are one walk over the keyspace (package snapshot) by the event loops; one
+// goroutine orders them, so there is one at a time.
+type persistence struct {
+	config  *config.Config
+	keys    *storage.Keyspace
+	stream  *journal.Stream
+	history func() replication.History
+	log     *zap.Logger
+	// kick wakes the event loops, so that they come and step.
+	kick func()
+
+	current   atomic.Pointer[snapshot.Snapshot] // being walked
+	baseBytes atomic.Int64                      // size of the journal's base
+	orders    chan *order
+	stop      context.CancelFunc
+	stopped   chan struct{}
+
+	mu        sync.Mutex
+	base      *order // the base that is being made, or waits for it
+	transfer  *order // likewise, for replicas of a node without a journal
+	sent      *order // the last of these, whose file is kept
+	saving    bool   // a BGSAVE waits or runs
+	saveBegan time.Time
+	lastSave  time.Time
+	lastTry   time.Time // of a save that failed
+	saveErr   error
+	saveTook  time.Duration // -1: none yet
+	dirty     int64         // the keyspace's count of changes that lastSave had seen
+	baseErr   error
+	baseTook  time.Duration
+	loadKeys  int64
+	expired   int64
+}
+
+// purpose is what a snapshot is for.
+type purpose uint8
+
+const (
+	forSave purpose = iota
+	forBase
+	forTransfer
+)
+
+// order is one snapshot that somebody asked for.
+type order struct {
+	purpose purpose
+	done    chan struct{}
+	// The result, once done is closed.
+	path string
+	at   replication.Offset
+	err  error
+}
+
+// retryAfter is how long automatic saving waits after a failure, as Redis's
+// CONFIG_BGSAVE_RETRY_DELAY.
+const retryAfter = 5 * time.Second
+
+// stepBudget is how many records a loop looks at in one turn.
+const stepBudget = 512
+
+// start begins with what was loaded. Loading counts as a save.
+func (p *persistence) start(ctx context.Context, l loaded) {
+	p.loadKeys, p.expired = l.keys, l.expired
+	p.dirty = p.keys.Stats().Dirty
+	p.orders = make(chan *order, 8)
+	p.stopped = make(chan struct{})
+	p.saveTook, p.baseTook = -1, -1
+	p.lastSave = time.Now()
+	ctx, p.stop = context.WithCancel(ctx)
+	go p.run(ctx)
+}
+
+// run makes the snapshots, one after the other, and asks for those that are
+// due by themselves.
+func (p *persistence) run(ctx context.Context) {
+	defer close(p.stopped)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-p.orders:
+			p.carryOut(ctx, o)
+		case <-tick.C:
+			p.orderDue(time.Now())
+		}
+	}
+}
+
+// orderDue asks for the saves and bases that the configuration calls for.
+func (p *persistence) orderDue(now time.Time) {
+	c := p.config.Current()
+	p.mu.Lock()
+	changes := p.keys.Stats().Dirty - p.dirty
+	due := false
+	for _, s := range c.Save {
+		due = due || changes >= int64(s.Changes) && changes > 0 && now.Sub(p.lastSave) > s.After
+	}
+	due = due && !p.saving && (p.saveErr == nil || now.Sub(p.lastTry) > retryAfter)
+	p.mu.Unlock()
+	if due {
+		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
+		_ = p.askSave()
+	}
+	if p.stream.Enabled() && c.AutoAOFRewritePercentage > 0 {
+		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
+		if p.stream.SizeSinceBase() > limit {
+			p.askBase()
+		}
+	}
+}
+
+// askSave orders a BGSAVE. The error is a line for the client.
+func (p *persistence) askSave() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.saving {
+		return resp.ErrSaveInProgress
+	}
+	p.saving, p.saveBegan = true, time.Now()
+	p.order(&order{purpose: forSave})
+	return nil
+}
+
+// askBase orders a base, or joins the order there is.
+func (p *persistence) askBase() *order {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.base == nil {
+		p.base = p.order(&order{purpose: forBase})
+	}
+	return p.base
+}
+
+// askTransfer orders a snapshot for replicas, or joins the order there is.
+func (p *persistence) askTransfer() *order {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.transfer == nil {
+		p.transfer = p.order(&order{purpose: forTransfer})
+	}
+	return p.transfer
+}
+
+func (p *persistence) order(o *order) *order {
+	o.done = make(chan struct{})
+	p.orders <- o // there are fewer kinds of orders than places
+	return o
+}
+
+func (p *persistence) carryOut(ctx context.Context, o *order) {
+	began := time.Now()
+	p.mu.Lock()
+	if o.purpose == forTransfer {
+		p.transfer = nil // who asks from now on needs a later one
+	}
+	p.mu.Unlock()
+	dirty := p.keys.Stats().Dirty
+	o.err = p.snapshot(ctx, o)
+	took := time.Since(began)
+	p.mu.Lock()
+	switch o.purpose {
+	case forSave:
+		p.saving, p.saveErr, p.saveTook, p.lastTry = false, o.err, took, time.Now()
+		if o.err == nil {
+			p.lastSave, p.dirty = time.Now(), dirty
+		}
+	case forBase:
+		p.base, p.baseErr, p.baseTook = nil, o.err, took
+	}
+	p.mu.Unlock()
+	if o.err != nil {
+		p.log.Warn("Background saving error", zap.Error(o.err))
+	} else {
+		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
+	}
+	close(o.done)
+}
+
+// snapshot writes a snapshot beside where it belongs, and then moves it there.
+func (p *persistence) snapshot(ctx context.Context, o *order) error {
+	dir := p.config.Current().Dir
+	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	if err != nil {
+		return err
+	}
+	keep := false
+	defer func() {
+		f.Close()
+		if !keep {
+			os.Remove(f.Name())
+		}
+	}()
+	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	o.path = f.Name()
+	switch o.purpose {
+	case forSave:
+		o.path = filepath.Join(dir, p.config.Current().DBFilename)
+		if err := os.Rename(f.Name(), o.path); err != nil {
+			return err
+		}
+		err = syncDir(dir)
+	case forBase:
+		if info, err := f.Stat(); err == nil {
+			p.baseBytes.Store(info.Size())
+		}
+		err = p.stream.SetBase(f.Name(), o.at)
+	case forTransfer:
+		p.keepTransfer(o)
+	}
+	keep = err == nil
+	return err
+}
+
+// walk writes the present state to out and returns the offset it is as of.
+func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at replication.Offset, err error) {
+	var s *snapshot.Snapshot
+	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+		h := p.header(why)
+		at = h.ReplOffset
+		s, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick})
+	})
+	if err != nil {
+		return 0, err
+	}
+	p.current.Store(s)
+	defer p.current.Store(nil)
+	p.kick()
+	select {
+	case <-s.Done():
+	case <-ctx.Done():
+		p.keys.World(time.Now().UnixMilli(), s.Abort)
+		<-s.Done()
+	}
+	return at, s.Err()
+}
+
+func (p *persistence) format() rdb.Options {
+	c := p.config.Current()
+	return rdb.Options{Compress: c.RDBCompression, Checksum: c.RDBChecksum}
+}
+
+// header describes the moment; the caller holds the world lock.
+func (p *persistence) header(why purpose) rdb.Header {
+	return rdb.Header{
+		ServerVersion: version.Redis,
+		CreatedUnix:   time.Now().Unix(),
+		ReplID:        p.history().ID,
+		ReplOffset:    p.stream.End(),
+		ReplStreamDB:  p.stream.SelectedDB(),
+		AOFBase:       why == forBase,
+	}
+}
+
+// Step lets an event loop walk on. It reports whether there is more to do at
+// once.
+func (p *persistence) Step(e *storage.Executor, now int64) (more bool) {
+	s := p.current.Load()
+	return s != nil && s.Step(e, now, stepBudget) == snapshot.More
+}
+
+// Background is BGSAVE. The snapshot begins a moment later, under the world lock.
+func (p *persistence) Background(*storage.Executor, int64) error { return p.askSave() }
+
+// Save is SAVE: it writes the file while the caller holds the world lock.
+func (p *persistence) Save(tx *storage.Tx) error {
+	began := time.Now()
+	p.mu.Lock()
+	busy := p.saving
+	p.mu.Unlock()
+	if busy {
+		return resp.ErrSaveInProgress
+	}
+	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
+	err := writeFile(dir, name, func(out io.Writer) error { return p.dump(tx, out) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.saveErr, p.lastTry, p.saveTook = err, time.Now(), time.Since(began)
+	if err == nil {
+		p.lastSave, p.dirty = time.Now(), p.keys.Stats().Dirty
+	}
+	return err
+}
+
+// dump writes all keys while the unit holds the world.
+func (p *persistence) dump(tx *storage.Tx, out io.Writer) error {
+	w := rdb.NewWriter(out, p.format())
+	if err := w.Header(p.header(forSave)); err != nil {
+		return err
+	}
+	own := tx.DB()
+	defer tx.Select(own)
+	for db := range p.keys.Databases() {
+		if p.keys.Len(db) == 0 {
+			continue
+		}
+		tx.Select(db)
+		if err := w.SelectDB(db, p.keys.Len(db), p.keys.Volatile(db)); err != nil {
+			return err
+		}
+		if err := p.dumpDB(tx, w, db); err != nil {
+			return err
+		}
+	}
+	return w.Finish()
+}
+
+func (p *persistence) dumpDB(tx *storage.Tx, w *rdb.Writer, db int) (err error) {
+	entry := func(e storage.Entry) {
+		if err == nil {
+			err = w.Entry(&rdb.Entry{Key: e.Key(), Value: e.Bytes(), ExpireAtMs: e.ExpireAt()})
+		}
+	}
+	for s, ok := p.keys.NextSlot(db, 0); ok && err == nil; s, ok = p.keys.NextSlot(db, s+1) {
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			cursor = tx.Scan(s, cursor, 1024, entry)
+		}
+		if s == slots.Count-1 {
+			break
+		}
+	}
+	return err
+}
+
+// Failing is the line that writes get while the disk refuses, "" if it does
+// not.
+func (p *persistence) Failing() resp.Error {
+	if p.stream.DiskFull() {
+		return resp.ErrMisconfJournal("No space left on device")
+	}
+	c := p.config.Current()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.saveErr != nil && c.StopWritesOnBgsaveError && len(c.Save) > 0 {
+		return resp.ErrMisconfSnapshot
+	}
+	return ""
+}
+
+// LastSave is the time of the last good snapshot, or of the start.
+func (p *persistence) LastSave() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastSave
+}
+
+// Saving reports whether a BGSAVE is under way.
+func (p *persistence) Saving() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.saving
+}
+
+// Reload is DEBUG RELOAD: it saves, empties the keyspace and loads the file
+// again, so that everything has been through the file format once. The unit
+// holds the world lock; nothing of it reaches the stream.
+func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error {
+	if !nosave {
+		if err := p.Save(tx); err != nil {
+			return err
+		}
+	}
+	c := p.config.Current()
+	f, err := os.Open(filepath.Join(c.Dir, c.DBFilename))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rdb.Check(f); err != nil {
+		return err // before the keys are gone
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	tx.NoEffect()
+	if !noflush {
+		tx.FlushAll()
+	}
+	_, err = load(tx, p.keys, f, loadRule{merge: merge || noflush})
+	return err
+}
+
+// Info is the lines of INFO persistence.
+func (p *persistence) Info() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	var b strings.Builder
+	line := func(name string, v any) { fmt.Fprintf(&b, "%s:%v\r\n", name, v) }
+	seconds := func(d time.Duration) int64 {
+		if d < 0 {
+			return -1
+		}
+		return int64(d / time.Second)
+	}
+	since := func(on bool, t time.Time) int64 {
+		if !on {
+			return -1
+		}
+		return int64(now.Sub(t) / time.Second)
+	}
+	line("current_cow_peak", 0)
+	line("current_cow_size", 0)
+	line("current_cow_size_age", 0)
+	line("current_fork_perc", "0.00")
+	line("current_save_keys_processed", 0)
+	line("current_save_keys_total", 0)
+	line("rdb_changes_since_last_save", p.keys.Stats().Dirty-p.dirty)
+	line("rdb_bgsave_in_progress", oneIf(p.saving))
+	line("rdb_last_save_time", p.lastSave.Unix())
+	line("rdb_last_bgsave_status", status(p.saveErr))
+	line("rdb_last_bgsave_time_sec", seconds(p.saveTook))
+	line("rdb_current_bgsave_time_sec", since(p.saving, p.saveBegan))
+	line("rdb_saves", 0)
+	line("rdb_last_cow_size", 0)
+	line("rdb_last_load_keys_expired", p.expired)
+	line("rdb_last_load_keys_loaded", p.loadKeys)
+	line("aof_enabled", oneIf(p.stream.Enabled()))
+	line("aof_rewrite_in_progress", oneIf(p.base != nil))
+	line("aof_rewrite_scheduled", 0)
+	line("aof_last_rewrite_time_sec", seconds(p.baseTook))
+	line("aof_current_rewrite_time_sec", -1)
+	line("aof_last_bgrewrite_status", status(p.baseErr))
+	line("aof_rewrites", 0)
+	line("aof_last_write_status", map[bool]string{true: "err", false: "ok"}[p.stream.DiskFull()])
+	line("aof_last_cow_size", 0)
+	if p.stream.Enabled() {
+		line("aof_current_size", p.baseBytes.Load()+p.stream.SizeSinceBase())
+		line("aof_base_size", p.baseBytes.Load())
+		line("aof_pending_rewrite", 0)
+		line("aof_buffer_length", int64(p.stream.End()-p.stream.Committed()))
+		line("aof_pending_bio_fsync", 0)
+		line("aof_delayed_fsync", 0)
+	}
+	return b.String()
+}
+
+func oneIf(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func status(err error) string {
+	if err != nil {
+		return "err"
+	}
+	return "ok"
+}
+
+// Close gives up what is under way.
+func (p *persistence) Close() error {
+	p.stop()
+	<-p.stopped
+	p.dropTransfer()
+	return nil
+}
+
+// wait returns when an order is carried out, with its error.
+func (o *order) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// writeFile makes the file name in dir whole or not at all.
+func writeFile(dir, name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

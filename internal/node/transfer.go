@@ -1,0 +1,135 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"redoubt/replication"
+	"redoubt/replication/psync"
+	"redoubt/storage"
+	"redoubt/storage/journal"
+	"redoubt/storage/rdb"
+)
+
+// transferTail is how much journal a replica is sent at most after an old base,
+// as a multiple of the base's size, before a fresh base is worth making.
+const (
+	transferTail      = 1
+	transferTailBytes = 64 << 20
+)
+
+// Base implements psync.Snapshots: a full resync is the newest base and the
+// journal from its offset, so it costs no snapshot (design D4). A fresh one is
+// made only if there is none, or the journal has outgrown it, or there is no
+// journal.
+func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
+	if need.Empty {
+		return p.emptyBase()
+	}
+	if p.stream.Enabled() {
+		if b := p.newestBase(); b != nil {
+			return b, nil
+		}
+		if err := p.askBase().wait(ctx); err != nil {
+			return nil, err
+		}
+		if b := p.newestBase(); b != nil {
+			return b, nil
+		}
+	}
+	if b := p.lastTransfer(); b != nil {
+		return b, nil
+	}
+	o := p.askTransfer()
+	if err := o.wait(ctx); err != nil {
+		return nil, err
+	}
+	return openBase(o.path, o.at)
+}
+
+// lastTransfer is the snapshot that replicas were given before, if the backlog
+// still has what follows it.
+func (p *persistence) lastTransfer() *psync.Base {
+	p.mu.Lock()
+	o := p.sent
+	p.mu.Unlock()
+	if o == nil || p.stream.First() > o.at || p.stream.End()-o.at > transferTailBytes {
+		return nil
+	}
+	b, err := openBase(o.path, o.at)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// keepTransfer remembers a snapshot made for replicas and removes the one
+// before; who is reading that has it open.
+func (p *persistence) keepTransfer(o *order) {
+	p.mu.Lock()
+	before := p.sent
+	p.sent = o
+	p.mu.Unlock()
+	if before != nil && before != o {
+		os.Remove(before.path)
+	}
+}
+
+// dropTransfer forgets it: the stream goes on in another history.
+func (p *persistence) dropTransfer() { p.keepTransfer(nil) }
+
+// newestBase is the journal's base, if the journal still holds all that follows
+// and that is not too much.
+func (p *persistence) newestBase() *psync.Base {
+	path, at := p.stream.Base()
+	tail := p.stream.SizeSinceBase()
+	if path == "" || p.stream.First() > at || tail > max(transferTailBytes, transferTail*p.baseBytes.Load()) {
+		return nil
+	}
+	b, err := openBase(path, at)
+	if err != nil {
+		return nil // a newer one has just replaced it
+	}
+	return b
+}
+
+func openBase(path string, at replication.Offset) (*psync.Base, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &psync.Base{ReadCloser: f, Size: info.Size(), At: at}, nil
+}
+
+// emptyBase is a file without keys, as of now.
+func (p *persistence) emptyBase() (*psync.Base, error) {
+	var file bytes.Buffer
+	var at replication.Offset
+	var err error
+	p.keys.World(time.Now().UnixMilli(), func(*storage.Tx) {
+		h := p.header(forTransfer)
+		at = h.ReplOffset
+		w := rdb.NewWriter(&file, p.format())
+		if err = w.Header(h); err == nil {
+			err = w.Finish()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &psync.Base{ReadCloser: io.NopCloser(&file), Size: int64(file.Len()), At: at}, nil
+}
+
+// feed is the stream as feeders read it.
+type feed struct{ *journal.Stream }
+
+// Pin makes a pin of the journal one of package psync.
+func (f feed) Pin(after replication.Offset) psync.Pin { return f.Stream.Pin(after) }

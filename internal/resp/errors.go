@@ -1,0 +1,255 @@
+package resp
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error is an error line as a client reads it, without the leading '-' and the
+// line end: a code in capitals, a space, a text. All lines a client can
+// receive stand in this file; the texts are Redis's, byte for byte, because
+// programs compare them.
+type Error string
+
+// Error makes it a Go error, so that functions can return the line.
+func (e Error) Error() string { return string(e) }
+
+// Code is the first word, by which INFO errorstats counts.
+func (e Error) Code() string {
+	code, _, found := strings.Cut(string(e), " ")
+	if !found || len(code) > 31 {
+		return "ERR"
+	}
+	return code
+}
+
+// Requests that are not understood; the connection is closed after each.
+const (
+	ErrProtoBigInline        Error = "ERR Protocol error: too big inline request"
+	ErrProtoUnbalanced       Error = "ERR Protocol error: unbalanced quotes in request"
+	ErrProtoBigCount         Error = "ERR Protocol error: too big mbulk count string"
+	ErrProtoMultibulkLength  Error = "ERR Protocol error: invalid multibulk length"
+	ErrProtoUnauthMultibulk  Error = "ERR Protocol error: unauthenticated multibulk length"
+	ErrProtoBigBulkCount     Error = "ERR Protocol error: too big bulk count string"
+	ErrProtoBulkLength       Error = "ERR Protocol error: invalid bulk length"
+	ErrProtoUnauthBulk       Error = "ERR Protocol error: unauthenticated bulk length"
+	errProtoExpectedBulkText       = "ERR Protocol error: expected '$', got '%c'"
+)
+
+// ErrProtoExpectedBulk is the error of an argument that begins with something
+// else than '$'.
+func ErrProtoExpectedBulk(got byte) Error {
+	return Error(fmt.Sprintf(errProtoExpectedBulkText, got))
+}
+
+// Arguments and values.
+const (
+	ErrSyntax      Error = "ERR syntax error"
+	ErrNotInteger  Error = "ERR value is not an integer or out of range"
+	ErrNotPositive Error = "ERR value is out of range, must be positive"
+	ErrNotFloat    Error = "ERR value is not a valid float"
+	ErrOutOfRange  Error = "ERR index out of range"
+	ErrWrongType   Error = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	ErrNoKey       Error = "ERR no such key"
+	ErrSameObject  Error = "ERR source and destination objects are the same"
+	ErrBusyKey     Error = "BUSYKEY Target key name already exists."
+	ErrDBIndex     Error = "ERR DB index is out of range"
+	ErrBadDBIndex  Error = "ERR invalid DB index"
+	ErrBadTimeout  Error = "ERR timeout is not an integer or out of range"
+	ErrNegTimeout  Error = "ERR timeout is negative"
+	ErrCursor      Error = "ERR invalid cursor"
+)
+
+// Gates: why a command was not run.
+const (
+	ErrNoAuth            Error = "NOAUTH Authentication required."
+	ErrNotInMulti        Error = "ERR Command not allowed inside a transaction"
+	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."
+	ErrMisconfSnapshot   Error = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	ErrNoReplicas        Error = "NOREPLICAS Not enough good replicas to write."
+	ErrReadOnly          Error = "READONLY You can't write against a read only replica."
+	ErrMasterDown        Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+	ErrLoading           Error = "LOADING Redis is loading the dataset in memory"
+	ErrReplicaKeyspace   Error = "ERR Replica can't interact with the keyspace"
+	ErrClusterDisabled   Error = "ERR This instance has cluster support disabled"
+	ErrMaxClients        Error = "ERR max number of clients reached"
+	ErrMaxClientsCluster Error = "ERR max number of clients + cluster connections reached"
+	ErrProtectedMode     Error = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside."
+)
+
+// ErrMisconfJournal is the error of a write while the journal cannot be
+// written; reason is the operating system's text.
+func ErrMisconfJournal(reason string) Error {
+	return Error("MISCONF Errors writing to the AOF file: " + reason)
+}
+
+// Routing in a cluster.
+const (
+	ErrCrossSlot       Error = "CROSSSLOT Keys in request don't hash to the same slot"
+	ErrTryAgain        Error = "TRYAGAIN Multiple keys request during rehashing of slot"
+	ErrClusterDown     Error = "CLUSTERDOWN The cluster is down"
+	ErrClusterReadOnly Error = "CLUSTERDOWN The cluster is down and only accepts read commands"
+	ErrSlotUnbound     Error = "CLUSTERDOWN Hash slot not served"
+)
+
+// ErrMoved and ErrAsk send the client to the node at endpoint for a slot.
+func ErrMoved(slot int, endpoint string) Error {
+	return Error(fmt.Sprintf("MOVED %d %s", slot, endpoint))
+}
+
+// ErrAsk is the redirection of one request while its slot is on the move.
+func ErrAsk(slot int, endpoint string) Error {
+	return Error(fmt.Sprintf("ASK %d %s", slot, endpoint))
+}
+
+// Transactions.
+const (
+	ErrNestedMulti      Error = "ERR MULTI calls can not be nested"
+	ErrExecWithoutMulti Error = "ERR EXEC without MULTI"
+	ErrDiscardNoMulti   Error = "ERR DISCARD without MULTI"
+	ErrWatchInMulti     Error = "ERR WATCH inside MULTI is not allowed"
+	ErrExecAbort        Error = "EXECABORT Transaction discarded because of previous errors."
+)
+
+// ErrExecAbortedBy is the reply of an EXEC that a gate refused with err.
+func ErrExecAbortedBy(err Error) Error {
+	return "EXECABORT Transaction discarded because of: " + Error(strings.TrimPrefix(string(err), "ERR "))
+}
+
+// Connections.
+const (
+	ErrNoProto       Error = "NOPROTO unsupported protocol version"
+	ErrHelloNoAuth   Error = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	ErrWrongPass     Error = "WRONGPASS invalid username-password pair or user is disabled."
+	ErrNoPassword    Error = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	ErrProtoVersion  Error = "ERR Protocol version is not an integer or out of range"
+	ErrClientName    Error = "ERR Client names cannot contain spaces, newlines or special characters."
+	ErrNoSuchClient  Error = "ERR No such client"
+	ErrSelectCluster Error = "ERR SELECT is not allowed in cluster mode"
+	ErrResetReplica  Error = "ERR can only reset normal client connections"
+)
+
+// ErrUnknownCommand is the error of a name that is no command; it repeats the
+// beginning of the request.
+func ErrUnknownCommand(args [][]byte) Error {
+	const longest = 128
+	var rest strings.Builder
+	for _, a := range args[1:] {
+		if rest.Len() >= longest {
+			break
+		}
+		fmt.Fprintf(&rest, "'%s' ", cut(a, longest-rest.Len()))
+	}
+	return Error(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", cut(args[0], longest), rest.String()))
+}
+
+// ErrUnknownSubcommand is the error of a sub-command that the command, named in
+// capitals, does not have.
+func ErrUnknownSubcommand(command string, sub []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", cut(sub, 128), strings.ToUpper(command)))
+}
+
+// ErrSubcommandSyntax is the error of a known sub-command with arguments it
+// does not understand.
+func ErrSubcommandSyntax(command string, sub []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", cut(sub, 128), strings.ToUpper(command)))
+}
+
+// ErrArity is the error of a wrong number of arguments for the command with
+// this full name ("get", "config|set").
+func ErrArity(name string) Error {
+	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", name))
+}
+
+// ErrProtected is the error of a command that only a configuration directive
+// makes available.
+func ErrProtected(command, directive string) Error {
+	return Error(fmt.Sprintf("ERR %s command not allowed. If the %s option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.", command, directive))
+}
+
+// ErrPubSubContext is the error of a RESP2 connection that subscribed and now
+// asks for the command with this full name.
+func ErrPubSubContext(name string) Error {
+	return Error(fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", name))
+}
+
+// cut returns b as Redis's %.*s prints it: at most n bytes, ended by a zero
+// byte.
+func cut(b []byte, n int) string {
+	s := string(b[:min(n, len(b))])
+	s, _, _ = strings.Cut(s, "\x00")
+	return s
+}
+
+// CLIENT and HELLO.
+const (
+	ErrClientID      Error = "ERR Invalid client ID"
+	ErrClientKillID  Error = "ERR client-id should be greater than 0"
+	ErrPauseMode     Error = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+	ErrUnblockReason Error = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
+)
+
+// ErrHelloOption is the error of a word HELLO does not know.
+func ErrHelloOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", word))
+}
+
+// ErrClientType is the error of a class of clients that does not exist.
+func ErrClientType(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unknown client type '%s'", word))
+}
+
+// ErrNoSuchUser is the error of a user that does not exist.
+func ErrNoSuchUser(name []byte) Error {
+	return Error(fmt.Sprintf("ERR No such user '%s'", name))
+}
+
+// ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
+func ErrSetInfoOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))
+}
+
+// ErrSetInfoValue is the error of a value that would break CLIENT LIST.
+func ErrSetInfoValue(attribute string) Error {
+	return Error("ERR " + attribute + " cannot contain spaces, newlines or special characters.")
+}
+
+// The node.
+const (
+	ErrSlowlogCount     Error = "ERR count should be greater than or equal to -1"
+	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	ErrNoShutdown       Error = "ERR No shutdown in progress."
+	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
+	ErrSaveInProgress   Error = "ERR Background save already in progress"
+	ErrGeneric          Error = "ERR"
+	ErrFirstDB          Error = "ERR invalid first DB index"
+	ErrSecondDB         Error = "ERR invalid second DB index"
+	ErrSwapCluster      Error = "ERR SWAPDB is not allowed in cluster mode"
+	ErrReplicaOfCluster Error = "ERR REPLICAOF not allowed in cluster mode."
+	ErrMasterPort       Error = "ERR Invalid master port"
+	ErrNoMasterLink     Error = "NOMASTERLINK Can't SYNC while not connected with my master"
+	ErrPendingOutput    Error = "ERR SYNC and PSYNC are invalid with pending output"
+	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
+	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrReplicaOfOption  Error = "ERR Command is not valid when client is a replica."
+	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
+	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+)
+
+// ErrReplconfOption is the error of a word REPLCONF does not know.
+func ErrReplconfOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", word))
+}
+
+// ErrRDBFilterOption is the error of a part of a snapshot that cannot be asked
+// for.
+func ErrRDBFilterOption(word []byte) Error {
+	return Error(fmt.Sprintf("ERR Unsupported rdb-filter-only option: %s", word))
+}
+
+// ErrReplicaIP is the error of an address that is no address.
+func ErrReplicaIP(length int) Error {
+	return Error(fmt.Sprintf("ERR REPLCONF ip-address provided by replica instance is too long: %d bytes", length))
+}

@@ -1,0 +1,50 @@
+package resp
+
+// What commands on data answer when they refuse.
+const (
+	ErrIncrOverflow  Error = "ERR increment or decrement would overflow"
+	ErrDecrOverflow  Error = "ERR decrement would overflow"
+	ErrIncrNaN       Error = "ERR increment would produce NaN or Infinity"
+	ErrStringTooLong Error = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	ErrOffset        Error = "ERR offset is out of range"
+	ErrBitOffset     Error = "ERR bit offset is not an integer or out of range"
+	ErrBitValue      Error = "ERR bit is not an integer or out of range"
+	ErrLCSTypes      Error = "ERR The specified keys must contain string values"
+	ErrLCSBoth       Error = "ERR If you want both the length and indexes, please just use IDX."
+	ErrLCSTooLong    Error = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+	ErrExpireNX      Error = "ERR NX and XX, GT or LT options at the same time are not compatible"
+	ErrExpireGTLT    Error = "ERR GT and LT options at the same time are not compatible"
+	ErrLFUOff        Error = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	ErrLFUOn         Error = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
+
+// ErrExpireTime is the error of an expiry that is zero, negative or too far.
+func ErrExpireTime(command string) Error {
+	return Error("ERR invalid expire time in '" + command + "' command")
+}
+
+// ErrExpireOption is the error of a word EXPIRE does not know.
+func ErrExpireOption(word []byte) Error { return Error("ERR Unsupported option " + string(word)) }
+
+// RESTORE.
+const (
+	ErrRestoreTTL     Error = "ERR Invalid TTL value, must be >= 0"
+	ErrRestoreIdle    Error = "ERR Invalid IDLETIME value, must be >= 0"
+	ErrRestoreFreq    Error = "ERR Invalid FREQ value, must be >= 0 and <= 255"
+	ErrRestorePayload Error = "ERR DUMP payload version or checksum are wrong"
+	ErrRestoreFormat  Error = "ERR Bad data format"
+)
+
+// Keys in other databases.
+const (
+	ErrMoveCluster Error = "ERR MOVE is not allowed in cluster mode"
+	ErrCopyCluster Error = "ERR Copying to another database is not allowed in cluster mode"
+)
+
+// COMMAND GETKEYS.
+const (
+	ErrCommandInvalid   Error = "ERR Invalid command specified"
+	ErrCommandNoKeys    Error = "ERR The command has no key arguments"
+	ErrCommandArity     Error = "ERR Invalid number of arguments specified for command"
+	ErrCommandArguments Error = "ERR Invalid arguments specified for command"
+)

@@ -1,0 +1,448 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+var clientRows = []*command.Row{
+	{Name: "client", Arity: -2, Doc: doc("2.4.0", "connection", "A container for client connection commands."), Sub: []*command.Row{
+		clientRow("id", 2, "5.0.0", "Returns the unique client ID of the connection.", clientID),
+		clientRow("info", 2, "6.2.0", "Returns information about the connection.", clientInfo),
+		clientRow("getname", 2, "2.6.9", "Returns the name of the connection.", clientGetName),
+		clientRow("setname", 3, "2.6.9", "Sets the connection name.", clientSetName),
+		clientRow("setinfo", 4, "7.2.0", "Sets information specific to the client or connection.", clientSetInfo),
+		clientRow("reply", 3, "3.2.0", "Instructs the server whether to reply to commands.", clientReply),
+		clientRow("getredir", 2, "6.0.0", "Returns the client ID to which the connection's tracking notifications are redirected.", clientGetRedir),
+		clientRow("help", 2, "5.0.0", "Returns helpful text about the different subcommands.", clientHelp),
+		adminClientRow("list", -2, command.LockSelf, "2.4.0", "Lists open connections.", clientList),
+		adminClientRow("kill", -3, command.LockSelf, "2.4.0", "Terminates open connections.", clientKill),
+		adminClientRow("pause", -3, command.LockSelf, "3.0.0", "Suspends commands processing.", clientPause),
+		adminClientRow("unpause", 2, command.LockSelf, "6.2.0", "Resumes processing commands from paused clients.", clientUnpause),
+		adminClientRow("unblock", -3, command.LockSelf, "5.0.0", "Unblocks a client blocked by a blocking command from a different connection.", clientUnblock),
+		adminClientRow("no-evict", 3, command.LockNone, "7.0.0", "Sets the client eviction mode of the connection.", clientNoEvict),
+		clientRow("no-touch", 3, "7.2.0", "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.", clientNoTouch),
+	}},
+}
+
+func clientRow(name string, arity int, since, summary string, run command.Handler) *command.Row {
+	return &command.Row{Name: name, Arity: arity, Flags: command.NoScript | command.Loading | command.Stale, ACL: command.CatConnection,
+		Lock: command.LockNone, Run: run, Doc: doc(since, "connection", summary)}
+}
+
+func adminClientRow(name string, arity int, lock command.Lock, since, summary string, run command.Handler) *command.Row {
+	r := clientRow(name, arity, since, summary, run)
+	r.Flags |= command.Admin
+	r.Lock = lock
+	return r
+}
+
+func clientID(x *command.Ctx) { x.Out.Int(int64(connOf(x).id)) }
+
+func clientInfo(x *command.Ctx) {
+	x.Out.Verbatim("txt", serverOf(x).describe(loopOf(x), connOf(x))+"\n")
+}
+
+func clientGetName(x *command.Ctx) {
+	if name := connOf(x).name; name != "" {
+		x.Out.BulkString(name)
+		return
+	}
+	x.Out.Null()
+}
+
+func clientSetName(x *command.Ctx) {
+	if !validName(x.Args[2]) {
+		x.Out.Error(resp.ErrClientName)
+		return
+	}
+	connOf(x).name = string(x.Args[2])
+	x.Out.OK()
+}
+
+// validName: CLIENT LIST is a line of words, so names hold printable bytes
+// other than spaces.
+func validName(name []byte) bool {
+	return !slices.ContainsFunc(name, func(b byte) bool { return b < '!' || b > '~' })
+}
+
+func clientSetInfo(x *command.Ctx) {
+	c := connOf(x)
+	var field *string
+	switch {
+	case equalFold(x.Args[2], "lib-name"):
+		field = &c.libName
+	case equalFold(x.Args[2], "lib-ver"):
+		field = &c.libVer
+	default:
+		x.Out.Error(resp.ErrSetInfoOption(x.Args[2]))
+		return
+	}
+	if !validName(x.Args[3]) {
+		x.Out.Error(resp.ErrSetInfoValue(strings.ToLower(string(x.Args[2]))))
+		return
+	}
+	*field = string(x.Args[3])
+	x.Out.OK()
+}
+
+func clientReply(x *command.Ctx) {
+	c := connOf(x)
+	switch {
+	case equalFold(x.Args[2], "on"):
+		c.state &^= stateReplyOff | stateReplySkip | stateSkipping
+		x.Out.OK()
+	case equalFold(x.Args[2], "off"):
+		c.state |= stateReplyOff
+	case equalFold(x.Args[2], "skip"):
+		if !c.is(stateReplyOff) {
+			c.state |= stateReplySkip
+		}
+	default:
+		x.Out.Error(resp.ErrSyntax)
+	}
+}
+
+// clientGetRedir: nothing is tracked.
+func clientGetRedir(x *command.Ctx) { x.Out.Int(-1) }
+
+func clientNoEvict(x *command.Ctx) { switchState(x, stateNoEvict) }
+func clientNoTouch(x *command.Ctx) { switchState(x, stateNoTouch) }
+
+func switchState(x *command.Ctx, s connState) {
+	switch {
+	case equalFold(x.Args[2], "on"):
+		connOf(x).set(s, true)
+	case equalFold(x.Args[2], "off"):
+		connOf(x).set(s, false)
+	default:
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	x.Out.OK()
+}
+
+// clientTypes are the classes CLIENT LIST and KILL know.
+var clientTypes = []string{"normal", "master", "replica", "slave", "pubsub"}
+
+func clientType(word []byte) (string, bool) {
+	for _, t := range clientTypes {
+		if equalFold(word, t) {
+			if t == "slave" {
+				return "replica", true
+			}
+			return t, true
+		}
+	}
+	return "", false
+}
+
+// kind is the class of the connection.
+func (c *conn) kind() string {
+	switch {
+	case c.subs.count() > 0:
+		return "pubsub"
+	}
+	return "normal" // monitors too; replicas are no longer a loop's connections
+}
+
+func clientList(x *command.Ctx) {
+	l := loopOf(x)
+	keep := func(*conn) bool { return true }
+	switch args := x.Args[2:]; {
+	case len(args) == 0:
+	case len(args) == 2 && equalFold(args[0], "type"):
+		kind, ok := clientType(args[1])
+		if !ok {
+			x.Out.Error(resp.ErrClientType(args[1]))
+			return
+		}
+		keep = func(c *conn) bool { return c.kind() == kind }
+	case len(args) >= 2 && equalFold(args[0], "id"):
+		ids := map[uint64]bool{}
+		for _, a := range args[1:] {
+			id, ok := resp.ParseInt(a)
+			if !ok {
+				x.Out.Error(resp.ErrClientID)
+				return
+			}
+			ids[uint64(id)] = true
+		}
+		keep = func(c *conn) bool { return ids[c.id] }
+	default:
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	type line struct {
+		id   uint64
+		text string
+	}
+	var lines []line
+	l.allConns(func() {
+		l.srv.eachConn(func(c *conn) {
+			if keep(c) {
+				lines = append(lines, line{c.id, l.srv.describe(l, c)})
+			}
+		})
+	})
+	slices.SortFunc(lines, func(a, b line) int { return int(int64(a.id) - int64(b.id)) })
+	var b strings.Builder
+	for _, s := range lines {
+		b.WriteString(s.text)
+		b.WriteByte('\n')
+	}
+	x.Out.Verbatim("txt", b.String())
+}
+
+// killFilter is what CLIENT KILL looks for; zero fields match everything.
+type killFilter struct {
+	id                uint64
+	kind, addr, laddr string
+	user              string
+	skipMe            bool
+	maxAge            time.Duration
+}
+
+func (f *killFilter) matches(l *loop, me, c *conn) bool {
+	switch {
+	case f.id != 0 && c.id != f.id,
+		f.kind != "" && c.kind() != f.kind,
+		f.addr != "" && c.remote != f.addr,
+		f.laddr != "" && c.local != f.laddr,
+		f.user != "" && c.user != f.user,
+		f.maxAge != 0 && l.mono-c.born < f.maxAge,
+		f.skipMe && c == me:
+		return false
+	}
+	return true
+}
+
+// parse reads the options of CLIENT KILL's newer form.
+func (f *killFilter) parse(args [][]byte) resp.Error {
+	f.skipMe = true
+	for ; len(args) >= 2; args = args[2:] {
+		value := args[1]
+		switch {
+		case equalFold(args[0], "id"):
+			id, ok := resp.ParseInt(value)
+			if !ok || id < 1 {
+				return resp.ErrClientKillID
+			}
+			f.id = uint64(id)
+		case equalFold(args[0], "type"):
+			var ok bool
+			if f.kind, ok = clientType(value); !ok {
+				return resp.ErrClientType(value)
+			}
+		case equalFold(args[0], "addr"):
+			f.addr = string(value)
+		case equalFold(args[0], "laddr"):
+			f.laddr = string(value)
+		case equalFold(args[0], "user"):
+			if f.user = string(value); f.user != "default" {
+				return resp.ErrNoSuchUser(value)
+			}
+		case equalFold(args[0], "maxage"):
+			age, ok := resp.ParseInt(value)
+			if !ok || age < 1 {
+				return resp.ErrNotInteger
+			}
+			f.maxAge = time.Duration(age) * time.Second
+		case equalFold(args[0], "skipme") && equalFold(value, "yes"):
+			f.skipMe = true
+		case equalFold(args[0], "skipme") && equalFold(value, "no"):
+			f.skipMe = false
+		default:
+			return resp.ErrSyntax
+		}
+	}
+	if len(args) != 0 {
+		return resp.ErrSyntax
+	}
+	return ""
+}
+
+func clientKill(x *command.Ctx) {
+	var f killFilter
+	old := len(x.Args) == 3
+	if old {
+		f.addr = string(x.Args[2])
+	} else if err := f.parse(x.Args[2:]); err != "" {
+		x.Out.Error(err)
+		return
+	}
+	l, me, killed := loopOf(x), connOf(x), 0
+	l.allConns(func() {
+		l.srv.eachConn(func(c *conn) {
+			if !f.matches(l, me, c) || c.is(stateClosing) {
+				return
+			}
+			killed++
+			if c == me {
+				return
+			}
+			// It runs nothing more from here on; its own loop closes it.
+			c.state |= stateClosing
+			home := c.home.Load()
+			home.post(func() { home.drop(c) })
+		})
+	})
+	switch {
+	case me.is(stateClosed):
+		return
+	case old && killed == 0:
+		x.Out.Error(resp.ErrNoSuchClient)
+	case old:
+		x.Out.OK()
+	default:
+		x.Out.Int(int64(killed))
+	}
+	if !f.skipMe && f.matches(l, me, me) {
+		me.state |= stateClosing
+	}
+}
+
+func clientPause(x *command.Ctx) {
+	all := true
+	switch {
+	case len(x.Args) > 4:
+		x.Out.Error(resp.ErrSubcommandSyntax("client", x.Args[1]))
+		return
+	case len(x.Args) == 4 && equalFold(x.Args[3], "write"):
+		all = false
+	case len(x.Args) == 4 && !equalFold(x.Args[3], "all"):
+		x.Out.Error(resp.ErrPauseMode)
+		return
+	}
+	ms, ok := resp.ParseInt(x.Args[2])
+	l := loopOf(x)
+	switch {
+	case !ok || ms > 1<<62-l.unix:
+		x.Out.Error(resp.ErrBadTimeout)
+		return
+	case ms < 0:
+		x.Out.Error(resp.ErrNegTimeout)
+		return
+	}
+	l.allConns(func() { l.srv.pauseUntil(l.unix, l.unix+ms, all) })
+	x.Out.OK()
+}
+
+func clientUnpause(x *command.Ctx) {
+	l := loopOf(x)
+	l.allConns(l.srv.endPause)
+	x.Out.OK()
+}
+
+func clientUnblock(x *command.Ctx) {
+	asError := false
+	switch {
+	case len(x.Args) > 4:
+		x.Out.Error(resp.ErrSubcommandSyntax("client", x.Args[1]))
+		return
+	case len(x.Args) == 4 && equalFold(x.Args[3], "error"):
+		asError = true
+	case len(x.Args) == 4 && !equalFold(x.Args[3], "timeout"):
+		x.Out.Error(resp.ErrUnblockReason)
+		return
+	}
+	id, ok := resp.ParseInt(x.Args[2])
+	if !ok {
+		x.Out.Error(resp.ErrNotInteger)
+		return
+	}
+	if serverOf(x).waiters.unblock(uint64(id), asError) {
+		x.Out.Int(1)
+		return
+	}
+	x.Out.Int(0)
+}
+
+func clientHelp(x *command.Ctx) {
+	help(x, "GETREDIR", "    Return the client ID we are redirecting to when tracking is enabled.",
+		"GETNAME", "    Return the name of the current connection.",
+		"ID", "    Return the ID of the current connection.",
+		"INFO", "    Return information about the current client connection.",
+		"KILL <ip:port>", "    Kill connection made from <ip:port>.",
+		"KILL <option> <value> [<option> <value> [...]]", "    Kill connections. Options are ADDR, LADDR, TYPE, USER, SKIPME, ID and MAXAGE.",
+		"LIST [options ...]", "    Return information about client connections. Options are TYPE and ID.",
+		"UNPAUSE", "    Stop the current client pause, resuming traffic.",
+		"PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
+		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
+		"SETNAME <name>", "    Assign the name <name> to the current connection.",
+		"SETINFO <option> <value>", "    Set client meta attr. Options are LIB-NAME and LIB-VER.",
+		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client.",
+		"NO-EVICT (ON|OFF)", "    Protect current client connection from eviction.",
+		"NO-TOUCH (ON|OFF)", "    Will not touch LRU/LFU stats when this mode is on.")
+}
+
+// help writes the answer of a HELP sub-command.
+func help(x *command.Ctx, lines ...string) {
+	x.Out.Array(len(lines) + 3)
+	x.Out.Simple(strings.ToUpper(string(x.Args[0])) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+	for _, s := range lines {
+		x.Out.Simple(s)
+	}
+	x.Out.Simple("HELP")
+	x.Out.Simple("    Prints this help.")
+}
+
+// describe is the line of CLIENT LIST for c; the caller holds the turn of its
+// loop.
+func (s *Server) describe(l *loop, c *conn) string {
+	var flags []byte
+	mark := func(on bool, f byte) {
+		if on {
+			flags = append(flags, f)
+		}
+	}
+	mark(c.is(stateMonitor), 'O')
+	mark(c.subs.count() > 0, 'P')
+	mark(c.multi != nil, 'x')
+	mark(c.is(stateWaiting) || c.inPaused, 'b')
+	mark(c.is(stateClosing), 'c')
+	mark(strings.HasPrefix(c.remote, "/"), 'U')
+	mark(c.is(stateReadOnly), 'r')
+	mark(c.is(stateNoEvict), 'e')
+	mark(c.is(stateNoTouch), 'T')
+	if len(flags) == 0 {
+		flags = append(flags, 'N')
+	}
+	events := ""
+	if !c.stopped() {
+		events = "r"
+	}
+	if c.polled&writable != 0 {
+		events += "w"
+	}
+	queuedCommands, queuedBytes := -1, 0
+	if c.multi != nil {
+		queuedCommands, queuedBytes = len(c.multi.queue), c.multi.bytes
+	}
+	last := "NULL"
+	if c.last != nil {
+		last = c.last.FullName()
+	}
+	channels, patterns, shards := c.subs.counts()
+	now := time.Since(s.started)
+	argv, input := 0, len(c.in)
+	if c == l.ctx.Conn {
+		input = max(input, l.feeding)
+		for _, a := range l.ctx.Args {
+			argv += len(a)
+		}
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.remote, c.local, c.fd, c.name, int64((now-c.born)/time.Second), int64((now-c.active)/time.Second), flags, c.db,
+		channels, patterns, shards, queuedCommands, input, max(cap(c.in)-len(c.in), 0), argv, queuedBytes,
+		cap(c.out.Bytes()), cap(c.out.Bytes()), c.out.Len()-c.sent, 0, 0, cap(c.in)+cap(c.out.Bytes())+connBytes,
+		events, last, c.user, c.out.Proto(), c.libName, c.libVer)
+}
+
+// connBytes is about what a connection occupies besides its buffers.
+const connBytes = 640

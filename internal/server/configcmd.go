@@ -1,0 +1,142 @@
+package server
+
+import (
+	"errors"
+	"strings"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+)
+
+var configRows = []*command.Row{
+	{Name: "config", Arity: -2, Doc: doc("2.0.0", "server", "A container for server configuration commands."), Sub: []*command.Row{
+		configRow("get", -3, "2.0.0", "Returns the effective values of configuration parameters.", configGet),
+		stopping(configRow("set", -4, "2.0.0", "Sets configuration parameters in-flight.", configSet)),
+		configRow("rewrite", 2, "2.8.0", "Persists the effective configuration to file.", configRewrite),
+		stopping(configRow("resetstat", 2, "2.0.0", "Resets the server's statistics.", configResetStat)),
+		serverRow("help", 2, command.Loading|command.Stale, "5.0.0", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
+			help(x, "GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
+				"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
+				"RESETSTAT", "    Reset statistics reported by the INFO command.",
+				"REWRITE", "    Rewrite the configuration file.")
+		}),
+	}},
+}
+
+func configRow(name string, arity int, since, summary string, run command.Handler) *command.Row {
+	return serverRow(name, arity, command.Admin|command.NoScript|command.Loading|command.Stale, since, summary, run)
+}
+
+func configGet(x *command.Ctx) {
+	var patterns []string
+	for _, a := range x.Args[2:] {
+		patterns = append(patterns, string(a))
+	}
+	pairs := serverOf(x).config.Get(patterns...)
+	x.Out.Map(len(pairs))
+	for _, p := range pairs {
+		x.Out.BulkString(p.Name)
+		x.Out.BulkString(p.Value)
+	}
+}
+
+// configSet runs the hooks of the changed directives with all loops stopped,
+// so they may change what belongs to loops.
+func configSet(x *command.Ctx) {
+	if len(x.Args)%2 != 0 {
+		x.Out.Error(resp.ErrArity("config|set"))
+		return
+	}
+	var pairs []config.Pair
+	for i := 2; i < len(x.Args); i += 2 {
+		if config.Sensitive(string(x.Args[i])) {
+			loopOf(x).redact(i + 1)
+		}
+		pairs = append(pairs, config.Pair{Name: string(x.Args[i]), Value: string(x.Args[i+1])})
+	}
+	l, c := loopOf(x), connOf(x)
+	var err error
+	l.allConns(func() {
+		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.loading.Load()}, pairs...)
+		if err == nil {
+			l.srv.refreshConditions()
+			l.cfg = l.srv.config.Current()
+		}
+	})
+	switch {
+	case errors.Is(err, config.ErrLoading):
+		x.Out.Error(resp.ErrLoading)
+	case err != nil:
+		x.Out.Error(resp.Error(err.Error()))
+	default:
+		x.Out.OK()
+	}
+}
+
+func configRewrite(x *command.Ctx) {
+	s := serverOf(x)
+	if err := s.config.Rewrite(false); err != nil {
+		s.log.Warn("CONFIG REWRITE failed: " + strings.TrimPrefix(err.Error(), "ERR "))
+		x.Out.Error(resp.Error(err.Error()))
+		return
+	}
+	s.log.Info("CONFIG REWRITE executed with success.")
+	x.Out.OK()
+}
+
+func configResetStat(x *command.Ctx) {
+	l := loopOf(x)
+	s := l.srv
+	l.allConns(func() {
+		for _, l := range s.loops {
+			l.stats.reset()
+		}
+	})
+	s.keyspace.ResetStats()
+	s.accepted.Store(0)
+	s.rejected.Store(0)
+	x.Out.OK()
+}
+
+// followSettings installs what CONFIG SET must change in the running server
+// besides the settings themselves.
+func (s *Server) followSettings() {
+	s.config.OnChange(s.rebind, "port", "bind")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.slowlog.mu.Lock()
+		defer s.slowlog.mu.Unlock()
+		s.slowlog.trim(next.SlowlogMaxLen)
+		return nil
+	}, "slowlog-max-len")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
+		return nil
+	}, "proto-max-bulk-len")
+}
+
+// rebind listens on other addresses. All loops are stopped.
+func (s *Server) rebind(_, next *config.Settings) error {
+	if s.listeners == nil {
+		return nil // not listening yet, or without TCP
+	}
+	old := s.listeners
+	for _, ln := range old {
+		s.loops[0].poll.remove(ln.fd)
+		ln.close()
+	}
+	fresh, err := listenTCP(next)
+	if err == nil {
+		s.listeners = fresh
+	} else {
+		s.log.Warn(err.Error())
+		if s.listeners, _ = listenTCP(s.config.Current()); s.listeners == nil {
+			s.listeners = []*listener{}
+		}
+		err = errors.New("Unable to listen on this port")
+	}
+	for _, ln := range s.listeners {
+		_ = s.loops[0].poll.add(ln.fd, readable)
+	}
+	return err
+}

@@ -1,0 +1,353 @@
+package server
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+)
+
+// conn is a client's connection. It belongs to the loop in home: only who holds
+// that loop's turn touches it, home and the identity excepted.
+type conn struct {
+	srv  *Server
+	id   uint64
+	fd   int   // -1 if a wire moves the bytes
+	wire *wire // nil for polled connections
+	home atomic.Pointer[loop]
+
+	remote, local string // addresses as CLIENT LIST shows them
+	loopback      bool   // came over the loopback interface or a Unix socket
+	born          time.Duration
+	active        time.Duration // time of the last bytes from the client
+
+	parser resp.Parser
+	in     []byte // what has arrived and was not parsed; nil when there is nothing
+	out    resp.Writer
+	sent   int    // bytes of out that have left
+	marks  []mark // what of out must wait for an offset, ascending
+
+	conds    condition // the connection's share of what gates look at
+	db       int
+	user     string
+	authed   bool
+	name     string
+	libName  string
+	libVer   string
+	last     *command.Row
+	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi    *transaction       // nil outside MULTI
+	watched  []watch
+	subs     *subscriber   // nil until the first subscription
+	feed     *replicaState // what REPLCONF said; nil until then
+	state    connState
+	queued   bool // in the loop's ready list
+	inHeld   bool // in the loop's held list
+	inPaused bool // in the loop's paused list
+	polled   interest
+	softFrom time.Duration // when the output passed its soft limit; 0: it has not
+}
+
+// connState is a set of what can be said of a connection besides gates.
+type connState uint16
+
+const (
+	stateClosing   connState = 1 << iota // nothing more is read; closes when the output has left
+	stateClosed                          // gone; mail for it is dropped
+	stateReadOnly                        // READONLY: replicas may answer
+	stateAsking                          // ASKING: for the next command
+	stateMonitor                         // MONITOR
+	stateReplyOff                        // CLIENT REPLY OFF
+	stateReplySkip                       // CLIENT REPLY SKIP: the next command's reply is dropped
+	stateSkipping                        // … which is this one
+	stateNoEvict                         // CLIENT NO-EVICT
+	stateNoTouch                         // CLIENT NO-TOUCH
+	stateDetached                        // handed to replication; the loop forgets it
+	stateWaiting                         // a command of its own waits (WAIT, SHUTDOWN); nothing more is run
+)
+
+func (c *conn) is(s connState) bool { return c.state&s != 0 }
+
+func (c *conn) set(s connState, on bool) {
+	if on {
+		c.state |= s
+	} else {
+		c.state &^= s
+	}
+}
+
+// DB and Proto are what handlers of data know of their connection.
+func (c *conn) DB() int    { return c.db }
+func (c *conn) Proto() int { return c.out.Proto() }
+
+// newConn makes a connection that no loop has adopted yet.
+func (s *Server) newConn(fd int, remote, local string) *conn {
+	cfg := s.config.Current()
+	c := &conn{
+		srv: s, id: s.nextID.Add(1), fd: fd, remote: remote, local: local,
+		user: "default", authed: cfg.RequirePass == "",
+		loopback: isLoopback(remote),
+		born:     time.Since(s.started),
+	}
+	c.active = c.born
+	c.parser.Limits = resp.Limits{MaxBulk: cfg.MaxBulkBytes, Unauthenticated: !c.authed}
+	if !c.authed {
+		c.conds |= condUnauthenticated
+	}
+	return c
+}
+
+func isLoopback(remote string) bool {
+	if strings.HasPrefix(remote, "/") {
+		return true // a Unix socket
+	}
+	ap, err := netip.ParseAddrPort(remote)
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// adopt makes c a connection of the loop.
+func (l *loop) adopt(c *conn) {
+	c.home.Store(l)
+	l.count++
+	if c.wire != nil {
+		l.other[c] = struct{}{}
+		return
+	}
+	for len(l.conns) <= c.fd {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[c.fd] = c
+	c.polled = readable
+	if err := l.poll.add(c.fd, c.polled); err != nil {
+		l.drop(c)
+	}
+}
+
+// disown takes c from the loop without closing it.
+func (l *loop) disown(c *conn) {
+	l.count--
+	if c.wire != nil {
+		delete(l.other, c)
+		return
+	}
+	l.poll.remove(c.fd)
+	l.conns[c.fd] = nil
+}
+
+// drop closes c at once.
+func (l *loop) drop(c *conn) {
+	if c.is(stateClosed) {
+		return
+	}
+	l.forget(c)
+	l.disown(c)
+	if c.wire != nil {
+		c.wire.close()
+	} else {
+		unix.Close(c.fd)
+	}
+	l.srv.clients.Add(-1)
+}
+
+// forget ends everything the node keeps for a connection that closes or is
+// handed over.
+func (l *loop) forget(c *conn) {
+	c.state |= stateClosed
+	l.unwatch(c)
+	c.multi = nil
+	l.srv.unsubscribeAll(c)
+	if c.is(stateMonitor) {
+		l.srv.monitors.remove(c)
+	}
+	l.srv.waiters.remove(c)
+	l.recycle(c.out.Bytes())
+	c.out.SetBuffer(nil)
+	c.in, c.sent, c.marks = nil, 0, nil
+}
+
+// movable reports whether the connection can change loops: nothing of it is
+// buffered, and nobody else holds it for its place.
+func (c *conn) movable() bool {
+	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.inPaused &&
+		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
+		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
+}
+
+// read takes what the socket has, up to one buffer, and runs what is whole.
+func (l *loop) read(c *conn) {
+	if c.stopped() {
+		l.watchSocket(c)
+		return
+	}
+	if c.in == nil {
+		n, err := readSocket(c.fd, l.readBuf)
+		if l.readFailed(c, n, err) {
+			return
+		}
+		l.arrived(c, l.readBuf[:n])
+		return
+	}
+	c.reserve()
+	n, err := readSocket(c.fd, c.in[len(c.in):cap(c.in)])
+	if l.readFailed(c, n, err) {
+		return
+	}
+	c.in = c.in[:len(c.in)+n]
+	l.arrivedMore(c, n)
+}
+
+// readFailed deals with everything a read can bring but bytes.
+func (l *loop) readFailed(c *conn, n int, err error) bool {
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return true
+	case err != nil || n == 0:
+		l.drop(c)
+		return true
+	}
+	return false
+}
+
+// stopped reports whether nothing of the connection may be read or run now.
+func (c *conn) stopped() bool {
+	return c.inPaused || c.is(stateClosing|stateClosed|stateWaiting|stateDetached) || c.heldBytes() > maxHeldBytes
+}
+
+// arrived takes the first bytes of a connection without a private buffer; b is
+// the loop's.
+func (l *loop) arrived(c *conn, b []byte) {
+	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.reads++
+	c.active = l.mono
+	rest := l.feed(c, b)
+	if len(rest) == 0 || c.is(stateClosed) {
+		return
+	}
+	c.in = make([]byte, len(rest), max(2*len(rest), 512))
+	copy(c.in, rest)
+	if c.stopped() {
+		l.watchSocket(c)
+	}
+}
+
+// arrivedMore runs what n more bytes in the private buffer completed.
+func (l *loop) arrivedMore(c *conn, n int) {
+	l.stats.inBytes.Add(int64(n))
+	l.stats.reads++
+	c.active = l.mono
+	l.resume(c)
+}
+
+// resume runs what the private buffer holds.
+func (l *loop) resume(c *conn) {
+	all := c.in
+	rest := l.feed(c, all)
+	switch {
+	case c.is(stateClosed):
+		return
+	case len(rest) == 0:
+		c.in = nil
+	default:
+		if len(rest) < len(all) {
+			// Arguments are counted from the beginning of their request, so the
+			// parser does not mind that the bytes move.
+			c.in = all[:copy(all, rest)]
+		}
+		if int64(len(c.in)) > l.cfg.QueryBufferBytes {
+			l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+			l.drop(c)
+			return
+		}
+	}
+	l.watchSocket(c)
+}
+
+// firstReserve is how much of a long argument is made room for at once: what a
+// client announces is not yet what it sends.
+const firstReserve = 1 << 20
+
+// reserve makes room for the next read.
+func (c *conn) reserve() {
+	room := cap(c.in) - len(c.in)
+	missing := c.parser.Missing(len(c.in))
+	if room >= min(missing, 4096) && room > 0 {
+		return
+	}
+	grow := min(missing, max(firstReserve, len(c.in)))
+	b := make([]byte, len(c.in), len(c.in)+max(grow, 4096))
+	copy(b, c.in)
+	c.in = b
+}
+
+// feed runs the requests that b begins with and returns what is left of it.
+func (l *loop) feed(c *conn, b []byte) []byte {
+	l.feeding = len(b)
+	for len(b) > 0 && !c.stopped() {
+		n, err := c.parser.Parse(b)
+		if err != nil {
+			l.protocolError(c, err.(resp.Error))
+			return nil
+		}
+		if n == 0 {
+			break
+		}
+		if len(c.parser.Args) > 0 && !l.request(c, c.parser.Args, c.parser.Raw) {
+			break // it waits, and is parsed again when its time has come
+		}
+		b = b[n:]
+		if c.is(stateDetached) {
+			l.handOver(c, b)
+			return nil
+		}
+		if c.out.Len()-c.sent > flushBytes {
+			l.write(c)
+		}
+	}
+	l.feeding = 0
+	l.wantWrite(c)
+	return b
+}
+
+// flushBytes is how much output one pipeline may collect before it is written
+// in the middle of it: a few bytes of requests can ask for gigabytes.
+const flushBytes = 1 << 20
+
+// protocolError answers bytes that are no request and closes.
+func (l *loop) protocolError(c *conn, err resp.Error) {
+	l.srv.log.Debug("Protocol error from client: " + l.srv.describe(l, c) + ". " + string(err))
+	c.out.Error(err)
+	l.stats.errorReply(err)
+	c.state |= stateClosing
+	c.parser.Reset()
+	l.wantWrite(c)
+}
+
+// watchSocket asks the poller for what the connection can use now.
+func (l *loop) watchSocket(c *conn) {
+	if c.wire != nil {
+		if !c.stopped() {
+			c.wire.more()
+		}
+		return
+	}
+	if c.is(stateClosed) {
+		return
+	}
+	var want interest
+	if !c.stopped() {
+		want |= readable
+	}
+	if c.polled&writable != 0 {
+		want |= writable
+	}
+	if want != c.polled {
+		c.polled = want
+		_ = l.poll.change(c.fd, want)
+	}
+}

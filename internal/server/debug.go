@@ -1,0 +1,277 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+var debugRows = []*command.Row{
+	stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected, "1.0.0", "A container for debugging commands.", debugCommand)),
+}
+
+// debugAction is one form of DEBUG.
+type debugAction struct {
+	least, most int // arguments, with both words; most 0: any number
+	run         func(x *command.Ctx)
+	help        []string
+}
+
+// debugActions are the forms of DEBUG that mean something here.
+var debugActions map[string]debugAction
+
+func debugCommand(x *command.Ctx) {
+	word := strings.ToLower(string(x.Args[1]))
+	a, ok := debugActions[word]
+	if !ok || len(x.Args) < a.least || a.most != 0 && len(x.Args) > a.most {
+		x.Out.Error(resp.ErrSubcommandSyntax("debug", x.Args[1]))
+		return
+	}
+	a.run(x)
+}
+
+func init() {
+	debugActions = map[string]debugAction{
+		"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed."}},
+		"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    Show low level info about `key` and associated value."}},
+		"digest":            {2, 2, debugDigest, []string{"DIGEST", "    Output a hex signature representing the current DB content."}},
+		"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys."}},
+		"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Options are MERGE, NOFLUSH and NOSAVE."}},
+		"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Flush the AOF buffers on disk and reload the AOF in memory."}},
+		"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background."}},
+		"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>."}},
+		"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Reply with a test value of the specified type."}},
+		"log":               {3, 3, debugLog, []string{"LOG <message>", "    Write <message> to the server log."}},
+		"error":             {3, 3, debugError, []string{"ERROR <string>", "    Return a Redis protocol error with <string> as message."}},
+		"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    Crash the server with sigsegv."}},
+		"panic":             {2, 2, debugPanic, []string{"PANIC", "    Crash the server simulating a panic."}},
+		"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    Like CONFIG REWRITE but writes all configuration options, including",
+			"    keywords not listed in original configuration file or default values."}},
+		"set-disable-deny-scripts":     {3, 3, debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
+		"set-skip-checksum-validation": {3, 3, debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
+		"help":                         {2, 2, debugHelp, nil},
+	}
+}
+
+func debugHelp(x *command.Ctx) {
+	var lines []string
+	for _, name := range []string{"config-rewrite-force-all", "digest", "digest-value", "error", "loadaof", "log", "object", "panic", "populate", "protocol", "reload", "segfault", "set-active-expire", "set-disable-deny-scripts", "set-skip-checksum-validation", "sleep"} {
+		lines = append(lines, debugActions[name].help...)
+	}
+	help(x, lines...)
+}
+
+// debugUnit runs f with everything stopped; what it changes stays on this
+// node, as in Redis.
+func debugUnit(x *command.Ctx, f func(tx *storage.Tx)) {
+	loopOf(x).everything(func(tx *storage.Tx) {
+		tx.Select(x.Conn.DB())
+		if x.Tx == nil {
+			tx.Command(nil)
+			defer tx.CommandEnd()
+		}
+		f(tx)
+		tx.NoEffect()
+	})
+}
+
+// debugSleep holds the world, so that nobody is served, as in Redis.
+func debugSleep(x *command.Ctx) {
+	seconds, err := strconv.ParseFloat(string(x.Args[2]), 64)
+	if err != nil || seconds < 0 || seconds > 1e6 {
+		x.Out.Error(resp.ErrNotFloat)
+		return
+	}
+	debugUnit(x, func(*storage.Tx) { time.Sleep(time.Duration(seconds * float64(time.Second))) })
+	x.Out.OK()
+}
+
+func debugObject(x *command.Ctx) {
+	debugUnit(x, func(tx *storage.Tx) {
+		e, ok := tx.Peek(x.Args[2])
+		if !ok {
+			x.Out.Error(resp.ErrNoKey)
+			return
+		}
+		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:0 lru_seconds_idle:%d",
+			e.Encoding(), len(e.Bytes()), e.IdleSeconds()))
+	})
+}
+
+func debugDigest(x *command.Ctx) {
+	debugUnit(x, func(tx *storage.Tx) { x.Out.Simple(fmt.Sprintf("%x", tx.Digest())) })
+}
+
+func debugDigestValue(x *command.Ctx) {
+	x.Out.Array(len(x.Args) - 2)
+	debugUnit(x, func(tx *storage.Tx) {
+		for _, key := range x.Args[2:] {
+			x.Out.Simple(fmt.Sprintf("%x", tx.DigestValue(key)))
+		}
+	})
+}
+
+func debugReload(x *command.Ctx) {
+	var nosave, noflush, merge bool
+	for _, o := range x.Args[2:] {
+		switch {
+		case equalFold(o, "nosave"):
+			nosave = true
+		case equalFold(o, "noflush"):
+			noflush = true
+		case equalFold(o, "merge"):
+			merge = true
+		default:
+			x.Out.Error(resp.ErrReloadOptions)
+			return
+		}
+	}
+	reload(x, nosave, noflush, merge)
+}
+
+// debugLoadAOF: the journal and the snapshot hold the same data, so both ways
+// back are one.
+func debugLoadAOF(x *command.Ctx) { reload(x, false, false, false) }
+
+func reload(x *command.Ctx, nosave, noflush, merge bool) {
+	s := serverOf(x)
+	if s.persistence == nil {
+		x.Out.Error(resp.ErrReload)
+		return
+	}
+	var err error
+	debugUnit(x, func(tx *storage.Tx) { err = s.persistence.Reload(tx, nosave, noflush, merge) })
+	if err != nil {
+		s.log.Warn("DEBUG RELOAD: " + err.Error())
+		x.Out.Error(resp.ErrReload)
+		return
+	}
+	x.Out.OK()
+}
+
+func debugSetActiveExpire(x *command.Ctx) {
+	serverOf(x).activeExpire.Store(string(x.Args[2]) != "0")
+	x.Out.OK()
+}
+
+func debugPopulate(x *command.Ctx) {
+	count, ok := resp.ParseInt(x.Args[2])
+	size, prefix := int64(0), "key"
+	if len(x.Args) > 3 {
+		prefix = string(x.Args[3])
+	}
+	if len(x.Args) > 4 && ok {
+		size, ok = resp.ParseInt(x.Args[4])
+	}
+	if !ok || count < 0 || size < 0 || size > x.Host.MaxBulk() {
+		x.Out.Error(resp.ErrNotPositive)
+		return
+	}
+	debugUnit(x, func(tx *storage.Tx) {
+		for i := range count {
+			key, value := fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i)
+			if _, there := tx.Peek(key); there {
+				continue
+			}
+			if size > 0 {
+				sized := make([]byte, size)
+				copy(sized, value)
+				value = sized
+			}
+			tx.SetString(key, value, 0, 0)
+		}
+	})
+	x.Out.OK()
+}
+
+func debugProtocol(x *command.Ctx) {
+	w := x.Out
+	switch strings.ToLower(string(x.Args[2])) {
+	case "string":
+		w.BulkString("Hello World")
+	case "integer":
+		w.Int(12345)
+	case "double":
+		w.Double(3.141)
+	case "bignum":
+		w.BigNumber("1234567999999999999999999999999999999")
+	case "null":
+		w.Null()
+	case "array":
+		w.Array(3)
+		for i := range int64(3) {
+			w.Int(i)
+		}
+	case "set":
+		w.Set(3)
+		for i := range int64(3) {
+			w.Int(i)
+		}
+	case "map":
+		w.Map(3)
+		for i := range int64(3) {
+			w.Int(i)
+			w.Bool(i == 1)
+		}
+	case "attrib":
+		if w.Proto() == resp.Proto3 {
+			w.Attribute(1)
+			w.BulkString("key-popularity")
+			w.Array(2)
+			w.BulkString("key:123")
+			w.Int(90)
+		}
+		w.BulkString("Some real reply following the attribute")
+	case "push":
+		if w.Proto() != resp.Proto3 {
+			w.Error(resp.ErrRESP3Only)
+			return
+		}
+		w.Push(2)
+		w.BulkString("server-cpu-usage")
+		w.Int(42)
+		w.BulkString("Some real reply following the push reply")
+	case "true":
+		w.Bool(true)
+	case "false":
+		w.Bool(false)
+	case "verbatim":
+		w.Verbatim("txt", "This is a verbatim\nstring")
+	default:
+		w.Error(resp.ErrDebugProtocol)
+	}
+}
+
+func debugLog(x *command.Ctx) {
+	serverOf(x).log.Warn("DEBUG LOG: " + string(x.Args[2]))
+	x.Out.OK()
+}
+
+func debugError(x *command.Ctx) { x.Out.Error(resp.Error(x.Args[2])) }
+
+// debugSegfault dies as a fault in the program would, at once and without
+// saving anything.
+func debugSegfault(x *command.Ctx) {
+	serverOf(x).log.Error("crashed by signal: 11, asked for by DEBUG SEGFAULT")
+	_ = serverOf(x).log.Sync()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func debugPanic(*command.Ctx) { panic("called by DEBUG PANIC") }
+
+func debugRewriteAll(x *command.Ctx) {
+	s := serverOf(x)
+	if err := s.config.Rewrite(true); err != nil {
+		x.Out.Error(resp.Error(err.Error()))
+		return
+	}
+	x.Out.OK()
+}
+
+func debugAccept(x *command.Ctx) { x.Out.OK() }

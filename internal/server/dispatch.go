@@ -1,0 +1,210 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+// request is the command line at hand.
+type request struct {
+	row  *command.Row
+	info *rowInfo
+	args [][]byte
+	raw  []byte // as RESP; nil for an inline request
+
+	flags      command.Flags // for EXEC those of its queue as well
+	lacking    command.Flags // flags the command, or one of the queue, does not have
+	refusal    resp.Error
+	redirected bool
+}
+
+// request runs one command line, or queues or refuses it. It reports false if
+// the line has to wait: then nothing has happened, and the connection's loop
+// gives it again.
+func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
+	q := &l.req
+	q.args, q.raw, q.redirected = args, raw, false
+	l.pushed, l.redacted = false, l.redacted[:0]
+	l.stats.commands.Add(1)
+	l.stats.ran++
+	c.set(stateSkipping, c.is(stateReplySkip))
+	c.set(stateReplySkip, false)
+
+	start := c.out.Len()
+	q.row, q.info = l.find(args)
+	v := refuse
+	switch {
+	case q.row == nil:
+		if q.refusal = l.unknown(c, args); q.refusal == "" {
+			return true
+		}
+	case !q.row.Takes(len(args)):
+		q.refusal = resp.ErrArity(q.row.FullName())
+	default:
+		c.last = q.row
+		q.flags, q.lacking = q.row.Flags, ^q.row.Flags
+		if q.info.is(traitExec) && c.multi != nil {
+			q.flags |= c.multi.flags
+			q.lacking |= c.multi.lacking
+		}
+		v = l.admit(c, q)
+	}
+	asking := c.is(stateAsking)
+	switch v {
+	case wait:
+		l.stats.commands.Add(-1)
+		c.set(stateReplySkip, c.is(stateSkipping))
+		l.holdBack(c)
+		return false
+	case refuse:
+		l.refuse(c, q)
+	case queue:
+		c.multi.add(q)
+		c.out.Simple("QUEUED")
+	default:
+		l.perform(c, q, start)
+	}
+	if asking && !q.info.is(traitAsking) {
+		c.set(stateAsking, false)
+	}
+	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start && !l.pushed {
+		c.out.Truncate(start)
+	}
+	return true
+}
+
+// find is Table.Resolve with the row of the last request at hand, since
+// clients tend to repeat themselves.
+func (l *loop) find(args [][]byte) (*command.Row, *rowInfo) {
+	row, _ := l.srv.table.Resolve(args)
+	if row == nil {
+		return nil, &noRow
+	}
+	if row == l.stats.lastRow {
+		return row, l.stats.lastInfo
+	}
+	info := l.srv.table.info[row]
+	l.stats.lastRow, l.stats.lastInfo = row, info
+	return row, info
+}
+
+// unknown is the answer to a name that is no command.
+func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
+	if equalFold(args[0], "host:") || equalFold(args[0], "post") {
+		// A browser that was tricked into talking to us over HTTP: nothing of
+		// what follows may be run.
+		l.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from " + c.remote + " aborted.")
+		l.drop(c)
+		return ""
+	}
+	if known := l.srv.table.Lookup(args[0]); known != nil {
+		if len(args) < 2 {
+			return resp.ErrArity(known.Name)
+		}
+		return resp.ErrUnknownSubcommand(known.Name, args[1])
+	}
+	return resp.ErrUnknownCommand(args)
+}
+
+// refuse answers a request that did not pass, as Redis's rejectCommand.
+func (l *loop) refuse(c *conn, q *request) {
+	err := q.refusal
+	exec := q.info.is(traitExec)
+	switch {
+	case exec && q.redirected:
+		l.discard(c)
+	case exec && c.multi != nil:
+		l.discard(c)
+		err = resp.ErrExecAbortedBy(err)
+	case exec:
+		err = resp.ErrExecAbortedBy(err)
+	case c.multi != nil:
+		c.multi.broken = true
+	}
+	c.out.Error(err)
+	l.stats.errorReply(err)
+	if q.row != nil {
+		l.stats.rows[q.info.index].rejected++
+	}
+}
+
+// perform runs an admitted request and keeps the books of it.
+func (l *loop) perform(c *conn, q *request, start int) {
+	began := l.mono
+	l.ctx.Row, l.ctx.Args = q.row, q.args
+	l.ctx.Out, l.ctx.Conn, l.ctx.Gate = &c.out, c, 0
+	if q.info.is(traitExec) {
+		l.transact(c, q)
+	} else {
+		l.unit(c, q)
+	}
+	l.account(c, q.row, q.info, q.args, start, began)
+	if len(l.published) > 0 {
+		l.sendPublished(c)
+	}
+	if !c.is(stateClosed | stateDetached) {
+		l.hold(c, start, l.ctx.Gate)
+		c.woff = max(c.woff, l.ctx.Gate)
+	}
+}
+
+// account keeps the books of one executed command: its statistics, the slow
+// log, the monitors.
+func (l *loop) account(c *conn, row *command.Row, info *rowInfo, args [][]byte, start int, began time.Duration) {
+	took := l.look() - began
+	st := &l.stats.rows[info.index]
+	st.calls++
+	st.took += took
+	if c.is(stateClosed) {
+		return
+	}
+	if b := c.out.Bytes(); len(b) > start && b[start] == '-' {
+		st.failed++
+		l.stats.errorReply(errorLine(b[start:]))
+	}
+	if len(l.redacted) > 0 {
+		args = slices.Clone(args)
+		for _, i := range l.redacted {
+			args[i] = []byte("(redacted)")
+		}
+	}
+	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
+		l.srv.slowlog.add(l.unix, took, args, c)
+	}
+	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
+		l.srv.latency.add(latencyEvent(row), l.unix/1000, took)
+	}
+	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
+		l.srv.monitors.feed(l, c, args)
+	}
+}
+
+// errorLine is the error that b begins with.
+func errorLine(b []byte) resp.Error {
+	for i, ch := range b {
+		if ch == '\r' {
+			return resp.Error(b[1:i])
+		}
+	}
+	return resp.Error(b[1:])
+}
+
+// equalFold compares a word of a client with one in lower case. It does not
+// allocate.
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,193 @@
+package server
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+// condition is a set of circumstances under which some gate has something to
+// look at. The server and each connection keep their share; on a calm node
+// both are empty and a request passes all gates by one test.
+type condition uint32
+
+const (
+	condPassword        condition = 1 << iota // requirepass is set
+	condUnauthenticated                       // the connection has not named it
+	condMulti                                 // the connection is in MULTI
+	condCluster                               // keys are routed
+	condDisk                                  // the disk refuses
+	condFewReplicas                           // min-replicas-to-write is set
+	condReplica                               // the node is a replica
+	condSubscribed                            // the connection has subscriptions and speaks RESP2
+	condStale                                 // a replica without its primary, that shall not serve old data
+	condLoading                               // data are being loaded
+	condFeed                                  // the connection is a monitor or a replica
+	condPause                                 // CLIENT PAUSE or a failover holds commands back
+	condFull                                  // the stream is too far ahead of its journal
+)
+
+// verdict is what a gate decides.
+type verdict uint8
+
+const (
+	pass   verdict = iota
+	refuse         // with the error in request.refusal
+	wait           // the request is run later; the connection is not read meanwhile
+	queue          // the request belongs to the transaction
+)
+
+// gate is one check before a command runs.
+type gate struct {
+	name string
+	when condition // any of these; 0: always
+	test func(l *loop, c *conn, q *request) verdict
+}
+
+// gates is every check in the order of Redis's processCommand. Existence and
+// arity come before, since the others need the row. The place of ACLs is after
+// "not in MULTI", that of maxmemory after the route.
+var gates = []gate{
+	{"protected command", 0, gateProtected},
+	{"authentication", condPassword, gateAuth},
+	{"not in MULTI", condMulti, gateNoMulti},
+	{"route", condCluster, gateRoute},
+	{"disk", condDisk, gateDisk},
+	{"enough replicas", condFewReplicas, gateReplicas},
+	{"read-only replica", condReplica, gateReadOnly},
+	{"RESP2 subscriber", condSubscribed, gateSubscriber},
+	{"stale replica", condStale, gateStale},
+	{"loading", condLoading, gateLoading},
+	{"monitor or replica", condFeed, gateFeed},
+	{"pause", condPause | condFull, gatePause},
+	{"queue of MULTI", condMulti, gateQueue},
+}
+
+// admit passes a request through the gates.
+func (l *loop) admit(c *conn, q *request) verdict {
+	now := condition(l.srv.conds.Load()) | c.conds
+	for i := range gates {
+		g := &gates[i]
+		if g.when != 0 && g.when&now == 0 {
+			continue
+		}
+		if v := g.test(l, c, q); v != pass {
+			return v
+		}
+	}
+	return pass
+}
+
+// deny refuses with e.
+func (q *request) deny(e resp.Error) verdict {
+	q.refusal = e
+	return refuse
+}
+
+func gateProtected(l *loop, c *conn, q *request) verdict {
+	if q.row.Flags&command.Protected == 0 || l.cfg.EnableDebugCommand.Allows(c.loopback) {
+		return pass
+	}
+	return q.deny(resp.ErrProtected("DEBUG", "enable-debug-command"))
+}
+
+func gateAuth(_ *loop, c *conn, q *request) verdict {
+	if c.authed || q.row.Is(command.NoAuth) {
+		return pass
+	}
+	return q.deny(resp.ErrNoAuth)
+}
+
+func gateNoMulti(_ *loop, c *conn, q *request) verdict {
+	if c.multi != nil && q.row.Is(command.NoMulti) {
+		return q.deny(resp.ErrNotInMulti)
+	}
+	return pass
+}
+
+// gateRoute sends requests for other nodes' slots there. It looks at the
+// cluster's present view without a lock; the unit looks again under the locks
+// of its slots.
+func gateRoute(l *loop, c *conn, q *request) verdict {
+	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
+		return pass
+	}
+	err := l.route(c, q, nil)
+	if err == "" {
+		return pass
+	}
+	q.redirected = true
+	return q.deny(err)
+}
+
+func gateDisk(l *loop, _ *conn, q *request) verdict {
+	if q.flags&command.Write == 0 && !q.info.is(traitPing) {
+		return pass
+	}
+	if err := l.srv.diskError(); err != "" {
+		return q.deny(err)
+	}
+	return pass
+}
+
+func gateReplicas(l *loop, _ *conn, q *request) verdict {
+	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.isReplica() &&
+		l.srv.replication.GoodReplicas() < l.cfg.MinReplicasToWrite {
+		return q.deny(resp.ErrNoReplicas)
+	}
+	return pass
+}
+
+func gateReadOnly(l *loop, _ *conn, q *request) verdict {
+	if q.flags&command.Write != 0 && l.cfg.ReplicaReadOnly {
+		return q.deny(resp.ErrReadOnly)
+	}
+	return pass
+}
+
+func gateSubscriber(_ *loop, _ *conn, q *request) verdict {
+	if q.info.is(traitSubscriber) {
+		return pass
+	}
+	return q.deny(resp.ErrPubSubContext(q.row.FullName()))
+}
+
+func gateStale(_ *loop, _ *conn, q *request) verdict {
+	if q.lacking&command.Stale != 0 {
+		return q.deny(resp.ErrMasterDown)
+	}
+	return pass
+}
+
+func gateLoading(_ *loop, _ *conn, q *request) verdict {
+	if q.lacking&command.Loading != 0 {
+		return q.deny(resp.ErrLoading)
+	}
+	return pass
+}
+
+func gateFeed(_ *loop, _ *conn, q *request) verdict {
+	if q.flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0 {
+		return q.deny(resp.ErrReplicaKeyspace)
+	}
+	return pass
+}
+
+func gatePause(l *loop, c *conn, q *request) verdict {
+	if c.conds&condFeed != 0 {
+		return pass
+	}
+	if l.srv.pause.holds(l.unix, q.flags) {
+		return wait
+	}
+	if q.flags&command.Write != 0 && !l.srv.stream.Room() {
+		return wait
+	}
+	return pass
+}
+
+func gateQueue(_ *loop, c *conn, q *request) verdict {
+	if c.multi == nil || q.info.is(traitUnqueued) {
+		return pass
+	}
+	return queue
+}

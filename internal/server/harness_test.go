@@ -1,0 +1,297 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/storage"
+)
+
+// memoryStream is a stream without a journal. With manual set, it is committed
+// only as far as a test says.
+type memoryStream struct {
+	mu        sync.Mutex
+	end       replication.Offset
+	committed replication.Offset
+	manual    bool
+	full      bool
+	quiet     bool // keep no units
+	units     []string
+	onCommit  []func(replication.Offset)
+}
+
+func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end += replication.Offset(len(unit))
+	if !m.quiet {
+		m.units = append(m.units, string(unit))
+	}
+	if !m.manual {
+		m.committed = m.end
+	}
+	return m.end
+}
+
+func (m *memoryStream) End() replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.end
+}
+
+func (m *memoryStream) Committed() replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.committed
+}
+
+func (m *memoryStream) OnCommit(f func(replication.Offset)) { m.onCommit = append(m.onCommit, f) }
+
+func (m *memoryStream) Room() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.full
+}
+
+// recorded is the units appended so far.
+func (m *memoryStream) recorded() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.units)
+}
+
+// hold stops commits from now on.
+func (m *memoryStream) hold() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.manual = true
+}
+
+// commit commits up to at, or everything if at is below 0.
+func (m *memoryStream) commit(at replication.Offset) {
+	m.mu.Lock()
+	if at < 0 {
+		at = m.end
+	}
+	m.committed = at
+	m.mu.Unlock()
+	for _, f := range m.onCommit {
+		f(at)
+	}
+}
+
+// node is a server under test.
+type node struct {
+	*Server
+	t      *testing.T
+	stream *memoryStream
+	dir    string
+}
+
+// startNode starts a server on a free port of the loopback interface, with the
+// given directives besides.
+func startNode(t *testing.T, directives ...string) *node {
+	t.Helper()
+	return startParts(t, func(*Config) {}, directives...)
+}
+
+// startParts is startNode with further parts.
+func startParts(t *testing.T, parts func(*Config), directives ...string) *node {
+	t.Helper()
+	dir := t.TempDir()
+	args := append([]string{"--bind", "127.0.0.1", "--port", freePort(t), "--dir", dir, "--save", "", "--enable-debug-command", "yes"}, directives...)
+	settings, err := config.Load(config.Source{Args: args, Product: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{t: t, stream: &memoryStream{}, dir: dir}
+	c := Config{
+		Settings: settings, Stream: n.stream,
+		Keyspace: storage.New(storage.Config{Databases: settings.Current().Databases, Stream: n.stream}),
+	}
+	parts(&c)
+	if n.Server, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := n.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return n
+}
+
+func freePort(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+}
+
+// client is a connection to a server under test.
+type client struct {
+	t  *testing.T
+	nc net.Conn
+	r  *bufio.Reader
+}
+
+func (n *node) dial() *client { return dialTo(n.t, "tcp", n.Addr()) }
+
+func dialTo(t *testing.T, network, addr string) *client {
+	t.Helper()
+	nc, err := net.Dial(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return &client{t, nc, bufio.NewReader(nc)}
+}
+
+// send sends a command line of words.
+func (c *client) send(line string) {
+	c.t.Helper()
+	var args [][]byte
+	for w := range strings.FieldsSeq(line) {
+		args = append(args, []byte(w))
+	}
+	c.raw(string(resp.AppendArray(nil, args...)))
+}
+
+// raw sends bytes as they are.
+func (c *client) raw(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.nc, s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// read reads one reply and prints it on a line.
+func (c *client) read() string {
+	c.t.Helper()
+	c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	s, err := readReply(c.r)
+	if err != nil {
+		c.t.Fatalf("no reply: %v", err)
+	}
+	return s
+}
+
+// do sends a command line and returns its reply.
+func (c *client) do(line string) string {
+	c.t.Helper()
+	c.send(line)
+	return c.read()
+}
+
+// want checks the reply of a command line.
+func (c *client) want(line, reply string) {
+	c.t.Helper()
+	if got := c.do(line); got != reply {
+		c.t.Errorf("%s: %q, want %q", line, got, reply)
+	}
+}
+
+// wantNext checks the next reply.
+func (c *client) wantNext(reply string) {
+	c.t.Helper()
+	if got := c.read(); got != reply {
+		c.t.Errorf("got %q, want %q", got, reply)
+	}
+}
+
+// closed checks that the server closes the connection.
+func (c *client) closed() {
+	c.t.Helper()
+	c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if b, err := c.r.ReadByte(); err == nil {
+		c.t.Errorf("the connection is open and sent %q", b)
+	}
+}
+
+func readReply(r *bufio.Reader) (string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSuffix(line, "\r\n")
+	kind, rest := line[0], line[1:]
+	switch kind {
+	case '$', '=':
+		n, _ := strconv.Atoi(rest)
+		if n < 0 {
+			return "(nil)", nil
+		}
+		b := make([]byte, n+2)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return "", err
+		}
+		return string(b[:n]), nil
+	case '*', '>', '~', '%':
+		n, _ := strconv.Atoi(rest)
+		if n < 0 {
+			return "(nil array)", nil
+		}
+		if kind == '%' {
+			n *= 2
+		}
+		var parts []string
+		for range n {
+			s, err := readReply(r)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, s)
+		}
+		return "[" + strings.Join(parts, " ") + "]", nil
+	case '_':
+		return "(nil)", nil
+	case '-':
+		return "error: " + rest, nil
+	}
+	return rest, nil
+}
+
+// pipelined sends n commands made by line and checks the replies.
+func (c *client) pipelined(n int, line func(i int) string, reply func(i int) string) {
+	c.t.Helper()
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(line(i) + "\r\n")
+	}
+	go io.WriteString(c.nc, b.String())
+	for i := range n {
+		if got, want := c.read(), reply(i); got != want {
+			c.t.Fatalf("reply %d of %d: %q, want %q", i, n, got, want)
+		}
+	}
+}
+
+func word(s string) func(int) string { return func(int) string { return s } }
+
+func key(format string) func(int) string {
+	return func(i int) string { return fmt.Sprintf(format, i) }
+}

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+// latencyMonitor keeps, for each kind of event, the spikes above
+// latency-monitor-threshold: the worst of a second, for the last 160 seconds
+// that had one.
+type latencyMonitor struct {
+	mu     sync.Mutex
+	events map[string]*latencySeries // guarded by mu
+}
+
+type latencySeries struct {
+	samples []latencySample
+	worst   int64 // milliseconds
+}
+
+type latencySample struct{ at, ms int64 } // at in Unix seconds
+
+const latencySamples = 160
+
+// latencyEvent is the kind of event that a command is.
+func latencyEvent(r *command.Row) string {
+	if r.Is(command.Fast) {
+		return "fast-command"
+	}
+	return "command"
+}
+
+// add notes a spike; now is in Unix seconds.
+func (m *latencyMonitor) add(event string, now int64, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.events == nil {
+		m.events = map[string]*latencySeries{}
+	}
+	s := m.events[event]
+	if s == nil {
+		s = &latencySeries{}
+		m.events[event] = s
+	}
+	ms := took.Milliseconds()
+	s.worst = max(s.worst, ms)
+	if n := len(s.samples); n > 0 && s.samples[n-1].at == now {
+		s.samples[n-1].ms = max(s.samples[n-1].ms, ms)
+		return
+	}
+	s.samples = append(s.samples, latencySample{now, ms})
+	if len(s.samples) > latencySamples {
+		s.samples = slices.Delete(s.samples, 0, 1)
+	}
+}
+
+// names is the events there are, sorted; the caller holds mu.
+func (m *latencyMonitor) names() []string {
+	var names []string
+	for n := range m.events {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// reset forgets the named events, or all, and returns how many there were.
+func (m *latencyMonitor) reset(names ...string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(names) == 0 {
+		names = m.names()
+	}
+	n := 0
+	for _, name := range names {
+		if m.events[name] != nil {
+			delete(m.events, name)
+			n++
+		}
+	}
+	return n
+}
+
+var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "A container for latency diagnostics commands."), Sub: []*command.Row{
+	serverRow("latest", 2, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
+	serverRow("history", 3, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
+	serverRow("reset", -2, command.Admin|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
+	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
+		help(x, "HISTORY <event>", "    Return time-latency samples for the <event> class.",
+			"LATEST", "    Return the latest latency samples for all events.",
+			"RESET [<event> ...]", "    Reset latency data of one or more <event> classes.", "    (default: reset all data for all event classes)")
+	}),
+}}
+
+func latencyLatest(x *command.Ctx) {
+	m := &serverOf(x).latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := m.names()
+	x.Out.Array(len(names))
+	for _, name := range names {
+		s := m.events[name]
+		last := s.samples[len(s.samples)-1]
+		x.Out.Array(4)
+		x.Out.BulkString(name)
+		x.Out.Int(last.at)
+		x.Out.Int(last.ms)
+		x.Out.Int(s.worst)
+	}
+}
+
+func latencyHistory(x *command.Ctx) {
+	m := &serverOf(x).latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.events[string(x.Args[2])]
+	if s == nil {
+		x.Out.Array(0)
+		return
+	}
+	x.Out.Array(len(s.samples))
+	for _, v := range s.samples {
+		x.Out.Array(2)
+		x.Out.Int(v.at)
+		x.Out.Int(v.ms)
+	}
+}
+
+func latencyReset(x *command.Ctx) {
+	var names []string
+	for _, a := range x.Args[2:] {
+		names = append(names, string(a))
+	}
+	x.Out.Int(int64(serverOf(x).latency.reset(names...)))
+}
+
+// memoryRow: MEMORY USAGE belongs to the data commands; what Redis's allocator
+// reports has no meaning here.
+var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "A container for memory diagnostics commands."), Sub: []*command.Row{
+	{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
+		Doc: doc("4.0.0", "server", "Estimates the memory usage of a key.")},
+}}
+
+func memoryUsage(x *command.Ctx) {
+	if len(x.Args) != 3 && !(len(x.Args) == 5 && equalFold(x.Args[3], "samples")) {
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	e, ok := x.Tx.Peek(x.Args[2])
+	if !ok {
+		x.Out.Null()
+		return
+	}
+	x.Out.Int(e.Size())
+}

@@ -1,0 +1,316 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+const (
+	readBytes  = 64 << 10               // of one read; also the share of one connection in a turn
+	cronPeriod = 100 * time.Millisecond // of a loop's housekeeping
+	// spinPolls is how often a loop polls before it waits: a wait and its
+	// wake-up cost more than the next request takes to arrive on a busy node.
+	spinPolls = 50
+	// keepBuffers bounds the free output buffers a loop keeps, and
+	// keepBufferBytes the size of one.
+	keepBuffers     = 256
+	keepBufferBytes = 64 << 10
+)
+
+// loop is an event loop: one goroutine, one epoll set, one executor.
+//
+// turn guards everything below it and the connections of the loop. The loop
+// holds it except while it waits for events; others take it through
+// Server.stopLoops only.
+type loop struct {
+	srv  *Server
+	id   int
+	poll *poller
+
+	mailMu sync.Mutex
+	mail   []func() // guarded by mailMu
+
+	mailed  atomic.Bool // mail may be waiting
+	asleep  atomic.Bool // the loop is about to wait, or waits
+	holding atomic.Bool // output is held for an offset: a commit must wake the loop
+	quit    atomic.Bool // the loop ends after its turn
+
+	turn  sync.Mutex
+	exec  *storage.Executor
+	conns []*conn // by descriptor, nil where there is none
+	other map[*conn]struct{}
+	count int // connections, both kinds
+
+	cfg  *config.Settings // of this turn
+	unix int64            // wall clock in milliseconds; advances with the commands of a turn
+	mono time.Duration    // time since the server's start, as of the last look
+
+	ready    []*conn // have output to be written at the end of the turn
+	held     []*conn // have output that waits for an offset
+	paused   []*conn // have a request that waits for the end of a pause
+	walking  bool    // a snapshot wants the loop back at once
+	moving   bool    // connections that belong to other loops are still here
+	placed   int32   // number of active loops by which the connections were placed
+	nextCron time.Duration
+	busy     time.Duration // spent in turns since the last cron
+
+	readBuf []byte
+	buffers [][]byte // free output buffers
+	mailbox []func() // the mail being read
+	spare   []*conn
+
+	ctx     command.Ctx
+	req     request
+	slots   []slots.Slot
+	keys    []int
+	routed  [][]byte // the keys by which the request is routed
+	encoded []byte   // an inline request as RESP
+
+	published []publication // by the unit at hand; sent when it has ended
+	leaving   []departure   // connections that go to replication
+	feeding   int           // bytes of input of the connection being served
+	redacted  []int         // arguments of the request that nobody else may see
+	pushed    bool          // the request's output is pushes, which CLIENT REPLY OFF lets through
+	inExec    bool          // a transaction's queue is being run
+	stopped   bool          // all loops are stopped on behalf of this one
+
+	stats loopStats
+}
+
+func newLoop(s *Server, id int) (*loop, error) {
+	p, err := openPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		srv: s, id: id, poll: p,
+		exec:    s.keyspace.NewExecutor(),
+		other:   map[*conn]struct{}{},
+		readBuf: make([]byte, readBytes),
+		stats:   newLoopStats(len(s.table.all)),
+	}
+	l.ctx.Host, l.ctx.Exec = s, l.exec
+	return l, nil
+}
+
+// run is the loop's goroutine.
+func (l *loop) run() {
+	s := l.srv
+	for !l.quit.Load() {
+		events := l.wait()
+		l.turn.Lock()
+		began := l.beginTurn()
+		l.serve(events)
+		l.readMail()
+		if l.mono >= l.nextCron {
+			l.cron()
+		}
+		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
+		l.release()
+		l.writeReady()
+		l.busy += time.Since(s.started) - began
+		l.turn.Unlock()
+	}
+	l.turn.Lock()
+	l.poll.close()
+	l.turn.Unlock()
+}
+
+// wait returns what is ready, after a bounded spin and then a wait that ends
+// with the next housekeeping, mail or commit at the latest.
+func (l *loop) wait() []unix.EpollEvent {
+	if l.walking {
+		return l.poll.poll()
+	}
+	for range spinPolls {
+		if ev := l.poll.poll(); len(ev) > 0 || l.mailed.Load() {
+			return ev
+		}
+	}
+	l.asleep.Store(true)
+	defer l.asleep.Store(false)
+	// Mail and commits look at asleep after they have come; this looks at them
+	// after setting it. One of the two sees the other.
+	if l.mailed.Load() || (l.holding.Load() && l.commitWaits()) {
+		return l.poll.poll()
+	}
+	rest := l.nextCron - time.Since(l.srv.started)
+	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+}
+
+func (l *loop) beginTurn() time.Duration {
+	now := time.Now()
+	l.unix = now.UnixMilli()
+	l.mono = now.Sub(l.srv.started)
+	l.cfg = l.srv.config.Current()
+	return l.mono
+}
+
+// look advances the clock and returns it. The wall clock moves with it, so that
+// a long turn does not see keys live too long.
+func (l *loop) look() time.Duration {
+	t := time.Since(l.srv.started)
+	l.unix += int64(t/time.Millisecond - l.mono/time.Millisecond)
+	l.mono = t
+	return t
+}
+
+func (l *loop) serve(events []unix.EpollEvent) {
+	for i := range events {
+		fd, what := int(events[i].Fd), interest(events[i].Events)
+		if fd == l.poll.wakefd {
+			l.poll.drained()
+			continue
+		}
+		if ln := l.srv.listenerOf(l, fd); ln != nil {
+			l.accept(ln)
+			continue
+		}
+		if fd >= len(l.conns) || l.conns[fd] == nil {
+			continue // closed earlier in this turn
+		}
+		c := l.conns[fd]
+		if what&writable != 0 {
+			l.wantWrite(c)
+		}
+		if what&(readable|broken) != 0 {
+			l.read(c)
+		}
+	}
+}
+
+// post asks the loop to run f in its next turn. Any goroutine may call it; it
+// never waits.
+func (l *loop) post(f func()) {
+	l.mailMu.Lock()
+	l.mail = append(l.mail, f)
+	l.mailMu.Unlock()
+	l.mailed.Store(true)
+	if l.asleep.Load() {
+		l.poll.wake()
+	}
+}
+
+// readMail runs what was posted. Mail that comes meanwhile waits for the next
+// turn, so that two loops that answer each other's mail still serve sockets.
+func (l *loop) readMail() {
+	if !l.mailed.Load() {
+		return
+	}
+	l.mailMu.Lock()
+	l.mailbox, l.mail = l.mail, l.mailbox[:0]
+	l.mailed.Store(false)
+	l.mailMu.Unlock()
+	for i, f := range l.mailbox {
+		f()
+		l.mailbox[i] = nil
+	}
+}
+
+// committed is called whenever the stream's committed offset has moved.
+func (l *loop) committed() {
+	if l.holding.Load() && l.asleep.Load() {
+		l.poll.wake()
+	}
+}
+
+// commitWaits reports whether held output could leave now. Only the loop's own
+// goroutine adds to held, so it may look without its turn.
+func (l *loop) commitWaits() bool {
+	at := l.srv.stream.Committed()
+	for _, c := range l.held {
+		if len(c.marks) > 0 && c.marks[0].at <= at {
+			return true
+		}
+	}
+	return false
+}
+
+// buffer returns an empty output buffer.
+func (l *loop) buffer() []byte {
+	if n := len(l.buffers); n > 0 {
+		b := l.buffers[n-1]
+		l.buffers = l.buffers[:n-1]
+		return b
+	}
+	return make([]byte, 0, 1024)
+}
+
+// recycle takes back an output buffer.
+func (l *loop) recycle(b []byte) {
+	if cap(b) > 0 && cap(b) <= keepBufferBytes && len(l.buffers) < keepBuffers {
+		l.buffers = append(l.buffers, b[:0])
+	}
+}
+
+// stopLoops takes the turns of all loops, so that the caller may look at and
+// change every connection. l is the loop on which the caller runs, nil for
+// other goroutines; its turn is given up meanwhile, so its connections may
+// have been closed when the call returns. The caller must not be in a unit.
+func (s *Server) stopLoops(l *loop) {
+	if l != nil {
+		l.turn.Unlock()
+	}
+	s.stopMu.Lock()
+	for _, x := range s.loops {
+		x.turn.Lock()
+	}
+}
+
+// resumeLoops gives the turns back, except l's own.
+func (s *Server) resumeLoops(l *loop) {
+	for _, x := range s.loops {
+		if x != l {
+			x.turn.Unlock()
+		}
+	}
+	s.stopMu.Unlock()
+}
+
+// eachConn calls f for every connection; all loops are stopped.
+func (s *Server) eachConn(f func(*conn)) {
+	for _, l := range s.loops {
+		for _, c := range l.conns {
+			if c != nil {
+				f(c)
+			}
+		}
+		for c := range l.other {
+			f(c)
+		}
+	}
+}
+
+// cron is a loop's housekeeping, ten times a second.
+func (l *loop) cron() {
+	period := l.mono - (l.nextCron - cronPeriod)
+	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
+	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
+	l.busy, l.stats.ran, l.stats.reads = 0, 0, 0
+	l.nextCron = l.mono + cronPeriod
+	l.cronConns()
+	l.expire()
+	l.place()
+	if l.id == 0 {
+		l.srv.cron(l)
+	}
+}
+
+// expireBudget is how many keys a loop's housekeeping may expire in a row
+// before it serves sockets again.
+const expireBudget = 200
+
+// expire deletes keys whose time is past, a bounded slice.
+func (l *loop) expire() {
+	if l.srv.activeExpire.Load() {
+		l.exec.ExpireCycle(l.unix, expireBudget)
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"redoubt/internal/command"
+)
+
+// monitors are the connections that said MONITOR. The list is replaced as a
+// whole, with all loops stopped, so that a loop may read it in its turn.
+type monitors struct {
+	any  atomic.Bool
+	list []*conn
+}
+
+func monitorCommand(x *command.Ctx) {
+	c, l := connOf(x), loopOf(x)
+	if !c.is(stateMonitor) {
+		l.allConns(func() {
+			l.srv.monitors.list = append(l.srv.monitors.list[:len(l.srv.monitors.list):len(l.srv.monitors.list)], c)
+			l.srv.monitors.any.Store(true)
+		})
+		c.state |= stateMonitor
+		c.conds |= condFeed
+	}
+	x.Out.OK()
+}
+
+// remove ends a connection's monitoring. Feeds may still name it; its loop
+// drops them.
+func (m *monitors) remove(c *conn) {
+	c.state &^= stateMonitor
+	c.conds &^= condFeed
+}
+
+// feed tells the monitors of a command that was executed.
+func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
+	if l.srv.loading.Load() {
+		return
+	}
+	line := monitorLine(c, time.Now(), args)
+	at := l.srv.stream.End()
+	for _, to := range m.list {
+		home := to.home.Load()
+		home.post(func() {
+			if to.is(stateMonitor) && !to.is(stateClosed|stateClosing) {
+				home.push(to, line, at)
+			}
+		})
+	}
+}
+
+// monitorLine is what MONITOR prints of a command.
+func monitorLine(c *conn, now time.Time, args [][]byte) []byte {
+	var b strings.Builder
+	from := c.remote
+	if strings.HasPrefix(from, "/") {
+		from = "unix:" + strings.TrimSuffix(from, ":0")
+	}
+	fmt.Fprintf(&b, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, c.db, from)
+	for _, a := range args {
+		b.WriteByte(' ')
+		writeQuoted(&b, a)
+	}
+	b.WriteString("\r\n")
+	return []byte(b.String())
+}
+
+// writeQuoted writes a string as Redis's sdscatrepr does.
+func writeQuoted(b *strings.Builder, s []byte) {
+	b.WriteByte('"')
+	for _, ch := range s {
+		switch ch {
+		case '\\', '"':
+			b.WriteByte('\\')
+			b.WriteByte(ch)
+		case '\n':
+			b.WriteString(`\n`)
+		case '\r':
+			b.WriteString(`\r`)
+		case '\t':
+			b.WriteString(`\t`)
+		case '\a':
+			b.WriteString(`\a`)
+		case '\b':
+			b.WriteString(`\b`)
+		default:
+			if ch < ' ' || ch > '~' {
+				fmt.Fprintf(b, `\x%02x`, ch)
+			} else {
+				b.WriteByte(ch)
+			}
+		}
+	}
+	b.WriteByte('"')
+}
+
+// sweepMonitors takes those that are gone off the list, now and then.
+func (l *loop) sweepMonitors() {
+	m := &l.srv.monitors
+	gone := false
+	for _, c := range m.list {
+		gone = gone || !c.is(stateMonitor)
+	}
+	if !gone {
+		return
+	}
+	l.allConns(func() {
+		var kept []*conn
+		for _, c := range m.list {
+			if c.is(stateMonitor) {
+				kept = append(kept, c)
+			}
+		}
+		m.list = kept
+		m.any.Store(len(kept) > 0)
+	})
+}

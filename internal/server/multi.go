@@ -1,0 +1,239 @@
+package server
+
+import (
+	"bytes"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+// transaction is what a connection has queued since MULTI.
+type transaction struct {
+	queue   []queued
+	flags   command.Flags // of all queued commands together
+	lacking command.Flags // flags that at least one of them does not have
+	broken  bool          // a command was refused: EXEC will be, too
+	bytes   int
+}
+
+// queued is one command of a transaction with bytes of its own.
+type queued struct {
+	row  *command.Row
+	info *rowInfo
+	args [][]byte
+	raw  []byte
+}
+
+// watch is a connection's mark on a key.
+type watch = *storage.Watch
+
+// add queues the request. After an error nothing more is kept: the
+// transaction cannot run any more.
+func (m *transaction) add(q *request) {
+	if m.broken {
+		return
+	}
+	raw := bytes.Clone(q.raw)
+	if raw == nil {
+		raw = resp.AppendArray(nil, q.args...)
+	}
+	var p resp.Parser
+	if _, err := p.Parse(raw); err != nil {
+		panic("server: a request that was parsed cannot be parsed again")
+	}
+	m.queue = append(m.queue, queued{q.row, q.info, p.Args, raw})
+	m.flags |= q.row.Flags
+	m.lacking |= ^q.row.Flags
+	m.bytes += len(raw)
+}
+
+var transactionRows = []*command.Row{
+	{Name: "multi", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: multiCommand,
+		Doc: command.Doc{Summary: "Starts a transaction.", Since: "1.2.0", Group: "transactions", Complexity: "O(1)"}},
+	{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, ACL: command.CatTransaction, Lock: command.LockNone, Run: execCommand,
+		Doc: command.Doc{Summary: "Executes all commands in a transaction.", Since: "1.2.0", Group: "transactions", Complexity: "Depends on commands in the transaction"}},
+	{Name: "discard", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: discardCommand,
+		Doc: command.Doc{Summary: "Discards a transaction.", Since: "2.0.0", Group: "transactions", Complexity: "O(N), when N is the number of queued commands"}},
+	{Name: "watch", Arity: -2, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Keys: command.KeysFrom(1, -1, 1, command.KeyRO), Run: watchCommand,
+		Doc: command.Doc{Summary: "Monitors changes to keys to determine the execution of a transaction.", Since: "2.2.0", Group: "transactions", Complexity: "O(1) for every key."}},
+	{Name: "unwatch", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: unwatchCommand,
+		Doc: command.Doc{Summary: "Forgets about watched keys of a transaction.", Since: "2.2.0", Group: "transactions", Complexity: "O(1)"}},
+}
+
+func multiCommand(x *command.Ctx) {
+	c := connOf(x)
+	if c.multi != nil {
+		x.Out.Error(resp.ErrNestedMulti)
+		return
+	}
+	c.multi = &transaction{}
+	c.conds |= condMulti
+	x.Out.OK()
+}
+
+func discardCommand(x *command.Ctx) {
+	c := connOf(x)
+	if c.multi == nil {
+		x.Out.Error(resp.ErrDiscardNoMulti)
+		return
+	}
+	loopOf(x).discard(c)
+	x.Out.OK()
+}
+
+// execCommand answers EXEC where there is no transaction; dispatch runs the
+// others, because they are units of their own.
+func execCommand(x *command.Ctx) { x.Out.Error(resp.ErrExecWithoutMulti) }
+
+func watchCommand(x *command.Ctx) {
+	c := connOf(x)
+	if c.multi != nil {
+		x.Out.Error(resp.ErrWatchInMulti)
+		return
+	}
+	for _, key := range x.Args[1:] {
+		if !c.watches(key) {
+			c.watched = append(c.watched, x.Tx.Watch(key))
+		}
+	}
+	x.Out.OK()
+}
+
+func (c *conn) watches(key []byte) bool {
+	for _, w := range c.watched {
+		if w.DB() == c.db && w.Key() == string(key) {
+			return true
+		}
+	}
+	return false
+}
+
+func unwatchCommand(x *command.Ctx) {
+	// In a transaction EXEC itself ends the watches.
+	if x.Tx == nil {
+		loopOf(x).unwatch(connOf(x))
+	}
+	x.Out.OK()
+}
+
+// unwatch ends all watches of a connection, outside of a unit.
+func (l *loop) unwatch(c *conn) {
+	if len(c.watched) == 0 {
+		return
+	}
+	ss := l.slots[:0]
+	for _, w := range c.watched {
+		ss = append(ss, w.Slot())
+	}
+	l.slots = ss
+	endWatches(l.exec.Begin(l.unix, ss), c)
+	l.exec.End()
+}
+
+func endWatches(tx *storage.Tx, c *conn) {
+	for _, w := range c.watched {
+		tx.Unwatch(w)
+	}
+	c.watched = nil
+}
+
+// discard ends a transaction without running it.
+func (l *loop) discard(c *conn) {
+	c.multi = nil
+	c.conds &^= condMulti
+	l.unwatch(c)
+}
+
+// transact runs EXEC: the whole queue is one unit over all slots that its
+// commands name or the connection watches, or over the world if one of them
+// needs that.
+func (l *loop) transact(c *conn, q *request) {
+	m := c.multi
+	switch {
+	case m == nil:
+		c.out.Error(resp.ErrExecWithoutMulti)
+		return
+	case m.broken:
+		l.discard(c)
+		c.out.Error(resp.ErrExecAbort)
+		return
+	}
+	world, all := l.needs(m)
+	if all {
+		l.srv.stopLoops(l)
+		if c.is(stateClosed) {
+			l.srv.resumeLoops(l)
+			return
+		}
+		l.stopped = true
+		defer func() {
+			l.stopped = false
+			l.srv.resumeLoops(l)
+		}()
+	}
+	if world || all {
+		l.ctx.Tx = l.exec.BeginWorld(l.unix)
+	} else {
+		for _, w := range c.watched {
+			l.slots = append(l.slots, w.Slot())
+		}
+		l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+	}
+	defer l.endUnit()
+	changed := false
+	for _, w := range c.watched {
+		changed = changed || l.ctx.Tx.Changed(w)
+	}
+	err := resp.Error("")
+	if l.srv.cluster != nil {
+		err = l.route(c, q, l.ctx.Tx)
+	}
+	endWatches(l.ctx.Tx, c)
+	c.multi = nil
+	c.conds &^= condMulti
+	switch {
+	case err != "":
+		c.out.Error(err)
+	case changed:
+		c.out.NullArray()
+	default:
+		l.runQueue(c, m)
+	}
+}
+
+// needs finds what a transaction has to lock: everything with the loops
+// stopped, the world, or the slots it leaves in l.slots.
+func (l *loop) needs(m *transaction) (world, all bool) {
+	l.slots = l.slots[:0]
+	for i := range m.queue {
+		e := &m.queue[i]
+		switch {
+		case e.row.Lock == command.LockSelf:
+			all = true
+		case e.row.Lock == command.LockWorld, e.row.Lock != command.LockNone && len(e.row.Keys) == 0 && e.row.Is(command.Write):
+			world = true
+		case e.row.Lock == command.LockKeys:
+			var ok bool
+			if l.slots, ok = l.keySlots(l.slots, e.row, e.args); !ok {
+				world = true
+			}
+		}
+	}
+	return world, all
+}
+
+func (l *loop) runQueue(c *conn, m *transaction) {
+	l.inExec = true
+	defer func() { l.inExec = false }()
+	c.out.Array(len(m.queue))
+	for i := range m.queue {
+		e := &m.queue[i]
+		start, began := c.out.Len(), l.mono
+		l.ctx.Row, l.ctx.Args = e.row, e.args
+		l.redacted = l.redacted[:0]
+		l.call(c, e.row, e.args, e.raw)
+		l.account(c, e.row, e.info, e.args, start, began)
+	}
+	l.redacted = l.redacted[:0]
+}

@@ -1,0 +1,220 @@
+package server
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"redoubt/internal/config"
+	"redoubt/replication"
+)
+
+// mark says that the output from start on must not leave before the stream is
+// committed up to at.
+type mark struct {
+	start int
+	at    replication.Offset
+}
+
+const (
+	// maxHeldBytes is how much output may wait for its offset before the
+	// connection is not read any more.
+	maxHeldBytes = 1 << 20
+	// compactBytes is how much that has left may stay at the front of a buffer.
+	compactBytes = 64 << 10
+)
+
+// hold makes the output from start on wait for offset at: the reply gate.
+// Order is kept, so what is written later waits as well.
+func (l *loop) hold(c *conn, start int, at replication.Offset) {
+	if at <= l.srv.stream.Committed() {
+		return
+	}
+	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at {
+		return
+	}
+	c.marks = append(c.marks, mark{start, at})
+	if !c.inHeld {
+		c.inHeld = true
+		l.held = append(l.held, c)
+		l.holding.Store(true)
+	}
+}
+
+// heldBytes is how much output waits for an offset.
+func (c *conn) heldBytes() int {
+	if len(c.marks) == 0 {
+		return 0
+	}
+	return c.out.Len() - c.marks[0].start
+}
+
+// releasable is up to where the output may leave.
+func (c *conn) releasable() int {
+	if len(c.marks) == 0 {
+		return c.out.Len()
+	}
+	return c.marks[0].start
+}
+
+// release lets go what the commits since the last turn allow.
+func (l *loop) release() {
+	if len(l.held) == 0 {
+		return
+	}
+	at := l.srv.stream.Committed()
+	kept := l.held[:0]
+	for _, c := range l.held {
+		n := 0
+		for n < len(c.marks) && c.marks[n].at <= at {
+			n++
+		}
+		if n > 0 {
+			wasFull := c.heldBytes() > maxHeldBytes
+			c.marks = c.marks[:copy(c.marks, c.marks[n:])]
+			l.wantWrite(c)
+			if wasFull && c.heldBytes() <= maxHeldBytes {
+				l.goOn(c)
+			}
+		}
+		if len(c.marks) == 0 || c.is(stateClosed) {
+			c.inHeld = false
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(l.held[len(kept):])
+	l.held = kept
+	l.holding.Store(len(kept) > 0)
+}
+
+// goOn runs what a connection had sent while it was stopped, and reads again.
+func (l *loop) goOn(c *conn) {
+	if c.stopped() {
+		return
+	}
+	if len(c.in) > 0 {
+		l.resume(c)
+		return
+	}
+	l.watchSocket(c)
+}
+
+// wantWrite puts c among those whose output is written at the end of the turn.
+func (l *loop) wantWrite(c *conn) {
+	if c.queued || c.is(stateClosed) || (c.out.Len() == c.sent && !c.is(stateClosing) && c.polled&writable == 0) {
+		return
+	}
+	c.queued = true
+	l.ready = append(l.ready, c)
+}
+
+// writeReady writes the output of the turn.
+func (l *loop) writeReady() {
+	for len(l.ready) > 0 {
+		l.ready, l.spare = l.spare[:0], l.ready
+		for i, c := range l.spare {
+			l.spare[i] = nil
+			c.queued = false
+			if !c.is(stateClosed) {
+				l.write(c)
+			}
+		}
+	}
+}
+
+// write writes what may leave.
+func (l *loop) write(c *conn) {
+	if c.wire != nil {
+		l.writeWire(c)
+		return
+	}
+	end := c.releasable()
+	for c.sent < end {
+		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
+		if err == unix.EAGAIN {
+			l.full(c)
+			return
+		}
+		if err != nil {
+			l.drop(c)
+			return
+		}
+		l.stats.outBytes.Add(int64(n))
+		c.sent += n
+	}
+	if c.polled&writable != 0 {
+		c.polled &^= writable
+		_ = l.poll.change(c.fd, c.polled)
+	}
+	l.wrote(c)
+}
+
+// wrote tidies the buffer after everything that may leave has left.
+func (l *loop) wrote(c *conn) {
+	switch {
+	case c.sent == c.out.Len():
+		l.recycle(c.out.Bytes())
+		c.out.SetBuffer(nil)
+		c.sent, c.softFrom = 0, 0
+		if c.is(stateClosing) {
+			l.drop(c)
+		}
+	case c.sent > compactBytes:
+		c.compact()
+	}
+}
+
+// compact moves the output to the front of its buffer.
+func (c *conn) compact() {
+	b := c.out.Bytes()
+	c.out.SetBuffer(b[:copy(b, b[c.sent:])])
+	for i := range c.marks {
+		c.marks[i].start -= c.sent
+	}
+	c.sent = 0
+}
+
+// full deals with a socket that takes no more.
+func (l *loop) full(c *conn) {
+	if c.sent > compactBytes && c.sent > c.out.Len()/2 {
+		c.compact()
+	}
+	if c.polled&writable == 0 {
+		c.polled |= writable
+		_ = l.poll.change(c.fd, c.polled)
+	}
+	l.checkOutput(c)
+}
+
+// outputLimit is the limit of the connection's class.
+func (c *conn) outputLimit(cfg *config.Settings) config.OutputLimit {
+	switch {
+	case c.is(stateMonitor):
+		return cfg.ReplicaOutput
+	case c.subs.count() > 0:
+		return cfg.PubSubOutput
+	}
+	return cfg.NormalOutput
+}
+
+// checkOutput closes a connection whose unread output has passed the limit of
+// its class, as Redis's closeClientOnOutputBufferLimitReached.
+func (l *loop) checkOutput(c *conn) {
+	size := int64(c.out.Len() - c.sent)
+	limit := c.outputLimit(l.cfg)
+	over := limit.HardBytes > 0 && size >= limit.HardBytes
+	switch {
+	case limit.SoftBytes == 0 || size < limit.SoftBytes:
+		c.softFrom = 0
+	case c.softFrom == 0:
+		c.softFrom = max(l.mono, 1)
+	default:
+		over = over || l.mono-c.softFrom > limit.For
+	}
+	if over {
+		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", l.srv.describe(l, c)))
+		l.stats.outputLimit.Add(1)
+		l.drop(c)
+	}
+}

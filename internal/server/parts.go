@@ -1,0 +1,131 @@
+package server
+
+import (
+	"net"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// Stream is the node's stream; package storage/journal has the real one.
+type Stream interface {
+	storage.Stream
+	// Committed is the offset up to which the stream is as durable as the
+	// policy in force promises.
+	Committed() replication.Offset
+	// OnCommit has f called, by any goroutine, after Committed has moved.
+	OnCommit(f func(replication.Offset))
+	// Room reports whether the journal keeps up; if not, writes wait before
+	// they take a lock.
+	Room() bool
+}
+
+// Replication is what the shell needs of asynchronous replication. All methods
+// may be called from any loop and must not wait.
+type Replication interface {
+	// Serve takes over a connection that has sent PSYNC or SYNC. rest is what
+	// arrived after that request.
+	Serve(nc net.Conn, rest []byte, hello Handshake)
+	// Follow makes the node a replica of a primary, or with an empty host a
+	// primary. It runs under the world lock.
+	Follow(tx *storage.Tx, host string, port int)
+	// Primary is the address followed; host is empty on a primary.
+	Primary() (host string, port int)
+	// LinkUp reports whether a replica is in step with its primary, and
+	// LinkState the word ROLE has for it.
+	LinkUp() bool
+	LinkState() string
+	// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
+	GoodReplicas() int
+	// Acked counts the replicas that acknowledged an offset, and AskAcks asks
+	// all of them to say how far they are. OnAck has f called after an
+	// acknowledgement came.
+	Acked(at replication.Offset) int
+	AskAcks()
+	OnAck(f func())
+	// Replicas are the connected ones.
+	Replicas() []Replica
+	// Info is the lines of INFO replication, role first.
+	Info() string
+}
+
+// Replica is one connected replica as ROLE shows it.
+type Replica struct {
+	IP     string
+	Port   int
+	Offset replication.Offset
+}
+
+// Handshake is what a replica said of itself with REPLCONF, and its request.
+type Handshake struct {
+	ListeningPort int
+	IP            string // as it announces it; empty: that of the connection
+	EOF, PSYNC2   bool   // REPLCONF capa
+	Version       string
+	RDBOnly       bool // redis-cli --rdb
+	EmptyRDB      bool // redis-cli --replica: rdb-filter-only ""
+
+	Psync  bool // PSYNC, with the two below; otherwise SYNC
+	ID     string
+	Offset replication.Offset
+	User   string
+}
+
+// Persistence is snapshots and what is left of them.
+type Persistence interface {
+	// Save writes a snapshot and returns when it is done. The caller holds the
+	// world lock through tx.
+	Save(tx *storage.Tx) error
+	// Background begins a snapshot; loops advance it by Step. Errors are lines
+	// for the client.
+	Background(e *storage.Executor, now int64) error
+	Step(e *storage.Executor, now int64) (more bool)
+	// Reload saves, empties the keyspace and loads what was saved; with
+	// nosave it loads what is on disk, with noflush over what there is.
+	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
+	// LastSave is the time of the last successful snapshot.
+	LastSave() time.Time
+	Saving() bool
+	// Failing is the line that writes get while the disk refuses, "" if it
+	// does not.
+	Failing() resp.Error
+	// Info is the lines of INFO persistence.
+	Info() string
+	// Close ends persistence at shutdown, after everything is written.
+	Close() error
+}
+
+// Cluster is the node's share of a cluster.
+type Cluster interface {
+	// Route says where a request goes: "" if it runs here, or the error that
+	// sends the client elsewhere.
+	Route(r Route) resp.Error
+	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
+	// nodes.
+	Publish(channel, message []byte, sharded bool)
+	// Rows is the CLUSTER command.
+	Rows() []*command.Row
+	// Info is the lines of INFO cluster.
+	Info() string
+}
+
+// Route is a request as a cluster sees it. It is asked twice: before the unit,
+// when Missing is nil, and under the locks of the slots.
+type Route struct {
+	Slot     slots.Slot
+	Keys     int  // distinct keys
+	Mixed    bool // keys of several slots
+	Write    bool
+	Shard    bool // sharded pub/sub: the keys are channels
+	Migrate  bool // the command that moves keys
+	ReadOnly bool // the connection said READONLY
+	Asking   bool // … or ASKING, or the command implies it
+	TLS      bool
+	// Missing counts the keys that do not exist, with the slot locked; nil
+	// before.
+	Missing func() int
+}

@@ -1,0 +1,95 @@
+package server
+
+import "runtime"
+
+// Connections are spread over the first n loops, n being as small as carries
+// the load: a second loop on a small machine takes the processor from the
+// clients and from the journal, and doubles what deep pipelines can do. A
+// connection's place follows from its id and n, so the loops need not agree
+// about it; when n changes, each loop sends the connections that belong
+// elsewhere, between turns and only those with nothing buffered.
+
+// load is what one loop did since its last housekeeping.
+type load struct {
+	busyPermille int64 // of the time, in turns
+	depth        int64 // commands for each read
+}
+
+const (
+	saturated = 900 // permille of a loop's time
+	slack     = 400
+	deep      = 8 // commands a read from which execution outweighs system calls
+	patience  = 3 // housekeepings in a row before n changes
+)
+
+// wantLoops is how many loops the load asks for, given how many are active:
+// one more if all are saturated and either the work is in executing commands
+// or processors are plenty, one less if what there is fits into one loop less.
+func wantLoops(active, least, most, processors int, loads []load) int {
+	var sum, depth int64
+	full := 0
+	for _, x := range loads[:active] {
+		sum += x.busyPermille
+		depth = max(depth, x.depth)
+		if x.busyPermille >= saturated {
+			full++
+		}
+	}
+	switch {
+	case full == active && active < most && (depth >= deep || processors >= 2*(active+1)):
+		return active + 1
+	case active > least && sum <= int64(active-1)*slack:
+		return active - 1
+	}
+	return active
+}
+
+// balance decides about the number of active loops; loop 0 calls it with its
+// housekeeping.
+func (s *Server) balance() {
+	loads := make([]load, len(s.loops))
+	for i, l := range s.loops {
+		loads[i] = load{busyPermille: l.stats.busy.Load(), depth: l.stats.depth.Load()}
+	}
+	active := int(s.active.Load())
+	want := wantLoops(active, s.minLoops, len(s.loops), runtime.NumCPU(), loads)
+	if want == active {
+		s.unsettled = 0
+		return
+	}
+	if s.unsettled++; s.unsettled >= patience {
+		s.unsettled = 0
+		s.active.Store(int32(want))
+	}
+}
+
+// loopFor is the loop on which a connection belongs now.
+func (s *Server) loopFor(id uint64) *loop {
+	return s.loops[id%uint64(s.active.Load())]
+}
+
+// place sends connections that belong to other loops there.
+func (l *loop) place() {
+	if n := l.srv.active.Load(); n != l.placed {
+		l.placed, l.moving = n, true
+	}
+	if !l.moving {
+		return
+	}
+	l.moving = false
+	for _, c := range l.conns {
+		if c == nil {
+			continue
+		}
+		to := l.srv.loopFor(c.id)
+		switch {
+		case to == l:
+		case c.movable():
+			l.disown(c)
+			c.home.Store(to)
+			to.post(func() { to.adopt(c) })
+		default:
+			l.moving = true
+		}
+	}
+}

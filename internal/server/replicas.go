@@ -1,0 +1,242 @@
+package server
+
+import (
+	"net"
+	"os"
+	"strconv"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/storage"
+)
+
+// replicaState is what a connection said of itself with REPLCONF.
+type replicaState struct{ Handshake }
+
+var replicationRows = []*command.Row{
+	stopping(serverRow("replicaof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "5.0.0", "Configures a server as replica of another, or promotes it to a master.", replicaOfCommand)),
+	stopping(serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Sets a Redis server as a replica of another, or promotes it to being a master.", replicaOfCommand)),
+	serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Returns the replication role.", roleCommand),
+	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "An internal command for configuring the replication stream.", replconfCommand),
+	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "An internal command used in replication.", psyncCommand),
+	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "An internal command used in replication.", psyncCommand),
+	{Name: "wait", Arity: 3, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
+		Doc: doc("3.0.0", "generic", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.")},
+}
+
+func replicaOfCommand(x *command.Ctx) {
+	l := loopOf(x)
+	s := l.srv
+	if s.ClusterEnabled() {
+		x.Out.Error(resp.ErrReplicaOfCluster)
+		return
+	}
+	host, port := string(x.Args[1]), int64(0)
+	if equalFold(x.Args[1], "no") && equalFold(x.Args[2], "one") {
+		host = ""
+	} else {
+		var ok bool
+		if port, ok = resp.ParseInt(x.Args[2]); !ok || port < 0 || port > 65535 {
+			x.Out.Error(resp.ErrMasterPort)
+			return
+		}
+	}
+	if s.replication == nil {
+		if host == "" {
+			x.Out.OK() // it is a primary already
+		} else {
+			x.Out.Error(resp.ErrGeneric)
+		}
+		return
+	}
+	if h, p := s.replication.Primary(); host != "" && h == host && p == int(port) {
+		x.Out.Simple("OK Already connected to specified master")
+		return
+	}
+	l.everything(func(tx *storage.Tx) { s.replication.Follow(tx, host, int(port)) })
+	if host == "" {
+		s.record("replicaof", "no", "one")
+	} else {
+		s.record("replicaof", host, strconv.FormatInt(port, 10))
+	}
+	s.refreshConditions()
+	x.Out.OK()
+}
+
+// record notes a setting that a command changed, for CONFIG GET and REWRITE.
+func (s *Server) record(name string, args ...string) {
+	if err := s.config.Record(name, args...); err != nil {
+		s.log.Warn("Cannot note the setting " + name + ": " + err.Error())
+	}
+}
+
+func roleCommand(x *command.Ctx) {
+	s, w := serverOf(x), x.Out
+	if s.replication == nil {
+		w.Array(3)
+		w.BulkString("master")
+		w.Int(int64(s.stream.End()))
+		w.Array(0)
+		return
+	}
+	host, port := s.replication.Primary()
+	if host != "" {
+		w.Array(5)
+		w.BulkString("slave")
+		w.BulkString(host)
+		w.Int(int64(port))
+		w.BulkString(s.replication.LinkState())
+		if s.replication.LinkUp() {
+			w.Int(int64(s.stream.End()))
+		} else {
+			w.Int(-1)
+		}
+		return
+	}
+	replicas := s.replication.Replicas()
+	w.Array(3)
+	w.BulkString("master")
+	w.Int(int64(s.stream.End()))
+	w.Array(len(replicas))
+	for _, r := range replicas {
+		w.Array(3)
+		w.BulkString(r.IP)
+		w.BulkInt(int64(r.Port))
+		w.BulkInt(int64(r.Offset))
+	}
+}
+
+func replconfCommand(x *command.Ctx) {
+	if len(x.Args)%2 == 0 {
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	c := connOf(x)
+	if c.feed == nil {
+		c.feed = &replicaState{}
+	}
+	for args := x.Args[1:]; len(args) > 0; args = args[2:] {
+		word, value := args[0], args[1]
+		switch {
+		case equalFold(word, "ack"), equalFold(word, "getack"):
+			return // of replicas, which have left the loops; no reply
+		case equalFold(word, "listening-port"):
+			port, ok := resp.ParseInt(value)
+			if !ok {
+				x.Out.Error(resp.ErrNotInteger)
+				return
+			}
+			c.feed.ListeningPort = int(port)
+		case equalFold(word, "ip-address"):
+			if len(value) > 255 {
+				x.Out.Error(resp.ErrReplicaIP(len(value)))
+				return
+			}
+			c.feed.IP = string(value)
+		case equalFold(word, "capa"):
+			c.feed.EOF = c.feed.EOF || equalFold(value, "eof")
+			c.feed.PSYNC2 = c.feed.PSYNC2 || equalFold(value, "psync2")
+		case equalFold(word, "version"):
+			c.feed.Version = string(value)
+		case equalFold(word, "rdb-only"):
+			if n, ok := resp.ParseInt(value); !ok || n < 0 || n > 1 {
+				x.Out.Error(resp.ErrNotInteger)
+				return
+			}
+			c.feed.RDBOnly = value[0] == '1'
+		case equalFold(word, "rdb-filter-only"):
+			parts, ok := config.SplitArgs(string(value))
+			if !ok {
+				x.Out.Error(resp.ErrRDBFilter)
+				return
+			}
+			c.feed.EmptyRDB = true
+			for _, p := range parts {
+				if !equalFold([]byte(p), "functions") {
+					x.Out.Error(resp.ErrRDBFilterOption([]byte(p)))
+					return
+				}
+			}
+		default:
+			x.Out.Error(resp.ErrReplconfOption(word))
+			return
+		}
+	}
+	x.Out.OK()
+}
+
+// psyncCommand hands the connection over to replication: the loop forgets it.
+func psyncCommand(x *command.Ctx) {
+	c, l := connOf(x), loopOf(x)
+	s := l.srv
+	switch {
+	case s.replication == nil:
+		x.Out.Error(resp.ErrGeneric)
+		return
+	case s.isReplica() && !s.replication.LinkUp():
+		x.Out.Error(resp.ErrNoMasterLink)
+		return
+	case c.out.Len() != 0:
+		x.Out.Error(resp.ErrPendingOutput)
+		return
+	}
+	hello := Handshake{}
+	if c.feed != nil {
+		hello = c.feed.Handshake
+	}
+	hello.User = c.user
+	if len(x.Args) >= 3 {
+		at, ok := resp.ParseInt(x.Args[2])
+		if !ok {
+			x.Out.Error(resp.ErrNotInteger)
+			return
+		}
+		hello.Psync, hello.ID, hello.Offset = true, string(x.Args[1]), replication.Offset(at)
+	}
+	c.state |= stateDetached
+	l.leaving = append(l.leaving, departure{c, hello})
+}
+
+// departure is a connection that leaves the loops for replication at the end
+// of the request.
+type departure struct {
+	c     *conn
+	hello Handshake
+}
+
+// handOver gives the departing connections to replication. rest is what the
+// connection sent after its last request.
+func (l *loop) handOver(c *conn, rest []byte) {
+	var hello Handshake
+	for i, d := range l.leaving {
+		if d.c == c {
+			hello = d.hello
+			l.leaving = append(l.leaving[:i], l.leaving[i+1:]...)
+			break
+		}
+	}
+	rest = append([]byte(nil), rest...)
+	l.forget(c)
+	l.disown(c)
+	l.srv.clients.Add(-1)
+	nc, err := c.netConn()
+	if err != nil {
+		l.srv.log.Warn("Cannot hand a replica's connection over: " + err.Error())
+		return
+	}
+	l.srv.replication.Serve(nc, rest, hello)
+}
+
+// netConn turns the connection into one with blocking calls. The connection is
+// no loop's any more.
+func (c *conn) netConn() (net.Conn, error) {
+	if c.wire != nil {
+		c.wire.stop()
+		return c.wire.nc, nil
+	}
+	f := os.NewFile(uintptr(c.fd), c.remote)
+	defer f.Close() // FileConn works on a duplicate
+	return net.FileConn(f)
+}

@@ -1,0 +1,335 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/pubsub"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/storage"
+)
+
+// Config is a server's parts. Settings, Keyspace and Stream are required; what
+// else is nil is absent.
+type Config struct {
+	Settings *config.Config
+	Keyspace *storage.Keyspace
+	Stream   Stream
+
+	Replication Replication
+	Persistence Persistence
+	Cluster     Cluster
+
+	Log *zap.Logger // nil: silent
+	// RunID is the 40 hexadecimal digits by which INFO names this run.
+	RunID string
+	// Product is the program's name in messages, "Redoubt" if empty.
+	Product string
+}
+
+func (c *Config) validate() error {
+	if c.Settings == nil || c.Keyspace == nil || c.Stream == nil {
+		return errors.New("server: Settings, Keyspace and Stream are required")
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return nil
+}
+
+// Server is a node's shell. New makes it, Run serves until its context ends or
+// a client says SHUTDOWN.
+type Server struct {
+	config      *config.Config
+	keyspace    *storage.Keyspace
+	stream      Stream
+	replication Replication
+	persistence Persistence
+	cluster     Cluster
+	log         *zap.Logger
+	runID       string
+
+	table  *table
+	pubsub *pubsub.Registry
+
+	started   time.Time
+	loops     []*loop
+	minLoops  int
+	active    atomic.Int32 // loops that connections are spread over
+	unsettled int          // housekeepings in which the load asked for another number; loop 0's
+
+	addr         string      // of the first listener; set by Listen
+	listeners    []*listener // changed with all loops stopped
+	unixListener net.Listener
+	goroutines   sync.WaitGroup
+	stopMu       sync.Mutex // serialises stopLoops
+
+	conds   atomic.Uint32 // condition
+	pause   pause
+	loading atomic.Bool
+
+	nextID   atomic.Uint64
+	clients  atomic.Int64
+	accepted atomic.Int64
+	rejected atomic.Int64
+
+	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	slowlog      slowlog
+	latency      latencyMonitor
+	monitors     monitors
+	waiters      waiters
+	rate         rate
+	ending       ending
+}
+
+// New makes a server that does not listen yet.
+func New(c Config) (*Server, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	cfg := c.Settings.Current()
+	s := &Server{
+		config: c.Settings, keyspace: c.Keyspace, stream: c.Stream,
+		replication: c.Replication, persistence: c.Persistence, cluster: c.Cluster,
+		log: c.Log, runID: c.RunID,
+		pubsub:  pubsub.New(),
+		started: time.Now(),
+	}
+	s.ending.done = make(chan struct{})
+	s.activeExpire.Store(true)
+	if err := s.buildTable(); err != nil {
+		return nil, err
+	}
+	s.minLoops = 1
+	most := max(1, min(runtime.GOMAXPROCS(0), 8))
+	if cfg.EventLoops > 0 {
+		s.minLoops, most = cfg.EventLoops, cfg.EventLoops
+	}
+	// A loop that does not block keeps its processor; the journal, the feeders
+	// and the collector need one beside them.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), most+1))
+	s.active.Store(int32(s.minLoops))
+	for id := range most {
+		l, err := newLoop(s, id)
+		if err != nil {
+			return nil, err
+		}
+		s.loops = append(s.loops, l)
+	}
+	s.stream.OnCommit(func(replication.Offset) {
+		for _, l := range s.loops {
+			l.committed()
+		}
+	})
+	if s.replication != nil {
+		s.replication.OnAck(s.waiters.poke)
+	}
+	s.waiters.srv = s
+	s.followSettings()
+	s.refreshConditions()
+	return s, nil
+}
+
+// buildTable puts the commands of data and of the node together.
+func (s *Server) buildTable() error {
+	groups := [][]*command.Row{
+		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
+		command.Iteration, command.Serialization,
+		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
+		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+	}
+	if s.cluster != nil {
+		groups = append(groups, s.cluster.Rows())
+	} else {
+		groups = append(groups, withoutCluster)
+	}
+	renames := map[string]string{}
+	for _, line := range s.config.Lines("rename-command") {
+		if len(line.Args) != 2 {
+			return fmt.Errorf("server: rename-command wants two names, line %d", line.Number)
+		}
+		renames[strings.ToLower(line.Args[0])] = strings.ToLower(line.Args[1])
+	}
+	s.table = newTable(renamed(groups, renames)...)
+	return nil
+}
+
+// Addr is the first TCP address that Listen opened, "" without TCP.
+func (s *Server) Addr() string { return s.addr }
+
+// Listen opens the sockets. Run serves them.
+func (s *Server) Listen() error {
+	cfg := s.config.Current()
+	var err error
+	if cfg.Port != 0 {
+		if s.listeners, err = listenTCP(cfg); err != nil {
+			return err
+		}
+	}
+	if len(s.listeners) > 0 {
+		s.addr = s.listeners[0].addr
+	}
+	for _, ln := range s.listeners {
+		if err := s.loops[0].poll.add(ln.fd, readable); err != nil {
+			return err
+		}
+	}
+	if cfg.UnixSocket != "" {
+		return s.listenUnix(cfg.UnixSocket, cfg.UnixSocketPerm)
+	}
+	return nil
+}
+
+// Run serves until ctx ends or a client shuts the server down. Everything it
+// started has ended when it returns.
+func (s *Server) Run(ctx context.Context) error {
+	for _, l := range s.loops {
+		s.goroutines.Go(l.run)
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.ending.done:
+	}
+	s.stopServing()
+	return nil
+}
+
+// stopServing closes all sockets and ends the loops.
+func (s *Server) stopServing() {
+	s.stopLoops(nil)
+	for _, ln := range s.listeners {
+		s.loops[0].poll.remove(ln.fd)
+		ln.close()
+	}
+	s.listeners = nil
+	if s.unixListener != nil {
+		s.unixListener.Close()
+		_ = os.Remove(s.config.Current().UnixSocket)
+	}
+	for _, l := range s.loops {
+		l.quit.Store(true)
+		l.post(func() { l.dropAll() })
+	}
+	s.resumeLoops(nil)
+	s.goroutines.Wait()
+}
+
+// dropAll closes the loop's connections after a last try to write what they
+// were promised.
+func (l *loop) dropAll() {
+	l.release()
+	l.writeReady()
+	for _, c := range l.conns {
+		if c != nil {
+			l.drop(c)
+		}
+	}
+	for c := range l.other {
+		l.drop(c)
+	}
+}
+
+// Wake makes every loop take a turn, so that it looks at what has changed (a
+// snapshot to walk). Any goroutine may call it.
+func (s *Server) Wake() {
+	for _, l := range s.loops {
+		l.post(func() {})
+	}
+}
+
+// now is the wall clock in Unix milliseconds.
+func (s *Server) now() int64 { return time.Now().UnixMilli() }
+
+func (s *Server) isReplica() bool {
+	return condition(s.conds.Load())&condReplica != 0
+}
+
+// diskError is why writes are refused on account of the disk, "" if they are
+// not.
+func (s *Server) diskError() resp.Error {
+	if s.persistence == nil {
+		return ""
+	}
+	return s.persistence.Failing()
+}
+
+// setCondition changes the server's share of what gates look at.
+func (s *Server) setCondition(c condition, on bool) {
+	for {
+		old := s.conds.Load()
+		next := old &^ uint32(c)
+		if on {
+			next = old | uint32(c)
+		}
+		if s.conds.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// RoleChanged tells the shell that the node became a primary or a replica, or
+// that its link came up or broke. Replication calls it after each change.
+func (s *Server) RoleChanged() { s.refreshConditions() }
+
+// SetLoading says whether data are being loaded; commands that need them get
+// LOADING meanwhile.
+func (s *Server) SetLoading(on bool) {
+	s.loading.Store(on)
+	s.refreshConditions()
+}
+
+// refreshConditions takes the conditions that follow from settings and other
+// parts afresh.
+func (s *Server) refreshConditions() {
+	cfg := s.config.Current()
+	replica := false
+	if s.replication != nil {
+		host, _ := s.replication.Primary()
+		replica = host != ""
+	}
+	s.setCondition(condPassword, cfg.RequirePass != "")
+	s.setCondition(condCluster, s.cluster != nil)
+	s.setCondition(condReplica, replica)
+	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
+	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
+	s.setCondition(condLoading, s.loading.Load())
+	s.setCondition(condDisk, s.diskError() != "")
+	s.setCondition(condFull, !s.stream.Room())
+}
+
+// Keyspace, Table, ClusterEnabled, Now, LFU and MaxBulk are what handlers of
+// data know of the node: command.Host.
+func (s *Server) Keyspace() *storage.Keyspace { return s.keyspace }
+
+// Table is all commands of the node.
+func (s *Server) Table() *command.Table { return s.table.Table }
+
+// ClusterEnabled reports whether keys belong to slots of nodes.
+func (s *Server) ClusterEnabled() bool { return s.config.Current().ClusterEnabled }
+
+// Now is the wall clock in Unix milliseconds.
+func (s *Server) Now() int64 { return s.now() }
+
+// LFU reports whether the eviction policy counts frequencies.
+func (s *Server) LFU() bool {
+	for _, p := range s.config.Get("maxmemory-policy") {
+		return strings.HasSuffix(p.Value, "-lfu")
+	}
+	return false
+}
+
+// MaxBulk is the longest string in bytes.
+func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }

@@ -1,0 +1,464 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"redoubt/internal/resp"
+	"redoubt/slots"
+)
+
+func TestCommandsAndTransactions(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	for _, step := range []struct{ line, reply string }{
+		{"PING", "PONG"},
+		{"PING hello", "hello"},
+		{"SET k v", "OK"},
+		{"GET k", "v"},
+		{"GET none", "(nil)"},
+		{"NOPE a b", "error: ERR unknown command 'NOPE', with args beginning with: 'a' 'b' "},
+		{"GET", "error: ERR wrong number of arguments for 'get' command"},
+		{"CONFIG NOPE", "error: ERR unknown subcommand 'NOPE'. Try CONFIG HELP."},
+		{"EXEC", "error: ERR EXEC without MULTI"},
+		{"DISCARD", "error: ERR DISCARD without MULTI"},
+		{"MULTI", "OK"},
+		{"MULTI", "error: ERR MULTI calls can not be nested"},
+		{"WATCH k", "error: ERR WATCH inside MULTI is not allowed"},
+		{"INCR n", "QUEUED"},
+		{"SELECT 1", "QUEUED"},
+		{"SET k other", "QUEUED"},
+		{"SELECT 0", "QUEUED"},
+		{"GET k", "QUEUED"},
+		{"EXEC", "[1 OK OK OK v]"},
+		{"MULTI", "OK"},
+		{"NOPE", "error: ERR unknown command 'NOPE', with args beginning with: "},
+		{"EXEC", "error: EXECABORT Transaction discarded because of previous errors."},
+		{"MULTI", "OK"},
+		{"EXEC x", "error: EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"},
+		{"PING", "PONG"},
+		{"MULTI", "OK"},
+		{"EXEC", "[]"},
+		{"SELECT 99", "error: ERR DB index is out of range"},
+		{"FLUSHALL", "OK"},
+		{"GET k", "(nil)"},
+		{"CLIENT SETNAME a", "OK"},
+		{"CLIENT GETNAME", "a"},
+		{"RESET", "RESET"},
+		{"CLIENT GETNAME", "(nil)"},
+		{"QUIT", "OK"},
+	} {
+		c.want(step.line, step.reply)
+	}
+	c.closed()
+}
+
+func TestWatchSeesChangesOfOthers(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	a.want("SET k 1", "OK")
+	a.want("WATCH k other", "OK")
+	b.want("SET k 2", "OK")
+	a.want("MULTI", "OK")
+	a.want("GET k", "QUEUED")
+	a.want("EXEC", "(nil array)")
+	a.want("WATCH k", "OK")
+	a.want("UNWATCH", "OK")
+	b.want("SET k 3", "OK")
+	a.want("MULTI", "OK")
+	a.want("GET k", "QUEUED")
+	a.want("EXEC", "[3]")
+}
+
+// Redis's reply of an EXEC is one unit; so are its effects.
+func TestATransactionIsOneUnitOfTheStream(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET a 1", "QUEUED")
+	c.want("SET b 2", "QUEUED")
+	c.want("EXEC", "[OK OK]")
+	want := "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n*1\r\n$4\r\nEXEC\r\n"
+	if got := strings.Join(n.stream.recorded(), "|"); got != want {
+		t.Errorf("the stream is %q, want %q", got, want)
+	}
+}
+
+func TestInlineCommandsBecomeEffectsInRESP(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.raw("set k \"a b\"\r\n")
+	c.wantNext("OK")
+	if got := n.stream.recorded()[0]; got != "*3\r\n$3\r\nset\r\n$1\r\nk\r\n$3\r\na b\r\n" {
+		t.Errorf("the effect is %q", got)
+	}
+}
+
+func TestPipelinesKeepOrder(t *testing.T) {
+	for _, loops := range []string{"1", "3"} {
+		t.Run(loops+" loops", func(t *testing.T) {
+			n := startNode(t, "--event-loops", loops)
+			var wg sync.WaitGroup
+			for i := range 8 {
+				c := n.dial()
+				wg.Go(func() {
+					c.pipelined(2000, key(fmt.Sprintf("ECHO %d-%%d", i)), key(fmt.Sprintf("%d-%%d", i)))
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func TestBigAndBrokenRequests(t *testing.T) {
+	n := startNode(t, "--proto-max-bulk-len", "2mb")
+	c := n.dial()
+	big := strings.Repeat("x", 1<<20+17)
+	c.raw(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", len(big), big))
+	c.wantNext("OK")
+	if got := c.read(); got != big {
+		t.Errorf("a value of %d bytes came back with %d", len(big), len(got))
+	}
+	for _, piece := range strings.Split("*1|\r|\n$|4\r\nPI|NG\r|\n", "|") {
+		c.raw(piece)
+	}
+	c.wantNext("PONG")
+	c.raw("*1\r\n$3000000\r\n")
+	c.wantNext("error: ERR Protocol error: invalid bulk length")
+	c.closed()
+	post := n.dial()
+	post.raw("POST / HTTP/1.1\r\nHost: x\r\n\r\nSET evil 1\r\n")
+	post.closed()
+	n.dial().want("GET evil", "(nil)")
+}
+
+// D5: "A connection's output is released up to the first reply whose offset is
+// not yet committed; order is kept."
+func TestRepliesWaitForTheirOffset(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	n.stream.hold()
+	a.send("GET untouched")
+	a.wantNext("(nil)") // its slot has no uncommitted write
+	a.send("SET k 1")
+	a.send("PING")
+	b.send("GET k") // looks at the uncommitted write
+	// A connection that saw nothing of it is not held.
+	n.dial().want("PING", "PONG")
+	n.dial().want("GET elsewhere", "(nil)")
+	for _, c := range []*client{a, b} {
+		c.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if reply, err := readReply(c.r); err == nil {
+			t.Errorf("%q left before its write was committed", reply)
+		}
+	}
+	n.stream.commit(-1)
+	a.wantNext("OK")
+	a.wantNext("PONG")
+	b.wantNext("1")
+}
+
+func TestPublishedMessagesFollowTheirUnit(t *testing.T) {
+	n := startNode(t)
+	sub, pub := n.dial(), n.dial()
+	sub.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	n.stream.hold()
+	pub.send("MULTI")
+	pub.send("SET k v")
+	pub.send("PUBLISH ch hello")
+	pub.send("EXEC")
+	pub.wantNext("OK")
+	pub.wantNext("QUEUED")
+	pub.wantNext("QUEUED")
+	sub.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if reply, err := readReply(sub.r); err == nil {
+		t.Errorf("%q was delivered before its unit was committed", reply)
+	}
+	n.stream.commit(-1)
+	pub.wantNext("[OK 1]")
+	sub.wantNext("[message ch hello]")
+}
+
+func TestPubSubInBothProtocols(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	two, three, pub := n.dial(), n.dial(), n.dial()
+	two.want("SUBSCRIBE a b", "[subscribe a 1]")
+	two.wantNext("[subscribe b 2]")
+	two.want("GET k", "error: ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
+	two.want("PING", "[pong ]")
+	three.do("HELLO 3")
+	three.want("PSUBSCRIBE a*", "[psubscribe a* 1]")
+	three.want("SSUBSCRIBE a", "[ssubscribe a 1]")
+	three.want("GET k", "(nil)")
+	pub.want("PUBLISH a x", "2")
+	two.wantNext("[message a x]")
+	three.wantNext("[pmessage a* a x]")
+	pub.want("SPUBLISH a y", "1")
+	three.wantNext("[smessage a y]")
+	pub.want("PUBSUB NUMSUB a b", "[a 1 b 1]")
+	pub.want("PUBSUB CHANNELS", "[a b]")
+	pub.want("PUBSUB NUMPAT", "1")
+	var gone slots.Set
+	gone.Add(slots.Of([]byte("a")))
+	n.pubsub.DropSlots(&gone)
+	three.wantNext("[sunsubscribe a 0]")
+	two.want("UNSUBSCRIBE", "[unsubscribe a 1]")
+	two.wantNext("[unsubscribe b 0]")
+	two.want("GET k", "(nil)")
+}
+
+func TestPauseHoldsWritesOnly(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	a, b := n.dial(), n.dial()
+	a.want("CLIENT PAUSE 100000 WRITE", "OK")
+	b.send("SET k 1")
+	b.send("GET k")
+	a.want("GET k", "(nil)")
+	a.want("CLIENT UNPAUSE", "OK")
+	b.wantNext("OK")
+	b.wantNext("1")
+	a.want("CLIENT PAUSE 50 ALL", "OK")
+	a.want("GET k", "1") // once the pause has run out
+}
+
+func TestAuthenticationGuardsEverything(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c := n.dial()
+	c.want("GET k", "error: "+string(resp.ErrNoAuth))
+	c.want("AUTH wrong", "error: "+string(resp.ErrWrongPass))
+	c.want("HELLO 3 AUTH default wrong", "error: "+string(resp.ErrWrongPass))
+	c.want("AUTH secret", "OK")
+	c.want("GET k", "(nil)")
+	stranger := n.dial()
+	stranger.raw("*2\r\n$3\r\nGET\r\n$20000\r\n")
+	stranger.wantNext("error: " + string(resp.ErrProtoUnauthBulk))
+	stranger.closed()
+}
+
+func TestMaxClients(t *testing.T) {
+	n := startNode(t, "--maxclients", "2")
+	a, b := n.dial(), n.dial()
+	a.want("PING", "PONG")
+	b.want("PING", "PONG")
+	c := n.dial()
+	c.wantNext("error: ERR max number of clients reached")
+	c.closed()
+	b.want("QUIT", "OK")
+	b.closed()
+	a.want("CLIENT KILL TYPE pubsub", "0")
+	n.dial().want("PING", "PONG")
+}
+
+func TestClientListAndKillReachAllLoops(t *testing.T) {
+	n := startNode(t, "--event-loops", "3")
+	var cs []*client
+	for i := range 6 {
+		c := n.dial()
+		c.want(fmt.Sprintf("CLIENT SETNAME c%d", i), "OK")
+		cs = append(cs, c)
+	}
+	list := cs[0].do("CLIENT LIST")
+	for i := range cs {
+		if !strings.Contains(list, fmt.Sprintf(" name=c%d ", i)) {
+			t.Errorf("c%d is not listed in\n%s", i, list)
+		}
+	}
+	cs[0].want("CLIENT KILL TYPE normal SKIPME yes", "5")
+	for _, c := range cs[1:] {
+		c.closed()
+	}
+	cs[0].want("MULTI", "OK")
+	cs[0].want("SET k 1", "QUEUED")
+	cs[0].want("CLIENT LIST TYPE pubsub", "QUEUED")
+	cs[0].want("EXEC", "[OK ]")
+}
+
+func TestMonitorSeesWhatOthersRun(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	m, c := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	c.want("SET k a\xff", "OK")
+	line := m.read()
+	if !strings.HasSuffix(line, `"SET" "k" "a\xff"`) {
+		t.Errorf("MONITOR printed %q", line)
+	}
+	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
+}
+
+func TestUnixSocketsGoThroughWires(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	n := startNode(t, "--unixsocket", path, "--unixsocketperm", "700")
+	c := dialTo(t, "unix", path)
+	c.pipelined(3000, key("SET k%d v"), word("OK"))
+	big := strings.Repeat("y", 300_000)
+	c.raw(fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(big), big))
+	if got := c.read(); got != big {
+		t.Errorf("%d bytes came back, want %d", len(got), len(big))
+	}
+	n.stream.hold()
+	c.send("SET k 1")
+	n.dial().want("PING", "PONG")
+	n.stream.commit(-1)
+	c.wantNext("OK")
+	c.want("QUIT", "OK")
+	c.closed()
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("the socket's mode is %v (%v)", fi, err)
+	}
+}
+
+func TestShutdownEndsRun(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.send("SHUTDOWN NOSAVE")
+	c.closed()
+	<-n.ending.done
+}
+
+// A client that does not read is closed at its limit and harms nobody.
+func TestOutputLimit(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "normal 4mb 0 0")
+	c, other := n.dial(), n.dial()
+	other.want("SET k "+strings.Repeat("z", 100_000), "OK")
+	go io.WriteString(c.nc, strings.Repeat("GET k\r\n", 2000))
+	for {
+		other.want("PING", "PONG")
+		if strings.Contains(other.do("INFO stats"), "client_output_buffer_limit_disconnections:1\r\n") {
+			break
+		}
+	}
+}
+
+func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
+	n := startNode(t)
+	full := func(on bool) {
+		n.stream.mu.Lock()
+		n.stream.full = on
+		n.stream.mu.Unlock()
+		n.RoleChanged()
+	}
+	a, b := n.dial(), n.dial()
+	full(true)
+	a.send("SET k 1")
+	b.want("GET k", "(nil)")
+	full(false)
+	a.wantNext("OK")
+}
+
+func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
+	n := startNode(t)
+	var cs []*client
+	for range 50 {
+		c := n.dial()
+		c.want("SET k v", "OK")
+		cs = append(cs, c)
+	}
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	n.eachConn(func(c *conn) {
+		if cap(c.in) != 0 || cap(c.out.Bytes()) != 0 {
+			t.Errorf("an idle connection holds %d and %d bytes", cap(c.in), cap(c.out.Bytes()))
+		}
+	})
+	_ = cs
+}
+
+func TestGatesStandInRedissOrder(t *testing.T) {
+	var names []string
+	for _, g := range gates {
+		names = append(names, g.name)
+	}
+	want := "protected command, authentication, not in MULTI, route, disk, enough replicas, read-only replica, RESP2 subscriber, stale replica, loading, monitor or replica, pause, queue of MULTI"
+	if got := strings.Join(names, ", "); got != want {
+		t.Errorf("gates: %s\nwant:  %s", got, want)
+	}
+}
+
+func TestLoopsFollowTheLoad(t *testing.T) {
+	for _, tc := range []struct {
+		name                            string
+		active, least, most, processors int
+		loads                           []load
+		want                            int
+	}{
+		{"one idle loop", 1, 1, 2, 2, []load{{100, 1}, {}}, 1},
+		{"a full loop with shallow requests on a small machine", 1, 1, 2, 2, []load{{990, 1}, {}}, 1},
+		{"a full loop with deep pipelines", 1, 1, 2, 2, []load{{990, 64}, {}}, 2},
+		{"a full loop and processors to spare", 1, 1, 4, 8, []load{{990, 1}, {}, {}, {}}, 2},
+		{"two full loops and no third", 2, 1, 2, 8, []load{{990, 64}, {990, 64}}, 2},
+		{"two loops with little to do", 2, 1, 2, 2, []load{{150, 1}, {150, 1}}, 1},
+		{"two loops with enough to do", 2, 1, 2, 2, []load{{500, 1}, {500, 1}}, 2},
+		{"never below the least", 2, 2, 2, 2, []load{{}, {}}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := wantLoops(tc.active, tc.least, tc.most, tc.processors, tc.loads); got != tc.want {
+				t.Errorf("%d loops, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestConnectionsMoveBetweenLoops(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	var cs []*client
+	for i := range 8 {
+		c := n.dial()
+		c.want(fmt.Sprintf("SET k%d %d", i, i), "OK")
+		cs = append(cs, c)
+	}
+	for _, active := range []int32{1, 2, 1, 2} {
+		n.stopLoops(nil)
+		n.active.Store(active)
+		for _, l := range n.loops {
+			l.post(func() { l.place() })
+		}
+		n.resumeLoops(nil)
+		for range 20 {
+			for i, c := range cs {
+				c.want(fmt.Sprintf("GET k%d", i), fmt.Sprint(i))
+			}
+		}
+	}
+}
+
+// fakeConn is a connection without a socket, for measuring dispatch alone.
+func fakeConn(n *node) (*loop, *conn) {
+	l := n.loops[0]
+	c := n.newConn(-1, "127.0.0.1:1", "127.0.0.1:2")
+	c.home.Store(l)
+	return l, c
+}
+
+func TestDispatchDoesNotAllocate(t *testing.T) {
+	n := startNode(t)
+	n.stream.quiet = true
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	l, c := fakeConn(n)
+	c.queued = true // nobody writes its output
+	l.beginTurn()
+	for name, in := range map[string]string{
+		"SET":       "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n",
+		"GET":       "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n",
+		"GET a nil": "*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n",
+		"PING":      "*1\r\n$4\r\nPING\r\n",
+	} {
+		b := []byte(in)
+		run := func() {
+			if rest := l.feed(c, b); len(rest) != 0 {
+				t.Fatalf("%d bytes were left", len(rest))
+			}
+			c.out.Truncate(0)
+		}
+		run()
+		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {
+			t.Errorf("%s: %v allocations", name, allocs)
+		}
+	}
+}

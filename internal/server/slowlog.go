@@ -1,0 +1,132 @@
+package server
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+// slowlog is the commands that took longest, the newest first. It keeps its
+// own lock, since every loop adds to it; an entry is rare by definition.
+type slowlog struct {
+	mu      sync.Mutex
+	entries []slowEntry // guarded by mu; the oldest first
+	next    int64       // guarded by mu; id of the next entry
+}
+
+type slowEntry struct {
+	id, at       int64 // at in Unix seconds
+	took         time.Duration
+	args         []string
+	client, name string
+}
+
+const (
+	slowlogArgs  = 32  // arguments kept of one command
+	slowlogBytes = 128 // bytes kept of one argument
+)
+
+// add notes a command; now is in Unix milliseconds.
+func (s *slowlog) add(now int64, took time.Duration, args [][]byte, c *conn) {
+	e := slowEntry{at: now / 1000, took: took, client: c.remote, name: c.name}
+	for i, a := range args {
+		if i == slowlogArgs-1 && len(args) > slowlogArgs {
+			e.args = append(e.args, fmt.Sprintf("... (%d more arguments)", len(args)-slowlogArgs+1))
+			break
+		}
+		e.args = append(e.args, shortened(a))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.id = s.next
+	s.next++
+	s.entries = append(s.entries, e)
+	s.trim(c.srv.config.Current().SlowlogMaxLen)
+}
+
+func shortened(a []byte) string {
+	if len(a) <= slowlogBytes {
+		return string(a)
+	}
+	return fmt.Sprintf("%s... (%d more bytes)", a[:slowlogBytes], len(a)-slowlogBytes)
+}
+
+// trim drops the oldest entries above a number; the caller holds mu.
+func (s *slowlog) trim(most int64) {
+	if over := len(s.entries) - int(min(most, int64(len(s.entries)))); over > 0 {
+		s.entries = append([]slowEntry(nil), s.entries[over:]...)
+	}
+}
+
+// newest returns the n newest entries, newest first; n below 0 is all.
+func (s *slowlog) newest(n int64) []slowEntry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n < 0 || n > int64(len(s.entries)) {
+		n = int64(len(s.entries))
+	}
+	out := make([]slowEntry, 0, n)
+	for i := range int(n) {
+		out = append(out, s.entries[len(s.entries)-1-i])
+	}
+	return out
+}
+
+func (s *slowlog) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
+}
+
+func (s *slowlog) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries = nil
+}
+
+var slowlogRow = &command.Row{Name: "slowlog", Arity: -2, Doc: doc("2.2.12", "server", "A container for slow log commands."), Sub: []*command.Row{
+	serverRow("get", -2, command.Admin|command.Loading|command.Stale, "2.2.12", "Returns the slow log's entries.", slowlogGet),
+	serverRow("len", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Returns the number of entries in the slow log.", func(x *command.Ctx) {
+		x.Out.Int(int64(serverOf(x).slowlog.len()))
+	}),
+	serverRow("reset", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Clears all entries from the slow log.", func(x *command.Ctx) {
+		serverOf(x).slowlog.reset()
+		x.Out.OK()
+	}),
+	serverRow("help", 2, command.Loading|command.Stale, "6.2.0", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
+		help(x, "GET [<count>]", "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+			"LEN", "    Return the length of the slowlog.", "RESET", "    Reset the slowlog.")
+	}),
+}}
+
+func slowlogGet(x *command.Ctx) {
+	n := int64(10)
+	switch {
+	case len(x.Args) > 3:
+		x.Out.Error(resp.ErrSubcommandSyntax("slowlog", x.Args[1]))
+		return
+	case len(x.Args) == 3:
+		var ok bool
+		if n, ok = resp.ParseInt(x.Args[2]); !ok || n < -1 {
+			x.Out.Error(resp.ErrSlowlogCount)
+			return
+		}
+	}
+	entries := serverOf(x).slowlog.newest(n)
+	x.Out.Array(len(entries))
+	for _, e := range entries {
+		x.Out.Array(6)
+		x.Out.Int(e.id)
+		x.Out.Int(e.at)
+		x.Out.Int(e.took.Microseconds())
+		x.Out.Array(len(e.args))
+		for _, a := range e.args {
+			x.Out.BulkString(a)
+		}
+		x.Out.BulkString(e.client)
+		x.Out.BulkString(e.name)
+	}
+}

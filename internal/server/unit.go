@@ -1,0 +1,99 @@
+package server
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// unit runs one command as an execution unit, under the locks its row asks
+// for, and leaves its gate in the context.
+func (l *loop) unit(c *conn, q *request) {
+	l.ctx.Tx = nil
+	switch q.row.Lock {
+	case command.LockNone, command.LockSelf:
+		if q.row.Flags&command.MayReplicate == 0 {
+			q.row.Run(&l.ctx)
+			return
+		}
+		l.ctx.Tx = l.exec.Begin(l.unix, nil) // touches no key, but the stream
+	case command.LockWorld:
+		l.ctx.Tx = l.exec.BeginWorld(l.unix)
+	default:
+		var ok bool
+		if l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args); ok {
+			l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+		} else {
+			// Where the keys stand cannot be told; the handler will say why.
+			l.ctx.Tx = l.exec.BeginWorld(l.unix)
+		}
+	}
+	if l.srv.cluster != nil && len(q.row.Keys) > 0 {
+		if err := l.route(c, q, l.ctx.Tx); err != "" {
+			l.endUnit()
+			c.out.Error(err)
+			return
+		}
+	}
+	l.call(c, q.row, q.args, q.raw)
+	l.endUnit()
+}
+
+// call runs one command within the unit at hand.
+func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
+	if raw == nil {
+		l.encoded = resp.AppendArray(l.encoded[:0], args...)
+		raw = l.encoded
+	}
+	tx := l.ctx.Tx
+	tx.Select(c.db)
+	tx.Command(raw)
+	row.Run(&l.ctx)
+	tx.CommandEnd()
+}
+
+func (l *loop) endUnit() {
+	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	l.ctx.Tx = nil
+}
+
+// keySlots appends the slots of a command's keys to dst.
+func (l *loop) keySlots(dst []slots.Slot, row *command.Row, args [][]byte) ([]slots.Slot, bool) {
+	var ok bool
+	if l.keys, ok = row.AppendKeys(l.keys[:0], args); !ok {
+		return dst, false
+	}
+	for _, i := range l.keys {
+		dst = append(dst, slots.Of(args[i]))
+	}
+	return dst, true
+}
+
+// everything runs f with all loops stopped and the world locked: for commands
+// that change the node itself. Within a transaction both are so already.
+func (l *loop) everything(f func(tx *storage.Tx)) {
+	if l.ctx.Tx != nil {
+		f(l.ctx.Tx)
+		return
+	}
+	l.srv.stopLoops(l)
+	defer l.srv.resumeLoops(l)
+	tx := l.exec.BeginWorld(l.unix)
+	f(tx)
+	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+}
+
+// allConns runs f with all loops stopped, so that it may look at every
+// connection.
+func (l *loop) allConns(f func()) {
+	if l.stopped {
+		f()
+		return
+	}
+	l.srv.stopLoops(l)
+	l.stopped = true
+	f()
+	l.stopped = false
+	l.srv.resumeLoops(l)
+}

@@ -1,0 +1,202 @@
+package clustertool
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/resp"
+
+	"redoubt/slots"
+)
+
+// Check prints the cluster of which addr is a member and whether it is well:
+// all nodes agree, no slot is open, every slot is covered. With
+// searchOwners it also looks for slots whose keys lie on several nodes. The
+// error is ErrFailed if the cluster is not well.
+func (t *Tool) Check(addr string, searchOwners bool) error {
+	c, err := t.discover(addr)
+	defer c.close()
+	if err != nil {
+		return err
+	}
+	if err := t.info(c); err != nil {
+		return err
+	}
+	return t.check(c, searchOwners)
+}
+
+func (t *Tool) check(c cluster, searchOwners bool) error {
+	t.step("Performing Cluster Check (using node %s)", c[0].addr())
+	for _, m := range c {
+		t.showNode(c, m)
+	}
+	well := t.checkAgreement(c)
+	well = t.checkOpenSlots(c) && well
+	well = t.checkCoverage(c) && well
+	if searchOwners {
+		well = t.checkOwners(c) && well
+	}
+	if !well {
+		return ErrFailed
+	}
+	return nil
+}
+
+// showNode prints a node in redis-cli's form.
+func (t *Tool) showNode(c cluster, m *member) {
+	self := m.view.self()
+	letter, role := "M", "master"
+	if self.replica() {
+		letter, role = "S", "slave"
+	}
+	t.line("%s: %s %s", letter, self.id, m.addr())
+	t.line("   slots:%s (%d slots) %s", bracketed(self.slots), self.slots.Len(), role)
+	if self.primary != "" {
+		t.line("   replicates %s", self.primary)
+	} else if n := c.replicas(m); n > 0 {
+		t.line("   %d additional replica(s)", n)
+	}
+}
+
+// checkAgreement compares every node's view of the owners with that of the
+// first, and names the nodes that differ.
+func (t *Tool) checkAgreement(c cluster) bool {
+	var odd []string
+	want := c[0].view.owners()
+	for _, m := range c {
+		if err := m.load(); err != nil {
+			odd = append(odd, fmt.Sprintf("%s does not answer: %v", m.addr(), err))
+		} else if d := m.view.difference(want, c.name); d != "" {
+			odd = append(odd, fmt.Sprintf("%s disagrees with %s: %s", m.addr(), c[0].addr(), d))
+		}
+	}
+	if len(odd) > 0 {
+		t.err("Nodes don't agree about configuration!")
+		for _, o := range odd {
+			t.line("    %s", o)
+		}
+		return false
+	}
+	t.ok("All nodes agree about slots configuration.")
+	return true
+}
+
+func (t *Tool) checkOpenSlots(c cluster) bool {
+	t.step("Check for open slots...")
+	var all slots.Set
+	for _, m := range c {
+		self := m.view.self()
+		t.warnOpen(m, "migrating", self.migrating, &all)
+		t.warnOpen(m, "importing", self.importing, &all)
+	}
+	if all.Empty() {
+		return true
+	}
+	t.warn("The following slots are open: %s.", numbers(all))
+	return false
+}
+
+// warnOpen reports a node's open slots and adds them to all.
+func (t *Tool) warnOpen(m *member, state string, open map[slots.Slot]string, all *slots.Set) {
+	if len(open) == 0 {
+		return
+	}
+	var set slots.Set
+	for s := range maps.Keys(open) {
+		set.Add(s)
+		all.Add(s)
+	}
+	t.warn("Node %s has slots in %s state %s.", m.addr(), state, numbers(set))
+}
+
+// numbers writes a set as "1,2,3".
+func numbers(t slots.Set) string {
+	var out []string
+	t.Each(func(s slots.Slot) bool {
+		out = append(out, strconv.Itoa(int(s)))
+		return true
+	})
+	return strings.Join(out, ",")
+}
+
+// checkCoverage looks whether the nodes' own slots are all slots.
+func (t *Tool) checkCoverage(c cluster) bool {
+	t.step("Check slots coverage...")
+	var covered slots.Set
+	for _, m := range c {
+		m.view.self().slots.Each(func(s slots.Slot) bool {
+			covered.Add(s)
+			return true
+		})
+	}
+	if covered == slots.All() {
+		t.ok("All %d slots covered.", slots.Count)
+		return true
+	}
+	t.err("Not all %d slots are covered by nodes.", slots.Count)
+	return false
+}
+
+// checkOwners looks for slots that a node owns while another owns them too or
+// holds keys of them. It asks every primary about every slot, a thousand
+// questions at a time.
+func (t *Tool) checkOwners(c cluster) bool {
+	t.step("Check for multiple slot owners...")
+	owners := make([][]string, slots.Count)
+	for _, m := range c {
+		if m.view.self().replica() {
+			continue
+		}
+		err := m.keysInSlots(func(s slots.Slot, keys int) {
+			if keys > 0 || m.view.self().slots.Has(s) {
+				owners[s] = append(owners[s], m.addr())
+			}
+		})
+		if err != nil {
+			t.replied(m, err)
+			return false
+		}
+	}
+	well := true
+	for s, who := range owners {
+		if len(who) > 1 {
+			well = false
+			t.warn("Slot %d has %d owners:", s, len(who))
+			for _, w := range who {
+				t.line("    %s", w)
+			}
+		}
+	}
+	if well {
+		t.ok("No multiple owners found.")
+	}
+	return well
+}
+
+// keysInSlots calls f with the number of keys of every slot.
+func (m *member) keysInSlots(f func(slots.Slot, int)) error {
+	all := slots.All()
+	var cmds [][]string
+	all.Each(func(s slots.Slot) bool {
+		cmds = append(cmds, []string{"CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(int(s))})
+		return true
+	})
+	s := slots.Slot(0)
+	for batch := range slices.Chunk(cmds, 1000) {
+		vs, err := m.conn.Pipeline(batch...)
+		if err != nil {
+			return err
+		}
+		for _, v := range vs {
+			if v.Type() == resp.Error {
+				return v.Error()
+			}
+			f(s, v.Integer())
+			s++
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package clustertool
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+
+	"redoubt/internal/tools/client"
+	"redoubt/slots"
+)
+
+// Create makes a cluster of the empty nodes at addrs with the given number of
+// replicas a primary. It returns when the cluster serves and has been
+// checked. Unless sure, it shows the plan and asks first.
+func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
+	c, err := t.emptyNodes(addrs)
+	defer c.close()
+	if err != nil {
+		return err
+	}
+	l, ids, err := t.draw(c, replicas)
+	if err != nil {
+		return err
+	}
+	if !sure && !t.confirm("Can I set the above configuration?") {
+		return ErrFailed
+	}
+	if err := t.assignSlots(c, l); err != nil {
+		return err
+	}
+	if err := t.introduce(c); err != nil {
+		return err
+	}
+	if err := t.join(c); err != nil {
+		return err
+	}
+	if err := t.replicate(c, l, ids); err != nil {
+		return err
+	}
+	after, err := t.discover(addrs[0])
+	defer after.close()
+	if err != nil {
+		return err
+	}
+	return t.check(after, false)
+}
+
+// Ensure is Create for those who may have called it before: if the first node
+// knows other nodes already, it makes nothing, waits until that node says that
+// the cluster is ok, and checks it.
+func (t *Tool) Ensure(addrs []string, replicas int) error {
+	host, port, err := client.SplitAddr(addrs[0])
+	if err != nil {
+		t.line("Invalid address format: %s", addrs[0])
+		return ErrFailed
+	}
+	m, err := t.connect(host, port)
+	if err != nil {
+		return err
+	}
+	defer m.conn.Close()
+	if len(m.view.entries) == 1 {
+		return t.Create(addrs, replicas, true)
+	}
+	err = t.wait("The cluster is there; waiting until it serves", func() error {
+		d, err := Describe(m.conn)
+		if err == nil && d.State != "ok" {
+			err = fmt.Errorf("node %s says cluster_state:%s", m.addr(), d.State)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return t.Check(addrs[0], false)
+}
+
+// emptyNodes connects to the nodes and refuses those that are no cluster
+// nodes, hold keys, or know other nodes. What is connected is returned with
+// an error too.
+func (t *Tool) emptyNodes(addrs []string) (cluster, error) {
+	var c cluster
+	for _, addr := range addrs {
+		host, port, err := client.SplitAddr(addr)
+		if err != nil {
+			t.line("Invalid address format: %s", addr)
+			return c, ErrFailed
+		}
+		m, err := t.connect(host, port)
+		if err != nil {
+			return c, err
+		}
+		if same := c.byID(m.id()); same != nil {
+			m.conn.Close()
+			return c, t.fail("Node %s is the same node as %s.", addr, same.addr())
+		}
+		c = append(c, m)
+		empty, err := m.empty()
+		if err != nil {
+			return c, t.replied(m, err)
+		}
+		if !empty {
+			return c, t.fail("Node %s is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or contains some key in database 0.", m.addr())
+		}
+	}
+	return c, nil
+}
+
+// empty reports whether the node has no keys and knows no other node.
+func (m *member) empty() (bool, error) {
+	info, err := m.conn.Do("INFO")
+	if err != nil {
+		return false, err
+	}
+	if _, keys := InfoField(info.String(), "db0"); keys {
+		return false, nil
+	}
+	ci, err := m.conn.Do("CLUSTER", "INFO")
+	if err != nil {
+		return false, err
+	}
+	known, _ := InfoField(ci.String(), "cluster_known_nodes")
+	return known == "1", nil
+}
+
+// draw makes the plan and prints it. ids maps each place to its node's id.
+func (t *Tool) draw(c cluster, replicas int) (*layout, map[*place]string, error) {
+	nodes := make([]*place, len(c))
+	ids := map[*place]string{}
+	for i, m := range c {
+		nodes[i] = &place{host: m.host, addr: m.addr()}
+		ids[nodes[i]] = m.id()
+	}
+	l, err := plan(nodes, replicas)
+	if err != nil {
+		t.line("*** ERROR: Invalid configuration for cluster creation.")
+		t.line("*** %v.", err)
+		t.line("*** This is not possible with %d nodes and %d replicas per node.", len(c), replicas)
+		t.line("*** At least %d nodes are required.", 3*(replicas+1))
+		return nil, nil, ErrFailed
+	}
+	t.step("Performing hash slots allocation on %d nodes...", len(c))
+	for i, p := range l.primaries {
+		r := p.slots.Ranges()[0]
+		t.line("Master[%d] -> Slots %d - %d", i, r.First, r.Last)
+	}
+	extra := false
+	for _, a := range l.assigned {
+		if a.extra && !extra {
+			extra = true
+			t.line("Adding extra replicas...")
+		}
+		t.line("Adding replica %s to %s", a.replica.addr, a.primary.addr)
+	}
+	t.antiAffinity(l)
+	for _, p := range l.nodes {
+		t.line("%s", p.describe(func(p *place) string { return ids[p] }))
+	}
+	return l, ids, nil
+}
+
+// antiAffinity spreads shards over hosts and says how well that went. The
+// same nodes get the same layout every time: the seed is fixed.
+func (t *Tool) antiAffinity(l *layout) {
+	if score, _ := l.score(); score == 0 {
+		return
+	}
+	t.step("Trying to optimize slaves allocation for anti-affinity")
+	switch score := l.spread(rand.New(rand.NewPCG(1, uint64(len(l.nodes))))); {
+	case score == 0:
+		t.ok("Perfect anti-affinity obtained!")
+	case score >= besidePrimary:
+		t.warn("Some slaves are in the same host as their master")
+	default:
+		t.warn("Some slaves of the same master are in the same host")
+	}
+}
+
+// confirm asks a question that only "yes" answers with yes.
+func (t *Tool) confirm(question string) bool {
+	fmt.Fprintf(t.Out, "%s (type 'yes' to accept): ", question)
+	if t.In == nil {
+		return false
+	}
+	answer, _ := bufio.NewReader(t.In).ReadString('\n')
+	return strings.EqualFold(strings.TrimSpace(answer), "yes")
+}
+
+// assignSlots gives the primaries their slots and every node an epoch of its
+// own, which spares the new cluster a round of epoch collisions.
+func (t *Tool) assignSlots(c cluster, l *layout) error {
+	for i, p := range l.nodes {
+		if p.primary != nil {
+			continue
+		}
+		args := []string{"CLUSTER", "ADDSLOTS"}
+		p.slots.Each(func(s slots.Slot) bool {
+			args = append(args, strconv.Itoa(int(s)))
+			return true
+		})
+		if _, err := c[i].conn.Do(args...); err != nil {
+			return t.replied(c[i], err)
+		}
+	}
+	t.step("Nodes configuration updated")
+	t.step("Assign a different config epoch to each node")
+	for i, m := range c {
+		// A node that was in a cluster before may refuse, and keeps its epoch.
+		if _, err := m.conn.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil && client.Code(err) == "" {
+			return t.replied(m, err)
+		}
+	}
+	return nil
+}
+
+// introduce makes every node meet the first.
+func (t *Tool) introduce(c cluster) error {
+	t.step("Sending CLUSTER MEET messages to join the cluster")
+	first := c[0]
+	// CLUSTER MEET takes IP addresses only.
+	ip, err := net.ResolveIPAddr("ip", first.host)
+	if err != nil {
+		return t.fail("Invalid IP address or hostname specified: %s", first.host)
+	}
+	meet := []string{"CLUSTER", "MEET", ip.String(), strconv.Itoa(first.port)}
+	if bus := first.view.self().busPort; bus != 0 && bus != first.port+10000 {
+		meet = append(meet, strconv.Itoa(bus))
+	}
+	for _, m := range c[1:] {
+		if _, err := m.conn.Do(meet...); err != nil {
+			return t.replied(m, err)
+		}
+	}
+	return nil
+}
+
+// replicate makes the replicas replicate, and waits until they do.
+func (t *Tool) replicate(c cluster, l *layout, ids map[*place]string) error {
+	want := map[string]string{}
+	for i, p := range l.nodes {
+		if p.primary == nil {
+			continue
+		}
+		primary := ids[p.primary]
+		want[c[i].id()] = primary
+		if _, err := c[i].conn.Do("CLUSTER", "REPLICATE", primary); err != nil {
+			return t.replied(c[i], err)
+		}
+	}
+	return t.wait("Waiting for the replicas", func() error { return c.serving(want) })
+}

@@ -1,0 +1,16 @@
+// Package lab runs a cluster on this machine for people to try: nodes as
+// processes on the loopback interface that outlive the command that started
+// them, made into a cluster, each with a directory of its own.
+//
+// A lab is a directory. lab.json says what it consists of; for every node
+// there is a directory named after its port with the node's data, node.log,
+// and a file pid. That file holds the process's number and start time, and a
+// process is a node's only if both match: after a reboot, or when the number
+// has been given out anew, a stale file makes nothing happen to a stranger.
+//
+// Nodes are numbered from 1. Every operation may be repeated: what is already
+// as wanted stays as it is. One command at a time works in a directory.
+//
+// The server is named by a command line, so the same lab runs real
+// redis-server processes. cmd/redoubt drives the package.
+package lab

@@ -1,0 +1,280 @@
+package lab_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/tools/client"
+	"redoubt/internal/tools/lab"
+	"redoubt/internal/tools/toolstest"
+)
+
+const limit = 20 * time.Second
+
+// open makes a lab of real redis-servers, without starting any.
+func open(t *testing.T, dir, bin string, port int) *lab.Lab {
+	t.Helper()
+	l, err := lab.Create(dir, lab.Config{Port: port, ServerBin: bin, NodeTimeout: 500 * time.Millisecond}, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// rows returns the table of Status, one row of fields a node.
+func rows(t *testing.T, l *lab.Lab) [][]string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := l.Status(&out); err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n")[1:] {
+		rows = append(rows, strings.Fields(line))
+	}
+	return rows
+}
+
+// The columns of Status that the tests read.
+const (
+	pid     = 2
+	role    = 3
+	primary = 5
+	link    = 7
+)
+
+// TestLifeOfALab goes through what a newcomer does.
+func TestLifeOfALab(t *testing.T) {
+	bin := toolstest.Server(t)
+	dir := t.TempDir()
+	port := toolstest.Ports(t, 6)
+	l := open(t, dir, bin, port)
+	defer l.Close()
+	defer l.Stop(&bytes.Buffer{})
+	// say runs an operation that must succeed and print something like want.
+	say := func(want string, f func(out *bytes.Buffer) error) {
+		t.Helper()
+		var out bytes.Buffer
+		if err := f(&out); err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Fatalf("printed %q, want %q", out.String(), want)
+		}
+	}
+	say("starting 6 of 6 nodes\nmaking the cluster", func(out *bytes.Buffer) error { return l.Up(out) })
+	table := rows(t, l)
+	for i, r := range table {
+		want := "primary"
+		if i >= 3 {
+			want = "replica"
+			if r[link] != "up" {
+				t.Errorf("replica %d has link %s", i+1, r[link])
+			}
+		}
+		if r[role] != want {
+			t.Errorf("node %d is a %s, want %s", i+1, r[role], want)
+		}
+	}
+	addr := func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port+i)) }
+	c, err := client.NewCluster([]string{addr(5)}, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.NewSession()
+	defer s.Close()
+	const foo = 12182 // the slot of foo, which the third node owns
+	if _, err := s.Do(foo, "SET", "foo", "bar"); err != nil {
+		t.Fatal(err)
+	}
+
+	say("^$", func(out *bytes.Buffer) error { return l.Up(out) }) // all is as wanted
+	pid3 := table[2][pid]
+	say(`node 3 .* killed \(pid `+pid3+`\)`, func(out *bytes.Buffer) error { return l.Kill(out, "3") })
+	say(`node 3 .* is not running`, func(out *bytes.Buffer) error { return l.Kill(out, fmt.Sprint(port+2)) })
+	if r := rows(t, l)[2]; r[role] != "down" {
+		t.Errorf("a killed node is %s", r[role])
+	}
+	err = client.Wait(limit, func() error {
+		_, err := s.Do(foo, "SET", "foo", "baz")
+		return err
+	})
+	if err != nil {
+		t.Fatalf("nobody took over: %v", err)
+	}
+	say(`node 3 .* started`, func(out *bytes.Buffer) error { return l.Start(out, "3") })
+	say(`node 3 .* is already running`, func(out *bytes.Buffer) error { return l.Start(out, "3") })
+	err = client.Wait(limit, func() error {
+		if r := rows(t, l)[2]; r[role] != "replica" || r[link] != "up" {
+			return fmt.Errorf("node 3 is a %s with link %s", r[role], r[link])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := rows(t, l)[2]; r[primary] == "-" || r[pid] == pid3 {
+		t.Errorf("node 3 came back as %v", r)
+	}
+
+	say("6 of 6 nodes were running", func(out *bytes.Buffer) error { return l.Stop(out) })
+	say("0 of 6 nodes were running", func(out *bytes.Buffer) error { return l.Stop(out) })
+	say("starting 6 of 6 nodes\n$", func(out *bytes.Buffer) error { return l.Up(out) })
+	after := c.NewSession()
+	defer after.Close()
+	if v, err := after.Do(foo, "GET", "foo"); err != nil || v.String() != "baz" {
+		t.Errorf("after a restart foo is %v, %v", v, err)
+	}
+}
+
+func TestAPortInUseIsNamed(t *testing.T) {
+	bin := toolstest.Server(t)
+	port := toolstest.Ports(t, 6)
+	for _, tc := range []struct {
+		name string
+		port int
+	}{
+		{"the port of a node", port + 4},
+		{"the bus port of a node", port + 10002},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			taken, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(tc.port)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer taken.Close()
+			l := open(t, t.TempDir(), bin, port)
+			defer l.Close()
+			err = l.Up(&bytes.Buffer{})
+			if want := fmt.Sprintf("port %d is in use", tc.port); err == nil || !strings.Contains(err.Error(), want) {
+				t.Fatalf("error %v, want %q", err, want)
+			}
+			for i, r := range rows(t, l) {
+				if r[role] != "down" {
+					t.Errorf("node %d is up although a port was taken", i+1)
+				}
+			}
+		})
+	}
+}
+
+// TestAStalePidFileHurtsNobody gives a node the number of a stranger's
+// process, as after a reboot.
+func TestAStalePidFileHurtsNobody(t *testing.T) {
+	bin := toolstest.Server(t)
+	port := toolstest.Ports(t, 6)
+	dir := t.TempDir()
+	l := open(t, dir, bin, port)
+	defer l.Close()
+	// The stranger repeats what it is told, which proves that it lives.
+	stranger := exec.Command("cat")
+	in, err := stranger.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeated, err := stranger.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Wait()
+	defer in.Close()
+	node := filepath.Join(dir, fmt.Sprint(port))
+	if err := os.MkdirAll(node, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range []string{"%d\n", "%d another-boot/1\n", "%d", "x y\n", "-1 z\n", "1 z\n", ""} {
+		if strings.Contains(content, "%d") {
+			content = fmt.Sprintf(content, stranger.Process.Pid)
+		}
+		if err := os.WriteFile(filepath.Join(node, "pid"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := l.Kill(&out, "1"); err != nil || !strings.Contains(out.String(), "is not running") {
+			t.Fatalf("pid file %q: %v, %s", content, err, out.String())
+		}
+		if err := l.Stop(&out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := io.WriteString(in, "alive"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(repeated, make([]byte, len("alive"))); err != nil {
+		t.Fatalf("the stranger is hurt: %v", err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	two, minus := 2, -1
+	for _, tc := range []struct {
+		name string
+		cfg  lab.Config
+		want string
+	}{
+		{"fewer nodes than three shards need", lab.Config{Replicas: &two}, "are 9 nodes, not 6"},
+		{"a negative number of replicas", lab.Config{Replicas: &minus}, "must not be negative"},
+		{"bus ports beyond the last port", lab.Config{Port: 60000}, "must lie within 1 to 65535"},
+		{"a node timeout below a millisecond", lab.Config{NodeTimeout: 1}, "at least a millisecond"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := lab.Create(t.TempDir(), tc.cfg, limit)
+			if err == nil {
+				l.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestALabKeepsItsShape(t *testing.T) {
+	dir := t.TempDir()
+	l, err := lab.Create(dir, lab.Config{Port: 21000, Nodes: 7}, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.Open(dir, limit); err == nil || !strings.Contains(err.Error(), "another command is at work") {
+		t.Errorf("two commands at once: %v", err)
+	}
+	l.Close()
+	for _, tc := range []struct {
+		name  string
+		cfg   lab.Config
+		fails bool
+	}{
+		{"nothing said leaves it as it is", lab.Config{}, false},
+		{"the same said again is fine", lab.Config{Port: 21000, Nodes: 7}, false},
+		{"another port is refused", lab.Config{Port: 21001}, true},
+		{"another server is refused", lab.Config{ServerBin: "/bin/true"}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := lab.Create(dir, tc.cfg, limit)
+			if err == nil {
+				defer l.Close()
+				if l.Port != 21000 || l.Nodes != 7 {
+					t.Errorf("the lab has become %+v", l.Config)
+				}
+			}
+			if tc.fails != (err != nil) {
+				t.Fatalf("error %v", err)
+			}
+		})
+	}
+	if _, err := lab.Open(t.TempDir(), limit); err == nil || !strings.Contains(err.Error(), "there is no lab") {
+		t.Errorf("no lab: %v", err)
+	}
+}

@@ -1,0 +1,198 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"redoubt/internal/tools/client"
+	"redoubt/internal/tools/clustertool"
+)
+
+const (
+	loopback  = "127.0.0.1"
+	busOffset = 10000 // from a node's port to its bus port
+	// askTimeout bounds a question to one node; a stopped process must not
+	// hold up the others.
+	askTimeout = 2 * time.Second
+)
+
+// node is one node of a lab, running or not.
+type node struct {
+	number int
+	port   int
+	dir    string
+	// Of a process that this command started: exited is closed when it ends,
+	// logStart is where its part of the log begins.
+	exited   chan struct{}
+	logStart int64
+}
+
+func (n *node) addr() string    { return net.JoinHostPort(loopback, strconv.Itoa(n.port)) }
+func (n *node) logFile() string { return filepath.Join(n.dir, "node.log") }
+func (n *node) pidFile() string { return filepath.Join(n.dir, "pid") }
+func (n *node) String() string  { return fmt.Sprintf("node %d (%s)", n.number, n.addr()) }
+
+// running returns the node's process, and whether there is one.
+func (n *node) running() (pid int, running bool) {
+	b, err := os.ReadFile(n.pidFile())
+	if err != nil {
+		return 0, false
+	}
+	number, identity, ok := strings.Cut(strings.TrimSpace(string(b)), " ")
+	pid, err = strconv.Atoi(number)
+	if !ok || err != nil || pid <= 1 {
+		return 0, false
+	}
+	now, err := processIdentity(pid)
+	return pid, err == nil && now == identity
+}
+
+// signal sends sig to the node's process, if it has one.
+func (n *node) signal(sig syscall.Signal) error {
+	pid, running := n.running()
+	if !running {
+		return nil
+	}
+	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("%s: signal %v to pid %d: %w", n, sig, pid, err)
+	}
+	return nil
+}
+
+// portsFree returns an error that names the port if another process listens
+// on one of the node's ports.
+func (n *node) portsFree() error {
+	for _, port := range []int{n.port, n.port + busOffset} {
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+		if err != nil {
+			return fmt.Errorf("%s: port %d is in use by a process that is not this lab's: %w", n, port, err)
+		}
+		l.Close()
+	}
+	return nil
+}
+
+// launch starts the node's process in a session of its own, so that it
+// outlives the command and its terminal, and notes its identity.
+func (n *node) launch(server []string, nodeTimeout time.Duration) error {
+	if err := os.MkdirAll(n.dir, 0o755); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if n.logStart, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	args := append(server[1:len(server):len(server)],
+		"--port", strconv.Itoa(n.port),
+		"--bind", loopback,
+		"--cluster-enabled", "yes",
+		"--cluster-config-file", "nodes.conf",
+		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
+		"--dir", n.dir,
+		"--appendonly", "yes",
+	)
+	cmd := exec.Command(server[0], args...)
+	cmd.Dir = n.dir
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", n, err)
+	}
+	pid := cmd.Process.Pid
+	// The identity is read before the process is waited for: until then its
+	// number cannot be given to another.
+	identity, idErr := processIdentity(pid)
+	exited := make(chan struct{})
+	n.exited = exited
+	go func() {
+		cmd.Wait()
+		close(exited)
+	}()
+	if idErr != nil {
+		return fmt.Errorf("%s ended at once: %s", n, n.lastWords())
+	}
+	return replaceFile(n.pidFile(), fmt.Appendf(nil, "%d %s\n", pid, identity))
+}
+
+// awaitAnswer waits until the node that launch started answers, be it with
+// an error such as LOADING, or has ended.
+func (n *node) awaitAnswer(limit time.Duration) error {
+	var ended error
+	err := client.Wait(limit, func() error {
+		select {
+		case <-n.exited:
+			ended = fmt.Errorf("%s ended at once: %s", n, n.lastWords())
+			return nil
+		default:
+		}
+		_, err := n.ask("PING")
+		if client.Code(err) != "" {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not answer after %v: %w; see %s", n, limit, err, n.logFile())
+	}
+	return ended
+}
+
+// awaitEnd waits until the node's process is gone, and forgets it.
+func (n *node) awaitEnd(limit time.Duration) error {
+	err := client.Wait(limit, func() error {
+		if pid, running := n.running(); running {
+			return fmt.Errorf("%s still runs after %v (pid %d)", n, limit, pid)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return os.Remove(n.pidFile())
+}
+
+// lastWords is the end of what the process that was started logged.
+func (n *node) lastWords() string {
+	const lines = 8
+	b, err := os.ReadFile(n.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	b = b[min(n.logStart, int64(len(b))):]
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return "the end of " + n.logFile() + ":\n" + strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// ask sends one command on a connection of its own and returns the reply.
+func (n *node) ask(args ...string) (string, error) {
+	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	v, err := conn.Do(args...)
+	return v.String(), err
+}
+
+// describe asks the node for its place in the cluster.
+func (n *node) describe() (*clustertool.Description, error) {
+	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return clustertool.Describe(conn)
+}

@@ -1,0 +1,291 @@
+package psync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+const (
+	fromReplicaBytes = 64 << 10 // a command from a replica; an ACK takes about 50
+	unsent           = -1       // feeder.sent before the stream begins
+)
+
+// feeder serves one replica. Its fields belong to the goroutine of serve,
+// which alone writes to conn, except where noted; listen reads from conn, and
+// watch looks at the replica once a second.
+type feeder struct {
+	primary   *Primary
+	id        replication.ReplicaID
+	conn      net.Conn
+	handshake Handshake
+	log       *zap.Logger
+	cancel    context.CancelCauseFunc // ends everything; the cause is what Serve returns
+
+	state State // guarded by primary.mu
+
+	acked     chan struct{} // closed at the first acknowledgement, by listen
+	timed     atomic.Bool   // silence of the replica counts from now on
+	sent      atomic.Int64  // offset of the last byte sent, or unsent
+	softSince time.Time     // watch's: since when the replica is beyond the soft limit
+}
+
+// serve runs the feeder to its end.
+func (f *feeder) serve(ctx context.Context) error {
+	f.sent.Store(unsent)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { f.listen() })
+	helpers.Go(func() { f.watch(ctx) })
+	// Whoever ends the feeder, its reads and writes must end, too.
+	closed := context.AfterFunc(ctx, func() { f.conn.Close() })
+	defer closed()
+
+	f.cancel(f.feed(ctx))
+	f.conn.Close()
+	helpers.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, errLeft) {
+		return cause
+	}
+	return nil
+}
+
+// errLeft ends a feeder whose replica closed the connection in good order.
+var errLeft = errors.New("psync: the replica has left")
+
+// feed sends the replica what it asked for: part of the stream if it can go on
+// from where it was, else a snapshot first.
+func (f *feeder) feed(ctx context.Context) error {
+	f.log.Info("Replica asks for synchronization")
+	if f.handshake.Request == nil {
+		return f.full(ctx)
+	}
+	if granted, err := f.resume(ctx, *f.handshake.Request); granted {
+		return err
+	}
+	return f.full(ctx)
+}
+
+// resume sends the stream from where the replica was, and reports whether that
+// was possible.
+func (f *feeder) resume(ctx context.Context, request replication.Request) (granted bool, err error) {
+	stream := f.primary.cfg.Stream
+	// The pin comes before the look at what is there, or a trim could come
+	// between the two. An absurd offset pins nothing that exists.
+	after := max(request.From-1, 0)
+	pin := stream.Pin(after)
+	defer pin.Release()
+	history := f.primary.cfg.History()
+	window := replication.Window{First: stream.First(), End: stream.End()}
+	if v := replication.Decide(history, window, request); v != replication.Partial {
+		f.log.Info("Full resync requested by replica", zap.String("reason", v.Explain(history, window, request)))
+		return false, nil
+	}
+	answer := "+CONTINUE\r\n"
+	if f.handshake.PSYNC2 {
+		answer = "+CONTINUE " + history.ID + "\r\n"
+	}
+	if err := f.write(ctx, []byte(answer)); err != nil {
+		return true, err
+	}
+	f.log.Info("Partial resynchronization request accepted",
+		zap.Int64("bytes", int64(window.End-after)), zap.Int64("offset", int64(after)+1))
+	f.online()
+	return true, f.stream(ctx, after, pin)
+}
+
+// online begins to count the replica and its silence.
+func (f *feeder) online() {
+	f.setState(Online)
+	f.count()
+}
+
+func (f *feeder) setState(s State) {
+	p := f.primary
+	p.mu.Lock()
+	f.state = s
+	if s == Online {
+		p.acks.Online(f.id, time.Now())
+	}
+	p.mu.Unlock()
+	if s == Online {
+		p.cfg.OnAck()
+	}
+}
+
+// count lets the replica time out from now on.
+func (f *feeder) count() {
+	if f.handshake.Request == nil {
+		return
+	}
+	f.timed.Store(true)
+	// The listener may be reading without a deadline: it gets one.
+	f.conn.SetReadDeadline(time.Now().Add(f.timeout()))
+}
+
+// stream copies the stream behind after to the replica until ctx ends.
+func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) error {
+	from := f.primary.cfg.Stream
+	buf := make([]byte, copyBytes)
+	for {
+		f.sent.Store(int64(after))
+		pin.Move(after)
+		if err := from.Wait(ctx, after); err != nil {
+			return err
+		}
+		n, err := from.ReadAt(buf, after)
+		if err != nil {
+			return fmt.Errorf("psync: read the stream after %d: %w", after, err)
+		}
+		if err := f.write(ctx, buf[:n]); err != nil {
+			return err
+		}
+		after += replication.Offset(n)
+	}
+}
+
+// write sends p within the timeout. It does not once ctx has ended, even if
+// the connection is still open: what was read of the node's state since then
+// may belong to another history than the replica knows (see Primary.Hold).
+func (f *feeder) write(ctx context.Context, p []byte) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	f.conn.SetWriteDeadline(time.Now().Add(f.timeout()))
+	_, err := f.conn.Write(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	return err
+}
+
+func (f *feeder) timeout() time.Duration { return f.primary.cfg.Settings().Timeout }
+
+// listen reads what the replica sends: acknowledgements and keep-alives.
+func (f *feeder) listen() {
+	commands := NewReader(f.conn, 0, fromReplicaBytes)
+	for {
+		if f.timed.Load() {
+			f.conn.SetReadDeadline(time.Now().Add(f.timeout()))
+		}
+		unit, err := commands.Next()
+		if err != nil {
+			f.cancel(f.reason(err))
+			return
+		}
+		for _, c := range unit.Commands {
+			if ack, synced, ok := parseAck(c.Args); ok {
+				f.ack(ack, synced)
+			}
+		}
+	}
+}
+
+// reason names why nothing more can be read from the replica.
+func (f *feeder) reason(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	if f.handshake.RDBOnly || f.handshake.Request == nil {
+		return errLeft
+	}
+	return fmt.Errorf("psync: read from the replica: %w", err)
+}
+
+func (f *feeder) ack(applied, synced replication.Offset) {
+	p := f.primary
+	p.mu.Lock()
+	p.acks.Record(f.id, applied, synced, time.Now())
+	p.mu.Unlock()
+	select {
+	case <-f.acked:
+	default:
+		close(f.acked)
+	}
+	p.cfg.OnAck()
+}
+
+var (
+	nameAck  = []byte("ACK")
+	nameFack = []byte("FACK")
+)
+
+// parseAck reads REPLCONF ACK applied [FACK synced].
+func parseAck(args [][]byte) (applied, synced replication.Offset, ok bool) {
+	if len(args) < 3 || !bytes.EqualFold(args[0], nameReplconf) || !bytes.EqualFold(args[1], nameAck) {
+		return 0, 0, false
+	}
+	applied, ok = parseOffset(args[2])
+	if ok && len(args) >= 5 && bytes.EqualFold(args[3], nameFack) {
+		synced, ok = parseOffset(args[4])
+	}
+	return applied, synced, ok
+}
+
+func parseOffset(b []byte) (replication.Offset, bool) {
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	return replication.Offset(n), err == nil && n >= 0
+}
+
+// watch ends the feeder if the replica falls behind beyond the limit.
+func (f *feeder) watch(ctx context.Context) {
+	tick := time.NewTicker(second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if sent := f.sent.Load(); sent != unsent && f.beyond(now, int64(f.primary.cfg.Stream.End())-sent) {
+				f.cancel(ErrLag)
+			}
+		}
+	}
+}
+
+// beyond reports whether a replica that is behind by so many bytes has
+// exhausted its limit.
+func (f *feeder) beyond(now time.Time, behind int64) bool {
+	limit := f.primary.cfg.Settings().Limit
+	if limit.HardBytes > 0 && behind > limit.HardBytes {
+		return true
+	}
+	if limit.SoftBytes == 0 || behind <= limit.SoftBytes {
+		f.softSince = time.Time{}
+		return false
+	}
+	if f.softSince.IsZero() {
+		f.softSince = now
+	}
+	return now.Sub(f.softSince) >= limit.SoftTime
+}
+
+// ip is where the replica is, as others are told.
+func (f *feeder) ip() string {
+	if f.handshake.IP != "" {
+		return f.handshake.IP
+	}
+	host, _, err := net.SplitHostPort(f.conn.RemoteAddr().String())
+	if err != nil {
+		return f.conn.RemoteAddr().String()
+	}
+	return host
+}
+
+// name is how the log calls the replica, as replicationGetSlaveName does.
+func (f *feeder) name() string {
+	if f.handshake.ListeningPort == 0 {
+		return fmt.Sprintf("client id #%d", f.id)
+	}
+	return net.JoinHostPort(f.ip(), strconv.Itoa(f.handshake.ListeningPort))
+}

@@ -1,0 +1,138 @@
+package psync
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"redoubt/replication"
+)
+
+const replyBytes = 4 << 10 // a line of the primary; errors can be long
+
+// greet shakes hands (spec §2): PING, then AUTH and the REPLCONFs in one go.
+func (s *session) greet() error {
+	if _, err := s.conn.Write(appendCommand(nil, "PING")); err != nil {
+		return err
+	}
+	reply, err := s.reply()
+	if err != nil {
+		return err
+	}
+	// A primary that wants a password first is alive, too.
+	if !isStatus(reply) && !hasPrefix(reply, "-NOAUTH", "-NOPERM", "-ERR operation not permitted") {
+		return fmt.Errorf("%w to PING: %s", ErrPrimary, reply)
+	}
+	var out []byte
+	var sent []string
+	send := func(args ...string) {
+		out = appendCommand(out, args...)
+		sent = append(sent, args[0])
+	}
+	if s.cfg.Password != "" {
+		if s.cfg.User != "" {
+			send("AUTH", s.cfg.User, s.cfg.Password)
+		} else {
+			send("AUTH", s.cfg.Password)
+		}
+	}
+	send("REPLCONF", "listening-port", strconv.Itoa(s.cfg.Port))
+	if s.cfg.IP != "" {
+		send("REPLCONF", "ip-address", s.cfg.IP)
+	}
+	send("REPLCONF", "capa", "eof", "capa", "psync2")
+	if _, err := s.conn.Write(out); err != nil {
+		return err
+	}
+	for _, command := range sent {
+		reply, err := s.reply()
+		if err != nil {
+			return err
+		}
+		// A primary may not know an option; it must know the password.
+		if command == "AUTH" && !isStatus(reply) {
+			return fmt.Errorf("%w: Unable to AUTH to MASTER: %s", ErrPrimary, reply)
+		}
+	}
+	return nil
+}
+
+// ask sends PSYNC with the node's position and reads the answer. Any error is
+// a reason to try again later with the same question: a primary whose own
+// link is down or which is loading says so (NOMASTERLINK, LOADING), and it is
+// the primary that decides on a full resync, by its answer, not an error.
+func (s *session) ask(p Position, known bool) (answer, error) {
+	id, from := "?", replication.Offset(-1)
+	if known {
+		id, from = p.History.ID, p.End+1
+	}
+	question := appendCommand(nil, "PSYNC", id, strconv.FormatInt(int64(from), 10))
+	if _, err := s.conn.Write(question); err != nil {
+		return answer{}, err
+	}
+	for {
+		reply, err := s.line()
+		if err != nil {
+			return answer{}, err
+		}
+		if len(reply) == 0 {
+			continue // a keep-alive: the snapshot is not ready yet
+		}
+		a, ok := parseAnswer(string(reply))
+		if !ok || !a.full && !known {
+			return answer{}, fmt.Errorf("%w to PSYNC: %s", ErrPrimary, reply)
+		}
+		return a, nil
+	}
+}
+
+// parseAnswer reads the answer to PSYNC (spec §2.1).
+func parseAnswer(line string) (answer, bool) {
+	words := strings.Fields(line)
+	switch {
+	case len(words) == 3 && words[0] == "+FULLRESYNC":
+		at, err := strconv.ParseInt(words[2], 10, 64)
+		return answer{full: true, id: words[1], at: replication.Offset(at)},
+			err == nil && at >= 0 && replication.ValidID(words[1])
+	case len(words) == 1 && words[0] == "+CONTINUE":
+		return answer{}, true
+	case len(words) == 2 && words[0] == "+CONTINUE":
+		return answer{id: words[1]}, replication.ValidID(words[1])
+	}
+	return answer{}, false
+}
+
+// reply reads the reply to a command: a line that is not empty.
+func (s *session) reply() ([]byte, error) {
+	for {
+		line, err := s.line()
+		if err != nil || len(line) > 0 {
+			return line, err
+		}
+	}
+}
+
+// line reads a line of the primary and returns it without its end. It is
+// valid until more is read.
+func (s *session) line() ([]byte, error) {
+	line, err := s.in.ReadSlice('\n')
+	if len(line) > replyBytes {
+		return nil, fmt.Errorf("%w with a line of more than %d bytes", ErrPrimary, replyBytes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(line[:len(line)-1], []byte("\r")), nil
+}
+
+func isStatus(reply []byte) bool { return len(reply) > 0 && reply[0] == '+' }
+
+func hasPrefix(reply []byte, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if bytes.HasPrefix(reply, []byte(p)) {
+			return true
+		}
+	}
+	return false
+}

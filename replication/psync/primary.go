@@ -1,0 +1,227 @@
+package psync
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// Reasons for which a replica is disconnected from this side.
+var (
+	ErrClosed       = errors.New("psync: the server shuts down")
+	ErrDisconnected = errors.New("psync: disconnected, the replica has to ask again")
+	ErrTimeout      = errors.New("psync: the replica has timed out")
+	ErrLag          = errors.New("psync: the replica is too far behind")
+)
+
+// Settings are what an administrator can change while replicas are attached.
+type Settings struct {
+	Timeout  time.Duration // repl-timeout
+	Diskless bool          // repl-diskless-sync: transfers end with a mark if the replica can take it
+	Limit    Limit
+}
+
+// PrimaryConfig is what a Primary works with; all fields are needed.
+type PrimaryConfig struct {
+	Stream    Stream
+	Snapshots Snapshots
+	History   func() replication.History // the current one
+	Settings  func() Settings
+	OnAck     func() // an acknowledgement came in, or a replica came or went; called from its goroutine
+	Log       *zap.Logger
+}
+
+// Primary serves the replicas of this node.
+type Primary struct {
+	cfg PrimaryConfig
+
+	mu      sync.Mutex // guards what follows
+	feeders map[replication.ReplicaID]*feeder
+	acks    *replication.Acks
+	held    chan struct{} // closed when replicas may come again; nil if they may
+	holds   int
+	closed  bool
+	running sync.WaitGroup
+
+	done chan struct{} // closed by Close
+}
+
+// NewPrimary returns a Primary without replicas.
+func NewPrimary(cfg PrimaryConfig) *Primary {
+	return &Primary{
+		cfg:     cfg,
+		feeders: map[replication.ReplicaID]*feeder{},
+		acks:    replication.NewAcks(),
+		done:    make(chan struct{}),
+	}
+}
+
+// State is how far a replica is, by the names of INFO.
+type State string
+
+// The states of a replica.
+const (
+	WaitBGSave State = "wait_bgsave" // no snapshot yet
+	SendBulk   State = "send_bulk"   // the snapshot is being sent, or loaded
+	Online     State = "online"
+)
+
+// Replica is one attached replica, as INFO and ROLE show it.
+type Replica struct {
+	ID    replication.ReplicaID
+	IP    string // announced, or that of the connection
+	Port  int    // announced
+	State State
+	Ack   replication.Ack
+}
+
+// Serve feeds the replica at the other end of conn until one side ends it, and
+// closes conn. id is the connection's number. The server has made sure before
+// that this node can serve (it is a primary, or its own link is up) and that
+// no reply is pending. Serve returns why it ended, nil if the replica left or
+// has all it asked for.
+func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.ReplicaID, h Handshake) error {
+	defer conn.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	f := &feeder{primary: p, id: id, conn: conn, handshake: h, cancel: cancel, acked: make(chan struct{})}
+	f.log = p.cfg.Log.With(zap.String("replica", f.name()))
+	if err := p.attach(ctx, f); err != nil {
+		return err
+	}
+	defer p.detach(f)
+	err := f.serve(ctx)
+	if err != nil {
+		f.log.Warn("Connection with replica lost.", zap.Error(err))
+	}
+	return err
+}
+
+// attach enters f among the replicas, once nobody holds them off. It reads
+// nothing of the node's state before: see Hold.
+func (p *Primary) attach(ctx context.Context, f *feeder) error {
+	for {
+		p.mu.Lock()
+		held := p.held
+		if p.closed || held == nil {
+			break
+		}
+		p.mu.Unlock()
+		select {
+		case <-held:
+		case <-p.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	p.feeders[f.id] = f
+	p.acks.Attach(f.id)
+	f.state = WaitBGSave
+	p.running.Add(1)
+	return nil
+}
+
+func (p *Primary) detach(f *feeder) {
+	p.mu.Lock()
+	delete(p.feeders, f.id)
+	p.acks.Detach(f.id)
+	p.mu.Unlock()
+	p.cfg.OnAck()
+	p.running.Done()
+}
+
+// Hold disconnects all replicas, so that they ask again, and keeps new ones
+// waiting until release is called. It does not wait for their goroutines, but
+// once it has returned they send nothing that they had not read before.
+// That is what a change of history needs (spec §6): hold, change, release.
+func (p *Primary) Hold() (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holds++
+	if p.held == nil {
+		p.held = make(chan struct{})
+	}
+	for _, f := range p.feeders {
+		f.cancel(ErrDisconnected)
+	}
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.holds--
+		if p.holds == 0 {
+			close(p.held)
+			p.held = nil
+		}
+	})
+}
+
+// Disconnect ends one replica's connection, as CLIENT KILL does. It reports
+// whether there was one.
+func (p *Primary) Disconnect(id replication.ReplicaID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.feeders[id]
+	if f != nil {
+		f.cancel(ErrDisconnected)
+	}
+	return f != nil
+}
+
+// Close disconnects all replicas and waits until every Serve is about to
+// return. Later calls of Serve are refused. It is called once.
+func (p *Primary) Close() {
+	p.mu.Lock()
+	p.closed = true
+	close(p.done)
+	for _, f := range p.feeders {
+		f.cancel(ErrClosed)
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// Replicas returns the attached replicas in the order of their ids.
+func (p *Primary) Replicas() []Replica {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Replica, 0, len(p.feeders))
+	for _, f := range p.feeders {
+		ack, _ := p.acks.Get(f.id)
+		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, State: f.state, Ack: ack})
+	}
+	slices.SortFunc(list, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Applied returns how many replicas have applied the stream up to at.
+func (p *Primary) Applied(at replication.Offset) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acks.Applied(at)
+}
+
+// Synced returns how many replicas have the stream up to at on their disks.
+func (p *Primary) Synced(at replication.Offset) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acks.Synced(at)
+}
+
+// Good returns how many replicas acknowledged something within maxLag.
+func (p *Primary) Good(now time.Time, maxLag time.Duration) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acks.Good(now, maxLag)
+}

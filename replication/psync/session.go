@@ -1,0 +1,172 @@
+package psync
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// session is one connection of a Link to its primary, past dialling. It
+// belongs to the Link's goroutine; only pulse runs beside it, and writes.
+type session struct {
+	link *Link
+	cfg  *LinkConfig
+	conn *timedConn
+	in   *bufio.Reader
+
+	streaming atomic.Bool // a pulse is an acknowledgement, before that a line end
+
+	quit    chan struct{}
+	helpers sync.WaitGroup
+}
+
+func newSession(l *Link, conn *timedConn) *session {
+	return &session{link: l, cfg: &l.cfg, conn: conn, in: bufio.NewReaderSize(conn, copyBytes), quit: make(chan struct{})}
+}
+
+func (s *session) stop() {
+	close(s.quit)
+	s.conn.Close()
+	s.helpers.Wait()
+}
+
+// run shakes hands, synchronizes, and follows the stream until it breaks.
+func (s *session) run(ctx context.Context) (up bool, err error) {
+	s.link.setState(Greeting)
+	if err := s.greet(); err != nil {
+		return false, err
+	}
+	position, known := s.cfg.Target.Position()
+	answer, err := s.ask(position, known)
+	if err != nil {
+		return false, err
+	}
+	if answer.full {
+		position, err = s.synchronize(ctx, answer)
+	} else {
+		position, err = s.resume(position, answer)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, s.follow(position)
+}
+
+// resume goes on from where the node is.
+func (s *session) resume(p Position, a answer) (Position, error) {
+	if a.id != "" {
+		p.History = p.History.Continue(a.id, p.End)
+	}
+	if err := s.cfg.Target.Continue(p.History); err != nil {
+		return p, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	s.cfg.Log.Info("Successful partial resynchronization with master.",
+		zap.String("id", p.History.ID), zap.Int64("offset", int64(p.End)))
+	s.helpers.Go(s.pulse)
+	return p, nil
+}
+
+// follow hands the stream behind p to the Target, unit by unit.
+func (s *session) follow(p Position) error {
+	s.link.offset.Store(int64(p.End))
+	s.link.received.Store(int64(p.End))
+	s.streaming.Store(true)
+	s.link.setState(Connected)
+	// A primary that sent a marked transfer sends nothing before this.
+	if err := s.ack(); err != nil {
+		return err
+	}
+	units := NewReader(streamSource{s}, p.DB, s.cfg.MaxUnitBytes)
+	for {
+		u, err := units.Next()
+		if err != nil {
+			return err
+		}
+		// The answer to GETACK does not count GETACK itself (spec §2.2).
+		if u.GetAck {
+			if err := s.ack(); err != nil {
+				return err
+			}
+		}
+		if err := s.cfg.Target.Apply(u); err != nil {
+			return fmt.Errorf("%w: apply the stream after %d: %w", errRefused, s.link.offset.Load(), err)
+		}
+		s.link.offset.Add(int64(len(u.Raw)))
+	}
+}
+
+// streamSource counts the bytes of the stream that have been received.
+type streamSource struct{ s *session }
+
+func (r streamSource) Read(p []byte) (int, error) {
+	n, err := r.s.in.Read(p)
+	r.s.link.received.Add(int64(n))
+	return n, err
+}
+
+// ack tells the primary how far the node is.
+func (s *session) ack() error {
+	offset := strconv.FormatInt(s.link.offset.Load(), 10)
+	args := []string{"REPLCONF", "ACK", offset}
+	if synced, ok := s.cfg.Target.Synced(); ok {
+		args = append(args, "FACK", strconv.FormatInt(int64(synced), 10))
+	}
+	_, err := s.conn.Write(appendCommand(nil, args...))
+	return err
+}
+
+// pulse tells the primary once a second that the node lives: with a line end
+// while a snapshot is being checked and loaded, then with an acknowledgement.
+func (s *session) pulse() {
+	tick := time.NewTicker(second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-tick.C:
+		}
+		if s.beat() != nil {
+			// The reader finds out for itself, and says why.
+			s.conn.Close()
+			return
+		}
+	}
+}
+
+func (s *session) beat() error {
+	if s.streaming.Load() {
+		return s.ack()
+	}
+	_, err := s.conn.Write([]byte("\n"))
+	return err
+}
+
+// appendCommand writes a command as RESP to dst.
+func appendCommand(dst []byte, args ...string) []byte {
+	dst = fmt.Appendf(dst, "*%d\r\n", len(args))
+	for _, a := range args {
+		dst = fmt.Appendf(dst, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return dst
+}
+
+// ErrPrimary is what the primary's answers make a Link give up a connection
+// with; it is wrapped with the answer.
+var ErrPrimary = errors.New("psync: the primary answered")
+
+// answer is that to PSYNC.
+type answer struct {
+	full bool
+	id   string             // may be empty in a partial resync
+	at   replication.Offset // of a full one
+}

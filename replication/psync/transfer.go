@@ -1,0 +1,179 @@
+package psync
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	markBytes    = 40 // of the mark that ends a transfer of unknown length
+	baseAttempts = 3  // a base may be trimmed away before it is pinned
+)
+
+// full sends a snapshot, and then the stream from where it was taken.
+func (f *feeder) full(ctx context.Context) error {
+	base, pin, err := f.pinnedBase(ctx)
+	if err != nil {
+		return err
+	}
+	defer pin.Release()
+	defer base.Close()
+	f.setState(SendBulk)
+	if f.handshake.Request != nil {
+		id := f.primary.cfg.History().ID
+		if err := f.write(ctx, fmt.Appendf(nil, "+FULLRESYNC %s %d\r\n", id, base.At)); err != nil {
+			return err
+		}
+	}
+	f.sent.Store(int64(base.At))
+	marked := f.marked(base)
+	if err := f.transfer(ctx, base, marked); err != nil {
+		return err
+	}
+	base.Close()
+	f.count()
+	if f.handshake.RDBOnly {
+		f.log.Info("RDB transfer completed, the replica wants nothing else")
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	if marked {
+		// Behind the mark the replica must find nothing until it has loaded
+		// the snapshot, which its first acknowledgement tells (spec §4.3).
+		select {
+		case <-f.acked:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	f.online()
+	f.log.Info("Synchronization with replica succeeded", zap.Int64("offset", int64(base.At)))
+	return f.stream(ctx, base.At, pin)
+}
+
+// pinnedBase returns a snapshot, and a pin on the stream behind it.
+func (f *feeder) pinnedBase(ctx context.Context) (*Base, Pin, error) {
+	stream := f.primary.cfg.Stream
+	for range baseAttempts {
+		base, err := f.awaitBase(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		pin := stream.Pin(base.At)
+		if stream.First() <= base.At {
+			return base, pin, nil
+		}
+		f.log.Warn("The stream behind a snapshot was trimmed before it could be sent", zap.Int64("offset", int64(base.At)))
+		pin.Release()
+		base.Close()
+	}
+	return nil, nil, errors.New("psync: every snapshot was outdated before it could be sent")
+}
+
+// awaitBase asks for a snapshot and keeps the replica from timing out
+// meanwhile: it gets a line end a second.
+func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
+	type result struct {
+		base *Base
+		err  error
+	}
+	need := Need{Sized: !f.handshake.EOF, Empty: f.handshake.Filtered}
+	done := make(chan result, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		base, err := f.primary.cfg.Snapshots.Base(ctx, need)
+		done <- result{base, err}
+	}()
+	tick := time.NewTicker(second)
+	defer tick.Stop()
+	var failed error
+	for {
+		select {
+		case r := <-done:
+			if r.err != nil {
+				return nil, errors.Join(failed, fmt.Errorf("psync: take a snapshot: %w", r.err))
+			}
+			if failed != nil {
+				r.base.Close()
+				return nil, failed
+			}
+			return r.base, nil
+		case <-tick.C:
+			if failed == nil {
+				if failed = f.write(ctx, []byte("\n")); failed != nil {
+					cancel()
+				}
+			}
+		}
+	}
+}
+
+// marked reports whether the transfer ends with a mark, not after a length.
+func (f *feeder) marked(base *Base) bool {
+	return f.handshake.EOF && (base.Size < 0 || f.primary.cfg.Settings().Diskless)
+}
+
+// transfer sends the snapshot in one of its two forms (spec §4.1, §4.2).
+func (f *feeder) transfer(ctx context.Context, base *Base, marked bool) error {
+	if !marked {
+		if base.Size < 0 {
+			return errors.New("psync: a snapshot of unknown length for a replica that needs one")
+		}
+		if err := f.write(ctx, fmt.Appendf(nil, "$%d\r\n", base.Size)); err != nil {
+			return err
+		}
+		n, err := f.copy(ctx, io.LimitReader(base, base.Size))
+		if err == nil && n < base.Size {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	mark, err := newMark()
+	if err != nil {
+		return err
+	}
+	if err := f.write(ctx, fmt.Appendf(nil, "$EOF:%s\r\n", mark)); err != nil {
+		return err
+	}
+	if _, err := f.copy(ctx, base); err != nil {
+		return err
+	}
+	return f.write(ctx, mark)
+}
+
+func newMark() ([]byte, error) {
+	var random [markBytes / 2]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	return hex.AppendEncode(nil, random[:]), nil
+}
+
+// copy sends all that from delivers.
+func (f *feeder) copy(ctx context.Context, from io.Reader) (int64, error) {
+	buf := make([]byte, copyBytes)
+	var sent int64
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if err := f.write(ctx, buf[:n]); err != nil {
+				return sent, err
+			}
+			sent += int64(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return sent, nil
+		}
+		if err != nil {
+			return sent, fmt.Errorf("psync: read the snapshot: %w", err)
+		}
+	}
+}

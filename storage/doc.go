@@ -1,0 +1,56 @@
+// Package storage is the keyspace: what keys there are, what they hold, who
+// may touch them, and what the stream is told about it.
+//
+// # The model
+//
+// A key belongs to a hash slot (package slots), and the slot is the unit of
+// everything here: it has the lock, the tables (one a database), the offset of
+// its last write and the marks of WATCH. Outside cluster mode the same slots
+// are lock stripes.
+//
+// Only executors touch data: the event loops and the one applier of a received
+// stream, each with an Executor of its own. An executor runs execution units:
+// Begin takes the locks of the unit's slots in ascending order, the handlers
+// of its commands read and write through the Tx, End hands the unit's effects
+// to the Stream as one append, stamps the written slots and unlocks. Locks are
+// never upgraded and nobody waits for a message while holding one, so there is
+// no deadlock. What cannot name its slots takes the world lock instead: one
+// mutex, and a flag an executor that says whether it is in a unit. An executor
+// that waits for the world counts as out.
+//
+// An effect is a deterministic command in RESP, as replicas and the journal
+// get it. A command that changed data and recorded no effect of its own is its
+// own effect, by its very bytes (Redis's rule of server.dirty). A key that was
+// found expired adds a DEL before the effect of the command that found it. A
+// unit with more than one effect is wrapped in MULTI and EXEC.
+//
+// On a replica, and while a received stream is applied, nothing is recorded.
+// An ordinary unit on a replica does not see expired keys, but does not delete
+// them by itself either; an applying unit sees them, because the DEL of the
+// primary has not come yet. The clock is an argument: Begin is told the time.
+//
+// # Tables
+//
+// A table is a directory of segments, by the first bits of a key's hash
+// (extendible hashing). A segment holds up to a thousand records and splits
+// alone, so no table is ever rehashed as a whole. Position in a segment
+// follows the hash too, which makes a hash prefix a cursor that splits do not
+// disturb (Tx.Scan). A table is made with its first key and freed with its
+// last.
+//
+// # Snapshots
+//
+// Records carry the epoch of the last snapshot that has them. While a Capture
+// is open, a writer hands the record it is about to change to it first, and
+// tables that a flush detaches go to it whole. Package storage/snapshot walks
+// and writes.
+//
+// # Adding a value type
+//
+// A type is one file: a struct that implements value, a Type constant, and the
+// methods of Tx that work on it. string.go is the pattern.
+//
+// What the package does not do: it knows no command, connection or reply, no
+// file and no socket. Whether a slot may be served here is the cluster's
+// matter and was decided before Begin.
+package storage

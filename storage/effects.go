@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"strconv"
+
+	"redoubt/replication"
+)
+
+const (
+	multi = "*1\r\n$5\r\nMULTI\r\n"
+	exec  = "*1\r\n$4\r\nEXEC\r\n"
+)
+
+// unitKept is how much of the buffer of effects an executor keeps between
+// units.
+const unitKept = 64 << 10
+
+// Command says that a command of the unit starts. raw is its RESP encoding,
+// which becomes its effect if it changes data and records none of its own; it
+// must stay valid until CommandEnd. Changes outside of commands are counted, but
+// only Effect propagates them.
+func (tx *Tx) Command(raw []byte) {
+	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
+}
+
+// CommandEnd says that the command ended. As in Redis, a command that changed
+// something (or was forced) is propagated as it came, unless it decided
+// otherwise.
+func (tx *Tx) CommandEnd() {
+	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && tx.recording() {
+		tx.effect()
+		tx.unit = append(tx.unit, tx.raw...)
+	}
+	tx.dirtyTotal += int64(tx.dirty)
+	tx.raw, tx.dirty, tx.commandOwn, tx.forced = nil, 0, false, false
+}
+
+// Dirty is the number of changes the command has made so far. Deletion by
+// expiry does not count.
+func (tx *Tx) Dirty() int { return tx.dirty }
+
+// Effect records a command, args, as an effect instead of the one in progress;
+// several calls record several. The arguments are copied.
+func (tx *Tx) Effect(args ...[]byte) {
+	tx.commandOwn = true
+	if !tx.recording() {
+		return
+	}
+	tx.effect()
+	tx.unit = appendHead(tx.unit, '*', len(args))
+	for _, a := range args {
+		tx.unit = appendHead(tx.unit, '$', len(a))
+		tx.unit = append(tx.unit, a...)
+		tx.unit = append(tx.unit, "\r\n"...)
+	}
+}
+
+// NoEffect says that nothing of the command in progress is propagated,
+// although it changes data.
+func (tx *Tx) NoEffect() { tx.commandOwn = true }
+
+// Force says that the command is propagated although it changes nothing
+// (FLUSHALL of an empty keyspace, PUBLISH).
+func (tx *Tx) Force() { tx.forced = true }
+
+// expiredEffect records the DEL of a key whose time is past. It precedes the
+// effect of the command that found it and does not stand for it.
+func (tx *Tx) expiredEffect(key []byte) {
+	if !tx.recording() {
+		return
+	}
+	tx.effect()
+	tx.unit = append(tx.unit, "*2\r\n$3\r\nDEL\r\n"...)
+	tx.unit = appendHead(tx.unit, '$', len(key))
+	tx.unit = append(tx.unit, key...)
+	tx.unit = append(tx.unit, "\r\n"...)
+}
+
+// effect opens the next effect: it is of the selected database.
+func (tx *Tx) effect() {
+	if tx.effects == 0 {
+		tx.firstDB = tx.db
+	} else if tx.lastDB != tx.db {
+		var digits [20]byte
+		n := strconv.AppendInt(digits[:0], int64(tx.db), 10)
+		tx.unit = append(tx.unit, "*2\r\n$6\r\nSELECT\r\n"...)
+		tx.unit = appendHead(tx.unit, '$', len(n))
+		tx.unit = append(tx.unit, n...)
+		tx.unit = append(tx.unit, "\r\n"...)
+	}
+	tx.lastDB = tx.db
+	tx.effects++
+}
+
+// flush appends the unit's effects to the stream and returns the offset of the
+// unit's end, 0 if it has none. The buffer begins with MULTI, which is left
+// out when the effect is a single one.
+func (tx *Tx) flush() replication.Offset {
+	if tx.effects == 0 {
+		return tx.applied
+	}
+	unit := tx.unit
+	if tx.effects == 1 || tx.kind&unitLoose != 0 {
+		unit = unit[len(multi):]
+	} else {
+		unit = append(unit, exec...)
+		tx.unit = unit
+	}
+	end := tx.ks.stream.Append(tx.firstDB, tx.lastDB, unit)
+	if cap(tx.unit) > unitKept {
+		tx.unit = append(make([]byte, 0, unitKept), multi...)
+	}
+	tx.unit, tx.effects = tx.unit[:len(multi)], 0
+	return end
+}
+
+// appendHead appends the head of a RESP array or bulk string: kind, n, CRLF.
+func appendHead(b []byte, kind byte, n int) []byte {
+	b = append(b, kind)
+	b = strconv.AppendInt(b, int64(n), 10)
+	return append(b, "\r\n"...)
+}

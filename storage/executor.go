@@ -1,0 +1,119 @@
+package storage
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// Executor runs execution units, one at a time, for one goroutine: an event
+// loop or the applier of a stream. It is never given back; one that is idle
+// costs nothing.
+type Executor struct {
+	_      [64]byte // the flag has a cache line of its own
+	inUnit atomic.Bool
+	_      [63]byte
+
+	ks    *Keyspace
+	tx    Tx
+	rand  *rand.PCG
+	one   [1]slots.Slot // argument of Begin, for ExpireCycle
+	stats counters
+}
+
+// NewExecutor makes an executor for the calling goroutine's use.
+func (ks *Keyspace) NewExecutor() *Executor {
+	ks.executorsMu.Lock()
+	defer ks.executorsMu.Unlock()
+	e := &Executor{ks: ks, rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
+	e.tx.ks, e.tx.e = ks, e
+	e.tx.unit = append(e.tx.unit, multi...)
+	e.stats.dbs = make([]dbCounters, len(ks.order))
+	// A copy, not an append in place: readers of the old slice hold no lock.
+	ks.executors = append(slices.Clone(ks.executors), e)
+	return e
+}
+
+// Begin starts a unit on the slots ss, in any order and with repetitions,
+// after waiting for their locks. now is the time in Unix milliseconds; it is
+// the unit's only clock. No slots is a unit that touches no key.
+func (e *Executor) Begin(now int64, ss []slots.Slot) *Tx {
+	e.lockSlots(ss)
+	e.tx.begin(now, unitOrdinary)
+	return &e.tx
+}
+
+// BeginWorld starts a unit that may touch everything.
+func (e *Executor) BeginWorld(now int64) *Tx {
+	e.ks.world.lock(e.ks)
+	e.tx.begin(now, unitWorld)
+	return &e.tx
+}
+
+// BeginApply starts a unit that applies a stretch of a received or replayed
+// stream, whose last byte is end, to the slots ss. It sees keys whose time is
+// past and records nothing; the slots it writes are stamped with end.
+func (e *Executor) BeginApply(now int64, end replication.Offset, ss []slots.Slot) *Tx {
+	e.lockSlots(ss)
+	e.tx.begin(now, unitApply)
+	e.tx.applied = end
+	return &e.tx
+}
+
+// BeginApplyWorld is BeginApply with the world lock. A loader uses it too,
+// with the offset to which its file belongs.
+func (e *Executor) BeginApplyWorld(now int64, end replication.Offset) *Tx {
+	e.ks.world.lock(e.ks)
+	e.tx.begin(now, unitWorld|unitApply)
+	e.tx.applied = end
+	return &e.tx
+}
+
+func (e *Executor) lockSlots(ss []slots.Slot) {
+	e.enter()
+	e.tx.held = append(e.tx.held[:0], ss...)
+	if len(ss) > 1 {
+		slices.Sort(e.tx.held)
+		e.tx.held = slices.Compact(e.tx.held)
+	}
+	for _, s := range e.tx.held {
+		e.ks.slots[s].mu.Lock()
+	}
+}
+
+// End ends the unit: its effects go to the stream as one append, the slots it
+// wrote are stamped, its locks are released. It returns the unit's gate, the
+// offset on which every reply of the unit depends: the last write of the slots
+// it held, its own writes included, or the stream's end for a world unit.
+func (e *Executor) End() replication.Offset {
+	tx := &e.tx
+	end := tx.flush()
+	gate := end
+	if tx.kind&unitWorld != 0 {
+		gate = max(gate, e.ks.stream.End())
+		if end > 0 {
+			e.ks.worldWrite = end
+		}
+		tx.finish()
+		e.ks.world.unlock()
+		return gate
+	}
+	if end > 0 {
+		for _, s := range tx.written {
+			e.ks.slots[s].lastWrite = end
+		}
+	}
+	gate = max(gate, e.ks.worldWrite)
+	for _, s := range tx.held {
+		gate = max(gate, e.ks.slots[s].lastWrite)
+	}
+	tx.finish()
+	for _, s := range tx.held {
+		e.ks.slots[s].mu.Unlock()
+	}
+	e.leave()
+	return gate
+}

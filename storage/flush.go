@@ -1,0 +1,53 @@
+package storage
+
+// FlushDB removes all keys of database db and returns how many there were. The
+// tables are let go whole. The unit must hold the world lock.
+func (tx *Tx) FlushDB(db int) int {
+	tx.needWorld("FlushDB")
+	ks := tx.ks
+	tx.touchWatchedDB(db, -1)
+	removed := ks.Len(db)
+	phys := int(ks.order[db].Load())
+	for n, ok := ks.nextOccupied(phys, 0); ok; n, ok = ks.nextOccupied(phys, n+1) {
+		if ks.capture != nil {
+			ks.capture.adopt(phys, ks.slots[n].table(phys))
+		}
+		ks.setTable(n, phys, nil)
+	}
+	for _, e := range ks.world.running {
+		c := &e.stats.dbs[phys]
+		c.keys.Store(0)
+		c.volatile.Store(0)
+		c.bytes.Store(0)
+		c.expiry.Store(0)
+	}
+	tx.dirty += removed
+	return removed
+}
+
+// FlushAll is FlushDB of every database.
+func (tx *Tx) FlushAll() int {
+	removed := 0
+	for db := range tx.ks.order {
+		removed += tx.FlushDB(db)
+	}
+	for n := range tx.ks.earliest {
+		tx.ks.earliest[n].Store(neverExpires)
+	}
+	return removed
+}
+
+// SwapDB exchanges the contents of two databases. No table moves. The unit must
+// hold the world lock.
+func (tx *Tx) SwapDB(a, b int) {
+	tx.needWorld("SwapDB")
+	if a != b {
+		tx.touchWatchedDB(a, b)
+		tx.touchWatchedDB(b, a)
+		physA, physB := tx.ks.order[a].Load(), tx.ks.order[b].Load()
+		tx.ks.order[a].Store(physB)
+		tx.ks.order[b].Store(physA)
+		tx.Select(tx.db)
+	}
+	tx.dirty++
+}

@@ -1,0 +1,222 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+
+	"redoubt/replication"
+)
+
+// onWriter runs f on the writer's goroutine, where the store and the manifest
+// belong, between two batches.
+func (s *Stream) onWriter(f func(w *writer) error) error {
+	if err := s.failed(); err != nil {
+		return err
+	}
+	w := s.writerNow()
+	if w == nil {
+		return ErrDisabled
+	}
+	return w.ask(func() error { return f(w) })
+}
+
+func (s *Stream) writerNow() *writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w
+}
+
+// SaveHistory saves the node's histories and whether it is a replica, durably.
+// Without a journal it does nothing.
+func (s *Stream) SaveHistory(h replication.History, replica bool) error {
+	err := s.onWriter(func(w *writer) error {
+		m := w.manifest
+		m.history, m.replica = h, replica
+		if w.pending {
+			w.manifest = m // the manifest on disk is another generation's
+			return nil
+		}
+		return w.save(m)
+	})
+	if errors.Is(err, ErrDisabled) {
+		return nil
+	}
+	return err
+}
+
+// save makes m current.
+func (w *writer) save(m manifest) error {
+	if err := writeManifest(w.store.disk, w.s.cfg.Dir, &m); err != nil {
+		return err
+	}
+	w.manifest = m
+	w.s.base.Store(int64(m.baseOffset))
+	return nil
+}
+
+// adopt syncs the RDB file at path and moves it to its place among the bases.
+func (w *writer) adopt(path string, generation uint64, at replication.Offset) (name string, err error) {
+	fs, dir := w.store.disk, w.s.cfg.Dir
+	f, err := fs.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("journal: open the new base: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("journal: sync the new base: %w", err)
+	}
+	name = fmt.Sprintf("base-%d-%d.rdb", generation, at)
+	if err := fs.Rename(path, fs.PathJoin(dir, name)); err != nil {
+		return "", fmt.Errorf("journal: take the new base: %w", err)
+	}
+	return name, syncDir(fs, dir)
+}
+
+// dropBase removes a base that is no longer current.
+func (w *writer) dropBase(name string) {
+	if name != "" && name != w.manifest.base {
+		fs := w.store.disk
+		fs.Remove(fs.PathJoin(w.s.cfg.Dir, name)) // if it fails, the next start removes it
+	}
+}
+
+// SetBase makes the RDB file at path, the data as of offset at, the base. The
+// file is moved from where it is, which must be on the same file system. The
+// journal below at may then be trimmed and the old base is removed.
+func (s *Stream) SetBase(path string, at replication.Offset) error {
+	return s.onWriter(func(w *writer) error {
+		// The journal must reach the base's offset on disk before the base counts.
+		w.drain()
+		if end := s.End(); at > end || at < replication.Offset(s.first.Load()) {
+			return fmt.Errorf("journal: a base at offset %d does not lie in (%d, %d]", at, s.first.Load(), end)
+		}
+		name, err := w.adopt(path, w.manifest.generation, at)
+		if err != nil {
+			return err
+		}
+		m, old := w.manifest, w.manifest.base
+		m.base, m.baseOffset = name, at
+		if err := w.save(m); err != nil {
+			return err
+		}
+		if w.pending {
+			w.pending = false
+			s.removeStrayBases(name)
+			if err := w.store.keepOnly(m.generation); err != nil {
+				return err
+			}
+		}
+		w.dropBase(old)
+		w.trim()
+		return nil
+	})
+}
+
+// NewGeneration replaces the whole stream: it now stands at offset at, with the
+// RDB file at basePath as its base ("" for no data), and with the given
+// histories. This is what a full resync ends with, after the caller has checked
+// the file. Until the one rename inside it, a crash finds the old generation
+// whole; after it, the new one. The pins and readers of the old are the caller's
+// to end. Without a journal only the memory changes, and basePath is left alone.
+func (s *Stream) NewGeneration(basePath string, at replication.Offset, h replication.History, replica bool) error {
+	err := s.onWriter(func(w *writer) error {
+		old := w.manifest
+		m := manifest{generation: old.generation + 1, baseOffset: at, history: h, replica: replica}
+		if basePath != "" {
+			name, err := w.adopt(basePath, m.generation, at)
+			if err != nil {
+				return err
+			}
+			m.base = name
+		}
+		if err := w.save(m); err != nil {
+			return err
+		}
+		w.pending = false
+		s.restart(at, m.generation)
+		w.store.generation.Store(m.generation)
+		w.dropBase(old.base)
+		return w.store.keepOnly(m.generation)
+	})
+	if errors.Is(err, ErrDisabled) {
+		s.restart(at, 0)
+		return nil
+	}
+	return err
+}
+
+// restart empties the memory and puts the stream at offset at.
+func (s *Stream) restart(at replication.Offset, generation uint64) {
+	s.mu.Lock()
+	s.guard.Lock()
+	s.db = -1
+	s.tail.reset()
+	s.floor, s.held = at, at
+	if s.ring != nil {
+		s.ring.reset(generation, kernelBootID())
+	}
+	s.ringEnd.Store(int64(at))
+	s.end.Store(int64(at))
+	s.taken.Store(int64(at))
+	s.synced.Store(int64(at))
+	s.committed.Store(int64(at))
+	s.first.Store(int64(at))
+	s.guard.Unlock()
+	s.mu.Unlock()
+	s.roomy.wakeAll()
+}
+
+// Cut drops everything after offset at, which must be the end of a unit and not
+// below the base: a promotion cuts at the applied offset, a deposed primary at
+// its successor's. The caller has read what it wants to keep. The database
+// selected in the stream is unknown afterwards.
+func (s *Stream) Cut(at replication.Offset) error {
+	err := s.onWriter(func(w *writer) error {
+		w.drain()
+		if end := s.End(); at > end || at < w.manifest.baseOffset || at < replication.Offset(s.first.Load()) {
+			return fmt.Errorf("journal: cannot cut at offset %d: the base is at %d and the end at %d", at, w.manifest.baseOffset, end)
+		}
+		b, err := w.store.prepareCut(at)
+		if err != nil {
+			return fmt.Errorf("journal: cut at offset %d: %w", at, err)
+		}
+		// First the ring forgets: everything in it is in the journal now, and bytes
+		// cut from the journal must not come back out of the ring.
+		first := s.first.Load()
+		s.restart(at, w.manifest.generation)
+		s.first.Store(first)
+		w.disk(func() error { return w.store.apply(b) })
+		return nil
+	})
+	if !errors.Is(err, ErrDisabled) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := replication.Offset(s.end.Load())
+	if at > end || (at < end && (s.tail.empty() || at < s.tail.list[0].after)) {
+		return fmt.Errorf("journal: cannot cut at offset %d: %w", at, ErrTrimmed)
+	}
+	s.tail.cut(at)
+	s.db = -1
+	s.end.Store(int64(at))
+	s.committed.Store(int64(at))
+	return nil
+}
+
+// SizeSinceBase is how many bytes of stream follow the base: what a restart
+// would replay. 0 without a journal.
+func (s *Stream) SizeSinceBase() int64 {
+	if s.writerNow() == nil {
+		return 0
+	}
+	return s.end.Load() - s.base.Load()
+}
+
+// Flush writes and fsyncs everything appended so far.
+func (s *Stream) Flush() error {
+	err := s.onWriter(func(w *writer) error { w.drain(); return nil })
+	if errors.Is(err, ErrDisabled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,151 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+
+	"redoubt/replication"
+)
+
+// Enable turns the journal on (CONFIG SET appendonly yes). It begins a new
+// generation with what memory still holds. What an earlier journal left on disk
+// stays what a restart finds until SetBase gives the new generation its base;
+// the caller takes that snapshot next.
+func (s *Stream) Enable() error {
+	s.ctl.Lock()
+	defer s.ctl.Unlock()
+	if err := s.failed(); err != nil {
+		return err
+	}
+	if s.writerNow() != nil {
+		return nil
+	}
+	w, rec, err := s.openDisk()
+	if err != nil {
+		return err
+	}
+	r, err := s.openRing()
+	if err == nil {
+		if rec.Found {
+			w.manifest.generation++
+		}
+		w.manifest.base, w.manifest.baseOffset = "", 0
+		w.pending = true
+		w.store.generation.Store(w.manifest.generation)
+		err = w.store.dropFrom(w.manifest.generation)
+	}
+	if err != nil {
+		w.store.close()
+		w.store.disk.close()
+		return fmt.Errorf("journal: turn on: %w", err)
+	}
+	r.reset(w.manifest.generation, kernelBootID())
+	s.mu.Lock()
+	end := replication.Offset(s.end.Load())
+	from := end
+	if !s.tail.empty() {
+		from = s.tail.list[0].after
+	}
+	s.first.Store(int64(from))
+	s.base.Store(int64(end))
+	s.begin(r, w, from, end)
+	s.mu.Unlock()
+	go w.run()
+	return nil
+}
+
+// Disable turns the journal off (CONFIG SET appendonly no). What it holds on
+// disk stays there, and a start with the journal on finds it, as with Redis.
+// Memory keeps the last BacklogBytes.
+func (s *Stream) Disable() error {
+	s.ctl.Lock()
+	defer s.ctl.Unlock()
+	if err := s.failed(); err != nil {
+		return err
+	}
+	w := s.writerNow()
+	if w == nil {
+		return nil
+	}
+	err := w.ask(func() error {
+		w.drain()
+		w.stopping = true
+		s.mu.Lock()
+		s.guard.Lock()
+		r := s.ring
+		s.keepBacklog()
+		s.ring, s.w = nil, nil
+		s.durable.Store(false)
+		s.guard.Unlock()
+		s.synced.Store(0)
+		s.taken.Store(0)
+		moved := s.commitTo(replication.Offset(s.end.Load()))
+		s.mu.Unlock()
+		if moved {
+			s.notify()
+		}
+		return r.unmap()
+	})
+	if err != nil {
+		return err
+	}
+	s.roomy.wakeAll()
+	return w.shut()
+}
+
+// keepBacklog copies the end of the ring to the heap. mu and guard are held.
+func (s *Stream) keepBacklog() {
+	end := replication.Offset(s.end.Load())
+	from := s.ring.boundary(max(s.floor, end-replication.Offset(s.cfg.BacklogBytes)), end)
+	var kept segments
+	if from < end {
+		a, b := s.ring.view(from, end-from)
+		kept.append(from, a, b)
+	}
+	s.tail = kept
+}
+
+// Close flushes the stream and ends it. Every other call then answers
+// ErrClosed. If the disk is full it does not wait: ErrDiskFull is returned, and
+// what was accepted is in the ring for the next start.
+func (s *Stream) Close() error {
+	s.ctl.Lock()
+	defer s.ctl.Unlock()
+	if s.closed.Swap(true) {
+		return ErrClosed
+	}
+	defer s.roomy.wakeAll()
+	defer s.grown.wakeAll()
+	w := s.writerNow()
+	if w == nil {
+		return nil
+	}
+	err := w.ask(func() error {
+		w.drain()
+		w.stopping = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	<-w.done
+	s.mu.Lock()
+	s.guard.Lock()
+	r := s.ring
+	s.ring, s.w = nil, nil
+	s.durable.Store(false)
+	s.guard.Unlock()
+	s.mu.Unlock()
+	return errors.Join(w.shut(), r.unmap())
+}
+
+// shut closes the files once the writer has been told to stop.
+func (w *writer) shut() error {
+	<-w.done
+	err := w.store.close()
+	w.store.disk.close()
+	if err != nil {
+		return fmt.Errorf("journal: close: %w", err)
+	}
+	return nil
+}

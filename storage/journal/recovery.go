@@ -1,0 +1,288 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// Open opens the stream and recovers what the journal in cfg.Dir holds. If it
+// found nothing, the stream begins at offset 0 and what is appended counts after
+// a restart only once SaveHistory, SetBase or NewGeneration was called; the
+// caller does so before it serves. An error names what to do if an operator can
+// do something.
+func Open(cfg Config) (*Stream, *Recovered, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, nil, err
+	}
+	s := newStream(cfg)
+	if !cfg.Enabled {
+		return s, &Recovered{}, nil
+	}
+	w, rec, err := s.openDisk()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.recover(w, rec); err != nil {
+		w.store.close()
+		w.store.disk.close()
+		return nil, nil, err
+	}
+	go w.run()
+	return s, rec, nil
+}
+
+// openDisk opens Pebble and reads the manifest; nothing is changed yet.
+func (s *Stream) openDisk() (*writer, *Recovered, error) {
+	cfg := &s.cfg
+	fs := cfg.FS
+	if err := fs.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("journal: make the directory: %w", err)
+	}
+	m, found, err := readManifest(fs, cfg.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.base != "" {
+		if _, err := fs.Stat(fs.PathJoin(cfg.Dir, m.base)); err != nil {
+			return nil, nil, fmt.Errorf("journal: the base that the journal continues is not there (restore it, or move %s away to start empty): %w", cfg.Dir, err)
+		}
+	}
+	d := newDisk(fs, fs.PathJoin(cfg.Dir, "ballast"), int64(cfg.BallastBytes), s.log)
+	st, err := openStore(fs.PathJoin(cfg.Dir, "pebble"), d, s.log, s.fatal)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Pebble holds a lock on its directory: from here on nobody else has the ring.
+	if err := d.open(); err != nil {
+		st.close()
+		return nil, nil, err
+	}
+	// The directory's own name, and Pebble's in it, are as durable as what is in them.
+	for _, dir := range []string{fs.PathDir(cfg.Dir), cfg.Dir} {
+		if err := syncDir(fs, dir); err != nil {
+			st.close()
+			d.close()
+			return nil, nil, err
+		}
+	}
+	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica}
+	if m.base != "" {
+		rec.Base = fs.PathJoin(cfg.Dir, m.base)
+	}
+	if !found {
+		m = manifest{generation: 1, history: replication.History{ID: replication.NoID, ID2: replication.NoID, Second: -1}}
+	}
+	return newWriter(s, st, m), rec, nil
+}
+
+// fatal is where a disk that failed ends, with the words Redis uses.
+func (s *Stream) fatal(err error) {
+	s.cfg.Fatal(fmt.Errorf("Can't persist AOF for fsync error when the AOF fsync policy is '%v': %w. Exiting...", s.Policy(), err))
+}
+
+// openRing maps the ring, or makes one in memory if the files are not on disk.
+func (s *Stream) openRing() (*ring, error) {
+	if vfs.Root(s.cfg.FS) != vfs.Default {
+		return memoryRing(s.cfg.RingBytes), nil
+	}
+	return mapRing(s.ringPath(), s.cfg.RingBytes)
+}
+
+func (s *Stream) ringPath() string { return s.cfg.FS.PathJoin(s.cfg.Dir, "ring") }
+
+// recover brings the current generation to its end and the stream there.
+func (s *Stream) recover(w *writer, rec *Recovered) error {
+	m := &w.manifest
+	st := w.store
+	st.generation.Store(m.generation)
+	s.removeStrayBases(m.base)
+	if err := st.keepOnly(m.generation); err != nil {
+		return fmt.Errorf("journal: remove old generations: %w", err)
+	}
+	if !rec.Found {
+		// A generation that was never made current counts for nothing.
+		if err := st.dropFrom(m.generation); err != nil {
+			return fmt.Errorf("journal: remove an unfinished generation: %w", err)
+		}
+	}
+	first, end, found, torn, err := st.extent(m.generation)
+	if err != nil {
+		return err
+	}
+	if !found {
+		first, end = m.baseOffset, m.baseOffset
+	}
+	if rec.Found && vfs.Root(s.cfg.FS) == vfs.Default {
+		var why string
+		if end, why, err = s.rescue(st, end); err != nil {
+			return err
+		}
+		if why != "" {
+			torn = why
+		}
+	}
+	if end < m.baseOffset {
+		torn = fmt.Sprintf("the journal ends at offset %d, before its base at %d", end, m.baseOffset)
+		if err := st.dropFrom(m.generation); err != nil {
+			return err
+		}
+		first, end = m.baseOffset, m.baseOffset
+	}
+	if err := st.sync(); err != nil {
+		return err
+	}
+	rec.End, rec.Torn = end, torn
+	if torn != "" {
+		s.log.Warn("journal: did not end cleanly", zap.String("reason", torn), zap.Int64("end", int64(end)))
+	}
+	r, err := s.openRing() // only now: it may have another size than the old one
+	if err != nil {
+		return err
+	}
+	r.reset(m.generation, kernelBootID())
+	s.first.Store(int64(first))
+	s.base.Store(int64(m.baseOffset))
+	s.begin(r, w, end, end)
+	return nil
+}
+
+// rescue writes what a killed process left in the ring behind the journal's end
+// and returns the new end. torn is as of survivors.
+func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset, torn string, err error) {
+	size := ringSizeOnDisk(s.ringPath())
+	if size == 0 {
+		return end, "", nil
+	}
+	r, err := mapRing(s.ringPath(), size)
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.unmap()
+	spans, torn := r.survivors(st.generation.Load(), end, kernelBootID())
+	for len(spans) > 0 {
+		var chunks []chunk
+		for total := 0; len(spans) > 0 && total < batchBytes; spans = spans[1:] {
+			sp := spans[0]
+			a, b := r.view(sp.after, sp.end-sp.after)
+			chunks = append(chunks, chunk{after: sp.after, a: a, b: b})
+			total += int(sp.end - sp.after)
+			end = sp.end
+		}
+		if err := st.write(chunks, false); err != nil {
+			return 0, "", fmt.Errorf("journal: save what the ring held: %w", err)
+		}
+	}
+	return end, torn, nil
+}
+
+// begin gives the stream its ring and writer. What is in memory after offset
+// from, up to end, is still to be written; nobody appends meanwhile, or mu is
+// held.
+func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
+	s.guard.Lock()
+	s.ring, s.floor, s.held = r, from, from
+	s.guard.Unlock()
+	s.w = w
+	s.durable.Store(true)
+	s.end.Store(int64(end))
+	s.ringEnd.Store(int64(from))
+	s.taken.Store(int64(from))
+	s.synced.Store(int64(from))
+	s.committed.Store(int64(end))
+}
+
+// removeStrayBases removes bases that never became current or no longer are.
+func (s *Stream) removeStrayBases(current string) {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		return // they only take space
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "base-") && strings.HasSuffix(name, ".rdb") && name != current {
+			s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, name))
+		}
+	}
+}
+
+// Replay hands every unit after offset from to f, in order: unit is one unit or
+// several whole ones, end the offset of its last byte; it is only valid during
+// the call. It ends at the end the stream had when Replay began. A
+// *CorruptError says how far the journal is whole: Cut there to go on without
+// the rest. An error of f ends the replay and is returned as it is.
+func (s *Stream) Replay(from replication.Offset, f func(unit []byte, end replication.Offset) error) error {
+	s.mu.Lock()
+	w := s.w
+	s.mu.Unlock()
+	if w == nil {
+		return ErrDisabled
+	}
+	to := s.End()
+	if s.taken.Load() < int64(to) {
+		if err := s.Flush(); err != nil {
+			return err
+		}
+	}
+	if from == to {
+		return nil
+	}
+	st := w.store
+	cur, err := st.cursor(st.generation.Load())
+	if err != nil {
+		return err
+	}
+	defer cur.close()
+	return cur.replay(from, to, f)
+}
+
+func (c *cursor) replay(from, to replication.Offset, f func([]byte, replication.Offset) error) error {
+	whole, at := from, from // the end of the last whole unit, and of the last chunk
+	var joined []byte       // the beginning of a unit of several chunks
+	corrupt := func(err error) error {
+		if err != nil && !pebble.IsCorruptionError(err) && !errors.Is(err, ErrCorrupt) {
+			return fmt.Errorf("journal: replay after offset %d: %w", at, err)
+		}
+		reason := fmt.Sprintf("no bytes after offset %d", at)
+		if err != nil {
+			reason = err.Error()
+		}
+		return &CorruptError{At: whole, Reason: reason}
+	}
+	for ok := c.it.SeekLT(key(c.st.generation.Load(), from+1)); ok && at < to; ok = c.it.Next() {
+		ch, err := c.chunk()
+		if err != nil {
+			return corrupt(err)
+		}
+		skip := at - ch.after
+		if skip < 0 || skip >= replication.Offset(len(ch.a)) || (skip > 0 && at != from) {
+			return corrupt(nil)
+		}
+		body := ch.a[skip:]
+		at += replication.Offset(len(body))
+		if ch.more {
+			joined = append(joined, body...)
+			continue
+		}
+		if len(joined) > 0 {
+			body = append(joined, body...)
+			joined = nil
+		}
+		if err := f(body, at); err != nil {
+			return err
+		}
+		whole = at
+	}
+	if err := c.it.Error(); err != nil {
+		return corrupt(err)
+	}
+	if whole < to {
+		return corrupt(nil)
+	}
+	return nil
+}

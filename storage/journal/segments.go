@@ -1,0 +1,83 @@
+package journal
+
+import "redoubt/replication"
+
+// segmentBytes is the capacity of an ordinary segment. A unit that is larger
+// gets a segment of its own.
+const segmentBytes = 256 << 10
+
+// segment is a run of whole units on the heap. Its bytes never change once
+// they are there, so a reader may use them after the lock is released.
+type segment struct {
+	after replication.Offset // offset before its first byte
+	data  []byte
+}
+
+func (g *segment) end() replication.Offset { return g.after + replication.Offset(len(g.data)) }
+
+// segments is the stream's tail on the heap: contiguous segments, oldest
+// first. Stream.mu guards it.
+type segments struct {
+	list []segment
+}
+
+func (t *segments) empty() bool { return len(t.list) == 0 }
+
+// append adds one unit, given in two parts, behind offset at.
+func (t *segments) append(at replication.Offset, a, b []byte) {
+	n := len(a) + len(b)
+	last := len(t.list) - 1
+	if last < 0 || cap(t.list[last].data)-len(t.list[last].data) < n {
+		t.list = append(t.list, segment{after: at, data: make([]byte, 0, max(n, segmentBytes))})
+		last++
+	}
+	g := &t.list[last]
+	g.data = append(append(g.data, a...), b...)
+}
+
+// find returns the bytes the tail holds after offset at, up to the end of
+// their segment, or nil.
+func (t *segments) find(at replication.Offset) []byte {
+	for i := range t.list {
+		g := &t.list[i]
+		if at >= g.after && at < g.end() {
+			return g.data[at-g.after:]
+		}
+	}
+	return nil
+}
+
+// drop lets go of the segments that end at or below floor.
+func (t *segments) drop(floor replication.Offset) {
+	n := 0
+	for n < len(t.list) && t.list[n].end() <= floor {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	rest := copy(t.list, t.list[n:])
+	clear(t.list[rest:])
+	t.list = t.list[:rest]
+}
+
+func (t *segments) reset() {
+	clear(t.list)
+	t.list = t.list[:0]
+}
+
+// cut drops what follows offset at. The bytes dropped are not written over:
+// somebody may be reading them.
+func (t *segments) cut(at replication.Offset) {
+	n := len(t.list)
+	for n > 0 && t.list[n-1].after >= at {
+		n--
+	}
+	clear(t.list[n:])
+	t.list = t.list[:n]
+	if n > 0 && t.list[n-1].end() > at {
+		g := &t.list[n-1]
+		keep := int(at - g.after)
+		g.data = g.data[:keep:keep]
+	}
+}

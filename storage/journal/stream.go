@@ -1,0 +1,298 @@
+package journal
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// Stream is the one stream of a node. Its methods may be called from any
+// goroutine; what is said to belong to a role (Append to the primary, AppendRaw
+// to the replica's link) is the caller's to keep, as is the rule that nobody
+// appends while Cut, NewGeneration, Enable or Disable runs.
+//
+// Invariants, while mu is free:
+//  1. synced <= taken <= end, and committed <= end; committed never goes down
+//     but in Cut and NewGeneration.
+//  2. With a journal, the bytes (synced, end] are in the ring or, from the
+//     first one that did not fit, in tail; those up to taken are in Pebble too.
+//  3. The ring holds every byte of (floor, ringEnd].
+//  4. floor <= held <= synced, and held is where a record of the ring begins:
+//     a record's checksum needs all of its bytes, those already synced too.
+type Stream struct {
+	cfg Config
+	log *zap.Logger
+
+	mu    sync.Mutex // the reservation of offset and the copy; never held across I/O
+	db    int        // the database last selected in the stream, -1 if unknown
+	tail  segments
+	ring  *ring              // nil without a journal
+	held  replication.Offset // the ring's places below it may be written again
+	w     *writer            // nil without a journal
+	sel   []byte
+	bound replication.Offset // how far synced may lag before executors must park; never changes
+
+	end       atomic.Int64 // written under mu
+	ringEnd   atomic.Int64 // written under mu
+	committed atomic.Int64 // written under mu
+	synced    atomic.Int64
+	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
+	first     atomic.Int64 // bytes after it can be read (with a journal)
+	base      atomic.Int64 // the base's offset (with a journal)
+	policy    atomic.Int32
+	durable   atomic.Bool // there is a journal; written under mu
+	closed    atomic.Bool
+
+	// guard is held for reading while bytes are copied out of the ring by
+	// readers, and for writing while floor rises or the ring comes or goes. The
+	// floor rises a sixteenth of the ring at a time, so an appender meets a
+	// reader here a few times per 64 MiB.
+	guard sync.RWMutex
+	floor replication.Offset // guarded by guard
+
+	onCommit atomic.Pointer[func(replication.Offset)]
+
+	grown, roomy waiters
+	pins         pins
+
+	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
+}
+
+func newStream(cfg Config) *Stream {
+	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64)}
+	s.policy.Store(int32(cfg.Policy))
+	s.bound = replication.Offset(cfg.RingBytes / 2)
+	return s
+}
+
+// Append adds one unit of a primary and returns the offset of its last byte.
+// firstDB is the database its first command runs in and lastDB the one selected
+// after its last; a SELECT is prepended when firstDB is not the database last
+// selected in the stream. A unit that belongs to no database (PING) has firstDB
+// < 0. The bytes are copied. It never blocks on the disk: see Room.
+func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
+	s.mu.Lock()
+	var sel []byte
+	if firstDB >= 0 && firstDB != s.db {
+		sel = s.selectCommand(firstDB)
+	}
+	if lastDB >= 0 {
+		s.db = lastDB
+	}
+	end, w := s.add(sel, unit)
+	s.mu.Unlock()
+	s.announce(w)
+	return end
+}
+
+// AppendRaw adds bytes a replica received, verbatim: a whole unit, or several.
+func (s *Stream) AppendRaw(unit []byte) replication.Offset {
+	s.mu.Lock()
+	end, w := s.add(nil, unit)
+	s.mu.Unlock()
+	s.announce(w)
+	return end
+}
+
+// selectCommand renders SELECT db in a buffer that lives until the next call.
+func (s *Stream) selectCommand(db int) []byte {
+	var digits [20]byte
+	d := strconv.AppendInt(digits[:0], int64(db), 10)
+	b := append(s.sel[:0], "*2\r\n$6\r\nSELECT\r\n$"...)
+	b = strconv.AppendInt(b, int64(len(d)), 10)
+	b = append(append(append(b, "\r\n"...), d...), "\r\n"...)
+	s.sel = b
+	return b
+}
+
+// ResetDB makes the next write be preceded by SELECT, as Redis does when a
+// replica attaches to a stream it has not seen the start of.
+func (s *Stream) ResetDB() { s.SetSelectedDB(-1) }
+
+// SelectedDB is the database last selected in the stream, -1 if unknown.
+func (s *Stream) SelectedDB() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db
+}
+
+// SetSelectedDB says what SELECT the stream's bytes ended with: a replica's
+// link and a replay know it, the stream does not parse.
+func (s *Stream) SetSelectedDB(db int) {
+	s.mu.Lock()
+	s.db = db
+	s.mu.Unlock()
+}
+
+// add copies a unit in and publishes the new end. It returns the writer if
+// that must be woken. mu is held.
+func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
+	at := replication.Offset(s.end.Load())
+	end = at + replication.Offset(len(sel)+len(unit))
+	if end == at {
+		return end, nil
+	}
+	urgent := Policy(s.policy.Load()) == Always
+	switch {
+	case s.ring == nil:
+		s.tail.append(at, sel, unit)
+		s.committed.Store(int64(end))
+		s.end.Store(int64(end))
+		s.forget(end)
+		return end, nil
+	case s.tail.empty() && end-s.held <= s.ring.size:
+		s.raiseFloor(end)
+		s.ring.append(at, sel, unit)
+		s.ringEnd.Store(int64(end))
+		if !urgent {
+			s.committed.Store(int64(end))
+		}
+	default:
+		s.tail.append(at, sel, unit)
+		urgent = true // its reply waits for the disk, whatever the policy
+	}
+	s.end.Store(int64(end))
+	if s.w.wants(end-replication.Offset(s.taken.Load()), urgent) {
+		return end, s.w
+	}
+	return end, nil
+}
+
+// announce tells those who wait for the stream to grow. Without mu, because it
+// may cost a system call.
+func (s *Stream) announce(w *writer) {
+	if w != nil {
+		w.kick()
+	}
+	s.grown.wakeAll()
+}
+
+// raiseFloor makes room in the ring for bytes up to end. mu is held, and what
+// it gives up lies below held.
+func (s *Stream) raiseFloor(end replication.Offset) {
+	need := end - s.ring.size
+	if need <= s.floor { // only written under mu as well
+		return
+	}
+	step := min(need+s.ring.size/16, s.held)
+	s.guard.Lock()
+	s.floor = max(need, step)
+	s.guard.Unlock()
+}
+
+// forget drops heap segments that neither the backlog nor a pinned reader
+// needs. mu is held; there is no journal.
+func (s *Stream) forget(end replication.Offset) {
+	oldest := &s.tail.list[0]
+	keep := end - replication.Offset(s.cfg.BacklogBytes)
+	if oldest.end() > keep {
+		return
+	}
+	keep = min(keep, s.pins.lowest(end, s.cfg.PinMemoryBytes))
+	s.tail.drop(keep)
+}
+
+// End is the offset of the last byte of the stream.
+func (s *Stream) End() replication.Offset { return replication.Offset(s.end.Load()) }
+
+// Committed is the offset up to which the policy's promise holds: what everysec
+// and no promise is that the kernel has the bytes, what always promises is that
+// they were fsynced. Without a journal it is End.
+func (s *Stream) Committed() replication.Offset { return replication.Offset(s.committed.Load()) }
+
+// Synced is the offset up to which the journal has been fsynced; 0 without a
+// journal.
+func (s *Stream) Synced() replication.Offset { return replication.Offset(s.synced.Load()) }
+
+// OnCommit registers the function that is called when Committed moves other
+// than by Append itself, that is when the disk moved it. It runs on the writer's
+// goroutine and must be quick and not call the Stream's blocking methods.
+func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
+
+// Room says whether the writer keeps up. If not, executors must park before
+// they take a lock, by WaitRoom. A unit that is appended all the same is kept.
+func (s *Stream) Room() bool {
+	return !s.durable.Load() || s.end.Load()-s.synced.Load() <= int64(s.bound)
+}
+
+// WaitRoom returns when Room does, or with ctx's error.
+func (s *Stream) WaitRoom(ctx context.Context) error {
+	return s.roomy.wait(ctx, func() (bool, error) { return s.Room(), s.failed() })
+}
+
+// failed is ErrClosed after Close.
+func (s *Stream) failed() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Policy is the policy in force.
+func (s *Stream) Policy() Policy { return Policy(s.policy.Load()) }
+
+// SetPolicy changes the policy (CONFIG SET appendfsync). Towards always, what is
+// already committed stays so; from always, what the ring holds is committed now.
+func (s *Stream) SetPolicy(p Policy) {
+	s.mu.Lock()
+	s.policy.Store(int32(p))
+	moved := false
+	if s.ring != nil && p != Always && s.tail.empty() {
+		moved = s.commitTo(replication.Offset(s.end.Load()))
+	}
+	w := s.w
+	s.mu.Unlock()
+	if w != nil {
+		w.kick()
+	}
+	if moved {
+		s.notify()
+	}
+}
+
+// commitTo raises committed; mu is held. It says whether it moved.
+func (s *Stream) commitTo(to replication.Offset) bool {
+	if int64(to) <= s.committed.Load() {
+		return false
+	}
+	s.committed.Store(int64(to))
+	return true
+}
+
+func (s *Stream) notify() {
+	if f := s.onCommit.Load(); f != nil {
+		(*f)(s.Committed())
+	}
+}
+
+// DiskFull says that a write to the journal waits for space. What was accepted
+// is not lost; the server refuses new writes meanwhile.
+func (s *Stream) DiskFull() bool {
+	s.mu.Lock()
+	w := s.w
+	s.mu.Unlock()
+	return w != nil && w.store.disk.full.Load()
+}
+
+// Stalled is for how long the journal's writer has been in the one disk
+// operation it is in, 0 if it is in none. The server takes a long stall that is
+// not a full disk for a sick disk.
+func (s *Stream) Stalled(now time.Time) time.Duration {
+	s.mu.Lock()
+	w := s.w
+	s.mu.Unlock()
+	if w == nil {
+		return 0
+	}
+	since := w.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(now.Sub(time.Unix(0, since)), 0)
+}

@@ -1,0 +1,377 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// testConfig is a journal with a small ring in dir that fails the test if the
+// disk does.
+func testConfig(t testing.TB, dir string) Config {
+	return Config{
+		Dir: dir, Enabled: true, RingBytes: minRingBytes, BallastBytes: -1, TrimBytes: 1,
+		Log:   zap.NewNop(),
+		Fatal: func(err error) { panic(err) },
+	}
+}
+
+func memoryConfig(backlog int) Config {
+	return Config{Dir: "unused", BacklogBytes: backlog, Log: zap.NewNop()}
+}
+
+func open(t testing.TB, cfg Config) (*Stream, *Recovered) {
+	t.Helper()
+	s, rec, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, rec
+}
+
+var testHistory = replication.History{ID: strings.Repeat("a", 40), ID2: replication.NoID, Second: -1}
+
+// openServing is open plus what a server does before it serves.
+func openServing(t testing.TB, cfg Config) *Stream {
+	t.Helper()
+	s, _ := open(t, cfg)
+	if err := s.SaveHistory(testHistory, false); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// unit is a command of about n bytes that names its number, so that a byte in a
+// wrong place shows.
+func unit(i, n int) []byte {
+	return fmt.Appendf(nil, "*3\r\n$3\r\nSET\r\n$8\r\n%08d\r\n$%d\r\n%s\r\n", i, n, strings.Repeat(string(rune('a'+i%26)), n))
+}
+
+// readAll reads (from, end] in pieces of size bytes.
+func readAll(t testing.TB, s *Stream, from replication.Offset, size int) []byte {
+	t.Helper()
+	var all []byte
+	p := make([]byte, size)
+	for {
+		n, err := s.ReadAt(p, from)
+		if err != nil {
+			t.Fatalf("read after %d: %v", from, err)
+		}
+		if n == 0 {
+			return all
+		}
+		all = append(all, p[:n]...)
+		from += replication.Offset(n)
+	}
+}
+
+func replayAll(t testing.TB, s *Stream, from replication.Offset) []byte {
+	t.Helper()
+	var all []byte
+	err := s.Replay(from, func(u []byte, end replication.Offset) error {
+		all = append(all, u...)
+		if want := from + replication.Offset(len(all)); want != end {
+			t.Fatalf("a unit ends at %d, should at %d", end, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestSelectIsPrependedWhenTheDatabaseChanges(t *testing.T) {
+	s, _ := open(t, memoryConfig(1<<20))
+	s.Append(0, 0, []byte("a"))
+	s.Append(0, 0, []byte("b"))
+	s.Append(-1, -1, []byte("ping"))
+	s.Append(0, 0, []byte("c"))
+	s.Append(12, 3, []byte("d")) // EXEC that ends in another database
+	s.Append(3, 3, []byte("e"))
+	s.ResetDB()
+	s.AppendRaw([]byte("raw"))
+	s.Append(3, 3, []byte("f"))
+	want := "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nabpingc*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\nderaw*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\nf"
+	if got := string(readAll(t, s, 0, 7)); got != want {
+		t.Errorf("stream is %q\nwant      %q", got, want)
+	}
+	if s.SelectedDB() != 3 || s.End() != replication.Offset(len(want)) || s.Committed() != s.End() {
+		t.Errorf("db %d end %d committed %d", s.SelectedDB(), s.End(), s.Committed())
+	}
+}
+
+// TestReadersSeeTheSameBytesWhereverTheyLie appends several rings full of units
+// of all sizes, some larger than the ring, and reads from offsets everywhere:
+// the ring, over its wrap, the heap, the journal, and across their borders.
+func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
+	for _, policy := range []Policy{EverySec, Always, No} {
+		t.Run(policy.String(), func(t *testing.T) {
+			cfg := testConfig(t, t.TempDir())
+			cfg.Policy = policy
+			s := openServing(t, cfg)
+			s.OnCommit(func(o replication.Offset) {
+				if policy == Always && o > s.Synced() {
+					t.Errorf("committed %d, synced %d", o, s.Synced())
+				}
+			})
+			rng := rand.New(rand.NewPCG(1, uint64(policy)))
+			var want []byte
+			for i := range 250 {
+				n := rng.IntN(3000)
+				switch {
+				case i%97 == 50:
+					n = 3 * minRingBytes
+				case i == 180:
+					n = 3*batchBytes + 17
+				}
+				u := unit(i, n)
+				want = append(want, u...)
+				if got := s.AppendRaw(u); got != replication.Offset(len(want)) {
+					t.Fatalf("append returned %d, want %d", got, len(want))
+				}
+				if i%20 == 0 {
+					from := rng.IntN(len(want))
+					if got := readAll(t, s, replication.Offset(from), 4000+rng.IntN(20000)); !bytes.Equal(got, want[from:]) {
+						t.Fatalf("unit %d: what follows offset %d is not what was appended", i, from)
+					}
+				}
+			}
+			if err := s.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if s.Synced() != s.End() || s.Committed() != s.End() || !s.Room() {
+				t.Errorf("after Flush: end %d committed %d synced %d", s.End(), s.Committed(), s.Synced())
+			}
+			if !bytes.Equal(replayAll(t, s, 0), want) {
+				t.Error("Replay differs from what was appended")
+			}
+			if _, err := s.ReadAt(make([]byte, 1), s.End()+1); !errors.Is(err, ErrTrimmed) {
+				t.Errorf("a read beyond the end says %v", err)
+			}
+		})
+	}
+}
+
+// TestAReaderKeepsUpWithAWriter runs a feeder beside an appender that laps the
+// ring many times; under the race detector it also checks who owns which byte.
+func TestAReaderKeepsUpWithAWriter(t *testing.T) {
+	s := openServing(t, testConfig(t, t.TempDir()))
+	const units = 3000
+	var want []byte
+	for i := range units {
+		want = append(want, unit(i, i%700)...)
+	}
+	got := make(chan []byte)
+	go func() {
+		var all []byte
+		p := make([]byte, 5000)
+		for len(all) < len(want) {
+			at := replication.Offset(len(all))
+			if err := s.Wait(context.Background(), at); err != nil {
+				break
+			}
+			n, err := s.ReadAt(p, at)
+			if err != nil {
+				t.Errorf("read after %d: %v", at, err)
+				break
+			}
+			all = append(all, p[:n]...)
+		}
+		got <- all
+	}()
+	for i := range units {
+		if !s.Room() {
+			if err := s.WaitRoom(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.AppendRaw(unit(i, i%700))
+	}
+	if !bytes.Equal(<-got, want) {
+		t.Error("the feeder read something else than was appended")
+	}
+}
+
+func TestWaitEndsWithItsContextAndWithClose(t *testing.T) {
+	s, _ := open(t, memoryConfig(1<<20))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Wait(ctx, s.End()); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled Wait says %v", err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Wait(context.Background(), s.End()) }()
+	s.Close()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("Wait on a closed stream says %v", err)
+	}
+	if s.grown.some.Load() {
+		t.Error("a waiter was left on the list")
+	}
+}
+
+func TestWithoutAJournalMemoryKeepsTheBacklogAndWhatIsPinned(t *testing.T) {
+	cfg := memoryConfig(2 * segmentBytes)
+	cfg.PinMemoryBytes = 8 * segmentBytes
+	s, _ := open(t, cfg)
+	u := unit(1, 4000)
+	fill := func(upTo replication.Offset) {
+		for s.End() < upTo {
+			s.AppendRaw(u)
+		}
+	}
+	fill(6 * segmentBytes)
+	backlog := s.End() - s.First()
+	if backlog < 2*segmentBytes || backlog > 4*segmentBytes {
+		t.Errorf("backlog is %d bytes, configured %d", backlog, 2*segmentBytes)
+	}
+	if _, err := s.ReadAt(make([]byte, 1), s.First()-1); !errors.Is(err, ErrTrimmed) {
+		t.Errorf("a read of what is gone says %v", err)
+	}
+	at := s.First()
+	pin := s.Pin(at)
+	fill(at + 7*segmentBytes)
+	if s.First() > at {
+		t.Errorf("pinned at %d, but memory begins at %d", at, s.First())
+	}
+	fill(at + 12*segmentBytes)
+	if s.First() <= at {
+		t.Error("a pin further behind than its limit still holds everything back")
+	}
+	pin.Release()
+	pin.Release()
+	if n := len(s.pins.list); n != 0 {
+		t.Errorf("%d pins after Release", n)
+	}
+}
+
+func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS = gate.wrap(vfs.NewMem())
+	s := openServing(t, cfg)
+	gate.shut()
+	for range 200 { // three times the ring: the rest overshoots to the heap
+		s.AppendRaw(unit(0, 1000))
+	}
+	if s.Room() {
+		t.Error("there is room though nothing was synced")
+	}
+	if s.Committed() == s.End() {
+		t.Error("what lies on the heap counts as committed")
+	}
+	waited := make(chan error)
+	go func() { waited <- s.WaitRoom(context.Background()) }()
+	gate.open()
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Committed() != s.End() || len(s.tail.list) != 0 {
+		t.Errorf("after the disk caught up: committed %d of %d, %d segments on the heap", s.Committed(), s.End(), len(s.tail.list))
+	}
+}
+
+func TestAStalledDiskShows(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Policy = gate.wrap(vfs.NewMem()), Always
+	s := openServing(t, cfg)
+	if d := s.Stalled(time.Now()); d != 0 {
+		t.Errorf("an idle writer is stalled for %v", d)
+	}
+	gate.shut()
+	s.AppendRaw(unit(0, 10))
+	<-gate.arrived
+	if d := s.Stalled(time.Now().Add(time.Minute)); d < time.Minute {
+		t.Errorf("after a minute in one write, Stalled says %v", d)
+	}
+	gate.open()
+}
+
+// TestCommittedFollowsThePolicy: with everysec a unit is committed when it is
+// appended; with always when it is fsynced, and OnCommit tells.
+func TestCommittedFollowsThePolicy(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS = gate.wrap(vfs.NewMem())
+	s := openServing(t, cfg)
+	told := make(chan replication.Offset, 100)
+	s.OnCommit(func(o replication.Offset) { told <- o })
+	gate.shut()
+	if end := s.AppendRaw([]byte("everysec")); s.Committed() != end {
+		t.Errorf("everysec: committed %d, appended up to %d", s.Committed(), end)
+	}
+	s.SetPolicy(Always)
+	before := s.Committed()
+	end := s.AppendRaw([]byte("always"))
+	if s.Committed() != before {
+		t.Errorf("always: committed %d before any fsync", s.Committed())
+	}
+	gate.open()
+	for o := range told {
+		if o == end {
+			break
+		}
+	}
+	if s.Synced() != end || s.Committed() != end {
+		t.Errorf("always: synced %d committed %d of %d after OnCommit", s.Synced(), s.Committed(), end)
+	}
+	gate.shut()
+	end = s.AppendRaw([]byte("always again"))
+	s.SetPolicy(No)
+	if s.Committed() != end || <-told != end {
+		t.Errorf("from always to no: committed %d of %d", s.Committed(), end)
+	}
+	gate.open()
+}
+
+func TestAppendAllocatesNothing(t *testing.T) {
+	u := unit(1, 64)
+	for name, cfg := range map[string]Config{"in memory": memoryConfig(1 << 20), "with a journal": testConfig(t, t.TempDir())} {
+		if cfg.Enabled {
+			cfg.RingBytes = 16 << 20 // so that the writer has nothing to do with it
+		}
+		s := openServing(t, cfg)
+		db := 0
+		if n := testing.AllocsPerRun(2000, func() {
+			s.Append(db, db, u)
+			db ^= 1
+		}); n != 0 {
+			t.Errorf("%s: %v allocations an append", name, n)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"no logger":                func(c *Config) { c.Log = nil },
+		"no directory":             func(c *Config) { c.Dir = "" },
+		"an unknown policy":        func(c *Config) { c.Policy = 7 },
+		"a tiny ring":              func(c *Config) { c.RingBytes = 4096 },
+		"a ring of half a page":    func(c *Config) { c.RingBytes = minRingBytes + 1 },
+		"a negative backlog":       func(c *Config) { c.BacklogBytes = -1 },
+		"a negative trimming step": func(c *Config) { c.TrimBytes = -1 },
+	} {
+		cfg := testConfig(t, t.TempDir())
+		change(&cfg)
+		if s, _, err := Open(cfg); err == nil {
+			s.Close()
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

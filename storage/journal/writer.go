@@ -1,0 +1,340 @@
+package journal
+
+import (
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// What the writer's goroutine is doing, for those who might wake it.
+const (
+	awake     = iota
+	idle      // nothing to do: any append wakes it
+	gathering // lets bytes gather: much, or somebody who waits, wakes it
+)
+
+// writer takes the stream's bytes from memory into Pebble. All its fields but
+// the atomics and channels belong to its goroutine; others hand it a function
+// by ask.
+type writer struct {
+	s     *Stream
+	store *store
+
+	wake     chan struct{}
+	asks     chan request
+	done     chan struct{} // closed when the goroutine has ended
+	sleeping atomic.Int32
+	since    atomic.Int64 // when the disk operation in progress began, Unix ns; 0 if none
+
+	lastSync time.Time
+	timer    *time.Timer
+	spans    []span
+	chunks   []chunk
+
+	manifest manifest
+	pending  bool // the manifest on disk is of an older generation until a base is set
+	stopping bool
+}
+
+// request is a function for the writer to run between two batches.
+type request struct {
+	f     func() error
+	reply chan error
+}
+
+func newWriter(s *Stream, st *store, m manifest) *writer {
+	return &writer{
+		s: s, store: st, manifest: m,
+		wake: make(chan struct{}, 1), asks: make(chan request), done: make(chan struct{}),
+		timer: time.NewTimer(time.Hour),
+	}
+}
+
+// wants says whether an append that leaves pending bytes for the writer must
+// wake it. urgent: its reply waits for the disk.
+func (w *writer) wants(pending replication.Offset, urgent bool) bool {
+	switch w.sleeping.Load() {
+	case idle:
+		return true
+	case gathering:
+		return urgent || pending >= gatherBytes
+	}
+	return false
+}
+
+func (w *writer) kick() {
+	if w.sleeping.Swap(awake) == awake {
+		return
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ask runs f on the writer's goroutine. It does not begin while the disk is
+// full; a function that has begun is waited for.
+func (w *writer) ask(f func() error) error {
+	r := request{f: f, reply: make(chan error, 1)}
+	poll := time.NewTicker(fullPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case w.asks <- r:
+			return <-r.reply
+		case <-w.done:
+			if err := w.s.failed(); err != nil {
+				return err
+			}
+			return ErrDisabled
+		case <-poll.C:
+			if w.store.disk.full.Load() {
+				return ErrDiskFull
+			}
+		}
+	}
+}
+
+// run is the writer's goroutine.
+func (w *writer) run() {
+	defer close(w.done)
+	w.lastSync = time.Now()
+	for !w.stopping {
+		select {
+		case r := <-w.asks:
+			r.reply <- r.f()
+			continue
+		default:
+		}
+		w.turn()
+	}
+}
+
+// turn does one batch, or one sync, or sleeps.
+func (w *writer) turn() {
+	s := w.s
+	end, taken, synced := s.end.Load(), s.taken.Load(), s.synced.Load()
+	policy := s.Policy()
+	urgent := policy == Always || w.overflowing()
+	due := time.Until(w.lastSync.Add(syncPeriod))
+	tight := end-synced > int64(s.bound)/2
+	switch {
+	case end > taken:
+		w.batch(urgent || tight || (policy == EverySec && due <= 0))
+		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
+			w.sleep(gathering, gather)
+		}
+	case synced < taken && (urgent || tight || (policy == EverySec && due <= 0)):
+		w.sync()
+	case synced < taken && policy == EverySec:
+		w.sleep(idle, due)
+	default:
+		w.sleep(idle, -1)
+	}
+}
+
+// overflowing says that units lie on the heap and wait for the disk.
+func (w *writer) overflowing() bool {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return !w.s.tail.empty()
+}
+
+// sleep waits for a kick, a request, or d (forever if negative).
+func (w *writer) sleep(state int32, d time.Duration) {
+	s := w.s
+	w.sleeping.Store(state)
+	defer w.sleeping.Store(awake)
+	// Whoever appended before the store above did not kick: look once more.
+	end, always := s.end.Load(), s.Policy() == Always
+	pending := replication.Offset(end - s.taken.Load())
+	if (pending > 0 && w.wants(pending, always)) || (always && s.synced.Load() < end) {
+		return
+	}
+	var expired <-chan time.Time
+	if d >= 0 {
+		w.timer.Reset(d)
+		expired = w.timer.C
+	}
+	select {
+	case <-w.wake:
+	case <-expired:
+	case r := <-w.asks:
+		w.sleeping.Store(awake)
+		r.reply <- r.f()
+	}
+}
+
+// chunk is one value of Pebble to be: the bytes after offset after, in two
+// parts. more says that the unit it ends in goes on in the next chunk.
+type chunk struct {
+	after replication.Offset
+	a, b  []byte
+	more  bool
+}
+
+func (c *chunk) len() int { return len(c.a) + len(c.b) }
+
+// collect fills w.chunks with what comes next, about batchBytes of it, and
+// returns where it ends. The bytes stay where they are until they are synced.
+func (w *writer) collect() replication.Offset {
+	s := w.s
+	w.chunks = w.chunks[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := replication.Offset(s.taken.Load())
+	if taken < replication.Offset(s.ringEnd.Load()) {
+		w.spans = s.ring.pending(w.spans[:0], taken, batchBytes)
+		for _, sp := range w.spans {
+			a, b := s.ring.view(sp.after, sp.end-sp.after)
+			w.chunks = append(w.chunks, chunk{after: sp.after, a: a, b: b})
+			taken = sp.end
+		}
+		return taken
+	}
+	for total := 0; total < batchBytes; {
+		part := s.tail.find(taken)
+		if part == nil {
+			break
+		}
+		// What is larger than a chunk is several chunks, because a read of a few
+		// bytes costs a whole one. The recovery drops a unit whose last chunk is
+		// missing.
+		more := len(part) > chunkBytes
+		if more {
+			part = part[:chunkBytes]
+		}
+		w.chunks = append(w.chunks, chunk{after: taken, a: part, more: more})
+		taken += replication.Offset(len(part))
+		total += len(part)
+	}
+	return taken
+}
+
+// batch writes what comes next in one commit.
+func (w *writer) batch(sync bool) {
+	to := w.collect()
+	w.disk(func() error { return w.store.write(w.chunks, sync) })
+	w.s.taken.Store(int64(to))
+	clear(w.chunks) // they keep heap segments alive
+	if sync {
+		w.synced(to)
+	}
+}
+
+// sync asks Pebble for an fsync of all it was given.
+func (w *writer) sync() {
+	to := replication.Offset(w.s.taken.Load())
+	w.disk(w.store.sync)
+	w.synced(to)
+}
+
+// drain writes and syncs all there is when it is called.
+func (w *writer) drain() {
+	for end := w.s.end.Load(); w.s.taken.Load() < end; {
+		w.batch(false)
+	}
+	if w.s.synced.Load() < w.s.taken.Load() {
+		w.sync()
+	}
+}
+
+// disk runs a disk operation whose failure the process does not survive.
+func (w *writer) disk(f func() error) {
+	if err := w.timed(f); err != nil {
+		w.store.fatal(err)
+	}
+}
+
+// timed runs a disk operation and lets Stalled see how long it takes.
+func (w *writer) timed(f func() error) error {
+	w.since.Store(time.Now().UnixNano())
+	defer w.since.Store(0)
+	return f()
+}
+
+// synced publishes that everything up to offset to is on the disk.
+func (w *writer) synced(to replication.Offset) {
+	s := w.s
+	w.lastSync = time.Now()
+	s.mu.Lock()
+	s.synced.Store(int64(to))
+	s.held = s.ring.release(to)
+	if !s.tail.empty() {
+		s.returnToRing(to)
+	}
+	commit := to
+	if Policy(s.policy.Load()) != Always && s.tail.empty() {
+		commit = replication.Offset(s.end.Load())
+	}
+	moved := s.commitTo(commit)
+	s.mu.Unlock()
+	if moved {
+		s.notify()
+	}
+	s.roomy.wakeAll()
+	w.trim()
+}
+
+// returnToRing ends an overflow when little of it is left: everything up to
+// offset to, the end of a chunk, is on the disk, and the rest moves into the
+// ring. mu is held, so the rest must be short: under a steady load it never is
+// nothing.
+func (s *Stream) returnToRing(to replication.Offset) {
+	end := replication.Offset(s.end.Load())
+	s.tail.drop(to)
+	if !s.unitEnd(to) || end-to > min(batchBytes, s.ring.size/4) {
+		return
+	}
+	s.guard.Lock()
+	s.floor, s.held = to, to
+	s.guard.Unlock()
+	s.ring.restart()
+	for at := to; at < end; {
+		part := s.tail.find(at)
+		s.ring.append(at, nil, part)
+		at += replication.Offset(len(part))
+	}
+	s.ringEnd.Store(int64(end))
+	s.tail.reset()
+}
+
+// unitEnd says whether offset to, where a chunk of the tail ended, is also the
+// end of a unit: it is not inside a segment made for one large unit.
+func (s *Stream) unitEnd(to replication.Offset) bool {
+	for i := range s.tail.list {
+		g := &s.tail.list[i]
+		if to > g.after && to < g.end() && cap(g.data) > segmentBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// trim removes from the journal what lies below the base and every pin, once
+// it is worth it.
+func (w *writer) trim() {
+	s := w.s
+	first := replication.Offset(s.first.Load())
+	floor := w.manifest.baseOffset
+	if w.pending || int64(floor-first) < s.cfg.TrimBytes {
+		return
+	}
+	floor = min(floor, s.pins.lowest(replication.Offset(s.end.Load()), s.cfg.PinDiskBytes))
+	if int64(floor-first) < s.cfg.TrimBytes {
+		return
+	}
+	err := w.timed(func() error {
+		kept, err := w.store.trim(floor)
+		if err == nil {
+			s.first.Store(int64(kept))
+		}
+		return err
+	})
+	if err != nil {
+		s.log.Warn("journal: cannot trim", zap.Error(err))
+	}
+}

@@ -1,0 +1,177 @@
+package storage
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// Config is what a Keyspace needs to know.
+type Config struct {
+	// Databases is the number of logical databases: 1 in cluster mode. Zero
+	// means 1.
+	Databases int
+	// Stream takes the effects of units. Nil means that they are dropped and
+	// only their length is counted, as tests want it.
+	Stream Stream
+	// Modified, when set, is called after every change of a key, with the
+	// key's slot locked: by command, expiry, or applied effect (Redis's
+	// signalModifiedKey). It must not touch the keyspace. A flush is not
+	// announced key by key.
+	Modified func(db int, key []byte)
+	// Seed starts the generators that sample: RandomKey and the LFU counter.
+	Seed uint64
+}
+
+// Stream is where the effects of units go; storage/journal has the real one.
+// Append adds one unit, whose first effect belongs to database firstDB and
+// whose last one leaves lastDB selected, and returns the offset of its last
+// byte. It is called under slot locks, by several executors at once, and must
+// not wait. The unit's bytes belong to the caller again when it returns.
+type Stream interface {
+	Append(firstDB, lastDB int, unit []byte) replication.Offset
+	End() replication.Offset
+}
+
+// Role says who decides about the keyspace.
+type Role uint8
+
+const (
+	// RolePrimary decides by itself: expired keys are deleted, effects are
+	// recorded.
+	RolePrimary Role = iota
+	// RoleReplica follows: expired keys are hidden, not deleted, and nothing
+	// is recorded.
+	RoleReplica
+)
+
+// Keyspace holds all keys of a node. Its data are reached through executors
+// and World only; the counters (Len, SlotLen, NextSlot, Stats …) can be read by
+// anybody at any time.
+type Keyspace struct {
+	stream   Stream
+	modified func(db int, key []byte)
+	hashSeed maphash.Seed
+	seed     uint64
+
+	world world
+
+	// Guarded by being in a unit: changed under the world lock only.
+	role       Role
+	expiryHeld bool
+	worldWrite replication.Offset // end of the last writing world unit
+	capture    *Capture           // the open snapshot, nil if none
+	epoch      uint32             // of the newest snapshot
+	access     accessPolicy
+
+	// order maps a logical database to its physical one: SWAPDB swaps two
+	// entries and moves no table.
+	order []atomic.Int32
+
+	executorsMu sync.Mutex
+	executors   []*Executor // [0] is the one of World, guarded by the world lock
+
+	// occupied has a bit a slot for each physical database: whether there is
+	// a table.
+	occupied [][slots.Count / 64]atomic.Uint64
+	// earliest has, for each slot, a lower bound of the times at which its
+	// keys expire (neverExpires if none does), so that active expiry looks at
+	// one dense array instead of at the slots.
+	earliest [slots.Count]atomic.Int64
+	// expireFrom is the slot at which the next ExpireCycle goes on.
+	expireFrom atomic.Uint32
+	// watchers counts the watched keys of all slots, so that a flush knows
+	// whether to look for them.
+	watchers atomic.Int64
+
+	// slots are in an allocation of their own, which begins at a page, so that
+	// each lies in one line of cache.
+	slots *[slots.Count]slot
+}
+
+// New returns an empty keyspace in RolePrimary.
+func New(c Config) *Keyspace {
+	if c.Databases == 0 {
+		c.Databases = 1
+	}
+	if c.Stream == nil {
+		c.Stream = new(discard)
+	}
+	ks := &Keyspace{
+		stream:   c.Stream,
+		modified: c.Modified,
+		hashSeed: maphash.MakeSeed(),
+		seed:     c.Seed,
+		order:    make([]atomic.Int32, c.Databases),
+		occupied: make([][slots.Count / 64]atomic.Uint64, c.Databases),
+		slots:    new([slots.Count]slot),
+	}
+	for db := range ks.order {
+		ks.order[db].Store(int32(db))
+	}
+	for s := range ks.earliest {
+		ks.earliest[s].Store(neverExpires)
+	}
+	ks.world.left = make(chan struct{}, 1)
+	ks.NewExecutor() // executors[0], of World
+	return ks
+}
+
+// Databases is the number of logical databases.
+func (ks *Keyspace) Databases() int { return len(ks.order) }
+
+// World runs f as a unit that holds the world lock, for goroutines that are no
+// executors (role change, cluster driver). now is the time in Unix
+// milliseconds. It returns the gate of the unit, as Executor.End does.
+func (ks *Keyspace) World(now int64, f func(tx *Tx)) replication.Offset {
+	ks.world.lock(ks)
+	e := ks.outsider()
+	e.tx.begin(now, unitWorld)
+	f(&e.tx)
+	return e.End()
+}
+
+// outsider is the executor of World; the caller holds the world lock.
+func (ks *Keyspace) outsider() *Executor { return ks.world.running[0] }
+
+// SetRole changes the role under the world lock, which it takes itself.
+func (ks *Keyspace) SetRole(r Role) { ks.World(0, func(tx *Tx) { tx.SetRole(r) }) }
+
+// hash places a key in the tables.
+func (ks *Keyspace) hash(key []byte) uint64 { return maphash.Bytes(ks.hashSeed, key) }
+
+// NextSlot returns the first slot at or after from that has keys in db, so
+// that SCAN and KEYS pass over empty ones. Without a lock it is a snapshot of
+// a moving thing: it may miss a slot that gets its first key meanwhile.
+func (ks *Keyspace) NextSlot(db int, from slots.Slot) (slots.Slot, bool) {
+	return ks.nextOccupied(int(ks.order[db].Load()), from)
+}
+
+func (ks *Keyspace) nextOccupied(phys int, from slots.Slot) (slots.Slot, bool) {
+	words := &ks.occupied[phys]
+	i := int(from >> 6)
+	if i >= len(words) {
+		return 0, false
+	}
+	w := words[i].Load() &^ (1<<(from&63) - 1)
+	for w == 0 {
+		if i++; i == len(words) {
+			return 0, false
+		}
+		w = words[i].Load()
+	}
+	return slots.Slot(i<<6 + bits.TrailingZeros64(w)), true
+}
+
+// discard is the Stream of a keyspace without one.
+type discard struct{ end atomic.Int64 }
+
+func (d *discard) Append(_, _ int, unit []byte) replication.Offset {
+	return replication.Offset(d.end.Add(int64(len(unit))))
+}
+
+func (d *discard) End() replication.Offset { return replication.Offset(d.end.Load()) }

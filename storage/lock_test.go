@@ -1,0 +1,87 @@
+package storage
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"redoubt/slots"
+)
+
+func TestSlotHeaderIsOneCacheLine(t *testing.T) {
+	if n := unsafe.Sizeof(slot{}); n != 64 {
+		t.Errorf("a slot header has %d bytes", n)
+	}
+	if at := uintptr(unsafe.Pointer(&New(Config{}).slots[1])); at%64 != 0 {
+		t.Errorf("slot 1 lies at %#x", at)
+	}
+}
+
+// Accounts in many slots: units move money between random ones, worlds sum it
+// up while others try. A unit that saw half of another would break the sum, and
+// a lost wake-up would never end the test.
+func TestUnitsAndWorldsExcludeEachOther(t *testing.T) {
+	const accounts, each, executors, rounds = 40, 1000, 6, 800
+	ks := New(Config{})
+	name := func(i int) []byte { return fmt.Appendf(nil, "account:%d", i) }
+	balance := func(tx *Tx, i int) int {
+		e, ok := tx.Peek(name(i))
+		if !ok {
+			t.Errorf("account %d is gone", i)
+		}
+		n, _ := strconv.Atoi(string(e.Bytes()))
+		return n
+	}
+	sum := func(tx *Tx) (total int) {
+		for i := range accounts {
+			total += balance(tx, i)
+		}
+		return total
+	}
+	ks.World(t0, func(tx *Tx) {
+		for i := range accounts {
+			tx.SetString(name(i), strconv.AppendInt(nil, each, 10), 0, 0)
+		}
+	})
+	var wg sync.WaitGroup
+	for x := range uint64(executors) {
+		e := ks.NewExecutor()
+		r := rand.New(rand.NewPCG(x, 0))
+		wg.Go(func() {
+			for range rounds {
+				switch r.IntN(40) {
+				case 0:
+					if got := sum(e.BeginWorld(t0)); got != accounts*each {
+						t.Errorf("in a world unit the sum is %d", got)
+					}
+					e.End()
+				case 1:
+					ks.World(t0, func(tx *Tx) {
+						if got := sum(tx); got != accounts*each {
+							t.Errorf("in World the sum is %d", got)
+						}
+					})
+				default:
+					from, to, amount := r.IntN(accounts), r.IntN(accounts), r.IntN(50)
+					tx := e.Begin(t0, []slots.Slot{slots.Of(name(from)), slots.Of(name(to)), slots.Of(name(from))})
+					for _, move := range []struct{ account, by int }{{from, -amount}, {to, amount}} {
+						n := balance(tx, move.account) + move.by
+						tx.Command(request("x"))
+						tx.SetString(name(move.account), strconv.AppendInt(nil, int64(n), 10), 0, 0)
+						tx.CommandEnd()
+					}
+					e.End()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ks.World(t0, func(tx *Tx) {
+		if got := sum(tx); got != accounts*each {
+			t.Errorf("at the end the sum is %d", got)
+		}
+	})
+}

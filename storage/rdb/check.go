@@ -1,0 +1,52 @@
+package rdb
+
+import (
+	"errors"
+	"io"
+)
+
+// Summary is what a check found in a good file.
+type Summary struct {
+	Version int
+	Aux     Aux
+	Keys    int64
+	Expires int64 // keys that expire
+	Skipped Skipped
+}
+
+// Check reads a whole file to its last byte and returns what is in it, or the
+// first error of its Reader: a file that passes can be loaded. Bytes behind
+// the end record are corruption.
+func Check(in io.Reader) (Summary, error) {
+	r := NewReader(in)
+	s := Summary{Aux: r.Aux()}
+	for {
+		e, err := r.Next()
+		s.Version, s.Skipped = r.Version(), r.Skipped()
+		if errors.Is(err, io.EOF) {
+			return s, r.src.expectEnd()
+		}
+		if err != nil {
+			return s, err
+		}
+		s.Keys++
+		if e.ExpireAtMs != 0 {
+			s.Expires++
+		}
+	}
+}
+
+// expectEnd returns nil if no byte is left.
+func (s *source) expectEnd() error {
+	if s.pos == s.end {
+		var one [1]byte
+		_, err := io.ReadFull(s.in, one[:])
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return corrupt("bytes behind the end, at %d", s.consumed())
+}

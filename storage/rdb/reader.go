@@ -1,0 +1,247 @@
+package rdb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+)
+
+const (
+	magicBytes    = 9
+	checksumBytes = 8
+	maxAuxFields  = 64   // remembered; real files have about ten
+	maxAuxBytes   = 4096 // of a name or value that is remembered
+	maxDB         = math.MaxInt32
+)
+
+// Skipped counts what a file held beside keys and was passed over, because
+// this server has no place for it.
+type Skipped struct {
+	Functions  int // libraries of FUNCTION LOAD
+	ModuleData int // what modules keep outside of keys
+}
+
+// Reader reads an RDB file key by key. It is not safe for concurrent use.
+type Reader struct {
+	src     *source
+	version int
+	valkey  bool
+	started bool
+	err     error // sticky: io.EOF once the file has ended well
+
+	entry   Entry // handed out by Next; its buffers are used again
+	aux     Aux
+	scratch []byte
+	skipped Skipped
+}
+
+// NewReader returns a Reader of the file that in delivers. It reads ahead, so
+// what follows the end record is lost to the owner of in.
+func NewReader(in io.Reader) *Reader {
+	return &Reader{src: newSource(in), aux: Aux{}}
+}
+
+// Version returns the version in the file's magic; 0 before the first Next.
+func (r *Reader) Version() int { return r.version }
+
+// Aux returns the auxiliary fields read so far. Files have them before the
+// first key.
+func (r *Reader) Aux() Aux { return r.aux }
+
+// Skipped returns what was passed over so far.
+func (r *Reader) Skipped() Skipped { return r.skipped }
+
+// Next returns the next key, or io.EOF after the last one, when the file's
+// checksum has been found right. The Entry and its bytes are valid until the
+// next call. Other errors wrap ErrCorrupt, ErrVersion, ErrUnsupportedType, or
+// come from the underlying reader; they repeat.
+func (r *Reader) Next() (*Entry, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	if !r.started {
+		r.started = true
+		r.err = r.readMagic()
+	}
+	if r.err == nil {
+		r.err = r.readEntry()
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return &r.entry, nil
+}
+
+func (r *Reader) readMagic() error {
+	p, err := r.src.next(magicBytes)
+	if err != nil {
+		return err
+	}
+	var digits []byte
+	if digits, r.valkey = bytes.CutPrefix(p, []byte("VALKEY")); !r.valkey {
+		var redis bool
+		if digits, redis = bytes.CutPrefix(p, []byte("REDIS")); !redis {
+			return corrupt("begins with %q, not with REDIS or VALKEY", p)
+		}
+	}
+	for _, digit := range digits {
+		if digit < '0' || digit > '9' {
+			return corrupt("version %q", digits)
+		}
+		r.version = r.version*10 + int(digit-'0')
+	}
+	if !r.acceptsVersion() {
+		return fmt.Errorf("%w: %q", ErrVersion, p)
+	}
+	return nil
+}
+
+func (r *Reader) acceptsVersion() bool {
+	if r.valkey {
+		return r.version == valkeyVersion
+	}
+	return r.version >= 1 && r.version <= maxRedisVersion
+}
+
+// readEntry reads records up to and including the next key.
+func (r *Reader) readEntry() error {
+	e := &r.entry
+	e.ExpireAtMs, e.Idle, e.Freq = 0, -1, -1
+	for {
+		op, err := r.src.byte()
+		if err != nil {
+			return err
+		}
+		switch op {
+		case opEOF:
+			return r.readEnd()
+		case opExpireTime, opExpireTimeMs, opIdle, opFreq:
+			err = r.readAttribute(op)
+		case opSelectDB:
+			err = r.readSelectDB()
+		case opAux:
+			err = r.readAux()
+		case opFunction:
+			r.skipped.Functions++
+			err = r.src.skipString()
+		case opModuleAux:
+			r.skipped.ModuleData++
+			err = r.skipModuleAux()
+		case opResizeDB:
+			err = r.skipLengths(2)
+		case opSlotInfo:
+			err = r.skipLengths(3)
+		case opSlotImport:
+			err = r.skipSlotImport()
+		default:
+			return r.readKey(op)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Reader) readKey(encoding byte) (err error) {
+	e := &r.entry
+	codec := codecs[encoding]
+	if codec == nil {
+		return corrupt("unknown type or opcode %d at %d", encoding, r.src.consumed()-1)
+	}
+	if e.Key, err = r.src.appendString(e.Key[:0]); err != nil {
+		return err
+	}
+	e.Type = codec.typ
+	if codec.decode == nil {
+		return unsupported(e.Type, e.Key)
+	}
+	if err = codec.decode(r.src, e); err != nil {
+		return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
+	}
+	return nil
+}
+
+// readEnd verifies the checksum behind the end record. Zero says that there is
+// none, as does a version before 5.
+func (r *Reader) readEnd() error {
+	if r.version < 5 {
+		return io.EOF
+	}
+	want := r.src.sum()
+	p, err := r.src.next(checksumBytes)
+	if err != nil {
+		return err
+	}
+	if got := binary.LittleEndian.Uint64(p); got != 0 && got != want {
+		return corrupt("checksum is %016x, the bytes make %016x", got, want)
+	}
+	return io.EOF
+}
+
+// readAttribute reads what is told about the next key.
+func (r *Reader) readAttribute(op byte) error {
+	switch op {
+	case opExpireTime:
+		p, err := r.src.next(4)
+		if err != nil {
+			return err
+		}
+		r.setExpiry(int64(int32(binary.LittleEndian.Uint32(p))) * 1000)
+	case opExpireTimeMs:
+		p, err := r.src.next(8)
+		if err != nil {
+			return err
+		}
+		r.setExpiry(int64(binary.LittleEndian.Uint64(p)))
+	case opFreq:
+		freq, err := r.src.byte()
+		if err != nil {
+			return err
+		}
+		r.entry.Freq = int(freq)
+	case opIdle:
+		idle, err := r.src.length()
+		if err != nil {
+			return err
+		}
+		r.entry.Idle = int64(min(idle, math.MaxInt64))
+	}
+	return nil
+}
+
+// setExpiry stores the expiry of the next key. The first millisecond of 1970
+// would read as "does not expire", so it becomes the second.
+func (r *Reader) setExpiry(ms int64) {
+	if ms == 0 {
+		ms = 1
+	}
+	r.entry.ExpireAtMs = ms
+}
+
+func (r *Reader) readSelectDB() error {
+	db, err := r.src.length()
+	if err != nil {
+		return err
+	}
+	if db > maxDB {
+		return corrupt("database %d", db)
+	}
+	r.entry.DB = int(db)
+	return nil
+}
+
+func (r *Reader) readAux() (err error) {
+	if r.scratch, err = r.src.appendString(r.scratch[:0]); err != nil {
+		return err
+	}
+	split := len(r.scratch)
+	if r.scratch, err = r.src.appendString(r.scratch); err != nil {
+		return err
+	}
+	if len(r.aux) < maxAuxFields && len(r.scratch) <= maxAuxBytes {
+		r.aux[string(r.scratch[:split])] = string(r.scratch[split:])
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package storage
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// slot is the header of a hash slot, one cache line, so that executors that
+// work on neighbouring slots do not slow each other down.
+//
+// The lock is the standard mutex, which is what is wanted: one compare and
+// swap when it is free, a brief spin when the holder is running, then a parked
+// goroutine, and a hand-over in order once somebody has waited for a
+// millisecond.
+type slot struct {
+	mu sync.Mutex
+
+	// lastWrite is the stream offset of the last write to the slot. A reply
+	// that saw the slot depends on it.
+	lastWrite replication.Offset
+
+	// first is the table of physical database 0, others those of the rest.
+	// Pointers are atomic because counters are read without the lock.
+	first  atomic.Pointer[table]
+	others atomic.Pointer[[]atomic.Pointer[table]]
+
+	watched watchedKeys // nil while nobody watches a key of the slot
+
+	_ [24]byte
+}
+
+// table returns the slot's table of a physical database, nil if it has no
+// keys there.
+func (s *slot) table(phys int) *table {
+	if phys == 0 {
+		return s.first.Load()
+	}
+	others := s.others.Load()
+	if others == nil {
+		return nil
+	}
+	return (*others)[phys-1].Load()
+}
+
+// setTable installs or, with nil, removes a table; the slot is locked.
+func (ks *Keyspace) setTable(n slots.Slot, phys int, t *table) {
+	s := &ks.slots[n]
+	if phys == 0 {
+		s.first.Store(t)
+	} else {
+		if s.others.Load() == nil {
+			others := make([]atomic.Pointer[table], len(ks.order)-1)
+			s.others.Store(&others)
+		}
+		(*s.others.Load())[phys-1].Store(t)
+	}
+	word, bit := &ks.occupied[phys][n>>6], uint64(1)<<(n&63)
+	if t != nil {
+		word.Or(bit)
+	} else {
+		word.And(^bit)
+	}
+}

@@ -1,0 +1,164 @@
+package storage
+
+import (
+	"fmt"
+
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// unitKind says how a unit runs.
+type unitKind uint8
+
+const (
+	unitOrdinary unitKind = 0
+	unitWorld    unitKind = 1 << iota // holds the world lock
+	unitApply                         // applies effects of somebody else
+	unitLoose                         // its effects need no MULTI: they stand for themselves
+)
+
+// Tx is one execution unit, between Begin and End of its executor. It belongs
+// to the executor's goroutine.
+type Tx struct {
+	ks   *Keyspace
+	e    *Executor
+	kind unitKind
+	now  int64
+	db   int // selected database
+	phys int // its physical number
+
+	held    []slots.Slot // locked, ascending
+	written []slots.Slot // changed by the unit, in order of the change; may repeat
+	applied replication.Offset
+
+	// The command in progress.
+	raw        []byte
+	dirty      int
+	commandOwn bool // Effect or NoEffect decided what is propagated
+	forced     bool
+
+	unit    []byte // MULTI, then the effects so far
+	effects int
+	firstDB int
+	lastDB  int
+
+	picked []cell // records that a walk found expired
+
+	hits, misses, dirtyTotal int64
+}
+
+func (tx *Tx) begin(now int64, kind unitKind) {
+	tx.kind, tx.now = kind, now
+	tx.Select(0)
+	if kind&unitWorld != 0 {
+		tx.held = tx.held[:0]
+	}
+}
+
+// finish publishes the unit's counters and clears what the next unit must not
+// see.
+func (tx *Tx) finish() {
+	tx.dirtyTotal += int64(tx.dirty) // of changes outside of commands
+	if tx.hits|tx.misses|tx.dirtyTotal != 0 {
+		tx.e.stats.add(tx)
+	}
+	tx.written = tx.written[:0]
+	tx.applied = 0
+	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
+}
+
+// Now is the unit's time in Unix milliseconds.
+func (tx *Tx) Now() int64 { return tx.now }
+
+// DB is the selected database.
+func (tx *Tx) DB() int { return tx.db }
+
+// Select selects a database; db must be one of the Databases there are.
+func (tx *Tx) Select(db int) {
+	tx.db = db
+	tx.phys = int(tx.ks.order[db].Load())
+}
+
+// Applying reports whether the unit applies the effects of somebody else.
+func (tx *Tx) Applying() bool { return tx.kind&unitApply != 0 }
+
+// World reports whether the unit holds the world lock.
+func (tx *Tx) World() bool { return tx.kind&unitWorld != 0 }
+
+// Role is the role in which the unit runs.
+func (tx *Tx) Role() Role { return tx.ks.role }
+
+// SetRole changes the keyspace's role from the next unit on. The unit must
+// hold the world lock, and must have changed nothing.
+func (tx *Tx) SetRole(r Role) {
+	tx.needWorld("SetRole")
+	tx.ks.role = r
+}
+
+// HoldExpiry makes ordinary units hide expired keys instead of deleting them,
+// as on a replica, or ends that. A pause of writes does it, so that the stream
+// stands still. The unit must hold the world lock.
+func (tx *Tx) HoldExpiry(on bool) {
+	tx.needWorld("HoldExpiry")
+	tx.ks.expiryHeld = on
+}
+
+// Rebase forgets the offsets of all earlier writes and makes every later gate
+// at least end: after a full resync the stream goes on in a history whose
+// offsets may be lower than those before. The unit must hold the world lock.
+func (tx *Tx) Rebase(end replication.Offset) {
+	tx.needWorld("Rebase")
+	for s := range tx.ks.slots {
+		tx.ks.slots[s].lastWrite = 0
+	}
+	tx.ks.worldWrite = end
+}
+
+// recording reports whether changes of the unit go to the stream.
+func (tx *Tx) recording() bool { return tx.kind&unitApply == 0 && tx.ks.role == RolePrimary }
+
+func (tx *Tx) needWorld(method string) {
+	if tx.kind&unitWorld == 0 {
+		panic(fmt.Sprintf("storage: Tx.%s without the world lock", method))
+	}
+}
+
+// slotOf returns the slot of key, which the unit holds. With one slot in hand
+// it must be that one: the CRC would cost more than the look-up.
+func (tx *Tx) slotOf(key []byte) slots.Slot {
+	if len(tx.held) == 1 && !checked {
+		return tx.held[0]
+	}
+	n := slots.Of(key)
+	if checked {
+		tx.checkHeld(n, key)
+	}
+	return n
+}
+
+// checkHeld panics if the unit does not hold the slot of key: the caller named
+// the wrong slots to Begin, which would be a data race.
+func (tx *Tx) checkHeld(n slots.Slot, key []byte) {
+	if tx.kind&unitWorld != 0 {
+		return
+	}
+	for _, s := range tx.held {
+		if s == n {
+			return
+		}
+	}
+	panic(fmt.Sprintf("storage: key %q of slot %d is touched, but the unit holds %v", key, n, tx.held))
+}
+
+// changed is the one place that every change of a key comes by, after it.
+func (tx *Tx) changed(n slots.Slot, key []byte) {
+	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
+		tx.written = append(tx.written, n)
+	}
+	if tx.ks.slots[n].watched != nil {
+		tx.touchWatched(n, key)
+	}
+	if tx.ks.modified != nil {
+		tx.ks.modified(tx.db, key)
+	}
+}

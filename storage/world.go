@@ -1,0 +1,81 @@
+package storage
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// world is the lock of everything. Whoever holds it runs alone: no executor is
+// in a unit.
+//
+// An executor says that it is in a unit by a flag of its own (a line of cache
+// that nobody else writes), and then looks whether the world is wanted; who
+// wants the world says so and then looks at the flags. The operations are
+// sequentially consistent, so one of the two sees the other: the executor
+// steps back, or the world waits for it. An executor that waits for a slot
+// lock is in; whoever has that lock is in as well and does not wait for the
+// world, so it comes to its end.
+type world struct {
+	mu     sync.Mutex
+	wanted atomic.Bool
+	// left wakes who holds mu and waits for executors to leave their units.
+	// One token is enough: the waiter looks at the flag again.
+	left chan struct{}
+	// running are the executors when the lock was taken, the outsider first.
+	running []*Executor
+}
+
+// worldSpins is how often the flag of an executor is polled before waiting for
+// its signal. Units are short, a goroutine switch is not.
+const worldSpins = 64
+
+func (w *world) lock(ks *Keyspace) {
+	w.mu.Lock()
+	w.wanted.Store(true)
+	ks.executorsMu.Lock()
+	w.running = ks.executors
+	ks.executorsMu.Unlock()
+	for _, e := range w.running {
+		for spin := 0; e.inUnit.Load(); spin++ {
+			switch {
+			case spin < worldSpins/2:
+			case spin < worldSpins:
+				runtime.Gosched()
+			default:
+				<-w.left
+			}
+		}
+	}
+}
+
+func (w *world) unlock() {
+	w.wanted.Store(false)
+	w.mu.Unlock()
+}
+
+// enter marks the executor as being in a unit, after waiting out a holder of
+// the world.
+func (e *Executor) enter() {
+	e.inUnit.Store(true)
+	if !e.ks.world.wanted.Load() {
+		return
+	}
+	e.leave()
+	// With the mutex in hand nobody else has the world or asks for it, so the
+	// flag can be set without looking again.
+	e.ks.world.mu.Lock()
+	e.inUnit.Store(true)
+	e.ks.world.mu.Unlock()
+}
+
+// leave marks the executor as out and wakes who waits for that.
+func (e *Executor) leave() {
+	e.inUnit.Store(false)
+	if e.ks.world.wanted.Load() {
+		select {
+		case e.ks.world.left <- struct{}{}:
+		default:
+		}
+	}
+}
