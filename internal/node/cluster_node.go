@@ -1,7 +1,6 @@
 package node
 
 import (
-	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -15,16 +14,11 @@ func newClusterDriver(n *Node) (*clusterDriver, error) {
 		Config: n.config,
 		Keys:   n.keys,
 		Log:    n.log,
-		Fatal:  func(err error) { n.log.Fatal(err.Error()) },
-		Facts: func() cluster.Facts {
-			return cluster.Facts{
-				Offset:         int64(n.stream.End()),
-				PrimaryContact: n.replicator.PrimaryContact(),
-			}
-		},
-		Roles: n.replicator,
-		Shell: nodeShell{n},
-		Mover: n.mover,
+		Fatal:  func(err error) { n.log.Fatal("Fatal: can't update cluster config file: " + err.Error()) },
+		Facts:  n.facts,
+		Roles:  n.replicator,
+		Shell:  nodeShell{n},
+		Mover:  n.mover,
 	})
 }
 

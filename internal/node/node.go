@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/server"
@@ -45,6 +46,7 @@ type Node struct {
 	config *config.Config
 	log    *zap.Logger
 	runID  string
+	role   func(replica bool) // told at each change of role
 
 	stream      *journal.Stream
 	recovered   *journal.Recovered
@@ -64,7 +66,10 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id)}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	if n.role == nil {
+		n.role = func(bool) {}
+	}
 	cfg := c.Settings.Current()
 	var err error
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
@@ -201,6 +206,18 @@ func (n *Node) end() error {
 	return errors.Join(n.persistence.Close(), n.stream.Close())
 }
 
+// facts is what the cluster's state machine must know of the node.
+func (n *Node) facts() cluster.Facts {
+	now := time.Now()
+	return cluster.Facts{
+		Offset:         int64(n.stream.End()),
+		PrimaryContact: n.replicator.PrimaryContact(),
+		// A disk that hangs must not keep a primary in office that answers
+		// nobody (design D7). A full disk does not hang: it refuses.
+		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
+	}
+}
+
 // origin is where the restored data stand in a stream.
 type origin struct {
 	history replication.History
@@ -248,11 +265,9 @@ func (n *Node) refuseEmptyStart(dump string) error {
 	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
 }
 
-func (n *Node) loadDump(path string) (l loaded, err error) {
-	n.world(0, func(tx *storage.Tx) {
-		l, err = loadFile(tx, n.keys, path, loadRule{dropExpired: n.config.Current().ReplicaOf.Host == "" && n.cluster == nil})
-	})
-	return l, err
+func (n *Node) loadDump(path string) (loaded, error) {
+	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil
+	return loadFile(n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -283,8 +298,7 @@ func (n *Node) restoreJournal() (l loaded, err error) {
 	r := n.recovered
 	db := 0
 	if r.Base != "" {
-		n.world(r.BaseOffset, func(tx *storage.Tx) { l, err = loadFile(tx, n.keys, r.Base, loadRule{}) })
-		if err != nil {
+		if l, err = loadFile(n.unitsAt(r.BaseOffset), n.keys, r.Base, loadRule{}); err != nil {
 			return l, err
 		}
 		db = max(l.db, 0)
@@ -354,12 +368,13 @@ func (r *unitReader) Read(p []byte) (int, error) {
 
 func (r *unitReader) drained() bool { return len(r.unit) == 0 }
 
-// world runs f in a unit that applies data as of an offset, under the world
-// lock.
-func (n *Node) world(at replication.Offset, f func(tx *storage.Tx)) {
-	e := n.loader()
-	f(e.BeginApplyWorld(time.Now().UnixMilli(), at))
-	e.End()
+// unitsAt applies data as of an offset.
+func (n *Node) unitsAt(at replication.Offset) units {
+	return func(f func(tx *storage.Tx) error) error {
+		e := n.loader()
+		defer e.End()
+		return f(e.BeginApplyWorld(time.Now().UnixMilli(), at))
+	}
 }
 
 // loader is the executor of what is not a client's: loading and replay.
