@@ -218,13 +218,6 @@ func (n *Node) facts() cluster.Facts {
 	}
 }
 
-// origin is where the restored data stand in a stream.
-type origin struct {
-	history replication.History
-	replica bool // the node was a replica when the history was saved
-	known   bool
-}
-
 // restore fills the keyspace with what is on disk: docs/durability.md has the
 // table of cases. It leaves the stream at the offset the data are as of.
 func (n *Node) restore() (loaded, error) {
