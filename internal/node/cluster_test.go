@@ -437,6 +437,27 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	}
 }
 
+// A node that could not save its vote might vote twice.
+func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
+	dir := t.TempDir()
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	s := newSaver(file)
+	end := make(chan struct{})
+	s.save(&cluster.State{Version: 1})
+	var failure error
+	s.run(end, func(version uint64) { t.Errorf("version %d is said to be saved", version) }, func(err error) { failure = err })
+	if !os.IsNotExist(failure) {
+		t.Errorf("got %v", failure)
+	}
+}
+
 func TestABadNodesFileIsRefused(t *testing.T) {
 	id := strings.Repeat("a", 40)
 	for name, text := range map[string]string{
