@@ -70,8 +70,12 @@ func (n *Node) change(ev Event) error {
 	panic(fmt.Sprintf("cluster: unknown event %T", ev))
 }
 
-// addSlots gives this node slots that nobody has.
+// addSlots gives this node slots that nobody has. Redis lets a replica have
+// slots, too, and fails an assertion when its role changes next.
 func (n *Node) addSlots(ranges []slots.Range) error {
+	if n.myself.isReplica() {
+		return refuse("Please use ADDSLOTS only with masters.")
+	}
 	wanted, err := n.checkSlots(ranges, func(s slots.Slot) error {
 		if n.table.owner[s] != nil {
 			return refuse("Slot %d is already busy", s)

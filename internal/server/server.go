@@ -152,6 +152,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		rows,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
