@@ -8,6 +8,7 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 var clientRows = []*command.Row{
@@ -329,13 +330,13 @@ func clientPause(x *command.Ctx) {
 		x.Out.Error(resp.ErrNegTimeout)
 		return
 	}
-	l.allConns(func() { l.srv.pauseUntil(l.unix, l.unix+ms, all) })
+	l.everything(func(tx *storage.Tx) { l.srv.beginPause(tx, pauseByClient, l.unix+ms, all) })
 	x.Out.OK()
 }
 
 func clientUnpause(x *command.Ctx) {
 	l := loopOf(x)
-	l.allConns(l.srv.endPause)
+	l.everything(func(tx *storage.Tx) { l.srv.endPause(tx, pauseByClient) })
 	x.Out.OK()
 }
 

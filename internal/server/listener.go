@@ -20,8 +20,9 @@ const acceptsPerTurn = 1000
 
 // listener is a TCP socket that loop 0 polls.
 type listener struct {
-	fd   int
-	addr string
+	fd      int
+	addr    string
+	resting bool // not polled until the next housekeeping
 }
 
 // listenTCP binds the configured addresses. An address that begins with '-' may
@@ -120,6 +121,10 @@ func (l *loop) accept(ln *listener) {
 		if err != nil {
 			if err != unix.EAGAIN && err != unix.ECONNABORTED && err != unix.EINTR {
 				l.srv.log.Warn("Accepting client connection: " + err.Error())
+				// Out of descriptors, most likely. The socket stays ready, so it
+				// is left alone until the next housekeeping.
+				l.poll.remove(ln.fd)
+				ln.resting = true
 			}
 			return
 		}

@@ -221,7 +221,7 @@ func (s *Server) stopServing() {
 	}
 	for _, l := range s.loops {
 		l.quit.Store(true)
-		l.post(func() { l.dropAll() })
+		l.poll.wake()
 	}
 	s.resumeLoops(nil)
 	s.goroutines.Wait()

@@ -227,6 +227,24 @@ func TestPauseHoldsWritesOnly(t *testing.T) {
 	a.want("GET k", "1") // once the pause has run out
 }
 
+func TestAFailoversPauseIsNotAClients(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	b.want("SET gone v PX 1", "OK")
+	n.Pause(n.now() + 100_000)
+	end := n.stream.End()
+	b.send("SET k 1")
+	a.want("CLIENT UNPAUSE", "OK")
+	for a.do("GET gone") != "(nil)" {
+	}
+	a.want("GET k", "(nil)")
+	if n.stream.End() != end {
+		t.Error("the stream went on although writes are paused")
+	}
+	n.Resume()
+	b.wantNext("OK")
+}
+
 func TestAuthenticationGuardsEverything(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
@@ -367,6 +385,28 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 		}
 	})
 	_ = cs
+}
+
+func TestIdleClientsAreClosed(t *testing.T) {
+	n := startNode(t, "--timeout", "100")
+	idle, subscriber := n.dial(), n.dial()
+	idle.want("PING", "PONG")
+	subscriber.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	n.stopLoops(nil)
+	n.eachConn(func(c *conn) { c.active -= 101 * time.Second })
+	n.resumeLoops(nil)
+	idle.closed()
+	n.dial().want("PUBLISH ch x", "1")
+	subscriber.wantNext("[message ch x]")
+}
+
+// A burst of expired keys is deleted without anybody asking for them.
+func TestExpiredKeysGoByThemselves(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.pipelined(2000, key("SET k%d v PX 1"), word("OK"))
+	for c.do("DBSIZE") != "0" {
+	}
 }
 
 func TestGatesStandInRedissOrder(t *testing.T) {
