@@ -10,7 +10,7 @@ SEED      ?=
 FUZZTIME  ?= 20s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop suite bench image compose check clean
+.PHONY: help build lab test race lint sim fuzz interop bench image compose check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,18 @@ ifeq ($(SEED),)
 else
 	SIM_SEED=$(SEED) $(GO) test ./cluster/sim -count=1 -run TestSeed -v
 endif
+
+interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
+	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
+
+bench: build ## throughput, CPU and memory beside redis-server, in alternating runs
+	$(GO) run ./internal/tools/bench -bin $(BIN)
+
+image: build ## the container image redoubt:local, FROM scratch; pulls nothing
+	docker build -t redoubt:local -f docker/Dockerfile bin
+
+compose: image ## six containers as one cluster; kill, pause and cut off one under redoubt check
+	scripts/compose-lab.sh
 
 fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh

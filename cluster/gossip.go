@@ -55,7 +55,7 @@ func (n *Node) addGossip(m *bus.Message, to *peer) {
 
 func (n *Node) addSuspects(m *bus.Message, to *peer) {
 	for _, p := range n.order {
-		if p.has(bus.FlagPFail) && p != to && p.gossipable() {
+		if p.has(bus.FlagPFail) && p != to && !p.inHandshake() {
 			m.Gossip = append(m.Gossip, n.gossipAbout(p))
 		}
 	}

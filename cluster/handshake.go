@@ -97,11 +97,16 @@ func (n *Node) identify(l *link, sender *peer, m *bus.Message) bool {
 		return true
 	}
 	if p.id != m.Sender {
-		// Somebody else lives there now. It is not dialled again until gossip
-		// or a MEET tells another address.
+		// Somebody else lives there now. It is not dialled again until it,
+		// gossip or a MEET tells another address. Redis up to 8 leaves it at
+		// that, and a primary whose address was given away is never replaced;
+		// here the PING counts as unanswered, so that the majority decides.
 		n.note("Node %s is not at its address any more, %s answered", peerName(p), m.Sender)
 		p.flags |= bus.FlagNoAddr
 		p.ip = ""
+		if p.pingSent.IsZero() {
+			p.pingSent = n.now
+		}
 		p.setPorts(0, 0, 0, n.cfg.TLS)
 		n.closeLink(l)
 		n.save()

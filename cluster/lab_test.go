@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,7 @@ func (l *lab) connect() {
 	for _, p := range l.n.order {
 		if p != l.n.myself {
 			l.answer(p.id)
+			l.step(Received{l.in[p.id], l.message(bus.TypePing, p.id)})
 		}
 	}
 }
@@ -133,8 +135,12 @@ func (l *lab) pass(d time.Duration, silent ...string) (notes []string) {
 		for _, note := range fx.Notes {
 			notes = append(notes, note.Text)
 		}
-		for _, p := range append([]*peer(nil), l.n.order...) {
-			if p != l.n.myself && p.connected() && !strings.Contains(strings.Join(silent, ""), string(p.id[0])) {
+		for _, p := range slices.Clone(l.n.order) {
+			if p == l.n.myself || p.out == nil || strings.Contains(strings.Join(silent, ""), string(p.id[0])) {
+				continue
+			}
+			l.step(LinkUp{p.out.id})
+			if !p.inHandshake() {
 				l.answer(p.id)
 			}
 		}

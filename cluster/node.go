@@ -191,6 +191,9 @@ func (n *Node) reconcileRole() {
 			}
 		}
 	}
+	if n.roleTold && want.Replica && want.Host == "" && n.following.Replica && n.following.Primary == want.Primary {
+		return // its address got lost; where the data come from did not
+	}
 	if n.roleTold && want == n.following && !n.resetFlush {
 		return
 	}

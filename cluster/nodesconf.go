@@ -59,7 +59,9 @@ func (s *State) Append(dst []byte) []byte {
 		if r.HumanName != "" {
 			dst = append(append(dst, ",nodename="...), r.HumanName...)
 		}
-		dst = append(append(dst, ",shard-id="...), r.ShardID...)
+		if r.ShardID != "" {
+			dst = append(append(dst, ",shard-id="...), r.ShardID...)
+		}
 		dst = r.appendRest(dst)
 		dst = append(dst, '\n')
 	}

@@ -76,8 +76,8 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 		delete(n.table.migrating, s)
 	}
 	imported := p == me && n.table.importing[s] != nil
-	if imported {
-		n.bumpEpoch()
+	if imported && !n.bumpEpoch() {
+		n.beginClaim() // the slot, too, is shown only when it is on disk
 	}
 	n.rebind(s, p)
 	if mine && p != me && me.slotCount == 0 && n.cfg.AllowReplicaMigration {

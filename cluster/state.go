@@ -94,7 +94,7 @@ func (n *Node) loadPeer(r *NodeRecord) {
 	if p.failed() {
 		p.failTime = n.now
 	}
-	if !r.PingSent.IsZero() {
+	if !r.PingSent.IsZero() || p.has(bus.FlagNoAddr) {
 		p.pingSent = n.now
 	}
 	if !r.PongReceived.IsZero() {

@@ -28,7 +28,7 @@ func (n *Node) tick() {
 		n.pingOldestOfSome()
 	}
 	for _, p := range n.order {
-		if p != n.myself && !p.any(bus.FlagNoAddr|bus.FlagHandshake) {
+		if p != n.myself && !p.inHandshake() {
 			n.watch(p)
 		}
 	}
@@ -50,11 +50,11 @@ func (n *Node) tendLinks() {
 	n.pfailCount = 0
 	var late []*peer
 	for _, p := range n.order {
-		if p == n.myself || p.has(bus.FlagNoAddr) {
-			continue
-		}
 		if p.has(bus.FlagPFail) {
 			n.pfailCount++
+		}
+		if p == n.myself || p.has(bus.FlagNoAddr) {
+			continue
 		}
 		if p.inHandshake() && n.now.Sub(p.created) > n.cfg.handshakeTimeout() {
 			late = append(late, p)

@@ -66,7 +66,7 @@ func TestRandomUnitsAgainstAModel(t *testing.T) {
 		s  string
 		at int64
 	}
-	for seed := range uint64(10) {
+	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		b := newBench(t, 2)
 		var model [2]map[string]value
@@ -396,7 +396,7 @@ func TestRandomKey(t *testing.T) {
 		}
 	}
 	b.set("expired", "v", t0-1)
-	for range 10_000 {
+	for range 2_000 {
 		b.World(t0, func(tx *Tx) {
 			e, ok := tx.RandomKey()
 			if !ok || e.ExpireAt() != 0 {

@@ -55,7 +55,7 @@ const expiryShift = 6
 
 func expiryUnits(at int64) int64 { return min(max(at, 0), 1<<42) >> expiryShift }
 
-// snapshotExecutors returns the executors there are.
+// allExecutors returns the executors there are.
 func (ks *Keyspace) allExecutors() []*Executor {
 	ks.executorsMu.Lock()
 	defer ks.executorsMu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"redoubt/cluster"
 )
 
-// Chaos is a random run: a cluster is created, faults happen to it for a
-// while, everything is healed, and it has to become whole again.
+// Chaos is a random run. A cluster is created, faults happen to it for a
+// while, everything is healed, and it has to become whole again; then some
+// primaries are lost for good, and it has to become whole without them.
 type Chaos struct {
 	World *World
 	// Primaries of the cluster that was created.
@@ -63,13 +64,43 @@ func (c *Chaos) Run() error {
 		}
 	}
 	w.repair()
+	if err := c.settle(1); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	lost := w.losePrimaries()
+	if err := c.settle(lost); err != nil {
+		return fmt.Errorf("recovery from the loss of %d primaries: %w", lost, err)
+	}
+	return w.Err()
+}
+
+// settle waits until the cluster is whole, with time for so many elections,
+// since those of different shards disturb each other.
+func (c *Chaos) settle(elections int) error {
 	// The longest wait is for a second election: an attempt that failed may
 	// be repeated after four node timeouts (at least 4 s), and a vote for
 	// another replica keeps the voters away for two.
-	if err := w.Settle(40*w.opt.NodeTimeout + 20*time.Second); err != nil {
-		return fmt.Errorf("recovery: %w", err)
+	retry := 4 * max(2*c.World.opt.NodeTimeout, 2*time.Second)
+	return c.World.Settle(10*c.World.opt.NodeTimeout + 20*time.Second + time.Duration(elections)*retry)
+}
+
+// losePrimaries crashes, for good, as many primaries at once as the others can
+// replace: a minority of the voters, each with a replica. It returns how many.
+func (w *World) losePrimaries() (lost int) {
+	w.Run(time.Second) // let replication catch up
+	voters := w.Members[0].View().Size
+	for _, i := range w.rand.Perm(len(w.Members)) {
+		m := w.Members[i]
+		me := m.View().Me()
+		if lost == voters-voters/2-1 || w.rand.IntN(3) == 0 {
+			break
+		}
+		if me.Flags.Has(bus.FlagPrimary) && len(me.Replicas) > 0 {
+			m.Crash()
+			lost++
+		}
 	}
-	return w.Err()
+	return lost
 }
 
 // repair heals the network and starts everybody.
@@ -89,6 +120,9 @@ func (w *World) fault() {
 		m.Crash()
 	case 3:
 		m.Crash()
+		if w.rand.IntN(2) == 0 {
+			m.Move()
+		}
 		m.Restart()
 	case 4:
 		m.Freeze(w.between(0, 5*w.opt.NodeTimeout))

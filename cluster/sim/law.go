@@ -112,6 +112,11 @@ func (w *World) Verdict() error {
 	if err := judgeView(reference); err != nil {
 		return fmt.Errorf("member %d: %w", up[0].Index, err)
 	}
+	for _, r := range reference.SlotRanges() {
+		if w.member(r.Nodes[0].ID) == nil {
+			return fmt.Errorf("the owner of slots %v is down", r.Range)
+		}
+	}
 	for _, m := range up {
 		v := m.View()
 		if !v.OK {

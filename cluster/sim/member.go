@@ -109,6 +109,13 @@ func (m *Member) Restart() {
 	}
 }
 
+// Move gives a member that is down another address, which nobody has had.
+func (m *Member) Move() {
+	m.world.moves++
+	m.ip = fmt.Sprintf("10.1.%d.%d", m.world.moves/250, m.world.moves%250+1)
+	m.world.log(m, "moves to "+m.ip)
+}
+
 // Freeze stops the member for d as SIGSTOP does: it does nothing, and nothing
 // gets lost.
 func (m *Member) Freeze(d time.Duration) {

@@ -290,3 +290,33 @@ func TestUnwellPrimaryIsReplaced(t *testing.T) {
 	w.Members[0].unwell = false
 	mustHold(t, w, w.Settle(20*time.Second))
 }
+
+func TestPrimaryWhoseAddressWasGivenAwayIsReplaced(t *testing.T) {
+	w := create(t, 16, 3, 3, DefaultOptions())
+	old, replica := w.Members[0], w.Members[3]
+	address := old.ip
+	old.Crash()
+	old.Move()
+	tenant := w.AddMember(6)
+	tenant.ip = address
+	mustHold(t, w, w.RunUntil(6*time.Second, "the replica takes over", func() bool {
+		return ownerOfSlot0(w, 1) == replica
+	}))
+	if len(tenant.View().Nodes) != 1 {
+		t.Error("the node that has the address now was drawn into the cluster")
+	}
+	tenant.Crash()
+	old.Restart()
+	mustHold(t, w, w.Settle(20*time.Second))
+}
+
+func TestNodesThatSwapAddressesFindEachOther(t *testing.T) {
+	w := create(t, 17, 3, 3, DefaultOptions())
+	a, b := w.Members[3], w.Members[4]
+	a.Crash()
+	b.Crash()
+	a.ip, b.ip = b.ip, a.ip
+	a.Restart()
+	b.Restart()
+	mustHold(t, w, w.Settle(30*time.Second))
+}

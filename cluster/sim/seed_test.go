@@ -36,6 +36,21 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// Without this, a seed would say nothing.
+func TestSameSeedGivesTheSameRun(t *testing.T) {
+	run := func() string {
+		c := NewChaos(4242)
+		if err := c.Run(); err != nil {
+			t.Fatal(err)
+		}
+		return c.World.Trace()
+	}
+	first, second := run(), run()
+	if first != second {
+		t.Errorf("two runs of one seed differ:\n%s\nand\n%s", tail(first, 20), tail(second, 20))
+	}
+}
+
 // tail is the last lines of a text.
 func tail(text string, lines int) string {
 	for i := len(text) - 1; i >= 0; i-- {

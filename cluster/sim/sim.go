@@ -63,6 +63,7 @@ type World struct {
 	now   time.Time
 	queue queue
 	seq   uint64
+	moves int // addresses that were given out by Move
 	net   network
 	trace trace
 	law   law

@@ -90,6 +90,9 @@ func KeysFrom(i, last, step int, f KeyFlags) []KeySpec {
 // Positions may repeat if specifications overlap. It allocates only if dst
 // must grow.
 func (r *Row) AppendKeys(dst []int, args [][]byte) (_ []int, ok bool) {
+	if r.FindKeys != nil {
+		return r.FindKeys(dst, args)
+	}
 	for i := range r.Keys {
 		if dst, ok = r.Keys[i].appendKeys(dst, args); !ok {
 			return dst, false

@@ -42,6 +42,9 @@ type Row struct {
 	Flags Flags
 	ACL   Category // beyond the categories that follow from Flags
 	Keys  []KeySpec
+	// FindKeys finds the keys where the specifications only come near
+	// (KeyIncomplete), with the contract of AppendKeys; nil: they suffice.
+	FindKeys func(dst []int, args [][]byte) (_ []int, ok bool)
 	// Access tells, for a row whose key flags are KeyVariable, what one command
 	// line does to its keys.
 	Access func(args [][]byte) KeyFlags

@@ -38,6 +38,15 @@ type persistence struct {
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
+	// replacing is set while the data are being replaced by others, so that
+	// nothing is to be saved. Guarded by the world lock.
+	replacing bool
+	// settle is held while a finished snapshot is put to its use, and while the
+	// data that replace others become current. It guards epoch, which counts
+	// the latter: a snapshot of what was there before is then of no use.
+	settle sync.Mutex
+	epoch  int
+
 	current   atomic.Pointer[snapshot.Snapshot] // being walked
 	baseBytes atomic.Int64                      // size of the journal's base
 	orders    chan *order
@@ -221,11 +230,17 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 			os.Remove(f.Name())
 		}
 	}()
+	epoch := p.currentEpoch()
 	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
 		return err
+	}
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	if epoch != p.epoch && o.purpose != forSave {
+		return errReplaced
 	}
 	o.path = f.Name()
 	switch o.purpose {
@@ -251,6 +266,10 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at replication.Offset, err error) {
 	var s *snapshot.Snapshot
 	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+		if p.replacing {
+			err = errReplaced
+			return
+		}
 		h := p.header(why)
 		at = h.ReplOffset
 		s, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick})
@@ -268,6 +287,30 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 		<-s.Done()
 	}
 	return at, s.Err()
+}
+
+// errReplaced ends a snapshot of data that a full resync replaces.
+var errReplaced = errors.New("node: the data are being replaced by those of the primary")
+
+func (p *persistence) currentEpoch() int {
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	return p.epoch
+}
+
+// replaced runs change, which makes other data and another stream current, and
+// makes what was saved of the old ones useless for replicas and as a base.
+// bytes is the size of the new base.
+func (p *persistence) replaced(bytes int64, change func() error) error {
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	p.epoch++
+	p.dropTransfer()
+	if err := change(); err != nil {
+		return err
+	}
+	p.baseBytes.Store(bytes)
+	return nil
 }
 
 func (p *persistence) format() rdb.Options {
@@ -303,7 +346,10 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	p.mu.Lock()
 	busy := p.saving
 	p.mu.Unlock()
-	if busy {
+	switch {
+	case p.replacing:
+		return errReplaced
+	case busy:
 		return resp.ErrSaveInProgress
 	}
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
@@ -411,7 +457,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	if !noflush {
 		tx.FlushAll()
 	}
-	_, err = load(tx, p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(within(tx), p.keys, f, loadRule{merge: merge || noflush})
 	return err
 }
 

@@ -58,7 +58,7 @@ func configSet(x *command.Ctx) {
 	l, c := loopOf(x), connOf(x)
 	var err error
 	l.allConns(func() {
-		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.loading.Load()}, pairs...)
+		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
 		if err == nil {
 			l.srv.refreshConditions()
 			l.cfg = l.srv.config.Current()

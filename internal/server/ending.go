@@ -83,6 +83,9 @@ func (s *Server) prepareEnd(tx *storage.Tx, how config.Shutdown) error {
 	s.log.Warn("User requested shutdown...")
 	cfg := s.config.Current()
 	save := how&config.ShutdownSave != 0 || len(cfg.Save) > 0 && how&config.ShutdownNoSave == 0
+	if s.isLoading() {
+		save = false // there is nothing whole to save, as in Redis
+	}
 	if s.persistence == nil || !save {
 		return nil
 	}

@@ -237,7 +237,7 @@ func totalMemory() int64 {
 
 func infoPersistence(s *Server, b *strings.Builder) {
 	loading := 0
-	if s.loading.Load() {
+	if s.isLoading() {
 		loading = 1
 	}
 	field(b, "loading", loading)

@@ -32,6 +32,8 @@ type Config struct {
 	Replication Replication
 	Persistence Persistence
 	Cluster     Cluster
+	// Rows are further commands.
+	Rows []*command.Row
 
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
@@ -79,7 +81,7 @@ type Server struct {
 
 	conds   atomic.Uint32 // condition
 	pause   pause
-	loading atomic.Bool
+	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -110,7 +112,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
-	if err := s.buildTable(); err != nil {
+	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
 	}
 	s.minLoops = 1
@@ -144,7 +146,7 @@ func New(c Config) (*Server, error) {
 }
 
 // buildTable puts the commands of data and of the node together.
-func (s *Server) buildTable() error {
+func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
@@ -266,6 +268,8 @@ func (s *Server) diskError() resp.Error {
 	return s.persistence.Failing()
 }
 
+func (s *Server) isLoading() bool { return s.loading.Load() > 0 }
+
 // setCondition changes the server's share of what gates look at.
 func (s *Server) setCondition(c condition, on bool) {
 	for {
@@ -284,10 +288,15 @@ func (s *Server) setCondition(c condition, on bool) {
 // that its link came up or broke. Replication calls it after each change.
 func (s *Server) RoleChanged() { s.refreshConditions() }
 
-// SetLoading says whether data are being loaded; commands that need them get
-// LOADING meanwhile.
+// SetLoading says that data are being loaded, or no longer; commands that need
+// them get LOADING meanwhile. Calls come in pairs and may overlap: a replica's
+// link can begin to load while the node's start is about to end.
 func (s *Server) SetLoading(on bool) {
-	s.loading.Store(on)
+	if on {
+		s.loading.Add(1)
+	} else {
+		s.loading.Add(-1)
+	}
 	s.refreshConditions()
 }
 
@@ -305,7 +314,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
-	s.setCondition(condLoading, s.loading.Load())
+	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
 	s.setCondition(condFull, !s.stream.Room())
 }

@@ -71,8 +71,7 @@ func follow(t *testing.T, addr, password string, target *memTarget) *Link {
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
-		Password: password,
-		Port:     1,
+		Identity: func() Identity { return Identity{Password: password, Port: 1} },
 		Dir:      t.TempDir(),
 		Timeout:  func() time.Duration { return patience },
 		Target:   target,

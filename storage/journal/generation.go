@@ -8,10 +8,8 @@ import (
 )
 
 // onWriter runs f on the writer's goroutine, where the store and the manifest
-// belong. The rare operations go one at a time.
+// belong, between two batches.
 func (s *Stream) onWriter(f func(w *writer) error) error {
-	s.ctl.Lock()
-	defer s.ctl.Unlock()
 	if err := s.failed(); err != nil {
 		return err
 	}
@@ -152,7 +150,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.guard.Lock()
 	s.db = -1
 	s.tail.reset()
-	s.floor = at
+	s.floor, s.held = at, at
 	if s.ring != nil {
 		s.ring.reset(generation, kernelBootID())
 	}

@@ -179,7 +179,7 @@ func (c *Config) validate() error {
 		return errors.New("journal: Config.Dir is empty")
 	case c.Policy < EverySec || c.Policy > No:
 		return fmt.Errorf("journal: unknown %v", c.Policy)
-	case c.RingBytes < minRingBytes || c.RingBytes > maxRingBytes || c.RingBytes%4096 != 0:
+	case !validRingBytes(c.RingBytes):
 		return fmt.Errorf("journal: RingBytes %d is not a multiple of 4096 from %d to %d", c.RingBytes, minRingBytes, maxRingBytes)
 	case c.BacklogBytes < 0 || c.PinDiskBytes < 0 || c.PinMemoryBytes < 0 || c.TrimBytes < 0:
 		return errors.New("journal: a size is negative")
@@ -215,5 +215,6 @@ const (
 	gather      = 5 * time.Millisecond // the writer lets this much time pass between commits nobody waits for
 	gatherBytes = 256 << 10            // … or this many bytes
 	batchBytes  = 1 << 20              // one commit takes about this much
+	chunkBytes  = 64 << 10             // the most of a heap segment that one value of Pebble holds
 	syncPeriod  = time.Second          // appendfsync everysec
 )

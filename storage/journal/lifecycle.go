@@ -75,6 +75,7 @@ func (s *Stream) Disable() error {
 		r := s.ring
 		s.keepBacklog()
 		s.ring, s.w = nil, nil
+		s.durable.Store(false)
 		s.guard.Unlock()
 		s.synced.Store(0)
 		s.taken.Store(0)
@@ -132,6 +133,7 @@ func (s *Stream) Close() error {
 	s.guard.Lock()
 	r := s.ring
 	s.ring, s.w = nil, nil
+	s.durable.Store(false)
 	s.guard.Unlock()
 	s.mu.Unlock()
 	return errors.Join(w.shut(), r.unmap())

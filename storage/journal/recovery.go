@@ -64,6 +64,14 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 		st.close()
 		return nil, nil, err
 	}
+	// The directory's own name, and Pebble's in it, are as durable as what is in them.
+	for _, dir := range []string{fs.PathDir(cfg.Dir), cfg.Dir} {
+		if err := syncDir(fs, dir); err != nil {
+			st.close()
+			d.close()
+			return nil, nil, err
+		}
+	}
 	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica}
 	if m.base != "" {
 		rec.Base = fs.PathJoin(cfg.Dir, m.base)
@@ -84,8 +92,10 @@ func (s *Stream) openRing() (*ring, error) {
 	if vfs.Root(s.cfg.FS) != vfs.Default {
 		return memoryRing(s.cfg.RingBytes), nil
 	}
-	return mapRing(s.cfg.FS.PathJoin(s.cfg.Dir, "ring"), s.cfg.RingBytes)
+	return mapRing(s.ringPath(), s.cfg.RingBytes)
 }
+
+func (s *Stream) ringPath() string { return s.cfg.FS.PathJoin(s.cfg.Dir, "ring") }
 
 // recover brings the current generation to its end and the stream there.
 func (s *Stream) recover(w *writer, rec *Recovered) error {
@@ -109,17 +119,13 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if !found {
 		first, end = m.baseOffset, m.baseOffset
 	}
-	r, err := s.openRing()
-	if err != nil {
-		return err
-	}
-	if rec.Found {
-		spans, why := r.survivors(m.generation, end, kernelBootID())
+	if rec.Found && vfs.Root(s.cfg.FS) == vfs.Default {
+		var why string
+		if end, why, err = s.rescue(st, end); err != nil {
+			return err
+		}
 		if why != "" {
 			torn = why
-		}
-		if end, err = rescue(st, r, spans, end); err != nil {
-			return err
 		}
 	}
 	if end < m.baseOffset {
@@ -136,6 +142,10 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if torn != "" {
 		s.log.Warn("journal: did not end cleanly", zap.String("reason", torn), zap.Int64("end", int64(end)))
 	}
+	r, err := s.openRing() // only now: it may have another size than the old one
+	if err != nil {
+		return err
+	}
 	r.reset(m.generation, kernelBootID())
 	s.first.Store(int64(first))
 	s.base.Store(int64(m.baseOffset))
@@ -143,8 +153,19 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	return nil
 }
 
-// rescue writes what a killed process left in the ring behind the journal's end.
-func rescue(st *store, r *ring, spans []span, end replication.Offset) (replication.Offset, error) {
+// rescue writes what a killed process left in the ring behind the journal's end
+// and returns the new end. torn is as of survivors.
+func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset, torn string, err error) {
+	size := ringSizeOnDisk(s.ringPath())
+	if size == 0 {
+		return end, "", nil
+	}
+	r, err := mapRing(s.ringPath(), size)
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.unmap()
+	spans, torn := r.survivors(st.generation.Load(), end, kernelBootID())
 	for len(spans) > 0 {
 		var chunks []chunk
 		for total := 0; len(spans) > 0 && total < batchBytes; spans = spans[1:] {
@@ -155,10 +176,10 @@ func rescue(st *store, r *ring, spans []span, end replication.Offset) (replicati
 			end = sp.end
 		}
 		if err := st.write(chunks, false); err != nil {
-			return 0, fmt.Errorf("journal: save what the ring held: %w", err)
+			return 0, "", fmt.Errorf("journal: save what the ring held: %w", err)
 		}
 	}
-	return end, nil
+	return end, torn, nil
 }
 
 // begin gives the stream its ring and writer. What is in memory after offset
@@ -166,9 +187,10 @@ func rescue(st *store, r *ring, spans []span, end replication.Offset) (replicati
 // held.
 func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.guard.Lock()
-	s.ring, s.floor = r, end
+	s.ring, s.floor, s.held = r, from, from
 	s.guard.Unlock()
 	s.w = w
+	s.durable.Store(true)
 	s.end.Store(int64(end))
 	s.ringEnd.Store(int64(from))
 	s.taken.Store(int64(from))

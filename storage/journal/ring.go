@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"os"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -44,7 +46,8 @@ type ring struct {
 	unmap  func() error
 
 	generation uint64
-	seq        uint64 // number of the open record; records [oldest, seq] are live
+	seq        uint64 // number of the open record, or the next if none is
+	oldest     uint64 // the oldest record that is not released
 	opened     bool   // false: the next append opens record seq
 	start      replication.Offset
 	length     replication.Offset
@@ -84,7 +87,7 @@ func (r *ring) reset(generation uint64, bootID string) {
 	clear(h[24 : 24+bootIDBytes])
 	copy(h[24:24+bootIDBytes], bootID)
 	copy(h, ringMagic)
-	r.generation, r.seq, r.writerSeq = generation, 0, 0
+	r.generation, r.seq, r.oldest, r.writerSeq = generation, 0, 0, 0
 	r.opened, r.start, r.length, r.crc = false, 0, 0, 0
 }
 
@@ -135,14 +138,35 @@ func (r *ring) view(at, n replication.Offset) (a, b []byte) {
 // span is a run of whole units: the bytes after offset after, up to end.
 type span struct{ after, end replication.Offset }
 
+// record is where a record begins and, so far, ends.
+func (r *ring) record(seq uint64) (after, end replication.Offset) {
+	after = replication.Offset(binary.NativeEndian.Uint64(r.slot(seq)))
+	return after, after + replication.Offset(*r.word(seq)>>32)
+}
+
+// release says that everything up to offset to is synced, and returns the
+// offset below which places may be written again. That is less than to if a
+// record goes on beyond it.
+func (r *ring) release(to replication.Offset) replication.Offset {
+	for r.oldest < r.seq {
+		if _, end := r.record(r.oldest); end > to {
+			break
+		}
+		r.oldest++
+	}
+	if r.oldest == r.seq && (!r.opened || (r.length >= recordBytes && r.start+r.length <= to)) {
+		return to
+	}
+	after, _ := r.record(r.oldest)
+	return after
+}
+
 // pending appends to dst the records after offset from, about limit bytes of
 // them, cut where units end. Calls go upwards.
 func (r *ring) pending(dst []span, from, limit replication.Offset) []span {
 	total := replication.Offset(0)
 	for total < limit {
-		s := r.slot(r.writerSeq)
-		start := replication.Offset(binary.NativeEndian.Uint64(s))
-		end := start + replication.Offset(*r.word(r.writerSeq)>>32)
+		_, end := r.record(r.writerSeq)
 		if end > from {
 			dst = append(dst, span{from, end})
 			total += end - from
@@ -203,6 +227,30 @@ func (r *ring) survivors(generation uint64, from replication.Offset, bootID stri
 	return found, ""
 }
 
+// validRingBytes says whether a ring may have that much data.
+func validRingBytes(n int) bool {
+	return n >= minRingBytes && n <= maxRingBytes && n%pageBytes == 0
+}
+
+// ringSizeOnDisk is the data size the header of the ring at path tells, 0 if
+// there is no ring that can be used.
+func ringSizeOnDisk(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	var h [16]byte
+	if _, err := io.ReadFull(f, h[:]); err != nil || string(h[:8]) != ringMagic {
+		return 0
+	}
+	size := binary.NativeEndian.Uint64(h[8:])
+	if size > maxRingBytes || !validRingBytes(int(size)) {
+		return 0
+	}
+	return int(size)
+}
+
 // memoryRing is a ring that does not survive the process.
 func memoryRing(size int) *ring {
 	total, _, _ := ringFileBytes(size)
@@ -216,7 +264,7 @@ func (r *ring) restart() {
 		r.opened = false
 		r.seq++
 	}
-	r.writerSeq = r.seq
+	r.oldest, r.writerSeq = r.seq, r.seq
 }
 
 // boundary is the lowest offset not below at where a unit that the ring still

@@ -23,6 +23,8 @@ import (
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
 //  3. The ring holds every byte of (floor, ringEnd].
+//  4. floor <= held <= synced, and held is where a record of the ring begins:
+//     a record's checksum needs all of its bytes, those already synced too.
 type Stream struct {
 	cfg Config
 	log *zap.Logger
@@ -30,10 +32,11 @@ type Stream struct {
 	mu    sync.Mutex // the reservation of offset and the copy; never held across I/O
 	db    int        // the database last selected in the stream, -1 if unknown
 	tail  segments
-	ring  *ring   // nil without a journal
-	w     *writer // nil without a journal
+	ring  *ring              // nil without a journal
+	held  replication.Offset // the ring's places below it may be written again
+	w     *writer            // nil without a journal
 	sel   []byte
-	bound replication.Offset // how far synced may lag before executors must park
+	bound replication.Offset // how far synced may lag before executors must park; never changes
 
 	end       atomic.Int64 // written under mu
 	ringEnd   atomic.Int64 // written under mu
@@ -43,6 +46,7 @@ type Stream struct {
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
+	durable   atomic.Bool // there is a journal; written under mu
 	closed    atomic.Bool
 
 	// guard is held for reading while bytes are copied out of the ring by
@@ -57,7 +61,7 @@ type Stream struct {
 	grown, roomy waiters
 	pins         pins
 
-	ctl sync.Mutex // serialises the rare operations of generation.go
+	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
 }
 
 func newStream(cfg Config) *Stream {
@@ -142,7 +146,7 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
 		s.end.Store(int64(end))
 		s.forget(end)
 		return end, nil
-	case s.tail.empty() && end-replication.Offset(s.synced.Load()) <= s.ring.size:
+	case s.tail.empty() && end-s.held <= s.ring.size:
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
 		s.ringEnd.Store(int64(end))
@@ -170,13 +174,13 @@ func (s *Stream) announce(w *writer) {
 }
 
 // raiseFloor makes room in the ring for bytes up to end. mu is held, and what
-// it gives up has been synced.
+// it gives up lies below held.
 func (s *Stream) raiseFloor(end replication.Offset) {
 	need := end - s.ring.size
 	if need <= s.floor { // only written under mu as well
 		return
 	}
-	step := min(need+s.ring.size/16, replication.Offset(s.synced.Load()))
+	step := min(need+s.ring.size/16, s.held)
 	s.guard.Lock()
 	s.floor = max(need, step)
 	s.guard.Unlock()
@@ -214,13 +218,7 @@ func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 // Room says whether the writer keeps up. If not, executors must park before
 // they take a lock, by WaitRoom. A unit that is appended all the same is kept.
 func (s *Stream) Room() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.roomLocked()
-}
-
-func (s *Stream) roomLocked() bool {
-	return s.ring == nil || s.end.Load()-s.synced.Load() <= int64(s.bound)
+	return !s.durable.Load() || s.end.Load()-s.synced.Load() <= int64(s.bound)
 }
 
 // WaitRoom returns when Room does, or with ctx's error.

@@ -121,14 +121,19 @@ func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
 			cfg := testConfig(t, t.TempDir())
 			cfg.Policy = policy
 			s := openServing(t, cfg)
+			s.OnCommit(func(o replication.Offset) {
+				if policy == Always && o > s.Synced() {
+					t.Errorf("committed %d, synced %d", o, s.Synced())
+				}
+			})
 			rng := rand.New(rand.NewPCG(1, uint64(policy)))
 			var want []byte
-			for i := range 400 {
+			for i := range 250 {
 				n := rng.IntN(3000)
 				switch {
 				case i%97 == 50:
 					n = 3 * minRingBytes
-				case i == 200:
+				case i == 180:
 					n = 3*batchBytes + 17
 				}
 				u := unit(i, n)
@@ -136,9 +141,9 @@ func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
 				if got := s.AppendRaw(u); got != replication.Offset(len(want)) {
 					t.Fatalf("append returned %d, want %d", got, len(want))
 				}
-				if i%10 == 0 {
+				if i%20 == 0 {
 					from := rng.IntN(len(want))
-					if got := readAll(t, s, replication.Offset(from), 1+rng.IntN(20000)); !bytes.Equal(got, want[from:]) {
+					if got := readAll(t, s, replication.Offset(from), 4000+rng.IntN(20000)); !bytes.Equal(got, want[from:]) {
 						t.Fatalf("unit %d: what follows offset %d is not what was appended", i, from)
 					}
 				}

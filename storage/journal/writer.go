@@ -86,7 +86,10 @@ func (w *writer) ask(f func() error) error {
 		case w.asks <- r:
 			return <-r.reply
 		case <-w.done:
-			return ErrClosed
+			if err := w.s.failed(); err != nil {
+				return err
+			}
+			return ErrDisabled
 		case <-poll.C:
 			if w.store.disk.full.Load() {
 				return ErrDiskFull
@@ -197,11 +200,12 @@ func (w *writer) collect() replication.Offset {
 		if part == nil {
 			break
 		}
-		// A unit larger than a part is several chunks: Pebble copies a batch in
-		// memory, and the recovery drops a unit whose last chunk is missing.
-		more := len(part) > batchBytes
+		// What is larger than a chunk is several chunks, because a read of a few
+		// bytes costs a whole one. The recovery drops a unit whose last chunk is
+		// missing.
+		more := len(part) > chunkBytes
 		if more {
-			part = part[:batchBytes]
+			part = part[:chunkBytes]
 		}
 		w.chunks = append(w.chunks, chunk{after: taken, a: part, more: more})
 		taken += replication.Offset(len(part))
@@ -258,6 +262,7 @@ func (w *writer) synced(to replication.Offset) {
 	w.lastSync = time.Now()
 	s.mu.Lock()
 	s.synced.Store(int64(to))
+	s.held = s.ring.release(to)
 	if !s.tail.empty() {
 		s.returnToRing(to)
 	}
@@ -285,7 +290,7 @@ func (s *Stream) returnToRing(to replication.Offset) {
 		return
 	}
 	s.guard.Lock()
-	s.floor = to
+	s.floor, s.held = to, to
 	s.guard.Unlock()
 	s.ring.restart()
 	for at := to; at < end; {

@@ -25,5 +25,6 @@
 // for their timeouts do not slow the others. Shards are those of the moment at
 // which the run began. When it ends, every key is read from its primary.
 //
-// The package needs ordinary Redis commands only. cmd/redoubt drives it.
+// The package needs ordinary Redis commands only, among them SET with GET
+// (Redis 6.2). cmd/redoubt drives it.
 package check

@@ -88,6 +88,8 @@ func TestHistory(t *testing.T) {
 		{name: "a deposed primary's answer is taken back", words: "ok ok =1 =2", want: finding{lost: 1, found: 1}},
 		{name: "what a deposed primary acknowledged is gone when the other is seen again", words: "ok ok ok=1 =2", want: finding{lost: 2, found: 1}, gone: "3"},
 		{name: "seeing part of a lost branch takes back that part", words: "ok ok ok =1 =2", want: finding{lost: 2, found: 1}, gone: "3"},
+		{name: "all of a lost branch comes back when its end is seen", words: "ok ok ok =1 =3", want: finding{lost: 2, found: 2}},
+		{name: "a lost branch may come back in parts", words: "ok ok ok =1 =2 =3", want: finding{lost: 2, found: 2}},
 		{name: "a branch of a lost branch comes back with its stem", words: "ok ok ok =2 =1 =3", want: finding{lost: 2, found: 2}},
 		{name: "the value from before the run is older than all", words: "ok=old ok =old", want: finding{lost: 2}, gone: "1 2"},
 		{name: "no value is older than the value from before the run", words: "ok=old =-", want: finding{lost: 1}, gone: "1"},

@@ -43,6 +43,8 @@ func (t *Tool) info(c cluster) error {
 // Which says on which nodes Call calls.
 type Which int
 
+// The choices of redis-cli: all, --cluster-only-masters and
+// --cluster-only-replicas.
 const (
 	AllNodes Which = iota
 	OnlyPrimaries

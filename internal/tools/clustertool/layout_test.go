@@ -109,6 +109,20 @@ func TestPlanAndSpread(t *testing.T) {
 	}
 }
 
+func TestSpreadRepairsABadLayout(t *testing.T) {
+	n := places("a", "b", "c", "a", "b", "c", "a", "b", "c")
+	for i := 3; i < len(n); i++ {
+		n[i].primary = n[i%3] // every replica beside its primary
+	}
+	l := &layout{nodes: n}
+	if before, _ := l.score(); before != 6*besidePrimary {
+		t.Fatalf("score %d before", before)
+	}
+	if after := l.spread(rand.New(rand.NewPCG(1, 1))); after != 0 {
+		t.Fatalf("score %d after", after)
+	}
+}
+
 func TestScoreWeighsReplicaBesidePrimaryMost(t *testing.T) {
 	n := places("a", "a", "b", "b")
 	n[1].primary, n[2].primary, n[3].primary = n[0], n[0], n[0]

@@ -115,10 +115,11 @@ func (n *node) launch(server []string, nodeTimeout time.Duration) error {
 	// The identity is read before the process is waited for: until then its
 	// number cannot be given to another.
 	identity, idErr := processIdentity(pid)
-	n.exited = make(chan struct{})
+	exited := make(chan struct{})
+	n.exited = exited
 	go func() {
 		cmd.Wait()
-		close(n.exited)
+		close(exited)
 	}()
 	if idErr != nil {
 		return fmt.Errorf("%s ended at once: %s", n, n.lastWords())

@@ -1,0 +1,280 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/slots"
+)
+
+func TestWhoStandsForElection(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(*lab)
+		contact time.Duration // how long ago; negative: never
+		want    bool
+	}{
+		{name: "a replica of a failed primary", want: true},
+		{name: "not while the primary works", prepare: func(l *lab) { l.peer("a").flags &^= bus.FlagFail }},
+		{name: "not for a primary without slots", prepare: func(l *lab) { l.n.unbindAll(l.peer("a")) }},
+		{name: "not with replica-no-failover", prepare: func(l *lab) { l.n.cfg.ReplicaNoFailover = true }},
+		{name: "not without a first sync", contact: -1},
+		// 10 s repl-ping-replica-period + 10 node timeouts, and one for the detection.
+		{name: "with data that are old, but not too old", contact: 21 * time.Second, want: true},
+		{name: "not with data that are too old", contact: 21*time.Second + time.Millisecond},
+		{
+			name: "with old data, if the validity factor is 0", contact: time.Hour, want: true,
+			prepare: func(l *lab) { l.n.cfg.ReplicaValidityFactor = 0 },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "x", threeShards())
+			l.peer("a").flags |= bus.FlagFail
+			if c.prepare != nil {
+				c.prepare(l)
+			}
+			if c.contact >= 0 {
+				l.step(Facts{PrimaryContact: l.now.Add(-c.contact)})
+			}
+			l.now = l.now.Add(tickPeriod)
+			if c.contact > time.Second {
+				l.n.facts.PrimaryContact = l.now.Add(-c.contact)
+			}
+			l.step(Tick{})
+			if got := !l.n.election.start.IsZero(); got != c.want {
+				t.Errorf("stands: %v; notes %v", got, l.last.Notes)
+			}
+		})
+	}
+}
+
+func TestElectionIsDelayedByRank(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		offset   int64 // mine; y's is 100
+		nominees bus.Flags
+		least    time.Duration
+	}{
+		{"the one with the most data first", 101, 0, 500 * time.Millisecond},
+		{"of equals the smaller id first", 100, 0, 1500 * time.Millisecond},
+		{"the one with less data later", 99, 0, 1500 * time.Millisecond},
+		{"those that do not stand do not count", 99, bus.FlagNoFailover, 500 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "z", threeShards())
+			l.peer("y").offset = 100
+			l.peer("y").flags |= c.nominees
+			l.peer("b").flags |= bus.FlagFail
+			l.step(Facts{Offset: c.offset, PrimaryContact: l.now})
+			l.now = l.now.Add(tickPeriod)
+			fx := l.step(Tick{})
+			if got := l.n.election.start.Sub(l.now); got < c.least || got >= c.least+electionJitter {
+				t.Errorf("delay %v, want %v and up to %v more", got, c.least, electionJitter)
+			}
+			if l.sent(fx.Send, bus.TypePong)[id("y")] == nil {
+				t.Error("the sibling is not told the offset")
+			}
+		})
+	}
+}
+
+func TestRankThatGrowsPutsTheStartOff(t *testing.T) {
+	l := newLab(t, "z", threeShards())
+	l.peer("b").flags |= bus.FlagFail
+	l.step(Facts{Offset: 100, PrimaryContact: l.now})
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	start := l.n.election.start
+	l.send(bus.TypePong, "y", func(m *bus.Message) { m.Offset = 200 })
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	if got := l.n.election.start.Sub(start); got != rankDelay {
+		t.Errorf("put off by %v, want %v", got, rankDelay)
+	}
+}
+
+func TestTickIsDueWhenAnElectionStarts(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	l.peer("a").flags |= bus.FlagFail
+	l.step(Facts{PrimaryContact: l.now})
+	for l.n.election.start.IsZero() || l.n.Deadline() != l.n.election.start {
+		if l.n.election.sent {
+			t.Fatal("votes are asked for later than planned")
+		}
+		l.now = l.n.Deadline()
+		l.step(Tick{})
+	}
+	l.now = l.n.Deadline()
+	l.step(Tick{})
+	if !l.n.election.sent {
+		t.Error("votes are not asked for when the time has come")
+	}
+}
+
+func TestWinning(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		voters string
+		epoch  bus.Epoch // of the votes
+		want   bool
+	}{
+		{"a majority of the primaries with slots", "bc", 4, true},
+		{"one vote is none", "b", 4, false},
+		{"a vote counts once", "bb", 4, false},
+		{"votes of replicas do not count", "byz", 4, false},
+		{"votes for an older epoch do not count", "bc", 3, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "x", threeShards())
+			l.stand()
+			l.step(Tick{})
+			var fx Effects
+			for _, voter := range c.voters {
+				fx = l.send(bus.TypeAuthAck, string(voter), func(m *bus.Message) { m.CurrentEpoch = c.epoch })
+			}
+			if won := fx.Role != nil && !fx.Role.Replica; won != c.want {
+				t.Fatalf("won: %v", won)
+			}
+			if !c.want {
+				return
+			}
+			v := l.n.View()
+			if v.IsReplica() || v.MyEpoch != 4 || v.Me().Slots.Len() != 5461 || !v.Mine(0) {
+				t.Errorf("I am %+v, my epoch is %d", v.Me().Flags, v.MyEpoch)
+			}
+			if len(l.sent(fx.SendAfterPersist, bus.TypePong)) != 5 {
+				t.Error("not everybody is told")
+			}
+		})
+	}
+}
+
+func TestFailedElectionIsRepeatedInANewEpoch(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	l.stand()
+	l.step(Tick{})
+	first := l.n.election.epoch
+	l.n.facts.PrimaryContact = l.now
+	for l.n.election.epoch <= first && l.now.Before(l.n.election.start.Add(time.Minute)) {
+		l.now = l.now.Add(tickPeriod)
+		l.step(Tick{})
+	}
+	if got := l.n.election.epoch; got <= first {
+		t.Fatalf("the second election is in epoch %d, the first was in %d", got, first)
+	}
+}
+
+func TestElectionIsGivenUpForAGreaterEpoch(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	l.stand()
+	l.step(Tick{})
+	l.send(bus.TypePing, "b", func(m *bus.Message) { m.CurrentEpoch, m.ConfigEpoch = 9, 9 })
+	if l.n.election.sent {
+		t.Error("the election goes on")
+	}
+}
+
+func TestPauseIsAskedForOnceAndEnded(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	fx := l.send(bus.TypeMFStart, "x", nil)
+	if fx.Pause == nil || fx.Pause.Until != l.now.Add(10*time.Second) {
+		t.Fatalf("Pause %+v, want 10 s", fx.Pause)
+	}
+	if shown(l).MsgFlags.Has(bus.MsgPaused) {
+		t.Error("PAUSED is shown although writes still go on")
+	}
+	fx = l.step(Paused{Offset: 77})
+	ping := l.sent(fx.Send, bus.TypePing)[id("x")]
+	if ping == nil || !ping.MsgFlags.Has(bus.MsgPaused) || ping.Offset != 77 {
+		t.Fatalf("sent %+v, want a PING with PAUSED and the offset", ping)
+	}
+	l.now = l.now.Add(5*time.Second + tickPeriod)
+	if fx = l.step(Tick{}); fx.Pause == nil || !fx.Pause.Until.IsZero() {
+		t.Errorf("Pause %+v, want its end", fx.Pause)
+	}
+}
+
+func TestMFStartOfAStrangerIsIgnored(t *testing.T) {
+	for _, c := range []struct{ name, me, sender string }{
+		{"of another's replica", "a", "y"},
+		{"of a primary", "a", "b"},
+		{"at a replica", "x", "y"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, c.me, threeShards())
+			if fx := l.send(bus.TypeMFStart, c.sender, nil); fx.Pause != nil {
+				t.Errorf("Pause %+v", fx.Pause)
+			}
+		})
+	}
+}
+
+func TestManualFailoverWaitsForTheOffset(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	fx := l.step(Failover{})
+	if l.sent(fx.Send, bus.TypeMFStart)[id("a")] == nil {
+		t.Fatal("no MFSTART")
+	}
+	l.send(bus.TypePing, "a", func(m *bus.Message) { m.Offset = 50 })
+	l.step(Facts{Offset: 50, PrimaryContact: l.now})
+	if l.n.election.sent {
+		t.Fatal("it does not wait for PAUSED")
+	}
+	l.send(bus.TypePing, "a", func(m *bus.Message) { m.Offset, m.MsgFlags = 80, m.MsgFlags|bus.MsgPaused })
+	l.step(Facts{Offset: 79, PrimaryContact: l.now})
+	if l.n.election.sent {
+		t.Fatal("it does not wait for the last byte")
+	}
+	fx = l.step(Facts{Offset: 80, PrimaryContact: l.now})
+	requests := l.sent(fx.SendAfterPersist, bus.TypeAuthRequest)
+	if m := requests[id("a")]; m == nil || !m.MsgFlags.Has(bus.MsgForceAck) {
+		t.Errorf("request to the primary: %+v", m)
+	}
+}
+
+func TestReplicaMigration(t *testing.T) {
+	// b is an orphan: it had a replica, which is FAIL.
+	shards := []shard{
+		{primary: "a", slots: slots.Range{First: 0, Last: 8000}, replicas: "mno", epoch: 1},
+		{primary: "b", slots: slots.Range{First: 8001, Last: 16383}, replicas: "p", epoch: 2},
+	}
+	for _, c := range []struct {
+		name    string
+		me      string
+		prepare func(*lab)
+		wait    time.Duration
+		want    bool
+	}{
+		{name: "the smallest id goes", me: "m", wait: 7 * time.Second, want: true},
+		{name: "others stay", me: "n", wait: 7 * time.Second},
+		{name: "not at once", me: "m", wait: 4 * time.Second},
+		{
+			name: "not if the barrier is too high", me: "m", wait: 7 * time.Second,
+			prepare: func(l *lab) { l.n.cfg.MigrationBarrier = 3 },
+		},
+		{
+			name: "not if it is forbidden", me: "m", wait: 7 * time.Second,
+			prepare: func(l *lab) { l.n.cfg.AllowReplicaMigration = false },
+		},
+		{
+			name: "not to a primary that never had replicas", me: "m", wait: 7 * time.Second,
+			prepare: func(l *lab) { l.n.deletePeer(l.peer("p")) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, c.me, shards)
+			l.n.now = l.now
+			if c.prepare != nil {
+				c.prepare(l)
+			}
+			if p := l.peer("p"); p != nil {
+				l.n.markFailed(p)
+			}
+			l.pass(c.wait, "p")
+			if got := l.n.myself.primary == l.peer("b"); got != c.want {
+				t.Errorf("migrated: %v", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,272 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"redoubt/bus"
+	"redoubt/cluster"
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// The CLUSTER commands that change something. Each becomes an event for the
+// Node; the client is answered when what it changed is on disk.
+
+// administer gives the Node a command and answers with its result. Outside of
+// a transaction the connection is suspended meanwhile and its loop goes on;
+// within one the loop waits, at most for one write of nodes.conf.
+func (d *clusterDriver) administer(x *command.Ctx, ev cluster.Event, reply func(*resp.Writer, cluster.Result)) {
+	answer := func(w *resp.Writer, r cluster.Result) {
+		if r.Err != nil {
+			w.Error(resp.Error(r.Err.Error()))
+			return
+		}
+		reply(w, r)
+	}
+	ask := func(q *question) bool {
+		return d.post(func() {
+			d.tellFacts()
+			d.step(ev, q)
+		})
+	}
+	if resume := d.Shell.Suspend(x); resume != nil {
+		ask(&question{answer: func(r cluster.Result) {
+			resume(0, func(w *resp.Writer) { answer(w, r) })
+		}})
+		return
+	}
+	result := make(chan cluster.Result, 1)
+	ask(&question{answer: func(r cluster.Result) { result <- r }, hasty: true})
+	select {
+	case r := <-result:
+		answer(x.Out, r)
+	case <-d.quit:
+		// The node ends; nobody hears this.
+		x.Out.Error(resp.ErrClusterDown)
+	}
+}
+
+func ok(w *resp.Writer, _ cluster.Result) { w.OK() }
+
+const (
+	errSlotArgument resp.Error = "ERR Invalid or out of range slot"
+	errSlot         resp.Error = "ERR Invalid slot"
+	errSlotOrCount  resp.Error = "ERR Invalid slot or number of keys"
+	errSetSlot      resp.Error = "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
+	errSetSlotRole  resp.Error = "ERR Please use SETSLOT only with masters."
+)
+
+// parseSlot reads a slot, as getSlotOrReply.
+func parseSlot(arg []byte) (slots.Slot, bool) {
+	n, isInt := resp.ParseInt(arg)
+	if !isInt || n < 0 || n >= slots.Count {
+		return 0, false
+	}
+	return slots.Slot(n), true
+}
+
+// parseRanges reads slots, step arguments a range, and answers if they are
+// none.
+func parseRanges(x *command.Ctx, step int) ([]slots.Range, bool) {
+	args := x.Args[2:]
+	if len(args)%step != 0 {
+		x.Out.Error(resp.ErrArity(x.Row.FullName()))
+		return nil, false
+	}
+	ranges := make([]slots.Range, 0, len(args)/step)
+	for i := 0; i < len(args); i += step {
+		first, isSlot := parseSlot(args[i])
+		last, isSlotToo := parseSlot(args[i+step-1])
+		if !isSlot || !isSlotToo {
+			x.Out.Error(errSlotArgument)
+			return nil, false
+		}
+		ranges = append(ranges, slots.Range{First: first, Last: last})
+	}
+	return ranges, true
+}
+
+func (d *clusterDriver) addSlotsCommand(x *command.Ctx)      { d.addSlots(x, 1) }
+func (d *clusterDriver) addSlotsRangeCommand(x *command.Ctx) { d.addSlots(x, 2) }
+func (d *clusterDriver) delSlotsCommand(x *command.Ctx)      { d.delSlots(x, 1) }
+func (d *clusterDriver) delSlotsRangeCommand(x *command.Ctx) { d.delSlots(x, 2) }
+
+func (d *clusterDriver) addSlots(x *command.Ctx, step int) {
+	if ranges, valid := parseRanges(x, step); valid {
+		d.administer(x, cluster.AddSlots{Ranges: ranges}, ok)
+	}
+}
+
+func (d *clusterDriver) delSlots(x *command.Ctx, step int) {
+	if ranges, valid := parseRanges(x, step); valid {
+		d.administer(x, cluster.DelSlots{Ranges: ranges}, ok)
+	}
+}
+
+func (d *clusterDriver) flushSlotsCommand(x *command.Ctx) {
+	d.administer(x, cluster.FlushSlots{Keys: d.Keys.Len(0)}, ok)
+}
+
+func (d *clusterDriver) bumpEpochCommand(x *command.Ctx) {
+	d.administer(x, cluster.BumpEpoch{}, func(w *resp.Writer, r cluster.Result) {
+		word := "STILL"
+		if r.Bumped {
+			word = "BUMPED"
+		}
+		w.Simple(fmt.Sprintf("%s %d", word, r.Epoch))
+	})
+}
+
+func (d *clusterDriver) countReportsCommand(x *command.Ctx) {
+	d.administer(x, cluster.CountFailureReports{ID: nodeID(x.Args[2])}, func(w *resp.Writer, r cluster.Result) {
+		w.Int(int64(r.Count))
+	})
+}
+
+func nodeID(arg []byte) bus.NodeID { return bus.NodeID(arg) }
+
+func (d *clusterDriver) failoverCommand(x *command.Ctx) {
+	mode := cluster.FailoverNormal
+	switch {
+	case len(x.Args) == 2:
+	case len(x.Args) > 3:
+		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
+		return
+	case equalFold(x.Args[2], "force"):
+		mode = cluster.FailoverForce
+	case equalFold(x.Args[2], "takeover"):
+		mode = cluster.FailoverTakeover
+	default:
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	d.administer(x, cluster.Failover{Mode: mode}, ok)
+}
+
+func (d *clusterDriver) forgetCommand(x *command.Ctx) {
+	d.administer(x, cluster.Forget{ID: nodeID(x.Args[2])}, ok)
+}
+
+func (d *clusterDriver) meetCommand(x *command.Ctx) {
+	if len(x.Args) > 5 {
+		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
+		return
+	}
+	meet := cluster.Meet{IP: string(x.Args[2])}
+	var isInt bool
+	if meet.Port, isInt = resp.ParseInt(x.Args[3]); !isInt {
+		x.Out.Error(resp.Error("ERR Invalid TCP base port specified: " + string(x.Args[3])))
+		return
+	}
+	if len(x.Args) == 5 {
+		if meet.BusPort, isInt = resp.ParseInt(x.Args[4]); !isInt {
+			x.Out.Error(resp.Error("ERR Invalid TCP bus port specified: " + string(x.Args[4])))
+			return
+		}
+	}
+	d.administer(x, meet, ok)
+}
+
+func (d *clusterDriver) replicateCommand(x *command.Ctx) {
+	d.administer(x, cluster.Replicate{ID: nodeID(x.Args[2]), Keys: d.Keys.Len(0)}, ok)
+}
+
+func (d *clusterDriver) resetCommand(x *command.Ctx) {
+	reset := cluster.Reset{Keys: d.Keys.Len(0)}
+	switch {
+	case len(x.Args) == 2:
+	case len(x.Args) > 3:
+		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
+		return
+	case equalFold(x.Args[2], "hard"):
+		reset.Hard = true
+	case !equalFold(x.Args[2], "soft"):
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	d.administer(x, reset, ok)
+}
+
+func (d *clusterDriver) saveConfigCommand(x *command.Ctx) {
+	d.administer(x, cluster.SaveConfig{}, ok)
+}
+
+func (d *clusterDriver) setConfigEpochCommand(x *command.Ctx) {
+	epoch, isInt := resp.ParseInt(x.Args[2])
+	if !isInt {
+		x.Out.Error(resp.ErrNotInteger)
+		return
+	}
+	d.administer(x, cluster.SetConfigEpoch{Epoch: epoch}, ok)
+}
+
+func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
+	if d.View().IsReplica() {
+		x.Out.Error(errSetSlotRole)
+		return
+	}
+	s, isSlot := parseSlot(x.Args[2])
+	if !isSlot {
+		x.Out.Error(errSlotArgument)
+		return
+	}
+	set := cluster.SetSlot{Slot: s}
+	switch action := x.Args[3]; {
+	case equalFold(action, "stable") && len(x.Args) == 4:
+		set.Action = cluster.SlotStable
+	case len(x.Args) != 5:
+		x.Out.Error(errSetSlot)
+		return
+	case equalFold(action, "migrating"):
+		set.Action = cluster.SlotMigrating
+	case equalFold(action, "importing"):
+		set.Action = cluster.SlotImporting
+	case equalFold(action, "node"):
+		set.Action = cluster.SlotNode
+		set.Keys = d.liveKeys(x, s)
+	default:
+		x.Out.Error(errSetSlot)
+		return
+	}
+	if len(x.Args) == 5 {
+		set.ID = nodeID(x.Args[4])
+	}
+	d.administer(x, set, ok)
+}
+
+// liveKeys is the number of keys in a slot, or 0 if all of them have expired:
+// GETKEYSINSLOT does not show those, so nobody could move them.
+func (d *clusterDriver) liveKeys(x *command.Ctx, s slots.Slot) int {
+	n := d.Keys.SlotLen(s, 0)
+	if n > 0 && len(d.keysIn(x, s, 1)) == 0 {
+		return 0
+	}
+	return n
+}
+
+// keysIn is up to count keys of a slot.
+func (d *clusterDriver) keysIn(x *command.Ctx, s slots.Slot, count int) (keys [][]byte) {
+	tx := x.Tx
+	if tx == nil {
+		tx = x.Exec.Begin(x.Host.Now(), []slots.Slot{s})
+		defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+	}
+	for cursor := uint64(0); len(keys) < count; {
+		cursor = tx.Scan(s, cursor, min(count, 1000), func(e storage.Entry) {
+			if len(keys) < count {
+				keys = append(keys, bytes.Clone(e.Key()))
+			}
+		})
+		if cursor == 0 {
+			break
+		}
+	}
+	return keys
+}
+
+// equalFold compares a word of a client with one in lower case.
+func equalFold(arg []byte, word string) bool { return strings.EqualFold(string(arg), word) }

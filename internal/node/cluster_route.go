@@ -1,0 +1,39 @@
+package node
+
+import (
+	"redoubt/cluster"
+	"redoubt/internal/resp"
+	"redoubt/internal/server"
+)
+
+// Route implements server.Cluster, as Redis's getNodeByQuery. What depends on
+// which keys there are, or are under way to another node, is decided when the
+// slots are locked only. On the way to "" nothing is allocated.
+func (d *clusterDriver) Route(r server.Route) resp.Error {
+	v := d.View()
+	verdict := v.Route(cluster.Query{
+		Slot:        r.Slot,
+		CrossSlot:   r.Mixed,
+		ManyKeys:    r.Keys > 1,
+		Write:       r.Write,
+		ShardPubSub: r.Shard,
+		Migrate:     r.Migrate,
+		Asking:      r.Asking,
+		ReadOnly:    r.ReadOnly,
+	})
+	locked := r.Missing != nil
+	if verdict == cluster.RunIfPresent || verdict == cluster.RunUnlessMissing {
+		if !locked {
+			return ""
+		}
+		absent := r.Missing()
+		verdict = verdict.Missing(r.Keys-absent, absent)
+	}
+	if verdict != cluster.Run {
+		return resp.Error(v.RedirectText(verdict, r.Slot, r.TLS))
+	}
+	if locked && r.Write && d.Mover.busy(r.Slot) {
+		return resp.ErrTryAgain
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+package node
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/cluster"
+	"redoubt/internal/server"
+	"redoubt/slots"
+)
+
+const replicaFlag = bus.FlagReplica
+
+var (
+	idMe    = strings.Repeat("1", 40)
+	idOther = strings.Repeat("2", 40)
+)
+
+// routed is a driver whose View says: 0-99 are mine, of which 10 is on its way
+// out; 100-199 are another node's, of which 110 is on its way in; nobody has
+// the rest.
+func routed(t *testing.T, settings func(*cluster.Settings)) *clusterDriver {
+	t.Helper()
+	state, err := cluster.ParseState([]byte(
+		idMe+" 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-99 [10->-"+idOther+"] [110-<-"+idOther+"]\n"+
+			idOther+" 127.0.0.1:7001@17001 master - 0 0 2 connected 100-199\n"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := cluster.DefaultSettings()
+	s.NodeTimeout = time.Hour
+	s.TCPPort, s.BusPort = 7000, 17000
+	s.RequireFullCoverage = false
+	if settings != nil {
+		settings(&s)
+	}
+	now := time.Now()
+	n, err := cluster.New(now, cluster.Config{Settings: s, State: state, Rand: rand.New(rand.NewPCG(1, 2))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		n.Step(now.Add(time.Duration(i)*10*time.Second), cluster.Tick{})
+	}
+	d := &clusterDriver{clusterParts: clusterParts{Mover: &mover{}}}
+	d.view.Store(n.View())
+	return d
+}
+
+func TestRoute(t *testing.T) {
+	d := routed(t, nil)
+	missing := func(n int) func() int { return func() int { return n } }
+	for _, c := range []struct {
+		name  string
+		route server.Route
+		want  string
+	}{
+		{"my own slot", server.Route{Slot: 5, Keys: 1, Write: true}, ""},
+		{"another's slot", server.Route{Slot: 150, Keys: 1}, "MOVED 150 127.0.0.1:7001"},
+		{"nobody's slot", server.Route{Slot: 5000, Keys: 1}, "CLUSTERDOWN Hash slot not served"},
+		{"keys of two slots", server.Route{Slot: 5, Keys: 2, Mixed: true}, "CROSSSLOT Keys in request don't hash to the same slot"},
+		{"before the locks, an open slot runs", server.Route{Slot: 10, Keys: 1}, ""},
+		{"migrating, the key is here", server.Route{Slot: 10, Keys: 1, Missing: missing(0)}, ""},
+		{"migrating, the key has gone", server.Route{Slot: 10, Keys: 1, Missing: missing(1)}, "ASK 10 127.0.0.1:7001"},
+		{"migrating, some keys have gone", server.Route{Slot: 10, Keys: 2, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"migrating, and the command is MIGRATE", server.Route{Slot: 10, Keys: 2, Migrate: true, Write: true, Missing: missing(1)}, ""},
+		{"importing, not asking", server.Route{Slot: 110, Keys: 1, Missing: missing(0)}, "MOVED 110 127.0.0.1:7001"},
+		{"importing, asking", server.Route{Slot: 110, Keys: 1, Asking: true, Missing: missing(1)}, ""},
+		{"importing, asking, some keys are not here yet", server.Route{Slot: 110, Keys: 2, Asking: true, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"importing, and the command is MIGRATE", server.Route{Slot: 110, Keys: 1, Migrate: true, Write: true, Missing: missing(0)}, ""},
+		{"a shard channel of another's slot", server.Route{Slot: 150, Keys: 1, Shard: true}, "MOVED 150 127.0.0.1:7001"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := d.Route(c.route); string(got) != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWritesWaitForKeysUnderWay(t *testing.T) {
+	d := routed(t, nil)
+	keys := []*movingKey{{name: []byte("x")}}
+	s := slots.Of([]byte("x"))
+	d.Mover.inFlight.Store(1)
+	d.Mover.mark(keys, true)
+	if !d.Mover.busy(s) || d.Mover.busy(s+1) {
+		t.Fatal("the mark is not where it should be")
+	}
+	d.Mover.mark(keys, false)
+	if d.Mover.busy(s) {
+		t.Fatal("the mark stays")
+	}
+	// Slot 5 is mine in the View.
+	d.Mover.slots[0].Store(1 << 5)
+	none := func() int { return 0 }
+	for _, c := range []struct {
+		name  string
+		route server.Route
+		want  string
+	}{
+		{"a write under the lock", server.Route{Slot: 5, Keys: 1, Write: true, Missing: none}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"a read under the lock", server.Route{Slot: 5, Keys: 1, Missing: none}, ""},
+		{"a write before the lock", server.Route{Slot: 5, Keys: 1, Write: true}, ""},
+		{"a write to the next slot", server.Route{Slot: 6, Keys: 1, Write: true, Missing: none}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := d.Route(c.route); string(got) != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRouteDoesNotAllocate(t *testing.T) {
+	d := routed(t, nil)
+	r := server.Route{Slot: 5, Keys: 1, Write: true, Missing: func() int { return 0 }}
+	if n := testing.AllocsPerRun(1000, func() { d.Route(r) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

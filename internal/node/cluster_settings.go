@@ -1,0 +1,69 @@
+package node
+
+import (
+	"redoubt/cluster"
+	"redoubt/internal/config"
+)
+
+// clusterDirectives are those whose change the Node must hear of.
+var clusterDirectives = []string{
+	"cluster-node-timeout", "cluster-ping-interval", "cluster-replica-validity-factor",
+	"cluster-migration-barrier", "cluster-allow-replica-migration", "cluster-require-full-coverage",
+	"cluster-replica-no-failover", "cluster-allow-reads-when-down", "cluster-allow-pubsubshard-when-down",
+	"cluster-link-sendbuf-limit", "cluster-announce-ip", "cluster-announce-port", "cluster-announce-tls-port",
+	"cluster-announce-bus-port", "cluster-announce-hostname", "cluster-announce-human-nodename",
+	"cluster-preferred-endpoint-type", "cluster-blacklist-ttl", "cluster-manual-failover-timeout",
+	"repl-ping-replica-period",
+}
+
+// clusterSettings are the settings as package cluster reads them; bus is the
+// port the bus listens on.
+func clusterSettings(c *config.Settings, bus int) cluster.Settings {
+	return cluster.Settings{
+		NodeTimeout:              c.ClusterNodeTimeout,
+		PingInterval:             c.ClusterPingInterval,
+		ReplPingPeriod:           c.ReplPingReplicaPeriod,
+		ReplicaValidityFactor:    c.ClusterReplicaValidityFactor,
+		MigrationBarrier:         c.ClusterMigrationBarrier,
+		AllowReplicaMigration:    c.ClusterAllowReplicaMigration,
+		RequireFullCoverage:      c.ClusterRequireFullCoverage,
+		ReplicaNoFailover:        c.ClusterReplicaNoFailover,
+		BlacklistTTL:             c.ClusterBlacklistTTL,
+		ManualFailoverTimeout:    c.ClusterManualFailoverTimeout,
+		TCPPort:                  announced(c.ClusterAnnouncePort, c.Port),
+		TLSPort:                  announced(c.ClusterAnnounceTLSPort, 0),
+		BusPort:                  announced(c.ClusterAnnounceBusPort, bus),
+		AnnounceIP:               c.ClusterAnnounceIP,
+		AnnounceHostname:         c.ClusterAnnounceHostname,
+		AnnounceHumanName:        c.ClusterAnnounceHumanNodename,
+		AllowReadsWhenDown:       c.ClusterAllowReadsWhenDown,
+		AllowShardPubSubWhenDown: c.ClusterAllowPubSubShardWhenDown,
+		Endpoint:                 endpointType(c.ClusterPreferredEndpoint),
+	}
+}
+
+func endpointType(e config.Endpoint) cluster.EndpointType {
+	switch e {
+	case config.EndpointHostname:
+		return cluster.EndpointHostname
+	case config.EndpointUnknown:
+		return cluster.EndpointUnknown
+	}
+	return cluster.EndpointIP
+}
+
+// announced is the port to tell others: an own one if none is set.
+func announced(set, own int) uint16 {
+	if set != 0 {
+		return uint16(set)
+	}
+	return uint16(own)
+}
+
+// configure follows CONFIG SET.
+func (d *clusterDriver) configure(_, next *config.Settings) error {
+	settings := clusterSettings(next, d.busPort)
+	d.endpoint.SetSendLimit(next.ClusterLinkSendBufBytes)
+	d.post(func() { d.step(cluster.Configure{Settings: settings}, nil) })
+	return nil
+}

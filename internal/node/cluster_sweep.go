@@ -1,0 +1,105 @@
+package node
+
+import (
+	"sync"
+	"time"
+
+	"redoubt/cluster"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// sweeper is the goroutine that deletes the keys of slots that another node
+// took away from this primary. Each deletion is a DEL in the stream, for the
+// replicas (Redis's delKeysInSlot). It works in slices, so that it holds a
+// slot's lock no longer than a command does.
+type sweeper struct {
+	d    *clusterDriver
+	exec *storage.Executor
+	wake chan struct{}
+
+	mu   sync.Mutex
+	lost slots.Set // guarded by mu
+}
+
+// sweepSlice is how many keys one unit deletes.
+const sweepSlice = 64
+
+func (s *sweeper) init(d *clusterDriver) {
+	s.d, s.exec, s.wake = d, d.Keys.NewExecutor(), make(chan struct{}, 1)
+}
+
+// add has the keys in these slots deleted.
+func (s *sweeper) add(lost *slots.Set) {
+	s.mu.Lock()
+	lost.Each(func(n slots.Slot) bool {
+		s.lost.Add(n)
+		return true
+	})
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sweeper) run() {
+	for {
+		select {
+		case <-s.wake:
+		case <-s.d.quit:
+			return
+		}
+		s.mu.Lock()
+		lost := s.lost
+		s.lost = slots.Set{}
+		s.mu.Unlock()
+		lost.Each(func(n slots.Slot) bool {
+			for s.slice(n) {
+				select {
+				case <-s.d.quit:
+					return false
+				default:
+				}
+			}
+			return true
+		})
+	}
+}
+
+// slice deletes some keys of a slot and reports whether there may be more. It
+// looks under the slot's lock whether the slot is still none of ours: it may
+// have come back, or be coming back, and what is in it now is new.
+func (s *sweeper) slice(n slots.Slot) (more bool) {
+	tx := s.exec.Begin(time.Now().UnixMilli(), []slots.Slot{n})
+	defer s.exec.End()
+	if tx.Role() != storage.RolePrimary || serves(s.d.View(), n) {
+		return false
+	}
+	var keys [][]byte
+	cursor := tx.Scan(n, 0, sweepSlice, func(e storage.Entry) {
+		keys = append(keys, append([]byte(nil), e.Key()...))
+	})
+	tx.Command(nil)
+	for _, key := range keys {
+		tx.Delete(key)
+		tx.Effect(nameDel, key)
+	}
+	tx.CommandEnd()
+	return cursor != 0
+}
+
+var nameDel = []byte("DEL")
+
+// serves reports whether the node owns a slot or is importing it.
+func serves(v *cluster.View, n slots.Slot) bool {
+	if v.Mine(n) {
+		return true
+	}
+	for _, o := range v.Me().Importing {
+		if o.Slot == n {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,298 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"redoubt/replication"
+)
+
+// stage writes a file that stands for an RDB.
+func stage(t *testing.T, dir, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, "temp-"+content+".rdb")
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func bases(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "base-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func fill(t *testing.T, s *Stream, n int) (bytes []byte) {
+	t.Helper()
+	for i := range n {
+		bytes = append(bytes, unit(i, 500)...)
+		s.AppendRaw(unit(i, 500))
+	}
+	return bytes
+}
+
+func TestANewerBaseLetsTheJournalBelowItGo(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	want := fill(t, s, 300)
+	at := s.End()
+	if err := s.SetBase(stage(t, cfg.Dir, "one"), at); err != nil {
+		t.Fatal(err)
+	}
+	if s.First() == 0 {
+		t.Error("nothing was trimmed")
+	}
+	if s.SizeSinceBase() != 0 {
+		t.Errorf("%d bytes since the base", s.SizeSinceBase())
+	}
+	if s.First() > at {
+		t.Errorf("trimmed up to %d, beyond the base at %d", s.First(), at)
+	}
+	want = append(want, fill(t, s, 20)...)
+	pin := s.Pin(at)
+	end := s.End()
+	if err := s.SetBase(stage(t, cfg.Dir, "two"), end); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, s, at, 4096); !bytes.Equal(got, want[at:]) {
+		t.Error("what is pinned cannot be read")
+	}
+	if s.First() > at {
+		t.Errorf("trimmed up to %d, a reader is at %d", s.First(), at)
+	}
+	pin.Release()
+	if got := bases(t, cfg.Dir); len(got) != 1 {
+		t.Errorf("bases on disk: %v", got)
+	}
+	if err := s.SetBase(stage(t, cfg.Dir, "three"), end+1); err == nil {
+		t.Error("a base beyond the end is accepted")
+	}
+	want = append(want, fill(t, s, 5)...)
+	s.Close()
+	s, rec := open(t, cfg)
+	if b, err := os.ReadFile(rec.Base); err != nil || string(b) != "two" || rec.BaseOffset != end {
+		t.Errorf("recovered base %q at %d (%v)", b, rec.BaseOffset, err)
+	}
+	if !bytes.Equal(replayAll(t, s, end), want[end:]) {
+		t.Error("the replay from the base differs")
+	}
+}
+
+func TestTrimmingWaitsForItsStep(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.TrimBytes = 1 << 20
+	s := openServing(t, cfg)
+	fill(t, s, 300)
+	if err := s.SetBase(stage(t, cfg.Dir, "one"), s.End()); err != nil {
+		t.Fatal(err)
+	}
+	if s.First() != 0 {
+		t.Errorf("%d bytes were trimmed, the step is %d", s.First(), cfg.TrimBytes)
+	}
+}
+
+func TestAFullResyncReplacesTheStream(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	fill(t, s, 300)
+	s.SetSelectedDB(4)
+	h := replication.History{ID: strings.Repeat("d", 40), ID2: replication.NoID, Second: -1}
+	if err := s.NewGeneration(stage(t, cfg.Dir, "theirs"), 5000, h, true); err != nil {
+		t.Fatal(err)
+	}
+	if s.End() != 5000 || s.First() != 5000 || s.Committed() != 5000 || s.SelectedDB() != -1 {
+		t.Errorf("end %d first %d committed %d db %d", s.End(), s.First(), s.Committed(), s.SelectedDB())
+	}
+	if _, err := s.ReadAt(make([]byte, 1), 10); !errors.Is(err, ErrTrimmed) {
+		t.Errorf("the old generation is still read: %v", err)
+	}
+	want := fill(t, s, 7)
+	// Killed here: the ring holds the new generation, and bytes of the old one.
+	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+	if rec.End != s.End() || rec.BaseOffset != 5000 || rec.History != h || !rec.Replica {
+		t.Errorf("recovered %+v", *rec)
+	}
+	if b, err := os.ReadFile(rec.Base); err != nil || string(b) != "theirs" {
+		t.Errorf("base %q (%v)", b, err)
+	}
+	if !bytes.Equal(replayAll(t, s2, 5000), want) {
+		t.Error("the replay differs")
+	}
+}
+
+func TestCutForgetsForGood(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	want := fill(t, s, 50)
+	at := s.End()
+	fill(t, s, 70)
+	if err := s.Cut(at); err != nil {
+		t.Fatal(err)
+	}
+	if s.End() != at || s.Committed() != at || s.SelectedDB() != -1 {
+		t.Errorf("after Cut: end %d committed %d db %d", s.End(), s.Committed(), s.SelectedDB())
+	}
+	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+	if rec.End != at || rec.Torn != "" || !bytes.Equal(replayAll(t, s2, 0), want) {
+		t.Errorf("killed after Cut: recovered up to %d (%q), want %d", rec.End, rec.Torn, at)
+	}
+	want = append(want, unit(7, 7)...)
+	s.AppendRaw(unit(7, 7))
+	if !bytes.Equal(readAll(t, s, 0, 4096), want) {
+		t.Error("what is appended after Cut does not follow")
+	}
+	if err := s.Cut(s.End() + 1); err == nil {
+		t.Error("a cut beyond the end is accepted")
+	}
+	if err := s.SetBase(stage(t, cfg.Dir, "b"), s.End()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Cut(at); err == nil {
+		t.Error("a cut below the base is accepted")
+	}
+}
+
+func TestWithoutAJournalTheStreamCanBeCutAndReplaced(t *testing.T) {
+	s, _ := open(t, memoryConfig(1<<20))
+	end := s.AppendRaw(unit(0, 100))
+	s.AppendRaw(unit(1, 100))
+	if err := s.Cut(end); err != nil {
+		t.Fatal(err)
+	}
+	s.AppendRaw(unit(2, 50))
+	if got := readAll(t, s, 0, 64); !bytes.Equal(got, append(unit(0, 100), unit(2, 50)...)) {
+		t.Errorf("after Cut: %q", got)
+	}
+	if err := s.NewGeneration("", 900, testHistory, true); err != nil {
+		t.Fatal(err)
+	}
+	s.AppendRaw([]byte("x"))
+	if s.First() != 900 || s.End() != 901 || s.Committed() != 901 {
+		t.Errorf("first %d end %d committed %d", s.First(), s.End(), s.Committed())
+	}
+	if err := s.Cut(899); !errors.Is(err, ErrTrimmed) {
+		t.Errorf("a cut below what memory holds says %v", err)
+	}
+	if err := s.SetBase("x", 901); !errors.Is(err, ErrDisabled) {
+		t.Errorf("SetBase says %v", err)
+	}
+	if err := s.SaveHistory(testHistory, false); err != nil || s.Flush() != nil || s.SizeSinceBase() != 0 || !s.Room() {
+		t.Error("what has nothing to do without a journal does something")
+	}
+}
+
+// TestTheJournalGoesOnAndOffAtRuntime also checks that a journal just turned on
+// is not what a restart finds before it has a base.
+func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	old := fill(t, s, 100)
+	if err := s.Disable(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Committed() != s.End() || s.First() == s.End() {
+		t.Errorf("off: committed %d of %d, memory from %d", s.Committed(), s.End(), s.First())
+	}
+	from := s.First()
+	want := append(old[from:len(old):len(old)], fill(t, s, 30)...)
+	if err := s.Enable(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Enable(); err != nil {
+		t.Fatalf("a second Enable: %v", err)
+	}
+	want = append(want, fill(t, s, 30)...)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, s, from, 999); !bytes.Equal(got, want) {
+		t.Error("a feeder cannot read on across off and on")
+	}
+	_, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+	if !rec.Found || int(rec.End) != len(old) || rec.Base != "" {
+		t.Errorf("killed before the first base: %+v, want the old journal up to %d", *rec, len(old))
+	}
+	h := replication.History{ID: strings.Repeat("e", 40), ID2: replication.NoID, Second: -1}
+	if err := s.SaveHistory(h, true); err != nil {
+		t.Fatal(err)
+	}
+	base := s.End()
+	if err := s.SetBase(stage(t, cfg.Dir, "on"), base); err != nil {
+		t.Fatal(err)
+	}
+	tail := fill(t, s, 10)
+	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+	if rec.BaseOffset != base || rec.End != s.End() || rec.History != h || !rec.Replica {
+		t.Errorf("killed after the first base: %+v", *rec)
+	}
+	if !bytes.Equal(replayAll(t, s2, base), tail) {
+		t.Error("the replay differs")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Flush": s.Flush(), "Close": s.Close(), "Enable": s.Enable(), "Disable": s.Disable(), "Cut": s.Cut(0), "SaveHistory": s.SaveHistory(h, true),
+	} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s after Close says %v", name, err)
+		}
+	}
+}
+
+func TestAMissingBaseIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	fill(t, s, 3)
+	if err := s.SetBase(stage(t, cfg.Dir, "gone"), s.End()); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for _, b := range bases(t, cfg.Dir) {
+		os.Remove(b)
+	}
+	if s, _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "restore it") {
+		if err == nil {
+			s.Close()
+		}
+		t.Errorf("Open says %v", err)
+	}
+}
+
+func TestManifestRoundTrip(t *testing.T) {
+	for _, m := range []manifest{
+		{generation: 1, history: testHistory},
+		{generation: 9, base: "base-9-1.rdb", baseOffset: 1, replica: true, history: replication.History{ID: strings.Repeat("f", 40), ID2: strings.Repeat("0", 40), Second: 12}},
+	} {
+		got, err := decodeManifest(m.encode())
+		if err != nil || got != m {
+			t.Errorf("%+v comes back as %+v (%v)", m, got, err)
+		}
+	}
+}
+
+func FuzzManifest(f *testing.F) {
+	m := manifest{generation: 2, base: "base-2-7.rdb", baseOffset: 7, history: testHistory}
+	f.Add(m.encode())
+	f.Add([]byte("crc 00000000\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decodeManifest(b)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("error %v is not ErrCorrupt", err)
+			}
+			return
+		}
+		if again, err := decodeManifest(m.encode()); err != nil || again != m {
+			t.Fatalf("%+v comes back as %+v (%v)", m, again, err)
+		}
+	})
+}
