@@ -145,8 +145,7 @@ func clientType(word []byte) (string, bool) {
 
 // kind is the class of the connection.
 func (c *conn) kind() string {
-	switch {
-	case c.subs.count() > 0:
+	if c.subs.count() > 0 {
 		return "pubsub"
 	}
 	return "normal" // monitors too; replicas are no longer a loop's connections

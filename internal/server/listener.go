@@ -26,8 +26,11 @@ type listener struct {
 }
 
 // listenTCP binds the configured addresses. An address that begins with '-' may
-// be missing on this machine.
+// be missing on this machine. Port 0 is no TCP.
 func listenTCP(cfg *config.Settings) ([]*listener, error) {
+	if cfg.Port == 0 {
+		return nil, nil
+	}
 	var ls []*listener
 	for _, addr := range cfg.Bind {
 		optional := strings.HasPrefix(addr, "-")

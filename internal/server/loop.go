@@ -186,7 +186,10 @@ func (l *loop) serve(events []unix.EpollEvent) {
 		if what&writable != 0 {
 			l.wantWrite(c)
 		}
-		if what&(readable|broken) != 0 {
+		switch {
+		case what&broken != 0 && c.stopped():
+			l.drop(c) // it is not read, and would be reported for ever
+		case what&(readable|broken) != 0:
 			l.read(c)
 		}
 	}

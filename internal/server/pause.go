@@ -13,6 +13,7 @@ type pausePurpose int
 const (
 	pauseByClient pausePurpose = iota // CLIENT PAUSE
 	pauseByFailover
+	pauseByShutdown // what is saved is all there is
 	pausePurposes
 )
 

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -385,6 +386,28 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 		}
 	})
 	_ = cs
+}
+
+func TestTheNodeListensElsewhereWhenTold(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	port, taken := freePort(t), freePort(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:"+taken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c.want("CONFIG SET port "+taken, "error: ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.")
+	n.dial().want("PING", "PONG")
+	c.want("CONFIG SET port "+port, "OK")
+	dialTo(t, "tcp", "127.0.0.1:"+port).want("PING", "PONG")
+	if nc, err := net.Dial("tcp", n.Addr()); err == nil {
+		nc.Close()
+		t.Error("the old port is still open")
+	}
+	c.want("CONFIG SET port 0", "OK")
+	c.want("CONFIG SET port "+port, "OK")
+	dialTo(t, "tcp", "127.0.0.1:"+port).want("PING", "PONG")
 }
 
 func TestIdleClientsAreClosed(t *testing.T) {
