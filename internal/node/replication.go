@@ -64,6 +64,11 @@ type roleState struct {
 	// known: the history is one in which a primary could go on, because the
 	// node has been in step with it or made it.
 	known bool
+	// What promote leaves for the case that nothing comes of it: the database
+	// that was selected in the stream before it was reset, and the number of
+	// replicas that had asked for the stream.
+	selected int
+	asked    uint64
 }
 
 // role is what a node is told to be. A replica without a host follows nobody:
@@ -215,6 +220,9 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	next := *old
 	next.role = to
 	if to.replica {
+		if !old.replica && old.asked == r.ids.Load() {
+			next.history = next.history.Rejoin(r.n.stream.End())
+		}
 		tx.SetRole(storage.RoleReplica)
 	} else {
 		r.promote(tx, &next)
@@ -253,6 +261,7 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 		next.history = replication.NewHistory(newID())
 	}
 	next.known = true
+	next.selected, next.asked = r.n.stream.SelectedDB(), r.ids.Load()
 	r.n.stream.ResetDB()
 	tx.SetRole(storage.RolePrimary)
 }

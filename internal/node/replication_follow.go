@@ -51,11 +51,13 @@ func (f *follower) admit() error {
 
 // Position is where the node's stream stands.
 func (f *follower) Position() (psync.Position, bool) {
-	s := f.r.state.Load()
-	// After a promotion without a write it is not known what is selected; then
-	// what follows begins with SELECT.
-	db := max(f.r.n.stream.SelectedDB(), 0)
-	return psync.Position{History: s.history, End: f.r.n.stream.End(), DB: db}, s.known && !f.stuck
+	s, stream := f.r.state.Load(), f.r.n.stream
+	db := stream.SelectedDB()
+	if db < 0 {
+		// Nothing was written since a promotion.
+		db = max(s.selected, 0)
+	}
+	return psync.Position{History: s.history, End: stream.End(), DB: db}, s.known && !f.stuck
 }
 
 // Continue goes on in the history that the primary has named. If it is a new
