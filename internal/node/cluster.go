@@ -52,8 +52,6 @@ type roles interface {
 	BecomeReplica(host string, port int)
 	// BecomePrimary changes nothing on a primary.
 	BecomePrimary()
-	// Empty deletes all keys (CLUSTER RESET of a replica).
-	Empty()
 }
 
 // shell is the part of the node that serves clients.

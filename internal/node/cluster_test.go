@@ -53,7 +53,7 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 	keys := storage.New(storage.Config{})
 	m.exec = keys.NewExecutor()
 	m.facts.Offset = 1
-	mv := newMover(moverParts{Keys: keys, Shell: m.shell, Log: zap.NewNop(), Cluster: true})
+	mv := newMover(moverParts{Keys: keys, Shell: m.shell, Cluster: true})
 	m.clusterDriver, err = openClusterDriver(clusterParts{
 		Config: cfg, Keys: keys, Log: zap.NewNop(),
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
@@ -303,7 +303,6 @@ func (r *testRoles) BecomeReplica(host string, port int) {
 	r.become(fmt.Sprintf("replica of %s:%d", host, port))
 }
 func (r *testRoles) BecomePrimary() { r.become("primary") }
-func (r *testRoles) Empty()         {}
 
 // bulk is the content of a bulk string.
 func bulk(t *testing.T, reply string) string {

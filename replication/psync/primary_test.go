@@ -25,7 +25,6 @@ type rig struct {
 	history replication.History
 	set     Settings
 	base    func(ctx context.Context, need Need) (*Base, error)
-	acks    int
 
 	conn net.Conn // the replica's end
 	in   *bufio.Reader
