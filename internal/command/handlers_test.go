@@ -51,13 +51,31 @@ func (n *node) do(words ...string) (reply, effect string) {
 	for _, w := range words {
 		line = append(line, []byte(w))
 	}
-	row, _ := n.table.Resolve(line)
-	if row == nil || !row.Takes(len(line)) {
-		return "no such command", ""
-	}
-	out := resp.NewWriter(nil, 2)
-	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
 	n.sent = nil
+	reply = flat(string(n.run(line, 2)))
+	return reply, flat(strings.Join(n.sent, ""))
+}
+
+// run runs one command as dispatch would, without its gates, and returns the
+// bytes of the reply.
+func (n *node) run(line [][]byte, proto int) []byte {
+	out := resp.NewWriter(nil, proto)
+	row, known := n.table.Resolve(line)
+	switch {
+	case known == nil:
+		out.Error(resp.ErrUnknownCommand(line))
+		return out.Bytes()
+	case row == nil && len(line) > 1:
+		out.Error(resp.ErrUnknownSubcommand(known.Name, line[1]))
+		return out.Bytes()
+	case row == nil:
+		out.Error(resp.ErrArity(known.Name))
+		return out.Bytes()
+	case !row.Takes(len(line)):
+		out.Error(resp.ErrArity(row.FullName()))
+		return out.Bytes()
+	}
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
 	switch row.Lock {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
@@ -77,7 +95,7 @@ func (n *node) do(words ...string) (reply, effect string) {
 		c.Tx.CommandEnd()
 		n.exec.End()
 	}
-	return flat(string(out.Bytes())), flat(strings.Join(n.sent, ""))
+	return out.Bytes()
 }
 
 // doStream runs a command line and hands its effects on, as a stream's reader

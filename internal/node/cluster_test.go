@@ -152,30 +152,28 @@ func (m *member) wantOK(args ...any) {
 	}
 }
 
+func (m *member) world(f func(tx *storage.Tx)) {
+	m.Keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+		tx.Command(nil)
+		f(tx)
+		tx.CommandEnd()
+	})
+}
+
 func (m *member) set(key, value string) {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slots.Of([]byte(key))})
-	tx.Command(nil)
-	tx.SetString([]byte(key), []byte(value), 0, 0)
-	tx.CommandEnd()
-	m.exec.End()
+	m.world(func(tx *storage.Tx) { tx.SetString([]byte(key), []byte(value), 0, 0) })
+}
+
+func (m *member) delete(key string) {
+	m.world(func(tx *storage.Tx) { tx.Delete([]byte(key)) })
+}
+
+func (m *member) has(key string) (found bool) {
+	m.world(func(tx *storage.Tx) { _, found = tx.Peek([]byte(key)) })
+	return found
 }
 
 func slotOf(key string) slots.Slot { return slots.Of([]byte(key)) }
-
-func (m *member) delete(key string) {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slotOf(key)})
-	tx.Command(nil)
-	tx.Delete([]byte(key))
-	tx.CommandEnd()
-	m.exec.End()
-}
-
-func (m *member) has(key string) bool {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slots.Of([]byte(key))})
-	defer m.exec.End()
-	_, found := tx.Peek([]byte(key))
-	return found
-}
 
 type testHost struct{ m *member }
 
@@ -436,6 +434,27 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(m.dir, "*.tmp-*")); len(left) != 0 {
 		t.Errorf("temporary files are left: %v", left)
+	}
+}
+
+// A node that could not save its vote might vote twice.
+func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
+	dir := t.TempDir()
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	s := newSaver(file)
+	end := make(chan struct{})
+	s.save(&cluster.State{Version: 1})
+	var failure error
+	s.run(end, func(version uint64) { t.Errorf("version %d is said to be saved", version) }, func(err error) { failure = err })
+	if !os.IsNotExist(failure) {
+		t.Errorf("got %v", failure)
 	}
 }
 

@@ -89,7 +89,7 @@ func New(c Config) (*Node, error) {
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
-		Log: c.Log, RunID: n.runID, Product: c.Product,
+		Log: c.Log, RunID: n.runID,
 	}
 	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
 	sc.Rows = n.mover.Rows()

@@ -53,6 +53,12 @@ type Replication interface {
 	Info() string
 }
 
+// SyncCounter is a Replication that counts, for INFO stats, the full and partial
+// resyncs it served and the partial ones it had to refuse.
+type SyncCounter interface {
+	Syncs() (full, partial, refused int64)
+}
+
 // Replica is one connected replica as ROLE shows it.
 type Replica struct {
 	IP     string

@@ -178,7 +178,7 @@ func psyncCommand(x *command.Ctx) {
 	case s.isReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return
-	case c.out.Len() != 0:
+	case c.out.Len() != 0 || c.wire != nil && c.wire.busy:
 		x.Out.Error(resp.ErrPendingOutput)
 		return
 	}

@@ -38,8 +38,6 @@ type Config struct {
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
 	RunID string
-	// Product is the program's name in messages, "Redoubt" if empty.
-	Product string
 }
 
 func (c *Config) validate() error {
@@ -74,6 +72,7 @@ type Server struct {
 	unsettled int          // housekeepings in which the load asked for another number; loop 0's
 
 	addr         string      // of the first listener; set by Listen
+	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
@@ -152,6 +151,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		rows,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
@@ -176,10 +176,10 @@ func (s *Server) Addr() string { return s.addr }
 func (s *Server) Listen() error {
 	cfg := s.config.Current()
 	var err error
-	if cfg.Port != 0 {
-		if s.listeners, err = listenTCP(cfg); err != nil {
-			return err
-		}
+	s.listening = true
+	if s.listeners, err = listenTCP(cfg); err != nil {
+		s.log.Warn(err.Error())
+		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
 	if len(s.listeners) > 0 {
 		s.addr = s.listeners[0].addr
@@ -223,7 +223,7 @@ func (s *Server) stopServing() {
 	}
 	for _, l := range s.loops {
 		l.quit.Store(true)
-		l.post(func() { l.dropAll() })
+		l.poll.wake()
 	}
 	s.resumeLoops(nil)
 	s.goroutines.Wait()

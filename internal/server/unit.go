@@ -77,11 +77,10 @@ func (l *loop) everything(f func(tx *storage.Tx)) {
 		f(l.ctx.Tx)
 		return
 	}
-	l.srv.stopLoops(l)
-	defer l.srv.resumeLoops(l)
-	tx := l.exec.BeginWorld(l.unix)
-	f(tx)
-	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	l.allConns(func() {
+		f(l.exec.BeginWorld(l.unix))
+		l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	})
 }
 
 // allConns runs f with all loops stopped, so that it may look at every

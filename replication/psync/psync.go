@@ -89,4 +89,7 @@ const (
 	second = time.Second // of keep-alives, acknowledgements and checks
 
 	copyBytes = 64 << 10
+
+	gather      = 100 * time.Microsecond // a feeder waits so long for more …
+	gatherBytes = 16 << 10               // … if there is less than this
 )
