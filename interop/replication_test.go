@@ -232,3 +232,24 @@ func TestClientsCountOnReplicas(t *testing.T) {
 		t.Errorf("ROLE: %v, %v", got, err)
 	}
 }
+
+// A real primary hands over to a replica of ours by FAILOVER and is its replica
+// then.
+func TestAPrimaryHandsOver(t *testing.T) {
+	primary := replicates(t, redistest.Redis)
+	replica := following(t, redistest.Redoubt, primary)
+	write(t, primary, 1)
+	inStep(t, primary, replica)
+	primary.Do("FAILOVER")
+	redistest.Until(t, syncLimit, "the replica is the primary", func() error {
+		if have := replica.Info("role") + " " + primary.Info("role"); have != "master slave" {
+			return fmt.Errorf("%s", have)
+		}
+		return nil
+	})
+	write(t, replica, 2)
+	inStep(t, replica, primary)
+	if got := primary.Info("master_failover_state"); got != "no-failover" {
+		t.Errorf("the failover is not over: %s", got)
+	}
+}

@@ -126,6 +126,9 @@ func newID() string {
 // History is the histories of the stream.
 func (r *replicator) History() replication.History { return r.state.Load().history }
 
+// ID is the replication id of the present history.
+func (r *replicator) ID() string { return r.History().ID }
+
 // start takes up the role, with what was restored. A primary opens a new
 // history, because a replica may hold bytes that a crash took from this node. A
 // replica goes on in its own. In a cluster the node is a replica of nobody
