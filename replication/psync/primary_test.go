@@ -227,8 +227,10 @@ func TestSnapshotNeeds(t *testing.T) {
 		handshake Handshake
 		want      Need
 	}{
-		{"a replica without capa eof needs a length", Handshake{}, Need{Sized: true}},
-		{"a filtered one needs no keys", Handshake{EOF: true, Filtered: true}, Need{Empty: true}},
+		{"a replica without capa eof needs a length", Handshake{Request: psync("?", -1).Request}, Need{Sized: true}},
+		{"a filtered one needs no keys", Handshake{EOF: true, Filtered: true}, Need{Empty: true, Current: true}},
+		{"SYNC without PSYNC needs a current one", Handshake{EOF: true}, Need{Current: true}},
+		{"a backup needs a current one", Handshake{EOF: true, RDBOnly: true, Request: psync("?", -1).Request}, Need{Current: true}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

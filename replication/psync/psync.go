@@ -58,6 +58,10 @@ type Pin interface {
 type Need struct {
 	Sized bool // the length must be known beforehand: it lacks "capa eof"
 	Empty bool // no keys and no functions, as redis-cli --replica asks
+	// Current: as of a moment after it was asked for. An older snapshot with the
+	// stream behind it will not do for one who reads no stream (a backup by
+	// redis-cli --rdb) or does not speak PSYNC and may be no replica at all.
+	Current bool
 }
 
 // Base is a snapshot in transfer: an RDB file as of the offset At. Size is -1
