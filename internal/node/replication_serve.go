@@ -70,6 +70,13 @@ func (r *replicator) GoodReplicas() int {
 // Acked counts the replicas that have applied the stream up to at.
 func (r *replicator) Acked(at replication.Offset) int { return r.primary.Applied(at) }
 
+// Synced reports whether the node's own journal has the stream up to at on
+// disk, and counts the replicas that do.
+func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
+	s := r.n.stream
+	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
+}
+
 // OnAck has f called after an acknowledgement came in, or a replica came or
 // went.
 func (r *replicator) OnAck(f func()) { r.onAck.Store(&f) }

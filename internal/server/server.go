@@ -311,6 +311,9 @@ func (s *Server) refreshConditions() {
 	}
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
+	if replica && !s.isReplica() {
+		defer s.waiters.demoted()
+	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)

@@ -518,6 +518,7 @@ func TestDispatchDoesNotAllocate(t *testing.T) {
 				t.Fatalf("%d bytes were left", len(rest))
 			}
 			c.out.Truncate(0)
+			l.closeOutput(c) // as after the write
 		}
 		run()
 		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {
