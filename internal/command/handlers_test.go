@@ -79,6 +79,9 @@ func (n *node) run(line [][]byte, proto int) []byte {
 	switch row.Lock {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
+		if row.Is(TouchesArbitraryKeys) {
+			c.Tx.Loose()
+		}
 	case LockKeys:
 		pos, _ := row.AppendKeys(nil, line)
 		var ss []slots.Slot
@@ -139,7 +142,7 @@ func TestRepliesAndEffects(t *testing.T) {
 	}{
 		{"SET goes out as it came", "", "set k v", "+OK", "set k v"},
 		{"SET with a TTL goes out with an absolute time", "", "set k v EX 10 NX", "+OK", "SET k v PXAT 1010000"},
-		{"SET with PXAT goes out as it came", "", "set k v PXAT 2000000", "+OK", "set k v PXAT 2000000"},
+		{"SET with PXAT goes out in the same form, without what was a condition", "", "set k v pxat 2000000 nx", "+OK", "SET k v PXAT 2000000"},
 		{"SET GET goes out without GET", "set k old", "set k v get", "old", "set k v"},
 		{"SET NX on a key changes nothing", "set k old", "set k v nx", "$-1", ""},
 		{"SET XX without a key changes nothing", "", "set k v xx", "$-1", ""},
@@ -276,5 +279,18 @@ func TestGetAndSetDoNotAllocate(t *testing.T) {
 	}
 	if a := testing.AllocsPerRun(200, func() { run(get, line[:2]) }); a != 0 {
 		t.Errorf("GET allocates %v times", a)
+	}
+}
+
+func TestExpiredKeysFoundOnTheWayAreDeletedOneByOne(t *testing.T) {
+	for _, line := range []string{"randomkey", "scan 0 count 100"} {
+		n := newNode()
+		n.do("set", "{a}1", "v", "pxat", "1000001")
+		n.do("set", "{a}2", "v", "pxat", "1000001")
+		n.now += 2
+		_, effect := n.do(strings.Fields(line)...)
+		if strings.Count(effect, "DEL") != 2 || strings.Contains(effect, "MULTI") {
+			t.Errorf("%s: the stream has %q", line, effect)
+		}
 	}
 }
