@@ -24,7 +24,7 @@ import (
 // (replication_follow.go).
 //
 // A role changes in one unit that holds the world lock: the replicas are sent
-// away and kept away (psync.Primary.Hold), its own follower is cut off, the
+// away and kept away (psync.Primary.Hold), the follower is cut off, the
 // new history is saved, and only then anything of it can be seen. So at every
 // moment one party alone adds to the stream: the commands of clients on a
 // primary, the current follower on a replica.
@@ -378,4 +378,5 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
+	_ roles              = (*replicator)(nil)
 )

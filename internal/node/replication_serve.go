@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"io"
 	"net"
 	"time"
 
@@ -46,8 +45,6 @@ func (c *resumedConn) Read(p []byte) (int, error) {
 	c.rest = c.rest[n:]
 	return n, nil
 }
-
-var _ io.Reader = (*resumedConn)(nil)
 
 // serveSettings are those of replicas. Without a journal a replica that is
 // behind holds memory, and client-output-buffer-limit bounds that. With one it

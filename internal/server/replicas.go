@@ -143,8 +143,13 @@ func replconfCommand(x *command.Ctx) {
 		case equalFold(word, "version"):
 			c.feed.Version = string(value)
 		case equalFold(word, "rdb-only"):
-			if n, ok := resp.ParseInt(value); !ok || n < 0 || n > 1 {
+			n, ok := resp.ParseInt(value)
+			switch {
+			case !ok:
 				x.Out.Error(resp.ErrNotInteger)
+				return
+			case n < 0 || n > 1:
+				x.Out.Error(resp.ErrZeroOrOne)
 				return
 			}
 			c.feed.RDBOnly = value[0] == '1'

@@ -61,7 +61,7 @@ func waitAOFCommand(x *command.Ctx) {
 	case !ok:
 		err = resp.ErrNotInteger
 	case local < 0 || local > 1:
-		err = resp.ErrNumLocal
+		err = resp.ErrZeroOrOne
 	case !wantsOK:
 		err = resp.ErrNotInteger
 	case wants < 0:

@@ -508,38 +508,6 @@ func TestCloseReachesThoseWhoWait(t *testing.T) {
 	})
 }
 
-func TestHandshakeOptions(t *testing.T) {
-	var h Handshake
-	steps := []struct{ option, value, want string }{
-		{"listening-port", "6380", ""},
-		{"LISTENING-PORT", "x", "value is not an integer or out of range"},
-		{"ip-address", "replica.example", ""},
-		{"ip-address", strings.Repeat("x", 256), "REPLCONF ip-address provided by replica instance is too long: 256 bytes"},
-		{"capa", "eof", ""},
-		{"capa", "PSYNC2", ""},
-		{"capa", "dual-channel", ""},
-		{"rdb-only", "1", ""},
-		{"rdb-only", "2", "value is out of range, must be between 0 and 1"},
-		{"rdb-filter-only", "", ""},
-		{"rdb-filter-only", "functions", ""},
-		{"rdb-filter-only", "functions keys", "Unsupported rdb-filter-only option: keys"},
-		{"version", "9.0.0", "Unrecognized REPLCONF option: version"},
-	}
-	for _, s := range steps {
-		got := ""
-		if err := h.Set(s.option, s.value); err != nil {
-			got = err.Error()
-		}
-		if got != s.want {
-			t.Errorf("%s %q: %q, want %q", s.option, s.value, got, s.want)
-		}
-	}
-	want := Handshake{ListeningPort: 6380, IP: "replica.example", EOF: true, PSYNC2: true, RDBOnly: true, Filtered: true}
-	if h != want {
-		t.Errorf("got %+v", h)
-	}
-}
-
 func TestReplicaNames(t *testing.T) {
 	conn, _ := net.Pipe()
 	f := &feeder{id: 7, conn: conn, handshake: Handshake{IP: "10.0.0.1", ListeningPort: 6380}}

@@ -16,7 +16,7 @@
 // Neither ever touches data. What they need is told by interfaces: a [Stream]
 // to copy from, [Snapshots] to send, a [Target] to hand units to. Who calls
 // whom: the server's PSYNC and SYNC commands call Primary.Serve with the
-// connection, its REPLCONF command fills a [Handshake]; its REPLICAOF, or the
+// connection, and with what REPLCONF told as a [Handshake]; its REPLICAOF, or the
 // cluster, starts and closes Links. PING and REPLCONF GETACK occupy offset, so
 // the server appends them to the stream and the feeders do not know them.
 //
