@@ -86,9 +86,9 @@ func (m *latencyMonitor) reset(names ...string) int {
 }
 
 var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "A container for latency diagnostics commands."), Sub: []*command.Row{
-	serverRow("latest", 2, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
-	serverRow("history", 3, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
-	serverRow("reset", -2, command.Admin|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
+	serverRow("latest", 2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
+	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
+	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
 	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
 		help(x, "HISTORY <event>", "    Return time-latency samples for the <event> class.",
 			"LATEST", "    Return the latest latency samples for all events.",
