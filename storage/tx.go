@@ -86,6 +86,10 @@ func (tx *Tx) Applying() bool { return tx.kind&unitApply != 0 }
 // is stamped with its offset.
 func (tx *Tx) Void() { tx.applied = 0 }
 
+// Loose says that the effects of the unit stand for themselves and need no MULTI
+// around them: it is one command, which deletes expired keys it comes across.
+func (tx *Tx) Loose() { tx.kind |= unitLoose }
+
 // World reports whether the unit holds the world lock.
 func (tx *Tx) World() bool { return tx.kind&unitWorld != 0 }
 

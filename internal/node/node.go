@@ -26,11 +26,9 @@ import (
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
-	"redoubt/internal/resp"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
-	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/journal"
 )
@@ -93,10 +91,10 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = newMover(moverParts{Keys: n.keys, Shell: clients{n}, Log: c.Log, Cluster: cfg.ClusterEnabled})
+	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
 	sc.Rows = n.mover.Rows()
 	if cfg.ClusterEnabled {
-		if n.cluster, err = openClusterDriver(n.clusterParts()); err != nil {
+		if n.cluster, err = newClusterDriver(n); err != nil {
 			return nil, errors.Join(err, n.stream.Close())
 		}
 		sc.Cluster = n.cluster
@@ -208,18 +206,6 @@ func (n *Node) end() error {
 	return errors.Join(n.persistence.Close(), n.stream.Close())
 }
 
-// clusterParts is what the cluster driver needs of the rest of the node.
-func (n *Node) clusterParts() clusterParts {
-	return clusterParts{
-		Config: n.config, Keys: n.keys, Log: n.log,
-		Fatal: func(err error) { n.log.Fatal("Fatal: can't update cluster config file: " + err.Error()) },
-		Facts: n.facts,
-		Roles: n.replicator,
-		Shell: clients{n},
-		Mover: n.mover,
-	}
-}
-
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
@@ -230,27 +216,6 @@ func (n *Node) facts() cluster.Facts {
 		// nobody (design D7). A full disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
 	}
-}
-
-// clients is the part of the server that the cluster driver and the mover talk
-// to. It exists before the server does.
-type clients struct{ n *Node }
-
-func (c clients) Publish(channel, payload []byte, sharded bool) {
-	c.n.server.Publish(channel, payload, sharded)
-}
-func (c clients) DropShardChannels(ss *slots.Set) { c.n.server.DropShardChannels(ss) }
-func (c clients) Pause(until int64)               { c.n.server.Pause(until) }
-func (c clients) Resume()                         { c.n.server.Resume() }
-func (c clients) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
-	return c.n.server.Suspend(x)
-}
-
-// origin is where the restored data stand in a stream.
-type origin struct {
-	history replication.History
-	replica bool // the node was a replica when the history was saved
-	known   bool
 }
 
 // restore fills the keyspace with what is on disk: docs/durability.md has the

@@ -270,7 +270,7 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 			err = errReplaced
 			return
 		}
-		h := p.header(why)
+		h := p.header(tx, why)
 		at = h.ReplOffset
 		s, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick})
 	})
@@ -318,8 +318,13 @@ func (p *persistence) format() rdb.Options {
 	return rdb.Options{Compress: c.RDBCompression, Checksum: c.RDBChecksum}
 }
 
-// header describes the moment; the caller holds the world lock.
-func (p *persistence) header(why purpose) rdb.Header {
+// header describes the moment; tx is a unit under the world lock. The stream
+// behind a snapshot for replicas begins with a SELECT, as with Redis: not
+// everything that reads one looks for the database in the file.
+func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
+	if why == forTransfer && tx.Role() == storage.RolePrimary {
+		p.stream.ResetDB()
+	}
 	return rdb.Header{
 		ServerVersion: version.Redis,
 		CreatedUnix:   time.Now().Unix(),
@@ -366,7 +371,7 @@ func (p *persistence) Save(tx *storage.Tx) error {
 // dump writes all keys while the unit holds the world.
 func (p *persistence) dump(tx *storage.Tx, out io.Writer) error {
 	w := rdb.NewWriter(out, p.format())
-	if err := w.Header(p.header(forSave)); err != nil {
+	if err := w.Header(p.header(tx, forSave)); err != nil {
 		return err
 	}
 	own := tx.DB()

@@ -24,7 +24,7 @@ import (
 // (replication_follow.go).
 //
 // A role changes in one unit that holds the world lock: the replicas are sent
-// away and kept away (psync.Primary.Hold), its own follower is cut off, the
+// away and kept away (psync.Primary.Hold), the follower is cut off, the
 // new history is saved, and only then anything of it can be seen. So at every
 // moment one party alone adds to the stream: the commands of clients on a
 // primary, the current follower on a replica.
@@ -52,6 +52,7 @@ type replicator struct {
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 
 	// Guarded by the world lock.
+	begun   bool          // start has taken up the first role
 	loading chan struct{} // closed once a received snapshot has been loaded; nil while none is
 	delayed *role         // asked for meanwhile by a client
 }
@@ -63,6 +64,11 @@ type roleState struct {
 	// known: the history is one in which a primary could go on, because the
 	// node has been in step with it or made it.
 	known bool
+	// What promote leaves for the case that nothing comes of it: the database
+	// that was selected in the stream before it was reset, and the number of
+	// replicas that had asked for the stream.
+	selected int
+	asked    uint64
 }
 
 // role is what a node is told to be. A replica without a host follows nobody:
@@ -120,6 +126,9 @@ func newID() string {
 // History is the histories of the stream.
 func (r *replicator) History() replication.History { return r.state.Load().history }
 
+// ID is the replication id of the present history.
+func (r *replicator) ID() string { return r.History().ID }
+
 // start takes up the role, with what was restored. A primary opens a new
 // history, because a replica may hold bytes that a crash took from this node. A
 // replica goes on in its own. In a cluster the node is a replica of nobody
@@ -137,6 +146,7 @@ func (r *replicator) start(ctx context.Context) error {
 	r.n.keys.World(now(), func(tx *storage.Tx) {
 		r.state.Store(&first)
 		err = r.change(tx, begin)
+		r.begun = true
 	})
 	if err != nil {
 		return fmt.Errorf("save the replication history: %w", err)
@@ -151,8 +161,8 @@ func (r *replicator) Close() {
 	if r.stop == nil {
 		return // it was never started
 	}
-	r.stop()
 	r.primary.Close()
+	r.stop()
 	r.running.Wait()
 }
 
@@ -212,20 +222,20 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	r.cutOff()
 	next := *old
 	next.role = to
-	switch {
-	case !to.replica:
-		r.promote(tx, &next)
-	case to.host == "":
-		r.log.Info("The node is a replica, the address of its primary is not known yet")
-	default:
-		r.log.Info(fmt.Sprintf("REPLICAOF %s:%d enabled", to.host, to.port))
-	}
 	if to.replica {
+		if !old.replica && old.asked == r.ids.Load() {
+			next.history = next.history.Rejoin(r.n.stream.End())
+		}
 		tx.SetRole(storage.RoleReplica)
+	} else {
+		r.promote(tx, &next)
 	}
 	err := r.publish(&next, release)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))
+	}
+	if r.begun {
+		r.log.Info(to.String())
 	}
 	r.n.role(to.replica)
 	r.wakeLinks()
@@ -254,9 +264,9 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 		next.history = replication.NewHistory(newID())
 	}
 	next.known = true
+	next.selected, next.asked = r.n.stream.SelectedDB(), r.ids.Load()
 	r.n.stream.ResetDB()
 	tx.SetRole(storage.RolePrimary)
-	r.log.Info("MASTER MODE enabled")
 }
 
 // retrySave is how long to wait before a history that could not be saved is
@@ -350,10 +360,23 @@ func (r *replicator) Primary() (host string, port int) {
 	}
 }
 
+// String says that the role was taken, in the words of Redis's log.
+func (r role) String() string {
+	switch {
+	case !r.replica:
+		return "MASTER MODE enabled"
+	case r.host == "":
+		return "The node is a replica, the address of its primary is not known yet"
+	default:
+		return fmt.Sprintf("REPLICAOF %s:%d enabled", r.host, r.port)
+	}
+}
+
 // addr is the address of a role's primary as one string.
 func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.port)) }
 
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
+	_ roles              = (*replicator)(nil)
 )

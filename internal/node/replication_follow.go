@@ -24,6 +24,10 @@ type follower struct {
 
 	live bool // guarded by being in a unit; changed under the world lock
 
+	// stuck: the stream has what this server cannot execute, so it cannot be
+	// gone on with; a snapshot may do.
+	stuck bool
+
 	effects []command.Effect
 	db      int // what the stream was last told to be selected; -1: nothing yet
 }
@@ -47,11 +51,13 @@ func (f *follower) admit() error {
 
 // Position is where the node's stream stands.
 func (f *follower) Position() (psync.Position, bool) {
-	s := f.r.state.Load()
-	// After a promotion without a write it is not known what is selected; then
-	// what follows begins with SELECT.
-	db := max(f.r.n.stream.SelectedDB(), 0)
-	return psync.Position{History: s.history, End: f.r.n.stream.End(), DB: db}, s.known
+	s, stream := f.r.state.Load(), f.r.n.stream
+	db := stream.SelectedDB()
+	if db < 0 {
+		// Nothing was written since a promotion.
+		db = max(s.selected, 0)
+	}
+	return psync.Position{History: s.history, End: stream.End(), DB: db}, s.known && !f.stuck
 }
 
 // Continue goes on in the history that the primary has named. If it is a new
@@ -88,13 +94,15 @@ func (f *follower) Apply(u *psync.Unit) error {
 		f.effects = append(f.effects, command.Effect(c))
 	}
 	end := n.stream.End() + replication.Offset(len(u.Raw))
-	return n.applier.Apply(now(), f.effects, end, func() {
+	err := n.applier.Apply(now(), f.effects, end, func() {
 		n.stream.AppendRaw(u.Raw)
 		if f.db != u.DB {
 			f.db = u.DB
 			n.stream.SetSelectedDB(u.DB)
 		}
 	})
+	f.stuck = errors.Is(err, command.ErrUnknownEffect)
+	return err
 }
 
 // Synced is how far the stream is on disk.
@@ -156,7 +164,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		n.persistence.replacing = false
 		close(r.loading)
 		r.loading = nil
-		f.db = -1
+		f.db, f.stuck = -1, false
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"io"
 	"net"
 	"time"
 
@@ -47,8 +46,6 @@ func (c *resumedConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-var _ io.Reader = (*resumedConn)(nil)
-
 // serveSettings are those of replicas. Without a journal a replica that is
 // behind holds memory, and client-output-buffer-limit bounds that. With one it
 // reads from disk, and being sent away would only make it come back for the
@@ -69,6 +66,13 @@ func (r *replicator) GoodReplicas() int {
 
 // Acked counts the replicas that have applied the stream up to at.
 func (r *replicator) Acked(at replication.Offset) int { return r.primary.Applied(at) }
+
+// Synced reports whether the node's own journal has the stream up to at on
+// disk, and counts the replicas that do.
+func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
+	s := r.n.stream
+	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
+}
 
 // OnAck has f called after an acknowledgement came in, or a replica came or
 // went.

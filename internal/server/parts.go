@@ -46,6 +46,11 @@ type Replication interface {
 	// acknowledgement came.
 	Acked(at replication.Offset) int
 	AskAcks()
+	// Synced reports whether an offset is fsynced here, and counts the replicas
+	// that have it on disk.
+	Synced(at replication.Offset) (local bool, replicas int)
+	// ID is the replication id of the present history.
+	ID() string
 	OnAck(f func())
 	// Replicas are the connected ones.
 	Replicas() []Replica

@@ -158,10 +158,41 @@ func (f *fakeReplication) Acked(replication.Offset) (n int) {
 	return n
 }
 
-func (f *fakeReplication) AskAcks()            { f.once.Do(func() { close(f.asked) }) }
-func (f *fakeReplication) OnAck(g func())      { f.onAck = g }
-func (f *fakeReplication) Replicas() []Replica { return nil }
-func (f *fakeReplication) Info() string        { return "role:master\r\n" }
+func (f *fakeReplication) Synced(replication.Offset) (bool, int) { return true, 0 }
+func (f *fakeReplication) ID() string                            { return strings.Repeat("a", 40) }
+func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
+func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
+func (f *fakeReplication) Replicas() []Replica                   { return nil }
+func (f *fakeReplication) Info() string                          { return "role:master\r\n" }
+
+func TestWaitAOF(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.want("SET k v", "OK")
+	c.want("WAITAOF 1 0 0", "[1 0]")
+	c.want("WAITAOF 1 1 1", "[1 0]")
+	c.want("WAITAOF 2 0 0", "error: ERR value is out of range, value must between 0 and 1")
+	c.want("WAITAOF 0 -1 0", "error: ERR value is out of range, must be positive")
+	c.want("WAITAOF 0 0 -1", "error: ERR timeout is negative")
+	c.want("CONFIG SET appendonly no", "OK")
+	c.want("WAITAOF 1 0 0", "error: ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+	c.want("WAITAOF 0 0 0", "[1 0]")
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.Server.RoleChanged()
+	c.want("WAITAOF 0 0 0", "error: ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
+}
+
+func TestADemotionEndsWaits(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.send("WAIT 1 0")
+	<-f.asked
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.Server.RoleChanged()
+	c.wantNext("error: UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+}
 
 func TestWaitEndsWithAnAcknowledgement(t *testing.T) {
 	f := newFakeReplication()

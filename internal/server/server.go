@@ -151,6 +151,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		rows,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
@@ -310,6 +311,9 @@ func (s *Server) refreshConditions() {
 	}
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
+	if replica && !s.isReplica() {
+		defer s.waiters.demoted()
+	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -321,7 +322,11 @@ func TestUnixSocketsGoThroughWires(t *testing.T) {
 		t.Errorf("%d bytes came back, want %d", len(got), len(big))
 	}
 	n.stream.hold()
+	before := n.stream.End()
 	c.send("SET k 1")
+	for n.stream.End() == before {
+		runtime.Gosched() // the bytes are on their way through two goroutines
+	}
 	n.dial().want("PING", "PONG")
 	n.stream.commit(-1)
 	c.wantNext("OK")

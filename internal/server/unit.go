@@ -20,6 +20,9 @@ func (l *loop) unit(c *conn, q *request) {
 		l.ctx.Tx = l.exec.Begin(l.unix, nil) // touches no key, but the stream
 	case command.LockWorld:
 		l.ctx.Tx = l.exec.BeginWorld(l.unix)
+		if q.row.Is(command.TouchesArbitraryKeys) {
+			l.ctx.Tx.Loose()
+		}
 	default:
 		var ok bool
 		if l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args); ok {
