@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -293,5 +294,12 @@ func TestExpiredKeysFoundOnTheWayAreDeletedOneByOne(t *testing.T) {
 		if strings.Count(effect, "DEL") != 2 || strings.Contains(effect, "MULTI") {
 			t.Errorf("%s: the stream has %q", line, effect)
 		}
+	}
+}
+
+func TestCommandListNamesSubcommandsToo(t *testing.T) {
+	reply, _ := newNode().do("command", "list")
+	if words := strings.Fields(reply); !slices.Contains(words, "get") || !slices.Contains(words, "object|encoding") {
+		t.Errorf("COMMAND LIST: %v", words)
 	}
 }
