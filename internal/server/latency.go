@@ -150,6 +150,17 @@ func memoryUsage(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
+	if len(x.Args) == 5 {
+		// A string is measured whole, so the number only has to be one.
+		switch n, ok := resp.ParseInt(x.Args[4]); {
+		case !ok:
+			x.Out.Error(resp.ErrNotInteger)
+			return
+		case n < 0:
+			x.Out.Error(resp.ErrSyntax)
+			return
+		}
+	}
 	e, ok := x.Tx.Peek(x.Args[2])
 	if !ok {
 		x.Out.Null()
