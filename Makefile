@@ -36,9 +36,9 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 
 sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
 ifeq ($(SEED),)
-	SIM_SEEDS=$(SEEDS) SIM_LARGE=1 $(GO) test ./cluster/sim -count=1 -timeout 10m
+	$(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
 else
-	SIM_SEED=$(SEED) $(GO) test ./cluster/sim -count=1 -run TestSeed -v
+	$(GO) test ./cluster/sim -count=1 -v -run Seed -seed $(SEED)
 endif
 
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults

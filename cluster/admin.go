@@ -33,7 +33,14 @@ func (n *Node) command(ev Event) Result {
 	if err := n.change(ev); err != nil {
 		return Result{Err: err}
 	}
-	n.saveNow()
+	if set, ok := ev.(SetSlot); ok && set.Action != SlotNode {
+		// The mark of an open slot promises nothing to anybody, and a lost one
+		// is what redis-cli --cluster fix is for. An fsync for each would be most
+		// of the time that moving a slot takes.
+		n.save()
+	} else {
+		n.saveNow()
+	}
 	n.todo.state = true
 	return Result{}
 }
@@ -70,8 +77,12 @@ func (n *Node) change(ev Event) error {
 	panic(fmt.Sprintf("cluster: unknown event %T", ev))
 }
 
-// addSlots gives this node slots that nobody has.
+// addSlots gives this node slots that nobody has. Redis lets a replica have
+// slots, too, and fails an assertion when its role changes next.
 func (n *Node) addSlots(ranges []slots.Range) error {
+	if n.myself.isReplica() {
+		return refuse("Please use ADDSLOTS only with masters.")
+	}
 	wanted, err := n.checkSlots(ranges, func(s slots.Slot) error {
 		if n.table.owner[s] != nil {
 			return refuse("Slot %d is already busy", s)

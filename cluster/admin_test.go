@@ -19,6 +19,7 @@ func TestCommandErrors(t *testing.T) {
 		{"ADDSLOTS of an owned slot", "a", AddSlots{one(6000)}, "ERR Slot 6000 is already busy"},
 		{"ADDSLOTS twice", "a", AddSlots{append(one(16000), one(16000)...)}, "ERR Slot 16000 specified multiple times"},
 		{"ADDSLOTSRANGE backwards", "a", AddSlots{[]slots.Range{{First: 9, Last: 8}}}, "ERR start slot number 9 is greater than end slot number 8"},
+		{"ADDSLOTS on a replica", "x", AddSlots{one(16000)}, "ERR Please use ADDSLOTS only with masters."},
 		{"DELSLOTS of a free slot", "a", DelSlots{one(16000)}, "ERR Slot 16000 is already unassigned"},
 		{"DELSLOTS of another's slot", "a", DelSlots{one(6000)}, ""},
 		{"FLUSHSLOTS with keys", "a", FlushSlots{Keys: 1}, "ERR DB must be empty to perform CLUSTER FLUSHSLOTS."},
@@ -78,7 +79,11 @@ func TestCommandErrors(t *testing.T) {
 				t.Fatalf("%q, want %q", got, c.want)
 			}
 			_, reads := c.cmd.(CountFailureReports)
-			if saved := fx.Persist != nil; saved != (c.want == "") && !reads {
+			open := false // a mark of an open slot is saved later
+			if set, ok := c.cmd.(SetSlot); ok {
+				open = set.Action != SlotNode
+			}
+			if saved := fx.Persist != nil; saved != (c.want == "" && !open) && !reads {
 				t.Errorf("saved: %v", saved)
 			}
 		})

@@ -37,7 +37,6 @@ func TestClaimIsNotShownBeforeItIsOnDisk(t *testing.T) {
 		}},
 		{"the end of an import", "a", func(l *lab) Effects {
 			l.step(SetSlot{Slot: 6000, Action: SlotImporting, ID: id("b")})
-			l.n.Step(l.now, Persisted{l.last.Persist.Version})
 			return l.step(SetSlot{Slot: 6000, Action: SlotNode, ID: id("a")})
 		}},
 	} {
@@ -109,5 +108,19 @@ func TestStateThatWasGivenOutDoesNotChange(t *testing.T) {
 	}
 	if view.Me().Slots.Len() != 5461 || !view.Mine(100) {
 		t.Error("the view changed")
+	}
+}
+
+func TestMarksOfAnOpenSlotWaitForTheNextTick(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	if fx := l.step(SetSlot{Slot: 6000, Action: SlotImporting, ID: id("b")}); fx.Persist != nil || fx.Result == nil || fx.Result.Err != nil {
+		t.Fatalf("result %+v, saved: %v; want an answer without a wait for the disk", fx.Result, fx.Persist != nil)
+	}
+	l.now = l.n.Deadline()
+	if fx := l.step(Tick{}); fx.Persist == nil {
+		t.Error("the mark is not saved with the next tick")
+	}
+	if fx := l.step(SetSlot{Slot: 6000, Action: SlotNode, ID: id("a")}); fx.Persist == nil {
+		t.Error("a new owner is not saved before it is answered")
 	}
 }

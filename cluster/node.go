@@ -104,7 +104,7 @@ func New(now time.Time, cfg Config) (*Node, error) {
 // ID is the node's own id. CLUSTER RESET HARD changes it.
 func (n *Node) ID() bus.NodeID { return n.myself.id }
 
-// Deadline is when the next Tick is needed.
+// Deadline is when the next Tick is needed; for a new Node that is at once.
 func (n *Node) Deadline() time.Time {
 	at := n.nextTick
 	if e := n.election.start; !n.election.sent && !e.IsZero() && e.Before(at) && e.After(n.now) {

@@ -66,3 +66,15 @@ func (h History) Continue(id string, end Offset) History {
 	}
 	return h.Branch(id, end)
 }
+
+// Rejoin returns the history in which a primary at end had better ask to go on
+// once it is a replica, if nobody has heard of its own. If it has added nothing
+// since the last branch, what it has is still a part of the history before, and
+// that is the one others know: so a primary that restarts and finds itself
+// replaced, or one that was promoted by mistake, needs no full resync.
+func (h History) Rejoin(end Offset) History {
+	if h.ID2 == NoID || h.Second != end+1 {
+		return h
+	}
+	return NewHistory(h.ID2)
+}

@@ -71,6 +71,9 @@ func TestHistory(t *testing.T) {
 		{"a second promotion forgets the first", first.Branch(idB, 100).Branch(idC, 150), History{idC, idB, 151}},
 		{"a partial resync under the same id changes nothing", first.Continue(idA, 100), first},
 		{"a partial resync under a new id keeps the old one", first.Continue(idB, 100), History{idB, idA, 101}},
+		{"a demotion right after a promotion goes back", first.Branch(idB, 100).Rejoin(100), first},
+		{"a demotion after a write does not", first.Branch(idB, 100).Rejoin(101), History{idB, idA, 101}},
+		{"a demotion without a past has nowhere to go back to", first.Rejoin(0), first},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

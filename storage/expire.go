@@ -38,7 +38,7 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
-		tx.kind |= unitLoose
+		tx.Loose()
 		idle := !tx.deletesExpired()
 		if !idle {
 			deleted, looked := tx.expireSlot(n, budget)

@@ -82,6 +82,14 @@ func (tx *Tx) Select(db int) {
 // Applying reports whether the unit applies the effects of somebody else.
 func (tx *Tx) Applying() bool { return tx.kind&unitApply != 0 }
 
+// Void says that an applying unit executes nothing after all, so that nothing
+// is stamped with its offset.
+func (tx *Tx) Void() { tx.applied = 0 }
+
+// Loose says that the effects of the unit stand for themselves and need no MULTI
+// around them: it is one command, which deletes expired keys it comes across.
+func (tx *Tx) Loose() { tx.kind |= unitLoose }
+
 // World reports whether the unit holds the world lock.
 func (tx *Tx) World() bool { return tx.kind&unitWorld != 0 }
 
@@ -102,6 +110,10 @@ func (tx *Tx) HoldExpiry(on bool) {
 	tx.needWorld("HoldExpiry")
 	tx.ks.expiryHeld = on
 }
+
+// ExpiryHeld reports whether a pause holds expiry, and with it everything else
+// that the node would add to the stream by itself.
+func (tx *Tx) ExpiryHeld() bool { return tx.ks.expiryHeld }
 
 // Rebase forgets the offsets of all earlier writes and makes every later gate
 // at least end: after a full resync the stream goes on in a history whose

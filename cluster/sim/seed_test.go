@@ -11,7 +11,7 @@ import (
 //	go test ./cluster/sim -run TestSeed -seed=N
 var (
 	oneSeed   = flag.Int64("seed", -1, "run only this seed, and print its trace")
-	seedCount = flag.Int("seeds", 60, "how many random seeds to run")
+	seedCount = flag.Int("seeds", 50, "how many random seeds to run")
 	firstSeed = flag.Int("first-seed", 0, "the first of them")
 )
 

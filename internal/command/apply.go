@@ -23,6 +23,10 @@ type Applier struct {
 	table *Table
 	exec  *storage.Executor
 	host  Host
+	// Admit is called, if set, under the locks of a unit before anything of it
+	// is executed: its error ends the unit, and Apply returns it. There a node
+	// finds that it no longer follows the stream's producer.
+	Admit func() error
 	// Side is called, if set, for a command of a unit that is not about data,
 	// after the unit (PUBLISH, which reaches the subscribers of a replica).
 	Side func(row *Row, args [][]byte)
@@ -59,7 +63,7 @@ func (a *Applier) Proto() int { return 2 }
 // Apply executes one unit. end is the offset of its last byte. record, if not
 // nil, is called under the unit's locks once the data have changed: there the
 // node appends the unit's bytes to its own stream. The error wraps
-// ErrUnknownEffect and nothing has then been executed.
+// ErrUnknownEffect or is Admit's, and nothing has then been executed.
 func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record func()) error {
 	world, err := a.plan(unit)
 	if err != nil {
@@ -70,6 +74,13 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 		tx = a.exec.BeginApplyWorld(now, end)
 	} else {
 		tx = a.exec.BeginApply(now, end, a.slots)
+	}
+	if a.Admit != nil {
+		if err := a.Admit(); err != nil {
+			tx.Void()
+			a.exec.End()
+			return err
+		}
 	}
 	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
 	for i, e := range unit {

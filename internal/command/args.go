@@ -23,26 +23,79 @@ func is(arg []byte, word string) bool {
 	return true
 }
 
-// extended is the precision in bits of the x87 long double in which Redis
-// computes INCRBYFLOAT; fewer would show in the last of the 17 digits printed.
-const extended = 64
+// The numbers of INCRBYFLOAT are x87 long doubles, as in Redis on the machines
+// it is mostly run on: fewer bits of precision would show in the last of the 17
+// digits printed. A larger exponent than theirs is infinity; it also bounds the
+// work of printing, for a big.Float has room for two thousand million bits.
+const (
+	extended    = 64
+	maxExponent = 16384
+	minExponent = -16445
+)
 
-// parseFloat reads a finite or infinite number as string2ld does: no spaces, no
-// trailing bytes, no NaN. nil means it is none.
+// maxFloat is longer than the longest text read as a number, a long double in
+// full: Redis's MAX_LONG_DOUBLE_CHARS.
+const maxFloat = 5 << 10
+
+// parseFloat reads a finite or infinite number as string2ld does: what strtold
+// takes, no spaces, no trailing bytes, no NaN, nothing beyond a long double. nil
+// means it is none.
 func parseFloat(b []byte) *big.Float {
-	s := string(b)
-	if s == "" || len(s) > 256 || strings.ContainsAny(s, "_ \t\n\v\f\r\x00") {
+	if len(b) >= maxFloat {
 		return nil
 	}
-	f, _, err := new(big.Float).SetPrec(extended).SetMode(big.ToNearestEven).Parse(s, 0)
-	if err != nil {
-		switch strings.ToLower(strings.TrimLeft(s, "+-")) {
-		case "inf", "infinity":
-			return new(big.Float).SetInf(s[0] == '-')
+	s := string(b)
+	digits := s
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		digits = s[1:]
+	}
+	switch lower(digits) {
+	case "inf", "infinity":
+		return new(big.Float).SetInf(s[0] == '-')
+	}
+	base, mantissa, ok := floatSyntax(digits)
+	if !ok {
+		return nil
+	}
+	f, _, err := new(big.Float).SetPrec(extended).SetMode(big.ToNearestEven).Parse(s, base)
+	if err != nil || overflows(f) {
+		return nil
+	}
+	if f.Sign() == 0 {
+		if strings.Trim(mantissa, "0.") != "" {
+			return nil // too small for a big.Float, so for a long double
 		}
+	} else if f.MantExp(nil) < minExponent {
 		return nil
 	}
 	return f
+}
+
+// overflows reports whether f is no finite long double.
+func overflows(f *big.Float) bool { return f.IsInf() || f.MantExp(nil) > maxExponent }
+
+// floatSyntax checks that s is a number without a sign as C writes it, decimal
+// or hexadecimal, and returns its digits and the base that big.Float's Parse is
+// to be told. Parse alone would take more: 0b11, 1_0, 1p3.
+func floatSyntax(s string) (base int, mantissa string, ok bool) {
+	base, set, exponent := 10, "0123456789", "eE"
+	if len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
+		base, set, exponent, s = 0, "0123456789abcdefABCDEF", "pP", s[2:]
+	}
+	mantissa = s
+	if i := strings.IndexAny(s, exponent); i >= 0 {
+		mantissa = s[:i]
+		power := s[i+1:]
+		if power != "" && (power[0] == '+' || power[0] == '-') {
+			power = power[1:]
+		}
+		if power == "" || strings.Trim(power, "0123456789") != "" {
+			return 0, "", false
+		}
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	ok = whole+fraction != "" && strings.Trim(whole+fraction, set) == ""
+	return base, mantissa, ok
 }
 
 // formatFloat writes f as INCRBYFLOAT stores it: at most 17 digits after the

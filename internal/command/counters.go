@@ -90,7 +90,7 @@ func incrByFloat(c *Ctx) {
 		c.Out.Error(resp.ErrIncrNaN)
 		return
 	}
-	if sum.Add(sum, n); sum.IsInf() {
+	if sum.Add(sum, n); overflows(sum) {
 		c.Out.Error(resp.ErrIncrNaN)
 		return
 	}

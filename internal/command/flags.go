@@ -29,7 +29,8 @@ const (
 	AllowBusy
 	// Protected commands need an enable-*-command directive (DEBUG).
 	Protected
-	// TouchesArbitraryKeys: the keys cannot be told from the arguments.
+	// TouchesArbitraryKeys: the keys are the server's choice (SCAN, RANDOMKEY).
+	// Those that it finds expired go to the stream one by one.
 	TouchesArbitraryKeys
 )
 

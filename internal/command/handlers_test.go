@@ -51,16 +51,37 @@ func (n *node) do(words ...string) (reply, effect string) {
 	for _, w := range words {
 		line = append(line, []byte(w))
 	}
-	row, _ := n.table.Resolve(line)
-	if row == nil || !row.Takes(len(line)) {
-		return "no such command", ""
-	}
-	out := resp.NewWriter(nil, 2)
-	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
 	n.sent = nil
+	reply = flat(string(n.run(line, 2)))
+	return reply, flat(strings.Join(n.sent, ""))
+}
+
+// run runs one command as dispatch would, without its gates, and returns the
+// bytes of the reply.
+func (n *node) run(line [][]byte, proto int) []byte {
+	out := resp.NewWriter(nil, proto)
+	row, known := n.table.Resolve(line)
+	switch {
+	case known == nil:
+		out.Error(resp.ErrUnknownCommand(line))
+		return out.Bytes()
+	case row == nil && len(line) > 1:
+		out.Error(resp.ErrUnknownSubcommand(known.Name, line[1]))
+		return out.Bytes()
+	case row == nil:
+		out.Error(resp.ErrArity(known.Name))
+		return out.Bytes()
+	case !row.Takes(len(line)):
+		out.Error(resp.ErrArity(row.FullName()))
+		return out.Bytes()
+	}
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
 	switch row.Lock {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
+		if row.Is(TouchesArbitraryKeys) {
+			c.Tx.Loose()
+		}
 	case LockKeys:
 		pos, _ := row.AppendKeys(nil, line)
 		var ss []slots.Slot
@@ -77,7 +98,7 @@ func (n *node) do(words ...string) (reply, effect string) {
 		c.Tx.CommandEnd()
 		n.exec.End()
 	}
-	return flat(string(out.Bytes())), flat(strings.Join(n.sent, ""))
+	return out.Bytes()
 }
 
 // doStream runs a command line and hands its effects on, as a stream's reader
@@ -121,7 +142,7 @@ func TestRepliesAndEffects(t *testing.T) {
 	}{
 		{"SET goes out as it came", "", "set k v", "+OK", "set k v"},
 		{"SET with a TTL goes out with an absolute time", "", "set k v EX 10 NX", "+OK", "SET k v PXAT 1010000"},
-		{"SET with PXAT goes out as it came", "", "set k v PXAT 2000000", "+OK", "set k v PXAT 2000000"},
+		{"SET with PXAT goes out in the same form, without what was a condition", "", "set k v pxat 2000000 nx", "+OK", "SET k v PXAT 2000000"},
 		{"SET GET goes out without GET", "set k old", "set k v get", "old", "set k v"},
 		{"SET NX on a key changes nothing", "set k old", "set k v nx", "$-1", ""},
 		{"SET XX without a key changes nothing", "", "set k v xx", "$-1", ""},
@@ -258,5 +279,18 @@ func TestGetAndSetDoNotAllocate(t *testing.T) {
 	}
 	if a := testing.AllocsPerRun(200, func() { run(get, line[:2]) }); a != 0 {
 		t.Errorf("GET allocates %v times", a)
+	}
+}
+
+func TestExpiredKeysFoundOnTheWayAreDeletedOneByOne(t *testing.T) {
+	for _, line := range []string{"randomkey", "scan 0 count 100"} {
+		n := newNode()
+		n.do("set", "{a}1", "v", "pxat", "1000001")
+		n.do("set", "{a}2", "v", "pxat", "1000001")
+		n.now += 2
+		_, effect := n.do(strings.Fields(line)...)
+		if strings.Count(effect, "DEL") != 2 || strings.Contains(effect, "MULTI") {
+			t.Errorf("%s: the stream has %q", line, effect)
+		}
 	}
 }

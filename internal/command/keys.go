@@ -95,8 +95,12 @@ func renameNX(c *Ctx) {
 // selectDb.
 func (c *Ctx) database(arg []byte) (int, bool) {
 	n, ok := resp.ParseInt(arg)
-	if !ok || n != int64(int32(n)) {
+	if !ok {
 		c.Out.Error(resp.ErrNotInteger)
+		return 0, false
+	}
+	if n != int64(int32(n)) {
+		c.Out.Error(resp.ErrIntRange)
 		return 0, false
 	}
 	if n < 0 || n >= int64(c.Host.Keyspace().Databases()) {

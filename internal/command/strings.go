@@ -155,7 +155,7 @@ func set(c *Ctx) {
 	}
 	store(c, key, value, at, o.keepTTL)
 	switch {
-	case o.expire != nil && !(o.unit == 1 && o.absolute):
+	case o.expire != nil:
 		effectSetPXAT(c, key, value, at)
 	case o.get:
 		effectWithoutGet(c)

@@ -54,6 +54,12 @@ func (r *Row) prepare() {
 		panic(fmt.Sprintf("command: the row %q has keys but does not lock them", r.Name))
 	}
 	r.cats = r.ACL | implied(r.Flags)
+	if r.Doc.Args == nil {
+		r.Doc.Args = arguments[r.FullName()]
+	}
+	if r.Doc.History == nil {
+		r.Doc.History = history[r.FullName()]
+	}
 }
 
 // keysAreNames: the keys are only routed by, not looked up (SPUBLISH).

@@ -47,6 +47,9 @@ func (c *Config) Set(who Caller, pairs ...Pair) error {
 	}
 	next := old.clone()
 	for i, d := range changing {
+		if d.has(immutable) {
+			continue // to the value it has, see permitted
+		}
 		args := []string{pairs[i].Value}
 		if d.typ.many() {
 			args = strings.Split(pairs[i].Value, " ")
@@ -63,7 +66,9 @@ func (c *Config) Set(who Caller, pairs ...Pair) error {
 }
 
 // permitted finds the directives of the pairs, and refuses those that this
-// caller may not set now.
+// caller may not set now. An immutable one may be set to the value it has,
+// unlike in Redis: who applies a whole configuration need not know which these
+// are, and Redis's own suite sets all it is shown but those it knows by name.
 func permitted(s *Settings, who Caller, pairs []Pair) ([]*directive, error) {
 	var changing []*directive
 	for _, pair := range pairs {
@@ -71,7 +76,7 @@ func permitted(s *Settings, who Caller, pairs []Pair) ([]*directive, error) {
 		switch {
 		case d == nil:
 			return nil, fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pair.Name)
-		case d.has(immutable):
+		case d.has(immutable) && s.text[d.index] != pair.Value:
 			return nil, failed(pair.Name, errors.New("can't set immutable config"))
 		case d.has(protected) && !s.EnableProtectedConfigs.Allows(who.Local):
 			return nil, failed(pair.Name, errors.New("can't set protected config"))

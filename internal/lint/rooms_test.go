@@ -72,6 +72,8 @@ var rooms = []room{
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},
 	{path: "cmd/redoubt/...", imports: []string{anyRoom}},
+	// Tests only, of the binary from outside.
+	{path: "interop", imports: []string{anyRoom}},
 
 	{path: "internal/redistest/...", testOnly: true, imports: []string{"slots"}},
 	{path: "internal/lint", testOnly: true},

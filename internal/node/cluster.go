@@ -52,8 +52,6 @@ type roles interface {
 	BecomeReplica(host string, port int)
 	// BecomePrimary changes nothing on a primary.
 	BecomePrimary()
-	// Empty deletes all keys (CLUSTER RESET of a replica).
-	Empty()
 }
 
 // shell is the part of the node that serves clients.
@@ -104,6 +102,7 @@ type clusterDriver struct {
 	saving  sync.WaitGroup // the saver ends last, so that nothing is left unsaved
 	unsaved chan struct{}  // closed when nothing more comes for it
 	closing sync.Once
+	joined  atomic.Bool // start has been called
 
 	saver   *saver
 	changer changer
@@ -176,6 +175,7 @@ func (d *clusterDriver) start(context.Context) error {
 		return err
 	}
 	d.Config.OnChange(d.configure, clusterDirectives...)
+	d.joined.Store(true)
 	d.running.Go(d.run)
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)
@@ -212,9 +212,9 @@ func (d *clusterDriver) heldSlots() (held slots.Set) {
 func (d *clusterDriver) View() *cluster.View { return d.view.Load() }
 
 // Publish spreads a message over the bus, to the nodes of this shard if
-// sharded.
+// sharded. While the data are being loaded there is no link to send it on.
 func (d *clusterDriver) Publish(channel, message []byte, sharded bool) {
-	if len(d.View().Nodes) == 1 {
+	if !d.joined.Load() || len(d.View().Nodes) == 1 {
 		return
 	}
 	ev := cluster.Publish{Channel: bytes.Clone(channel), Payload: bytes.Clone(message), Shard: sharded}

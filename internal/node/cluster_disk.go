@@ -147,7 +147,7 @@ func (s *saver) run(end <-chan struct{}, saved func(version uint64), fatal func(
 			continue
 		}
 		if err := s.file.write(state); err != nil {
-			fatal(fmt.Errorf("Fatal: can't update cluster config file: %w", err))
+			fatal(err)
 			return
 		}
 		saved(state.Version)

@@ -53,7 +53,7 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 	keys := storage.New(storage.Config{})
 	m.exec = keys.NewExecutor()
 	m.facts.Offset = 1
-	mv := newMover(moverParts{Keys: keys, Shell: m.shell, Log: zap.NewNop(), Cluster: true})
+	mv := newMover(moverParts{Keys: keys, Shell: m.shell, Cluster: true})
 	m.clusterDriver, err = openClusterDriver(clusterParts{
 		Config: cfg, Keys: keys, Log: zap.NewNop(),
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
@@ -152,30 +152,28 @@ func (m *member) wantOK(args ...any) {
 	}
 }
 
+func (m *member) world(f func(tx *storage.Tx)) {
+	m.Keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+		tx.Command(nil)
+		f(tx)
+		tx.CommandEnd()
+	})
+}
+
 func (m *member) set(key, value string) {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slots.Of([]byte(key))})
-	tx.Command(nil)
-	tx.SetString([]byte(key), []byte(value), 0, 0)
-	tx.CommandEnd()
-	m.exec.End()
+	m.world(func(tx *storage.Tx) { tx.SetString([]byte(key), []byte(value), 0, 0) })
+}
+
+func (m *member) delete(key string) {
+	m.world(func(tx *storage.Tx) { tx.Delete([]byte(key)) })
+}
+
+func (m *member) has(key string) (found bool) {
+	m.world(func(tx *storage.Tx) { _, found = tx.Peek([]byte(key)) })
+	return found
 }
 
 func slotOf(key string) slots.Slot { return slots.Of([]byte(key)) }
-
-func (m *member) delete(key string) {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slotOf(key)})
-	tx.Command(nil)
-	tx.Delete([]byte(key))
-	tx.CommandEnd()
-	m.exec.End()
-}
-
-func (m *member) has(key string) bool {
-	tx := m.exec.Begin(time.Now().UnixMilli(), []slots.Slot{slots.Of([]byte(key))})
-	defer m.exec.End()
-	_, found := tx.Peek([]byte(key))
-	return found
-}
 
 type testHost struct{ m *member }
 
@@ -303,7 +301,6 @@ func (r *testRoles) BecomeReplica(host string, port int) {
 	r.become(fmt.Sprintf("replica of %s:%d", host, port))
 }
 func (r *testRoles) BecomePrimary() { r.become("primary") }
-func (r *testRoles) Empty()         {}
 
 // bulk is the content of a bulk string.
 func bulk(t *testing.T, reply string) string {
@@ -437,6 +434,27 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(m.dir, "*.tmp-*")); len(left) != 0 {
 		t.Errorf("temporary files are left: %v", left)
+	}
+}
+
+// A node that could not save its vote might vote twice.
+func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
+	dir := t.TempDir()
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	s := newSaver(file)
+	end := make(chan struct{})
+	s.save(&cluster.State{Version: 1})
+	var failure error
+	s.run(end, func(version uint64) { t.Errorf("version %d is said to be saved", version) }, func(err error) { failure = err })
+	if !os.IsNotExist(failure) {
+		t.Errorf("got %v", failure)
 	}
 }
 

@@ -31,22 +31,54 @@ type loadRule struct {
 	merge bool
 }
 
-// load puts the keys of an RDB file into the unit's databases. The unit holds
-// the world lock and applies, so nothing of it reaches the stream.
-func load(tx *storage.Tx, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
+// loadBatch is how many keys are loaded in one unit. Between two of them the
+// event loops get at the world lock, to tell clients that the node is loading.
+const loadBatch = 10000
+
+// units runs functions one after the other, each in a unit that holds the
+// world lock and applies, so that nothing of it reaches the stream. An error
+// ends the unit and is returned.
+type units func(f func(tx *storage.Tx) error) error
+
+// within is the units of somebody who has the world lock already.
+func within(tx *storage.Tx) units {
+	return func(f func(tx *storage.Tx) error) error { return f(tx) }
+}
+
+// load puts the keys of an RDB file into the databases.
+func load(run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
 	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
 	var l loaded
 	before := count(keys)
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for more := true; more; {
+		err := run(func(tx *storage.Tx) (err error) {
+			more, err = l.batch(tx, keys, r, rule)
+			return err
+		})
 		if err != nil {
 			return l, err
 		}
+	}
+	if held := count(keys) - before; held != l.keys && !rule.merge {
+		return l, fmt.Errorf("%w: of %d keys only %d are different", rdb.ErrCorrupt, l.keys, held)
+	}
+	l.id, l.at, l.placed = r.Aux().Replication()
+	l.db = r.Aux().StreamDB()
+	return l, nil
+}
+
+// batch loads the next keys; more is false at the end of the file.
+func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
+	for range loadBatch {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
 		if e.DB >= keys.Databases() {
-			return l, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
+			return false, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
 		}
 		if rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= tx.Now() {
 			l.expired++
@@ -59,12 +91,7 @@ func load(tx *storage.Tx, keys *storage.Keyspace, in io.Reader, rule loadRule) (
 		}
 		l.keys++
 	}
-	if held := count(keys) - before; held != l.keys && !rule.merge {
-		return l, fmt.Errorf("%w: of %d keys only %d are different", rdb.ErrCorrupt, l.keys, held)
-	}
-	l.id, l.at, l.placed = r.Aux().Replication()
-	l.db = r.Aux().StreamDB()
-	return l, nil
+	return true, nil
 }
 
 // count is the number of keys in all databases.
@@ -78,13 +105,13 @@ func count(keys *storage.Keyspace) int64 {
 
 // loadFile is load of the file at path. A file that does not exist is an error
 // that errors.Is finds as fs.ErrNotExist.
-func loadFile(tx *storage.Tx, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+func loadFile(run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return loaded{}, err
 	}
 	defer f.Close()
-	l, err := load(tx, keys, f, rule)
+	l, err := load(run, keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -41,7 +39,6 @@ type mover struct {
 
 	mu      sync.Mutex // serialises the units of exec
 	exec    *storage.Executor
-	closing chan struct{}
 	running sync.WaitGroup
 }
 
@@ -49,7 +46,6 @@ type mover struct {
 type moverParts struct {
 	Keys    *storage.Keyspace
 	Shell   shell
-	Log     *zap.Logger
 	Cluster bool // cluster mode: RESTORE-ASKING, and writes are refused meanwhile
 }
 
@@ -63,14 +59,13 @@ const (
 )
 
 func newMover(p moverParts) *mover {
-	m := &mover{moverParts: p, exec: p.Keys.NewExecutor(), closing: make(chan struct{})}
+	m := &mover{moverParts: p, exec: p.Keys.NewExecutor()}
 	m.conns.init()
 	return m
 }
 
 // Close waits for the moves under way, whose connections it breaks.
 func (m *mover) Close() {
-	close(m.closing)
 	m.conns.close()
 	m.running.Wait()
 }

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/internal/command"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -28,7 +26,7 @@ type testTarget struct {
 
 	mu    sync.Mutex
 	asked []string
-	conns int
+	conns []net.Conn
 }
 
 func startTarget(t *testing.T, answer func(n int, args []string) string) *testTarget {
@@ -50,6 +48,11 @@ func startTarget(t *testing.T, answer func(n int, args []string) string) *testTa
 	})
 	t.Cleanup(func() {
 		ln.Close()
+		g.mu.Lock()
+		for _, conn := range g.conns {
+			conn.Close()
+		}
+		g.mu.Unlock()
 		running.Wait()
 	})
 	return g
@@ -58,7 +61,7 @@ func startTarget(t *testing.T, answer func(n int, args []string) string) *testTa
 func (g *testTarget) serve(conn net.Conn) {
 	defer conn.Close()
 	g.mu.Lock()
-	g.conns++
+	g.conns = append(g.conns, conn)
 	g.mu.Unlock()
 	var in []byte
 	buf := make([]byte, 4096)
@@ -111,7 +114,7 @@ func (g *testTarget) requests() []string {
 func (g *testTarget) connections() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.conns
+	return len(g.conns)
 }
 
 func (g *testTarget) port() string {
@@ -162,7 +165,7 @@ func newSource(t *testing.T, clustered bool) *source {
 	stream := &testStream{}
 	keys := storage.New(storage.Config{Stream: stream})
 	shell := newTestShell()
-	mv := newMover(moverParts{Keys: keys, Shell: shell, Log: zap.NewNop(), Cluster: clustered})
+	mv := newMover(moverParts{Keys: keys, Shell: shell, Cluster: clustered})
 	t.Cleanup(mv.Close)
 	m := &member{t: t, shell: shell, exec: keys.NewExecutor(), table: command.NewTable(mv.Rows())}
 	m.clusterDriver = &clusterDriver{clusterParts: clusterParts{Keys: keys, Mover: mv}}

@@ -26,11 +26,9 @@ import (
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
-	"redoubt/internal/resp"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
-	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/journal"
 )
@@ -48,6 +46,7 @@ type Node struct {
 	config *config.Config
 	log    *zap.Logger
 	runID  string
+	role   func(replica bool) // told at each change of role
 
 	stream      *journal.Stream
 	recovered   *journal.Recovered
@@ -67,7 +66,10 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id)}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	if n.role == nil {
+		n.role = func(bool) {}
+	}
 	cfg := c.Settings.Current()
 	var err error
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
@@ -87,12 +89,12 @@ func New(c Config) (*Node, error) {
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
-		Log: c.Log, RunID: n.runID, Product: c.Product,
+		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = newMover(moverParts{Keys: n.keys, Shell: clients{n}, Log: c.Log, Cluster: cfg.ClusterEnabled})
+	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
 	sc.Rows = n.mover.Rows()
 	if cfg.ClusterEnabled {
-		if n.cluster, err = openClusterDriver(n.clusterParts()); err != nil {
+		if n.cluster, err = newClusterDriver(n); err != nil {
 			return nil, errors.Join(err, n.stream.Close())
 		}
 		sc.Cluster = n.cluster
@@ -204,18 +206,6 @@ func (n *Node) end() error {
 	return errors.Join(n.persistence.Close(), n.stream.Close())
 }
 
-// clusterParts is what the cluster driver needs of the rest of the node.
-func (n *Node) clusterParts() clusterParts {
-	return clusterParts{
-		Config: n.config, Keys: n.keys, Log: n.log,
-		Fatal: func(err error) { n.log.Fatal("Fatal: can't update cluster config file: " + err.Error()) },
-		Facts: n.facts,
-		Roles: n.replicator,
-		Shell: clients{n},
-		Mover: n.mover,
-	}
-}
-
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
@@ -226,27 +216,6 @@ func (n *Node) facts() cluster.Facts {
 		// nobody (design D7). A full disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
 	}
-}
-
-// clients is the part of the server that the cluster driver and the mover talk
-// to. It exists before the server does.
-type clients struct{ n *Node }
-
-func (c clients) Publish(channel, payload []byte, sharded bool) {
-	c.n.server.Publish(channel, payload, sharded)
-}
-func (c clients) DropShardChannels(ss *slots.Set) { c.n.server.DropShardChannels(ss) }
-func (c clients) Pause(until int64)               { c.n.server.Pause(until) }
-func (c clients) Resume()                         { c.n.server.Resume() }
-func (c clients) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
-	return c.n.server.Suspend(x)
-}
-
-// origin is where the restored data stand in a stream.
-type origin struct {
-	history replication.History
-	replica bool // the node was a replica when the history was saved
-	known   bool
 }
 
 // restore fills the keyspace with what is on disk: docs/durability.md has the
@@ -289,11 +258,9 @@ func (n *Node) refuseEmptyStart(dump string) error {
 	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
 }
 
-func (n *Node) loadDump(path string) (l loaded, err error) {
-	n.world(0, func(tx *storage.Tx) {
-		l, err = loadFile(tx, n.keys, path, loadRule{dropExpired: n.config.Current().ReplicaOf.Host == "" && n.cluster == nil})
-	})
-	return l, err
+func (n *Node) loadDump(path string) (loaded, error) {
+	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil
+	return loadFile(n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -324,8 +291,7 @@ func (n *Node) restoreJournal() (l loaded, err error) {
 	r := n.recovered
 	db := 0
 	if r.Base != "" {
-		n.world(r.BaseOffset, func(tx *storage.Tx) { l, err = loadFile(tx, n.keys, r.Base, loadRule{}) })
-		if err != nil {
+		if l, err = loadFile(n.unitsAt(r.BaseOffset), n.keys, r.Base, loadRule{}); err != nil {
 			return l, err
 		}
 		db = max(l.db, 0)
@@ -395,12 +361,13 @@ func (r *unitReader) Read(p []byte) (int, error) {
 
 func (r *unitReader) drained() bool { return len(r.unit) == 0 }
 
-// world runs f in a unit that applies data as of an offset, under the world
-// lock.
-func (n *Node) world(at replication.Offset, f func(tx *storage.Tx)) {
-	e := n.loader()
-	f(e.BeginApplyWorld(time.Now().UnixMilli(), at))
-	e.End()
+// unitsAt applies data as of an offset.
+func (n *Node) unitsAt(at replication.Offset) units {
+	return func(f func(tx *storage.Tx) error) error {
+		e := n.loader()
+		defer e.End()
+		return f(e.BeginApplyWorld(time.Now().UnixMilli(), at))
+	}
 }
 
 // loader is the executor of what is not a client's: loading and replay.

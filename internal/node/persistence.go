@@ -38,6 +38,15 @@ type persistence struct {
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
+	// replacing is set while the data are being replaced by others, so that
+	// nothing is to be saved. Guarded by the world lock.
+	replacing bool
+	// settle is held while a finished snapshot is put to its use, and while the
+	// data that replace others become current. It guards epoch, which counts
+	// the latter: a snapshot of what was there before is then of no use.
+	settle sync.Mutex
+	epoch  int
+
 	current   atomic.Pointer[snapshot.Snapshot] // being walked
 	baseBytes atomic.Int64                      // size of the journal's base
 	orders    chan *order
@@ -221,11 +230,17 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 			os.Remove(f.Name())
 		}
 	}()
+	epoch := p.currentEpoch()
 	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
 		return err
+	}
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	if epoch != p.epoch && o.purpose != forSave {
+		return errReplaced
 	}
 	o.path = f.Name()
 	switch o.purpose {
@@ -251,7 +266,11 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at replication.Offset, err error) {
 	var s *snapshot.Snapshot
 	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
-		h := p.header(why)
+		if p.replacing {
+			err = errReplaced
+			return
+		}
+		h := p.header(tx, why)
 		at = h.ReplOffset
 		s, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick})
 	})
@@ -270,13 +289,42 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 	return at, s.Err()
 }
 
+// errReplaced ends a snapshot of data that a full resync replaces.
+var errReplaced = errors.New("node: the data are being replaced by those of the primary")
+
+func (p *persistence) currentEpoch() int {
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	return p.epoch
+}
+
+// replaced runs change, which makes other data and another stream current, and
+// makes what was saved of the old ones useless for replicas and as a base.
+// bytes is the size of the new base.
+func (p *persistence) replaced(bytes int64, change func() error) error {
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	p.epoch++
+	p.dropTransfer()
+	if err := change(); err != nil {
+		return err
+	}
+	p.baseBytes.Store(bytes)
+	return nil
+}
+
 func (p *persistence) format() rdb.Options {
 	c := p.config.Current()
 	return rdb.Options{Compress: c.RDBCompression, Checksum: c.RDBChecksum}
 }
 
-// header describes the moment; the caller holds the world lock.
-func (p *persistence) header(why purpose) rdb.Header {
+// header describes the moment; tx is a unit under the world lock. The stream
+// behind a snapshot for replicas begins with a SELECT, as with Redis: not
+// everything that reads one looks for the database in the file.
+func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
+	if why == forTransfer && tx.Role() == storage.RolePrimary {
+		p.stream.ResetDB()
+	}
 	return rdb.Header{
 		ServerVersion: version.Redis,
 		CreatedUnix:   time.Now().Unix(),
@@ -303,7 +351,10 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	p.mu.Lock()
 	busy := p.saving
 	p.mu.Unlock()
-	if busy {
+	switch {
+	case p.replacing:
+		return errReplaced
+	case busy:
 		return resp.ErrSaveInProgress
 	}
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
@@ -320,7 +371,7 @@ func (p *persistence) Save(tx *storage.Tx) error {
 // dump writes all keys while the unit holds the world.
 func (p *persistence) dump(tx *storage.Tx, out io.Writer) error {
 	w := rdb.NewWriter(out, p.format())
-	if err := w.Header(p.header(forSave)); err != nil {
+	if err := w.Header(p.header(tx, forSave)); err != nil {
 		return err
 	}
 	own := tx.DB()
@@ -411,7 +462,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	if !noflush {
 		tx.FlushAll()
 	}
-	_, err = load(tx, p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(within(tx), p.keys, f, loadRule{merge: merge || noflush})
 	return err
 }
 

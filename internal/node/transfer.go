@@ -3,7 +3,9 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -24,10 +26,13 @@ const (
 // Base implements psync.Snapshots: a full resync is the newest base and the
 // journal from its offset, so it costs no snapshot (design D4). A fresh one is
 // made only if there is none, or the journal has outgrown it, or there is no
-// journal.
+// journal, or the caller needs a current one.
 func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
 	if need.Empty {
 		return p.emptyBase()
+	}
+	if need.Current {
+		return p.currentBase(ctx)
 	}
 	if p.stream.Enabled() {
 		if b := p.newestBase(); b != nil {
@@ -43,11 +48,22 @@ func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, e
 	if b := p.lastTransfer(); b != nil {
 		return b, nil
 	}
-	o := p.askTransfer()
-	if err := o.wait(ctx); err != nil {
-		return nil, err
+	return p.currentBase(ctx)
+}
+
+// currentBase is a snapshot that begins after the call.
+func (p *persistence) currentBase(ctx context.Context) (*psync.Base, error) {
+	for {
+		o := p.askTransfer()
+		if err := o.wait(ctx); err != nil {
+			return nil, err
+		}
+		b, err := openBase(o.path, o.at)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return b, err
+		}
+		// Somebody else's snapshot has just replaced it.
 	}
-	return openBase(o.path, o.at)
 }
 
 // lastTransfer is the snapshot that replicas were given before, if the backlog
@@ -114,8 +130,8 @@ func (p *persistence) emptyBase() (*psync.Base, error) {
 	var file bytes.Buffer
 	var at replication.Offset
 	var err error
-	p.keys.World(time.Now().UnixMilli(), func(*storage.Tx) {
-		h := p.header(forTransfer)
+	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+		h := p.header(tx, forTransfer)
 		at = h.ReplOffset
 		w := rdb.NewWriter(&file, p.format())
 		if err = w.Header(h); err == nil {

@@ -216,6 +216,12 @@ func ErrSetInfoValue(attribute string) Error {
 const (
 	ErrSlowlogCount     Error = "ERR count should be greater than or equal to -1"
 	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	ErrWaitAOFReplica   Error = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+	ErrWaitAOFOff       Error = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+	ErrZeroOrOne        Error = "ERR value is out of range, value must between 0 and 1"
+	ErrUnblockedByRole  Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+	ErrPsyncToPrimary   Error = "ERR PSYNC FAILOVER can't be sent to a master."
+	ErrPsyncOtherID     Error = "ERR PSYNC FAILOVER replid must match my replid."
 	ErrNoShutdown       Error = "ERR No shutdown in progress."
 	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
 	ErrSaveInProgress   Error = "ERR Background save already in progress"

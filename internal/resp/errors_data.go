@@ -37,6 +37,7 @@ const (
 
 // Keys in other databases.
 const (
+	ErrIntRange    Error = "ERR value is out of range, value must between -2147483648 and 2147483647"
 	ErrMoveCluster Error = "ERR MOVE is not allowed in cluster mode"
 	ErrCopyCluster Error = "ERR Copying to another database is not allowed in cluster mode"
 )

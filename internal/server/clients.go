@@ -8,6 +8,7 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 var clientRows = []*command.Row{
@@ -144,8 +145,7 @@ func clientType(word []byte) (string, bool) {
 
 // kind is the class of the connection.
 func (c *conn) kind() string {
-	switch {
-	case c.subs.count() > 0:
+	if c.subs.count() > 0 {
 		return "pubsub"
 	}
 	return "normal" // monitors too; replicas are no longer a loop's connections
@@ -329,13 +329,13 @@ func clientPause(x *command.Ctx) {
 		x.Out.Error(resp.ErrNegTimeout)
 		return
 	}
-	l.allConns(func() { l.srv.pauseUntil(l.unix, l.unix+ms, all) })
+	l.everything(func(tx *storage.Tx) { l.srv.beginPause(tx, pauseByClient, l.unix+ms, all) })
 	x.Out.OK()
 }
 
 func clientUnpause(x *command.Ctx) {
 	l := loopOf(x)
-	l.allConns(l.srv.endPause)
+	l.everything(func(tx *storage.Tx) { l.srv.endPause(tx, pauseByClient) })
 	x.Out.OK()
 }
 

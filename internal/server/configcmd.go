@@ -58,7 +58,7 @@ func configSet(x *command.Ctx) {
 	l, c := loopOf(x), connOf(x)
 	var err error
 	l.allConns(func() {
-		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.loading.Load()}, pairs...)
+		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
 		if err == nil {
 			l.srv.refreshConditions()
 			l.cfg = l.srv.config.Current()
@@ -116,9 +116,9 @@ func (s *Server) followSettings() {
 }
 
 // rebind listens on other addresses. All loops are stopped.
-func (s *Server) rebind(_, next *config.Settings) error {
-	if s.listeners == nil {
-		return nil // not listening yet, or without TCP
+func (s *Server) rebind(was, next *config.Settings) error {
+	if !s.listening {
+		return nil
 	}
 	old := s.listeners
 	for _, ln := range old {
@@ -130,10 +130,13 @@ func (s *Server) rebind(_, next *config.Settings) error {
 		s.listeners = fresh
 	} else {
 		s.log.Warn(err.Error())
-		if s.listeners, _ = listenTCP(s.config.Current()); s.listeners == nil {
-			s.listeners = []*listener{}
+		if s.listeners, err = listenTCP(was); err != nil {
+			s.log.Warn("The node listens on no TCP address now: " + err.Error())
 		}
-		err = errors.New("Unable to listen on this port")
+		err = errors.New("Unable to listen on this port. Check server logs.")
+		if next.Port == was.Port {
+			err = errors.New("Failed to bind to specified addresses.")
+		}
 	}
 	for _, ln := range s.listeners {
 		_ = s.loops[0].poll.add(ln.fd, readable)

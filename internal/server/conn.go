@@ -288,6 +288,7 @@ func (c *conn) reserve() {
 // feed runs the requests that b begins with and returns what is left of it.
 func (l *loop) feed(c *conn, b []byte) []byte {
 	l.feeding = len(b)
+	l.openOutput(c)
 	for len(b) > 0 && !c.stopped() {
 		n, err := c.parser.Parse(b)
 		if err != nil {
@@ -310,6 +311,7 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 		}
 	}
 	l.feeding = 0
+	l.closeOutput(c)
 	l.wantWrite(c)
 	return b
 }

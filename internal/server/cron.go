@@ -42,8 +42,13 @@ func (l *loop) cronConn(c *conn) {
 // cron is the server's own housekeeping, on loop 0.
 func (s *Server) cron(l *loop) {
 	s.refreshConditions()
-	if until := s.pause.until.Load(); until != 0 && l.unix >= until {
-		l.allConns(s.endPause)
+	if s.pause.expire(l.unix) {
+		l.everything(s.pauseChanged)
+	}
+	for _, ln := range s.listeners {
+		if ln.resting {
+			ln.resting = l.poll.add(ln.fd, readable) != nil
+		}
 	}
 	s.waiters.answer(l.unix)
 	s.balance()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync"
 
 	"redoubt/internal/command"
@@ -70,27 +71,33 @@ func (s *Server) Shutdown(interrupt bool) error {
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	var err error
+	s.stopLoops(nil)
 	s.keyspace.World(s.now(), func(tx *storage.Tx) { err = s.prepareEnd(tx, how) })
+	s.resumeLoops(nil)
 	if err == nil {
 		s.End()
 	}
 	return err
 }
 
-// prepareEnd writes what has to be on disk before the server stops. Nothing
-// changes from here on if it succeeds: the caller holds the world.
+// prepareEnd writes what has to be on disk before the server stops. If it
+// succeeds no command runs any more. All loops are stopped and tx holds the
+// world.
 func (s *Server) prepareEnd(tx *storage.Tx, how config.Shutdown) error {
 	s.log.Warn("User requested shutdown...")
 	cfg := s.config.Current()
 	save := how&config.ShutdownSave != 0 || len(cfg.Save) > 0 && how&config.ShutdownNoSave == 0
-	if s.persistence == nil || !save {
-		return nil
+	if s.isLoading() {
+		save = false // there is nothing whole to save, as in Redis
 	}
-	s.log.Info("Saving the final RDB snapshot before exiting.")
-	if err := s.persistence.Save(tx); err != nil && how&config.ShutdownForce == 0 {
-		s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
-		return err
+	if s.persistence != nil && save {
+		s.log.Info("Saving the final RDB snapshot before exiting.")
+		if err := s.persistence.Save(tx); err != nil && how&config.ShutdownForce == 0 {
+			s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
+			return err
+		}
 	}
+	s.beginPause(tx, pauseByShutdown, math.MaxInt64, true)
 	return nil
 }
 

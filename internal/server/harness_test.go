@@ -13,11 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memoryStream is a stream without a journal. With manual set, it is committed
 // only as far as a test says.

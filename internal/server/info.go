@@ -237,7 +237,7 @@ func totalMemory() int64 {
 
 func infoPersistence(s *Server, b *strings.Builder) {
 	loading := 0
-	if s.loading.Load() {
+	if s.isLoading() {
 		loading = 1
 	}
 	field(b, "loading", loading)
@@ -269,6 +269,13 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "total_net_input_bytes", in)
 	field(b, "total_net_output_bytes", out)
 	field(b, "rejected_connections", s.rejected.Load())
+	var full, partial, refused int64
+	if r, ok := s.replication.(SyncCounter); ok {
+		full, partial, refused = r.Syncs()
+	}
+	field(b, "sync_full", full)
+	field(b, "sync_partial_ok", partial)
+	field(b, "sync_partial_err", refused)
 	field(b, "expired_keys", ks.Expired)
 	field(b, "evicted_keys", 0)
 	field(b, "evicted_clients", 0)

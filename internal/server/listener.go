@@ -20,13 +20,17 @@ const acceptsPerTurn = 1000
 
 // listener is a TCP socket that loop 0 polls.
 type listener struct {
-	fd   int
-	addr string
+	fd      int
+	addr    string
+	resting bool // not polled until the next housekeeping
 }
 
 // listenTCP binds the configured addresses. An address that begins with '-' may
-// be missing on this machine.
+// be missing on this machine. Port 0 is no TCP.
 func listenTCP(cfg *config.Settings) ([]*listener, error) {
+	if cfg.Port == 0 {
+		return nil, nil
+	}
 	var ls []*listener
 	for _, addr := range cfg.Bind {
 		optional := strings.HasPrefix(addr, "-")
@@ -120,6 +124,10 @@ func (l *loop) accept(ln *listener) {
 		if err != nil {
 			if err != unix.EAGAIN && err != unix.ECONNABORTED && err != unix.EINTR {
 				l.srv.log.Warn("Accepting client connection: " + err.Error())
+				// Out of descriptors, most likely. The socket stays ready, so it
+				// is left alone until the next housekeeping.
+				l.poll.remove(ln.fd)
+				ln.resting = true
 			}
 			return
 		}

@@ -56,6 +56,7 @@ type loop struct {
 	ready    []*conn // have output to be written at the end of the turn
 	held     []*conn // have output that waits for an offset
 	paused   []*conn // have a request that waits for the end of a pause
+	expiring bool    // more keys have expired than one slice could delete
 	walking  bool    // a snapshot wants the loop back at once
 	moving   bool    // connections that belong to other loops are still here
 	placed   int32   // number of active loops by which the connections were placed
@@ -113,6 +114,9 @@ func (l *loop) run() {
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
+		if l.expiring {
+			l.expire()
+		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.release()
 		l.writeReady()
@@ -120,6 +124,7 @@ func (l *loop) run() {
 		l.turn.Unlock()
 	}
 	l.turn.Lock()
+	l.dropAll()
 	l.poll.close()
 	l.turn.Unlock()
 }
@@ -127,7 +132,7 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
-	if l.walking {
+	if l.walking || l.expiring {
 		return l.poll.poll()
 	}
 	for range spinPolls {
@@ -181,7 +186,10 @@ func (l *loop) serve(events []unix.EpollEvent) {
 		if what&writable != 0 {
 			l.wantWrite(c)
 		}
-		if what&(readable|broken) != 0 {
+		switch {
+		case what&broken != 0 && c.stopped():
+			l.drop(c) // it is not read, and would be reported for ever
+		case what&(readable|broken) != 0:
 			l.read(c)
 		}
 	}
@@ -304,13 +312,14 @@ func (l *loop) cron() {
 	}
 }
 
-// expireBudget is how many keys a loop's housekeeping may expire in a row
-// before it serves sockets again.
+// expireBudget is how many keys a loop looks at for expiry in a turn.
 const expireBudget = 200
 
-// expire deletes keys whose time is past, a bounded slice.
+// expire deletes keys whose time is past, a bounded slice. The housekeeping
+// begins it; while there is more, each turn goes on with it.
 func (l *loop) expire() {
+	l.expiring = false
 	if l.srv.activeExpire.Load() {
-		l.exec.ExpireCycle(l.unix, expireBudget)
+		_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
 	}
 }

@@ -38,7 +38,7 @@ func (m *monitors) remove(c *conn) {
 
 // feed tells the monitors of a command that was executed.
 func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
-	if l.srv.loading.Load() {
+	if l.srv.isLoading() {
 		return
 	}
 	line := monitorLine(c, time.Now(), args)

@@ -24,6 +24,21 @@ const (
 	compactBytes = 64 << 10
 )
 
+// openOutput gives the connection a buffer to write to.
+func (l *loop) openOutput(c *conn) {
+	if c.out.Bytes() == nil {
+		c.out.SetBuffer(l.buffer())
+	}
+}
+
+// closeOutput takes the buffer back if nothing is in it.
+func (l *loop) closeOutput(c *conn) {
+	if c.out.Len() == 0 && c.out.Bytes() != nil {
+		l.recycle(c.out.Bytes())
+		c.out.SetBuffer(nil)
+	}
+}
+
 // hold makes the output from start on wait for offset at: the reply gate.
 // Order is kept, so what is written later waits as well.
 func (l *loop) hold(c *conn, start int, at replication.Offset) {
@@ -154,8 +169,8 @@ func (l *loop) write(c *conn) {
 func (l *loop) wrote(c *conn) {
 	switch {
 	case c.sent == c.out.Len():
-		l.recycle(c.out.Bytes())
-		c.out.SetBuffer(nil)
+		c.out.Truncate(0)
+		l.closeOutput(c)
 		c.sent, c.softFrom = 0, 0
 		if c.is(stateClosing) {
 			l.drop(c)

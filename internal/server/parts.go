@@ -46,11 +46,22 @@ type Replication interface {
 	// acknowledgement came.
 	Acked(at replication.Offset) int
 	AskAcks()
+	// Synced reports whether an offset is fsynced here, and counts the replicas
+	// that have it on disk.
+	Synced(at replication.Offset) (local bool, replicas int)
+	// ID is the replication id of the present history.
+	ID() string
 	OnAck(f func())
 	// Replicas are the connected ones.
 	Replicas() []Replica
 	// Info is the lines of INFO replication, role first.
 	Info() string
+}
+
+// SyncCounter is a Replication that counts, for INFO stats, the full and partial
+// resyncs it served and the partial ones it had to refuse.
+type SyncCounter interface {
+	Syncs() (full, partial, refused int64)
 }
 
 // Replica is one connected replica as ROLE shows it.

@@ -4,61 +4,105 @@ import (
 	"sync/atomic"
 
 	"redoubt/internal/command"
+	"redoubt/storage"
 )
 
-// pause holds commands back for a time: CLIENT PAUSE, and failovers.
+// pausePurpose is who asked for a pause: each ends its own only.
+type pausePurpose int
+
+const (
+	pauseByClient pausePurpose = iota // CLIENT PAUSE
+	pauseByFailover
+	pauseByShutdown // what is saved is all there is
+	pausePurposes
+)
+
+// pause holds commands back for a time, for each purpose.
 //
-// It begins under the world lock with all loops stopped, so when it has begun
-// no unit of the held kind is under way.
-type pause struct {
+// It begins with all loops stopped and under the world lock. So when it has
+// begun no unit of the held kind is under way, none is between its gates and its
+// locks, and keys that expire are only hidden: the stream stands still.
+type pause [pausePurposes]struct {
 	until atomic.Int64 // Unix milliseconds; 0: none
 	all   atomic.Bool  // all commands; else those that may write
 }
 
 // holds reports whether a command with these flags has to wait.
 func (p *pause) holds(now int64, f command.Flags) bool {
-	return now < p.until.Load() && (p.all.Load() || f&(command.Write|command.MayReplicate) != 0)
-}
-
-// begin holds commands back until the time until. A pause of all commands
-// stays one, and a later end is not brought forward, as in Redis.
-func (p *pause) begin(now, until int64, all bool) {
-	if p.until.Load() > now {
-		all = all || p.all.Load()
-		until = max(until, p.until.Load())
+	writes := f&(command.Write|command.MayReplicate) != 0
+	for i := range p {
+		if now < p[i].until.Load() && (writes || p[i].all.Load()) {
+			return true
+		}
 	}
-	p.all.Store(all)
-	p.until.Store(until)
+	return false
 }
 
-func (p *pause) end() { p.until.Store(0) }
+// begin holds commands back until a time. A pause of all commands stays one,
+// and a later end is not brought forward, as in Redis.
+func (p *pause) begin(why pausePurpose, now, until int64, all bool) {
+	x := &p[why]
+	if x.until.Load() > now {
+		all = all || x.all.Load()
+		until = max(until, x.until.Load())
+	}
+	x.all.Store(all)
+	x.until.Store(until)
+}
+
+// expire ends what has run out and reports whether it was something.
+func (p *pause) expire(now int64) (ended bool) {
+	for i := range p {
+		if until := p[i].until.Load(); until != 0 && now >= until {
+			p[i].until.Store(0)
+			ended = true
+		}
+	}
+	return ended
+}
+
+// active reports whether there is a pause for some purpose.
+func (p *pause) active() bool {
+	for i := range p {
+		if p[i].until.Load() != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Pause holds writes back until the time given in Unix milliseconds, for a
-// failover. Nothing is appended to the stream when it returns. The caller is
-// no loop.
+// failover. Nothing is appended to the stream by commands or by expiry when it
+// returns. The caller is no loop and holds no locks of storage.
 func (s *Server) Pause(until int64) {
 	s.stopLoops(nil)
-	s.pauseUntil(s.now(), until, false)
-	s.resumeLoops(nil)
+	defer s.resumeLoops(nil)
+	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
 }
 
-// Resume ends a pause.
+// Resume ends the pause of a failover. The caller is as that of Pause.
 func (s *Server) Resume() {
 	s.stopLoops(nil)
-	s.endPause()
-	s.resumeLoops(nil)
+	defer s.resumeLoops(nil)
+	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
 }
 
-// pauseUntil begins a pause; all loops are stopped.
-func (s *Server) pauseUntil(now, until int64, all bool) {
-	s.pause.begin(now, until, all)
-	s.setCondition(condPause, true)
+// beginPause begins a pause; all loops are stopped and tx holds the world.
+func (s *Server) beginPause(tx *storage.Tx, why pausePurpose, until int64, all bool) {
+	s.pause.begin(why, s.now(), until, all)
+	s.pauseChanged(tx)
 }
 
-// endPause ends a pause; all loops are stopped.
-func (s *Server) endPause() {
-	s.pause.end()
-	s.setCondition(condPause, false)
+// endPause ends a pause; all loops are stopped and tx holds the world.
+func (s *Server) endPause(tx *storage.Tx, why pausePurpose) {
+	s.pause[why].until.Store(0)
+	s.pauseChanged(tx)
+}
+
+func (s *Server) pauseChanged(tx *storage.Tx) {
+	on := s.pause.active()
+	s.setCondition(condPause, on)
+	tx.HoldExpiry(on)
 	for _, l := range s.loops {
 		l.post(l.retry)
 	}

@@ -231,10 +231,8 @@ func (l *loop) takeInbox(s *subscriber) {
 
 // push appends output that no request of the connection asked for.
 func (l *loop) push(c *conn, b []byte, at replication.Offset) {
+	l.openOutput(c)
 	start := c.out.Len()
-	if start == 0 && c.out.Bytes() == nil {
-		c.out.SetBuffer(l.buffer())
-	}
 	c.out.Raw(b)
 	l.hold(c, start, at)
 	l.checkOutput(c)

@@ -24,6 +24,8 @@ var replicationRows = []*command.Row{
 	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "An internal command used in replication.", psyncCommand),
 	{Name: "wait", Arity: 3, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
 		Doc: doc("3.0.0", "generic", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.")},
+	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitAOFCommand,
+		Doc: doc("7.2.0", "generic", "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.")},
 }
 
 func replicaOfCommand(x *command.Ctx) {
@@ -141,8 +143,13 @@ func replconfCommand(x *command.Ctx) {
 		case equalFold(word, "version"):
 			c.feed.Version = string(value)
 		case equalFold(word, "rdb-only"):
-			if n, ok := resp.ParseInt(value); !ok || n < 0 || n > 1 {
+			n, ok := resp.ParseInt(value)
+			switch {
+			case !ok:
 				x.Out.Error(resp.ErrNotInteger)
+				return
+			case n < 0 || n > 1:
+				x.Out.Error(resp.ErrZeroOrOne)
 				return
 			}
 			c.feed.RDBOnly = value[0] == '1'
@@ -171,14 +178,24 @@ func replconfCommand(x *command.Ctx) {
 func psyncCommand(x *command.Ctx) {
 	c, l := connOf(x), loopOf(x)
 	s := l.srv
-	switch {
-	case s.replication == nil:
+	if s.replication == nil {
 		x.Out.Error(resp.ErrGeneric)
 		return
+	}
+	if len(x.Args) > 3 && equalFold(x.Args[3], "failover") {
+		if err := l.takeOver(x.Args[1]); err != "" {
+			x.Out.Error(err)
+			return
+		}
+		if c.is(stateClosed) {
+			return
+		}
+	}
+	switch {
 	case s.isReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return
-	case c.out.Len() != 0:
+	case c.out.Len() != 0 || c.wire != nil && c.wire.busy:
 		x.Out.Error(resp.ErrPendingOutput)
 		return
 	}
@@ -197,6 +214,23 @@ func psyncCommand(x *command.Ctx) {
 	}
 	c.state |= stateDetached
 	l.leaving = append(l.leaving, departure{c, hello})
+}
+
+// takeOver promotes the node because its primary, which hands over by FAILOVER,
+// asks to be its replica in the history that both are in.
+func (l *loop) takeOver(id []byte) resp.Error {
+	s := l.srv
+	switch {
+	case !s.isReplica(), s.ClusterEnabled():
+		return resp.ErrPsyncToPrimary
+	case !equalFold(id, s.replication.ID()):
+		return resp.ErrPsyncOtherID
+	}
+	s.log.Warn("Failover request received for replid " + string(id) + ".")
+	l.everything(func(tx *storage.Tx) { s.replication.Follow(tx, "", 0) })
+	s.record("replicaof", "no", "one")
+	s.refreshConditions()
+	return ""
 }
 
 // departure is a connection that leaves the loops for replication at the end

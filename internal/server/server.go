@@ -38,8 +38,6 @@ type Config struct {
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
 	RunID string
-	// Product is the program's name in messages, "Redoubt" if empty.
-	Product string
 }
 
 func (c *Config) validate() error {
@@ -74,6 +72,7 @@ type Server struct {
 	unsettled int          // housekeepings in which the load asked for another number; loop 0's
 
 	addr         string      // of the first listener; set by Listen
+	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
@@ -81,7 +80,7 @@ type Server struct {
 
 	conds   atomic.Uint32 // condition
 	pause   pause
-	loading atomic.Bool
+	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -152,6 +151,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		rows,
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
@@ -176,10 +176,10 @@ func (s *Server) Addr() string { return s.addr }
 func (s *Server) Listen() error {
 	cfg := s.config.Current()
 	var err error
-	if cfg.Port != 0 {
-		if s.listeners, err = listenTCP(cfg); err != nil {
-			return err
-		}
+	s.listening = true
+	if s.listeners, err = listenTCP(cfg); err != nil {
+		s.log.Warn(err.Error())
+		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
 	if len(s.listeners) > 0 {
 		s.addr = s.listeners[0].addr
@@ -223,7 +223,7 @@ func (s *Server) stopServing() {
 	}
 	for _, l := range s.loops {
 		l.quit.Store(true)
-		l.post(func() { l.dropAll() })
+		l.poll.wake()
 	}
 	s.resumeLoops(nil)
 	s.goroutines.Wait()
@@ -268,6 +268,8 @@ func (s *Server) diskError() resp.Error {
 	return s.persistence.Failing()
 }
 
+func (s *Server) isLoading() bool { return s.loading.Load() > 0 }
+
 // setCondition changes the server's share of what gates look at.
 func (s *Server) setCondition(c condition, on bool) {
 	for {
@@ -286,10 +288,15 @@ func (s *Server) setCondition(c condition, on bool) {
 // that its link came up or broke. Replication calls it after each change.
 func (s *Server) RoleChanged() { s.refreshConditions() }
 
-// SetLoading says whether data are being loaded; commands that need them get
-// LOADING meanwhile.
+// SetLoading says that data are being loaded, or no longer; commands that need
+// them get LOADING meanwhile. Calls come in pairs and may overlap: a replica's
+// link can begin to load while the node's start is about to end.
 func (s *Server) SetLoading(on bool) {
-	s.loading.Store(on)
+	if on {
+		s.loading.Add(1)
+	} else {
+		s.loading.Add(-1)
+	}
 	s.refreshConditions()
 }
 
@@ -304,10 +311,13 @@ func (s *Server) refreshConditions() {
 	}
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
+	if replica && !s.isReplica() {
+		defer s.waiters.demoted()
+	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
-	s.setCondition(condLoading, s.loading.Load())
+	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
 	s.setCondition(condFull, !s.stream.Room())
 }

@@ -3,8 +3,10 @@ package server
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +229,24 @@ func TestPauseHoldsWritesOnly(t *testing.T) {
 	a.want("GET k", "1") // once the pause has run out
 }
 
+func TestAFailoversPauseIsNotAClients(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	b.want("SET gone v PX 1", "OK")
+	n.Pause(n.now() + 100_000)
+	end := n.stream.End()
+	b.send("SET k 1")
+	a.want("CLIENT UNPAUSE", "OK")
+	for a.do("GET gone") != "(nil)" {
+	}
+	a.want("GET k", "(nil)")
+	if n.stream.End() != end {
+		t.Error("the stream went on although writes are paused")
+	}
+	n.Resume()
+	b.wantNext("OK")
+}
+
 func TestAuthenticationGuardsEverything(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
@@ -302,7 +322,11 @@ func TestUnixSocketsGoThroughWires(t *testing.T) {
 		t.Errorf("%d bytes came back, want %d", len(got), len(big))
 	}
 	n.stream.hold()
+	before := n.stream.End()
 	c.send("SET k 1")
+	for n.stream.End() == before {
+		runtime.Gosched() // the bytes are on their way through two goroutines
+	}
 	n.dial().want("PING", "PONG")
 	n.stream.commit(-1)
 	c.wantNext("OK")
@@ -367,6 +391,50 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 		}
 	})
 	_ = cs
+}
+
+func TestTheNodeListensElsewhereWhenTold(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	port, taken := freePort(t), freePort(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:"+taken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c.want("CONFIG SET port "+taken, "error: ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.")
+	n.dial().want("PING", "PONG")
+	c.want("CONFIG SET port "+port, "OK")
+	dialTo(t, "tcp", "127.0.0.1:"+port).want("PING", "PONG")
+	if nc, err := net.Dial("tcp", n.Addr()); err == nil {
+		nc.Close()
+		t.Error("the old port is still open")
+	}
+	c.want("CONFIG SET port 0", "OK")
+	c.want("CONFIG SET port "+port, "OK")
+	dialTo(t, "tcp", "127.0.0.1:"+port).want("PING", "PONG")
+}
+
+func TestIdleClientsAreClosed(t *testing.T) {
+	n := startNode(t, "--timeout", "100")
+	idle, subscriber := n.dial(), n.dial()
+	idle.want("PING", "PONG")
+	subscriber.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	n.stopLoops(nil)
+	n.eachConn(func(c *conn) { c.active -= 101 * time.Second })
+	n.resumeLoops(nil)
+	idle.closed()
+	n.dial().want("PUBLISH ch x", "1")
+	subscriber.wantNext("[message ch x]")
+}
+
+// A burst of expired keys is deleted without anybody asking for them.
+func TestExpiredKeysGoByThemselves(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.pipelined(2000, key("SET k%d v PX 1"), word("OK"))
+	for c.do("DBSIZE") != "0" {
+	}
 }
 
 func TestGatesStandInRedissOrder(t *testing.T) {
@@ -455,6 +523,7 @@ func TestDispatchDoesNotAllocate(t *testing.T) {
 				t.Fatalf("%d bytes were left", len(rest))
 			}
 			c.out.Truncate(0)
+			l.closeOutput(c) // as after the write
 		}
 		run()
 		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {

@@ -7,11 +7,14 @@ import (
 	"redoubt/slots"
 )
 
-// Suspend stops the connection of a call whose answer another goroutine will
-// have. The handler returns without a reply; nothing more of the connection is
-// run until the function that Suspend gave is called, once, by any goroutine,
-// with the reply and the offset it depends on. Within a transaction Suspend
-// gives nil: the reply must be there when the handler returns.
+// Suspend stops the connection of the call x, for a command that has to wait
+// for something outside of the loops. Its handler then returns without a
+// reply, and the connection goes on when the function that Suspend gave is
+// called, once and by any goroutine, with the reply and the offset on which it
+// depends. A client that has left meanwhile is not missed.
+//
+// Within a transaction Suspend gives nil: all replies must be there when EXEC
+// ends.
 func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer))) {
 	c, l := connOf(x), loopOf(x)
 	if l.inExec {
@@ -19,22 +22,20 @@ func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, r
 	}
 	c.state |= stateWaiting
 	return func(gate replication.Offset, reply func(*resp.Writer)) {
-		home := c.home.Load() // a waiting connection stays on its loop
+		home := c.home.Load() // a connection that waits stays where it is
 		home.post(func() { home.endSuspension(c, gate, reply) })
 	}
 }
 
+// endSuspension answers and goes on with the connection.
 func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.Writer)) {
 	if c.is(stateClosed) {
 		return
 	}
 	c.state &^= stateWaiting
-	if c.out.Bytes() == nil {
-		c.out.SetBuffer(l.buffer())
-	}
 	start := c.out.Len()
 	reply(&c.out)
-	if c.is(stateReplyOff) {
+	if c.is(stateReplyOff | stateSkipping) {
 		c.out.Truncate(start)
 	}
 	l.hold(c, start, gate)
@@ -43,5 +44,6 @@ func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.
 	l.goOn(c)
 }
 
-// DropShardChannels ends the subscriptions to shard channels in these slots.
+// DropShardChannels ends the subscriptions to shard channels in slots that the
+// node does not serve any more, and tells their clients.
 func (s *Server) DropShardChannels(gone *slots.Set) { s.pubsub.DropSlots(gone) }

@@ -76,7 +76,7 @@ func newTable(groups ...[]*command.Row) *table {
 
 func (t *table) add(r *command.Row) {
 	info := &rowInfo{index: len(t.all), traits: traits[r.FullName()]}
-	info.route.Keys = slices.Clone(r.Keys)
+	info.route.Keys, info.route.FindKeys = slices.Clone(r.Keys), r.FindKeys
 	for i := range info.route.Keys {
 		info.route.Keys[i].Flags &^= command.KeyNotKey
 	}

@@ -20,6 +20,9 @@ func (l *loop) unit(c *conn, q *request) {
 		l.ctx.Tx = l.exec.Begin(l.unix, nil) // touches no key, but the stream
 	case command.LockWorld:
 		l.ctx.Tx = l.exec.BeginWorld(l.unix)
+		if q.row.Is(command.TouchesArbitraryKeys) {
+			l.ctx.Tx.Loose()
+		}
 	default:
 		var ok bool
 		if l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args); ok {
@@ -77,11 +80,10 @@ func (l *loop) everything(f func(tx *storage.Tx)) {
 		f(l.ctx.Tx)
 		return
 	}
-	l.srv.stopLoops(l)
-	defer l.srv.resumeLoops(l)
-	tx := l.exec.BeginWorld(l.unix)
-	f(tx)
-	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	l.allConns(func() {
+		f(l.exec.BeginWorld(l.unix))
+		l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	})
 }
 
 // allConns runs f with all loops stopped, so that it may look at every

@@ -24,7 +24,6 @@ type wire struct {
 	idle bool // the loop's: the reader waits for the token
 
 	closeOnce sync.Once
-	readers   sync.WaitGroup
 }
 
 const wireReadBytes = 16 << 10
@@ -43,9 +42,8 @@ func (s *Server) serveWire(nc net.Conn) {
 	c.home.Store(l)
 	l.post(func() {
 		l.adopt(c)
-		w.readers.Add(1)
-		go w.read()
-		go w.write()
+		s.goroutines.Go(w.read)
+		s.goroutines.Go(w.write)
 		if err := s.admit(); err != "" {
 			l.turnAway(c, err)
 		}
@@ -54,7 +52,6 @@ func (s *Server) serveWire(nc net.Conn) {
 
 // read is the goroutine that takes bytes off the wire.
 func (w *wire) read() {
-	defer w.readers.Done()
 	buf := make([]byte, wireReadBytes)
 	for {
 		n, err := w.nc.Read(buf)

@@ -30,16 +30,17 @@ func (s *session) greet() error {
 		out = appendCommand(out, args...)
 		sent = append(sent, args[0])
 	}
-	if s.cfg.Password != "" {
-		if s.cfg.User != "" {
-			send("AUTH", s.cfg.User, s.cfg.Password)
+	me := s.cfg.Identity()
+	if me.Password != "" {
+		if me.User != "" {
+			send("AUTH", me.User, me.Password)
 		} else {
-			send("AUTH", s.cfg.Password)
+			send("AUTH", me.Password)
 		}
 	}
-	send("REPLCONF", "listening-port", strconv.Itoa(s.cfg.Port))
-	if s.cfg.IP != "" {
-		send("REPLCONF", "ip-address", s.cfg.IP)
+	send("REPLCONF", "listening-port", strconv.Itoa(me.Port))
+	if me.IP != "" {
+		send("REPLCONF", "ip-address", me.IP)
 	}
 	send("REPLCONF", "capa", "eof", "capa", "psync2")
 	if _, err := s.conn.Write(out); err != nil {

@@ -71,8 +71,7 @@ func follow(t *testing.T, addr, password string, target *memTarget) *Link {
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
-		Password: password,
-		Port:     1,
+		Identity: func() Identity { return Identity{Password: password, Port: 1} },
 		Dir:      t.TempDir(),
 		Timeout:  func() time.Duration { return patience },
 		Target:   target,
@@ -223,15 +222,21 @@ func serveHandshake(t testing.TB, p *Primary, conn net.Conn, id replication.Repl
 		case "PING":
 			out.WriteSimpleString("PONG")
 		case "REPLCONF":
-			var failed error
-			for i := 1; i+1 < len(args) && failed == nil; i += 2 {
-				failed = h.Set(args[i].String(), args[i+1].String())
+			for i := 1; i+1 < len(args); i += 2 {
+				option, value := args[i].String(), args[i+1].String()
+				switch {
+				case option == "listening-port":
+					h.ListeningPort, _ = strconv.Atoi(value)
+				case option == "capa":
+					h.EOF = h.EOF || value == "eof"
+					h.PSYNC2 = h.PSYNC2 || value == "psync2"
+				case option == "rdb-only":
+					h.RDBOnly = value == "1"
+				case option == "rdb-filter-only":
+					h.Filtered = true
+				}
 			}
-			if failed != nil {
-				out.WriteError(fmt.Errorf("ERR %w", failed))
-			} else {
-				out.WriteSimpleString("OK")
-			}
+			out.WriteSimpleString("OK")
 		case "PSYNC":
 			from, err := strconv.ParseInt(args[2].String(), 10, 64)
 			if err != nil {

@@ -28,6 +28,8 @@ type Full struct {
 	At      replication.Offset
 	DB      int // selected in the stream at At
 	Keys    int64
+	// Databases is one more than the highest database that has a key.
+	Databases int
 }
 
 // Target is the node, as its Link needs it. Its methods are called by one
@@ -52,15 +54,20 @@ type Target interface {
 	Synced() (at replication.Offset, ok bool)
 }
 
-// LinkConfig is what a Link works with.
-type LinkConfig struct {
-	Addr     string // host:port of the primary
-	Dial     func(ctx context.Context, addr string) (net.Conn, error)
+// Identity is what the node tells its primary of itself.
+type Identity struct {
 	User     string // masteruser; may be empty
 	Password string // masterauth; empty: no AUTH is sent
 	Port     int    // announced to the primary
 	IP       string // announced, if not empty
-	Dir      string // where a snapshot is received, on the filesystem of the data
+}
+
+// LinkConfig is what a Link works with.
+type LinkConfig struct {
+	Addr     string // host:port of the primary
+	Dial     func(ctx context.Context, addr string) (net.Conn, error)
+	Identity func() Identity // asked for at each attempt
+	Dir      string          // where a snapshot is received, on the filesystem of the data
 	Timeout  func() time.Duration
 	Target   Target
 	Log      *zap.Logger

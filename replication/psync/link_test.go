@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type linkRig struct {
 	t      *testing.T
 	cfg    LinkConfig
+	me     Identity
 	target *memTarget
 	logs   *observer.ObservedLogs
 	dialed chan net.Conn // the primary's ends
@@ -39,7 +40,7 @@ type linkRig struct {
 
 func newLinkRig(t *testing.T) *linkRig {
 	core, logs := observer.New(zap.InfoLevel)
-	r := &linkRig{t: t, target: newTarget(), logs: logs, dialed: make(chan net.Conn)}
+	r := &linkRig{t: t, me: Identity{Port: 6380}, target: newTarget(), logs: logs, dialed: make(chan net.Conn)}
 	r.cfg = LinkConfig{
 		Addr: "primary:6379",
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
@@ -51,11 +52,11 @@ func newLinkRig(t *testing.T) *linkRig {
 				return nil, ctx.Err()
 			}
 		},
-		Port:    6380,
-		Dir:     t.TempDir(),
-		Timeout: func() time.Duration { return 10 * time.Second },
-		Target:  r.target,
-		Log:     zap.New(core),
+		Identity: func() Identity { return r.me },
+		Dir:      t.TempDir(),
+		Timeout:  func() time.Duration { return 10 * time.Second },
+		Target:   r.target,
+		Log:      zap.New(core),
 	}
 	return r
 }
@@ -129,7 +130,7 @@ func TestHandshakeOfTheReplica(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newLinkRig(t)
-				r.cfg.User, r.cfg.Password, r.cfg.IP = c.user, c.password, c.ip
+				r.me.User, r.me.Password, r.me.IP = c.user, c.password, c.ip
 				r.start()
 				r.expect(cmd("PING"))
 				r.send(c.pong + "\r\n")
@@ -177,7 +178,7 @@ func TestRefusalsAreTriedAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newLinkRig(t)
 				if strings.Contains(c.name, "password") {
-					r.cfg.Password = "secret"
+					r.me.Password = "secret"
 				}
 				r.target.known = true
 				r.target.position = Position{replication.NewHistory(idA), 100, 0}

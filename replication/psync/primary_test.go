@@ -25,7 +25,6 @@ type rig struct {
 	history replication.History
 	set     Settings
 	base    func(ctx context.Context, need Need) (*Base, error)
-	acks    int
 
 	conn net.Conn // the replica's end
 	in   *bufio.Reader
@@ -228,8 +227,10 @@ func TestSnapshotNeeds(t *testing.T) {
 		handshake Handshake
 		want      Need
 	}{
-		{"a replica without capa eof needs a length", Handshake{}, Need{Sized: true}},
-		{"a filtered one needs no keys", Handshake{EOF: true, Filtered: true}, Need{Empty: true}},
+		{"a replica without capa eof needs a length", Handshake{Request: psync("?", -1).Request}, Need{Sized: true}},
+		{"a filtered one needs no keys", Handshake{EOF: true, Filtered: true}, Need{Empty: true, Current: true}},
+		{"SYNC without PSYNC needs a current one", Handshake{EOF: true}, Need{Current: true}},
+		{"a backup needs a current one", Handshake{EOF: true, RDBOnly: true, Request: psync("?", -1).Request}, Need{Current: true}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -505,38 +506,6 @@ func TestCloseReachesThoseWhoWait(t *testing.T) {
 		r.come(psync(idA, 128))
 		r.ended(ErrClosed)
 	})
-}
-
-func TestHandshakeOptions(t *testing.T) {
-	var h Handshake
-	steps := []struct{ option, value, want string }{
-		{"listening-port", "6380", ""},
-		{"LISTENING-PORT", "x", "value is not an integer or out of range"},
-		{"ip-address", "replica.example", ""},
-		{"ip-address", strings.Repeat("x", 256), "REPLCONF ip-address provided by replica instance is too long: 256 bytes"},
-		{"capa", "eof", ""},
-		{"capa", "PSYNC2", ""},
-		{"capa", "dual-channel", ""},
-		{"rdb-only", "1", ""},
-		{"rdb-only", "2", "value is out of range, must be between 0 and 1"},
-		{"rdb-filter-only", "", ""},
-		{"rdb-filter-only", "functions", ""},
-		{"rdb-filter-only", "functions keys", "Unsupported rdb-filter-only option: keys"},
-		{"version", "9.0.0", "Unrecognized REPLCONF option: version"},
-	}
-	for _, s := range steps {
-		got := ""
-		if err := h.Set(s.option, s.value); err != nil {
-			got = err.Error()
-		}
-		if got != s.want {
-			t.Errorf("%s %q: %q, want %q", s.option, s.value, got, s.want)
-		}
-	}
-	want := Handshake{ListeningPort: 6380, IP: "replica.example", EOF: true, PSYNC2: true, RDBOnly: true, Filtered: true}
-	if h != want {
-		t.Errorf("got %+v", h)
-	}
 }
 
 func TestReplicaNames(t *testing.T) {

@@ -16,7 +16,7 @@
 // Neither ever touches data. What they need is told by interfaces: a [Stream]
 // to copy from, [Snapshots] to send, a [Target] to hand units to. Who calls
 // whom: the server's PSYNC and SYNC commands call Primary.Serve with the
-// connection, its REPLCONF command fills a [Handshake]; its REPLICAOF, or the
+// connection, and with what REPLCONF told as a [Handshake]; its REPLICAOF, or the
 // cluster, starts and closes Links. PING and REPLCONF GETACK occupy offset, so
 // the server appends them to the stream and the feeders do not know them.
 //
@@ -58,6 +58,10 @@ type Pin interface {
 type Need struct {
 	Sized bool // the length must be known beforehand: it lacks "capa eof"
 	Empty bool // no keys and no functions, as redis-cli --replica asks
+	// Current: as of a moment after it was asked for. An older snapshot with the
+	// stream behind it will not do for one who reads no stream (a backup by
+	// redis-cli --rdb) or does not speak PSYNC and may be no replica at all.
+	Current bool
 }
 
 // Base is a snapshot in transfer: an RDB file as of the offset At. Size is -1
@@ -89,4 +93,7 @@ const (
 	second = time.Second // of keep-alives, acknowledgements and checks
 
 	copyBytes = 64 << 10
+
+	gather      = 100 * time.Microsecond // a feeder waits so long for more …
+	gatherBytes = 16 << 10               // … if there is less than this
 )

@@ -45,6 +45,8 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 		At:      a.at,
 		DB:      summary.Aux.StreamDB(),
 		Keys:    summary.Keys,
+
+		Databases: summary.Databases,
 	}
 	s.cfg.Log.Info("MASTER <-> REPLICA sync: Loading DB in memory", zap.Int64("keys", summary.Keys))
 	if summary.Skipped != (rdb.Skipped{}) {

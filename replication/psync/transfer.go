@@ -84,7 +84,11 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 		base *Base
 		err  error
 	}
-	need := Need{Sized: !f.handshake.EOF, Empty: f.handshake.Filtered}
+	need := Need{
+		Sized:   !f.handshake.EOF,
+		Empty:   f.handshake.Filtered,
+		Current: f.handshake.RDBOnly || f.handshake.Request == nil,
+	}
 	done := make(chan result, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -81,6 +81,10 @@ func TestAPowerCutCostsNoMoreThanThePolicyAllows(t *testing.T) {
 					}
 					want = append(want, unit(i, n)...)
 					ends[s.AppendRaw(unit(i, n))] = true
+					for j := 0; i == 12 && j < 200; j++ { // more small units than the ring holds
+						want = append(want, unit(j, 500)...)
+						ends[s.AppendRaw(unit(j, 500))] = true
+					}
 					if i%5 == 4 || policy == Always {
 						if err := s.Flush(); err != nil {
 							t.Fatal(err)

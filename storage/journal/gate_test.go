@@ -22,9 +22,23 @@ func newGate() *gate {
 	return g
 }
 
-func (g *gate) shut() { g.mu.Lock(); g.closed = true; g.mu.Unlock() }
+// shut stops writes from now on, and forgets that one waited before.
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	select {
+	case <-g.arrived:
+	default:
+	}
+}
 
-func (g *gate) open() { g.mu.Lock(); g.closed = false; g.cond.Broadcast(); g.mu.Unlock() }
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = false
+	g.cond.Broadcast()
+}
 
 func (g *gate) wrap(fs vfs.FS) vfs.FS {
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {

@@ -215,6 +215,5 @@ const (
 	gather      = 5 * time.Millisecond // the writer lets this much time pass between commits nobody waits for
 	gatherBytes = 256 << 10            // … or this many bytes
 	batchBytes  = 1 << 20              // one commit takes about this much
-	chunkBytes  = 64 << 10             // the most of a heap segment that one value of Pebble holds
 	syncPeriod  = time.Second          // appendfsync everysec
 )

@@ -2,9 +2,10 @@ package journal
 
 import "redoubt/replication"
 
-// segmentBytes is the capacity of an ordinary segment. A unit that is larger
-// gets a segment of its own.
-const segmentBytes = 256 << 10
+// segmentBytes is the capacity of an ordinary segment, and the most that one
+// value of Pebble holds of a segment: a read of a few bytes costs a whole value.
+// A unit that is larger gets a segment of its own.
+const segmentBytes = 64 << 10
 
 // segment is a run of whole units on the heap. Its bytes never change once
 // they are there, so a reader may use them after the lock is released.

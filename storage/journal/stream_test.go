@@ -286,6 +286,30 @@ func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
 	}
 }
 
+// TestAnOverflowEndsWithTheRingStillHalfWritten: the disk is busy with the first
+// unit while the ring fills up and a little lands on the heap.
+func TestAnOverflowEndsWithTheRingStillHalfWritten(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Policy = gate.wrap(vfs.NewMem()), Always
+	s := openServing(t, cfg)
+	gate.shut()
+	want := unit(0, 100)
+	s.AppendRaw(want)
+	<-gate.arrived
+	for i := 1; s.tail.empty(); i++ {
+		want = append(want, unit(i, 100)...)
+		s.AppendRaw(unit(i, 100))
+	}
+	gate.open()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Committed() != s.End() || !bytes.Equal(readAll(t, s, 0, 4096), want) || !bytes.Equal(replayAll(t, s, 0), want) {
+		t.Error("the bytes are not those appended")
+	}
+}
+
 func TestAStalledDiskShows(t *testing.T) {
 	gate := newGate()
 	cfg := testConfig(t, "/j")
@@ -317,19 +341,24 @@ func TestCommittedFollowsThePolicy(t *testing.T) {
 		t.Errorf("everysec: committed %d, appended up to %d", s.Committed(), end)
 	}
 	s.SetPolicy(Always)
+	gate.open()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	gate.shut()
 	before := s.Committed()
-	end := s.AppendRaw([]byte("always"))
+	first := s.AppendRaw([]byte("always"))
+	<-gate.arrived // the writer is at the disk with the first unit and knows no second
+	end := s.AppendRaw([]byte("always, while the disk is busy"))
 	if s.Committed() != before {
 		t.Errorf("always: committed %d before any fsync", s.Committed())
 	}
 	gate.open()
-	for o := range told {
-		if o == end {
-			break
-		}
+	if o := <-told; o != first {
+		t.Errorf("always: the fsync of what ends at %d committed %d", first, o)
 	}
-	if s.Synced() != end || s.Committed() != end {
-		t.Errorf("always: synced %d committed %d of %d after OnCommit", s.Synced(), s.Committed(), end)
+	if o := <-told; o != end || s.Synced() != end || s.Committed() != end {
+		t.Errorf("always: told %d, synced %d committed %d of %d", o, s.Synced(), s.Committed(), end)
 	}
 	gate.shut()
 	end = s.AppendRaw([]byte("always again"))

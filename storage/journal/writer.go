@@ -200,12 +200,12 @@ func (w *writer) collect() replication.Offset {
 		if part == nil {
 			break
 		}
-		// What is larger than a chunk is several chunks, because a read of a few
-		// bytes costs a whole one. The recovery drops a unit whose last chunk is
-		// missing.
-		more := len(part) > chunkBytes
+		// Only a segment of one large unit is more than a chunk, so a chunk ends
+		// where a unit ends or inside a unit that is all there is in it. The
+		// recovery drops a unit whose last chunk is missing.
+		more := len(part) > segmentBytes
 		if more {
-			part = part[:chunkBytes]
+			part = part[:segmentBytes]
 		}
 		w.chunks = append(w.chunks, chunk{after: taken, a: part, more: more})
 		taken += replication.Offset(len(part))
@@ -284,6 +284,9 @@ func (w *writer) synced(to replication.Offset) {
 // ring. mu is held, so the rest must be short: under a steady load it never is
 // nothing.
 func (s *Stream) returnToRing(to replication.Offset) {
+	if to < replication.Offset(s.ringEnd.Load()) {
+		return // the ring itself still holds what is not on the disk
+	}
 	end := replication.Offset(s.end.Load())
 	s.tail.drop(to)
 	if !s.unitEnd(to) || end-to > min(batchBytes, s.ring.size/4) {

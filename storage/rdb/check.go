@@ -11,7 +11,9 @@ type Summary struct {
 	Aux     Aux
 	Keys    int64
 	Expires int64 // keys that expire
-	Skipped Skipped
+	// Databases is one more than the highest database that has a key.
+	Databases int
+	Skipped   Skipped
 }
 
 // Check reads a whole file to its last byte and returns what is in it, or the
@@ -30,6 +32,7 @@ func Check(in io.Reader) (Summary, error) {
 			return s, err
 		}
 		s.Keys++
+		s.Databases = max(s.Databases, e.DB+1)
 		if e.ExpireAtMs != 0 {
 			s.Expires++
 		}

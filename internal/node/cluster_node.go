@@ -1,0 +1,40 @@
+package node
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+)
+
+// newClusterDriver makes the cluster part of a node, whose server need not be
+// there yet.
+func newClusterDriver(n *Node) (*clusterDriver, error) {
+	return openClusterDriver(clusterParts{
+		Config: n.config,
+		Keys:   n.keys,
+		Log:    n.log,
+		Fatal:  func(err error) { n.log.Fatal("Fatal: can't update cluster config file: " + err.Error()) },
+		Facts:  n.facts,
+		Roles:  n.replicator,
+		Shell:  nodeShell{n},
+		Mover:  n.mover,
+	})
+}
+
+// nodeShell is the node's server, which is made after those who use it.
+type nodeShell struct{ n *Node }
+
+func (s nodeShell) Publish(channel, payload []byte, sharded bool) {
+	s.n.server.Publish(channel, payload, sharded)
+}
+
+func (s nodeShell) DropShardChannels(gone *slots.Set) { s.n.server.DropShardChannels(gone) }
+
+func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
+
+func (s nodeShell) Resume() { s.n.server.Resume() }
+
+func (s nodeShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
+	return s.n.server.Suspend(x)
+}

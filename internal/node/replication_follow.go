@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"redoubt/internal/command"
+	"redoubt/replication"
+	"redoubt/replication/psync"
+	"redoubt/storage"
+)
+
+// follower is the node as one link sees it. Its methods are called by the link's
+// goroutine, one at a time; it executes with the node's applier, which thereby
+// belongs to the goroutine of the current link.
+type follower struct {
+	r      *replicator
+	to     role
+	ctx    context.Context // ended when the follower is cut off
+	cancel context.CancelFunc
+
+	live bool // guarded by being in a unit; changed under the world lock
+
+	// stuck: the stream has what this server cannot execute, so it cannot be
+	// gone on with; a snapshot may do.
+	stuck bool
+
+	effects []command.Effect
+	db      int // what the stream was last told to be selected; -1: nothing yet
+}
+
+func newFollower(r *replicator, to role) *follower {
+	f := &follower{r: r, to: to, live: true, db: -1}
+	f.ctx, f.cancel = context.WithCancel(r.ctx)
+	return f
+}
+
+// errCutOff ends a link that the node does not follow any more.
+var errCutOff = errors.New("node: this primary is not followed any more")
+
+// admit is the applier's: the last look before a unit is executed.
+func (f *follower) admit() error {
+	if !f.live {
+		return errCutOff
+	}
+	return nil
+}
+
+// Position is where the node's stream stands.
+func (f *follower) Position() (psync.Position, bool) {
+	s, stream := f.r.state.Load(), f.r.n.stream
+	db := stream.SelectedDB()
+	if db < 0 {
+		// Nothing was written since a promotion.
+		db = max(s.selected, 0)
+	}
+	return psync.Position{History: s.history, End: stream.End(), DB: db}, s.known && !f.stuck
+}
+
+// Continue goes on in the history that the primary has named. If it is a new
+// one, the node's own replicas must learn of it: they come again.
+func (f *follower) Continue(h replication.History) (err error) {
+	r := f.r
+	r.n.keys.World(now(), func(*storage.Tx) {
+		if err = f.admit(); err != nil {
+			return
+		}
+		next := *r.state.Load()
+		if next.history == h {
+			return
+		}
+		release := r.primary.Hold()
+		next.history = h
+		err = r.publish(&next, release)
+	})
+	return err
+}
+
+// Apply executes a unit and adds its bytes to the node's stream, so that
+// offsets are the primary's. It waits, without a lock, while the journal is
+// behind.
+func (f *follower) Apply(u *psync.Unit) error {
+	n := f.r.n
+	if !n.stream.Room() {
+		if err := n.stream.WaitRoom(f.ctx); err != nil {
+			return err
+		}
+	}
+	f.effects = f.effects[:0]
+	for _, c := range u.Commands {
+		f.effects = append(f.effects, command.Effect(c))
+	}
+	end := n.stream.End() + replication.Offset(len(u.Raw))
+	err := n.applier.Apply(now(), f.effects, end, func() {
+		n.stream.AppendRaw(u.Raw)
+		if f.db != u.DB {
+			f.db = u.DB
+			n.stream.SetSelectedDB(u.DB)
+		}
+	})
+	f.stuck = errors.Is(err, command.ErrUnknownEffect)
+	return err
+}
+
+// Synced is how far the stream is on disk.
+func (f *follower) Synced() (replication.Offset, bool) {
+	s := f.r.n.stream
+	return s.Synced(), s.Enabled()
+}
+
+// Replace puts a received snapshot in the place of everything: data, stream,
+// history. The file has been checked and is a good one. Clients are told that
+// the node is loading, and the node's own replicas are sent away; they will
+// need the snapshot, too.
+//
+// Up to the new generation of the journal a crash finds the old state whole,
+// from there on the new one.
+func (f *follower) Replace(ctx context.Context, full psync.Full) error {
+	r, n := f.r, f.r.n
+	if most := n.keys.Databases(); full.Databases > most {
+		return fmt.Errorf("the snapshot has keys in database %d and there are only %d databases", full.Databases-1, most)
+	}
+	// Replies that wait for offsets of the old stream leave now: those of the
+	// new one may be lower.
+	if err := n.stream.Flush(); err != nil {
+		return err
+	}
+	release := r.primary.Hold()
+	defer release()
+	n.server.SetLoading(true)
+	defer n.server.SetLoading(false)
+	run := n.unitsAt(0)
+	err := run(func(tx *storage.Tx) error {
+		if err := f.admit(); err != nil {
+			return err
+		}
+		r.loading = make(chan struct{})
+		n.persistence.replacing = true
+		tx.FlushAll()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = loadFile(func(batch func(tx *storage.Tx) error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return run(batch)
+	}, n.keys, full.Path, loadRule{})
+	if ctx.Err() != nil {
+		return ctx.Err() // the node ends; the disk has the old state
+	}
+	return run(func(tx *storage.Tx) error {
+		if err == nil {
+			err = f.adopt(tx, full)
+		}
+		if err != nil {
+			r.forget(tx)
+		}
+		n.persistence.replacing = false
+		close(r.loading)
+		r.loading = nil
+		f.db, f.stuck = -1, false
+		if to := r.delayed; to != nil {
+			r.delayed = nil
+			_ = r.change(tx, *to) // logged, and tried again
+		}
+		return err
+	})
+}
+
+// adopt makes what was loaded the node's own. The unit holds the world lock.
+func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
+	r, n := f.r, f.r.n
+	info, err := os.Stat(full.Path)
+	if err != nil {
+		return err
+	}
+	next := *r.state.Load()
+	next.history, next.known = full.History, true
+	err = n.persistence.replaced(info.Size(), func() error {
+		return n.stream.NewGeneration(full.Path, full.At, full.History, true)
+	})
+	if err != nil {
+		return err
+	}
+	n.stream.SetSelectedDB(full.DB)
+	tx.Rebase(full.At)
+	r.state.Store(&next)
+	if !n.stream.Enabled() {
+		// Without a journal the file is what a restart loads, as in Redis. Without
+		// it a restart asks for another one.
+		cfg := n.config.Current()
+		if err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename)); err != nil {
+			r.log.Warn("The received snapshot cannot be kept: " + err.Error())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"redoubt/internal/server"
+	"redoubt/replication"
+	"redoubt/replication/psync"
+	"redoubt/storage"
+)
+
+// Serve feeds the replica at the other end of a connection until it ends.
+func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
+	if tcp, ok := nc.(*net.TCPConn); ok && r.n.config.Current().ReplDisableTCPNoDelay {
+		_ = tcp.SetNoDelay(false) // a matter of speed only
+	}
+	if len(rest) > 0 {
+		nc = &resumedConn{Conn: nc, rest: rest}
+	}
+	h := psync.Handshake{
+		ListeningPort: hello.ListeningPort, IP: hello.IP,
+		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB,
+	}
+	if hello.Psync {
+		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}
+	}
+	id := replication.ReplicaID(r.ids.Add(1))
+	// Serve logs why it ended.
+	go func() { _ = r.primary.Serve(r.ctx, nc, id, h) }()
+}
+
+// resumedConn is a connection of which something has been read already.
+type resumedConn struct {
+	net.Conn
+	rest []byte
+}
+
+func (c *resumedConn) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// serveSettings are those of replicas. Without a journal a replica that is
+// behind holds memory, and client-output-buffer-limit bounds that. With one it
+// reads from disk, and being sent away would only make it come back for the
+// same bytes.
+func (r *replicator) serveSettings() psync.Settings {
+	c := r.n.config.Current()
+	s := psync.Settings{Timeout: c.ReplTimeout, Diskless: c.ReplDisklessSync}
+	if !r.n.stream.Enabled() {
+		s.Limit = psync.Limit{HardBytes: c.ReplicaOutput.HardBytes, SoftBytes: c.ReplicaOutput.SoftBytes, SoftTime: c.ReplicaOutput.For}
+	}
+	return s
+}
+
+// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
+func (r *replicator) GoodReplicas() int {
+	return r.primary.Good(time.Now(), r.n.config.Current().MinReplicasMaxLag)
+}
+
+// Acked counts the replicas that have applied the stream up to at.
+func (r *replicator) Acked(at replication.Offset) int { return r.primary.Applied(at) }
+
+// Synced reports whether the node's own journal has the stream up to at on
+// disk, and counts the replicas that do.
+func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
+	s := r.n.stream
+	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
+}
+
+// OnAck has f called after an acknowledgement came in, or a replica came or
+// went.
+func (r *replicator) OnAck(f func()) { r.onAck.Store(&f) }
+
+// AskAcks asks all replicas how far they are. Clients that ask at the same time
+// are content with one question.
+func (r *replicator) AskAcks() {
+	select {
+	case r.asked <- struct{}{}:
+	default:
+	}
+}
+
+// What a primary adds to the stream by itself: it belongs to no database.
+var (
+	pingUnit   = []byte("*1\r\n$4\r\nping\r\n")
+	getAckUnit = []byte("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n")
+)
+
+// runBeat adds PING and GETACK to the stream of a primary with replicas.
+func (r *replicator) runBeat(ctx context.Context) {
+	e := r.n.keys.NewExecutor()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.asked:
+			r.say(e, getAckUnit)
+		case at := <-tick.C:
+			if at.Sub(last) >= r.n.config.Current().ReplPingReplicaPeriod {
+				last = at
+				r.say(e, pingUnit)
+			}
+		}
+	}
+}
+
+// say adds a unit that changes no data. It is one like any other: whoever
+// holds the world, for a change of roles or for a pause, has the stream stand
+// still.
+func (r *replicator) say(e *storage.Executor, unit []byte) {
+	if len(r.primary.Replicas()) == 0 {
+		return
+	}
+	tx := e.Begin(now(), nil)
+	if tx.Role() == storage.RolePrimary && !tx.ExpiryHeld() {
+		r.n.stream.Append(-1, -1, unit)
+	}
+	e.End()
+}

@@ -1,0 +1,66 @@
+package node
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
+)
+
+func TestABackupHasWhatWasWrittenAfterTheBase(t *testing.T) {
+	cli := redistest.Tool(t, "redis-cli")
+	s := redistest.Start(t, redistest.Redoubt)
+	for _, key := range []string{"first", "second"} {
+		// The first makes a base, behind which the second stands in the journal.
+		s.Do("SET", key, "written before the backup")
+		file := filepath.Join(t.TempDir(), "backup.rdb")
+		if out, err := exec.Command(cli, "-h", "127.0.0.1", "-p", strings.TrimPrefix(s.Addr(), "127.0.0.1:"), "--rdb", file).CombinedOutput(); err != nil {
+			t.Fatalf("redis-cli --rdb: %v\n%s", err, out)
+		}
+		if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), key) {
+			t.Errorf("the backup of %d bytes lacks the key %s: %v", len(b), key, err)
+		}
+	}
+}
+
+func TestTheStreamBehindSYNCBeginsWithSELECT(t *testing.T) {
+	s := redistest.Start(t, redistest.Redoubt, "--repl-ping-replica-period", "3600")
+	s.Do("SET", "before", "v")
+	for range 2 {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprint(conn, "SYNC\r\n")
+		r := bufio.NewReader(conn)
+		line := "\n" // a sign of life, while the snapshot is made
+		for line == "\n" {
+			if line, err = r.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var size int
+		if _, err := fmt.Sscanf(line, "$%d", &size); err != nil {
+			t.Fatalf("SYNC: %q", line)
+		}
+		if _, err := r.Discard(size); err != nil {
+			t.Fatal(err)
+		}
+		s.Do("SET", "after", "v")
+		const want = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$5\r\nafter\r\n"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+			t.Fatalf("the stream goes on with %q, %v", got, err)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package server
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// fakeCluster owns all slots but one, which is on the move.
+type fakeCluster struct {
+	mu        sync.Mutex
+	elsewhere slots.Slot
+	moving    slots.Slot
+	asked     []Route
+	late      bool // the slot goes away between the gate and the unit
+}
+
+func (f *fakeCluster) Route(r Route) resp.Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, r)
+	missing := 0
+	if r.Missing != nil {
+		missing = r.Missing()
+	}
+	switch {
+	case r.Mixed:
+		return resp.ErrCrossSlot
+	case r.Slot == f.elsewhere && !(r.ReadOnly && !r.Write):
+		return resp.ErrMoved(int(r.Slot), "127.0.0.1:7001")
+	case r.Slot == f.moving && missing == r.Keys && !r.Asking:
+		return resp.ErrAsk(int(r.Slot), "127.0.0.1:7002")
+	case r.Slot == f.moving && missing > 0 && !r.Asking:
+		return resp.ErrTryAgain
+	case f.late && r.Missing != nil:
+		return resp.ErrMoved(int(r.Slot), "127.0.0.1:7003")
+	}
+	return ""
+}
+
+func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
+func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
+func (f *fakeCluster) Info() string                { return "" }
+
+func TestRequestsAreRouted(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	c := n.dial()
+	moved := "error: MOVED " + strings.TrimPrefix(string(resp.ErrMoved(int(f.elsewhere), "127.0.0.1:7001")), "MOVED ")
+	ask := "error: " + string(resp.ErrAsk(int(f.moving), "127.0.0.1:7002"))
+	for _, step := range []struct{ line, reply string }{
+		{"SET near 1", "OK"},
+		{"GET far", moved},
+		{"READONLY", "OK"},
+		{"GET far", "(nil)"},
+		{"SET far 1", moved},
+		{"READWRITE", "OK"},
+		{"GET far", moved},
+		{"MGET near other", "error: " + string(resp.ErrCrossSlot)},
+		{"GET {m}1", ask},
+		{"ASKING", "OK"},
+		{"SET {m}1 v", "OK"},
+		{"GET {m}1", "v"},
+		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
+		{"ASKING", "OK"},
+		{"PING", "PONG"},
+		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
+		{"PING", "PONG"},
+		{"SELECT 1", "error: " + string(resp.ErrSelectCluster)},
+		{"SSUBSCRIBE far", moved},
+		// An error while queueing spoils the transaction; one at EXEC is its reply.
+		{"MULTI", "OK"},
+		{"GET far", moved},
+		{"EXEC", "error: " + string(resp.ErrExecAbort)},
+		{"MULTI", "OK"},
+		{"GET near", "QUEUED"},
+		{"GET other", "QUEUED"},
+		{"EXEC", "error: " + string(resp.ErrCrossSlot)},
+		{"EXEC", "error: " + string(resp.ErrExecWithoutMulti)},
+	} {
+		c.want(step.line, step.reply)
+	}
+	f.mu.Lock()
+	f.late = true
+	f.mu.Unlock()
+	c.want("SET near 2", "error: "+string(resp.ErrMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7003")))
+	f.mu.Lock()
+	f.late = false
+	f.mu.Unlock()
+	c.want("GET near", "1")
+}
+
+// fakeReplication is a primary or a replica without any wire.
+type fakeReplication struct {
+	mu     sync.Mutex
+	host   string
+	up     bool
+	good   int
+	acked  int
+	onAck  func()
+	served chan Handshake
+	rest   []byte
+	asked  chan struct{} // closed by the first AskAcks
+	once   sync.Once
+}
+
+func newFakeReplication() *fakeReplication {
+	return &fakeReplication{served: make(chan Handshake, 1), asked: make(chan struct{})}
+}
+
+func (f *fakeReplication) locked(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *fakeReplication) Serve(nc net.Conn, rest []byte, hello Handshake) {
+	f.locked(func() { f.rest = rest })
+	go func() {
+		io.WriteString(nc, "+FULLRESYNC\r\n")
+		nc.Close()
+		f.served <- hello
+	}()
+}
+
+func (f *fakeReplication) Follow(_ *storage.Tx, host string, _ int) {
+	f.locked(func() { f.host = host })
+}
+
+func (f *fakeReplication) Primary() (host string, port int) {
+	f.locked(func() { host = f.host })
+	return host, 6379
+}
+
+func (f *fakeReplication) LinkUp() (up bool) {
+	f.locked(func() { up = f.up })
+	return up
+}
+
+func (f *fakeReplication) LinkState() string { return "connect" }
+
+func (f *fakeReplication) GoodReplicas() (n int) {
+	f.locked(func() { n = f.good })
+	return n
+}
+
+func (f *fakeReplication) Acked(replication.Offset) (n int) {
+	f.locked(func() { n = f.acked })
+	return n
+}
+
+func (f *fakeReplication) Synced(replication.Offset) (bool, int) { return true, 0 }
+func (f *fakeReplication) ID() string                            { return strings.Repeat("a", 40) }
+func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
+func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
+func (f *fakeReplication) Replicas() []Replica                   { return nil }
+func (f *fakeReplication) Info() string                          { return "role:master\r\n" }
+
+func TestWaitAOF(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.want("SET k v", "OK")
+	c.want("WAITAOF 1 0 0", "[1 0]")
+	c.want("WAITAOF 1 1 1", "[1 0]")
+	c.want("WAITAOF 2 0 0", "error: ERR value is out of range, value must between 0 and 1")
+	c.want("WAITAOF 0 -1 0", "error: ERR value is out of range, must be positive")
+	c.want("WAITAOF 0 0 -1", "error: ERR timeout is negative")
+	c.want("CONFIG SET appendonly no", "OK")
+	c.want("WAITAOF 1 0 0", "error: ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+	c.want("WAITAOF 0 0 0", "[1 0]")
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.Server.RoleChanged()
+	c.want("WAITAOF 0 0 0", "error: ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
+}
+
+func TestADemotionEndsWaits(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.send("WAIT 1 0")
+	<-f.asked
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.Server.RoleChanged()
+	c.wantNext("error: UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+}
+
+func TestWaitEndsWithAnAcknowledgement(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c, other := n.dial(), n.dial()
+	c.want("SET k v", "OK")
+	c.want("WAIT 0 0", "0")
+	c.send("WAIT 1 0")
+	c.send("PING") // nothing of the connection runs meanwhile
+	<-f.asked
+	other.want("PING", "PONG")
+	if info := other.do("INFO clients"); !strings.Contains(info, "blocked_clients:1\r\n") {
+		t.Errorf("a waiting client is not counted: %s", info)
+	}
+	f.locked(func() { f.acked = 1 })
+	f.onAck()
+	c.wantNext("1")
+	c.wantNext("PONG")
+	c.want("WAIT 2 1", "1") // times out
+	c.want("MULTI", "OK")
+	c.want("WAIT 5 0", "QUEUED")
+	c.want("EXEC", "[1]")
+}
+
+func TestUnblockEndsAWait(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f }, "--event-loops", "2")
+	c, other := n.dial(), n.dial()
+	id := c.do("CLIENT ID")
+	c.send("WAIT 1 0")
+	<-f.asked
+	for other.do("CLIENT UNBLOCK "+id+" ERROR") != "1" {
+	}
+	c.wantNext("error: " + string(resp.ErrUnblocked))
+	other.want("CLIENT UNBLOCK "+id, "0")
+}
+
+func TestGatesOfAReplica(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f }, "--replica-serve-stale-data", "no")
+	c := n.dial()
+	c.want("REPLICAOF 127.0.0.1 6379", "OK")
+	c.want("SET k v", "error: "+string(resp.ErrReadOnly))
+	c.want("GET k", "error: "+string(resp.ErrMasterDown))
+	c.want("MULTI", "OK")
+	c.want("SET k v", "error: "+string(resp.ErrReadOnly))
+	c.want("EXEC", "error: "+string(resp.ErrExecAbort))
+	c.want("CONFIG SET replica-serve-stale-data yes", "OK")
+	c.want("WAIT 1 1", "error: "+string(resp.ErrWaitReplica))
+	c.want("PSYNC ? -1", "error: "+string(resp.ErrNoMasterLink))
+	c.want("GET k", "(nil)")
+	c.want("CONFIG SET replica-serve-stale-data no", "OK")
+	f.locked(func() { f.up = true })
+	n.RoleChanged()
+	c.want("GET k", "(nil)")
+	c.want("ROLE", "[slave 127.0.0.1 6379 connect 0]")
+	c.want("REPLICAOF NO ONE", "OK")
+	c.want("SET k v", "OK")
+	c.want("CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10", "OK")
+	c.want("SET k v", "error: "+string(resp.ErrNoReplicas))
+	c.want("MULTI", "OK")
+	c.want("GET k", "QUEUED")
+	c.want("EXEC", "[v]")
+	f.locked(func() { f.good = 1 })
+	c.want("SET k v", "OK")
+}
+
+func TestPsyncHandsTheConnectionOver(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			f := newFakeReplication()
+			path := t.TempDir() + "/s"
+			n := startParts(t, func(c *Config) { c.Replication = f }, "--unixsocket", path)
+			addr := path
+			if network == "tcp" {
+				addr = n.Addr()
+			}
+			c := dialTo(t, network, addr)
+			c.want("REPLCONF listening-port 7777 ip-address 10.0.0.1", "OK")
+			c.want("REPLCONF capa eof capa psync2", "OK")
+			c.raw("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\nREPLCONF ACK 0\r\n")
+			c.wantNext("FULLRESYNC")
+			hello := <-f.served
+			want := Handshake{ListeningPort: 7777, IP: "10.0.0.1", EOF: true, PSYNC2: true, Psync: true, ID: "?", Offset: -1, User: "default"}
+			if hello != want {
+				t.Errorf("handed over %+v, want %+v", hello, want)
+			}
+			f.locked(func() {
+				if string(f.rest) != "REPLCONF ACK 0\r\n" {
+					t.Errorf("the rest is %q", f.rest)
+				}
+			})
+			if got := n.dial().do("INFO clients"); !strings.Contains(got, "connected_clients:1\r\n") {
+				t.Errorf("the replica is still a client: %s", got)
+			}
+		})
+	}
+}
+
+// fakePersistence refuses when told to.
+type fakePersistence struct {
+	mu      sync.Mutex
+	failing resp.Error
+	saves   int
+	failure error
+}
+
+func (f *fakePersistence) Save(*storage.Tx) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.saves++
+	return f.failure
+}
+
+func (f *fakePersistence) Background(*storage.Executor, int64) error { return nil }
+func (f *fakePersistence) Step(*storage.Executor, int64) bool        { return false }
+func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error  { return nil }
+func (f *fakePersistence) LastSave() time.Time                       { return time.Unix(7, 0) }
+func (f *fakePersistence) Saving() bool                              { return false }
+func (f *fakePersistence) Info() string                              { return "" }
+func (f *fakePersistence) Close() error                              { return nil }
+
+func (f *fakePersistence) Failing() resp.Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failing
+}
+
+func TestADiskThatRefusesStopsWritesOnly(t *testing.T) {
+	f := &fakePersistence{}
+	n := startParts(t, func(c *Config) { c.Persistence = f })
+	c := n.dial()
+	c.want("SET k v", "OK")
+	full := resp.ErrMisconfJournal("No space left on device")
+	f.mu.Lock()
+	f.failing = full
+	f.mu.Unlock()
+	n.RoleChanged() // takes conditions afresh, as the housekeeping does
+	c.want("SET k w", "error: "+string(full))
+	c.want("PING", "error: "+string(full))
+	c.want("GET k", "v")
+	c.want("LASTSAVE", "7")
+	f.mu.Lock()
+	f.failing = ""
+	f.mu.Unlock()
+	c.want("SET k w", "OK")
+}
+
+func TestShutdownSavesFirst(t *testing.T) {
+	f := &fakePersistence{failure: io.ErrShortWrite}
+	n := startParts(t, func(c *Config) { c.Persistence = f }, "--save", "900 1")
+	c := n.dial()
+	c.want("SHUTDOWN", "error: "+string(resp.ErrShutdown))
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	c.want("SHUTDOWN SAVE NOSAVE", "error: "+string(resp.ErrSyntax))
+	c.want("PING", "PONG")
+	if err := n.Shutdown(false); err == nil {
+		t.Error("a signal stopped the server although the snapshot failed")
+	}
+	f.mu.Lock()
+	f.failure = nil
+	f.mu.Unlock()
+	if err := n.Shutdown(true); err != nil {
+		t.Error(err)
+	}
+	c.closed()
+	if f.saves != 3 {
+		t.Errorf("%d snapshots, want 3", f.saves)
+	}
+}
+
+func TestLoadingRefusesWhatNeedsData(t *testing.T) {
+	n := startNode(t)
+	n.SetLoading(true)
+	c := n.dial()
+	c.want("GET k", "error: "+string(resp.ErrLoading))
+	c.want("PING", "error: "+string(resp.ErrLoading))
+	c.want("ECHO x", "x")
+	n.SetLoading(false)
+	c.want("GET k", "(nil)")
+}
