@@ -50,8 +50,8 @@ func oursOnly(t *testing.T) {
 }
 
 // quick are options that spare the nodes waits and files that no test here
-// reads.
-var quick = []string{"--repl-diskless-sync-delay", "0", "--save", ""}
+// reads, and let DEBUG DIGEST compare them.
+var quick = []string{"--repl-diskless-sync-delay", "0", "--save", "", "--enable-debug-command", "yes"}
 
 // start runs one node and looks for a panic in its log in the end.
 func start(t *testing.T, kind redistest.Kind, args ...string) *redistest.Server {
@@ -74,6 +74,7 @@ func startCluster(t *testing.T, timeout time.Duration, kinds []redistest.Kind, a
 	for _, s := range c.Nodes {
 		noPanic(t, s)
 	}
+	agree(t, c)
 	return c
 }
 
