@@ -56,9 +56,11 @@ func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
 // Executor is the executor that Apply uses, for the same goroutine.
 func (a *Applier) Executor() *storage.Executor { return a.exec }
 
-// DB and Proto make the applier a Conn; its replies go nowhere.
-func (a *Applier) DB() int    { return 0 }
-func (a *Applier) Proto() int { return 2 }
+// DB, Proto and Redact make the applier a Conn; its replies go nowhere, and
+// nobody watches it.
+func (a *Applier) DB() int       { return 0 }
+func (a *Applier) Proto() int    { return 2 }
+func (a *Applier) Redact(...int) {}
 
 // Apply executes one unit. end is the offset of its last byte. record, if not
 // nil, is called under the unit's locks once the data have changed: there the

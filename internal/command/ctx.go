@@ -25,6 +25,9 @@ type Ctx struct {
 type Conn interface {
 	DB() int
 	Proto() int
+	// Redact hides arguments of the request, by position, from the slow log and
+	// MONITOR.
+	Redact(at ...int)
 }
 
 // Host is what a handler of data may know of the node.

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func (n *node) LFU() bool                   { return false }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
+func (n *node) Redact(...int)               {}
 
 // do runs one command as a unit of its own and returns the reply and what it
 // left in the stream, as words.
@@ -292,5 +294,12 @@ func TestExpiredKeysFoundOnTheWayAreDeletedOneByOne(t *testing.T) {
 		if strings.Count(effect, "DEL") != 2 || strings.Contains(effect, "MULTI") {
 			t.Errorf("%s: the stream has %q", line, effect)
 		}
+	}
+}
+
+func TestCommandListNamesSubcommandsToo(t *testing.T) {
+	reply, _ := newNode().do("command", "list")
+	if words := strings.Fields(reply); !slices.Contains(words, "get") || !slices.Contains(words, "object|encoding") {
+		t.Errorf("COMMAND LIST: %v", words)
 	}
 }

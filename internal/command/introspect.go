@@ -344,9 +344,7 @@ func commandList(c *Ctx) {
 			if keep(r) {
 				names = append(names, r.FullName())
 			}
-			if len(c.Args) > 2 {
-				collect(r.Sub)
-			}
+			collect(r.Sub)
 		}
 	}
 	collect(c.Host.Table().Rows())

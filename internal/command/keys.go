@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+
 	"redoubt/internal/resp"
 	"redoubt/storage"
 )
@@ -190,10 +192,21 @@ func objectEncoding(c *Ctx) {
 }
 
 func objectRefCount(c *Ctx) {
-	if _, found := c.object(); found {
-		c.Out.Int(1) // values are never shared
+	e, found := c.object()
+	if !found {
+		return
 	}
+	if n, ok := resp.ParseInt(e.Bytes()); ok && e.Encoding() == "int" && 0 <= n && n < sharedIntegers {
+		c.Out.Int(math.MaxInt32)
+		return
+	}
+	c.Out.Int(1)
 }
+
+// sharedIntegers is how many small integers Redis keeps one object each for,
+// with a count of references that never changes. Here no value is shared; the
+// reply is what a client of Redis sees.
+const sharedIntegers = 10000
 
 func objectIdleTime(c *Ctx) {
 	if e, found := c.object(); found {

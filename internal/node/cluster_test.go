@@ -88,6 +88,13 @@ func startMember(t *testing.T, args ...string) *member {
 	return m
 }
 
+// testConn is a connection of which nobody sees anything.
+type testConn struct{}
+
+func (testConn) DB() int       { return 0 }
+func (testConn) Proto() int    { return resp.Proto2 }
+func (testConn) Redact(...int) {}
+
 // do runs a command as a connection would and returns the reply.
 func (m *member) do(args ...any) string {
 	m.t.Helper()
@@ -133,7 +140,7 @@ func (m *member) ask(args ...any) <-chan string {
 
 func (m *member) call(args ...any) (*command.Ctx, *command.Row) {
 	m.t.Helper()
-	x := &command.Ctx{Out: resp.NewWriter(nil, resp.Proto2), Exec: m.exec, Host: testHost{m}}
+	x := &command.Ctx{Out: resp.NewWriter(nil, resp.Proto2), Exec: m.exec, Conn: testConn{}, Host: testHost{m}}
 	for _, a := range args {
 		x.Args = append(x.Args, []byte(fmt.Sprint(a)))
 	}

@@ -140,6 +140,7 @@ type move struct {
 // migrate is MIGRATE (migrateCommand).
 func (m *mover) migrate(x *command.Ctx) {
 	req, err := parseMigration(x.Args)
+	x.Conn.Redact(req.secrets...)
 	if err != "" {
 		x.Out.Error(err)
 		return
@@ -316,6 +317,7 @@ type migration struct {
 	copy    bool
 	replace bool
 	auth    [][]byte // arguments of AUTH; nil for none
+	secrets []int    // where those stand
 	names   [][]byte
 }
 
@@ -331,9 +333,11 @@ func parseMigration(args [][]byte) (req migration, err resp.Error) {
 			req.replace = true
 		case equalFold(a, "auth") && more >= 1:
 			req.auth = clone(args[i+1 : i+2])
+			req.secrets = append(req.secrets, i+1)
 			i++
 		case equalFold(a, "auth2") && more >= 2:
 			req.auth = clone(args[i+1 : i+3])
+			req.secrets = append(req.secrets, i+1, i+2)
 			i += 2
 		case equalFold(a, "keys"):
 			if len(args[3]) != 0 {

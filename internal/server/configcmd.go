@@ -51,7 +51,7 @@ func configSet(x *command.Ctx) {
 	var pairs []config.Pair
 	for i := 2; i < len(x.Args); i += 2 {
 		if config.Sensitive(string(x.Args[i])) {
-			loopOf(x).redact(i + 1)
+			x.Conn.Redact(i + 1)
 		}
 		pairs = append(pairs, config.Pair{Name: string(x.Args[i]), Value: string(x.Args[i+1])})
 	}

@@ -86,6 +86,16 @@ func (c *conn) set(s connState, on bool) {
 func (c *conn) DB() int    { return c.db }
 func (c *conn) Proto() int { return c.out.Proto() }
 
+// Redact hides arguments of the request from the slow log and from MONITOR.
+func (c *conn) Redact(at ...int) {
+	l := c.home.Load()
+	for _, i := range at {
+		if i < len(l.ctx.Args) {
+			l.redacted = append(l.redacted, i)
+		}
+	}
+}
+
 // newConn makes a connection that no loop has adopted yet.
 func (s *Server) newConn(fd int, remote, local string) *conn {
 	cfg := s.config.Current()

@@ -82,7 +82,7 @@ func authCommand(x *command.Ctx) {
 		return
 	}
 	c, user, password := connOf(x), []byte("default"), x.Args[1]
-	loopOf(x).redact(1, 2)
+	c.Redact(1, 2)
 	if len(x.Args) == 3 {
 		user, password = x.Args[1], x.Args[2]
 	} else if loopOf(x).cfg.RequirePass == "" {
@@ -105,15 +105,6 @@ func (c *conn) login(user, password []byte) bool {
 	}
 	c.authenticated(true)
 	return true
-}
-
-// redact hides arguments of the request from the slow log and from MONITOR.
-func (l *loop) redact(at ...int) {
-	for _, i := range at {
-		if i < len(l.ctx.Args) {
-			l.redacted = append(l.redacted, i)
-		}
-	}
 }
 
 // authenticated notes whether the connection has named the password.
@@ -151,12 +142,12 @@ func helloCommand(x *command.Ctx) {
 	for len(rest) > 0 {
 		switch {
 		case equalFold(rest[0], "auth") && len(rest) >= 3:
+			at := len(x.Args) - len(rest)
+			c.Redact(at+1, at+2)
 			if !c.login(rest[1], rest[2]) {
 				x.Out.Error(resp.ErrWrongPass)
 				return
 			}
-			at := len(x.Args) - len(rest)
-			l.redact(at+1, at+2)
 			rest = rest[3:]
 		case equalFold(rest[0], "setname") && len(rest) >= 2:
 			if !validName(rest[1]) {

@@ -18,7 +18,6 @@ func (l *loop) cronConns() {
 			l.cronConn(c)
 		}
 	}
-	l.retry()
 }
 
 // softLimits reports whether some class of connections has an output limit, so

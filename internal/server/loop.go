@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	readBytes  = 64 << 10               // of one read; also the share of one connection in a turn
-	cronPeriod = 100 * time.Millisecond // of a loop's housekeeping
+	readBytes   = 64 << 10               // of one read; also the share of one connection in a turn
+	cronPeriod  = 100 * time.Millisecond // of a loop's housekeeping
+	retryPeriod = 2 * time.Millisecond   // between tries of requests that wait
 	// spinPolls is how often a loop polls before it waits: a wait and its
 	// wake-up cost more than the next request takes to arrive on a busy node.
 	spinPolls = 50
@@ -53,15 +54,16 @@ type loop struct {
 	unix int64            // wall clock in milliseconds; advances with the commands of a turn
 	mono time.Duration    // time since the server's start, as of the last look
 
-	ready    []*conn // have output to be written at the end of the turn
-	held     []*conn // have output that waits for an offset
-	paused   []*conn // have a request that waits for the end of a pause
-	expiring bool    // more keys have expired than one slice could delete
-	walking  bool    // a snapshot wants the loop back at once
-	moving   bool    // connections that belong to other loops are still here
-	placed   int32   // number of active loops by which the connections were placed
-	nextCron time.Duration
-	busy     time.Duration // spent in turns since the last cron
+	ready     []*conn // have output to be written at the end of the turn
+	held      []*conn // have output that waits for an offset
+	paused    []*conn // have a request that waits for the end of a pause
+	expiring  bool    // more keys have expired than one slice could delete
+	walking   bool    // a snapshot wants the loop back at once
+	moving    bool    // connections that belong to other loops are still here
+	placed    int32   // number of active loops by which the connections were placed
+	nextCron  time.Duration
+	nextRetry time.Duration
+	busy      time.Duration // spent in turns since the last cron
 
 	readBuf []byte
 	buffers [][]byte // free output buffers
@@ -114,6 +116,10 @@ func (l *loop) run() {
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
+		if len(l.paused) > 0 && l.mono >= l.nextRetry {
+			l.nextRetry = l.mono + retryPeriod
+			l.retry()
+		}
 		if l.expiring {
 			l.expire()
 		}
@@ -148,6 +154,9 @@ func (l *loop) wait() []unix.EpollEvent {
 		return l.poll.poll()
 	}
 	rest := l.nextCron - time.Since(l.srv.started)
+	if len(l.paused) > 0 {
+		rest = min(rest, retryPeriod)
+	}
 	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
 }
 

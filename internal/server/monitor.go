@@ -13,6 +13,7 @@ import (
 // whole, with all loops stopped, so that a loop may read it in its turn.
 type monitors struct {
 	any  atomic.Bool
+	gone atomic.Bool // some of the list have ended
 	list []*conn
 }
 
@@ -34,6 +35,7 @@ func monitorCommand(x *command.Ctx) {
 func (m *monitors) remove(c *conn) {
 	c.state &^= stateMonitor
 	c.conds &^= condFeed
+	m.gone.Store(true)
 }
 
 // feed tells the monitors of a command that was executed.
@@ -101,11 +103,7 @@ func writeQuoted(b *strings.Builder, s []byte) {
 // sweepMonitors takes those that are gone off the list, now and then.
 func (l *loop) sweepMonitors() {
 	m := &l.srv.monitors
-	gone := false
-	for _, c := range m.list {
-		gone = gone || !c.is(stateMonitor)
-	}
-	if !gone {
+	if !m.gone.Swap(false) {
 		return
 	}
 	l.allConns(func() {

@@ -195,7 +195,7 @@ func psyncCommand(x *command.Ctx) {
 	case s.isReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return
-	case c.out.Len() != 0 || c.wire != nil && c.wire.busy:
+	case c.out.Len() != 0:
 		x.Out.Error(resp.ErrPendingOutput)
 		return
 	}
@@ -255,7 +255,16 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	l.forget(c)
 	l.disown(c)
 	l.srv.clients.Add(-1)
-	nc, err := c.netConn()
+	if w := c.wire; w != nil {
+		// An earlier reply may still be under way.
+		w.stop()
+		l.srv.goroutines.Go(func() {
+			<-w.written
+			l.srv.replication.Serve(w.nc, rest, hello)
+		})
+		return
+	}
+	nc, err := blocking(c.fd)
 	if err != nil {
 		l.srv.log.Warn("Cannot hand a replica's connection over: " + err.Error())
 		return
@@ -263,14 +272,10 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	l.srv.replication.Serve(nc, rest, hello)
 }
 
-// netConn turns the connection into one with blocking calls. The connection is
-// no loop's any more.
-func (c *conn) netConn() (net.Conn, error) {
-	if c.wire != nil {
-		c.wire.stop()
-		return c.wire.nc, nil
-	}
-	f := os.NewFile(uintptr(c.fd), c.remote)
+// blocking turns a socket that no loop polls any more into a connection with
+// blocking calls.
+func blocking(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "replica")
 	defer f.Close() // FileConn works on a duplicate
 	return net.FileConn(f)
 }

@@ -311,6 +311,19 @@ func TestMonitorSeesWhatOthersRun(t *testing.T) {
 	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
 }
 
+func TestMonitorSeesNoPasswords(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	m, c := n.dial(), n.dial()
+	m.want("AUTH secret", "OK")
+	m.want("MONITOR", "OK")
+	for _, line := range []string{"AUTH wrong", "AUTH wrong secret", "HELLO 2 AUTH default wrong", "HELLO 2 AUTH default secret"} {
+		c.do(line)
+		if got := m.read(); strings.Contains(got, "wrong") || strings.Contains(got, "secret") || !strings.Contains(got, `"(redacted)"`) {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+}
+
 func TestUnixSocketsGoThroughWires(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	n := startNode(t, "--unixsocket", path, "--unixsocketperm", "700")

@@ -14,6 +14,8 @@ type wire struct {
 	c    *conn
 	next chan struct{} // a token: the loop has taken the bytes, read again
 	gone chan struct{} // closed with the connection
+	// written is closed when the writer has ended, after its last bytes.
+	written chan struct{}
 
 	mu      sync.Mutex
 	wake    sync.Cond
@@ -35,7 +37,7 @@ func (s *Server) serveWire(nc net.Conn) {
 		remote = nc.LocalAddr().String() + ":0"
 	}
 	c := s.newConn(-1, remote, nc.LocalAddr().String())
-	w := &wire{nc: nc, c: c, next: make(chan struct{}, 1), gone: make(chan struct{})}
+	w := &wire{nc: nc, c: c, next: make(chan struct{}, 1), gone: make(chan struct{}), written: make(chan struct{})}
 	w.wake.L = &w.mu
 	c.wire = w
 	l := s.loopFor(c.id)
@@ -136,13 +138,14 @@ func (l *loop) writeWire(c *conn) {
 
 // write is the goroutine that puts bytes on the wire.
 func (w *wire) write() {
+	defer close(w.written)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
 		for len(w.pending) == 0 && !w.ended {
 			w.wake.Wait()
 		}
-		if w.ended {
+		if len(w.pending) == 0 {
 			return
 		}
 		b := w.pending
@@ -162,7 +165,7 @@ func (w *wire) write() {
 }
 
 // stop ends the goroutines without closing the connection, which somebody else
-// takes over.
+// takes over. The writer first writes what it was given.
 func (w *wire) stop() {
 	w.closeOnce.Do(func() { close(w.gone) })
 	w.mu.Lock()

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// node is one server under load.
+type node struct {
+	name string
+	port string
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func startBoth(o options, mode string) (ours, theirs *node, err error) {
+	journal := []string{"--appendonly", "yes", "--appendfsync", mode}
+	if mode == "off" {
+		journal = []string{"--appendonly", "no"}
+	}
+	if ours, err = start("redoubt", o.bin, append([]string{"server"}, journal...)); err != nil {
+		return nil, nil, err
+	}
+	if theirs, err = start("redis", o.redis, journal); err != nil {
+		ours.stop()
+		return nil, nil, err
+	}
+	return ours, theirs, nil
+}
+
+// start runs a server on a free port of the loopback interface, with a
+// directory of its own.
+func start(name, bin string, args []string) (*node, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	ln.Close()
+	dir, err := os.MkdirTemp("", "bench-"+name)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{name: name, port: port, dir: dir}
+	args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--logfile", dir+"/log")
+	n.cmd = exec.Command(bin, args...)
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := n.cmd.Start(); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if n.ping() {
+			return n, nil
+		}
+	}
+	log, _ := os.ReadFile(dir + "/log")
+	n.stop()
+	return nil, fmt.Errorf("%s does not answer; its log:\n%s", name, log)
+}
+
+func (n *node) ping() bool {
+	c, err := net.DialTimeout("tcp", "127.0.0.1:"+n.port, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	c.Write([]byte("PING\r\n"))
+	b := make([]byte, 7)
+	got, _ := c.Read(b)
+	return string(b[:got]) == "+PONG\r\n"
+}
+
+func (n *node) stop() {
+	n.cmd.Process.Kill()
+	n.cmd.Wait()
+	os.RemoveAll(n.dir)
+}
+
+// measure is one run of redis-benchmark.
+type measure struct {
+	rate float64 // operations a second
+	cpu  float64 // of the server, in microseconds an operation
+}
+
+func (n *node) load(o options, test, pipeline string, requests int) (measure, error) {
+	args := []string{"-p", n.port, "-c", strconv.Itoa(o.clients), "-n", strconv.Itoa(requests), "-P", pipeline, "--csv"}
+	if test == "ONEKEY" {
+		args = append(args, "-t", "set")
+	} else {
+		args = append(args, "-t", strings.ToLower(test), "-r", "100000")
+	}
+	before, err := n.cpu()
+	if err != nil {
+		return measure{}, err
+	}
+	out, err := exec.Command("redis-benchmark", args...).Output()
+	if err != nil {
+		return measure{}, fmt.Errorf("redis-benchmark (Debian: redis-tools): %w", err)
+	}
+	after, err := n.cpu()
+	if err != nil {
+		return measure{}, err
+	}
+	records, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+	if err != nil || len(records) < 2 || len(records[1]) < 2 {
+		return measure{}, fmt.Errorf("redis-benchmark printed %q", out)
+	}
+	rate, err := strconv.ParseFloat(records[1][1], 64)
+	return measure{rate, float64((after - before).Microseconds()) / float64(requests)}, err
+}
+
+// clockTick is USER_HZ, which is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpu is the processor time the server has used.
+func (n *node) cpu() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("bench: /proc/PID/stat has too few fields")
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
+
+// memory is the server's resident memory in bytes.
+func (n *node) memory() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 2 {
+		return 0, errors.New("bench: /proc/PID/statm has too few fields")
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// connect opens idle connections.
+func (n *node) connect(count int) ([]net.Conn, error) {
+	var conns []net.Conn
+	for range count {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+n.port, 5*time.Second)
+		if err != nil {
+			return conns, fmt.Errorf("connection %d to %s: %w", len(conns)+1, n.name, err)
+		}
+		conns = append(conns, c)
+	}
+	return conns, nil
+}
