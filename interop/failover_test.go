@@ -37,9 +37,10 @@ func TestAReplicaTakesOver(t *testing.T) {
 				old.Kill()
 				took = append(took, untilWritten(t, heir, key, settle))
 
-				before := len(old.Log())
+				before, beside := len(old.Log()), len(heir.Log())
 				old.Restart()
 				c.UntilStable(settle)
+				agree(t, c)
 				if got := old.Info("role"); got != "slave" {
 					t.Fatalf("the killed primary came back as %s", got)
 				}
@@ -51,7 +52,7 @@ func TestAReplicaTakesOver(t *testing.T) {
 				case counter(t, heir, "sync_partial_ok") > partial:
 					t.Logf("takeover %v; the old primary came back partially", took[i])
 				case counter(t, heir, "sync_full") > full:
-					why := lines(log+heir.Log(), whyFull)
+					why := lines(log+heir.Log()[beside:], whyFull)
 					t.Logf("takeover %v; the old primary came back by a full resync: %q", took[i], why)
 					if len(why) == 0 {
 						t.Errorf("no log says why the resync was full:\n%s", log)
