@@ -178,3 +178,43 @@ func TestAllNodesAreKilled(t *testing.T) {
 		})
 	}
 }
+
+// A primary that acknowledged what its replica never saw has another history
+// than the replica that took over: it comes back by a full resync, the reason
+// is logged, and its data are those of the new primary.
+func TestADivergedPrimaryComesBack(t *testing.T) {
+	c := startCluster(t, nodeTimeout, nil)
+	old := primaries(t, c)[0]
+	heir := replicaOf(t, c, old)
+	slot := myself(t, old).first(t)
+	both, mine := keyIn(slot, "both:"), keyIn(slot, "unseen:")
+	old.Do("SET", both, "x")
+	untilLinked(t, heir, old)
+
+	// What fits in the socket's buffers still reaches a paused replica.
+	heir.Pause()
+	filling := strings.Repeat("x", 1<<20)
+	for range 40 {
+		old.Do("SET", both, filling)
+	}
+	old.Do("SET", mine, "x")
+	old.Kill()
+	heir.Resume()
+	untilWritten(t, heir, both, settle)
+	before, beside := len(old.Log()), len(heir.Log())
+	full := counter(t, heir, "sync_full")
+	old.Restart()
+	untilLinked(t, old, heir)
+	if got := counter(t, heir, "sync_full") - full; got != 1 {
+		t.Errorf("%d full resyncs", got)
+	}
+	if log := old.Log()[before:] + heir.Log()[beside:]; len(lines(log, whyFull)) == 0 {
+		t.Errorf("no log says why the resync was full:\n%s", log)
+	}
+	if a, b := old.Do("DEBUG", "DIGEST"), heir.Do("DEBUG", "DIGEST"); a != b {
+		t.Errorf("digests differ: %v, %v", a, b)
+	}
+	if got := heir.Do("EXISTS", mine); got != int64(0) {
+		t.Error("the new primary has what it never saw")
+	}
+}
