@@ -84,10 +84,16 @@ func (t *table) segment(hash uint64) *segment {
 // find returns the record of key, nil if there is none.
 func (t *table) find(hash uint64, key []byte) *record {
 	g := t.segment(hash)
-	mask := len(g.cells) - 1
-	for i := g.home(hash); g.cells[i].rec != nil; i = (i + 1) & mask {
-		if g.cells[i].hash == hash && bytes.Equal(g.cells[i].rec.key, key) {
-			return g.cells[i].rec
+	return lookUp(g.cells, g.home(hash), hash, key)
+}
+
+// lookUp returns the record of key, nil if there is none, in the cells of a
+// segment where its home is cell i.
+func lookUp(cells []cell, i int, hash uint64, key []byte) *record {
+	mask := len(cells) - 1
+	for ; cells[i].rec != nil; i = (i + 1) & mask {
+		if cells[i].hash == hash && bytes.Equal(cells[i].rec.key, key) {
+			return cells[i].rec
 		}
 	}
 	return nil

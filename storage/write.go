@@ -20,6 +20,7 @@ func (tx *Tx) insert(p place, r *record) {
 		tx.ks.setTable(p.slot, tx.phys, t)
 	}
 	t.insert(p.hash, r)
+	tx.ks.slots[p.slot].changed(tx.phys)
 	c := tx.counts()
 	c.keys.Add(1)
 	c.bytes.Add(r.size())
@@ -38,6 +39,8 @@ func (tx *Tx) remove(p place) {
 	p.table.remove(p.hash, r.key)
 	if p.table.count.Load() == 0 {
 		tx.ks.setTable(p.slot, tx.phys, nil)
+	} else {
+		tx.ks.slots[p.slot].changed(tx.phys)
 	}
 	c := tx.counts()
 	c.keys.Add(-1)
