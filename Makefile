@@ -8,6 +8,7 @@ STATIC    := CGO_ENABLED=0
 SEEDS     ?= 1000
 SEED      ?=
 FUZZTIME  ?= 20s
+BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help build lab test race lint sim fuzz interop bench image compose check clean
@@ -44,8 +45,8 @@ endif
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
 
-bench: build ## throughput, CPU and memory beside redis-server, in alternating runs
-	$(GO) run ./internal/tools/bench -bin $(BIN)
+bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
+	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)
 
 image: build ## the container image redoubt:local, FROM scratch; pulls nothing
 	docker build -t redoubt:local -f docker/Dockerfile bin

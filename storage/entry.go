@@ -81,7 +81,7 @@ func (tx *Tx) find(key []byte, why purpose) place {
 	if p.table == nil {
 		return p
 	}
-	p.rec = p.table.find(p.hash, key)
+	p.rec = tx.ks.slots[n].find(tx.phys, p.hash, key)
 	if p.rec == nil || !tx.expired(p.rec) {
 		return p
 	}

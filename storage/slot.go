@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -29,7 +30,31 @@ type slot struct {
 
 	watched watchedKeys // nil while nobody watches a key of the slot
 
-	_ [24]byte
+	// cells are those of first while that is one segment, otherwise nil: most
+	// look-ups then find their cell without fetching the table.
+	cells []cell
+}
+
+// find returns the record of key in a physical database, nil if there is none.
+func (s *slot) find(phys int, hash uint64, key []byte) *record {
+	if phys == 0 && len(s.cells) > 0 {
+		return lookUp(s.cells, int(hash>>(64-bits.TrailingZeros(uint(len(s.cells))))), hash, key)
+	}
+	if t := s.table(phys); t != nil {
+		return t.find(hash, key)
+	}
+	return nil
+}
+
+// changed follows a change of a physical database's table; the slot is locked.
+func (s *slot) changed(phys int) {
+	if phys != 0 {
+		return
+	}
+	s.cells = nil
+	if t := s.first.Load(); t != nil && t.depth == 0 {
+		s.cells = t.initial.cells
+	}
 }
 
 // table returns the slot's table of a physical database, nil if it has no
@@ -50,6 +75,7 @@ func (ks *Keyspace) setTable(n slots.Slot, phys int, t *table) {
 	s := &ks.slots[n]
 	if phys == 0 {
 		s.first.Store(t)
+		s.changed(phys)
 	} else {
 		if s.others.Load() == nil {
 			others := make([]atomic.Pointer[table], len(ks.order)-1)

@@ -30,6 +30,40 @@ type stringRecord struct {
 	text text
 }
 
+// A short key lies in the allocation of its record too: a look-up compares it,
+// and its own line of cache would be one more to fetch. The sizes fill classes
+// of the allocator.
+type (
+	shortKeyRecord struct {
+		stringRecord
+		name [24]byte
+	}
+	mediumKeyRecord struct {
+		stringRecord
+		name [40]byte
+	}
+)
+
+// newString makes a record of a string with a copy of key; t is taken as it is.
+func newString(key []byte, t text) *record {
+	var sr *stringRecord
+	var room []byte
+	switch n := len(key); {
+	case n <= len(shortKeyRecord{}.name):
+		r := new(shortKeyRecord)
+		sr, room = &r.stringRecord, r.name[:n:n]
+	case n <= len(mediumKeyRecord{}.name):
+		r := new(mediumKeyRecord)
+		sr, room = &r.stringRecord, r.name[:n:n]
+	default:
+		sr, room = new(stringRecord), make([]byte, n)
+	}
+	copy(room, key)
+	sr.key, sr.text = room, t
+	sr.val = &sr.text
+	return &sr.record
+}
+
 func (s *text) typ() Type { return TypeString }
 
 func (s *text) encoding() string {
@@ -124,10 +158,9 @@ const KeepTTL SetFlags = 1
 func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 	p := tx.find(key, forWrite)
 	if p.rec == nil {
-		sr := &stringRecord{text: text{b: slices.Clone(value)}}
-		sr.val = &sr.text
-		sr.expireAt = expireAt
-		tx.insert(p, key, &sr.record)
+		r := newString(key, text{b: slices.Clone(value)})
+		r.expireAt = expireAt
+		tx.insert(p, r)
 		tx.wrote(p, key)
 		return
 	}
@@ -153,11 +186,10 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 func (tx *Tx) GrowString(key []byte, size int) []byte {
 	p := tx.find(key, forWrite)
 	if p.rec == nil {
-		sr := &stringRecord{text: text{b: make([]byte, size), edited: true}}
-		sr.val = &sr.text
-		tx.insert(p, key, &sr.record)
+		b := make([]byte, size)
+		tx.insert(p, newString(key, text{b: b, edited: true}))
 		tx.wrote(p, key)
-		return sr.text.b
+		return b
 	}
 	tx.preimage(p.rec)
 	before := p.rec.size()

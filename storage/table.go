@@ -24,12 +24,17 @@ const neverExpires = math.MaxInt64
 // table holds the records of one slot in one database: a directory of segments
 // by the first depth bits of the hash. A segment of lesser depth stands in
 // several entries of the directory, side by side.
+//
+// What a look-up in a table of one segment needs is the first 64 bytes, and
+// those are one line of cache: 128 bytes is a size that the allocator aligns.
 type table struct {
+	initial segment      // the only one while depth is 0
 	count   atomic.Int64 // written under the slot's lock, read by anybody
 	depth   uint8
 	dir     []*segment
 	only    [1]*segment // the directory while there is one segment
-	initial segment
+
+	_ [32]byte
 }
 
 // segment is an open-addressing table of records whose hashes share their
@@ -68,16 +73,27 @@ func (g *segment) init(cells int, depth uint8) {
 	g.earliest = neverExpires
 }
 
-// segment returns the segment of a hash. (A shift by 64 gives zero.)
-func (t *table) segment(hash uint64) *segment { return t.dir[hash>>(64-t.depth)] }
+// segment returns the segment of a hash.
+func (t *table) segment(hash uint64) *segment {
+	if t.depth == 0 {
+		return &t.initial
+	}
+	return t.dir[hash>>(64-t.depth)]
+}
 
 // find returns the record of key, nil if there is none.
 func (t *table) find(hash uint64, key []byte) *record {
 	g := t.segment(hash)
-	mask := len(g.cells) - 1
-	for i := g.home(hash); g.cells[i].rec != nil; i = (i + 1) & mask {
-		if g.cells[i].hash == hash && bytes.Equal(g.cells[i].rec.key, key) {
-			return g.cells[i].rec
+	return lookUp(g.cells, g.home(hash), hash, key)
+}
+
+// lookUp returns the record of key, nil if there is none, in the cells of a
+// segment where its home is cell i.
+func lookUp(cells []cell, i int, hash uint64, key []byte) *record {
+	mask := len(cells) - 1
+	for ; cells[i].rec != nil; i = (i + 1) & mask {
+		if cells[i].hash == hash && bytes.Equal(cells[i].rec.key, key) {
+			return cells[i].rec
 		}
 	}
 	return nil

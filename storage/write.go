@@ -8,9 +8,8 @@ func (tx *Tx) wrote(p place, key []byte) {
 	tx.changed(p.slot, key)
 }
 
-// insert puts r under key, where p found nothing.
-func (tx *Tx) insert(p place, key []byte, r *record) {
-	r.key = slices.Clone(key)
+// insert puts r, whose key p did not find, in its place.
+func (tx *Tx) insert(p place, r *record) {
 	r.epoch = tx.ks.epoch
 	if r.access == 0 {
 		r.access = tx.ks.access.fresh(tx.now)
@@ -21,6 +20,7 @@ func (tx *Tx) insert(p place, key []byte, r *record) {
 		tx.ks.setTable(p.slot, tx.phys, t)
 	}
 	t.insert(p.hash, r)
+	tx.ks.slots[p.slot].changed(tx.phys)
 	c := tx.counts()
 	c.keys.Add(1)
 	c.bytes.Add(r.size())
@@ -39,6 +39,8 @@ func (tx *Tx) remove(p place) {
 	p.table.remove(p.hash, r.key)
 	if p.table.count.Load() == 0 {
 		tx.ks.setTable(p.slot, tx.phys, nil)
+	} else {
+		tx.ks.slots[p.slot].changed(tx.phys)
 	}
 	c := tx.counts()
 	c.keys.Add(-1)
@@ -98,15 +100,16 @@ func (tx *Tx) Copy(from Entry, toDB int, to []byte) {
 	tx.Select(selected)
 }
 
-// put makes r the record of key, whatever key held.
+// put makes r the record of key, of which it gets a copy, whatever key held.
 func (tx *Tx) put(key []byte, r *record) {
+	r.key = slices.Clone(key)
 	p := tx.find(key, forWrite)
 	if p.rec != nil {
 		tx.remove(p)
 		p.table = tx.ks.slots[p.slot].table(tx.phys)
 		p.rec = nil
 	}
-	tx.insert(p, key, r)
+	tx.insert(p, r)
 	tx.wrote(p, key)
 }
 

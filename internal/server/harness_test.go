@@ -99,20 +99,20 @@ func (m *memoryStream) commit(at replication.Offset) {
 // node is a server under test.
 type node struct {
 	*Server
-	t      *testing.T
+	t      testing.TB
 	stream *memoryStream
 	dir    string
 }
 
 // startNode starts a server on a free port of the loopback interface, with the
 // given directives besides.
-func startNode(t *testing.T, directives ...string) *node {
+func startNode(t testing.TB, directives ...string) *node {
 	t.Helper()
 	return startParts(t, func(*Config) {}, directives...)
 }
 
 // startParts is startNode with further parts.
-func startParts(t *testing.T, parts func(*Config), directives ...string) *node {
+func startParts(t testing.TB, parts func(*Config), directives ...string) *node {
 	t.Helper()
 	dir := t.TempDir()
 	args := append([]string{"--bind", "127.0.0.1", "--port", freePort(t), "--dir", dir, "--save", "", "--enable-debug-command", "yes"}, directives...)
@@ -147,7 +147,7 @@ func startParts(t *testing.T, parts func(*Config), directives ...string) *node {
 	return n
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -158,14 +158,14 @@ func freePort(t *testing.T) string {
 
 // client is a connection to a server under test.
 type client struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	r  *bufio.Reader
 }
 
 func (n *node) dial() *client { return dialTo(n.t, "tcp", n.Addr()) }
 
-func dialTo(t *testing.T, network, addr string) *client {
+func dialTo(t testing.TB, network, addr string) *client {
 	t.Helper()
 	nc, err := net.Dial(network, addr)
 	if err != nil {
