@@ -113,11 +113,3 @@ func nothingLost(t *testing.T, r *check.Report) {
 		}
 	}
 }
-
-// noErrors fails the test if a command got no good reply.
-func noErrors(t *testing.T, r *check.Report) {
-	t.Helper()
-	if n := r.Reads.Errors() + r.Writes.Errors(); n > 0 {
-		t.Errorf("%d commands failed: %v", n, r.ErrorCodes)
-	}
-}
