@@ -139,19 +139,21 @@ func (f *feeder) count() {
 
 // stream copies the stream behind after to the replica until ctx ends.
 //
-// It lets bytes come together for a moment before it sends them: a system call
-// for each write of a client would cost the event loops a fifth of their
-// throughput where cores are few (decision 0001).
+// Under load it lets bytes come together for a moment before it sends them: a
+// system call for each write of a client would cost the event loops a fifth of
+// their throughput where cores are few (decision 0001). A write that comes alone
+// is sent at once, since until then a failover would lose it.
 func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) error {
 	from := f.primary.cfg.Stream
 	buf := make([]byte, copyBytes)
+	var last time.Time // of a write
 	for {
 		f.sent.Store(int64(after))
 		pin.Move(after)
 		if err := from.Wait(ctx, after); err != nil {
 			return err
 		}
-		if from.End()-after < gatherBytes {
+		if from.End()-after < gatherBytes && time.Since(last) < gather {
 			time.Sleep(gather)
 		}
 		n, err := from.ReadAt(buf, after)
@@ -161,6 +163,7 @@ func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) 
 		if err := f.write(ctx, buf[:n]); err != nil {
 			return err
 		}
+		last = time.Now()
 		after += replication.Offset(n)
 	}
 }

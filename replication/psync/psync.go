@@ -95,5 +95,5 @@ const (
 	copyBytes = 64 << 10
 
 	gather      = 100 * time.Microsecond // a feeder waits so long for more …
-	gatherBytes = 16 << 10               // … if there is less than this
+	gatherBytes = 16 << 10               // … if there is less than this and it has just sent
 )
