@@ -2,10 +2,14 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/zap"
+
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -63,5 +67,23 @@ func TestAnExpiredKeyOfAnAdoptedDumpDoesNotReturn(t *testing.T) {
 	})
 	if got != "new" {
 		t.Errorf("after a restart the key holds %q", got)
+	}
+}
+
+func TestAFailedRestoreEndsTheNode(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("no dump"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Settings: settings, Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); !errors.Is(err, rdb.ErrCorrupt) {
+		t.Errorf("the node ends with %v", err)
 	}
 }
