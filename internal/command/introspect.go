@@ -70,7 +70,7 @@ func commandInfo(c *Ctx) {
 		if r := c.Host.Table().named(name); r != nil {
 			replyInfo(c.Out, r)
 		} else {
-			c.Out.NullArray()
+			c.Out.Null()
 		}
 	}
 }

@@ -1,9 +1,10 @@
 package command
 
-// arguments is the syntax of each command on data, by full name: the argument
-// trees of COMMAND DOCS, from which redis-cli makes its hints. NewTable puts
-// them into the rows, which would be hard to read with the trees inside.
-var arguments = mergeSyntax(stringSyntax, keySyntax, keyspaceSyntax, commandSyntax)
+// arguments is the syntax of each command by full name: the argument trees of
+// COMMAND DOCS, from which redis-cli makes its hints. NewTable puts them into
+// the rows, which would be hard to read with the trees inside; a row that
+// brings its own keeps it.
+var arguments = mergeSyntax(stringSyntax, keySyntax, keyspaceSyntax, commandSyntax, connectionSyntax, pubSubSyntax, nodeSyntax)
 
 func mergeSyntax(groups ...map[string][]Arg) map[string][]Arg {
 	all := map[string][]Arg{}

@@ -134,6 +134,7 @@ func (t *Table) Resolve(args [][]byte) (row, known *Row) {
 		if row = known.Subcommand(args[1]); row != nil {
 			return row, known
 		}
+		return nil, known
 	}
 	if known.Run != nil {
 		return known, known

@@ -74,6 +74,11 @@ func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
 	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
 }
 
+var _ server.SyncCounter = (*replicator)(nil)
+
+// Syncs counts the resyncs that the node served.
+func (r *replicator) Syncs() (full, partial, refused int64) { return r.primary.Syncs() }
+
 // OnAck has f called after an acknowledgement came in, or a replica came or
 // went.
 func (r *replicator) OnAck(f func()) { r.onAck.Store(&f) }

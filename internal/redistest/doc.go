@@ -24,6 +24,7 @@ var debianPackages = map[string]string{
 	"redis-server":    "redis-server",
 	"redis-cli":       "redis-tools",
 	"redis-benchmark": "redis-tools",
+	"redis-check-rdb": "redis-tools",
 	"tclsh":           "tcl",
 }
 

@@ -208,20 +208,24 @@ func (s *Server) Client() *Client {
 	return c
 }
 
-// Do runs one command on a connection of its own. An error of any sort fails
-// the test.
-func (s *Server) Do(args ...any) any {
+// Do runs one command on a connection of its own. While the server loads a data
+// set, its own or its primary's, Do asks again. An error of any other sort
+// fails the test.
+func (s *Server) Do(args ...any) (reply any) {
 	s.t.Helper()
 	c, err := dial(s.Addr())
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
 	defer c.Close()
-	v, err := c.Do(args...)
-	if err != nil {
-		s.t.Fatalf("redistest: %v on port %d: %v", args, s.Port, err)
-	}
-	return v
+	Until(s.t, startTimeout, fmt.Sprintf("%v on port %d has loaded its data", s.Kind, s.Port), func() error {
+		reply, err = c.Do(args...)
+		if err != nil && !strings.HasPrefix(err.Error(), "LOADING") {
+			s.t.Fatalf("redistest: %v on port %d: %v", args, s.Port, err)
+		}
+		return err
+	})
+	return reply
 }
 
 // Info returns a field of INFO or, for those that begin with "cluster_", of

@@ -66,6 +66,8 @@ func selectCommand(x *command.Ctx) {
 	switch {
 	case !ok:
 		x.Out.Error(resp.ErrNotInteger)
+	case n != int64(int32(n)):
+		x.Out.Error(resp.ErrIntRange)
 	case s.ClusterEnabled() && n != 0:
 		x.Out.Error(resp.ErrSelectCluster)
 	case n < 0 || n >= int64(s.keyspace.Databases()):

@@ -86,9 +86,9 @@ func (m *latencyMonitor) reset(names ...string) int {
 }
 
 var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "A container for latency diagnostics commands."), Sub: []*command.Row{
-	serverRow("latest", 2, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
-	serverRow("history", 3, command.Admin|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
-	serverRow("reset", -2, command.Admin|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
+	serverRow("latest", 2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
+	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
+	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
 	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
 		help(x, "HISTORY <event>", "    Return time-latency samples for the <event> class.",
 			"LATEST", "    Return the latest latency samples for all events.",
@@ -149,6 +149,17 @@ func memoryUsage(x *command.Ctx) {
 	if len(x.Args) != 3 && !(len(x.Args) == 5 && equalFold(x.Args[3], "samples")) {
 		x.Out.Error(resp.ErrSyntax)
 		return
+	}
+	if len(x.Args) == 5 {
+		// A string is measured whole, so the number only has to be one.
+		switch n, ok := resp.ParseInt(x.Args[4]); {
+		case !ok:
+			x.Out.Error(resp.ErrNotInteger)
+			return
+		case n < 0:
+			x.Out.Error(resp.ErrSyntax)
+			return
+		}
 	}
 	e, ok := x.Tx.Peek(x.Args[2])
 	if !ok {

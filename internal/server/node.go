@@ -22,8 +22,14 @@ func stopping(r *command.Row) *command.Row {
 	return r
 }
 
+// within adds a row to ACL categories that do not follow from its flags.
+func within(c command.Category, r *command.Row) *command.Row {
+	r.ACL |= c
+	return r
+}
+
 var serverRows = []*command.Row{
-	stopping(serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Returns information and statistics about the server.", infoCommand)),
+	within(command.CatDangerous, stopping(serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Returns information and statistics about the server.", infoCommand))),
 	serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Returns the server time.", timeCommand),
 	{Name: "flushall", Arity: -1, Flags: command.Write, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: flushAllCommand,
 		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Removes all keys from all databases.", Complexity: "O(N) where N is the total number of keys in all databases", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
@@ -96,7 +102,7 @@ func swapDBCommand(x *command.Ctx) {
 var persistenceRows = []*command.Row{
 	stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Synchronously saves the database(s) to disk.", saveCommand)),
 	serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Asynchronously saves the database(s) to disk.", bgsaveCommand),
-	serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Returns the Unix timestamp of the last successful save to disk.", lastSaveCommand),
+	within(command.CatAdmin|command.CatDangerous, serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Returns the Unix timestamp of the last successful save to disk.", lastSaveCommand)),
 }
 
 func saveCommand(x *command.Ctx) {

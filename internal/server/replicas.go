@@ -18,7 +18,7 @@ type replicaState struct{ Handshake }
 var replicationRows = []*command.Row{
 	stopping(serverRow("replicaof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "5.0.0", "Configures a server as replica of another, or promotes it to a master.", replicaOfCommand)),
 	stopping(serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Sets a Redis server as a replica of another, or promotes it to being a master.", replicaOfCommand)),
-	serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Returns the replication role.", roleCommand),
+	within(command.CatAdmin|command.CatDangerous, serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Returns the replication role.", roleCommand)),
 	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "An internal command for configuring the replication stream.", replconfCommand),
 	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "An internal command used in replication.", psyncCommand),
 	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "An internal command used in replication.", psyncCommand),

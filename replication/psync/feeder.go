@@ -67,12 +67,12 @@ var errLeft = errors.New("psync: the replica has left")
 // from where it was, else a snapshot first.
 func (f *feeder) feed(ctx context.Context) error {
 	f.log.Info("Replica asks for synchronization")
-	if f.handshake.Request == nil {
-		return f.full(ctx)
+	if request := f.handshake.Request; request != nil {
+		if granted, err := f.resume(ctx, *request); granted {
+			return err
+		}
 	}
-	if granted, err := f.resume(ctx, *f.handshake.Request); granted {
-		return err
-	}
+	f.primary.full.Add(1)
 	return f.full(ctx)
 }
 
@@ -89,8 +89,12 @@ func (f *feeder) resume(ctx context.Context, request replication.Request) (grant
 	window := replication.Window{First: stream.First(), End: stream.End()}
 	if v := replication.Decide(history, window, request); v != replication.Partial {
 		f.log.Info("Full resync requested by replica", zap.String("reason", v.Explain(history, window, request)))
+		if v != replication.FullAsked {
+			f.primary.refused.Add(1)
+		}
 		return false, nil
 	}
+	f.primary.partial.Add(1)
 	answer := "+CONTINUE\r\n"
 	if f.handshake.PSYNC2 {
 		answer = "+CONTINUE " + history.ID + "\r\n"

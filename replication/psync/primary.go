@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,6 +53,8 @@ type Primary struct {
 	running sync.WaitGroup
 
 	done chan struct{} // closed by Close
+
+	full, partial, refused atomic.Int64 // see Syncs
 }
 
 // NewPrimary returns a Primary without replicas.
@@ -224,4 +227,11 @@ func (p *Primary) Good(now time.Time, maxLag time.Duration) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.acks.Good(now, maxLag)
+}
+
+// Syncs counts the resyncs that were begun, full and partial, and the requests
+// for a partial one that had to be refused: sync_full, sync_partial_ok and
+// sync_partial_err of INFO.
+func (p *Primary) Syncs() (full, partial, refused int64) {
+	return p.full.Load(), p.partial.Load(), p.refused.Load()
 }

@@ -144,6 +144,7 @@ func TestPartialResync(t *testing.T) {
 				if low, _ := r.stream.pinned(); low != r.stream.End() {
 					t.Errorf("pinned at %d, sent up to %d", low, r.stream.End())
 				}
+				r.counted(0, 1, 0)
 				r.primary.Close()
 				r.ended(ErrClosed)
 			})
@@ -151,11 +152,32 @@ func TestPartialResync(t *testing.T) {
 	}
 }
 
+// counted fails the test unless the resyncs so far were these.
+func (r *rig) counted(full, partial, refused int64) {
+	r.t.Helper()
+	f, p, n := r.primary.Syncs()
+	if f != full || p != partial || n != refused {
+		r.t.Errorf("%d full resyncs, %d partial, %d refused; want %d, %d, %d", f, p, n, full, partial, refused)
+	}
+}
+
+func TestARefusedPartialResync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.come(psync(strings.Repeat("c", 40), 111))
+		r.expect("+FULLRESYNC " + idA + " 127\r\n")
+		r.counted(1, 0, 1)
+		r.primary.Close()
+		r.ended(ErrClosed)
+	})
+}
+
 func TestFullResyncWithMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.come(psync("?", -1))
 		r.expect("+FULLRESYNC " + idA + " 127\r\n")
+		r.counted(1, 0, 0)
 		mark, ok := strings.CutPrefix(r.line(), "$EOF:")
 		if !ok || len(mark) != markBytes {
 			t.Fatalf("mark %q", mark)
