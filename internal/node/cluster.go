@@ -52,6 +52,9 @@ type roles interface {
 	BecomeReplica(host string, port int)
 	// BecomePrimary changes nothing on a primary.
 	BecomePrimary()
+	// Empty deletes all keys: by the stream on a primary, together with the
+	// history on a replica.
+	Empty()
 }
 
 // shell is the part of the node that serves clients.

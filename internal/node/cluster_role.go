@@ -84,12 +84,7 @@ func (c *changer) become(role *cluster.RoleChange, flush bool) {
 		c.d.Roles.BecomePrimary()
 	}
 	if flush {
-		c.d.Keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
-			tx.Command(nil)
-			tx.FlushAll()
-			tx.Effect([]byte("FLUSHALL"))
-			tx.CommandEnd()
-		})
+		c.d.Roles.Empty()
 	}
 }
 

@@ -258,9 +258,10 @@ func (s *testShell) Resume() { s.Pause(0) }
 
 // testRoles remembers the role; it can be made to hang in a change.
 type testRoles struct {
-	mu   sync.Mutex
-	role string
-	gate chan struct{} // closed: changes go through
+	mu      sync.Mutex
+	role    string
+	emptied int           // how often
+	gate    chan struct{} // closed: changes go through
 }
 
 func newTestRoles() *testRoles {
@@ -308,6 +309,11 @@ func (r *testRoles) BecomeReplica(host string, port int) {
 	r.become(fmt.Sprintf("replica of %s:%d", host, port))
 }
 func (r *testRoles) BecomePrimary() { r.become("primary") }
+func (r *testRoles) Empty() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.emptied++
+}
 
 // bulk is the content of a bulk string.
 func bulk(t *testing.T, reply string) string {
@@ -589,4 +595,22 @@ func TestConfigSetReachesTheCluster(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A role that was replaced before it began leaves its flush to the one that
+// replaced it. If that is a replica's, the history must go with the keys, or the
+// primary would add to data that are not there.
+func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
+	m := startMember(t)
+	done := make(chan struct{})
+	m.roles.block()
+	m.changer.change(&cluster.RoleChange{Flush: true}, func() {})
+	m.changer.change(&cluster.RoleChange{Replica: true, Host: "127.0.0.1", Port: 1}, func() { close(done) })
+	m.roles.unblock()
+	<-done
+	m.roles.mu.Lock()
+	defer m.roles.mu.Unlock()
+	if m.roles.emptied != 1 {
+		t.Errorf("the replicator has been told %d times to empty itself", m.roles.emptied)
+	}
 }

@@ -258,8 +258,12 @@ func (n *Node) refuseEmptyStart(dump string) error {
 	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
 }
 
+// loadDump loads a file that is no part of the journal. Where it is to become
+// the journal's first base, expired keys are loaded as well: a replay of the
+// journal begins with them, and would go other ways than the commands that did
+// not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
-	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil
+	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
 	return loadFile(n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 

@@ -537,6 +537,9 @@ func status(err error) string {
 
 // Close gives up what is under way.
 func (p *persistence) Close() error {
+	if p.stop == nil {
+		return nil // the data could not be loaded, so it was never started
+	}
 	p.stop()
 	<-p.stopped
 	p.dropTransfer()
