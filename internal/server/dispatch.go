@@ -53,6 +53,9 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		v = l.admit(c, q)
 	}
 	asking := c.is(stateAsking)
+	if v == pass {
+		v = l.perform(c, q, start)
+	}
 	switch v {
 	case wait:
 		l.stats.commands.Add(-1)
@@ -64,8 +67,10 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	case queue:
 		c.multi.add(q)
 		c.out.Simple("QUEUED")
-	default:
-		l.perform(c, q, start)
+		if int64(c.multi.bytes) > l.cfg.QueryBufferBytes {
+			l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+			l.drop(c)
+		}
 	}
 	if asking && !q.info.is(traitAsking) {
 		c.set(stateAsking, false)
@@ -131,13 +136,16 @@ func (l *loop) refuse(c *conn, q *request) {
 	}
 }
 
-// perform runs an admitted request and keeps the books of it.
-func (l *loop) perform(c *conn, q *request, start int) {
+// perform runs an admitted request and keeps the books of it. A transaction may
+// find, when it has what it needs, that it must wait or is refused after all.
+func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.ctx.Row, l.ctx.Args = q.row, q.args
 	l.ctx.Out, l.ctx.Conn, l.ctx.Gate = &c.out, c, 0
 	if q.info.is(traitExec) {
-		l.transact(c, q)
+		if v := l.transact(c, q); v != pass {
+			return v
+		}
 	} else {
 		l.unit(c, q)
 	}
@@ -149,6 +157,7 @@ func (l *loop) perform(c *conn, q *request, start int) {
 		l.hold(c, start, l.ctx.Gate)
 		c.woff = max(c.woff, l.ctx.Gate)
 	}
+	return pass
 }
 
 // account keeps the books of one executed command: its statistics, the slow

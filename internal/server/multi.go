@@ -148,23 +148,28 @@ func (l *loop) discard(c *conn) {
 // transact runs EXEC: the whole queue is one unit over all slots that its
 // commands name or the connection watches, or over the world if one of them
 // needs that.
-func (l *loop) transact(c *conn, q *request) {
+func (l *loop) transact(c *conn, q *request) verdict {
 	m := c.multi
 	switch {
 	case m == nil:
 		c.out.Error(resp.ErrExecWithoutMulti)
-		return
+		return pass
 	case m.broken:
 		l.discard(c)
 		c.out.Error(resp.ErrExecAbort)
-		return
+		return pass
 	}
 	world, all := l.needs(m)
 	if all {
 		l.srv.stopLoops(l)
 		if c.is(stateClosed) {
 			l.srv.resumeLoops(l)
-			return
+			return pass
+		}
+		// The turn was given up meanwhile: a role or a pause may have come.
+		if v := l.admit(c, q); v != pass {
+			l.srv.resumeLoops(l)
+			return v
 		}
 		l.stopped = true
 		defer func() {
@@ -200,6 +205,7 @@ func (l *loop) transact(c *conn, q *request) {
 	default:
 		l.runQueue(c, m)
 	}
+	return pass
 }
 
 // needs finds what a transaction has to lock: everything with the loops

@@ -544,3 +544,58 @@ func TestDispatchDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+func TestATransactionThatGrowsPastTheQueryBufferIsCutOff(t *testing.T) {
+	n := startNode(t, "--client-query-buffer-limit", "1mb")
+	c := n.dial()
+	c.want("MULTI", "OK")
+	line := "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$61440\r\n" + strings.Repeat("x", 61440) + "\r\n"
+	for queued := 0; ; queued++ {
+		if queued > 40 {
+			t.Fatal("2.4 MB are queued and the connection is open")
+		}
+		if _, err := c.nc.Write([]byte(line)); err != nil {
+			return
+		}
+		c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if reply, err := readReply(c.r); err != nil {
+			return
+		} else if reply != "QUEUED" {
+			t.Fatalf("reply %q", reply)
+		}
+	}
+}
+
+// A transaction that stops the loops gives up its turn after the gates. What
+// comes in between, here a pause, counts for it.
+func TestAPauseThatComesWhileATransactionStopsTheLoopsHoldsIt(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	c := n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.want("SCAN 0", "QUEUED") // takes all loops
+	other := n.loops[0]
+	if n.loopFor(n.nextID.Load()) == other {
+		other = n.loops[1]
+	}
+	other.turn.Lock()
+	c.send("EXEC")
+	for n.stopMu.TryLock() {
+		n.stopMu.Unlock() // until EXEC waits for the other loop's turn
+		runtime.Gosched()
+	}
+	n.pause.begin(pauseByFailover, n.now(), n.now()+60_000, false)
+	n.setCondition(condPause, true)
+	other.turn.Unlock()
+	n.dial().want("PING", "PONG")
+	n.stopLoops(nil) // EXEC has had its turn
+	n.resumeLoops(nil)
+	if end := n.stream.End(); end != 0 {
+		t.Errorf("the transaction wrote during the pause: the stream ends at %d", end)
+	}
+	n.Resume()
+	c.read()
+	if n.stream.End() == 0 {
+		t.Error("the transaction did not run after the pause")
+	}
+}
