@@ -55,14 +55,23 @@ func (s *sweeper) run() {
 		s.lost = slots.Set{}
 		s.mu.Unlock()
 		lost.Each(func(n slots.Slot) bool {
-			for s.slice(n) {
+			for {
+				more, held := s.slice(n)
+				if !more {
+					return true
+				}
+				var later <-chan time.Time
+				if held {
+					later = time.After(sweepRetry)
+				} else {
+					later = ready
+				}
 				select {
 				case <-s.d.quit:
 					return false
-				default:
+				case <-later:
 				}
 			}
-			return true
 		})
 	}
 }
@@ -70,11 +79,17 @@ func (s *sweeper) run() {
 // slice deletes some keys of a slot and reports whether there may be more. It
 // looks under the slot's lock whether the slot is still none of ours: it may
 // have come back, or be coming back, and what is in it now is new.
-func (s *sweeper) slice(n slots.Slot) (more bool) {
+//
+// held says that the stream stands still for a failover, so nothing may be
+// deleted now.
+func (s *sweeper) slice(n slots.Slot) (more, held bool) {
 	tx := s.exec.Begin(time.Now().UnixMilli(), []slots.Slot{n})
 	defer s.exec.End()
 	if tx.Role() != storage.RolePrimary || serves(s.d.View(), n) {
-		return false
+		return false, false
+	}
+	if tx.ExpiryHeld() {
+		return true, true
 	}
 	var keys [][]byte
 	cursor := tx.Scan(n, 0, sweepSlice, func(e storage.Entry) {
@@ -86,8 +101,18 @@ func (s *sweeper) slice(n slots.Slot) (more bool) {
 		tx.Effect(nameDel, key)
 	}
 	tx.CommandEnd()
-	return cursor != 0
+	return cursor != 0, false
 }
+
+// sweepRetry is how long the sweeper waits while writes are paused.
+const sweepRetry = 100 * time.Millisecond
+
+// ready is a time that has come.
+var ready = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
 
 var nameDel = []byte("DEL")
 

@@ -55,6 +55,7 @@ const maxResends = 16
 const (
 	errMigrateKeys    resp.Error = "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
 	errMigrateBusy    resp.Error = "TRYAGAIN The key was changed again and again while it was moved"
+	errMigratePaused  resp.Error = "TRYAGAIN Writes are paused; the keys are here and at the target"
 	errMigrateConnect resp.Error = "IOERR error or timeout connecting to the client"
 )
 
@@ -280,6 +281,12 @@ func (m *mover) deleteTaken(tx *storage.Tx, v *move) {
 	}
 	if tx.Role() != storage.RolePrimary {
 		v.fail(resp.ErrReadOnly)
+		return
+	}
+	if tx.ExpiryHeld() {
+		// The stream stands still for a failover; a DEL would come after the
+		// offset at which the new primary begins.
+		v.fail(errMigratePaused)
 		return
 	}
 	del := [][]byte{nameDel}

@@ -306,6 +306,17 @@ func TestMigrateAgainstWriters(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+	t.Run("a pause for a failover keeps the keys", func(t *testing.T) {
+		s := newSource(t, true)
+		g := startTarget(t, func(_ int, args []string) string {
+			s.world(func(tx *storage.Tx) { tx.HoldExpiry(true) })
+			return "+OK\r\n"
+		})
+		s.set("k", "v")
+		if got := s.do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigratePaused)+"\r\n" || !s.has("k") || s.stream.has("DEL", "k") {
+			t.Errorf("got %q; the key is there: %v", got, s.has("k"))
+		}
+	})
 	t.Run("a deleted key is deleted there", func(t *testing.T) {
 		s := newSource(t, false)
 		g := startTarget(t, func(_ int, args []string) string {

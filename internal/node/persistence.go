@@ -66,6 +66,7 @@ type persistence struct {
 	dirty     int64         // the keyspace's count of changes that lastSave had seen
 	baseErr   error
 	baseTook  time.Duration
+	baseTried time.Time
 	loadKeys  int64
 	expired   int64
 }
@@ -89,6 +90,9 @@ type order struct {
 	err  error
 }
 
+// ordersAhead is more than there are kinds of orders, of which one each waits.
+const ordersAhead = 8
+
 // retryAfter is how long automatic saving waits after a failure, as Redis's
 // CONFIG_BGSAVE_RETRY_DELAY.
 const retryAfter = 5 * time.Second
@@ -100,7 +104,6 @@ const stepBudget = 512
 func (p *persistence) start(ctx context.Context, l loaded) {
 	p.loadKeys, p.expired = l.keys, l.expired
 	p.dirty = p.keys.Stats().Dirty
-	p.orders = make(chan *order, 8)
 	p.stopped = make(chan struct{})
 	p.saveTook, p.baseTook = -1, -1
 	p.lastSave = time.Now()
@@ -140,6 +143,14 @@ func (p *persistence) orderDue(now time.Time) {
 	if due {
 		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
 		_ = p.askSave()
+	}
+	p.mu.Lock()
+	again := p.baseErr != nil && p.base == nil && now.Sub(p.baseTried) > retryAfter
+	p.mu.Unlock()
+	if again && p.stream.Enabled() {
+		// Without its first base a journal that was just switched on counts for
+		// nothing at a restart.
+		p.askBase()
 	}
 	if p.stream.Enabled() && c.AutoAOFRewritePercentage > 0 {
 		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
@@ -205,7 +216,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.lastSave, p.dirty = time.Now(), dirty
 		}
 	case forBase:
-		p.base, p.baseErr, p.baseTook = nil, o.err, took
+		p.base, p.baseErr, p.baseTook, p.baseTried = nil, o.err, took, time.Now()
 	}
 	p.mu.Unlock()
 	if o.err != nil {

@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/config"
+)
+
+// A journal that was just switched on is not what a restart finds before it has
+// its first base, so a base that failed is tried again.
+func TestABaseThatFailedIsTriedAgain(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--auto-aof-rewrite-percentage", "0")
+	p := n.persistence
+	p.mu.Lock()
+	p.baseErr, p.baseTried = errors.New("no space left"), time.Now()
+	p.mu.Unlock()
+	p.orderDue(time.Now())
+	p.mu.Lock()
+	early := p.base
+	p.mu.Unlock()
+	if early != nil {
+		t.Error("it is tried again at once")
+	}
+	p.orderDue(time.Now().Add(retryAfter + time.Second))
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		err := p.baseErr
+		p.mu.Unlock()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no base was made")
+		}
+	}
+	if path, _ := n.stream.Base(); path == "" {
+		t.Error("the journal has no base")
+	}
+}
+
+// CONFIG SET appendonly yes may come while the data are still being loaded.
+func TestABaseMayBeOrderedBeforeTheStart(t *testing.T) {
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Settings: settings, Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ordered := n.persistence.askBase() // would wait for ever
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- n.server.Run(ctx) }()
+	if err := n.begin(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := ordered.wait(context.Background()); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := errors.Join(<-served, n.end()); err != nil {
+		t.Error(err)
+	}
+}
