@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"sync"
 
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -32,9 +33,13 @@ func dump(c *Ctx) {
 	c.Out.Bulk(payload)
 }
 
+// encoders are kept because each has the 32 KiB table of a compressor.
+var encoders = sync.Pool{New: func() any { return &rdb.Encoder{Compress: true} }}
+
 // AppendDump appends the DUMP payload of a key's value: for DUMP and MIGRATE.
 func AppendDump(dst []byte, e storage.Entry) ([]byte, error) {
-	enc := rdb.Encoder{Compress: true}
+	enc := encoders.Get().(*rdb.Encoder)
+	defer encoders.Put(enc)
 	return enc.AppendPayload(dst, &rdb.Entry{Type: rdb.String, Value: e.Bytes()})
 }
 

@@ -26,7 +26,7 @@ var Keys = []*Row{
 	{Name: "copy", Arity: -3, Flags: Write | DenyOOM, ACL: CatKeyspace, Keys: []KeySpec{KeyAt(1, KeyRO|KeyAccess), KeyAt(2, KeyOW|KeyUpdate)}, Run: copyKey,
 		Doc: Doc{Summary: "Copies the value at a key to another key.", Since: "6.2.0", Group: "generic", Complexity: "O(N) where N is the size of the value"}},
 	{Name: "move", Arity: 3, Flags: Write | Fast, ACL: CatKeyspace, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: move,
-		Doc: Doc{Summary: "Moves a key to another database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)"}},
+		Doc: Doc{Summary: "Takes a key over into another database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)"}},
 	{Name: "object", Arity: -2, Doc: Doc{Summary: "Tells how values are stored.", Since: "2.2.3", Group: "generic", Complexity: "Depends on the sub-command."}, Sub: []*Row{
 		{Name: "encoding", Arity: 3, Flags: ReadOnly, ACL: CatKeyspace, Keys: []KeySpec{KeyAt(2, KeyRO)}, Run: objectEncoding,
 			Doc: Doc{Summary: "Tells the encoding of the value at a key.", Since: "2.2.3", Group: "generic", Complexity: "O(1)", Tips: []string{"nondeterministic_output"}}},

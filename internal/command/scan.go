@@ -18,7 +18,7 @@ var Iteration = []*Row{
 	{Name: "randomkey", Arity: 1, Flags: ReadOnly | TouchesArbitraryKeys, ACL: CatKeyspace, Lock: LockWorld, Run: randomKey,
 		Doc: Doc{Summary: "Returns a random key of the database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "nondeterministic_output"}}},
 	{Name: "dbsize", Arity: 1, Flags: ReadOnly | Fast, ACL: CatKeyspace, Lock: LockSelf, Run: dbSize,
-		Doc: Doc{Summary: "Returns the number of keys in the database.", Since: "1.0.0", Group: "server", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"}}},
+		Doc: Doc{Summary: "Counts the keys of the database.", Since: "1.0.0", Group: "server", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"}}},
 }
 
 // inSlot runs f on one slot: in the transaction's unit, or in one of its own

@@ -12,22 +12,22 @@ import (
 )
 
 var clientRows = []*command.Row{
-	{Name: "client", Arity: -2, Doc: doc("2.4.0", "connection", "A container for client connection commands."), Sub: []*command.Row{
-		clientRow("id", 2, "5.0.0", "Returns the unique client ID of the connection.", clientID),
-		clientRow("info", 2, "6.2.0", "Returns information about the connection.", clientInfo),
-		clientRow("getname", 2, "2.6.9", "Returns the name of the connection.", clientGetName),
-		clientRow("setname", 3, "2.6.9", "Sets the connection name.", clientSetName),
-		clientRow("setinfo", 4, "7.2.0", "Sets information specific to the client or connection.", clientSetInfo),
-		clientRow("reply", 3, "3.2.0", "Instructs the server whether to reply to commands.", clientReply),
-		clientRow("getredir", 2, "6.0.0", "Returns the client ID to which the connection's tracking notifications are redirected.", clientGetRedir),
-		clientRow("help", 2, "5.0.0", "Returns helpful text about the different subcommands.", clientHelp),
-		adminClientRow("list", -2, command.LockSelf, "2.4.0", "Lists open connections.", clientList),
-		adminClientRow("kill", -3, command.LockSelf, "2.4.0", "Terminates open connections.", clientKill),
-		adminClientRow("pause", -3, command.LockSelf, "3.0.0", "Suspends commands processing.", clientPause),
-		adminClientRow("unpause", 2, command.LockSelf, "6.2.0", "Resumes processing commands from paused clients.", clientUnpause),
-		adminClientRow("unblock", -3, command.LockSelf, "5.0.0", "Unblocks a client blocked by a blocking command from a different connection.", clientUnblock),
-		adminClientRow("no-evict", 3, command.LockNone, "7.0.0", "Sets the client eviction mode of the connection.", clientNoEvict),
-		clientRow("no-touch", 3, "7.2.0", "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.", clientNoTouch),
+	{Name: "client", Arity: -2, Doc: doc("2.4.0", "connection", "Tells about connections and changes them."), Sub: []*command.Row{
+		clientRow("id", 2, "5.0.0", "Tells the connection's number.", clientID),
+		clientRow("info", 2, "6.2.0", "Describes this connection as CLIENT LIST does.", clientInfo),
+		clientRow("getname", 2, "2.6.9", "Tells the connection's name.", clientGetName),
+		clientRow("setname", 3, "2.6.9", "Gives the connection a name.", clientSetName),
+		clientRow("setinfo", 4, "7.2.0", "Names the client's library and its version.", clientSetInfo),
+		clientRow("reply", 3, "3.2.0", "Turns the connection's replies off and on, or skips one.", clientReply),
+		clientRow("getredir", 2, "6.0.0", "Tells which connection gets this one's invalidations.", clientGetRedir),
+		clientRow("help", 2, "5.0.0", "Lists the sub-commands.", clientHelp),
+		adminClientRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", clientList),
+		adminClientRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", clientKill),
+		adminClientRow("pause", -3, command.LockSelf, "3.0.0", "Holds commands back for a time.", clientPause),
+		adminClientRow("unpause", 2, command.LockSelf, "6.2.0", "Ends a pause.", clientUnpause),
+		adminClientRow("unblock", -3, command.LockSelf, "5.0.0", "Ends the wait of another connection.", clientUnblock),
+		adminClientRow("no-evict", 3, command.LockNone, "7.0.0", "Keeps the connection from being closed to save memory.", clientNoEvict),
+		clientRow("no-touch", 3, "7.2.0", "Says whether the connection's commands count as use of the keys they touch.", clientNoTouch),
 	}},
 }
 
@@ -364,21 +364,21 @@ func clientUnblock(x *command.Ctx) {
 }
 
 func clientHelp(x *command.Ctx) {
-	help(x, "GETREDIR", "    Return the client ID we are redirecting to when tracking is enabled.",
-		"GETNAME", "    Return the name of the current connection.",
-		"ID", "    Return the ID of the current connection.",
-		"INFO", "    Return information about the current client connection.",
-		"KILL <ip:port>", "    Kill connection made from <ip:port>.",
-		"KILL <option> <value> [<option> <value> [...]]", "    Kill connections. Options are ADDR, LADDR, TYPE, USER, SKIPME, ID and MAXAGE.",
-		"LIST [options ...]", "    Return information about client connections. Options are TYPE and ID.",
-		"UNPAUSE", "    Stop the current client pause, resuming traffic.",
-		"PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
-		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
-		"SETNAME <name>", "    Assign the name <name> to the current connection.",
-		"SETINFO <option> <value>", "    Set client meta attr. Options are LIB-NAME and LIB-VER.",
-		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client.",
-		"NO-EVICT (ON|OFF)", "    Protect current client connection from eviction.",
-		"NO-TOUCH (ON|OFF)", "    Will not touch LRU/LFU stats when this mode is on.")
+	help(x, "GETREDIR", "    Which connection gets the invalidations of this one.",
+		"GETNAME", "    The name of this connection.",
+		"ID", "    The number of this connection.",
+		"INFO", "    This connection, described as LIST does.",
+		"KILL <ip:port>", "    Close the connection that comes from this address.",
+		"KILL <option> <value> [<option> <value> [...]]", "    Close the connections for which all of these hold: ADDR, LADDR, TYPE, USER, SKIPME, ID, MAXAGE.",
+		"LIST [options ...]", "    The connections, one a line; with TYPE or ID only those.",
+		"UNPAUSE", "    End a pause.",
+		"PAUSE <timeout> [WRITE|ALL]", "    Hold back all commands, or only writes, for so many milliseconds.",
+		"REPLY (ON|OFF|SKIP)", "    Turn replies to this connection off and on, or skip one.",
+		"SETNAME <name>", "    Name this connection.",
+		"SETINFO <option> <value>", "    Name the client's library: LIB-NAME or LIB-VER.",
+		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End the wait of another connection.",
+		"NO-EVICT (ON|OFF)", "    Keep this connection when memory runs out.",
+		"NO-TOUCH (ON|OFF)", "    Whether commands of this connection count as use of keys.")
 }
 
 // help writes the answer of a HELP sub-command.

@@ -10,16 +10,16 @@ import (
 )
 
 var configRows = []*command.Row{
-	{Name: "config", Arity: -2, Doc: doc("2.0.0", "server", "A container for server configuration commands."), Sub: []*command.Row{
-		configRow("get", -3, "2.0.0", "Returns the effective values of configuration parameters.", configGet),
-		stopping(configRow("set", -4, "2.0.0", "Sets configuration parameters in-flight.", configSet)),
-		configRow("rewrite", 2, "2.8.0", "Persists the effective configuration to file.", configRewrite),
-		stopping(configRow("resetstat", 2, "2.0.0", "Resets the server's statistics.", configResetStat)),
-		serverRow("help", 2, command.Loading|command.Stale, "5.0.0", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
-			help(x, "GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
-				"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
-				"RESETSTAT", "    Reset statistics reported by the INFO command.",
-				"REWRITE", "    Rewrite the configuration file.")
+	{Name: "config", Arity: -2, Doc: doc("2.0.0", "server", "Reads, changes and saves the settings."), Sub: []*command.Row{
+		configRow("get", -3, "2.0.0", "Shows the settings whose names match.", configGet),
+		stopping(configRow("set", -4, "2.0.0", "Changes settings of the running server.", configSet)),
+		configRow("rewrite", 2, "2.8.0", "Writes the settings in force back to the configuration file.", configRewrite),
+		stopping(configRow("resetstat", 2, "2.0.0", "Sets the counters of INFO to zero.", configResetStat)),
+		serverRow("help", 2, command.Loading|command.Stale, "5.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
+			help(x, "GET <pattern>", "    The settings whose names match, with their values.",
+				"SET <directive> <value>", "    Change a setting.",
+				"RESETSTAT", "    Set the counters of INFO to zero.",
+				"REWRITE", "    Write the settings in force back to their file.")
 		}),
 	}},
 }

@@ -21,19 +21,19 @@ const quick = command.NoScript | command.Loading | command.Stale | command.Fast
 
 var connectionRows = []*command.Row{
 	{Name: "ping", Arity: -1, Flags: command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: pingCommand,
-		Doc: command.Doc{Since: "1.0.0", Group: "connection", Summary: "Returns the server's liveliness response.", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
+		Doc: command.Doc{Since: "1.0.0", Group: "connection", Summary: "Answers PONG, or its argument.", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
 	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: echoCommand,
-		Doc: doc("1.0.0", "connection", "Returns the given string.")},
+		Doc: doc("1.0.0", "connection", "Answers with its argument.")},
 	{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: selectCommand,
-		Doc: doc("1.0.0", "connection", "Changes the selected database.")},
+		Doc: doc("1.0.0", "connection", "Chooses the database that the connection works in.")},
 	{Name: "auth", Arity: -2, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: authCommand,
-		Doc: doc("1.0.0", "connection", "Authenticates the connection.")},
+		Doc: doc("1.0.0", "connection", "Shows the password, or a user and the password.")},
 	{Name: "hello", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: helloCommand,
-		Doc: doc("6.0.0", "connection", "Handshakes with the server.")},
+		Doc: doc("6.0.0", "connection", "Chooses the protocol, and may authenticate and name the connection.")},
 	{Name: "quit", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: quitCommand,
-		Doc: doc("1.0.0", "connection", "Closes the connection.")},
+		Doc: doc("1.0.0", "connection", "Ends the connection once all replies have been sent.")},
 	{Name: "reset", Arity: 1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: resetCommand,
-		Doc: doc("6.2.0", "connection", "Resets the connection.")},
+		Doc: doc("6.2.0", "connection", "Makes the connection as new.")},
 }
 
 func pingCommand(x *command.Ctx) {

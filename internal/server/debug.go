@@ -15,7 +15,7 @@ import (
 )
 
 var debugRows = []*command.Row{
-	stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected, "1.0.0", "A container for debugging commands.", debugCommand)),
+	stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected, "1.0.0", "Looks into the server and provokes it, for tests.", debugCommand)),
 }
 
 // debugAction is one form of DEBUG.
@@ -41,21 +41,21 @@ func debugCommand(x *command.Ctx) {
 
 // debugActions are the forms of DEBUG that mean something here, besides HELP.
 var debugActions = map[string]debugAction{
-	"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed."}},
-	"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    Show low level info about `key` and associated value."}},
-	"digest":            {2, 2, debugDigest, []string{"DIGEST", "    Output a hex signature representing the current DB content."}},
-	"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys."}},
-	"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Options are MERGE, NOFLUSH and NOSAVE."}},
-	"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Flush the AOF buffers on disk and reload the AOF in memory."}},
-	"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys (and hash-fields) in background."}},
-	"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>."}},
-	"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Reply with a test value of the specified type."}},
-	"log":               {3, 3, debugLog, []string{"LOG <message>", "    Write <message> to the server log."}},
-	"error":             {3, 3, debugError, []string{"ERROR <string>", "    Return a Redis protocol error with <string> as message."}},
-	"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    Crash the server with sigsegv."}},
-	"panic":             {2, 2, debugPanic, []string{"PANIC", "    Crash the server simulating a panic."}},
-	"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    Like CONFIG REWRITE but writes all configuration options, including",
-		"    keywords not listed in original configuration file or default values."}},
+	"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
+	"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
+	"digest":            {2, 2, debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
+	"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},
+	"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
+	"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load the journal again."}},
+	"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
+	"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
+	"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
+	"log":               {3, 3, debugLog, []string{"LOG <message>", "    Put a line into the log."}},
+	"error":             {3, 3, debugError, []string{"ERROR <string>", "    Answer with this error."}},
+	"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    End the process as a fault of memory would."}},
+	"panic":             {2, 2, debugPanic, []string{"PANIC", "    End the process as a failed assertion would."}},
+	"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    CONFIG REWRITE of every setting, also of those that",
+		"    have their defaults and do not stand in the file."}},
 	"set-disable-deny-scripts":     {3, 3, debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
 	"set-skip-checksum-validation": {3, 3, debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
 }

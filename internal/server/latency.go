@@ -85,14 +85,14 @@ func (m *latencyMonitor) reset(names ...string) int {
 	return n
 }
 
-var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "A container for latency diagnostics commands."), Sub: []*command.Row{
-	serverRow("latest", 2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns the latest latency samples for all events.", latencyLatest),
-	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Returns timestamp-latency samples for an event.", latencyHistory),
-	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Resets the latency data for one or more events.", latencyReset),
-	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
-		help(x, "HISTORY <event>", "    Return time-latency samples for the <event> class.",
-			"LATEST", "    Return the latest latency samples for all events.",
-			"RESET [<event> ...]", "    Reset latency data of one or more <event> classes.", "    (default: reset all data for all event classes)")
+var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "Tells of events that took long."), Sub: []*command.Row{
+	serverRow("latest", 2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Shows the newest sample of every event.", latencyLatest),
+	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Shows the samples of one event with their times.", latencyHistory),
+	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Forgets what was recorded of events.", latencyReset),
+	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Lists the sub-commands.", func(x *command.Ctx) {
+		help(x, "HISTORY <event>", "    The samples of an event, with their times.",
+			"LATEST", "    The newest sample of every event.",
+			"RESET [<event> ...]", "    Forget what was recorded of events", "    (of all events, if none is named).")
 	}),
 }}
 
@@ -140,9 +140,9 @@ func latencyReset(x *command.Ctx) {
 
 // memoryRow: MEMORY USAGE belongs to the data commands; what Redis's allocator
 // reports has no meaning here.
-var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "A container for memory diagnostics commands."), Sub: []*command.Row{
+var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
 	{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
-		Doc: doc("4.0.0", "server", "Estimates the memory usage of a key.")},
+		Doc: doc("4.0.0", "server", "Tells about how many bytes a key and its value take.")},
 }}
 
 func memoryUsage(x *command.Ctx) {

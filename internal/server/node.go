@@ -29,16 +29,16 @@ func within(c command.Category, r *command.Row) *command.Row {
 }
 
 var serverRows = []*command.Row{
-	within(command.CatDangerous, stopping(serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Returns information and statistics about the server.", infoCommand))),
-	serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Returns the server time.", timeCommand),
+	within(command.CatDangerous, stopping(serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", infoCommand))),
+	serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", timeCommand),
 	{Name: "flushall", Arity: -1, Flags: command.Write, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: flushAllCommand,
-		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Removes all keys from all databases.", Complexity: "O(N) where N is the total number of keys in all databases", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
+		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Deletes every key of every database.", Complexity: "O(N) where N is the total number of keys in all databases", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
 	{Name: "flushdb", Arity: -1, Flags: command.Write, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: flushDBCommand,
 		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Removes all keys from the current database.", Complexity: "O(N) where N is the number of keys in the selected database", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
 	{Name: "swapdb", Arity: 3, Flags: command.Write | command.Fast, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: swapDBCommand,
-		Doc: doc("4.0.0", "server", "Swaps two Redis databases.")},
-	stopping(serverRow("shutdown", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.NoMulti|command.AllowBusy, "1.0.0", "Synchronously saves the database(s) to disk and shuts down the Redis server.", shutdownCommand)),
-	stopping(serverRow("monitor", 1, command.Admin|command.NoScript|command.Loading|command.Stale, "1.0.0", "Listens for all requests received by the server in real-time.", monitorCommand)),
+		Doc: doc("4.0.0", "server", "Exchanges two databases.")},
+	stopping(serverRow("shutdown", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.NoMulti|command.AllowBusy, "1.0.0", "Saves if that is configured, and ends the server.", shutdownCommand)),
+	stopping(serverRow("monitor", 1, command.Admin|command.NoScript|command.Loading|command.Stale, "1.0.0", "Shows every command as it is run.", monitorCommand)),
 	slowlogRow, latencyRow, memoryRow,
 }
 
@@ -100,9 +100,9 @@ func swapDBCommand(x *command.Ctx) {
 
 // persistenceRows are the commands about snapshots.
 var persistenceRows = []*command.Row{
-	stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Synchronously saves the database(s) to disk.", saveCommand)),
-	serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Asynchronously saves the database(s) to disk.", bgsaveCommand),
-	within(command.CatAdmin|command.CatDangerous, serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Returns the Unix timestamp of the last successful save to disk.", lastSaveCommand)),
+	stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Saves all keys to the dump file; nothing else runs meanwhile.", saveCommand)),
+	serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Saves all keys to the dump file while commands go on.", bgsaveCommand),
+	within(command.CatAdmin|command.CatDangerous, serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Tells when the dump file was last saved, in Unix time.", lastSaveCommand)),
 }
 
 func saveCommand(x *command.Ctx) {

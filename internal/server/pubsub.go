@@ -32,23 +32,23 @@ type publication struct {
 }
 
 var pubsubRows = []*command.Row{
-	pubsubRow("subscribe", -2, 0, "2.0.0", "Listens for messages published to channels.", subscribing(pubsub.Channel)),
-	pubsubRow("unsubscribe", -1, 0, "2.0.0", "Stops listening to messages posted to channels.", unsubscribing(pubsub.Channel)),
-	pubsubRow("psubscribe", -2, 0, "2.0.0", "Listens for messages published to channels that match one or more patterns.", subscribing(pubsub.Pattern)),
-	pubsubRow("punsubscribe", -1, 0, "2.0.0", "Stops listening to messages published to channels that match one or more patterns.", unsubscribing(pubsub.Pattern)),
-	shardRow(pubsubRow("ssubscribe", -2, 0, "7.0.0", "Listens for messages published to shard channels.", subscribing(pubsub.Shard)), -1),
-	shardRow(pubsubRow("sunsubscribe", -1, 0, "7.0.0", "Stops listening to messages posted to shard channels.", unsubscribing(pubsub.Shard)), -1),
+	pubsubRow("subscribe", -2, 0, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel)),
+	pubsubRow("unsubscribe", -1, 0, "2.0.0", "Ends subscriptions to channels.", unsubscribing(pubsub.Channel)),
+	pubsubRow("psubscribe", -2, 0, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern)),
+	pubsubRow("punsubscribe", -1, 0, "2.0.0", "Ends subscriptions to patterns.", unsubscribing(pubsub.Pattern)),
+	shardRow(pubsubRow("ssubscribe", -2, 0, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1),
+	shardRow(pubsubRow("sunsubscribe", -1, 0, "7.0.0", "Ends subscriptions to channels of slots.", unsubscribing(pubsub.Shard)), -1),
 	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: publishCommand,
-		Doc: doc("2.0.0", "pubsub", "Posts a message to a channel.")},
+		Doc: doc("2.0.0", "pubsub", "Sends a message to who listens to a channel.")},
 	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: spublishCommand,
-		Doc: doc("7.0.0", "pubsub", "Posts a message to a shard channel.")}, 1),
-	{Name: "pubsub", Arity: -2, Doc: doc("2.8.0", "pubsub", "A container for Pub/Sub commands."), Sub: []*command.Row{
-		pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Returns the active channels.", activeChannels(pubsub.Channel)),
-		pubsubRow("numsub", -2, command.Loading|command.Stale, "2.8.0", "Returns a count of subscribers to channels.", numSub(pubsub.Channel)),
-		pubsubRow("numpat", 2, command.Loading|command.Stale, "2.8.0", "Returns a count of unique pattern subscriptions.", pubsubNumPat),
-		pubsubRow("shardchannels", -2, command.Loading|command.Stale, "7.0.0", "Returns the active shard channels.", activeChannels(pubsub.Shard)),
-		pubsubRow("shardnumsub", -2, command.Loading|command.Stale, "7.0.0", "Returns the count of subscribers of shard channels.", numSub(pubsub.Shard)),
-		pubsubRow("help", 2, command.Loading|command.Stale, "6.2.0", "Returns helpful text about the different subcommands.", pubsubHelp),
+		Doc: doc("7.0.0", "pubsub", "Sends a message to who listens to a channel of a slot.")}, 1),
+	{Name: "pubsub", Arity: -2, Doc: doc("2.8.0", "pubsub", "Tells who listens to what."), Sub: []*command.Row{
+		pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Names the channels that somebody listens to.", activeChannels(pubsub.Channel)),
+		pubsubRow("numsub", -2, command.Loading|command.Stale, "2.8.0", "Counts who listens to each of the channels.", numSub(pubsub.Channel)),
+		pubsubRow("numpat", 2, command.Loading|command.Stale, "2.8.0", "Counts the patterns that somebody listens to.", pubsubNumPat),
+		pubsubRow("shardchannels", -2, command.Loading|command.Stale, "7.0.0", "Names the channels of slots that somebody listens to.", activeChannels(pubsub.Shard)),
+		pubsubRow("shardnumsub", -2, command.Loading|command.Stale, "7.0.0", "Counts who listens to each of the channels of slots.", numSub(pubsub.Shard)),
+		pubsubRow("help", 2, command.Loading|command.Stale, "6.2.0", "Lists the sub-commands.", pubsubHelp),
 	}},
 }
 
@@ -334,9 +334,9 @@ func numSub(kind pubsub.Kind) command.Handler {
 func pubsubNumPat(x *command.Ctx) { x.Out.Int(int64(serverOf(x).pubsub.Len(pubsub.Pattern))) }
 
 func pubsubHelp(x *command.Ctx) {
-	help(x, "CHANNELS [<pattern>]", "    Return the currently active channels matching a <pattern> (default: '*').",
-		"NUMPAT", "    Return number of subscriptions to patterns.",
-		"NUMSUB [<channel> ...]", "    Return the number of subscribers for the specified channels.",
-		"SHARDCHANNELS [<pattern>]", "    Return the currently active shard level channels matching a <pattern> (default: '*').",
-		"SHARDNUMSUB [<shardchannel> ...]", "    Return the number of subscribers for the specified shard level channels.")
+	help(x, "CHANNELS [<pattern>]", "    The channels with subscribers whose names match, or all.",
+		"NUMPAT", "    How many patterns are subscribed to.",
+		"NUMSUB [<channel> ...]", "    How many subscribers each of these channels has.",
+		"SHARDCHANNELS [<pattern>]", "    The channels of slots with subscribers whose names match, or all.",
+		"SHARDNUMSUB [<shardchannel> ...]", "    How many subscribers each of these channels of slots has.")
 }

@@ -16,16 +16,16 @@ import (
 type replicaState struct{ Handshake }
 
 var replicationRows = []*command.Row{
-	stopping(serverRow("replicaof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "5.0.0", "Configures a server as replica of another, or promotes it to a master.", replicaOfCommand)),
-	stopping(serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Sets a Redis server as a replica of another, or promotes it to being a master.", replicaOfCommand)),
-	within(command.CatAdmin|command.CatDangerous, serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Returns the replication role.", roleCommand)),
-	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "An internal command for configuring the replication stream.", replconfCommand),
-	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "An internal command used in replication.", psyncCommand),
-	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "An internal command used in replication.", psyncCommand),
+	stopping(serverRow("replicaof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "5.0.0", "Follows a primary from now on, or becomes one.", replicaOfCommand)),
+	stopping(serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Is REPLICAOF by its old name.", replicaOfCommand)),
+	within(command.CatAdmin|command.CatDangerous, serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Tells whether the node is a primary or a replica, and of whom.", roleCommand)),
+	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "Tells a primary about the replica at the other end.", replconfCommand),
+	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
+	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
 	{Name: "wait", Arity: 3, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
-		Doc: doc("3.0.0", "generic", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.")},
+		Doc: doc("3.0.0", "generic", "Waits until so many replicas have the connection's writes.")},
 	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitAOFCommand,
-		Doc: doc("7.2.0", "generic", "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.")},
+		Doc: doc("7.2.0", "generic", "Waits until the connection's writes are in the journal here, and in those of so many replicas.")},
 }
 
 func replicaOfCommand(x *command.Ctx) {

@@ -12,9 +12,9 @@ func clusterDisabled(x *command.Ctx) { x.Out.Error(resp.ErrClusterDisabled) }
 
 var clusterRows = []*command.Row{
 	{Name: "asking", Arity: 1, Flags: command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
-		Doc: doc("3.0.0", "cluster", "Signals that a cluster client is following an -ASK redirect.")},
+		Doc: doc("3.0.0", "cluster", "Lets the next command into a slot that is being imported.")},
 	{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, true),
-		Doc: doc("3.0.0", "cluster", "Enables read-only queries for a connection to a Redis Cluster replica node.")},
+		Doc: doc("3.0.0", "cluster", "Lets a replica answer the connection's reads in a cluster.")},
 	{Name: "readwrite", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, false),
 		Doc: doc("3.0.0", "cluster", "Enables read-write queries for a connection to a Redis Cluster replica node.")},
 }
@@ -34,7 +34,7 @@ func markCommand(mark connState, on bool) command.Handler {
 // withoutCluster is the CLUSTER command of a node outside of cluster mode.
 var withoutCluster = []*command.Row{
 	{Name: "cluster", Arity: -2, Flags: command.Stale, Lock: command.LockNone, Run: clusterDisabled,
-		Doc: doc("3.0.0", "cluster", "A container for Redis Cluster commands.")},
+		Doc: doc("3.0.0", "cluster", "Administers the cluster and tells about it.")},
 }
 
 // route asks the cluster where a request belongs. Within a unit tx holds the

@@ -87,18 +87,18 @@ func (s *slowlog) reset() {
 	s.entries = nil
 }
 
-var slowlogRow = &command.Row{Name: "slowlog", Arity: -2, Doc: doc("2.2.12", "server", "A container for slow log commands."), Sub: []*command.Row{
-	serverRow("get", -2, command.Admin|command.Loading|command.Stale, "2.2.12", "Returns the slow log's entries.", slowlogGet),
-	serverRow("len", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Returns the number of entries in the slow log.", func(x *command.Ctx) {
+var slowlogRow = &command.Row{Name: "slowlog", Arity: -2, Doc: doc("2.2.12", "server", "Shows the commands that took longest."), Sub: []*command.Row{
+	serverRow("get", -2, command.Admin|command.Loading|command.Stale, "2.2.12", "Shows the newest entries of the slow log.", slowlogGet),
+	serverRow("len", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Counts what the slow log holds.", func(x *command.Ctx) {
 		x.Out.Int(int64(serverOf(x).slowlog.len()))
 	}),
-	serverRow("reset", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Clears all entries from the slow log.", func(x *command.Ctx) {
+	serverRow("reset", 2, command.Admin|command.Loading|command.Stale, "2.2.12", "Empties the slow log.", func(x *command.Ctx) {
 		serverOf(x).slowlog.reset()
 		x.Out.OK()
 	}),
-	serverRow("help", 2, command.Loading|command.Stale, "6.2.0", "Returns helpful text about the different subcommands.", func(x *command.Ctx) {
-		help(x, "GET [<count>]", "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
-			"LEN", "    Return the length of the slowlog.", "RESET", "    Reset the slowlog.")
+	serverRow("help", 2, command.Loading|command.Stale, "6.2.0", "Lists the sub-commands.", func(x *command.Ctx) {
+		help(x, "GET [<count>]", "    The newest entries: 10 of them, or so many, or with -1 all.",
+			"LEN", "    How many entries there are.", "RESET", "    Forget all entries.")
 	}),
 }}
 
