@@ -44,6 +44,20 @@ func (d *clusterDriver) run() {
 	}
 }
 
+// endsWithRole: a primary that was replaced on request stops being one in this
+// step. Its clients stay held back until it has: a write that went on before
+// would be acknowledged beyond the offset at which the new primary began.
+func endsWithRole(fx *cluster.Effects) bool {
+	return fx.Pause != nil && fx.Pause.Until.IsZero() && fx.Role != nil
+}
+
+// endOrBeginPause holds client writes back or lets them go on, which then find
+// the View that belongs to it.
+func (d *clusterDriver) endOrBeginPause(until time.Time) {
+	d.publishView()
+	d.changer.pause(until)
+}
+
 // tellFacts keeps the Node's picture of the server up to date.
 func (d *clusterDriver) tellFacts() {
 	if f := d.Facts(); f != d.facts {
@@ -83,8 +97,8 @@ func (d *clusterDriver) step(ev cluster.Event, q *question) {
 	for _, m := range fx.Deliver {
 		d.Shell.Publish(m.Channel, m.Payload, m.Shard)
 	}
-	if fx.Pause != nil {
-		d.changer.pause(fx.Pause.Until)
+	if fx.Pause != nil && !endsWithRole(&fx) {
+		d.endOrBeginPause(fx.Pause.Until)
 	}
 	d.outcome.add(d, &fx, q)
 }
@@ -183,6 +197,9 @@ func (o *outcome) release(d *clusterDriver, p *pending) {
 			o.tell(d)
 		})
 	})
+	if endsWithRole(&p.fx) {
+		d.endOrBeginPause(time.Time{}) // the changer takes it after the role
+	}
 }
 
 func (o *outcome) changed(p *pending) {

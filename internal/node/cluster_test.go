@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -388,8 +389,29 @@ func TestDriversMakeACluster(t *testing.T) {
 	replica.facts.PrimaryContact = time.Now().Add(time.Hour)
 	replica.facts.Unlock()
 	t.Run("a manual failover pauses the primary and swaps the roles", func(t *testing.T) {
+		first.roles.block()
 		replica.wantOK("cluster", "failover")
 		redistest.Until(t, 10*time.Second, "the replica is a primary", func() error { return replica.roles.is("primary") })
+		redistest.Until(t, 10*time.Second, "the primary has lost its slots", func() error {
+			if first.View().Mine(0) {
+				return errors.New("it has them")
+			}
+			return nil
+		})
+		// A write that went on before the role has changed would be lost.
+		for range 20 {
+			asked := make(chan struct{})
+			first.post(func() { close(asked) })
+			<-asked
+			first.shell.mu.Lock()
+			p := first.shell.paused
+			first.shell.mu.Unlock()
+			if len(p) == 0 || p[len(p)-1] == 0 {
+				t.Fatalf("the pause ended before the primary was a replica: %v", p)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		first.roles.unblock()
 		redistest.Until(t, 10*time.Second, "the primary is a replica", func() error {
 			return first.roles.is(fmt.Sprintf("replica of 127.0.0.1:%d", replica.port))
 		})
