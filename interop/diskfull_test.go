@@ -79,7 +79,7 @@ func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+tmpfsSize); err != nil {
-		t.Skipf("a small tmpfs cannot be mounted (that needs root): %v", err)
+		lacking(t, "a small tmpfs cannot be mounted (that needs root): %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

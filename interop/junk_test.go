@@ -195,7 +195,7 @@ func TestIdleConnections(t *testing.T) {
 	const many = 5000
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < many+500 {
-		t.Skipf("the limit of open files is %d; 5,000 connections need more (ulimit -n)", limit.Cur)
+		lacking(t, "the limit of open files is %d; 5,000 connections need more (ulimit -n)", limit.Cur)
 	}
 	s := start(t, ours())
 	before := counter(t, s, "used_memory_rss")

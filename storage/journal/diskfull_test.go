@@ -106,12 +106,12 @@ func TestAFullDiskHoldsWritesBackAndLosesNothing(t *testing.T) {
 // TestASmallFileSystemFillsUpAndRecovers is the same with a real file system of
 // 32 MiB. It needs root to mount it.
 func TestASmallFileSystemFillsUpAndRecovers(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to mount a tmpfs")
-	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=32m"); err != nil {
-		t.Skip("cannot mount a tmpfs: ", err)
+		if os.Getenv("CI") == "true" {
+			t.Fatal("cannot mount a tmpfs, which needs root: ", err)
+		}
+		t.Skip("cannot mount a tmpfs, which needs root: ", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) }) // runs after the stream's Close
 	cfg := testConfig(t, filepath.Join(dir, "j"))
