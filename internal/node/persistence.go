@@ -67,6 +67,9 @@ type persistence struct {
 	baseErr   error
 	baseTook  time.Duration
 	baseTried time.Time
+	baseBegan time.Time // of the one being made; zero: none
+	saves     int64     // good ones since the start
+	bases     int64
 	loadKeys  int64
 	expired   int64
 }
@@ -204,6 +207,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	if o.purpose == forTransfer {
 		p.transfer = nil // who asks from now on needs a later one
 	}
+	if o.purpose == forBase {
+		p.baseBegan = began
+	}
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
@@ -214,9 +220,13 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		p.saving, p.saveErr, p.saveTook, p.lastTry = false, o.err, took, time.Now()
 		if o.err == nil {
 			p.lastSave, p.dirty = time.Now(), dirty
+			p.saves++
 		}
 	case forBase:
-		p.base, p.baseErr, p.baseTook, p.baseTried = nil, o.err, took, time.Now()
+		p.base, p.baseErr, p.baseTook, p.baseTried, p.baseBegan = nil, o.err, took, time.Now(), time.Time{}
+		if o.err == nil {
+			p.bases++
+		}
 	}
 	p.mu.Unlock()
 	if o.err != nil {
@@ -375,6 +385,7 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	p.saveErr, p.lastTry, p.saveTook = err, time.Now(), time.Since(began)
 	if err == nil {
 		p.lastSave, p.dirty = time.Now(), p.keys.Stats().Dirty
+		p.saves++
 	}
 	return err
 }
@@ -508,17 +519,17 @@ func (p *persistence) Info() string {
 	line("rdb_last_bgsave_status", status(p.saveErr))
 	line("rdb_last_bgsave_time_sec", seconds(p.saveTook))
 	line("rdb_current_bgsave_time_sec", since(p.saving, p.saveBegan))
-	line("rdb_saves", 0)
+	line("rdb_saves", p.saves)
 	line("rdb_last_cow_size", 0)
 	line("rdb_last_load_keys_expired", p.expired)
 	line("rdb_last_load_keys_loaded", p.loadKeys)
 	line("aof_enabled", oneIf(p.stream.Enabled()))
-	line("aof_rewrite_in_progress", oneIf(p.base != nil))
-	line("aof_rewrite_scheduled", 0)
+	line("aof_rewrite_in_progress", oneIf(!p.baseBegan.IsZero()))
+	line("aof_rewrite_scheduled", oneIf(p.base != nil && p.baseBegan.IsZero()))
 	line("aof_last_rewrite_time_sec", seconds(p.baseTook))
-	line("aof_current_rewrite_time_sec", -1)
+	line("aof_current_rewrite_time_sec", since(!p.baseBegan.IsZero(), p.baseBegan))
 	line("aof_last_bgrewrite_status", status(p.baseErr))
-	line("aof_rewrites", 0)
+	line("aof_rewrites", p.bases)
 	line("aof_last_write_status", map[bool]string{true: "err", false: "ok"}[p.stream.DiskFull()])
 	line("aof_last_cow_size", 0)
 	if p.stream.Enabled() {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,11 @@ func TestABaseThatFailedIsTriedAgain(t *testing.T) {
 	}
 	if path, _ := n.stream.Base(); path == "" {
 		t.Error("the journal has no base")
+	}
+	for _, line := range []string{"aof_rewrites:1\r\n", "aof_rewrite_in_progress:0\r\n", "aof_current_rewrite_time_sec:-1\r\n", "rdb_saves:0\r\n"} {
+		if !strings.Contains(p.Info(), line) {
+			t.Errorf("INFO persistence lacks %q", line)
+		}
 	}
 }
 
