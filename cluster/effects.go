@@ -9,7 +9,9 @@ import (
 
 // Effects are what a Step asks of the driver. The order is:
 //
-//  1. Close, Dial and Send, and Pause, at once. A message for a link that is
+//  1. Close, Dial and Send, and Pause, at once; but a Pause that ends in a Step
+//     with a Role ends after the role has changed, and those it held back find
+//     the View of that Step or a later one. A message for a link that is
 //     closed by then is dropped.
 //  2. Persist: written and fsynced. This may take its time while further
 //     Steps are made; if several States are waiting, only the newest needs to
