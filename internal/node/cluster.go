@@ -111,6 +111,10 @@ type clusterDriver struct {
 	changer changer
 	sweeper sweeper
 
+	// beat is when run last looked at the clock, and wary until when the node
+	// answers nobody after it had not run for long; Unix nanoseconds.
+	beat, wary atomic.Int64
+
 	// Owned by run.
 	node     *cluster.Node
 	facts    cluster.Facts // last told to node
@@ -179,6 +183,7 @@ func (d *clusterDriver) start(context.Context) error {
 	}
 	d.Config.OnChange(d.configure, clusterDirectives...)
 	d.joined.Store(true)
+	d.beat.Store(time.Now().UnixNano())
 	d.running.Go(d.run)
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)

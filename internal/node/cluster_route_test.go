@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/internal/config"
 	"redoubt/internal/server"
 	"redoubt/slots"
 )
@@ -120,5 +123,32 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	r := server.Route{Slot: 5, Keys: 1, Write: true, Missing: func() int { return 0 }}
 	if n := testing.AllocsPerRun(1000, func() { d.Route(r) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A primary that was stopped for longer than the node timeout may have been
+// replaced: it takes no write before it could have heard of that.
+func TestAfterAStopWritesWaitForNews(t *testing.T) {
+	d := &clusterDriver{}
+	c, err := config.Load(config.Source{Args: []string{"--cluster-node-timeout", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Config, d.Log = c, zap.NewNop()
+	now := time.Now()
+	d.beat.Store(now.Add(-10 * time.Millisecond).UnixNano())
+	if d.wake(now); d.outOfTouch() {
+		t.Error("a node that runs is out of touch")
+	}
+	d.beat.Store(now.Add(-3 * time.Second).UnixNano())
+	if !d.outOfTouch() {
+		t.Error("before the driver has run again the node is in touch")
+	}
+	if d.wake(time.Now()); !d.outOfTouch() {
+		t.Error("right after it has, the node is in touch")
+	}
+	d.wary.Store(0)
+	if d.outOfTouch() {
+		t.Error("it never comes back")
 	}
 }

@@ -24,6 +24,7 @@ func (d *clusterDriver) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		d.wake(time.Now())
 		if !time.Now().Before(d.node.Deadline()) {
 			d.tellFacts()
 			d.step(cluster.Tick{}, nil)
@@ -42,6 +43,24 @@ func (d *clusterDriver) run() {
 			return
 		}
 	}
+}
+
+// wake notices that the process has not run for a node timeout: it was stopped,
+// or its machine was. Others may have taken over meanwhile, so clients wait for
+// the news as they do after a time in a minority (spec cluster-bus §11).
+func (d *clusterDriver) wake(now time.Time) {
+	timeout := d.Config.Current().ClusterNodeTimeout
+	if gap := now.UnixNano() - d.beat.Load(); gap > int64(timeout) {
+		d.wary.Store(now.Add(min(max(timeout, 500*time.Millisecond), 5*time.Second)).UnixNano())
+		d.Log.Warn("The process has not run for " + time.Duration(gap).Round(time.Millisecond).String() + "; clients wait for news of the cluster")
+	}
+	d.beat.Store(now.UnixNano())
+}
+
+// outOfTouch reports whether what the node knows of the cluster may be old.
+func (d *clusterDriver) outOfTouch() bool {
+	now := time.Now().UnixNano()
+	return now < d.wary.Load() || now-d.beat.Load() > int64(d.Config.Current().ClusterNodeTimeout)
 }
 
 // endsWithRole: a primary that was replaced on request stops being one in this
