@@ -104,10 +104,11 @@ func (d *disk) await() bool {
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
 	if d.full.CompareAndSwap(false, true) {
-		d.log.Warn("journal: no space left on the disk; writes are refused until there is some")
+		// The ballast goes first: who reads the line may count on its space.
 		if d.ballastBytes > 0 {
 			d.FS.Remove(d.ballast)
 		}
+		d.log.Warn("journal: no space left on the disk; writes are refused until there is some")
 		d.wg.Add(1)
 		go d.watch()
 		return true
