@@ -92,28 +92,16 @@ func (p *Parser) Reset() { *p = Parser{Limits: p.Limits} }
 // multibulk is Redis's processMultibulkBuffer.
 func (p *Parser) multibulk(buf []byte) (int, error) {
 	if p.count == 0 {
-		line, err := p.line(buf, ErrProtoBigCount)
-		if line == nil || err != nil {
+		if whole, err := p.countLine(buf); !whole || err != nil {
 			return 0, err
 		}
-		n, ok := ParseInt(line[1:])
-		switch {
-		case !ok || n > maxMultibulk:
-			return 0, ErrProtoMultibulkLength
-		case n > maxUnauthArgs && p.Limits.Unauthenticated:
-			return 0, ErrProtoUnauthMultibulk
-		case n <= 0:
+		if p.count == 0 {
 			return p.done(), nil
 		}
-		p.count, p.bulk = int(n), unknownBulkLen
 	}
 	for p.count > 0 {
 		if p.bulk == unknownBulkLen {
-			line, err := p.line(buf, ErrProtoBigBulkCount)
-			if line == nil || err != nil {
-				return 0, err
-			}
-			if err := p.bulkLine(line); err != nil {
+			if whole, err := p.bulkLine(buf); !whole || err != nil {
 				return 0, err
 			}
 		}
@@ -134,26 +122,109 @@ func (p *Parser) multibulk(buf []byte) (int, error) {
 	return n, nil
 }
 
-// bulkLine takes the line "$<length>" of an argument.
-func (p *Parser) bulkLine(line []byte) error {
-	if len(line) == 0 || line[0] != '$' {
-		// Redis prints the byte at hand, which is the line end when the line is
-		// empty.
-		got := byte('\r')
-		if len(line) > 0 {
-			got = line[0]
+// countLine takes the line "*<count>" of a request; whole is false if more of
+// it must arrive.
+func (p *Parser) countLine(buf []byte) (whole bool, err error) {
+	n, ok := p.plainNumber(buf, '*')
+	if !ok {
+		line, err := p.line(buf, ErrProtoBigCount)
+		if line == nil || err != nil {
+			return false, err
 		}
-		return ErrProtoExpectedBulk(got)
+		if n, ok = ParseInt(line[1:]); !ok {
+			return false, ErrProtoMultibulkLength
+		}
 	}
-	n, ok := ParseInt(line[1:])
 	switch {
-	case !ok || n < 0 || n > math.MaxInt32 || (p.Limits.MaxBulk > 0 && n > p.Limits.MaxBulk):
-		return ErrProtoBulkLength
+	case n > maxMultibulk:
+		return false, ErrProtoMultibulkLength
+	case n > maxUnauthArgs && p.Limits.Unauthenticated:
+		return false, ErrProtoUnauthMultibulk
+	}
+	p.count, p.bulk = int(max(n, 0)), unknownBulkLen
+	return true, nil
+}
+
+// bulkLine takes the line "$<length>" of an argument; whole is false if more of
+// it must arrive.
+func (p *Parser) bulkLine(buf []byte) (whole bool, err error) {
+	n, ok := p.plainNumber(buf, '$')
+	if !ok {
+		line, err := p.line(buf, ErrProtoBigBulkCount)
+		switch {
+		case line == nil || err != nil:
+			return false, err
+		case len(line) == 0:
+			// Redis prints the byte at hand, which is the line end here.
+			return false, ErrProtoExpectedBulk('\r')
+		case line[0] != '$':
+			return false, ErrProtoExpectedBulk(line[0])
+		}
+		if n, ok = ParseInt(line[1:]); !ok {
+			return false, ErrProtoBulkLength
+		}
+	}
+	switch {
+	case n < 0 || n > math.MaxInt32 || (p.Limits.MaxBulk > 0 && n > p.Limits.MaxBulk):
+		return false, ErrProtoBulkLength
 	case n > maxUnauthBulk && p.Limits.Unauthenticated:
-		return ErrProtoUnauthBulk
+		return false, ErrProtoUnauthBulk
 	}
 	p.bulk = int(n)
-	return nil
+	return true, nil
+}
+
+// plainNumber takes the line at pos if it is what it nearly always is: kind, a
+// few digits that need no second look, the line end. Everything else is left to
+// line.
+func (p *Parser) plainNumber(buf []byte, kind byte) (int64, bool) {
+	n, length := plainNumber(buf[p.pos:], kind)
+	if length == 0 {
+		return 0, false
+	}
+	p.pos += length
+	p.scan = p.pos
+	return int64(n), true
+}
+
+// plainNumber reads "<kind><1 to 6 digits>\r\n" at the beginning of b and
+// returns the number and the length of the line, 0 if b does not begin like
+// that. A leading zero is not plain.
+func plainNumber(b []byte, kind byte) (n, length int) {
+	if len(b) < 4 || b[0] != kind || b[1] == '0' {
+		return 0, 0
+	}
+	for i := 1; i < min(len(b)-1, 8); i++ {
+		d := b[i] - '0'
+		if d <= 9 {
+			n = n*10 + int(d)
+			continue
+		}
+		if b[i] == '\r' && i > 1 {
+			return n, i + 2
+		}
+		break
+	}
+	return 0, 0
+}
+
+// SecondArg skims the request that b begins with and returns its second
+// argument, which is most commands' key, or nil, and the length of the request.
+// It is a hint for who wants to prepare for what comes: the length is 0 if the
+// request is not plain or not whole, and limits are not looked at.
+func SecondArg(b []byte) (arg []byte, length int) {
+	count, at := plainNumber(b, '*')
+	for i := range count {
+		n, head := plainNumber(b[at:], '$')
+		if head == 0 || n > len(b)-at-head-2 {
+			return nil, 0
+		}
+		at += head + n + 2
+		if i == 1 {
+			arg = b[at-2-n : at-2]
+		}
+	}
+	return arg, at
 }
 
 // line takes the line at pos: what stands before its '\r', nil if it has not

@@ -169,6 +169,9 @@ func FuzzParser(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte, piece byte) {
+		if arg, n := SecondArg(in); n > len(in) || len(arg) > n {
+			t.Fatalf("a hint of %d bytes in a request of %d in %d", len(arg), n, len(in))
+		}
 		parse := func(piece int) (got [][]string, failed bool) {
 			p := &Parser{Limits: Limits{MaxBulk: 1 << 20}}
 			var rest []byte
@@ -203,4 +206,31 @@ func FuzzParser(f *testing.F) {
 			t.Errorf("in one piece %q (failed %v), in pieces %q (failed %v)", whole, failed, pieces, failedToo)
 		}
 	})
+}
+
+// TestSecondArgSkimsWhatTheParserReads: the hint is the parser's own second
+// argument or none at all.
+func TestSecondArgSkimsWhatTheParserReads(t *testing.T) {
+	for _, c := range []struct{ in, arg string }{
+		{"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "k"},
+		{"*3\r\n$3\r\nSET\r\n$2\r\n\r\n\r\n$1\r\nv\r\nmore", "\r\n"},
+		{"*1\r\n$4\r\nPING\r\n", ""},
+	} {
+		arg, n := SecondArg([]byte(c.in))
+		var p Parser
+		want, err := p.Parse([]byte(c.in))
+		if n != want || err != nil || string(arg) != c.arg {
+			t.Errorf("%q: %q and %d of %d", c.in, arg, n, want)
+		}
+		for cut := range want {
+			if arg, n := SecondArg([]byte(c.in[:cut])); n != 0 || arg != nil {
+				t.Errorf("%q: %q and %d", c.in[:cut], arg, n)
+			}
+		}
+	}
+	for _, in := range []string{"", "PING\r\n", "*0\r\n", "*-1\r\n", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n", "*2\r\n$3\r\nGET\r\n$-1\r\n", "*2\r\n$3\r\nGET\r\n$9999999\r\nk", "*02\r\n", "*2\r\n:3\r\n"} {
+		if arg, n := SecondArg([]byte(in)); n != 0 || arg != nil {
+			t.Errorf("%q: %q and %d", in, arg, n)
+		}
+	}
 }
