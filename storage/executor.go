@@ -22,6 +22,8 @@ type Executor struct {
 	rand  *rand.PCG
 	one   [1]slots.Slot // argument of Begin, for ExpireCycle
 	stats counters
+
+	fetched byte // see FetchAhead
 }
 
 // NewExecutor makes an executor for the calling goroutine's use.

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"redoubt/replication"
 	"redoubt/slots"
@@ -30,15 +31,20 @@ type slot struct {
 
 	watched watchedKeys // nil while nobody watches a key of the slot
 
-	// cells are those of first while that is one segment, otherwise nil: most
-	// look-ups then find their cell without fetching the table.
-	cells []cell
+	// cells is the first of the size cells of first while that is one segment,
+	// otherwise nil: most look-ups then find their cell without fetching the
+	// table. FetchAhead reads the two without the lock, see setCells.
+	cells atomic.Pointer[cell]
+	size  atomic.Uint32
+	_     [12]byte
 }
 
 // find returns the record of key in a physical database, nil if there is none.
 func (s *slot) find(phys int, hash uint64, key []byte) *record {
-	if phys == 0 && len(s.cells) > 0 {
-		return lookUp(s.cells, int(hash>>(64-bits.TrailingZeros(uint(len(s.cells))))), hash, key)
+	if phys == 0 {
+		if cells := unsafe.Slice(s.cells.Load(), s.size.Load()); len(cells) > 0 {
+			return lookUp(cells, homeOf(hash, len(cells)), hash, key)
+		}
 	}
 	if t := s.table(phys); t != nil {
 		return t.find(hash, key)
@@ -46,15 +52,33 @@ func (s *slot) find(phys int, hash uint64, key []byte) *record {
 	return nil
 }
 
+// homeOf is segment.home of a segment that is the whole table.
+func homeOf(hash uint64, cells int) int {
+	return int(hash >> (64 - bits.TrailingZeros(uint(cells))))
+}
+
 // changed follows a change of a physical database's table; the slot is locked.
 func (s *slot) changed(phys int) {
 	if phys != 0 {
 		return
 	}
-	s.cells = nil
+	var cells []cell
 	if t := s.first.Load(); t != nil && t.depth == 0 {
-		s.cells = t.initial.cells
+		cells = t.initial.cells
 	}
+	if first := unsafe.SliceData(cells); first != s.cells.Load() {
+		s.setCells(first, uint32(len(cells)))
+	}
+}
+
+// setCells stores a new pair so that it can be read without the lock: whoever
+// reads the same pointer before and after the size has a size that is not too
+// large for it. (The pointer of an array that somebody still has is never
+// stored a second time.)
+func (s *slot) setCells(first *cell, size uint32) {
+	s.size.Store(0)
+	s.cells.Store(first)
+	s.size.Store(size)
 }
 
 // table returns the slot's table of a physical database, nil if it has no

@@ -30,38 +30,58 @@ type stringRecord struct {
 	text text
 }
 
-// A short key lies in the allocation of its record too: a look-up compares it,
-// and its own line of cache would be one more to fetch. The sizes fill classes
-// of the allocator.
-type (
-	shortKeyRecord struct {
-		stringRecord
-		name [24]byte
-	}
-	mediumKeyRecord struct {
-		stringRecord
-		name [40]byte
-	}
-)
+// roomy is a stringRecord with room for its key and, behind it, its value: a
+// look-up compares the one and copies the other, and each line of cache less to
+// fetch counts.
+type roomy[T any] struct {
+	stringRecord
+	room T
+}
 
-// newString makes a record of a string with a copy of key; t is taken as it is.
-func newString(key []byte, t text) *record {
-	var sr *stringRecord
-	var room []byte
-	switch n := len(key); {
-	case n <= len(shortKeyRecord{}.name):
-		r := new(shortKeyRecord)
-		sr, room = &r.stringRecord, r.name[:n:n]
-	case n <= len(mediumKeyRecord{}.name):
-		r := new(mediumKeyRecord)
-		sr, room = &r.stringRecord, r.name[:n:n]
-	default:
-		sr, room = new(stringRecord), make([]byte, n)
+// maxRoom is the most room that a record has for its key and value.
+const maxRoom = 104
+
+// newRoomy returns a record and at least n bytes of room, which are in the same
+// allocation up to maxRoom. The sizes fill classes of the allocator.
+func newRoomy(n int) (*stringRecord, []byte) {
+	switch {
+	case n <= 24:
+		r := new(roomy[[24]byte])
+		return &r.stringRecord, r.room[:]
+	case n <= 40:
+		r := new(roomy[[40]byte])
+		return &r.stringRecord, r.room[:]
+	case n <= 56:
+		r := new(roomy[[56]byte])
+		return &r.stringRecord, r.room[:]
+	case n <= 72:
+		r := new(roomy[[72]byte])
+		return &r.stringRecord, r.room[:]
+	case n <= 88:
+		r := new(roomy[[88]byte])
+		return &r.stringRecord, r.room[:]
+	case n <= maxRoom:
+		r := new(roomy[[maxRoom]byte])
+		return &r.stringRecord, r.room[:]
 	}
-	copy(room, key)
-	sr.key, sr.text = room, t
-	sr.val = &sr.text
-	return &sr.record
+	return new(stringRecord), make([]byte, n)
+}
+
+// newString makes a record of a string, with copies of key and value.
+func newString(key, value []byte) *record {
+	n := len(key)
+	if n+len(value) <= maxRoom {
+		n += len(value)
+	}
+	r, room := newRoomy(n)
+	r.key = append(room[:0:len(key)], key...)
+	if room = room[len(key):]; len(value) <= len(room) {
+		r.text.b = append(room[:0], value...)
+	} else {
+		r.text.b = slices.Clone(value)
+	}
+	r.val = &r.text
+	return &r.record
 }
 
 func (s *text) typ() Type { return TypeString }
@@ -158,7 +178,7 @@ const KeepTTL SetFlags = 1
 func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 	p := tx.find(key, forWrite)
 	if p.rec == nil {
-		r := newString(key, text{b: slices.Clone(value)})
+		r := newString(key, value)
 		r.expireAt = expireAt
 		tx.insert(p, r)
 		tx.wrote(p, key)
@@ -186,8 +206,9 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 func (tx *Tx) GrowString(key []byte, size int) []byte {
 	p := tx.find(key, forWrite)
 	if p.rec == nil {
-		b := make([]byte, size)
-		tx.insert(p, newString(key, text{b: b, edited: true}))
+		r := newString(key, nil)
+		b := r.val.(*text).grow(size)
+		tx.insert(p, r)
 		tx.wrote(p, key)
 		return b
 	}
