@@ -11,6 +11,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/storage"
 )
 
 // conn is a client's connection. It belongs to the loop in home: only who holds
@@ -299,7 +300,12 @@ func (c *conn) reserve() {
 func (l *loop) feed(c *conn, b []byte) []byte {
 	l.feeding = len(b)
 	l.openOutput(c)
+	fetched := 0 // requests whose keys have been fetched ahead
 	for len(b) > 0 && !c.stopped() {
+		if fetched == 0 {
+			fetched = l.fetchAhead(c, b)
+		}
+		fetched--
 		n, err := c.parser.Parse(b)
 		if err != nil {
 			l.protocolError(c, err.(resp.Error))
@@ -324,6 +330,30 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 	l.closeOutput(c)
 	l.wantWrite(c)
 	return b
+}
+
+// fetchAhead has the keyspace fetch what the next requests will look at, if b
+// holds several, and returns how many requests it has dealt with, at least 1.
+func (l *loop) fetchAhead(c *conn, b []byte) int {
+	if c.db != 0 || c.parser.Partial() {
+		return storage.AheadKeys
+	}
+	n := 0
+	l.ahead = l.ahead[:0]
+	for ; n < storage.AheadKeys && len(b) > 0; n++ {
+		key, length := resp.SecondArg(b)
+		if length == 0 {
+			break
+		}
+		if key != nil {
+			l.ahead = append(l.ahead, key)
+		}
+		b = b[length:]
+	}
+	if len(l.ahead) > 1 {
+		l.exec.FetchAhead(l.ahead)
+	}
+	return max(n, 1)
 }
 
 // flushBytes is how much output one pipeline may collect before it is written

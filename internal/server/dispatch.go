@@ -21,6 +21,14 @@ type request struct {
 	redirected bool
 }
 
+// lastFound is the command that was looked up last: its name as the client
+// wrote it, which no row has before the first request.
+type lastFound struct {
+	name []byte
+	row  *command.Row
+	info *rowInfo
+}
+
 // request runs one command line, or queues or refuses it. It reports false if
 // the line has to wait: then nothing has happened, and the connection's loop
 // gives it again.
@@ -81,18 +89,22 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	return true
 }
 
-// find is Table.Resolve with the row of the last request at hand, since
+// find is Table.Resolve, with the row of the last request at hand, since
 // clients tend to repeat themselves.
 func (l *loop) find(args [][]byte) (*command.Row, *rowInfo) {
+	last := &l.last
+	if string(args[0]) == string(last.name) {
+		return last.row, last.info
+	}
 	row, _ := l.srv.table.Resolve(args)
 	if row == nil {
 		return nil, &noRow
 	}
-	if row == l.stats.lastRow {
-		return row, l.stats.lastInfo
-	}
 	info := l.srv.table.info[row]
-	l.stats.lastRow, l.stats.lastInfo = row, info
+	if len(row.Sub) == 0 && equalFold(args[0], row.Name) { // no sub-command: the first word is all of it
+		last.name = append(last.name[:0], args[0]...)
+		last.row, last.info = row, info
+	}
 	return row, info
 }
 

@@ -72,9 +72,11 @@ type loop struct {
 
 	ctx     command.Ctx
 	req     request
+	last    lastFound
 	slots   []slots.Slot
 	keys    []int
 	routed  [][]byte // the keys by which the request is routed
+	ahead   [][]byte // the keys of the next requests of a pipeline
 	encoded []byte   // an inline request as RESP
 
 	published []publication // by the unit at hand; sent when it has ended

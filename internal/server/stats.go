@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
 
@@ -19,11 +18,9 @@ type loopStats struct {
 	busy        atomic.Int64 // permille of the last period spent in turns
 	depth       atomic.Int64 // commands for each read in the last period
 
-	rows     []rowStats
-	errors   map[string]int64 // by code
-	replies  int64            // error replies
-	lastRow  *command.Row
-	lastInfo *rowInfo
+	rows    []rowStats
+	errors  map[string]int64 // by code
+	replies int64            // error replies
 
 	reads, ran int64 // in this period
 }
