@@ -42,11 +42,9 @@ func (s *Stream) ReadAt(p []byte, after replication.Offset) (int, error) {
 	if n := s.readRing(p, after); n > 0 {
 		return n, nil
 	}
-	s.mu.Lock()
-	found, w := s.tail.find(after), s.w
-	s.mu.Unlock()
-	if found != nil {
-		return copy(p, found), nil
+	n, w := s.readTail(p, after)
+	if n > 0 {
+		return n, nil
 	}
 	if w == nil || after < replication.Offset(s.first.Load()) {
 		return 0, ErrTrimmed
@@ -63,6 +61,15 @@ func (s *Stream) readRing(p []byte, after replication.Offset) int {
 	}
 	a, b := s.ring.view(after, min(end-after, replication.Offset(len(p))))
 	return copy(p, a) + copy(p[len(a):], b)
+}
+
+func (s *Stream) readTail(p []byte, after replication.Offset) (int, *writer) {
+	s.mu.Lock()
+	s.guard.RLock() // does not wait: who has it for writing has mu
+	defer s.guard.RUnlock()
+	found, w := s.tail.find(after), s.w
+	s.mu.Unlock()
+	return copy(p, found), w
 }
 
 // Wait returns when the stream has bytes after offset after, or with ctx's

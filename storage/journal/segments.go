@@ -7,8 +7,9 @@ import "redoubt/replication"
 // A unit that is larger gets a segment of its own.
 const segmentBytes = 64 << 10
 
-// segment is a run of whole units on the heap. Its bytes never change once
-// they are there, so a reader may use them after the lock is released.
+// segment is a run of whole units on the heap. Its bytes do not change before
+// the segment is dropped, so a reader may use them after the lock is released if
+// it keeps Stream.guard: who drops segments to use their memory again takes that.
 type segment struct {
 	after replication.Offset // offset before its first byte
 	data  []byte
@@ -19,7 +20,8 @@ func (g *segment) end() replication.Offset { return g.after + replication.Offset
 // segments is the stream's tail on the heap: contiguous segments, oldest
 // first. Stream.mu guards it.
 type segments struct {
-	list []segment
+	list  []segment
+	spare []byte // memory of a segment that was dropped, for the next one
 }
 
 func (t *segments) empty() bool { return len(t.list) == 0 }
@@ -29,11 +31,21 @@ func (t *segments) append(at replication.Offset, a, b []byte) {
 	n := len(a) + len(b)
 	last := len(t.list) - 1
 	if last < 0 || cap(t.list[last].data)-len(t.list[last].data) < n {
-		t.list = append(t.list, segment{after: at, data: make([]byte, 0, max(n, segmentBytes))})
+		t.list = append(t.list, segment{after: at, data: t.room(n)})
 		last++
 	}
 	g := &t.list[last]
 	g.data = append(append(g.data, a...), b...)
+}
+
+// room returns memory for a segment that begins with a unit of n bytes.
+func (t *segments) room(n int) []byte {
+	if n <= segmentBytes && t.spare != nil {
+		b := t.spare
+		t.spare = nil
+		return b
+	}
+	return make([]byte, 0, max(n, segmentBytes))
 }
 
 // find returns the bytes the tail holds after offset at, up to the end of
@@ -62,9 +74,18 @@ func (t *segments) drop(floor replication.Offset) {
 	t.list = t.list[:rest]
 }
 
+// reuse drops like drop and keeps the memory of one segment: a backlog of
+// constant length then needs no more of it. Nobody may be reading.
+func (t *segments) reuse(floor replication.Offset) {
+	if first := t.list[0]; first.end() <= floor && cap(first.data) == segmentBytes {
+		t.spare = first.data[:0]
+	}
+	t.drop(floor)
+}
+
 func (t *segments) reset() {
 	clear(t.list)
-	t.list = t.list[:0]
+	t.list, t.spare = t.list[:0], nil
 }
 
 // cut drops what follows offset at. The bytes dropped are not written over:

@@ -49,10 +49,11 @@ type Stream struct {
 	durable   atomic.Bool // there is a journal; written under mu
 	closed    atomic.Bool
 
-	// guard is held for reading while bytes are copied out of the ring by
-	// readers, and for writing while floor rises or the ring comes or goes. The
-	// floor rises a sixteenth of the ring at a time, so an appender meets a
-	// reader here a few times per 64 MiB.
+	// guard is held for reading while bytes are copied out of the ring or the
+	// tail by readers, and for writing while floor rises, the ring comes or goes,
+	// or memory of the tail is used again. The floor rises a sixteenth of the ring
+	// at a time, so an appender meets a reader here a few times per 64 MiB. It is
+	// taken after mu.
 	guard sync.RWMutex
 	floor replication.Offset // guarded by guard
 
@@ -195,7 +196,9 @@ func (s *Stream) forget(end replication.Offset) {
 		return
 	}
 	keep = min(keep, s.pins.lowest(end, s.cfg.PinMemoryBytes))
-	s.tail.drop(keep)
+	s.guard.Lock()
+	s.tail.reuse(keep)
+	s.guard.Unlock()
 }
 
 // End is the offset of the last byte of the stream.

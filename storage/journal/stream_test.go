@@ -386,6 +386,63 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestABacklogInMemoryNeedsNoMoreMemoryOnceItIsFull: or the collector would pay
+// for every byte of the stream.
+func TestABacklogInMemoryNeedsNoMoreMemoryOnceItIsFull(t *testing.T) {
+	s := openServing(t, memoryConfig(4*segmentBytes))
+	u := unit(1, 1000)
+	fill := func() {
+		for range 10 * segmentBytes / len(u) {
+			s.AppendRaw(u)
+		}
+	}
+	fill()
+	if n := testing.AllocsPerRun(10, fill); n != 0 {
+		t.Errorf("%v allocations for ten segments", n)
+	}
+}
+
+// TestAReaderInMemoryKeepsItsBytes: memory that is used again is not written
+// while somebody copies out of it.
+func TestAReaderInMemoryKeepsItsBytes(t *testing.T) {
+	cfg := memoryConfig(2 * segmentBytes)
+	s, _ := open(t, cfg)
+	const units = 20000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p := make([]byte, 3*segmentBytes)
+		for {
+			at := s.First()
+			n, err := s.ReadAt(p, at)
+			switch {
+			case errors.Is(err, ErrTrimmed):
+				continue
+			case err != nil:
+				t.Error(err)
+				return
+			}
+			for i, b := range p[:n] {
+				if want := byte((int(at) + i) / 256); b != want {
+					t.Errorf("after %d: byte %d is %d, not %d", at, i, b, want)
+					return
+				}
+			}
+			if s.End() == units*256 {
+				return
+			}
+		}
+	}()
+	u := make([]byte, 256)
+	for i := range units {
+		for j := range u {
+			u[j] = byte(i)
+		}
+		s.AppendRaw(u)
+	}
+	<-done
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no logger":                func(c *Config) { c.Log = nil },
