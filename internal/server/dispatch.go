@@ -19,6 +19,12 @@ type request struct {
 	lacking    command.Flags // flags the command, or one of the queue, does not have
 	refusal    resp.Error
 	redirected bool
+
+	// way is how the request is routed, once the gate of a cluster has found it
+	// (found); the unit asks again with the slot locked. oneSlot: no key of the
+	// request is in another slot than way.Slot.
+	way            Route
+	found, oneSlot bool
 }
 
 // lastFound is the command that was looked up last: its name as the client
@@ -34,7 +40,8 @@ type lastFound struct {
 // gives it again.
 func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
-	q.args, q.raw, q.redirected = args, raw, false
+	q.args, q.raw = args, raw
+	q.redirected, q.found, q.oneSlot = false, false, false
 	l.pushed, l.redacted = false, l.redacted[:0]
 	l.stats.commands.Add(1)
 	l.stats.ran++

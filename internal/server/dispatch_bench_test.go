@@ -8,9 +8,15 @@ import (
 // BenchmarkDispatch is what a request costs between the socket and the stream:
 // parser, gates, locks, keyspace, reply, for a pipeline of 64 over 100,000
 // keys. With -benchmem it also shows that nothing is allocated.
-func BenchmarkDispatch(b *testing.B) {
+func BenchmarkDispatch(b *testing.B) { benchmarkDispatch(b, startNode(b)) }
+
+// BenchmarkDispatchInCluster is the same with keys that are routed.
+func BenchmarkDispatchInCluster(b *testing.B) {
+	benchmarkDispatch(b, startParts(b, func(c *Config) { c.Cluster = new(wholeCluster) }, "--cluster-enabled", "yes"))
+}
+
+func benchmarkDispatch(b *testing.B, n *node) {
 	const keys, depth = 100_000, 64
-	n := startNode(b)
 	n.stream.quiet = true
 	n.stopLoops(nil)
 	defer n.resumeLoops(nil)

@@ -111,7 +111,10 @@ func gateRoute(l *loop, c *conn, q *request) verdict {
 	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
 		return pass
 	}
-	err := l.route(c, q, nil)
+	if q.found = l.findWay(c, q); !q.found {
+		return pass
+	}
+	err := l.srv.cluster.Route(q.way)
 	if err == "" {
 		return pass
 	}

@@ -75,9 +75,10 @@ type loop struct {
 	last    lastFound
 	slots   []slots.Slot
 	keys    []int
-	routed  [][]byte // the keys by which the request is routed
-	ahead   [][]byte // the keys of the next requests of a pipeline
-	encoded []byte   // an inline request as RESP
+	routed  [][]byte   // the keys by which the request is routed
+	missing func() int // countMissing, as a value made once
+	ahead   [][]byte   // the keys of the next requests of a pipeline
+	encoded []byte     // an inline request as RESP
 
 	published []publication // by the unit at hand; sent when it has ended
 	leaving   []departure   // connections that go to replication
@@ -103,6 +104,8 @@ func newLoop(s *Server, id int) (*loop, error) {
 		stats:   newLoopStats(len(s.table.all)),
 	}
 	l.ctx.Host, l.ctx.Exec = s, l.exec
+	l.missing = l.countMissing
+	l.last.info = &noRow
 	return l, nil
 }
 

@@ -190,10 +190,7 @@ func (l *loop) transact(c *conn, q *request) verdict {
 	for _, w := range c.watched {
 		changed = changed || l.ctx.Tx.Changed(w)
 	}
-	err := resp.Error("")
-	if l.srv.cluster != nil {
-		err = l.route(c, q, l.ctx.Tx)
-	}
+	err := l.routeLocked(q)
 	endWatches(l.ctx.Tx, c)
 	c.multi = nil
 	c.conds &^= condMulti

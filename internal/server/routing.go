@@ -4,7 +4,6 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/slots"
-	"redoubt/storage"
 )
 
 // clusterDisabled answers commands of a cluster where there is none.
@@ -37,53 +36,72 @@ var withoutCluster = []*command.Row{
 		Doc: doc("3.0.0", "cluster", "Administers the cluster and tells about it.")},
 }
 
-// route asks the cluster where a request belongs. Within a unit tx holds the
-// slots of the keys.
-func (l *loop) route(c *conn, q *request, tx *storage.Tx) resp.Error {
+// routeLocked asks the cluster once more where the request at hand belongs,
+// with the slots of its keys locked by the unit at hand. A gate has passed it.
+func (l *loop) routeLocked(q *request) resp.Error {
+	if !q.found {
+		return ""
+	}
+	r := q.way
+	if !r.Shard {
+		r.Missing = l.missing
+	}
+	return l.srv.cluster.Route(r)
+}
+
+// countMissing counts the keys by which the request is routed that do not
+// exist, for the unit at hand.
+func (l *loop) countMissing() int {
+	l.ctx.Tx.Select(0)
+	n := 0
+	for _, k := range l.routed {
+		if _, ok := l.ctx.Tx.Peek(k); !ok {
+			n++
+		}
+	}
+	return n
+}
+
+// findWay finds out how a request is routed: q.way, and l.routed with its keys.
+// It reports false if it has none, so that it runs anywhere.
+func (l *loop) findWay(c *conn, q *request) bool {
+	l.routed = l.routed[:0]
+	whole := true
+	if q.info.is(traitExec) && c.multi != nil {
+		for i := range c.multi.queue {
+			whole = l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args) && whole
+		}
+	} else {
+		whole = l.routeKeys(q.info, q.args)
+	}
+	if len(l.routed) == 0 {
+		return false
+	}
 	r := Route{
+		Slot:     slots.Of(l.routed[0]),
+		Keys:     1,
 		Write:    q.flags&command.Write != 0,
 		Shard:    q.info.is(traitShard),
 		Migrate:  q.info.is(traitMigrate),
 		ReadOnly: c.is(stateReadOnly),
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
 	}
-	l.routed = l.routed[:0]
-	if q.info.is(traitExec) && c.multi != nil {
-		for i := range c.multi.queue {
-			l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args)
-		}
-	} else {
-		l.routeKeys(q.info, q.args)
-	}
-	if len(l.routed) == 0 {
-		return ""
-	}
-	r.Slot, r.Keys = slots.Of(l.routed[0]), 1
 	for _, k := range l.routed[1:] {
 		if string(k) != string(l.routed[0]) {
 			r.Keys++
 			r.Mixed = r.Mixed || slots.Of(k) != r.Slot
 		}
 	}
-	if tx != nil && !r.Shard {
-		tx.Select(0)
-		r.Missing = func() int {
-			n := 0
-			for _, k := range l.routed {
-				if _, ok := tx.Peek(k); !ok {
-					n++
-				}
-			}
-			return n
-		}
-	}
-	return l.srv.cluster.Route(r)
+	q.way, q.oneSlot = r, whole && !r.Mixed && !r.Shard
+	return true
 }
 
-// routeKeys appends the keys, or channels, by which a command is routed.
-func (l *loop) routeKeys(info *rowInfo, args [][]byte) {
-	l.keys, _ = info.route.AppendKeys(l.keys[:0], args)
+// routeKeys appends the keys, or channels, by which a command is routed. It
+// reports false if its arguments do not fit, so that there may be others.
+func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
+	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
 	for _, i := range l.keys {
 		l.routed = append(l.routed, args[i])
 	}
+	return ok
 }

@@ -516,8 +516,25 @@ func fakeConn(n *node) (*loop, *conn) {
 	return l, c
 }
 
+// wholeCluster is a cluster of one node, with every slot on the move, so that
+// the keys are looked for as well.
+type wholeCluster struct{ fakeCluster }
+
+func (*wholeCluster) Route(r Route) resp.Error {
+	if r.Missing != nil {
+		r.Missing()
+	}
+	return ""
+}
+
 func TestDispatchDoesNotAllocate(t *testing.T) {
-	n := startNode(t)
+	t.Run("alone", func(t *testing.T) { dispatchDoesNotAllocate(t, startNode(t)) })
+	t.Run("in a cluster", func(t *testing.T) {
+		dispatchDoesNotAllocate(t, startParts(t, func(c *Config) { c.Cluster = new(wholeCluster) }, "--cluster-enabled", "yes"))
+	})
+}
+
+func dispatchDoesNotAllocate(t *testing.T, n *node) {
 	n.stream.quiet = true
 	n.stopLoops(nil)
 	defer n.resumeLoops(nil)

@@ -24,20 +24,23 @@ func (l *loop) unit(c *conn, q *request) {
 			l.ctx.Tx.Loose()
 		}
 	default:
-		var ok bool
-		if l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args); ok {
+		ok := q.oneSlot
+		if ok {
+			l.slots = append(l.slots[:0], q.way.Slot)
+		} else {
+			l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args)
+		}
+		if ok {
 			l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
 		} else {
 			// Where the keys stand cannot be told; the handler will say why.
 			l.ctx.Tx = l.exec.BeginWorld(l.unix)
 		}
 	}
-	if l.srv.cluster != nil && len(q.row.Keys) > 0 {
-		if err := l.route(c, q, l.ctx.Tx); err != "" {
-			l.endUnit()
-			c.out.Error(err)
-			return
-		}
+	if err := l.routeLocked(q); err != "" {
+		l.endUnit()
+		c.out.Error(err)
+		return
 	}
 	l.call(c, q.row, q.args, q.raw)
 	l.endUnit()
