@@ -26,6 +26,7 @@ type options struct {
 	tests      string
 	pipelines  string
 	idle       int
+	cluster    bool
 }
 
 func main() {
@@ -39,6 +40,7 @@ func main() {
 	flag.StringVar(&o.tests, "tests", "SET,GET,INCR,MSET,ONEKEY", "ONEKEY is SET of one single key by all clients")
 	flag.StringVar(&o.pipelines, "pipelines", "1,16,64", "requests in flight on a connection")
 	flag.IntVar(&o.idle, "idle", 5000, "idle connections of the memory row; 0: leave it out")
+	flag.BoolVar(&o.cluster, "cluster", false, "both servers in cluster mode, each with all slots; without MSET, whose keys lie in many")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -65,6 +67,9 @@ func runMode(o options, mode string) error {
 	defer theirs.stop()
 	fmt.Printf("\njournal %s\n%-7s %4s  %11s %11s  %-20s %9s %9s\n", mode, "test", "P", "redis op/s", "ours op/s", "ratio", "redis µs", "ours µs")
 	for _, test := range strings.Split(o.tests, ",") {
+		if o.cluster && test == "MSET" {
+			continue
+		}
 		for _, p := range strings.Split(o.pipelines, ",") {
 			if err := row(o, ours, theirs, test, p); err != nil {
 				return err

@@ -26,6 +26,9 @@ func startBoth(o options, mode string) (ours, theirs *node, err error) {
 	if mode == "off" {
 		journal = []string{"--appendonly", "no"}
 	}
+	if o.cluster {
+		journal = append(journal, "--cluster-enabled", "yes")
+	}
 	if ours, err = start("redoubt", o.bin, append([]string{"server"}, journal...)); err != nil {
 		return nil, nil, err
 	}
@@ -33,7 +36,13 @@ func startBoth(o options, mode string) (ours, theirs *node, err error) {
 		ours.stop()
 		return nil, nil, err
 	}
-	return ours, theirs, nil
+	if o.cluster {
+		if err = errors.Join(ours.own(), theirs.own()); err != nil {
+			ours.stop()
+			theirs.stop()
+		}
+	}
+	return ours, theirs, err
 }
 
 // start runs a server on a free port of the loopback interface, with a
@@ -67,17 +76,35 @@ func start(name, bin string, args []string) (*node, error) {
 	return nil, fmt.Errorf("%s does not answer; its log:\n%s", name, log)
 }
 
-func (n *node) ping() bool {
+func (n *node) ping() bool { return n.ask("PING") == "+PONG\r\n" }
+
+// ask sends one command and returns the reply as it is, or "", one read's worth
+// of it.
+func (n *node) ask(line string) string {
 	c, err := net.DialTimeout("tcp", "127.0.0.1:"+n.port, time.Second)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(time.Second))
-	c.Write([]byte("PING\r\n"))
-	b := make([]byte, 7)
+	c.Write([]byte(line + "\r\n"))
+	b := make([]byte, 4096)
 	got, _ := c.Read(b)
-	return string(b[:got]) == "+PONG\r\n"
+	return string(b[:got])
+}
+
+// own makes the node a cluster of one, which owns all slots.
+func (n *node) own() error {
+	answer := n.ask("CLUSTER ADDSLOTSRANGE 0 16383")
+	if answer != "+OK\r\n" {
+		return fmt.Errorf("%s does not take the slots: %q", n.name, answer)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if strings.Contains(n.ask("CLUSTER INFO"), "cluster_state:ok") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: the cluster of one node does not get ready", n.name)
 }
 
 func (n *node) stop() {
