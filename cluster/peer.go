@@ -53,6 +53,10 @@ type peer struct {
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
 
+	// unheard: it has answered no PING since this node started, or went on
+	// after a stop.
+	unheard bool
+
 	extensions bool   // has sent EXT_DATA: takes a host name
 	shards     bool   // and the other extensions, unlike Redis 7.0
 	gossipMark uint64 // the last gossip section it was put into

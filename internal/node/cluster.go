@@ -111,9 +111,10 @@ type clusterDriver struct {
 	changer changer
 	sweeper sweeper
 
-	// beat is when run last looked at the clock, and wary until when the node
-	// answers nobody after it had not run for long; Unix nanoseconds.
-	beat, wary atomic.Int64
+	// beat is when run last looked at the clock, and stops counts how often it
+	// had not for the node timeout.
+	beat  atomic.Pointer[time.Time]
+	stops atomic.Uint64
 
 	// Owned by run.
 	node     *cluster.Node
@@ -183,7 +184,7 @@ func (d *clusterDriver) start(context.Context) error {
 	}
 	d.Config.OnChange(d.configure, clusterDirectives...)
 	d.joined.Store(true)
-	d.beat.Store(time.Now().UnixNano())
+	d.look(time.Now())
 	d.running.Go(d.run)
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)

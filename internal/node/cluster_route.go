@@ -10,9 +10,6 @@ import (
 // which keys there are, or are under way to another node, is decided when the
 // slots are locked only. On the way to "" nothing is allocated.
 func (d *clusterDriver) Route(r server.Route) resp.Error {
-	if r.Write && d.beat.Load() != 0 && d.outOfTouch() {
-		return resp.ErrClusterDown
-	}
 	v := d.View()
 	verdict := v.Route(cluster.Query{
 		Slot:        r.Slot,

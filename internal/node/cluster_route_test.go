@@ -6,11 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/bus"
 	"redoubt/cluster"
-	"redoubt/internal/config"
 	"redoubt/internal/server"
 	"redoubt/slots"
 )
@@ -45,9 +42,13 @@ func routed(t *testing.T, settings func(*cluster.Settings)) *clusterDriver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3 {
-		n.Step(now.Add(time.Duration(i)*10*time.Second), cluster.Tick{})
+	for _, dial := range n.Step(now, cluster.Tick{}).Dial {
+		n.Step(now, cluster.LinkUp{Link: dial.Link})
+		pong := &bus.Message{Header: bus.Header{Type: bus.TypePong, Sender: bus.NodeID(idOther), Flags: bus.FlagPrimary, ConfigEpoch: 2}}
+		pong.Slots.AddRange(slots.Range{First: 100, Last: 199})
+		n.Step(now, cluster.Received{Link: dial.Link, Msg: pong})
 	}
+	n.Step(now.Add(10*time.Second), cluster.Tick{})
 	d := &clusterDriver{clusterParts: clusterParts{Mover: &mover{}}}
 	d.view.Store(n.View())
 	return d
@@ -126,29 +127,32 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A primary that was stopped for longer than the node timeout may have been
-// replaced: it takes no write before it could have heard of that.
-func TestAfterAStopWritesWaitForNews(t *testing.T) {
-	d := &clusterDriver{}
-	c, err := config.Load(config.Source{Args: []string{"--cluster-node-timeout", "1000"}})
-	if err != nil {
-		t.Fatal(err)
+// A loop that runs before the driver does, after a stop of the process, waits
+// until the driver has noticed the stop.
+func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	if n := m.Stops(time.Now()); n != 0 {
+		t.Errorf("a node that runs counts %d stops", n)
 	}
-	d.Config, d.Log = c, zap.NewNop()
-	now := time.Now()
-	d.beat.Store(now.Add(-10 * time.Millisecond).UnixNano())
-	if d.wake(now); d.outOfTouch() {
-		t.Error("a node that runs is out of touch")
-	}
-	d.beat.Store(now.Add(-3 * time.Second).UnixNano())
-	if !d.outOfTouch() {
-		t.Error("before the driver has run again the node is in touch")
-	}
-	if d.wake(time.Now()); !d.outOfTouch() {
-		t.Error("right after it has, the node is in touch")
-	}
-	d.wary.Store(0)
-	if d.outOfTouch() {
-		t.Error("it never comes back")
+	for _, c := range []struct {
+		name string
+		last time.Time
+	}{
+		{"the process was stopped", time.Now().Add(-5 * time.Second)},
+		{"the machine was suspended", time.Now().Add(-5 * time.Second).Round(0)},
+	} {
+		looked := make(chan struct{})
+		m.post(func() {
+			before := m.stops.Load()
+			m.beat.Store(&c.last)
+			go func() {
+				if n := m.Stops(time.Now()); n != before+1 {
+					t.Errorf("%s: %d stops, %d before", c.name, n, before)
+				}
+				close(looked)
+			}()
+		})
+		<-looked
 	}
 }
