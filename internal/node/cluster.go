@@ -230,8 +230,9 @@ func (d *clusterDriver) Publish(channel, message []byte, sharded bool) {
 	d.post(func() { d.step(ev, nil) })
 }
 
-// Info is the lines of INFO cluster.
-func (d *clusterDriver) Info() string { return "cluster_enabled:1\r\n" }
+// Connections implements server.Cluster: each other node has a link to and one
+// from this one (getClusterConnectionsCount).
+func (d *clusterDriver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
 
 // busPortOffset is between the client port and the port of the bus.
 const busPortOffset = 10000

@@ -124,8 +124,8 @@ type Cluster interface {
 	Publish(channel, message []byte, sharded bool)
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
-	// Info is the lines of INFO cluster.
-	Info() string
+	// Connections is how many links to other nodes there should be.
+	Connections() int
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,

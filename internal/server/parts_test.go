@@ -53,7 +53,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
 func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
-func (f *fakeCluster) Info() string                { return "" }
+func (f *fakeCluster) Connections() int            { return 10 }
 
 func TestRequestsAreRouted(t *testing.T) {
 	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
@@ -101,6 +101,15 @@ func TestRequestsAreRouted(t *testing.T) {
 	f.late = false
 	f.mu.Unlock()
 	c.want("GET near", "1")
+}
+
+func TestInfoOfACluster(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{} }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("INFO cluster", "# Cluster\r\ncluster_enabled:1\r\n")
+	if info := c.do("INFO clients"); !strings.Contains(info, "cluster_connections:10\r\n") {
+		t.Error(info)
+	}
 }
 
 // After a stop of the process nothing leaves that was written before it. What
