@@ -354,7 +354,7 @@ func TestMigrateWithinATransaction(t *testing.T) {
 func TestMigrateKeys(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"MIGRATE h 1 key 0 10", "[3]"},
-		{"MIGRATE h 1 key 0 10 COPY KEYS a", "[3]"},
+		{"MIGRATE h 1 key 0 10 COPY KEYS a", "[]"},
 		{"MIGRATE h 1 - 0 10 KEYS a b", "[7 8]"},
 		{"MIGRATE h 1 - 0 10 COPY REPLACE KEYS a", "[9]"},
 		{"MIGRATE h 1 - 0 10 AUTH KEYS KEYS a", "[9]"},
