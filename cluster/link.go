@@ -47,7 +47,6 @@ func (n *Node) dropLink(l *link) {
 	}
 	if p.in == l {
 		p.in = nil
-		p.inboundLost = n.now
 	}
 }
 
@@ -103,6 +102,7 @@ func (n *Node) bindInbound(p *peer, l *link) {
 		n.closeLink(old)
 	}
 	p.in = l
+	p.knewUs = true
 }
 
 // peerName is how notes speak of a node.

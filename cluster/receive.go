@@ -60,7 +60,6 @@ func (n *Node) sender(l *link, m *bus.Message) *peer {
 		// HARD a peer has a new id.
 		if l.peer.in == l {
 			l.peer.in = nil
-			l.peer.inboundLost = n.now
 		}
 		l.peer = nil
 	}

@@ -81,7 +81,7 @@ func (n *Node) loadPeer(r *NodeRecord) {
 		p = n.addPeer(r.ID, 0)
 	}
 	p.flags = r.Flags & keep
-	p.unheard = true
+	p.unheard, p.knewUs = true, true
 	if p.isReplica() {
 		p.flags &^= bus.FlagPrimary
 	} else {
