@@ -193,6 +193,23 @@ func TestMyselfAtAnAddressIsNoPeer(t *testing.T) {
 	}
 }
 
+// A MEET to the new address of a node that we know has the table follow it.
+func TestAKnownNodeIsMetAtAnotherAddress(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	l.step(Meet{IP: "10.0.1.1", Port: 7000})
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	d := l.dialled()
+	l.step(LinkUp{d.Link})
+	l.step(Received{d.Link, l.message(bus.TypePong, id("b"))})
+	if got := l.peer("b").ip; got != "10.0.1.1" {
+		t.Errorf("it is looked for at %s", got)
+	}
+	if len(l.n.order) != 6 {
+		t.Errorf("%d nodes", len(l.n.order))
+	}
+}
+
 func TestSecondInboundLinkReplacesTheFirst(t *testing.T) {
 	l := newLab(t, "a", threeShards())
 	old, link := l.in[id("b")], InboundLink(99)
