@@ -9,9 +9,7 @@ func (n *Node) receive(ev Received) {
 	if l == nil {
 		return
 	}
-	if m.Type < bus.TypeCount {
-		n.stats.received[m.Type]++
-	}
+	n.count(m.Type)
 	if m.Light && (l.peer == nil || l.peer.inHandshake()) {
 		n.closeLink(l) // it has no sender, and the link does not tell one
 		return
@@ -47,6 +45,13 @@ func (n *Node) receive(ev Received) {
 		n.pauseForReplica(sender)
 	case bus.TypeUpdate:
 		n.receiveUpdate(m.Update)
+	}
+}
+
+// count counts a message that has arrived, whatever it is worth.
+func (n *Node) count(t bus.Type) {
+	if t < bus.TypeCount {
+		n.stats.received[t]++
 	}
 }
 

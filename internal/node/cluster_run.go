@@ -313,7 +313,9 @@ func (b busLinks) Received(l *link.Link, m *bus.Message) {
 
 // Dropped implements link.Handler.
 func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
-	b.d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
+	d := b.d
+	d.post(func() { d.step(cluster.Dropped{Type: t}, nil) })
+	d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
 }
 
 // Closed implements link.Handler.
