@@ -14,7 +14,7 @@ func (d *clusterDriver) Route(r server.Route) resp.Error {
 	verdict := v.Route(cluster.Query{
 		Slot:        r.Slot,
 		CrossSlot:   r.Mixed,
-		ManyKeys:    r.Keys > 1,
+		ManyKeys:    r.Many,
 		Write:       r.Write,
 		ShardPubSub: r.Shard,
 		Migrate:     r.Migrate,

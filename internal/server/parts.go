@@ -132,15 +132,16 @@ type Cluster interface {
 // when Missing is nil, and under the locks of the slots.
 type Route struct {
 	Slot     slots.Slot
-	Keys     int  // distinct keys
-	Mixed    bool // keys of several slots
+	Keys     int  // how many keys; one that is named twice counts twice
+	Many     bool // they are not all the same
+	Mixed    bool // they are of several slots
 	Write    bool
 	Shard    bool // sharded pub/sub: the keys are channels
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
 	TLS      bool
-	// Missing counts the keys that do not exist, with the slot locked; nil
-	// before.
+	// Missing counts those of the keys that do not exist, with the slot locked;
+	// nil before.
 	Missing func() int
 }

@@ -75,6 +75,8 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"SET {m}1 v", "OK"},
 		{"GET {m}1", "v"},
 		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
+		{"MGET {m}2 {m}2 {m}1", "error: " + string(resp.ErrTryAgain)},
+		{"MGET {m}2 {m}2", ask},
 		{"ASKING", "OK"},
 		{"PING", "PONG"},
 		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},

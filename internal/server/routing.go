@@ -58,10 +58,10 @@ func (l *loop) route(c *conn, q *request, tx *storage.Tx) resp.Error {
 	if len(l.routed) == 0 {
 		return ""
 	}
-	r.Slot, r.Keys = slots.Of(l.routed[0]), 1
+	r.Slot, r.Keys = slots.Of(l.routed[0]), len(l.routed)
 	for _, k := range l.routed[1:] {
 		if string(k) != string(l.routed[0]) {
-			r.Keys++
+			r.Many = true
 			r.Mixed = r.Mixed || slots.Of(k) != r.Slot
 		}
 	}
