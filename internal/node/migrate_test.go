@@ -252,8 +252,21 @@ func TestMigrateAnswers(t *testing.T) {
 		g := startTarget(t, always("+OK\r\n"))
 		g.ln.Close()
 		s.set("k", "v")
-		if got := s.do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigrateConnect)+"\r\n" || !s.has("k") {
-			t.Errorf("got %q", got)
+		const refused, noHost = "-IOERR error or timeout writing to target instance\r\n", "-IOERR error or timeout connecting to the client\r\n"
+		for _, c := range []struct {
+			host string
+			port any
+			want string
+		}{
+			{"127.0.0.1", g.port(), refused},
+			{"127.0.0.1", 0, refused},
+			{"127.0.0.1", 99999, refused},
+			{"127.0.0.1", "x", refused},
+			{"", g.port(), noHost},
+		} {
+			if got := s.do("MIGRATE", c.host, c.port, "k", 0, 1000); got != c.want || !s.has("k") {
+				t.Errorf("%s:%v: got %q, want %q", c.host, c.port, got, c.want)
+			}
 		}
 	})
 }
