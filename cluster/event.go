@@ -70,6 +70,14 @@ type Received struct {
 	Msg  *bus.Message
 }
 
+// Dropped says that a message arrived that was not well-formed.
+type Dropped struct{ Type bus.Type }
+
+// Resumed says that the node did not run for longer than the node timeout: its
+// process was stopped, or its machine was. What it knows is that old, and
+// others may have replaced it. The driver steps it before anything else.
+type Resumed struct{}
+
 // Persisted says that the State of that Version, or a later one, is on disk
 // for good.
 type Persisted struct{ Version uint64 }
@@ -100,6 +108,8 @@ func (LinkAccepted) isEvent() {}
 func (LinkUp) isEvent()       {}
 func (LinkDown) isEvent()     {}
 func (Received) isEvent()     {}
+func (Dropped) isEvent()      {}
+func (Resumed) isEvent()      {}
 func (Persisted) isEvent()    {}
 func (Paused) isEvent()       {}
 func (Configure) isEvent()    {}

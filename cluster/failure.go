@@ -108,6 +108,10 @@ func (n *Node) receiveFail(sender *peer, m *bus.Message) {
 func (n *Node) ponged(p *peer) {
 	p.pongReceived = n.now
 	p.pingSent = time.Time{}
+	if p.unheard {
+		p.unheard = false
+		n.todo.state = true
+	}
 	switch {
 	case p.has(bus.FlagPFail):
 		p.flags &^= bus.FlagPFail

@@ -216,3 +216,79 @@ func TestPrimaryWaitsAfterAMinority(t *testing.T) {
 		t.Errorf("ok again after %v, want at least the node timeout", got)
 	}
 }
+
+// A primary that was stopped may have been replaced: it serves nobody before a
+// majority has answered what it asked since.
+func TestAfterAStopAMajorityMustAnswer(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	l.pass(writableDelay + time.Second)
+	if !l.n.View().OK {
+		t.Fatal("the cluster is not ok")
+	}
+	old := l.peer("b").out.id
+	l.now = l.now.Add(10 * testTimeout)
+	l.step(Resumed{})
+	verdict := func() Verdict { return l.n.View().Route(Query{Slot: 1, Write: true}) }
+	if got := verdict(); got != Down {
+		t.Fatalf("right after the stop the verdict is %v", got)
+	}
+	l.step(Received{old, l.message(bus.TypePong, id("b"))}) // it lay in the socket
+	for range 4 * writableDelay / tickPeriod {
+		l.now = l.now.Add(tickPeriod)
+		for _, d := range l.step(Tick{}).Dial {
+			l.step(LinkUp{d.Link})
+		}
+		if got := verdict(); got != Down {
+			t.Fatalf("nobody has answered, and the verdict is %v", got)
+		}
+	}
+	l.pass(tickPeriod, "c")
+	if got := verdict(); got != Down {
+		t.Fatalf("at the first answer the verdict is %v", got)
+	}
+	l.pass(writableDelay+testTimeout+time.Second, "c")
+	if got := verdict(); got != Run {
+		t.Fatalf("when b has answered the verdict is %v", got)
+	}
+}
+
+func TestAfterAStopNobodyIsSuspectedForThat(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	l.pass(writableDelay, "bc") // some PINGs wait
+	l.now = l.now.Add(10 * testTimeout)
+	l.step(Resumed{})
+	l.pass(testTimeout / 2)
+	for _, name := range []string{"b", "c"} {
+		if p := l.peer(name); p.any(bus.FlagPFail | bus.FlagFail) {
+			t.Errorf("%s is %v", name, p.flags)
+		}
+	}
+}
+
+// Whoever decides alone has not been replaced.
+func TestAStopOfTheOnlyVoterChangesNothing(t *testing.T) {
+	l := newLab(t, "a", []shard{{primary: "a", slots: slots.Range{First: 0, Last: slots.Count - 1}, replicas: "x"}})
+	l.pass(writableDelay + time.Second)
+	l.now = l.now.Add(10 * testTimeout)
+	l.step(Resumed{})
+	if !l.n.View().OK {
+		t.Error("it waits for votes that nobody can give")
+	}
+}
+
+// A primary that starts has to hear of a majority, too: that it suspects nobody
+// yet does not tell that it has not been replaced.
+func TestAfterAStartAMajorityMustAnswer(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	state := l.n.state()
+	l = newLabOf(t, state)
+	l.n.cfg.NodeTimeout = 15 * time.Second
+	l.pass(3*writableDelay, "abcxyz")
+	if l.n.View().OK {
+		t.Fatal("it has heard of nobody and is ok")
+	}
+	l.pass(3 * tickPeriod)
+	if !l.n.View().OK {
+		t.Error("all have answered, and it is not ok")
+	}
+}

@@ -193,6 +193,23 @@ func TestMyselfAtAnAddressIsNoPeer(t *testing.T) {
 	}
 }
 
+// A MEET to the new address of a node that we know has the table follow it.
+func TestAKnownNodeIsMetAtAnotherAddress(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	l.step(Meet{IP: "10.0.1.1", Port: 7000})
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	d := l.dialled()
+	l.step(LinkUp{d.Link})
+	l.step(Received{d.Link, l.message(bus.TypePong, id("b"))})
+	if got := l.peer("b").ip; got != "10.0.1.1" {
+		t.Errorf("it is looked for at %s", got)
+	}
+	if len(l.n.order) != 6 {
+		t.Errorf("%d nodes", len(l.n.order))
+	}
+}
+
 func TestSecondInboundLinkReplacesTheFirst(t *testing.T) {
 	l := newLab(t, "a", threeShards())
 	old, link := l.in[id("b")], InboundLink(99)
@@ -203,20 +220,41 @@ func TestSecondInboundLinkReplacesTheFirst(t *testing.T) {
 	}
 }
 
-func TestNodeThatNeverDialsIsMetAgain(t *testing.T) {
-	l := newLab(t, "a", threeShards())
-	l.step(LinkDown{Link: l.in[id("b")]})
-	meets := 0
-	for range 25 {
-		l.now = l.now.Add(tickPeriod)
-		fx := l.step(Tick{})
-		meets += len(l.sent(fx.Send, bus.TypeMeet))
-		for _, name := range "bcxyz" {
-			l.answer(id(string(name)))
-		}
-	}
-	if meets != 2 {
-		t.Errorf("%d MEETs in 2.5 node timeouts, want 2", meets)
+// A node that has known us and does not dial any more was perhaps told to forget
+// us; a MEET would undo that.
+func TestNodeThatNeverDialledIsMetAgain(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		to   string
+		want int // in 2.5 node timeouts
+	}{
+		{"known from gossip only", "n", 2},
+		{"it hung up", "b", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "a", threeShards())
+			l.send(bus.TypePing, "c", func(m *bus.Message) {
+				m.Gossip = []bus.Gossip{{ID: id("n"), IP: "10.0.0.98", Port: 7000, BusPort: 17000, Flags: bus.FlagPrimary}}
+			})
+			l.step(LinkDown{Link: l.in[id("b")]})
+			meets := 0
+			for range 26 {
+				l.now = l.now.Add(tickPeriod)
+				fx := l.step(Tick{})
+				if l.sent(fx.Send, bus.TypeMeet)[id(c.to)] != nil {
+					meets++
+				}
+				for _, d := range fx.Dial {
+					l.step(LinkUp{d.Link})
+				}
+				for _, name := range "bcxyzn" {
+					l.answer(id(string(name)))
+				}
+			}
+			if meets != c.want {
+				t.Errorf("%d MEETs in 2.5 node timeouts, want %d", meets, c.want)
+			}
+		})
 	}
 }
 

@@ -24,14 +24,36 @@ type health struct {
 	minority time.Time // when this node last was in a minority
 }
 
+// resume doubts everything after a stop, as after a restart and a time in a
+// minority: the state is fail until a majority has answered a PING that was
+// sent since. An answer that lay in a socket does not count, so the links are
+// made anew; and that nobody was heard meanwhile is no reason to suspect him.
+func (n *Node) resume() {
+	for _, p := range n.order {
+		if p == n.myself {
+			continue
+		}
+		p.unheard = true
+		if !p.pingSent.IsZero() {
+			p.pingSent = n.now
+		}
+		if p.out != nil {
+			n.closeLink(p.out)
+		}
+	}
+	n.health.first, n.health.minority = n.now, n.now
+	n.todo.state = true
+}
+
 // evaluate decides between ok and fail (Redis's clusterUpdateState). A slot
 // without a working owner makes the cluster fail, if full coverage is
 // required; so does being in a minority. PFAIL does not count for the first:
-// it is one node's opinion.
+// it is one node's opinion. Unlike in Redis, a majority must have been heard of
+// since the start: that nobody is suspected yet says little then.
 func (n *Node) evaluate() {
 	h := &n.health
 	h.size = 0
-	reachable := 0
+	reachable, heard := 0, 0
 	for _, p := range n.order {
 		if !p.votes() {
 			continue
@@ -39,6 +61,9 @@ func (n *Node) evaluate() {
 		h.size++
 		if !p.any(bus.FlagFail | bus.FlagPFail) {
 			reachable++
+			if !p.unheard {
+				heard++
+			}
 		}
 	}
 	if h.first.IsZero() {
@@ -48,7 +73,7 @@ func (n *Node) evaluate() {
 	if minority {
 		h.minority = n.now
 	}
-	ok := !minority && (!n.cfg.RequireFullCoverage || n.covered())
+	ok := heard >= n.quorum() && (!n.cfg.RequireFullCoverage || n.covered())
 	if ok == h.ok {
 		return
 	}

@@ -23,7 +23,7 @@ type link struct {
 // dial asks for an outbound link to p.
 func (n *Node) dial(p *peer) {
 	n.dialed++
-	l := &link{id: outboundLink(n.dialed), peer: p, created: n.now}
+	l := &link{id: outboundLink(n.dialed), peer: p, peerIP: p.ip, created: n.now}
 	n.links[l.id] = l
 	p.out = l
 	n.fx.Dial = append(n.fx.Dial, Dial{Link: l.id, IP: p.ip, Port: p.busPort})
@@ -47,7 +47,6 @@ func (n *Node) dropLink(l *link) {
 	}
 	if p.in == l {
 		p.in = nil
-		p.inboundLost = n.now
 	}
 }
 
@@ -103,6 +102,7 @@ func (n *Node) bindInbound(p *peer, l *link) {
 		n.closeLink(old)
 	}
 	p.in = l
+	p.knewUs = true
 }
 
 // peerName is how notes speak of a node.

@@ -138,6 +138,10 @@ func (n *Node) dispatch(ev Event) {
 		n.linkUp(ev)
 	case LinkDown:
 		n.linkDown(ev)
+	case Dropped:
+		n.count(ev.Type)
+	case Resumed:
+		n.resume()
 	case Persisted:
 		n.disk.durable = max(n.disk.durable, ev.Version)
 	case Paused:

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"redoubt/bus"
 	"redoubt/slots"
@@ -56,7 +57,7 @@ func (s *State) Append(dst []byte) []byte {
 		dst = append(dst, ',')
 		dst = append(dst, r.Hostname...)
 		dst = fmt.Appendf(dst, ",tls-port=%d", r.TLSPort)
-		if r.HumanName != "" {
+		if fitsLine(r.HumanName) {
 			dst = append(append(dst, ",nodename="...), r.HumanName...)
 		}
 		if r.ShardID != "" {
@@ -77,6 +78,13 @@ func (r *NodeRecord) appendLine(dst []byte, port uint16) []byte {
 		dst = append(append(dst, ','), r.Hostname...)
 	}
 	return r.appendRest(dst)
+}
+
+// fitsLine reports whether a name can stand in a line of nodes.conf. Others may
+// announce blanks and what separates fields; such a name is left out, it comes
+// again with every PING.
+func fitsLine(name string) bool {
+	return name != "" && !strings.ContainsAny(name, notInAux+",=") && !strings.ContainsFunc(name, unicode.IsSpace)
 }
 
 func (r *NodeRecord) appendAddress(dst []byte, port uint16) []byte {
@@ -279,11 +287,14 @@ func (r *NodeRecord) parseAddress(text string, tls bool) error {
 	return fmt.Errorf("no bus port, and port %d leaves none", port)
 }
 
+// notInAux is what no auxiliary field may have in it.
+const notInAux = "!#$%&()*+:;<>?@[]^{|}~\"'"
+
 // parseAux reads the auxiliary fields. It reports which client ports it found.
 func (r *NodeRecord) parseAux(parts []string) (hasTCP, hasTLS bool, err error) {
 	for _, part := range parts {
 		name, value, found := strings.Cut(part, "=")
-		if !found || name == "" || strings.ContainsAny(part, "!#$%&()*+:;<>?@[]^{|}~\"'") {
+		if !found || name == "" || strings.ContainsAny(part, notInAux) {
 			return false, false, fmt.Errorf("bad auxiliary field %q", part)
 		}
 		switch name {
@@ -313,14 +324,15 @@ func parsePort(text string) (uint16, error) {
 	return uint16(port), err
 }
 
-// validHostname accepts what cluster-announce-hostname does, and nothing.
+// validHostname accepts what cluster-announce-hostname does, nothing, and what
+// else the bus lets others announce.
 func validHostname(name string) bool {
 	if len(name) > 255 {
 		return false
 	}
 	for i := range len(name) {
 		c := name[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.' {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte("-.:_%", c) < 0 {
 			return false
 		}
 	}

@@ -112,7 +112,7 @@ func TestCorruptFiles(t *testing.T) {
 		{"a bad primary", strings.Replace(good, " - ", " nobody ", 1)},
 		{"no port", strings.Replace(good, ":7000@17000", "", 1)},
 		{"a port that is none", strings.Replace(good, ":7000", ":70000", 1)},
-		{"a bad host name", strings.Replace(good, "@17000", "@17000,a_b", 1)},
+		{"a bad host name", strings.Replace(good, "@17000", "@17000,a*b", 1)},
 		{"an auxiliary field without value", strings.Replace(good, "@17000", "@17000,,shard-id", 1)},
 		{"a bad shard id", strings.Replace(good, "@17000", "@17000,,shard-id=12", 1)},
 		{"a slot that is none", good + " 16384"},
@@ -161,6 +161,43 @@ func TestStateOfANodeRoundTrips(t *testing.T) {
 	}
 	if string(read.Append(nil)) != string(saved.Append(nil)) {
 		t.Errorf("written %s\nread %s", saved.Append(nil), read.Append(nil))
+	}
+}
+
+// What others announce must not make a file that cannot be read.
+func TestNamesOfOthersDoNotSpoilTheFile(t *testing.T) {
+	for _, c := range []struct{ hostname, human, kept string }{
+		{"b.example", "second", "second"},
+		{"b_1.example", "second", "second"},
+		{"fe80::1%eth0", "second", "second"},
+		{"", "the second", ""},
+		{"", "second,shard-id=x", ""},
+		{"", "second\u00a0one", ""},
+		{"", `"second"`, ""},
+		{"", "zweite\u00fc", "zweite\u00fc"},
+		{"", "second\xff", "second\xff"},
+	} {
+		l := newLab(t, "a", threeShards())
+		m := l.message(bus.TypePing, id("b"))
+		m.Ext.Hostname, m.Ext.HumanName = c.hostname, c.human
+		m, err := bus.Decode(bus.Append(nil, m))
+		if err != nil {
+			t.Fatalf("%q, %q: %v", c.hostname, c.human, err)
+		}
+		l.step(Received{l.in[id("b")], m})
+		if got := l.peer("b").humanName; got != c.human {
+			t.Errorf("the name is %q, announced %q", got, c.human)
+		}
+		read, err := ParseState(l.n.state().Append(nil), false)
+		if err != nil {
+			t.Errorf("%q, %q: %v", c.hostname, c.human, err)
+			continue
+		}
+		for _, r := range read.Nodes {
+			if r.ID == id("b") && (r.Hostname != c.hostname || r.HumanName != c.kept) {
+				t.Errorf("%q, %q were read as %q, %q", c.hostname, c.human, r.Hostname, r.HumanName)
+			}
+		}
 	}
 }
 

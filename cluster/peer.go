@@ -47,11 +47,16 @@ type peer struct {
 	pongReceived  time.Time
 	dataReceived  time.Time
 	meetSent      time.Time
-	inboundLost   time.Time // since when there is no inbound link
 	failTime      time.Time // when it became FAIL
 	votedTime     time.Time // when we voted for one of its replicas
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
+
+	// unheard: it has answered no PING since this node started, or went on
+	// after a stop.
+	unheard bool
+	// knewUs: it has dialled us, or was in our nodes.conf.
+	knewUs bool
 
 	extensions bool   // has sent EXT_DATA: takes a host name
 	shards     bool   // and the other extensions, unlike Redis 7.0
@@ -147,11 +152,10 @@ func (n *Node) addPeer(id bus.NodeID, flags bus.Flags) *peer {
 		id = bus.NodeID(n.randomID())
 	}
 	p := &peer{
-		id:          id,
-		flags:       flags &^ bus.FlagMyself,
-		shardID:     n.randomID(),
-		created:     n.now,
-		inboundLost: n.now,
+		id:      id,
+		flags:   flags &^ bus.FlagMyself,
+		shardID: n.randomID(),
+		created: n.now,
 	}
 	n.peers[id] = p
 	i, _ := slices.BinarySearchFunc(n.order, p, comparePeers)

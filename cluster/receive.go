@@ -9,9 +9,7 @@ func (n *Node) receive(ev Received) {
 	if l == nil {
 		return
 	}
-	if m.Type < bus.TypeCount {
-		n.stats.received[m.Type]++
-	}
+	n.count(m.Type)
 	if m.Light && (l.peer == nil || l.peer.inHandshake()) {
 		n.closeLink(l) // it has no sender, and the link does not tell one
 		return
@@ -50,6 +48,13 @@ func (n *Node) receive(ev Received) {
 	}
 }
 
+// count counts a message that has arrived, whatever it is worth.
+func (n *Node) count(t bus.Type) {
+	if t < bus.TypeCount {
+		n.stats.received[t]++
+	}
+}
+
 // sender finds out which known node a message comes from; nil for a stranger.
 func (n *Node) sender(l *link, m *bus.Message) *peer {
 	if l.peer != nil && !l.peer.inHandshake() {
@@ -60,7 +65,6 @@ func (n *Node) sender(l *link, m *bus.Message) *peer {
 		// HARD a peer has a new id.
 		if l.peer.in == l {
 			l.peer.in = nil
-			l.peer.inboundLost = n.now
 		}
 		l.peer = nil
 	}

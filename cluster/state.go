@@ -81,6 +81,7 @@ func (n *Node) loadPeer(r *NodeRecord) {
 		p = n.addPeer(r.ID, 0)
 	}
 	p.flags = r.Flags & keep
+	p.unheard, p.knewUs = true, true
 	if p.isReplica() {
 		p.flags &^= bus.FlagPrimary
 	} else {
@@ -105,6 +106,7 @@ func (n *Node) loadPeer(r *NodeRecord) {
 	}
 	if r.Flags.Has(bus.FlagMyself) && n.myself == nil {
 		n.myself = p
+		p.unheard = false
 		p.flags = p.flags&^(bus.FlagPFail|bus.FlagFail|bus.FlagNoAddr) | bus.FlagMyself
 		p.pingSent, p.pongReceived = time.Time{}, time.Time{}
 	}

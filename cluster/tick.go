@@ -110,15 +110,16 @@ func (n *Node) watch(p *peer) {
 	}
 }
 
-// meetAgain sends a MEET to a node that has not dialled us for a long time:
-// it may not know us, because it restarted with an old configuration or gave
-// up our handshake, and then it takes nothing else from us. As Valkey 8.1.
+// meetAgain sends a MEET to a node that has never dialled us, for a long time:
+// it may not know us, because it gave up our handshake, and then it takes
+// nothing else from us. As Valkey 8.1; but a node that has known us and does
+// not dial any more may have been told to forget us, and that is to last.
 func (n *Node) meetAgain(p *peer) {
 	patience := n.cfg.handshakeTimeout()
-	if p.in != nil || !p.connected() || p.any(bus.FlagFail|bus.FlagPFail) {
+	if p.knewUs || !p.connected() || p.any(bus.FlagFail|bus.FlagPFail) {
 		return
 	}
-	if n.now.Sub(p.inboundLost) > patience && n.now.Sub(p.meetSent) > patience {
+	if n.now.Sub(p.created) > patience && n.now.Sub(p.meetSent) > patience {
 		n.meet(p)
 	}
 }

@@ -230,3 +230,13 @@ func TestNewNodeSavesItsName(t *testing.T) {
 		t.Errorf("CLUSTER NODES is %q", got)
 	}
 }
+
+func TestMessagesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	before := l.n.stats.received
+	l.step(Dropped{bus.TypeUpdate})
+	l.step(Dropped{bus.TypeCount}) // of a type that nobody knows
+	if got := l.n.stats.received[bus.TypeUpdate] - before[bus.TypeUpdate]; got != 1 {
+		t.Errorf("%d messages are counted, want 1", got)
+	}
+}

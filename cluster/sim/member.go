@@ -29,6 +29,7 @@ type Member struct {
 	inbound  uint64 // accepted links of this life
 	tickAt   time.Time
 	frozen   time.Time // stopped until then
+	ran      time.Time // when it last did something
 	waiting  []held    // effects that wait for the disk
 	lastFact cluster.Facts
 
@@ -81,6 +82,7 @@ func (m *Member) start() {
 	}
 	m.node = node
 	m.life++
+	m.ran = w.now
 	m.data.start(state == nil)
 	m.lastFact = cluster.Facts{}
 	m.waiting = nil
@@ -130,7 +132,14 @@ func (m *Member) do(f func()) {
 		return
 	}
 	if !m.frozen.After(m.world.now) {
-		f()
+		gap := m.world.now.Sub(m.ran)
+		m.ran = m.world.now
+		if gap > m.world.opt.NodeTimeout {
+			m.step(cluster.Resumed{})
+		}
+		if m.node != nil {
+			f()
+		}
 		return
 	}
 	life := m.life

@@ -111,9 +111,10 @@ type clusterDriver struct {
 	changer changer
 	sweeper sweeper
 
-	// beat is when run last looked at the clock, and wary until when the node
-	// answers nobody after it had not run for long; Unix nanoseconds.
-	beat, wary atomic.Int64
+	// beat is when run last looked at the clock, and stops counts how often it
+	// had not for the node timeout.
+	beat  atomic.Pointer[time.Time]
+	stops atomic.Uint64
 
 	// Owned by run.
 	node     *cluster.Node
@@ -183,7 +184,7 @@ func (d *clusterDriver) start(context.Context) error {
 	}
 	d.Config.OnChange(d.configure, clusterDirectives...)
 	d.joined.Store(true)
-	d.beat.Store(time.Now().UnixNano())
+	d.look(time.Now())
 	d.running.Go(d.run)
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)
@@ -229,8 +230,9 @@ func (d *clusterDriver) Publish(channel, message []byte, sharded bool) {
 	d.post(func() { d.step(ev, nil) })
 }
 
-// Info is the lines of INFO cluster.
-func (d *clusterDriver) Info() string { return "cluster_enabled:1\r\n" }
+// Connections implements server.Cluster: each other node has a link to and one
+// from this one (getClusterConnectionsCount).
+func (d *clusterDriver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
 
 // busPortOffset is between the client port and the port of the bus.
 const busPortOffset = 10000

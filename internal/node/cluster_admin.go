@@ -167,6 +167,9 @@ func (d *clusterDriver) meetCommand(x *command.Ctx) {
 			x.Out.Error(resp.Error("ERR Invalid TCP bus port specified: " + string(x.Args[4])))
 			return
 		}
+		if meet.BusPort == 0 {
+			meet.BusPort = -1 // it was given; 0 would be the usual one
+		}
 	}
 	d.administer(x, meet, ok)
 }

@@ -10,14 +10,11 @@ import (
 // which keys there are, or are under way to another node, is decided when the
 // slots are locked only. On the way to "" nothing is allocated.
 func (d *clusterDriver) Route(r server.Route) resp.Error {
-	if r.Write && d.beat.Load() != 0 && d.outOfTouch() {
-		return resp.ErrClusterDown
-	}
 	v := d.View()
 	verdict := v.Route(cluster.Query{
 		Slot:        r.Slot,
 		CrossSlot:   r.Mixed,
-		ManyKeys:    r.Keys > 1,
+		ManyKeys:    r.Many,
 		Write:       r.Write,
 		ShardPubSub: r.Shard,
 		Migrate:     r.Migrate,

@@ -6,11 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/bus"
 	"redoubt/cluster"
-	"redoubt/internal/config"
 	"redoubt/internal/server"
 	"redoubt/slots"
 )
@@ -45,9 +42,13 @@ func routed(t *testing.T, settings func(*cluster.Settings)) *clusterDriver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3 {
-		n.Step(now.Add(time.Duration(i)*10*time.Second), cluster.Tick{})
+	for _, dial := range n.Step(now, cluster.Tick{}).Dial {
+		n.Step(now, cluster.LinkUp{Link: dial.Link})
+		pong := &bus.Message{Header: bus.Header{Type: bus.TypePong, Sender: bus.NodeID(idOther), Flags: bus.FlagPrimary, ConfigEpoch: 2}}
+		pong.Slots.AddRange(slots.Range{First: 100, Last: 199})
+		n.Step(now, cluster.Received{Link: dial.Link, Msg: pong})
 	}
+	n.Step(now.Add(10*time.Second), cluster.Tick{})
 	d := &clusterDriver{clusterParts: clusterParts{Mover: &mover{}}}
 	d.view.Store(n.View())
 	return d
@@ -64,15 +65,15 @@ func TestRoute(t *testing.T) {
 		{"my own slot", server.Route{Slot: 5, Keys: 1, Write: true}, ""},
 		{"another's slot", server.Route{Slot: 150, Keys: 1}, "MOVED 150 127.0.0.1:7001"},
 		{"nobody's slot", server.Route{Slot: 5000, Keys: 1}, "CLUSTERDOWN Hash slot not served"},
-		{"keys of two slots", server.Route{Slot: 5, Keys: 2, Mixed: true}, "CROSSSLOT Keys in request don't hash to the same slot"},
+		{"keys of two slots", server.Route{Slot: 5, Keys: 2, Many: true, Mixed: true}, "CROSSSLOT Keys in request don't hash to the same slot"},
 		{"before the locks, an open slot runs", server.Route{Slot: 10, Keys: 1}, ""},
 		{"migrating, the key is here", server.Route{Slot: 10, Keys: 1, Missing: missing(0)}, ""},
 		{"migrating, the key has gone", server.Route{Slot: 10, Keys: 1, Missing: missing(1)}, "ASK 10 127.0.0.1:7001"},
-		{"migrating, some keys have gone", server.Route{Slot: 10, Keys: 2, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
-		{"migrating, and the command is MIGRATE", server.Route{Slot: 10, Keys: 2, Migrate: true, Write: true, Missing: missing(1)}, ""},
+		{"migrating, some keys have gone", server.Route{Slot: 10, Keys: 2, Many: true, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"migrating, and the command is MIGRATE", server.Route{Slot: 10, Keys: 2, Many: true, Migrate: true, Write: true, Missing: missing(1)}, ""},
 		{"importing, not asking", server.Route{Slot: 110, Keys: 1, Missing: missing(0)}, "MOVED 110 127.0.0.1:7001"},
 		{"importing, asking", server.Route{Slot: 110, Keys: 1, Asking: true, Missing: missing(1)}, ""},
-		{"importing, asking, some keys are not here yet", server.Route{Slot: 110, Keys: 2, Asking: true, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"importing, asking, some keys are not here yet", server.Route{Slot: 110, Keys: 2, Many: true, Asking: true, Missing: missing(1)}, "TRYAGAIN Multiple keys request during rehashing of slot"},
 		{"importing, and the command is MIGRATE", server.Route{Slot: 110, Keys: 1, Migrate: true, Write: true, Missing: missing(0)}, ""},
 		{"a shard channel of another's slot", server.Route{Slot: 150, Keys: 1, Shard: true}, "MOVED 150 127.0.0.1:7001"},
 	} {
@@ -126,29 +127,32 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A primary that was stopped for longer than the node timeout may have been
-// replaced: it takes no write before it could have heard of that.
-func TestAfterAStopWritesWaitForNews(t *testing.T) {
-	d := &clusterDriver{}
-	c, err := config.Load(config.Source{Args: []string{"--cluster-node-timeout", "1000"}})
-	if err != nil {
-		t.Fatal(err)
+// A loop that runs before the driver does, after a stop of the process, waits
+// until the driver has noticed the stop.
+func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	if n := m.Stops(time.Now()); n != 0 {
+		t.Errorf("a node that runs counts %d stops", n)
 	}
-	d.Config, d.Log = c, zap.NewNop()
-	now := time.Now()
-	d.beat.Store(now.Add(-10 * time.Millisecond).UnixNano())
-	if d.wake(now); d.outOfTouch() {
-		t.Error("a node that runs is out of touch")
-	}
-	d.beat.Store(now.Add(-3 * time.Second).UnixNano())
-	if !d.outOfTouch() {
-		t.Error("before the driver has run again the node is in touch")
-	}
-	if d.wake(time.Now()); !d.outOfTouch() {
-		t.Error("right after it has, the node is in touch")
-	}
-	d.wary.Store(0)
-	if d.outOfTouch() {
-		t.Error("it never comes back")
+	for _, c := range []struct {
+		name string
+		last time.Time
+	}{
+		{"the process was stopped", time.Now().Add(-5 * time.Second)},
+		{"the machine was suspended", time.Now().Add(-5 * time.Second).Round(0)},
+	} {
+		looked := make(chan struct{})
+		m.post(func() {
+			before := m.stops.Load()
+			m.beat.Store(&c.last)
+			go func() {
+				if n := m.Stops(time.Now()); n != before+1 {
+					t.Errorf("%s: %d stops, %d before", c.name, n, before)
+				}
+				close(looked)
+			}()
+		})
+		<-looked
 	}
 }

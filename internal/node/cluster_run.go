@@ -24,7 +24,7 @@ func (d *clusterDriver) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		d.wake(time.Now())
+		d.look(time.Now())
 		if !time.Now().Before(d.node.Deadline()) {
 			d.tellFacts()
 			d.step(cluster.Tick{}, nil)
@@ -45,22 +45,44 @@ func (d *clusterDriver) run() {
 	}
 }
 
-// wake notices that the process has not run for a node timeout: it was stopped,
-// or its machine was. Others may have taken over meanwhile, so clients wait for
-// the news as they do after a time in a minority (spec cluster-bus §11).
-func (d *clusterDriver) wake(now time.Time) {
-	timeout := d.Config.Current().ClusterNodeTimeout
-	if gap := now.UnixNano() - d.beat.Load(); gap > int64(timeout) {
-		d.wary.Store(now.Add(min(max(timeout, 500*time.Millisecond), 5*time.Second)).UnixNano())
-		d.Log.Warn("The process has not run for " + time.Duration(gap).Round(time.Millisecond).String() + "; clients wait for news of the cluster")
+// look notices that run has not looked for a node timeout: the process was
+// stopped, or its machine was. Others may have replaced this node meanwhile. Who
+// sees the new beat finds the View of a node that doubts.
+func (d *clusterDriver) look(now time.Time) {
+	if gap := d.unseen(now); gap > d.Config.Current().ClusterNodeTimeout {
+		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
+		d.step(cluster.Resumed{}, nil)
+		d.publishView()
+		d.stops.Add(1)
 	}
-	d.beat.Store(now.UnixNano())
+	d.beat.Store(&now)
 }
 
-// outOfTouch reports whether what the node knows of the cluster may be old.
-func (d *clusterDriver) outOfTouch() bool {
-	now := time.Now().UnixNano()
-	return now < d.wary.Load() || now-d.beat.Load() > int64(d.Config.Current().ClusterNodeTimeout)
+// unseen is for how long run has not looked at the clock. A suspended machine
+// moves only the wall clock on. (So does somebody who sets it; a short doubt is
+// all that comes of that.)
+func (d *clusterDriver) unseen(now time.Time) time.Duration {
+	last := d.beat.Load()
+	if last == nil {
+		return 0
+	}
+	return max(now.Sub(*last), now.Round(0).Sub(last.Round(0)))
+}
+
+// Stops implements server.Cluster. A loop may run before run does, after a stop
+// of the process; then it waits until run has looked, which takes as long as
+// run needs for a processor.
+func (d *clusterDriver) Stops(now time.Time) uint64 {
+	if d.unseen(now) > d.Config.Current().ClusterNodeTimeout {
+		looked := make(chan struct{})
+		if d.post(func() { d.look(time.Now()); close(looked) }) {
+			select {
+			case <-looked:
+			case <-d.quit:
+			}
+		}
+	}
+	return d.stops.Load()
 }
 
 // endsWithRole: a primary that was replaced on request stops being one in this
@@ -291,7 +313,9 @@ func (b busLinks) Received(l *link.Link, m *bus.Message) {
 
 // Dropped implements link.Handler.
 func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
-	b.d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
+	d := b.d
+	d.post(func() { d.step(cluster.Dropped{Type: t}, nil) })
+	d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
 }
 
 // Closed implements link.Handler.

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/bus"
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -470,6 +472,29 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(m.dir, "*.tmp-*")); len(left) != 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}
+}
+
+// As in Redis, what arrives is counted whatever it is worth.
+func TestMessagesThatAreDroppedAreCounted(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.busPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	message := bus.Append(nil, &bus.Message{Header: bus.Header{Type: bus.TypePing, Sender: bus.NodeID(idOther)}})
+	const version = 8
+	message[version] = 0xff
+	if _, err := conn.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Until(t, 5*time.Second, "the message is counted", func() error {
+		if info := m.View().InfoText(); !strings.Contains(info, "cluster_stats_messages_ping_received:1\r\n") {
+			return errors.New(info)
+		}
+		return nil
+	})
 }
 
 // A node that could not save its vote might vote twice.

@@ -379,21 +379,23 @@ func clone(args [][]byte) [][]byte {
 }
 
 // migrateKeys finds the keys of MIGRATE: argument 3, or, if that is empty,
-// what follows KEYS. A password may be called KEYS (migrateGetKeys).
+// what follows KEYS. With both it has none, and the handler says why. A password
+// may be called KEYS (migrateGetKeys).
 func migrateKeys(dst []int, args [][]byte) ([]int, bool) {
-	if len(args) > 6 && len(args[3]) == 0 {
-		for i := 6; i < len(args); i++ {
-			switch {
-			case equalFold(args[i], "auth"):
-				i++
-			case equalFold(args[i], "auth2"):
-				i += 2
-			case equalFold(args[i], "keys"):
-				for j := i + 1; j < len(args); j++ {
-					dst = append(dst, j)
-				}
+	for i := 6; i < len(args); i++ {
+		switch {
+		case equalFold(args[i], "auth"):
+			i++
+		case equalFold(args[i], "auth2"):
+			i += 2
+		case equalFold(args[i], "keys"):
+			if len(args[3]) > 0 {
 				return dst, true
 			}
+			for j := i + 1; j < len(args); j++ {
+				dst = append(dst, j)
+			}
+			return dst, true
 		}
 	}
 	return append(dst, 3), len(args) > 3

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"redoubt/internal/resp"
@@ -56,7 +57,7 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 		return i.target, nil
 	}
 	c.mu.Unlock()
-	conn, err := net.DialTimeout("tcp", addr, timeout)
+	conn, err := dialTarget(addr, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +70,39 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 	}
 	c.open[t] = struct{}{}
 	return t, nil
+}
+
+// dialTarget connects. To Go no host is this machine, to Redis it is none; and a
+// port that is none refuses.
+func dialTarget(addr string, timeout time.Duration) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if host == "" {
+		return nil, errNoHost
+	}
+	if n, err := strconv.Atoi(port); err != nil || n <= 0 || n > 65535 {
+		return nil, syscall.ECONNREFUSED
+	}
+	return net.DialTimeout("tcp", addr, timeout)
+}
+
+var errNoHost = errors.New("node: no host to migrate to")
+
+// dialFailure is the error for a client. Redis connects without waiting, and
+// finds out that it was refused when it writes.
+func dialFailure(err error) resp.Error {
+	for _, late := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH} {
+		if errors.Is(err, late) {
+			return targetFailure("writing")
+		}
+	}
+	return errMigrateConnect
+}
+
+func targetFailure(doing string) resp.Error {
+	return resp.Error("IOERR error or timeout " + doing + " to target instance")
 }
 
 // put takes a connection back, to be used again if it is sound.
@@ -122,7 +156,7 @@ func (m *mover) exchange(v *move, keys []*movingKey, replace bool) {
 	for attempt := 0; ; attempt++ {
 		t, err := m.conns.get(v.addr, v.timeout)
 		if err != nil {
-			v.fail(errMigrateConnect)
+			v.fail(dialFailure(err))
 			return
 		}
 		answered, failure := m.converse(t, v, keys, replace)
@@ -135,7 +169,7 @@ func (m *mover) exchange(v *move, keys []*movingKey, replace bool) {
 			return
 		}
 		if answered || attempt > 0 || errors.Is(failure.err, os.ErrDeadlineExceeded) {
-			v.fail(resp.Error("IOERR error or timeout " + failure.doing + " to target instance"))
+			v.fail(targetFailure(failure.doing))
 			return
 		}
 	}

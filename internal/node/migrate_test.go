@@ -252,8 +252,21 @@ func TestMigrateAnswers(t *testing.T) {
 		g := startTarget(t, always("+OK\r\n"))
 		g.ln.Close()
 		s.set("k", "v")
-		if got := s.do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigrateConnect)+"\r\n" || !s.has("k") {
-			t.Errorf("got %q", got)
+		const refused, noHost = "-IOERR error or timeout writing to target instance\r\n", "-IOERR error or timeout connecting to the client\r\n"
+		for _, c := range []struct {
+			host string
+			port any
+			want string
+		}{
+			{"127.0.0.1", g.port(), refused},
+			{"127.0.0.1", 0, refused},
+			{"127.0.0.1", 99999, refused},
+			{"127.0.0.1", "x", refused},
+			{"", g.port(), noHost},
+		} {
+			if got := s.do("MIGRATE", c.host, c.port, "k", 0, 1000); got != c.want || !s.has("k") {
+				t.Errorf("%s:%v: got %q, want %q", c.host, c.port, got, c.want)
+			}
 		}
 	})
 }
@@ -354,7 +367,7 @@ func TestMigrateWithinATransaction(t *testing.T) {
 func TestMigrateKeys(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"MIGRATE h 1 key 0 10", "[3]"},
-		{"MIGRATE h 1 key 0 10 COPY KEYS a", "[3]"},
+		{"MIGRATE h 1 key 0 10 COPY KEYS a", "[]"},
 		{"MIGRATE h 1 - 0 10 KEYS a b", "[7 8]"},
 		{"MIGRATE h 1 - 0 10 COPY REPLACE KEYS a", "[9]"},
 		{"MIGRATE h 1 - 0 10 AUTH KEYS KEYS a", "[9]"},

@@ -124,7 +124,11 @@ func infoClients(s *Server, b *strings.Builder) {
 		paused += l.stats.paused.Load()
 	}
 	field(b, "connected_clients", s.clients.Load())
-	field(b, "cluster_connections", 0)
+	links := 0
+	if s.cluster != nil {
+		links = s.cluster.Connections()
+	}
+	field(b, "cluster_connections", links)
 	field(b, "maxclients", s.config.Current().MaxClients)
 	field(b, "client_recent_max_input_buffer", in)
 	field(b, "client_recent_max_output_buffer", out)
@@ -363,9 +367,6 @@ func infoCluster(s *Server, b *strings.Builder) {
 		enabled = 1
 	}
 	field(b, "cluster_enabled", enabled)
-	if s.cluster != nil {
-		b.WriteString(s.cluster.Info())
-	}
 }
 
 func infoKeyspace(s *Server, b *strings.Builder) {

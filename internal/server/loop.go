@@ -87,6 +87,7 @@ type loop struct {
 	pushed    bool          // the request's output is pushes, which CLIENT REPLY OFF lets through
 	inExec    bool          // a transaction's queue is being run
 	stopped   bool          // all loops are stopped on behalf of this one
+	stops     uint64        // Cluster.Stops as this loop knows it
 
 	stats loopStats
 }
@@ -170,6 +171,7 @@ func (l *loop) beginTurn() time.Duration {
 	l.unix = now.UnixMilli()
 	l.mono = now.Sub(l.srv.started)
 	l.cfg = l.srv.config.Current()
+	l.wentOn(now)
 	return l.mono
 }
 

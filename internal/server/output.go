@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -138,8 +139,48 @@ func (l *loop) writeReady() {
 	}
 }
 
+// wentOn reports whether the process was stopped, or its machine was, for so
+// long that the cluster may have replaced this node. Output that has not left by
+// then acknowledges writes, and shows data, of a primary that may be none any
+// more. So it never does, and its connections are closed: whether the writes
+// stand is unknown.
+//
+// Only what a stop catches between this and the system call after it leaves.
+func (l *loop) wentOn(now time.Time) bool {
+	if l.srv.cluster == nil {
+		return false
+	}
+	stops := l.srv.cluster.Stops(now)
+	if stops == l.stops {
+		return false
+	}
+	l.stops = stops
+	closed := 0
+	cut := func(c *conn) {
+		if c.out.Len() > c.sent {
+			l.drop(c)
+			closed++
+		}
+	}
+	for _, c := range l.conns {
+		if c != nil {
+			cut(c)
+		}
+	}
+	for c := range l.other {
+		cut(c)
+	}
+	if closed > 0 {
+		l.srv.log.Warn(fmt.Sprintf("%d clients are disconnected, whose replies are older than a stop of the process", closed))
+	}
+	return true
+}
+
 // write writes what may leave.
 func (l *loop) write(c *conn) {
+	if l.srv.cluster != nil && l.wentOn(time.Now()) && c.is(stateClosed) {
+		return
+	}
 	if c.wire != nil {
 		l.writeWire(c)
 		return

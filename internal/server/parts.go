@@ -115,28 +115,33 @@ type Cluster interface {
 	// Route says where a request goes: "" if it runs here, or the error that
 	// sends the client elsewhere.
 	Route(r Route) resp.Error
+	// Stops counts how often the node went on after it had not run for so
+	// long that others may have replaced it; it begins at 0. After a change
+	// Route knows of it. now is the present time.
+	Stops(now time.Time) uint64
 	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
 	// nodes.
 	Publish(channel, message []byte, sharded bool)
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
-	// Info is the lines of INFO cluster.
-	Info() string
+	// Connections is how many links to other nodes there should be.
+	Connections() int
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,
 // when Missing is nil, and under the locks of the slots.
 type Route struct {
 	Slot     slots.Slot
-	Keys     int  // distinct keys
-	Mixed    bool // keys of several slots
+	Keys     int  // how many keys; one that is named twice counts twice
+	Many     bool // they are not all the same
+	Mixed    bool // they are of several slots
 	Write    bool
 	Shard    bool // sharded pub/sub: the keys are channels
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
 	TLS      bool
-	// Missing counts the keys that do not exist, with the slot locked; nil
-	// before.
+	// Missing counts those of the keys that do not exist, with the slot locked;
+	// nil before.
 	Missing func() int
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,10 @@ type fakeCluster struct {
 	moving    slots.Slot
 	asked     []Route
 	late      bool // the slot goes away between the gate and the unit
+	stops     atomic.Uint64
 }
+
+func (f *fakeCluster) Stops(time.Time) uint64 { return f.stops.Load() }
 
 func (f *fakeCluster) Route(r Route) resp.Error {
 	f.mu.Lock()
@@ -49,7 +53,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
 func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
-func (f *fakeCluster) Info() string                { return "" }
+func (f *fakeCluster) Connections() int            { return 10 }
 
 func TestRequestsAreRouted(t *testing.T) {
 	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
@@ -71,6 +75,8 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"SET {m}1 v", "OK"},
 		{"GET {m}1", "v"},
 		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
+		{"MGET {m}2 {m}2 {m}1", "error: " + string(resp.ErrTryAgain)},
+		{"MGET {m}2 {m}2", ask},
 		{"ASKING", "OK"},
 		{"PING", "PONG"},
 		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
@@ -97,6 +103,37 @@ func TestRequestsAreRouted(t *testing.T) {
 	f.late = false
 	f.mu.Unlock()
 	c.want("GET near", "1")
+}
+
+func TestInfoOfACluster(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{} }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("INFO cluster", "# Cluster\r\ncluster_enabled:1\r\n")
+	if info := c.do("INFO clients"); !strings.Contains(info, "cluster_connections:10\r\n") {
+		t.Error(info)
+	}
+}
+
+// After a stop of the process nothing leaves that was written before it. What
+// comes later is routed by what the cluster knows by then.
+func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Of([]byte("far"))}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	writer, idle := n.dial(), n.dial()
+	idle.want("PING", "PONG")
+	n.stream.hold()
+	writer.send("SET near 1")
+	for len(n.stream.recorded()) == 0 {
+		idle.want("PING", "PONG") // until the write has been run
+	}
+	f.mu.Lock()
+	f.elsewhere = slots.Of([]byte("near"))
+	f.mu.Unlock()
+	f.stops.Add(1)
+	n.stream.commit(-1)
+	writer.closed()
+	idle.want("PING", "PONG")
+	idle.want("GET near", "error: "+string(resp.ErrMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7001")))
 }
 
 // fakeReplication is a primary or a replica without any wire.

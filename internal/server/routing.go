@@ -79,7 +79,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 	}
 	r := Route{
 		Slot:     slots.Of(l.routed[0]),
-		Keys:     1,
+		Keys:     len(l.routed),
 		Write:    q.flags&command.Write != 0,
 		Shard:    q.info.is(traitShard),
 		Migrate:  q.info.is(traitMigrate),
@@ -88,7 +88,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 	}
 	for _, k := range l.routed[1:] {
 		if string(k) != string(l.routed[0]) {
-			r.Keys++
+			r.Many = true
 			r.Mixed = r.Mixed || slots.Of(k) != r.Slot
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -74,6 +75,9 @@ func TestAFullDiskHoldsWritesBackAndLosesNothing(t *testing.T) {
 			<-full
 			if !s.DiskFull() {
 				t.Error("DiskFull is false")
+			}
+			if d := s.Stalled(time.Now().Add(time.Hour)); d != 0 {
+				t.Errorf("a wait for space is a stall of %v", d)
 			}
 			if got := readAll(t, s, 0, 512); !bytes.Equal(got, want) {
 				t.Error("reads do not go on")

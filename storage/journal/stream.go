@@ -284,8 +284,8 @@ func (s *Stream) DiskFull() bool {
 }
 
 // Stalled is for how long the journal's writer has been in the one disk
-// operation it is in, 0 if it is in none. The server takes a long stall that is
-// not a full disk for a sick disk.
+// operation it is in, 0 if it is in none or waits for space: a full disk is
+// not a sick one.
 func (s *Stream) Stalled(now time.Time) time.Duration {
 	s.mu.Lock()
 	w := s.w
@@ -294,7 +294,7 @@ func (s *Stream) Stalled(now time.Time) time.Duration {
 		return 0
 	}
 	since := w.since.Load()
-	if since == 0 {
+	if since == 0 || w.store.disk.full.Load() {
 		return 0
 	}
 	return max(now.Sub(time.Unix(0, since)), 0)
