@@ -304,8 +304,11 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 	select {
 	case <-s.Done():
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil || s.Err() != nil {
+		// Nobody walks on, so the capture is ended here: while one is open, no
+		// other can begin.
 		p.keys.World(time.Now().UnixMilli(), s.Abort)
-		<-s.Done()
 	}
 	return at, s.Err()
 }

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/config"
+	"redoubt/storage"
 )
 
 // A journal that was just switched on is not what a restart finds before it has
@@ -72,5 +75,28 @@ func TestABaseMayBeOrderedBeforeTheStart(t *testing.T) {
 	cancel()
 	if err := errors.Join(<-served, n.end()); err != nil {
 		t.Error(err)
+	}
+}
+
+// failingWriter is a file on a disk without space.
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// A snapshot that cannot be written ends its capture of the keyspace, or no
+// other could ever begin.
+func TestASnapshotThatCouldNotBeWrittenMakesWayForTheNext(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	e := n.keys.NewExecutor()
+	for i := range 100_000 {
+		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
+	}
+	for range 20 {
+		if _, err := n.persistence.walk(t.Context(), failingWriter{}, forSave); err == nil || errors.Is(err, storage.ErrCaptureOpen) {
+			t.Fatalf("a disk without space: %v", err)
+		}
+	}
+	if _, err := n.persistence.walk(t.Context(), io.Discard, forSave); err != nil {
+		t.Errorf("once there is space: %v", err)
 	}
 }
