@@ -43,7 +43,9 @@ type persistence struct {
 	replacing bool
 	// settle is held while a finished snapshot is put to its use, and while the
 	// data that replace others become current. It guards epoch, which counts
-	// the latter: a snapshot of what was there before is then of no use.
+	// the latter: a snapshot of what was there before is then of no use. As a
+	// dump it would even take the place of the received one, which is what a
+	// restart loads where there is no journal.
 	settle sync.Mutex
 	epoch  int
 
@@ -60,7 +62,7 @@ type persistence struct {
 	saving    bool   // a BGSAVE waits or runs
 	saveBegan time.Time
 	lastSave  time.Time
-	lastTry   time.Time // of a save that failed
+	lastTry   time.Time // after lastSave if it failed or was given up
 	saveErr   error
 	saveTook  time.Duration // -1: none yet
 	dirty     int64         // the keyspace's count of changes that lastSave had seen
@@ -141,25 +143,30 @@ func (p *persistence) orderDue(now time.Time) {
 	for _, s := range c.Save {
 		due = due || changes >= int64(s.Changes) && changes > 0 && now.Sub(p.lastSave) > s.After
 	}
-	due = due && !p.saving && (p.saveErr == nil || now.Sub(p.lastTry) > retryAfter)
+	due = due && !p.saving && (!p.lastTry.After(p.lastSave) || now.Sub(p.lastTry) > retryAfter)
 	p.mu.Unlock()
 	if due {
 		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
 		_ = p.askSave()
 	}
-	p.mu.Lock()
-	again := p.baseErr != nil && p.base == nil && now.Sub(p.baseTried) > retryAfter
-	p.mu.Unlock()
-	if again && p.stream.Enabled() {
-		// Without its first base a journal that was just switched on counts for
-		// nothing at a restart.
-		p.askBase()
+	if !p.stream.Enabled() {
+		return
 	}
-	if p.stream.Enabled() && c.AutoAOFRewritePercentage > 0 {
+	p.mu.Lock()
+	failed, wait := p.baseErr != nil, now.Sub(p.baseTried) <= retryAfter
+	p.mu.Unlock()
+	if failed && wait {
+		return
+	}
+	grown := false
+	if c.AutoAOFRewritePercentage > 0 {
 		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
-		if p.stream.SizeSinceBase() > limit {
-			p.askBase()
-		}
+		grown = p.stream.SizeSinceBase() > limit
+	}
+	// Without its first base a journal that was just switched on counts for
+	// nothing at a restart, so one that failed is tried again in any case.
+	if failed || grown {
+		p.askBase()
 	}
 }
 
@@ -217,7 +224,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	p.mu.Lock()
 	switch o.purpose {
 	case forSave:
-		p.saving, p.saveErr, p.saveTook, p.lastTry = false, o.err, took, time.Now()
+		p.saving, p.lastTry = false, time.Now()
+		if errors.Is(o.err, errReplaced) {
+			break // it was given up, which is no failure of the disk
+		}
+		p.saveErr, p.saveTook = o.err, took
 		if o.err == nil {
 			p.lastSave, p.dirty = time.Now(), dirty
 			p.saves++
@@ -229,9 +240,12 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		}
 	}
 	p.mu.Unlock()
-	if o.err != nil {
+	switch {
+	case errors.Is(o.err, errReplaced):
+		p.log.Info("Background saving given up: the data are replaced by those of the primary")
+	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
-	} else {
+	default:
 		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
 	}
 	close(o.done)
@@ -260,7 +274,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	}
 	p.settle.Lock()
 	defer p.settle.Unlock()
-	if epoch != p.epoch && o.purpose != forSave {
+	if epoch != p.epoch {
 		return errReplaced
 	}
 	o.path = f.Name()
