@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,12 +46,16 @@ func within(tx *storage.Tx) units {
 	return func(f func(tx *storage.Tx) error) error { return f(tx) }
 }
 
-// load puts the keys of an RDB file into the databases.
-func load(run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
+// load puts the keys of an RDB file into the databases. It gives up between two
+// units when ctx ends.
+func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
 	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
 	var l loaded
 	before := count(keys)
 	for more := true; more; {
+		if ctx.Err() != nil {
+			return l, context.Cause(ctx)
+		}
 		err := run(func(tx *storage.Tx) (err error) {
 			more, err = l.batch(tx, keys, r, rule)
 			return err
@@ -105,13 +110,13 @@ func count(keys *storage.Keyspace) int64 {
 
 // loadFile is load of the file at path. A file that does not exist is an error
 // that errors.Is finds as fs.ErrNotExist.
-func loadFile(run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+func loadFile(ctx context.Context, run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return loaded{}, err
 	}
 	defer f.Close()
-	l, err := load(run, keys, f, rule)
+	l, err := load(ctx, run, keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}

@@ -265,7 +265,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -291,17 +291,10 @@ func (n *Node) adopt(path string, l loaded) error {
 	return nil
 }
 
-// restoreJournal loads the base and replays the journal after it.
-func (n *Node) restoreJournal() (l loaded, err error) {
+// restoreJournal loads what a restart found in the journal.
+func (n *Node) restoreJournal() (loaded, error) {
 	r := n.recovered
-	db := 0
-	if r.Base != "" {
-		if l, err = loadFile(n.unitsAt(r.BaseOffset), n.keys, r.Base, loadRule{}); err != nil {
-			return l, err
-		}
-		db = max(l.db, 0)
-	}
-	last, err := n.replay(r.BaseOffset, db)
+	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset)
 	if err != nil {
 		return l, err
 	}
@@ -313,14 +306,33 @@ func (n *Node) restoreJournal() (l loaded, err error) {
 	return l, nil
 }
 
+// loadJournal loads a base ("" for none) and replays the journal after it. It
+// returns the database that is selected at the journal's end.
+func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
+	if base != "" {
+		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{}); err != nil {
+			return l, 0, err
+		}
+		db = max(l.db, 0)
+	}
+	db, err = n.replay(ctx, from, db)
+	return l, db, err
+}
+
 // replay applies the journal from an offset on and returns the database that
-// is selected at its end.
-func (n *Node) replay(from replication.Offset, db int) (int, error) {
+// is selected at its end. Messages that were published are not published again.
+func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
+	side := n.applier.Side
+	n.applier.Side = nil
+	defer func() { n.applier.Side = side }()
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		for {
 			u, err := reader.Next()
 			if err != nil {

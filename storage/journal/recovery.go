@@ -149,6 +149,10 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	r.reset(m.generation, kernelBootID())
 	s.first.Store(int64(first))
 	s.base.Store(int64(m.baseOffset))
+	if rec.Found {
+		current := *m
+		s.current.Store(&current)
+	}
 	s.begin(r, w, end, end)
 	return nil
 }

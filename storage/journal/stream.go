@@ -49,6 +49,8 @@ type Stream struct {
 	durable   atomic.Bool // there is a journal; written under mu
 	closed    atomic.Bool
 
+	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
+
 	// guard is held for reading while bytes are copied out of the ring by
 	// readers, and for writing while floor rises or the ring comes or goes. The
 	// floor rises a sixteenth of the ring at a time, so an appender meets a
