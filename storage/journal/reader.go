@@ -37,21 +37,27 @@ func (s *Stream) ReadAt(p []byte, after replication.Offset) (int, error) {
 	if after > end || after < 0 {
 		return 0, ErrTrimmed
 	}
-	// Bytes move from the tail to the journal and their places in the ring are
-	// taken over, never the other way, so looking in this order misses nothing.
-	if n := s.readRing(p, after); n > 0 {
-		return n, nil
+	for {
+		if n := s.readRing(p, after); n > 0 {
+			return n, nil
+		}
+		s.mu.Lock()
+		found, w := s.tail.find(after), s.w
+		// When an overflow ends, what is left of the tail moves into the ring.
+		moved := found == nil && s.ring != nil && after >= s.floor && after < replication.Offset(s.ringEnd.Load())
+		s.mu.Unlock()
+		if moved {
+			continue
+		}
+		if found != nil {
+			return copy(p, found), nil
+		}
+		// What is in neither of the two at one moment is in the journal, or nowhere.
+		if w == nil || after < replication.Offset(s.first.Load()) {
+			return 0, ErrTrimmed
+		}
+		return w.store.read(p, after)
 	}
-	s.mu.Lock()
-	found, w := s.tail.find(after), s.w
-	s.mu.Unlock()
-	if found != nil {
-		return copy(p, found), nil
-	}
-	if w == nil || after < replication.Offset(s.first.Load()) {
-		return 0, ErrTrimmed
-	}
-	return w.store.read(p, after)
 }
 
 func (s *Stream) readRing(p []byte, after replication.Offset) int {

@@ -56,7 +56,7 @@ type Stream struct {
 	// floor rises a sixteenth of the ring at a time, so an appender meets a
 	// reader here a few times per 64 MiB.
 	guard sync.RWMutex
-	floor replication.Offset // guarded by guard
+	floor replication.Offset // guarded by guard, and written under mu as well
 
 	onCommit atomic.Pointer[func(replication.Offset)]
 
