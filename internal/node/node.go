@@ -150,9 +150,7 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 		Policy:       policy(c.AppendFsync),
 		BacklogBytes: int(c.ReplBacklogBytes),
 		Log:          n.log,
-		Fatal: func(err error) {
-			n.log.Fatal("Can't persist AOF for fsync error when the AOF fsync policy is 'always': " + err.Error() + ". Exiting...")
-		},
+		RefuseTorn:   !c.AOFLoadTruncated,
 	}
 }
 
@@ -336,8 +334,11 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 		for {
 			u, err := reader.Next()
 			if err != nil {
-				if source.drained() && errors.Is(err, errUnitEnd) {
+				if errors.Is(err, errUnitEnd) && !reader.Partial() {
 					return nil
+				}
+				if errors.Is(err, errUnitEnd) {
+					err = errCutUnit
 				}
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
@@ -364,6 +365,10 @@ const maxReplayUnit = 1 << 40
 // which then goes on with the next.
 var errUnitEnd = errors.New("node: end of the unit")
 
+// errCutUnit says that a record of the journal ends within a unit, which those
+// that this server writes do not.
+var errCutUnit = errors.New("node: a unit of the journal is cut off")
+
 // unitReader feeds one reader of a stream with record after record.
 type unitReader struct{ unit []byte }
 
@@ -375,8 +380,6 @@ func (r *unitReader) Read(p []byte) (int, error) {
 	r.unit = r.unit[n:]
 	return n, nil
 }
-
-func (r *unitReader) drained() bool { return len(r.unit) == 0 }
 
 // unitsAt applies data as of an offset.
 func (n *Node) unitsAt(at replication.Offset) units {

@@ -87,3 +87,13 @@ func TestAFailedRestoreEndsTheNode(t *testing.T) {
 		t.Errorf("the node ends with %v", err)
 	}
 }
+
+// A unit without its end is not passed over as if there were nothing to apply.
+func TestAReplayRefusesAUnitThatIsCutOff(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), replicaOfNobody...)
+	linked(t, n)
+	n.stream.AppendRaw([]byte("*1\r\n$5\r\nMULTI\r\n" + setA))
+	if _, err := n.replay(t.Context(), 0, 0); !errors.Is(err, errCutUnit) {
+		t.Errorf("the replay says %v", err)
+	}
+}

@@ -116,6 +116,14 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if err != nil {
 		return err
 	}
+	if torn != "" {
+		if err := s.refuseTorn(torn, end); err != nil {
+			return err
+		}
+		if err := st.dropAfter(m.generation, end); err != nil {
+			return fmt.Errorf("journal: remove a unit without its end: %w", err)
+		}
+	}
 	if !found {
 		first, end = m.baseOffset, m.baseOffset
 	}
@@ -130,6 +138,11 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	}
 	if end < m.baseOffset {
 		torn = fmt.Sprintf("the journal ends at offset %d, before its base at %d", end, m.baseOffset)
+	}
+	if err := s.refuseTorn(torn, end); err != nil {
+		return err
+	}
+	if end < m.baseOffset {
 		if err := st.dropFrom(m.generation); err != nil {
 			return err
 		}
@@ -155,6 +168,15 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	}
 	s.begin(r, w, end, end)
 	return nil
+}
+
+// refuseTorn is the error for a journal that did not end cleanly, if such a one
+// is refused.
+func (s *Stream) refuseTorn(torn string, end replication.Offset) error {
+	if torn == "" || !s.cfg.RefuseTorn {
+		return nil
+	}
+	return fmt.Errorf("%w: %s. Make a backup of %s; with aof-load-truncated yes the node starts without what follows offset %d", ErrCorrupt, torn, s.cfg.Dir, end)
 }
 
 // rescue writes what a killed process left in the ring behind the journal's end

@@ -326,6 +326,16 @@ func TestAnUnfinishedLargeUnitIsDropped(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	strict := cfg
+	strict.RefuseTorn = true
+	for range 2 { // the first time changes nothing
+		if s, _, err := Open(strict); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "aof-load-truncated") {
+			if err == nil {
+				s.Close()
+			}
+			t.Errorf("where a torn journal is refused, Open says %v", err)
+		}
+	}
 	s, rec := open(t, cfg)
 	if rec.End != end || !strings.Contains(rec.Torn, "not written to its end") {
 		t.Errorf("recovered up to %d (%q), want %d", rec.End, rec.Torn, end)
