@@ -21,12 +21,14 @@ type loaded struct {
 	at      replication.Offset
 	db      int
 	placed  bool // id, at and db are known
+	skipped rdb.Skipped
 }
 
 // loadRule says what becomes of keys that are expired.
 type loadRule struct {
-	// dropExpired leaves them out, as a primary does with a file that is not
-	// the base of a journal; elsewhere their DEL is in the stream.
+	// dropExpired leaves them out, as a primary does with a file that nobody
+	// else's data go on from. Where a stream begins behind the file, a replica may
+	// have them: they are loaded, found expired, and their DEL is in the stream.
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
@@ -69,13 +71,14 @@ func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, 
 	}
 	l.id, l.at, l.placed = r.Aux().Replication()
 	l.db = r.Aux().StreamDB()
+	l.skipped = r.Skipped()
 	return l, nil
 }
 
 // batch loads the next keys; more is false at the end of the file.
 func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
 	for range loadBatch {
-		e, err := r.Next()
+		e, err := r.Next() // the first time it reads what the file tells of itself
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
@@ -86,8 +89,10 @@ func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, ru
 			return false, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
 		}
 		if rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= tx.Now() {
-			l.expired++
-			continue
+			if _, _, placed := r.Aux().Replication(); !placed {
+				l.expired++
+				continue
+			}
 		}
 		tx.Select(e.DB)
 		tx.SetString(e.Key, e.Value, e.ExpireAtMs, 0)

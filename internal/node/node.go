@@ -31,6 +31,7 @@ import (
 	"redoubt/replication/psync"
 	"redoubt/storage"
 	"redoubt/storage/journal"
+	"redoubt/storage/rdb"
 )
 
 // Config is what a node starts with.
@@ -236,6 +237,10 @@ func (n *Node) restore() (loaded, error) {
 		return l, err
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
+	if l.skipped != (rdb.Skipped{}) {
+		n.log.Warn("The dump holds what this server has no place for; the next save will lack it",
+			zap.Int("functions", l.skipped.Functions), zap.Int("module data", l.skipped.ModuleData))
+	}
 	return l, n.adopt(dump, l)
 }
 

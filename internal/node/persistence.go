@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -253,8 +254,13 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 
 // snapshot writes a snapshot beside where it belongs, and then moves it there.
 func (p *persistence) snapshot(ctx context.Context, o *order) error {
-	dir := p.config.Current().Dir
-	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	c := p.config.Current()
+	dir := c.Dir
+	if o.purpose != forSave && p.stream.Enabled() {
+		// There the next start removes what a crash leaves behind.
+		dir = filepath.Join(dir, c.AppendDirName)
+	}
+	f, err := createTemp(dir)
 	if err != nil {
 		return err
 	}
@@ -280,7 +286,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	o.path = f.Name()
 	switch o.purpose {
 	case forSave:
-		o.path = filepath.Join(dir, p.config.Current().DBFilename)
+		o.path = filepath.Join(dir, c.DBFilename)
 		if err := os.Rename(f.Name(), o.path); err != nil {
 			return err
 		}
@@ -595,9 +601,26 @@ func (o *order) wait(ctx context.Context) error {
 	}
 }
 
+// temporaries numbers the files of createTemp.
+var temporaries atomic.Int64
+
+// createTemp makes the file for a snapshot that is being written. Others may
+// read it as the umask says, as with Redis: backups are often made by another
+// user.
+func createTemp(dir string) (*os.File, error) {
+	for {
+		name := fmt.Sprintf("temp-%d-%d.rdb", os.Getpid(), temporaries.Add(1))
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		// A process with this number has left it behind, or lives in another container.
+	}
+}
+
 // writeFile makes the file name in dir whole or not at all.
 func writeFile(dir, name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	f, err := createTemp(dir)
 	if err != nil {
 		return err
 	}

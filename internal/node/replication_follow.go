@@ -217,7 +217,11 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 		// Without a journal the file is what a restart loads, as in Redis. Without
 		// it a restart asks for another one.
 		cfg := n.config.Current()
-		if err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename)); err != nil {
+		err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename))
+		if err == nil {
+			err = syncDir(cfg.Dir)
+		}
+		if err != nil {
 			r.log.Warn("The received snapshot cannot be kept: " + err.Error())
 		}
 	}

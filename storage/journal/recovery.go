@@ -103,6 +103,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	st := w.store
 	st.generation.Store(m.generation)
 	s.removeStrayBases(m.base)
+	s.removeStrays()
 	if err := st.keepOnly(m.generation); err != nil {
 		return fmt.Errorf("journal: remove old generations: %w", err)
 	}
@@ -222,6 +223,19 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
 	s.committed.Store(int64(end))
+}
+
+// removeStrays removes snapshots that a crash left unfinished beside the bases.
+func (s *Stream) removeStrays() {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		return // they only take space
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "temp-") && strings.HasSuffix(name, ".rdb") {
+			s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, name))
+		}
+	}
 }
 
 // removeStrayBases removes bases that never became current or no longer are.
