@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,12 +21,14 @@ type loaded struct {
 	at      replication.Offset
 	db      int
 	placed  bool // id, at and db are known
+	skipped rdb.Skipped
 }
 
 // loadRule says what becomes of keys that are expired.
 type loadRule struct {
-	// dropExpired leaves them out, as a primary does with a file that is not
-	// the base of a journal; elsewhere their DEL is in the stream.
+	// dropExpired leaves them out, as a primary does with a file that nobody
+	// else's data go on from. Where a stream begins behind the file, a replica may
+	// have them: they are loaded, found expired, and their DEL is in the stream.
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
@@ -45,12 +48,16 @@ func within(tx *storage.Tx) units {
 	return func(f func(tx *storage.Tx) error) error { return f(tx) }
 }
 
-// load puts the keys of an RDB file into the databases.
-func load(run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
+// load puts the keys of an RDB file into the databases. It gives up between two
+// units when ctx ends.
+func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
 	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
 	var l loaded
 	before := count(keys)
 	for more := true; more; {
+		if ctx.Err() != nil {
+			return l, context.Cause(ctx)
+		}
 		err := run(func(tx *storage.Tx) (err error) {
 			more, err = l.batch(tx, keys, r, rule)
 			return err
@@ -64,13 +71,14 @@ func load(run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loade
 	}
 	l.id, l.at, l.placed = r.Aux().Replication()
 	l.db = r.Aux().StreamDB()
+	l.skipped = r.Skipped()
 	return l, nil
 }
 
 // batch loads the next keys; more is false at the end of the file.
 func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
 	for range loadBatch {
-		e, err := r.Next()
+		e, err := r.Next() // the first time it reads what the file tells of itself
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
@@ -81,8 +89,10 @@ func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, ru
 			return false, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
 		}
 		if rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= tx.Now() {
-			l.expired++
-			continue
+			if _, _, placed := r.Aux().Replication(); !placed {
+				l.expired++
+				continue
+			}
 		}
 		tx.Select(e.DB)
 		tx.SetString(e.Key, e.Value, e.ExpireAtMs, 0)
@@ -105,13 +115,13 @@ func count(keys *storage.Keyspace) int64 {
 
 // loadFile is load of the file at path. A file that does not exist is an error
 // that errors.Is finds as fs.ErrNotExist.
-func loadFile(run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+func loadFile(ctx context.Context, run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return loaded{}, err
 	}
 	defer f.Close()
-	l, err := load(run, keys, f, rule)
+	l, err := load(ctx, run, keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}

@@ -31,6 +31,7 @@ import (
 	"redoubt/replication/psync"
 	"redoubt/storage"
 	"redoubt/storage/journal"
+	"redoubt/storage/rdb"
 )
 
 // Config is what a node starts with.
@@ -150,9 +151,7 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 		Policy:       policy(c.AppendFsync),
 		BacklogBytes: int(c.ReplBacklogBytes),
 		Log:          n.log,
-		Fatal: func(err error) {
-			n.log.Fatal("Can't persist AOF for fsync error when the AOF fsync policy is 'always': " + err.Error() + ". Exiting...")
-		},
+		RefuseTorn:   !c.AOFLoadTruncated,
 	}
 }
 
@@ -238,6 +237,10 @@ func (n *Node) restore() (loaded, error) {
 		return l, err
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
+	if l.skipped != (rdb.Skipped{}) {
+		n.log.Warn("The dump holds what this server has no place for; the next save will lack it",
+			zap.Int("functions", l.skipped.Functions), zap.Int("module data", l.skipped.ModuleData))
+	}
 	return l, n.adopt(dump, l)
 }
 
@@ -265,7 +268,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -291,17 +294,10 @@ func (n *Node) adopt(path string, l loaded) error {
 	return nil
 }
 
-// restoreJournal loads the base and replays the journal after it.
-func (n *Node) restoreJournal() (l loaded, err error) {
+// restoreJournal loads what a restart found in the journal.
+func (n *Node) restoreJournal() (loaded, error) {
 	r := n.recovered
-	db := 0
-	if r.Base != "" {
-		if l, err = loadFile(n.unitsAt(r.BaseOffset), n.keys, r.Base, loadRule{}); err != nil {
-			return l, err
-		}
-		db = max(l.db, 0)
-	}
-	last, err := n.replay(r.BaseOffset, db)
+	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset)
 	if err != nil {
 		return l, err
 	}
@@ -313,19 +309,41 @@ func (n *Node) restoreJournal() (l loaded, err error) {
 	return l, nil
 }
 
+// loadJournal loads a base ("" for none) and replays the journal after it. It
+// returns the database that is selected at the journal's end.
+func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
+	if base != "" {
+		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{}); err != nil {
+			return l, 0, err
+		}
+		db = max(l.db, 0)
+	}
+	db, err = n.replay(ctx, from, db)
+	return l, db, err
+}
+
 // replay applies the journal from an offset on and returns the database that
-// is selected at its end.
-func (n *Node) replay(from replication.Offset, db int) (int, error) {
+// is selected at its end. Messages that were published are not published again.
+func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
+	side := n.applier.Side
+	n.applier.Side = nil
+	defer func() { n.applier.Side = side }()
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		for {
 			u, err := reader.Next()
 			if err != nil {
-				if source.drained() && errors.Is(err, errUnitEnd) {
+				if errors.Is(err, errUnitEnd) && !reader.Partial() {
 					return nil
+				}
+				if errors.Is(err, errUnitEnd) {
+					err = errCutUnit
 				}
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
@@ -352,6 +370,10 @@ const maxReplayUnit = 1 << 40
 // which then goes on with the next.
 var errUnitEnd = errors.New("node: end of the unit")
 
+// errCutUnit says that a record of the journal ends within a unit, which those
+// that this server writes do not.
+var errCutUnit = errors.New("node: a unit of the journal is cut off")
+
 // unitReader feeds one reader of a stream with record after record.
 type unitReader struct{ unit []byte }
 
@@ -363,8 +385,6 @@ func (r *unitReader) Read(p []byte) (int, error) {
 	r.unit = r.unit[n:]
 	return n, nil
 }
-
-func (r *unitReader) drained() bool { return len(r.unit) == 0 }
 
 // unitsAt applies data as of an offset.
 func (n *Node) unitsAt(at replication.Offset) units {

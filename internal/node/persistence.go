@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,9 @@ type persistence struct {
 	replacing bool
 	// settle is held while a finished snapshot is put to its use, and while the
 	// data that replace others become current. It guards epoch, which counts
-	// the latter: a snapshot of what was there before is then of no use.
+	// the latter: a snapshot of what was there before is then of no use. As a
+	// dump it would even take the place of the received one, which is what a
+	// restart loads where there is no journal.
 	settle sync.Mutex
 	epoch  int
 
@@ -60,7 +63,7 @@ type persistence struct {
 	saving    bool   // a BGSAVE waits or runs
 	saveBegan time.Time
 	lastSave  time.Time
-	lastTry   time.Time // of a save that failed
+	lastTry   time.Time // after lastSave if it failed or was given up
 	saveErr   error
 	saveTook  time.Duration // -1: none yet
 	dirty     int64         // the keyspace's count of changes that lastSave had seen
@@ -141,25 +144,30 @@ func (p *persistence) orderDue(now time.Time) {
 	for _, s := range c.Save {
 		due = due || changes >= int64(s.Changes) && changes > 0 && now.Sub(p.lastSave) > s.After
 	}
-	due = due && !p.saving && (p.saveErr == nil || now.Sub(p.lastTry) > retryAfter)
+	due = due && !p.saving && (!p.lastTry.After(p.lastSave) || now.Sub(p.lastTry) > retryAfter)
 	p.mu.Unlock()
 	if due {
 		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
 		_ = p.askSave()
 	}
-	p.mu.Lock()
-	again := p.baseErr != nil && p.base == nil && now.Sub(p.baseTried) > retryAfter
-	p.mu.Unlock()
-	if again && p.stream.Enabled() {
-		// Without its first base a journal that was just switched on counts for
-		// nothing at a restart.
-		p.askBase()
+	if !p.stream.Enabled() {
+		return
 	}
-	if p.stream.Enabled() && c.AutoAOFRewritePercentage > 0 {
+	p.mu.Lock()
+	failed, wait := p.baseErr != nil, now.Sub(p.baseTried) <= retryAfter
+	p.mu.Unlock()
+	if failed && wait {
+		return
+	}
+	grown := false
+	if c.AutoAOFRewritePercentage > 0 {
 		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
-		if p.stream.SizeSinceBase() > limit {
-			p.askBase()
-		}
+		grown = p.stream.SizeSinceBase() > limit
+	}
+	// Without its first base a journal that was just switched on counts for
+	// nothing at a restart, so one that failed is tried again in any case.
+	if failed || grown {
+		p.askBase()
 	}
 }
 
@@ -217,7 +225,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	p.mu.Lock()
 	switch o.purpose {
 	case forSave:
-		p.saving, p.saveErr, p.saveTook, p.lastTry = false, o.err, took, time.Now()
+		p.saving, p.lastTry = false, time.Now()
+		if errors.Is(o.err, errReplaced) {
+			break // it was given up, which is no failure of the disk
+		}
+		p.saveErr, p.saveTook = o.err, took
 		if o.err == nil {
 			p.lastSave, p.dirty = time.Now(), dirty
 			p.saves++
@@ -229,9 +241,12 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		}
 	}
 	p.mu.Unlock()
-	if o.err != nil {
+	switch {
+	case errors.Is(o.err, errReplaced):
+		p.log.Info("Background saving given up: the data are replaced by those of the primary")
+	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
-	} else {
+	default:
 		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
 	}
 	close(o.done)
@@ -239,8 +254,13 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 
 // snapshot writes a snapshot beside where it belongs, and then moves it there.
 func (p *persistence) snapshot(ctx context.Context, o *order) error {
-	dir := p.config.Current().Dir
-	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	c := p.config.Current()
+	dir := c.Dir
+	if o.purpose != forSave && p.stream.Enabled() {
+		// There the next start removes what a crash leaves behind.
+		dir = filepath.Join(dir, c.AppendDirName)
+	}
+	f, err := createTemp(dir)
 	if err != nil {
 		return err
 	}
@@ -260,13 +280,13 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	}
 	p.settle.Lock()
 	defer p.settle.Unlock()
-	if epoch != p.epoch && o.purpose != forSave {
+	if epoch != p.epoch {
 		return errReplaced
 	}
 	o.path = f.Name()
 	switch o.purpose {
 	case forSave:
-		o.path = filepath.Join(dir, p.config.Current().DBFilename)
+		o.path = filepath.Join(dir, c.DBFilename)
 		if err := os.Rename(f.Name(), o.path); err != nil {
 			return err
 		}
@@ -304,8 +324,11 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 	select {
 	case <-s.Done():
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil || s.Err() != nil {
+		// Nobody walks on, so the capture is ended here: while one is open, no
+		// other can begin.
 		p.keys.World(time.Now().UnixMilli(), s.Abort)
-		<-s.Done()
 	}
 	return at, s.Err()
 }
@@ -484,7 +507,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	if !noflush {
 		tx.FlushAll()
 	}
-	_, err = load(within(tx), p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush})
 	return err
 }
 
@@ -578,9 +601,26 @@ func (o *order) wait(ctx context.Context) error {
 	}
 }
 
+// temporaries numbers the files of createTemp.
+var temporaries atomic.Int64
+
+// createTemp makes the file for a snapshot that is being written. Others may
+// read it as the umask says, as with Redis: backups are often made by another
+// user.
+func createTemp(dir string) (*os.File, error) {
+	for {
+		name := fmt.Sprintf("temp-%d-%d.rdb", os.Getpid(), temporaries.Add(1))
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		// A process with this number has left it behind, or lives in another container.
+	}
+}
+
 // writeFile makes the file name in dir whole or not at all.
 func writeFile(dir, name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(dir, "temp-*.rdb")
+	f, err := createTemp(dir)
 	if err != nil {
 		return err
 	}

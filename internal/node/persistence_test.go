@@ -1,8 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +15,9 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/config"
+	"redoubt/replication"
+	"redoubt/replication/psync"
+	"redoubt/storage"
 )
 
 // A journal that was just switched on is not what a restart finds before it has
@@ -72,5 +80,93 @@ func TestABaseMayBeOrderedBeforeTheStart(t *testing.T) {
 	cancel()
 	if err := errors.Join(<-served, n.end()); err != nil {
 		t.Error(err)
+	}
+}
+
+// failingWriter is a file on a disk without space.
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// A snapshot that cannot be written ends its capture of the keyspace, or no
+// other could ever begin.
+func TestASnapshotThatCouldNotBeWrittenMakesWayForTheNext(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	e := n.keys.NewExecutor()
+	for i := range 100_000 {
+		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
+	}
+	for range 20 {
+		if _, err := n.persistence.walk(t.Context(), failingWriter{}, forSave); err == nil || errors.Is(err, storage.ErrCaptureOpen) {
+			t.Fatalf("a disk without space: %v", err)
+		}
+	}
+	if _, err := n.persistence.walk(t.Context(), io.Discard, forSave); err != nil {
+		t.Errorf("once there is space: %v", err)
+	}
+}
+
+// Without a journal the dump is what a restart loads. A BGSAVE that began before
+// a full resync must not put the old data there after it.
+func TestASaveOfReplacedDataLeavesTheReceivedDump(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir, append([]string{"--appendonly", "no", "--save", ""}, replicaOfNobody...)...)
+	f, p := linked(t, n), n.persistence
+	if err := f.Apply(unit(t, setA)); err != nil {
+		t.Fatal(err)
+	}
+	full := psync.Full{Path: snapshotFile(t, dir, "x", "y"), History: replication.NewHistory(idOther), At: 500, DB: 2, Keys: 2, Databases: 1}
+	received, err := os.ReadFile(full.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kick, replaced := p.kick, false
+	p.kick = func() { // the snapshot has just begun
+		if !replaced {
+			replaced = true
+			if err := f.Replace(t.Context(), full); err != nil {
+				t.Error(err)
+			}
+		}
+		kick()
+	}
+	o := &order{purpose: forSave, done: make(chan struct{})}
+	p.carryOut(t.Context(), o)
+	if !replaced || !errors.Is(o.err, errReplaced) {
+		t.Errorf("the save ended with %v", o.err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "dump.rdb")); err != nil || !bytes.Equal(b, received) {
+		t.Errorf("the dump is not the received snapshot: %d bytes, %v", len(b), err)
+	}
+	if !strings.Contains(p.Info(), "rdb_last_bgsave_status:ok\r\n") {
+		t.Error("a save that was given up counts as a failure of the disk")
+	}
+}
+
+// A failure is not tried again every tenth of a second: each try walks over all
+// keys.
+func TestAfterAFailureAutomaticSavingWaits(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "1 1", "--auto-aof-rewrite-min-size", "1")
+	p := n.persistence
+	set(n, n.keys.NewExecutor(), "k", "v")
+	ordered := func(at time.Time) (save, base bool) {
+		p.orderDue(at)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.saving, p.base != nil
+	}
+	p.stop() // the orders stay where they are
+	<-p.stopped
+	failed := time.Now().Add(time.Hour)
+	p.mu.Lock()
+	p.saving, p.base = false, nil
+	p.saveErr, p.lastTry = errors.New("no space left"), failed
+	p.baseErr, p.baseTried = errors.New("no space left"), failed
+	p.mu.Unlock()
+	if save, base := ordered(failed.Add(time.Second)); save || base {
+		t.Errorf("a second later a save is ordered: %v, a base: %v", save, base)
+	}
+	if save, base := ordered(failed.Add(retryAfter + time.Second)); !save || !base {
+		t.Errorf("after the wait a save is ordered: %v, a base: %v", save, base)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/command"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -117,7 +119,7 @@ func (f *follower) Synced() (replication.Offset, bool) {
 // need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
-// from there on the new one.
+// from there on the new one. A failure up to there leaves the old state, too.
 func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	r, n := f.r, f.r.n
 	if most := n.keys.Databases(); full.Databases > most {
@@ -145,32 +147,52 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	if err != nil {
 		return err
 	}
-	_, err = loadFile(func(batch func(tx *storage.Tx) error) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return run(batch)
-	}, n.keys, full.Path, loadRule{})
+	if _, err = loadFile(ctx, run, n.keys, full.Path, loadRule{}); err == nil {
+		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
+	}
+	back := false // what was there before is there again
+	if err != nil && ctx.Err() == nil {
+		back = f.fallBack(ctx, run, err)
+	}
 	if ctx.Err() != nil {
-		return ctx.Err() // the node ends; the disk has the old state
+		return ctx.Err() // the node ends; the disk has the old state, or the new one
 	}
 	return run(func(tx *storage.Tx) error {
-		if err == nil {
-			err = f.adopt(tx, full)
-		}
-		if err != nil {
+		if err != nil && !back {
 			r.forget(tx)
 		}
 		n.persistence.replacing = false
 		close(r.loading)
 		r.loading = nil
-		f.db, f.stuck = -1, false
+		f.db = -1
+		f.stuck = f.stuck && back
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again
 		}
 		return err
 	})
+}
+
+// fallBack brings back the data that a snapshot was to replace, which could not
+// be put in their place: they are in the journal, as a restart would find them,
+// and the stream has not moved. So the node is what it was, for those who read
+// from it and for an election, and its link will ask again. It reports whether
+// that was possible. Without a journal it is not: then the node is empty, as
+// Redis is, and says that it has nothing to go on from.
+func (f *follower) fallBack(ctx context.Context, run units, why error) bool {
+	n := f.r.n
+	base, from, ok := n.stream.Restart()
+	if !ok {
+		return false
+	}
+	n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
+	_ = run(func(tx *storage.Tx) error { tx.FlushAll(); return nil }) // the part that was loaded
+	if _, _, err := n.loadJournal(ctx, base, from); err != nil {
+		n.log.Error("The journal could not be loaded either", zap.Error(err))
+		return false
+	}
+	return true
 }
 
 // adopt makes what was loaded the node's own. The unit holds the world lock.
@@ -195,7 +217,11 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 		// Without a journal the file is what a restart loads, as in Redis. Without
 		// it a restart asks for another one.
 		cfg := n.config.Current()
-		if err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename)); err != nil {
+		err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename))
+		if err == nil {
+			err = syncDir(cfg.Dir)
+		}
+		if err != nil {
 			r.log.Warn("The received snapshot cannot be kept: " + err.Error())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -356,26 +357,108 @@ func TestReplaceFails(t *testing.T) {
 	if keys := keysOf(n); !slices.Equal(keys, []string{"a"}) {
 		t.Errorf("it cost the node its data: %q", keys)
 	}
-	gone := func(what string) {
+	before := position(n)
+	full.Databases = 1
+	check := func(what string) {
 		t.Helper()
-		if _, known := f.Position(); known || len(keysOf(n)) != 0 || n.stream.End() != 0 {
-			t.Errorf("%s leaves %q, end %d, position known: %v", what, keysOf(n), n.stream.End(), known)
+		if keys := keysOf(n); !slices.Equal(keys, []string{"a"}) || position(n) != before {
+			t.Errorf("%s leaves %q at %+v, want what was there before at %+v", what, keys, position(n), before)
 		}
 	}
-	full.Databases = 1
 	if err := f.Replace(context.Background(), full); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
-	gone("a file that cannot be read")
+	check("a file that cannot be read")
 	full.Path = snapshotFile(t, dir, "x", "x")
 	if err := f.Replace(context.Background(), full); !errors.Is(err, rdb.ErrCorrupt) {
 		t.Errorf("a key that is there twice: %v", err)
 	}
-	gone("a key that is there twice")
+	check("a key that is there twice")
+
+	// What is there goes on, behind a base, too.
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Apply(unit(t, strings.ReplaceAll(setA, "a", "b"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Replace(context.Background(), full); err == nil {
+		t.Error("a key that is there twice is taken")
+	}
+	if keys := keysOf(n); !slices.Equal(keys, []string{"a", "b"}) {
+		t.Errorf("behind a base there is %q", keys)
+	}
+	full.Path = snapshotFile(t, dir, "x", "y")
+	if err := f.Replace(context.Background(), full); err != nil {
+		t.Errorf("a good snapshot afterwards: %v", err)
+	}
 	stop()
 	n, _ = startNode(t, dir, replicaOfNobody...)
-	if keys := keysOf(n); len(keys) != 0 {
-		t.Errorf("a restart brings back %q", keys)
+	if keys := keysOf(n); !slices.Equal(keys, []string{"x", "y"}) {
+		t.Errorf("a restart brings %q", keys)
+	}
+}
+
+// Without a journal there is nothing to go back to, nor if the journal cannot
+// be read: the node is empty and says so.
+func TestReplaceFailsForGood(t *testing.T) {
+	for _, journal := range []string{"yes", "no"} {
+		dir := t.TempDir()
+		args := append([]string{"--appendonly", journal}, replicaOfNobody...)
+		n, stop := startNode(t, dir, args...)
+		f := linked(t, n)
+		if err := f.Apply(unit(t, setA)); err != nil {
+			t.Fatal(err)
+		}
+		if journal == "yes" {
+			if err := n.persistence.askBase().wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			path, _ := n.stream.Base()
+			if err := os.Truncate(path, 20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		full := psync.Full{Path: snapshotFile(t, dir, "x", "x"), History: replication.NewHistory(idOther), At: 500, Databases: 1}
+		if err := f.Replace(context.Background(), full); !errors.Is(err, rdb.ErrCorrupt) {
+			t.Errorf("a key that is there twice: %v", err)
+		}
+		if _, known := f.Position(); known || len(keysOf(n)) != 0 || n.stream.End() != 0 {
+			t.Errorf("appendonly %s: it leaves %q, end %d, position known: %v", journal, keysOf(n), n.stream.End(), known)
+		}
+		stop()
+		n, _ = startNode(t, dir, args...)
+		if keys := keysOf(n); len(keys) != 0 {
+			t.Errorf("appendonly %s: a restart brings back %q", journal, keys)
+		}
+	}
+}
+
+// Messages that were published once are not published again by a replay.
+func TestAReplayPublishesNothing(t *testing.T) {
+	dir := t.TempDir()
+	n, stop := startNode(t, dir, replicaOfNobody...)
+	published := 0
+	n.applier.Side = func(*command.Row, [][]byte) { published++ }
+	f := linked(t, n)
+	publish := unit(t, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nm\r\n")
+	if err := f.Apply(publish); err != nil || published != 1 {
+		t.Fatalf("a message of the primary is published %d times, %v", published, err)
+	}
+	stop()
+	settings, err := config.Load(config.Source{Args: append([]string{"--port", "0", "--dir", dir}, replicaOfNobody...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err = New(Config{Settings: settings, Log: zap.NewNop()}); err != nil {
+		t.Fatal(err)
+	}
+	n.applier.Side = func(*command.Row, [][]byte) { t.Error("the replay publishes") }
+	if _, err := n.restore(); err != nil {
+		t.Error(err)
+	}
+	if err := n.stream.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,13 +3,17 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
 	"redoubt/internal/config"
+	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -19,10 +23,15 @@ import (
 // writeDump makes a dump.rdb in dir with one key that expires at at.
 func writeDump(t *testing.T, dir, key, value string, at int64) {
 	t.Helper()
+	writeDumpOf(t, dir, rdb.Header{}, key, value, at)
+}
+
+func writeDumpOf(t *testing.T, dir string, h rdb.Header, key, value string, at int64) {
+	t.Helper()
 	var file bytes.Buffer
 	w := rdb.NewWriter(&file, rdb.Options{Checksum: true})
 	for _, err := range []error{
-		w.Header(rdb.Header{}),
+		w.Header(h),
 		w.SelectDB(0, 1, 1),
 		w.Entry(&rdb.Entry{Key: []byte(key), Value: []byte(value), ExpireAtMs: at}),
 		w.Finish(),
@@ -85,5 +94,71 @@ func TestAFailedRestoreEndsTheNode(t *testing.T) {
 	}
 	if err := n.Run(t.Context()); !errors.Is(err, rdb.ErrCorrupt) {
 		t.Errorf("the node ends with %v", err)
+	}
+}
+
+// A unit without its end is not passed over as if there were nothing to apply.
+func TestAReplayRefusesAUnitThatIsCutOff(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), replicaOfNobody...)
+	linked(t, n)
+	n.stream.AppendRaw([]byte("*1\r\n$5\r\nMULTI\r\n" + setA))
+	if _, err := n.replay(t.Context(), 0, 0); !errors.Is(err, errCutUnit) {
+		t.Errorf("the replay says %v", err)
+	}
+}
+
+// A replica that goes on from where the dump was taken has the keys that have
+// expired since: it must be told.
+func TestAnExpiredKeyOfADumpWithAHistoryIsInTheStream(t *testing.T) {
+	dir := t.TempDir()
+	writeDumpOf(t, dir, rdb.Header{ReplID: idOther, ReplOffset: 500}, "k", "old", 1)
+	n, _ := startNode(t, dir, "--appendonly", "no")
+	if first := n.stream.First(); first != 500 {
+		t.Fatalf("the stream begins after %d", first)
+	}
+	redistest.Until(t, 20*time.Second, "the key's DEL is in the stream", func() error {
+		b := make([]byte, 1000)
+		m, err := n.stream.ReadAt(b, 500)
+		if err == nil && !bytes.Contains(b[:m], []byte("DEL\r\n$1\r\nk\r\n")) {
+			err = fmt.Errorf("it has %q", b[:m])
+		}
+		return err
+	})
+}
+
+// What a crash left of a snapshot for the journal is removed at the next start.
+func TestAStartRemovesUnfinishedSnapshots(t *testing.T) {
+	dir := t.TempDir()
+	_, stop := startNode(t, dir)
+	stop()
+	left := filepath.Join(dir, "appendonlydir", "temp-1-1.rdb")
+	if err := os.WriteFile(left, []byte("half a snap"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	startNode(t, dir)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// Backups are often made by another user, as whom the umask lets read.
+func TestTheDumpHasTheModeOfOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir)
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.Stat(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.keys.World(now(), func(tx *storage.Tx) { err = n.persistence.Save(tx) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.Stat(filepath.Join(dir, "dump.rdb"))
+	if err != nil || got.Mode() != want.Mode() {
+		t.Errorf("mode %v, want %v, %v", got.Mode(), want.Mode(), err)
 	}
 }

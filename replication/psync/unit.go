@@ -74,7 +74,7 @@ func (r *Reader) Next() (*Unit, error) {
 	r.begin()
 	for {
 		if err := r.readCommand(); err != nil {
-			if errors.Is(err, io.EOF) && r.end > r.start {
+			if errors.Is(err, io.EOF) && r.Partial() {
 				return nil, io.ErrUnexpectedEOF
 			}
 			return nil, err
@@ -84,6 +84,9 @@ func (r *Reader) Next() (*Unit, error) {
 		}
 	}
 }
+
+// Partial reports whether Next failed within a unit: some of it had been read.
+func (r *Reader) Partial() bool { return r.end > r.start }
 
 // begin lets go of the last unit.
 func (r *Reader) begin() {

@@ -50,6 +50,7 @@ func (w *writer) save(m manifest) error {
 		return err
 	}
 	w.manifest = m
+	w.s.current.Store(&m)
 	w.s.base.Store(int64(m.baseOffset))
 	return nil
 }

@@ -16,3 +16,18 @@ func (s *Stream) Base() (path string, at replication.Offset) {
 	})
 	return path, at
 }
+
+// Restart is what a restart would begin with: the base ("" if it would begin
+// with no data) and the offset to replay from. ok is false if it would not find
+// the present stream: there is no journal, or it waits for its first base. It
+// does not wait for the disk.
+func (s *Stream) Restart() (base string, from replication.Offset, ok bool) {
+	m := s.current.Load()
+	if m == nil {
+		return "", 0, false
+	}
+	if m.base != "" {
+		base = s.cfg.FS.PathJoin(s.cfg.Dir, m.base)
+	}
+	return base, m.baseOffset, true
+}

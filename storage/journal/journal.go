@@ -140,6 +140,9 @@ type Config struct {
 	PinDiskBytes, PinMemoryBytes int64
 	// TrimBytes is the least that is trimmed at once.
 	TrimBytes int64
+	// RefuseTorn makes Open fail, and change nothing, where a journal did not end
+	// cleanly (aof-load-truncated no).
+	RefuseTorn bool
 	// FS is where everything but the ring lies; nil is the disk. With a file
 	// system in memory, as tests use, the ring lies in memory too and does not
 	// survive.

@@ -75,6 +75,7 @@ func (s *Stream) Disable() error {
 		r := s.ring
 		s.keepBacklog()
 		s.ring, s.w = nil, nil
+		s.current.Store(nil)
 		s.durable.Store(false)
 		s.guard.Unlock()
 		s.synced.Store(0)

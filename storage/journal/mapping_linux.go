@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -24,13 +25,7 @@ func mapRing(path string, size int) (*ring, error) {
 			return nil, fmt.Errorf("journal: shorten the ring: %w", err)
 		}
 	}
-	for {
-		err = unix.Fallocate(int(f.Fd()), 0, 0, int64(total))
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err := allocate(f, int64(total)); err != nil {
 		return nil, fmt.Errorf("journal: allocate %d bytes for the ring %s: %w", total, path, err)
 	}
 	m, err := unix.Mmap(int(f.Fd()), 0, total, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -38,6 +33,36 @@ func mapRing(path string, size int) (*ring, error) {
 		return nil, fmt.Errorf("journal: map the ring: %w", err)
 	}
 	return newRing(m, size, func() error { return unix.Munmap(m) }), nil
+}
+
+// allocate gives a file that is at most size bytes long all of them. Where the
+// file system cannot reserve space, zeros are written.
+func allocate(f *os.File, size int64) error {
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, size)
+	}
+	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	return extend(f, size)
+}
+
+// extend writes zeros behind the end of a file until it is size bytes long.
+func extend(f *os.File, size int64) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for at := st.Size(); at < size; {
+		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return nil
 }
 
 // kernelBootID names this run of the kernel; "" if it cannot be had, and then

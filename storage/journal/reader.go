@@ -37,19 +37,22 @@ func (s *Stream) ReadAt(p []byte, after replication.Offset) (int, error) {
 	if after > end || after < 0 {
 		return 0, ErrTrimmed
 	}
-	// Bytes move from the tail to the journal and their places in the ring are
-	// taken over, never the other way, so looking in this order misses nothing.
-	if n := s.readRing(p, after); n > 0 {
-		return n, nil
+	for {
+		if n := s.readRing(p, after); n > 0 {
+			return n, nil
+		}
+		n, w, moved := s.readTail(p, after)
+		switch {
+		case n > 0:
+			return n, nil
+		case moved:
+			continue
+		case w == nil || after < replication.Offset(s.first.Load()):
+			// What is in neither of the two at one moment is in the journal, or nowhere.
+			return 0, ErrTrimmed
+		}
+		return w.store.read(p, after)
 	}
-	n, w := s.readTail(p, after)
-	if n > 0 {
-		return n, nil
-	}
-	if w == nil || after < replication.Offset(s.first.Load()) {
-		return 0, ErrTrimmed
-	}
-	return w.store.read(p, after)
 }
 
 func (s *Stream) readRing(p []byte, after replication.Offset) int {
@@ -63,13 +66,17 @@ func (s *Stream) readRing(p []byte, after replication.Offset) int {
 	return copy(p, a) + copy(p[len(a):], b)
 }
 
-func (s *Stream) readTail(p []byte, after replication.Offset) (int, *writer) {
+// readTail copies from the tail. moved says that the bytes have come into the
+// ring since the caller looked there: when an overflow ends, what is left of the
+// tail goes back.
+func (s *Stream) readTail(p []byte, after replication.Offset) (n int, w *writer, moved bool) {
 	s.mu.Lock()
 	s.guard.RLock() // does not wait: who has it for writing has mu
 	defer s.guard.RUnlock()
 	found, w := s.tail.find(after), s.w
+	moved = found == nil && s.ring != nil && after >= s.floor && after < replication.Offset(s.ringEnd.Load())
 	s.mu.Unlock()
-	return copy(p, found), w
+	return copy(p, found), w, moved
 }
 
 // Wait returns when the stream has bytes after offset after, or with ctx's

@@ -103,6 +103,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	st := w.store
 	st.generation.Store(m.generation)
 	s.removeStrayBases(m.base)
+	s.removeStrays()
 	if err := st.keepOnly(m.generation); err != nil {
 		return fmt.Errorf("journal: remove old generations: %w", err)
 	}
@@ -115,6 +116,14 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	first, end, found, torn, err := st.extent(m.generation)
 	if err != nil {
 		return err
+	}
+	if torn != "" {
+		if err := s.refuseTorn(torn, end); err != nil {
+			return err
+		}
+		if err := st.dropAfter(m.generation, end); err != nil {
+			return fmt.Errorf("journal: remove a unit without its end: %w", err)
+		}
 	}
 	if !found {
 		first, end = m.baseOffset, m.baseOffset
@@ -130,6 +139,11 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	}
 	if end < m.baseOffset {
 		torn = fmt.Sprintf("the journal ends at offset %d, before its base at %d", end, m.baseOffset)
+	}
+	if err := s.refuseTorn(torn, end); err != nil {
+		return err
+	}
+	if end < m.baseOffset {
 		if err := st.dropFrom(m.generation); err != nil {
 			return err
 		}
@@ -149,8 +163,21 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	r.reset(m.generation, kernelBootID())
 	s.first.Store(int64(first))
 	s.base.Store(int64(m.baseOffset))
+	if rec.Found {
+		current := *m
+		s.current.Store(&current)
+	}
 	s.begin(r, w, end, end)
 	return nil
+}
+
+// refuseTorn is the error for a journal that did not end cleanly, if such a one
+// is refused.
+func (s *Stream) refuseTorn(torn string, end replication.Offset) error {
+	if torn == "" || !s.cfg.RefuseTorn {
+		return nil
+	}
+	return fmt.Errorf("%w: %s. Make a backup of %s; with aof-load-truncated yes the node starts without what follows offset %d", ErrCorrupt, torn, s.cfg.Dir, end)
 }
 
 // rescue writes what a killed process left in the ring behind the journal's end
@@ -196,6 +223,19 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
 	s.committed.Store(int64(end))
+}
+
+// removeStrays removes snapshots that a crash left unfinished beside the bases.
+func (s *Stream) removeStrays() {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		return // they only take space
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "temp-") && strings.HasSuffix(name, ".rdb") {
+			s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, name))
+		}
+	}
 }
 
 // removeStrayBases removes bases that never became current or no longer are.

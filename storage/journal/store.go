@@ -185,8 +185,8 @@ func (st *store) read(p []byte, after replication.Offset) (int, error) {
 }
 
 // extent finds the offsets of the generation: bytes (first, end] are there in
-// whole units, or none and found is false. Chunks of a last unit that was not
-// written to its end are removed; torn says so.
+// whole units, or none and found is false. Behind them may be chunks of a last
+// unit that was not written to its end, which is for dropAfter; torn says so.
 func (st *store) extent(generation uint64) (first, end replication.Offset, found bool, torn string, err error) {
 	cur, err := st.cursor(generation)
 	if err != nil {
@@ -208,11 +208,6 @@ func (st *store) extent(generation uint64) (first, end replication.Offset, found
 	if err := cur.it.Error(); err != nil {
 		return 0, 0, false, "", fmt.Errorf("journal: find the end: %w", err)
 	}
-	if torn != "" {
-		if err := st.db.DeleteRange(key(generation, end), key(generation, math.MaxInt64), pebble.NoSync); err != nil {
-			return 0, 0, false, "", err
-		}
-	}
 	if !ok {
 		return 0, 0, false, torn, nil
 	}
@@ -221,6 +216,11 @@ func (st *store) extent(generation uint64) (first, end replication.Offset, found
 	}
 	c, err := cur.chunk()
 	return c.after, end, true, torn, err
+}
+
+// dropAfter removes the chunks that begin at or behind an offset, unsynced.
+func (st *store) dropAfter(generation uint64, at replication.Offset) error {
+	return st.db.DeleteRange(key(generation, at), key(generation, math.MaxInt64), pebble.NoSync)
 }
 
 // trim removes the chunks that end at or below floor and returns the offset

@@ -49,13 +49,15 @@ type Stream struct {
 	durable   atomic.Bool // there is a journal; written under mu
 	closed    atomic.Bool
 
+	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
+
 	// guard is held for reading while bytes are copied out of the ring or the
 	// tail by readers, and for writing while floor rises, the ring comes or goes,
 	// or memory of the tail is used again. The floor rises a sixteenth of the ring
 	// at a time, so an appender meets a reader here a few times per 64 MiB. It is
 	// taken after mu.
 	guard sync.RWMutex
-	floor replication.Offset // guarded by guard
+	floor replication.Offset // guarded by guard, and written under mu as well
 
 	onCommit atomic.Pointer[func(replication.Offset)]
 

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,6 +311,42 @@ func TestAnOverflowEndsWithTheRingStillHalfWritten(t *testing.T) {
 	if s.Committed() != s.End() || !bytes.Equal(readAll(t, s, 0, 4096), want) || !bytes.Equal(replayAll(t, s, 0), want) {
 		t.Error("the bytes are not those appended")
 	}
+}
+
+// TestAReaderMissesNothingWhenAnOverflowEnds: the bytes move from the heap back
+// into the ring while somebody looks for them.
+func TestAReaderMissesNothingWhenAnOverflowEnds(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Policy = gate.wrap(vfs.NewMem()), Always
+	s := openServing(t, cfg)
+	var ended atomic.Bool
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			p := make([]byte, 10)
+			for !ended.Load() {
+				if at := s.End() - 5; at > 0 {
+					if n, err := s.ReadAt(p, at); n == 0 || err != nil {
+						t.Errorf("read after %d of %d: %d bytes, %v", at, s.End(), n, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		gate.shut()
+		s.AppendRaw(unit(i, minRingBytes)) // goes to the heap …
+		<-gate.arrived
+		s.AppendRaw(unit(i, 10000)) // … and this returns from there
+		gate.open()
+		for s.Committed() < s.End() {
+			runtime.Gosched()
+		}
+	}
+	ended.Store(true)
+	readers.Wait()
 }
 
 func TestAStalledDiskShows(t *testing.T) {
