@@ -72,7 +72,6 @@ type setOptions struct {
 func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
-		unused := o.expire == nil && !o.keepTTL && !o.persist
 		unit, absolute := int64(0), false
 		switch {
 		case forSet && is(a, "NX") && !o.xx:
@@ -97,7 +96,9 @@ func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
 			return o, false
 		}
 		if unit != 0 {
-			if i++; !unused || i == len(args) {
+			// The same option may stand again, and then the last one counts.
+			other := o.expire != nil && (o.unit != unit || o.absolute != absolute)
+			if i++; other || o.keepTTL || o.persist || i == len(args) {
 				return o, false
 			}
 			o.expire, o.unit, o.absolute = args[i], unit, absolute
