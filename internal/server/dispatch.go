@@ -146,6 +146,9 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		if v := l.transact(c, q); v != pass {
 			return v
 		}
+		if len(l.monitored) > 0 {
+			l.srv.monitors.send(l)
+		}
 	} else {
 		l.unit(c, q)
 	}

@@ -78,6 +78,7 @@ type loop struct {
 	encoded []byte   // an inline request as RESP
 
 	published []publication // by the unit at hand; sent when it has ended
+	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
 	leaving   []departure   // connections that go to replication
 	feeding   int           // bytes of input of the connection being served
 	redacted  []int         // arguments of the request that nobody else may see

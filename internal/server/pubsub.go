@@ -75,6 +75,10 @@ var kindWords = map[pubsub.Kind]struct{ on, off string }{
 func subscribing(kind pubsub.Kind) command.Handler {
 	return func(x *command.Ctx) {
 		c := connOf(x)
+		if kind == pubsub.Shard && loopOf(x).inExec {
+			x.Out.Error(resp.ErrSSubscribeDenied) // the older two are let pass for the sake of old clients
+			return
+		}
 		if c.subs == nil {
 			c.subs = &subscriber{c: c}
 			c.subs.Subscriber = pubsub.NewSubscriber(c.subs)

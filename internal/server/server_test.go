@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/slots"
 )
@@ -309,6 +311,63 @@ func TestMonitorSeesWhatOthersRun(t *testing.T) {
 		t.Errorf("MONITOR printed %q", line)
 	}
 	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
+}
+
+func TestAMonitorHearsOfATransactionWhenItIsCommitted(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	m, c := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	n.stream.hold()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.send("EXEC")
+	if line := m.read(); !strings.HasSuffix(line, `"MULTI"`) {
+		t.Errorf("MONITOR printed %q", line)
+	}
+	var unsent string
+	redistest.Until(t, 10*time.Second, "the monitor has been told", func() error {
+		n.stopLoops(nil)
+		defer n.resumeLoops(nil)
+		n.eachConn(func(c *conn) {
+			if c.is(stateMonitor) {
+				unsent = string(c.out.Bytes()[c.sent:])
+			}
+		})
+		if !strings.Contains(unsent, `"EXEC"`) {
+			return errors.New("nothing waits for the commit")
+		}
+		return nil
+	})
+	if !strings.Contains(unsent, `"SET" "k" "v"`) {
+		t.Errorf("only this waits for the commit: %q", unsent)
+	}
+	n.stream.commit(-1)
+	for _, want := range []string{`"SET" "k" "v"`, `"EXEC"`} {
+		if line := m.read(); !strings.HasSuffix(line, want) {
+			t.Errorf("MONITOR printed %q, want %s", line, want)
+		}
+	}
+	c.wantNext("[OK]")
+}
+
+func TestAMonitorWithoutRepliesHearsNothing(t *testing.T) {
+	n := startNode(t)
+	m, c := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	m.send("MONITOR") // once more is not answered
+	m.send("CLIENT REPLY OFF")
+	c.want("ECHO x", "x")
+	m.want("CLIENT REPLY ON", "OK")
+	c.want("ECHO y", "y")
+	for {
+		line := m.read()
+		if strings.HasSuffix(line, `"ECHO" "x"`) {
+			t.Errorf("MONITOR printed %q", line)
+		}
+		if strings.HasSuffix(line, `"ECHO" "y"`) {
+			break
+		}
+	}
 }
 
 func TestMonitorSeesNoPasswords(t *testing.T) {
