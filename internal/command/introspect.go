@@ -86,7 +86,7 @@ func replyInfo(out *resp.Writer, r *Row) {
 	out.Int(int64(last))
 	out.Int(int64(step))
 	replyStatuses(out, r.Categories().Names())
-	out.Array(len(r.Doc.Tips))
+	out.Set(len(r.Doc.Tips))
 	for _, t := range r.Doc.Tips {
 		out.BulkString(t)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -322,11 +323,14 @@ func clientPause(x *command.Ctx) {
 	ms, ok := resp.ParseInt(x.Args[2])
 	l := loopOf(x)
 	switch {
-	case !ok || ms > 1<<62-l.unix:
+	case !ok:
 		x.Out.Error(resp.ErrBadTimeout)
 		return
 	case ms < 0:
 		x.Out.Error(resp.ErrNegTimeout)
+		return
+	case ms > math.MaxInt64-l.unix:
+		x.Out.Error(resp.ErrFarTimeout)
 		return
 	}
 	l.everything(func(tx *storage.Tx) { l.srv.beginPause(tx, pauseByClient, l.unix+ms, all) })

@@ -45,7 +45,7 @@ func configGet(x *command.Ctx) {
 // so they may change what belongs to loops.
 func configSet(x *command.Ctx) {
 	if len(x.Args)%2 != 0 {
-		x.Out.Error(resp.ErrArity("config|set"))
+		x.Out.Error(resp.ErrSyntax)
 		return
 	}
 	var pairs []config.Pair

@@ -39,6 +39,10 @@ func replicaOfCommand(x *command.Ctx) {
 	if equalFold(x.Args[1], "no") && equalFold(x.Args[2], "one") {
 		host = ""
 	} else {
+		if connOf(x).is(stateMonitor) {
+			x.Out.Error(resp.ErrFeedReplicaOf) // a monitor counts as one
+			return
+		}
 		var ok bool
 		if port, ok = resp.ParseInt(x.Args[2]); !ok || port < 0 || port > 65535 {
 			x.Out.Error(resp.ErrMasterPort)
