@@ -230,6 +230,53 @@ func TestUnblockEndsAWait(t *testing.T) {
 	other.want("CLIENT UNBLOCK "+id, "0")
 }
 
+// late is a command that waits for something outside of the loops and is then
+// answered with an error.
+func late(x *command.Ctx) {
+	resume := serverOf(x).Suspend(x)
+	go resume(0, func(w *resp.Writer) { w.Error("LATE too late") })
+}
+
+func TestErrorsAfterAWaitAreCounted(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) {
+		c.Replication = f
+		c.Rows = []*command.Row{{Name: "late", Arity: 1, Lock: command.LockNone, Run: late}}
+	})
+	c, other := n.dial(), n.dial()
+	c.want("LATE", "error: LATE too late")
+	id := c.do("CLIENT ID")
+	c.send("WAIT 1 0")
+	<-f.asked
+	for other.do("CLIENT UNBLOCK "+id+" ERROR") != "1" {
+	}
+	c.wantNext("error: " + string(resp.ErrUnblocked))
+	info := other.do("INFO everything")
+	for _, want := range []string{"errorstat_LATE:count=1", "errorstat_UNBLOCKED:count=1", "total_error_replies:2"} {
+		if !strings.Contains(info, want+"\r\n") {
+			t.Errorf("%s is missing in\n%s", want, info)
+		}
+	}
+	for _, name := range []string{"late", "wait"} {
+		_, line, _ := strings.Cut(info, "cmdstat_"+name+":")
+		if line, _, _ = strings.Cut(line, "\r\n"); !strings.HasSuffix(line, "failed_calls=1") {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}
+
+func TestAWaitWithoutReplyIsNotAnswered(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.send("CLIENT REPLY SKIP")
+	c.send("WAIT 1 1")
+	c.want("ECHO x", "x")
+	c.send("CLIENT REPLY OFF")
+	c.send("WAIT 1 1")
+	c.want("CLIENT REPLY ON", "OK")
+}
+
 func TestGatesOfAReplica(t *testing.T) {
 	f := newFakeReplication()
 	n := startParts(t, func(c *Config) { c.Replication = f }, "--replica-serve-stale-data", "no")
