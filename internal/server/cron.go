@@ -50,6 +50,7 @@ func (s *Server) cron(l *loop) {
 		}
 	}
 	s.waiters.answer(l.unix)
+	s.continueEnd(l)
 	s.balance()
 	s.rate.sample(l.mono, s.commands())
 	if s.monitors.any.Load() {

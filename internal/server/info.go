@@ -100,6 +100,9 @@ func infoServer(s *Server, b *strings.Builder) {
 	field(b, "executable", executable)
 	field(b, "config_file", s.config.Path())
 	field(b, "io_threads_active", 0)
+	if until := s.ending.until.Load(); until != 0 {
+		field(b, "shutdown_in_milliseconds", until-s.now())
+	}
 	field(b, "event_loops", len(s.loops))
 	field(b, "event_loops_active", s.active.Load())
 }

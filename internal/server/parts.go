@@ -52,6 +52,10 @@ type Replication interface {
 	// ID is the replication id of the present history.
 	ID() string
 	OnAck(f func())
+	// Behind names the attached replicas that have not acknowledged an offset,
+	// those that are only being sent a snapshot among them; all is how many
+	// are attached.
+	Behind(at replication.Offset) (names []string, all int)
 	// Replicas are the connected ones.
 	Replicas() []Replica
 	// Info is the lines of INFO replication, role first.

@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,6 +107,7 @@ type fakeReplication struct {
 	up     bool
 	good   int
 	acked  int
+	behind []string
 	onAck  func()
 	served chan Handshake
 	rest   []byte
@@ -163,7 +165,13 @@ func (f *fakeReplication) ID() string                            { return string
 func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
 func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
 func (f *fakeReplication) Replicas() []Replica                   { return nil }
-func (f *fakeReplication) Info() string                          { return "role:master\r\n" }
+
+func (f *fakeReplication) Behind(replication.Offset) (names []string, all int) {
+	f.locked(func() { names = slices.Clone(f.behind) })
+	return names, 1
+}
+
+func (f *fakeReplication) Info() string { return "role:master\r\n" }
 
 func TestWaitAOF(t *testing.T) {
 	f := newFakeReplication()
@@ -409,6 +417,75 @@ func TestShutdownSavesFirst(t *testing.T) {
 	if f.saves != 3 {
 		t.Errorf("%d snapshots, want 3", f.saves)
 	}
+}
+
+func TestShutdownWaitsForReplicas(t *testing.T) {
+	f := newFakeReplication()
+	f.behind = []string{"one"}
+	n := startParts(t, func(c *Config) { c.Replication = f }, "--event-loops", "2")
+	asks, writes, other := n.dial(), n.dial(), n.dial()
+	id := asks.do("CLIENT ID")
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	writes.send("SET k v")
+	other.want("GET k", "(nil)") // reads go on
+	if line := other.do("CLIENT LIST ID " + id); !strings.Contains(line, " flags=b ") {
+		t.Errorf("the client does not wait: %s", line)
+	}
+	other.want("SHUTDOWN ABORT", "OK")
+	other.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	asks.wantNext("error: " + string(resp.ErrShutdown))
+	writes.wantNext("OK")
+	asks.want("GET k", "v")
+
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	f.onAck() // but not of everything
+	other.want("GET k", "v")
+	f.locked(func() { f.behind = nil })
+	f.onAck()
+	asks.closed()
+	other.closed()
+}
+
+func TestShutdownThatDoesNotWait(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		directives []string
+	}{
+		{"now", "SHUTDOWN NOW", nil},
+		{"no time to wait", "SHUTDOWN", []string{"--shutdown-timeout", "0"}},
+		{"the time is over", "SHUTDOWN", []string{"--shutdown-timeout", "1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFakeReplication()
+			f.behind = []string{"one"}
+			n := startParts(t, func(c *Config) { c.Replication = f }, c.directives...)
+			asks := n.dial()
+			asks.send(c.line)
+			asks.closed()
+		})
+	}
+}
+
+// A shutdown that cannot save goes on as if nobody had asked, also after it
+// has waited.
+func TestAShutdownThatWaitedCanFail(t *testing.T) {
+	f, disk := newFakeReplication(), &fakePersistence{failure: io.ErrShortWrite}
+	f.behind = []string{"one"}
+	n := startParts(t, func(c *Config) { c.Replication, c.Persistence = f, disk }, "--save", "900 1")
+	asks, other := n.dial(), n.dial()
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	f.locked(func() { f.behind = nil })
+	f.onAck()
+	asks.wantNext("error: " + string(resp.ErrShutdown))
+	asks.want("SET k v", "OK")
+	asks.send("SHUTDOWN FORCE")
+	asks.closed()
 }
 
 func TestLoadingRefusesWhatNeedsData(t *testing.T) {

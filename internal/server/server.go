@@ -136,7 +136,7 @@ func New(c Config) (*Server, error) {
 		}
 	})
 	if s.replication != nil {
-		s.replication.OnAck(s.waiters.poke)
+		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
 	s.followSettings()
