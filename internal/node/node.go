@@ -93,7 +93,7 @@ func New(c Config) (*Node, error) {
 		Log: c.Log, RunID: n.runID,
 	}
 	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
-	sc.Rows = n.mover.Rows()
+	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {
 			return nil, errors.Join(err, n.stream.Close())

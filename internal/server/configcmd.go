@@ -92,10 +92,13 @@ func configResetStat(x *command.Ctx) {
 		for _, l := range s.loops {
 			l.stats.reset()
 		}
+		s.rates.reset()
+		s.replBefore = s.replicationCounts()
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)
 	s.rejected.Store(0)
+	s.authDenied.Store(0)
 	x.Out.OK()
 }
 

@@ -103,6 +103,7 @@ func authCommand(x *command.Ctx) {
 func (c *conn) login(user, password []byte) bool {
 	want := c.srv.config.Current().RequirePass
 	if string(user) != "default" || (want != "" && !sameSecret(password, want)) {
+		c.srv.authDenied.Add(1)
 		return false
 	}
 	c.authenticated(true)

@@ -68,6 +68,12 @@ type SyncCounter interface {
 	Syncs() (full, partial, refused int64)
 }
 
+// TrafficCounter is a Replication that counts, for INFO stats, the bytes it
+// received from its primary and those it sent to replicas.
+type TrafficCounter interface {
+	Traffic() (in, out int64)
+}
+
 // Replica is one connected replica as ROLE shows it.
 type Replica struct {
 	IP     string

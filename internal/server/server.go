@@ -34,6 +34,8 @@ type Config struct {
 	Cluster     Cluster
 	// Rows are further commands.
 	Rows []*command.Row
+	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
+	CachedTargets func() int
 
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
@@ -60,7 +62,9 @@ type Server struct {
 	persistence Persistence
 	cluster     Cluster
 	log         *zap.Logger
-	runID       string
+
+	cachedTargets func() int
+	runID         string
 
 	table  *table
 	pubsub *pubsub.Registry
@@ -92,7 +96,11 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
-	rate         rate
+	rates        rates
+	startMemory  int64        // in use when the server was made
+	peakMemory   atomic.Int64 // the most that was seen in use
+	authDenied   atomic.Int64 // wrong passwords
+	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
 }
 
@@ -105,7 +113,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c.Settings, keyspace: c.Keyspace, stream: c.Stream,
 		replication: c.Replication, persistence: c.Persistence, cluster: c.Cluster,
-		log: c.Log, runID: c.RunID,
+		log: c.Log, runID: c.RunID, cachedTargets: c.CachedTargets,
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
@@ -139,6 +147,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.startMemory = memoryInUse()
 	s.followSettings()
 	s.refreshConditions()
 	return s, nil

@@ -313,6 +313,25 @@ func TestMonitorSeesWhatOthersRun(t *testing.T) {
 	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
 }
 
+func TestResetStatSetsTheCountersToZero(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c := n.dial()
+	c.want("AUTH wrong", "error: "+string(resp.ErrWrongPass))
+	c.want("AUTH secret", "OK")
+	want := func(when string, lines ...string) {
+		t.Helper()
+		info := c.do("INFO stats")
+		for _, line := range lines {
+			if !strings.Contains(info, line+"\r\n") {
+				t.Errorf("%s: %s is missing in\n%s", when, line, info)
+			}
+		}
+	}
+	want("before", "acl_access_denied_auth:1", "total_error_replies:1", "total_reads_processed:3")
+	c.want("CONFIG RESETSTAT", "OK")
+	want("after", "acl_access_denied_auth:0", "total_error_replies:0", "total_connections_received:0", "instantaneous_ops_per_sec:0")
+}
+
 func TestAMonitorHearsOfATransactionWhenItIsCommitted(t *testing.T) {
 	n := startNode(t, "--event-loops", "2")
 	m, c := n.dial(), n.dial()
