@@ -31,7 +31,7 @@ var Strings = []*Row{
 	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyUpdate), Run: mSet,
 		Doc: Doc{Summary: "Stores strings at several keys at once.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"}}},
 	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyInsert), Run: mSetNX,
-		Doc: Doc{Summary: "Stores strings at several keys if none of them exists.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"}}},
+		Doc: Doc{Summary: "Stores strings at several keys if none of them exists.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys"}},
 }
 
 // str finds the string at key. ok is false if the key holds another type; that

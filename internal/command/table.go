@@ -57,6 +57,9 @@ func (r *Row) prepare() {
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]
 	}
+	if r.Doc.Tips == nil {
+		r.Doc.Tips = tips[r.FullName()]
+	}
 	if r.Doc.History == nil {
 		r.Doc.History = history[r.FullName()]
 	}

@@ -21,7 +21,7 @@ var clientRows = []*command.Row{
 		clientRow("setinfo", 4, "7.2.0", "Names the client's library and its version.", clientSetInfo),
 		clientRow("reply", 3, "3.2.0", "Turns the connection's replies off and on, or skips one.", clientReply),
 		clientRow("getredir", 2, "6.0.0", "Tells which connection gets this one's invalidations.", clientGetRedir),
-		clientRow("help", 2, "5.0.0", "Lists the sub-commands.", clientHelp),
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, ACL: command.CatConnection, Lock: command.LockNone, Run: clientHelp, Doc: doc("5.0.0", "connection", "Lists the sub-commands.")},
 		adminClientRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", clientList),
 		adminClientRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", clientKill),
 		adminClientRow("pause", -3, command.LockSelf, "3.0.0", "Holds commands back for a time.", clientPause),

@@ -48,7 +48,7 @@ var pubsubRows = []*command.Row{
 		pubsubRow("numpat", 2, command.Loading|command.Stale, "2.8.0", "Counts the patterns that somebody listens to.", pubsubNumPat),
 		pubsubRow("shardchannels", -2, command.Loading|command.Stale, "7.0.0", "Names the channels of slots that somebody listens to.", activeChannels(pubsub.Shard)),
 		pubsubRow("shardnumsub", -2, command.Loading|command.Stale, "7.0.0", "Counts who listens to each of the channels of slots.", numSub(pubsub.Shard)),
-		pubsubRow("help", 2, command.Loading|command.Stale, "6.2.0", "Lists the sub-commands.", pubsubHelp),
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Lock: command.LockNone, Run: pubsubHelp, Doc: doc("6.2.0", "pubsub", "Lists the sub-commands.")},
 	}},
 }
 

@@ -22,7 +22,7 @@ var replicationRows = []*command.Row{
 	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "Tells a primary about the replica at the other end.", replconfCommand),
 	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
 	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
-	{Name: "wait", Arity: 3, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
+	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
 		Doc: doc("3.0.0", "generic", "Waits until so many replicas have the connection's writes.")},
 	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitAOFCommand,
 		Doc: doc("7.2.0", "generic", "Waits until the connection's writes are in the journal here, and in those of so many replicas.")},

@@ -313,6 +313,19 @@ func TestMonitorSeesWhatOthersRun(t *testing.T) {
 	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
 }
 
+func TestClientInfoWithinATransaction(t *testing.T) {
+	c := startNode(t).dial()
+	c.want("MULTI", "OK")
+	c.want("CLIENT INFO", "QUEUED")
+	c.want("PING", "QUEUED")
+	if got := c.do("EXEC"); !strings.Contains(got, " flags=x ") || !strings.Contains(got, " multi=2 ") {
+		t.Errorf("EXEC: %s", got)
+	}
+	if got := c.do("CLIENT INFO"); !strings.Contains(got, " flags=N ") || !strings.Contains(got, " multi=-1 ") {
+		t.Errorf("after EXEC: %s", got)
+	}
+}
+
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
