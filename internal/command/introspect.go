@@ -94,6 +94,10 @@ func replyInfo(out *resp.Writer, r *Row) {
 	for i := range r.Keys {
 		replyKeySpec(out, &r.Keys[i])
 	}
+	if len(r.Sub) == 0 {
+		out.Set(0) // of an array only when there is something in it, as in Redis
+		return
+	}
 	out.Array(len(r.Sub))
 	for _, s := range r.Sub {
 		replyInfo(out, s)

@@ -130,6 +130,9 @@ func (l *loop) refuse(c *conn, q *request) {
 		c.multi.broken = true
 	}
 	c.out.Error(err)
+	if exec && !q.redirected && l.srv.monitors.any.Load() {
+		l.srv.monitors.feed(l, c, q.args) // they have seen MULTI, and see its end
+	}
 	l.stats.errorReply(err)
 	if q.row != nil {
 		l.stats.rows[q.info.index].rejected++

@@ -382,6 +382,19 @@ func TestAMonitorHearsOfATransactionWhenItIsCommitted(t *testing.T) {
 	c.wantNext("[OK]")
 }
 
+func TestAMonitorSeesAnExecThatIsRefused(t *testing.T) {
+	n := startNode(t)
+	m, c := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	c.want("MULTI", "OK")
+	c.want("EXEC x", "error: EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+	for _, want := range []string{`"MULTI"`, `"EXEC" "x"`} {
+		if line := m.read(); !strings.HasSuffix(line, want) {
+			t.Errorf("MONITOR printed %q, want %s", line, want)
+		}
+	}
+}
+
 func TestAMonitorWithoutRepliesHearsNothing(t *testing.T) {
 	n := startNode(t)
 	m, c := n.dial(), n.dial()
