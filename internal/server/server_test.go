@@ -326,6 +326,52 @@ func TestClientInfoWithinATransaction(t *testing.T) {
 	}
 }
 
+func TestHelloChangesAllOrNothing(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c := n.dial()
+	c.want("HELLO 3 AUTH default secret SETNAME", "error: ERR Syntax error in HELLO option 'SETNAME'")
+	c.want("HELLO 3 SETNAME a AUTH default wrong", "error: "+string(resp.ErrWrongPass))
+	c.want("HELLO 3 AUTH default wrong FOO", "error: ERR Syntax error in HELLO option 'FOO'")
+	c.raw("HELLO 3 AUTH default secret SETNAME \"a b\"\r\n")
+	c.wantNext("error: " + string(resp.ErrClientName))
+	c.want("PING", "error: "+string(resp.ErrNoAuth))
+	c.want("HELLO 3 AUTH default wrong AUTH default secret SETNAME a", c.do("HELLO 3 AUTH default secret"))
+	c.want("CLIENT GETNAME", "a")
+}
+
+func TestTheQueryBufferIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	n := startNode(t, "--client-query-buffer-limit", "1mb", "--unixsocket", path)
+	for _, network := range []string{"tcp", "unix"} {
+		addr := path
+		if network == "tcp" {
+			addr = n.Addr()
+		}
+		c := dialTo(t, network, addr)
+		fits, tooLong := strings.Repeat("x", 1<<20-30), strings.Repeat("x", 1<<20)
+		c.want("ECHO "+fits, fits)
+		c.want("ECHO "+fits, fits)
+		_, _ = io.WriteString(c.nc, fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(tooLong), tooLong))
+		c.closed()
+	}
+}
+
+func TestAProtocolErrorHeedsClientReply(t *testing.T) {
+	n := startNode(t)
+	for _, mode := range []string{"OFF", "SKIP"} {
+		c := n.dial()
+		c.send("CLIENT REPLY " + mode)
+		c.raw("*x\r\n")
+		c.closed()
+	}
+	c := n.dial()
+	c.send("CLIENT REPLY SKIP")
+	c.send("PING")
+	c.raw("*x\r\n")
+	c.wantNext("error: ERR Protocol error: invalid multibulk length")
+	c.closed()
+}
+
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
