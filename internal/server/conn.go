@@ -316,7 +316,9 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 		if n == 0 {
 			break
 		}
-		if len(c.parser.Args) > 0 && !l.request(c, c.parser.Args, c.parser.Raw) {
+		if len(c.parser.Args) == 0 {
+			c.state &^= stateReplySkip // an empty request uses it up, as in Redis
+		} else if !l.request(c, c.parser.Args, c.parser.Raw) {
 			break // it waits, and is parsed again when its time has come
 		}
 		b = b[n:]

@@ -366,6 +366,9 @@ func TestAProtocolErrorHeedsClientReply(t *testing.T) {
 	}
 	c := n.dial()
 	c.send("CLIENT REPLY SKIP")
+	c.raw("*0\r\nPING\r\n")
+	c.wantNext("PONG")
+	c.send("CLIENT REPLY SKIP")
 	c.send("PING")
 	c.raw("*x\r\n")
 	c.wantNext("error: ERR Protocol error: invalid multibulk length")
