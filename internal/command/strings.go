@@ -203,6 +203,9 @@ func effectWithoutGet(c *Ctx) {
 			args = append(args, a)
 		}
 	}
+	if c.Row.Renamed() {
+		args[0] = nameSet
+	}
 	c.Tx.Effect(args...)
 }
 

@@ -109,7 +109,7 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 		if len(args) < 2 {
 			return resp.ErrArity(known.Name)
 		}
-		return resp.ErrUnknownSubcommand(known.Name, args[1])
+		return resp.ErrUnknownSubcommand(string(args[0]), args[1])
 	}
 	return resp.ErrUnknownCommand(args)
 }

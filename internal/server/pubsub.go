@@ -291,9 +291,8 @@ func (l *loop) sendPublished(c *conn) {
 // Side takes a command of the primary's stream that is about clients instead of
 // data: a published message.
 func (s *Server) Side(row *command.Row, args [][]byte) {
-	info := s.table.info[row]
-	if info != nil && info.is(traitPublish) && row.Takes(len(args)) {
-		s.Publish(args[1], args[2], info.is(traitShard))
+	if t := traits[row.FullName()]; t&traitPublish != 0 && row.Takes(len(args)) {
+		s.Publish(args[1], args[2], t&traitShard != 0)
 	}
 }
 

@@ -167,14 +167,18 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	} else {
 		groups = append(groups, withoutCluster)
 	}
-	renames := map[string]string{}
+	t := command.NewTable(groups...)
 	for _, line := range s.config.Lines("rename-command") {
-		if len(line.Args) != 2 {
-			return fmt.Errorf("server: rename-command wants two names, line %d", line.Number)
+		known, err := t.Rename(line.Args[0], line.Args[1])
+		if err != nil {
+			return fmt.Errorf("server: %s, at line %d: %w", line.Text, line.Number, err)
 		}
-		renames[strings.ToLower(line.Args[0])] = strings.ToLower(line.Args[1])
+		if !known {
+			// Perhaps one of Redis that is not built: nobody can call it anyway.
+			s.log.Warn("No such command in rename-command: " + line.Args[0])
+		}
 	}
-	s.table = newTable(renamed(groups, renames)...)
+	s.table = newTable(t)
 	return nil
 }
 
