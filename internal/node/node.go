@@ -223,7 +223,10 @@ func (n *Node) facts() cluster.Facts {
 // table of cases. It leaves the stream at the offset the data are as of.
 func (n *Node) restore() (loaded, error) {
 	cfg := n.config.Current()
-	dump := filepath.Join(cfg.Dir, cfg.DBFilename)
+	dump := ""
+	if cfg.DBFilename != "" { // without a name there is no dump, and what has no path is not there
+		dump = filepath.Join(cfg.Dir, cfg.DBFilename)
+	}
 	if n.recovered.Found {
 		return n.restoreJournal()
 	}

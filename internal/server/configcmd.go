@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"redoubt/internal/command"
@@ -112,6 +113,12 @@ func (s *Server) followSettings() {
 		s.slowlog.trim(next.SlowlogMaxLen)
 		return nil
 	}, "slowlog-max-len")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		if room := clientRoom(); next.MaxClients > room {
+			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
+		}
+		return nil
+	}, "maxclients")
 	s.config.OnChange(func(_, next *config.Settings) error {
 		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
 		return nil

@@ -190,6 +190,7 @@ func (s *Server) Listen() error {
 	cfg := s.config.Current()
 	var err error
 	s.listening = true
+	s.fitMaxClients(clientRoom())
 	if s.listeners, err = listenTCP(cfg); err != nil {
 		s.log.Warn(err.Error())
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)

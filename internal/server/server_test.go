@@ -429,6 +429,18 @@ func TestACommandCannotTakeTheNameOfAnother(t *testing.T) {
 	}
 }
 
+func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	n.fitMaxClients(300)
+	c.want("CONFIG GET maxclients", "[maxclients 300]")
+	n.fitMaxClients(400)
+	c.want("CONFIG GET maxclients", "[maxclients 300]")
+	want := fmt.Sprintf("error: ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with %d", clientRoom())
+	c.want("CONFIG SET maxclients 4000000000", want)
+	c.want("CONFIG GET maxclients", "[maxclients 300]")
+}
+
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
