@@ -292,3 +292,21 @@ func TestAShutdownWaitsForReplicas(t *testing.T) {
 		})
 	}
 }
+
+// An administrator sends a replica away; it comes back for what it lacks.
+func TestAReplicaIsKilledByItsPrimary(t *testing.T) {
+	primary := replicates(t, redistest.Redoubt)
+	replica := following(t, redistest.Redis, primary)
+	inStep(t, primary, replica)
+	if got := fmt.Sprint(primary.Do("CLIENT", "LIST", "TYPE", "REPLICA")); strings.Count(got, " flags=S ") != 1 {
+		t.Errorf("CLIENT LIST: %s", got)
+	}
+	if got := primary.Do("CLIENT", "KILL", "TYPE", "REPLICA"); got != int64(1) {
+		t.Errorf("CLIENT KILL: %v", got)
+	}
+	write(t, primary, 1)
+	inStep(t, primary, replica)
+	if !strings.Contains(replica.Log(), resumed) {
+		t.Error("the replica has not resumed")
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // Serve feeds the replica at the other end of a connection until it ends.
 func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
-	if tcp, ok := nc.(*net.TCPConn); ok && r.n.config.Current().ReplDisableTCPNoDelay {
+	if tcp, ok := nc.(interface{ SetNoDelay(on bool) error }); ok && r.n.config.Current().ReplDisableTCPNoDelay {
 		_ = tcp.SetNoDelay(false) // a matter of speed only
 	}
 	if len(rest) > 0 {

@@ -149,12 +149,12 @@ func (c *conn) kind() string {
 	if c.subs.count() > 0 {
 		return "pubsub"
 	}
-	return "normal" // monitors too; replicas are no longer a loop's connections
+	return "normal" // monitors too; replicas are no longer a loop's connections, see replicaConn
 }
 
 func clientList(x *command.Ctx) {
 	l := loopOf(x)
-	keep := func(*conn) bool { return true }
+	keep := func(clientFacts) bool { return true }
 	switch args := x.Args[2:]; {
 	case len(args) == 0:
 	case len(args) == 2 && equalFold(args[0], "type"):
@@ -163,7 +163,7 @@ func clientList(x *command.Ctx) {
 			x.Out.Error(resp.ErrClientType(args[1]))
 			return
 		}
-		keep = func(c *conn) bool { return c.kind() == kind }
+		keep = func(c clientFacts) bool { return c.kind == kind }
 	case len(args) >= 2 && equalFold(args[0], "id"):
 		ids := map[uint64]bool{}
 		for _, a := range args[1:] {
@@ -174,7 +174,7 @@ func clientList(x *command.Ctx) {
 			}
 			ids[uint64(id)] = true
 		}
-		keep = func(c *conn) bool { return ids[c.id] }
+		keep = func(c clientFacts) bool { return ids[c.id] }
 	default:
 		x.Out.Error(resp.ErrSyntax)
 		return
@@ -186,11 +186,16 @@ func clientList(x *command.Ctx) {
 	var lines []line
 	l.allConns(func() {
 		l.srv.eachConn(func(c *conn) {
-			if keep(c) {
+			if keep(c.facts()) {
 				lines = append(lines, line{c.id, l.srv.describe(l, c)})
 			}
 		})
 	})
+	for _, r := range l.srv.replicas.all() {
+		if keep(r.clientFacts) {
+			lines = append(lines, line{r.id, r.describe()})
+		}
+	}
 	slices.SortFunc(lines, func(a, b line) int { return int(int64(a.id) - int64(b.id)) })
 	var b strings.Builder
 	for _, s := range lines {
@@ -209,15 +214,15 @@ type killFilter struct {
 	maxAge            time.Duration
 }
 
-func (f *killFilter) matches(l *loop, me, c *conn) bool {
+func (f *killFilter) matches(l *loop, me *conn, c clientFacts) bool {
 	switch {
 	case f.id != 0 && c.id != f.id,
-		f.kind != "" && c.kind() != f.kind,
-		f.addr != "" && c.remote != f.addr,
-		f.laddr != "" && c.local != f.laddr,
+		f.kind != "" && c.kind != f.kind,
+		f.addr != "" && c.addr != f.addr,
+		f.laddr != "" && c.laddr != f.laddr,
 		f.user != "" && c.user != f.user,
 		f.maxAge != 0 && l.mono-c.born < f.maxAge,
-		f.skipMe && c == me:
+		f.skipMe && c.id == me.id:
 		return false
 	}
 	return true
@@ -280,7 +285,7 @@ func clientKill(x *command.Ctx) {
 	l, me, killed := loopOf(x), connOf(x), 0
 	l.allConns(func() {
 		l.srv.eachConn(func(c *conn) {
-			if !f.matches(l, me, c) || c.is(stateClosing) {
+			if !f.matches(l, me, c.facts()) || c.is(stateClosing) {
 				return
 			}
 			killed++
@@ -293,6 +298,12 @@ func clientKill(x *command.Ctx) {
 			home.post(func() { home.drop(c) })
 		})
 	})
+	for _, r := range l.srv.replicas.all() {
+		if f.matches(l, me, r.clientFacts) {
+			killed++
+			r.Close()
+		}
+	}
 	switch {
 	case me.is(stateClosed):
 		return
@@ -303,7 +314,7 @@ func clientKill(x *command.Ctx) {
 	default:
 		x.Out.Int(int64(killed))
 	}
-	if !f.skipMe && f.matches(l, me, me) {
+	if !f.skipMe && f.matches(l, me, me.facts()) {
 		me.state |= stateClosing
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -108,6 +109,7 @@ type fakeReplication struct {
 	good   int
 	acked  int
 	behind []string
+	stays  bool // replicas stay until they are closed
 	onAck  func()
 	served chan Handshake
 	rest   []byte
@@ -129,6 +131,9 @@ func (f *fakeReplication) Serve(nc net.Conn, rest []byte, hello Handshake) {
 	f.locked(func() { f.rest = rest })
 	go func() {
 		io.WriteString(nc, "+FULLRESYNC\r\n")
+		if f.stays {
+			_, _ = io.Copy(io.Discard, nc) // until somebody closes it
+		}
 		nc.Close()
 		f.served <- hello
 	}()
@@ -345,6 +350,32 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestReplicasAreClientsToo(t *testing.T) {
+	f := newFakeReplication()
+	f.stays = true
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c, replica := n.dial(), n.dial()
+	id := replica.do("CLIENT ID")
+	replica.want("CLIENT SETNAME follows", "OK")
+	replica.want("PSYNC ? -1", "FULLRESYNC")
+	local := replica.nc.LocalAddr().String()
+	want := fmt.Sprintf("id=%s addr=%s laddr=%s fd=-1 name=follows ", id, local, n.Addr())
+	for _, line := range []string{"CLIENT LIST", "CLIENT LIST TYPE replica", "CLIENT LIST TYPE slave", "CLIENT LIST ID " + id} {
+		if got := c.do(line); !strings.Contains(got, want) || !strings.Contains(got, " flags=S ") {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+	if got := c.do("CLIENT LIST TYPE normal"); strings.Contains(got, "follows") {
+		t.Errorf("a replica is a normal client: %s", got)
+	}
+	c.want("CLIENT KILL TYPE normal LADDR "+n.Addr(), "0")
+	c.want("CLIENT KILL TYPE replica ADDR "+local, "1")
+	replica.closed()
+	<-f.served
+	c.want("CLIENT LIST TYPE replica", "")
+	c.want("CLIENT KILL ID "+id, "0")
 }
 
 // fakePersistence refuses when told to.

@@ -260,11 +260,12 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	l.disown(c)
 	l.srv.clients.Add(-1)
 	if w := c.wire; w != nil {
+		tracked := l.srv.track(c, w.nc)
 		// An earlier reply may still be under way.
 		w.stop()
 		l.srv.goroutines.Go(func() {
 			<-w.written
-			l.srv.replication.Serve(w.nc, rest, hello)
+			l.srv.replication.Serve(tracked, rest, hello)
 		})
 		return
 	}
@@ -273,7 +274,7 @@ func (l *loop) handOver(c *conn, rest []byte) {
 		l.srv.log.Warn("Cannot hand a replica's connection over: " + err.Error())
 		return
 	}
-	l.srv.replication.Serve(nc, rest, hello)
+	l.srv.replication.Serve(l.srv.track(c, nc), rest, hello)
 }
 
 // blocking turns a socket that no loop polls any more into a connection with

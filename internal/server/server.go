@@ -96,6 +96,7 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
+	replicas     replicaConns
 	rates        rates
 	startMemory  int64        // in use when the server was made
 	peakMemory   atomic.Int64 // the most that was seen in use
