@@ -253,3 +253,60 @@ func TestAPrimaryHandsOver(t *testing.T) {
 		t.Errorf("the failover is not over: %s", got)
 	}
 }
+
+// A primary that is shut down waits for a replica that lags; what was
+// acknowledged to clients is there when its process is gone.
+func TestAShutdownWaitsForReplicas(t *testing.T) {
+	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
+		t.Run("the replica is "+kind.String(), func(t *testing.T) {
+			primary := replicates(t, redistest.Redoubt, "--shutdown-timeout", "300")
+			replica := following(t, kind, primary)
+			inStep(t, primary, replica)
+			replica.Pause()
+			primary.Do("SET", "key", "last")
+			if err := primary.Client().Write([]byte("SHUTDOWN\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			redistest.Until(t, syncLimit, "the shutdown has begun", func() error {
+				if !strings.Contains(primary.Log(), "Waiting for replicas before shutting down.") {
+					return fmt.Errorf("it does not wait")
+				}
+				return nil
+			})
+			if got := primary.Do("GET", "key"); got != "last" {
+				t.Errorf("a read meanwhile: %v", got)
+			}
+			replica.Resume()
+			redistest.Until(t, syncLimit, "the primary has ended", func() error {
+				if primary.Running() {
+					return fmt.Errorf("it runs")
+				}
+				return nil
+			})
+			if got := replica.Do("GET", "key"); got != "last" {
+				t.Errorf("the replica has %v", got)
+			}
+			if !strings.Contains(primary.Log(), "1 of 1 replicas are in sync when shutting down.") {
+				t.Error("the log does not say that the replica was in sync")
+			}
+		})
+	}
+}
+
+// An administrator sends a replica away; it comes back for what it lacks.
+func TestAReplicaIsKilledByItsPrimary(t *testing.T) {
+	primary := replicates(t, redistest.Redoubt)
+	replica := following(t, redistest.Redis, primary)
+	inStep(t, primary, replica)
+	if got := fmt.Sprint(primary.Do("CLIENT", "LIST", "TYPE", "REPLICA")); strings.Count(got, " flags=S ") != 1 {
+		t.Errorf("CLIENT LIST: %s", got)
+	}
+	if got := primary.Do("CLIENT", "KILL", "TYPE", "REPLICA"); got != int64(1) {
+		t.Errorf("CLIENT KILL: %v", got)
+	}
+	write(t, primary, 1)
+	inStep(t, primary, replica)
+	if !strings.Contains(replica.Log(), resumed) {
+		t.Error("the replica has not resumed")
+	}
+}

@@ -115,6 +115,11 @@ func announce(log *logging.Logger, settings *config.Config) {
 	if unused := settings.Unused(); len(unused) > 0 {
 		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
 	}
+	for _, name := range []string{"user", "loadmodule"} {
+		if len(settings.Lines(name)) > 0 {
+			log.Warn("The configuration has lines of " + name + ", which are not in force: this version has no users besides the default one, and no modules")
+		}
+	}
 	log.Warn("Server initialized")
 }
 

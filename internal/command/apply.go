@@ -104,7 +104,7 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 func (a *Applier) plan(unit []Effect) (world bool, err error) {
 	a.rows, a.slots = a.rows[:0], a.slots[:0]
 	for _, e := range unit {
-		row, _ := a.table.Resolve(e.Args)
+		row, _ := a.table.ResolveStream(e.Args)
 		if row == nil || !row.Takes(len(e.Args)) {
 			return false, fmt.Errorf("%w %q: no such command here, or not with %d arguments", ErrUnknownEffect, e.Args[0], len(e.Args)-1)
 		}

@@ -86,13 +86,17 @@ func replyInfo(out *resp.Writer, r *Row) {
 	out.Int(int64(last))
 	out.Int(int64(step))
 	replyStatuses(out, r.Categories().Names())
-	out.Array(len(r.Doc.Tips))
+	out.Set(len(r.Doc.Tips))
 	for _, t := range r.Doc.Tips {
 		out.BulkString(t)
 	}
 	out.Set(len(r.Keys))
 	for i := range r.Keys {
 		replyKeySpec(out, &r.Keys[i])
+	}
+	if len(r.Sub) == 0 {
+		out.Set(0) // of an array only when there is something in it, as in Redis
+		return
 	}
 	out.Array(len(r.Sub))
 	for _, s := range r.Sub {

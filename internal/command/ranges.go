@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 // Ranges is the rows of the commands on parts of a string.
@@ -213,7 +214,7 @@ func lcs(c *Ctx) {
 	var s [2][]byte
 	for i := range s {
 		if e, found := c.Tx.Find(c.Args[1+i]); found {
-			if e.Bytes() == nil {
+			if e.Type() != storage.TypeString {
 				c.Out.Error(resp.ErrLCSTypes)
 				return
 			}

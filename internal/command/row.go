@@ -53,10 +53,25 @@ type Row struct {
 	Sub    []*Row
 	Doc    Doc
 
-	parent *Row
-	subs   map[string]*Row
-	cats   Category
+	parent  *Row
+	subs    map[string]*Row
+	cats    Category
+	renamed bool
 }
+
+// Renamed reports whether clients call the command by another name.
+func (r *Row) Renamed() bool { return r.command().renamed }
+
+// command is the row of the command itself.
+func (r *Row) command() *Row {
+	if r.parent != nil {
+		return r.parent
+	}
+	return r
+}
+
+// StreamName is what streams call the command.
+func (r *Row) StreamName() []byte { return []byte(r.command().Name) }
 
 // FullName is the name as ACLs and COMMAND write it: "get", "config|set".
 func (r *Row) FullName() string {

@@ -12,11 +12,11 @@ import (
 // Iteration is the rows of the commands that look at the whole keyspace.
 var Iteration = []*Row{
 	{Name: "scan", Arity: -2, Flags: ReadOnly | TouchesArbitraryKeys, ACL: CatKeyspace, Lock: LockSelf, Run: scan,
-		Doc: Doc{Summary: "Iterates over the keys of the database.", Since: "2.8.0", Group: "generic", Complexity: "O(1) for each call, O(N) for a whole iteration", Tips: []string{"nondeterministic_output", "request_policy:special"}}},
+		Doc: Doc{Summary: "Iterates over the keys of the database.", Since: "2.8.0", Group: "generic", Complexity: "O(1) for each call, O(N) for a whole iteration", Tips: []string{"nondeterministic_output", "request_policy:special", "response_policy:special"}}},
 	{Name: "keys", Arity: 2, Flags: ReadOnly, ACL: CatKeyspace | CatDangerous, Lock: LockWorld, Run: keys,
 		Doc: Doc{Summary: "Returns all keys that match a pattern.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys in the database", Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}}},
 	{Name: "randomkey", Arity: 1, Flags: ReadOnly | TouchesArbitraryKeys, ACL: CatKeyspace, Lock: LockWorld, Run: randomKey,
-		Doc: Doc{Summary: "Returns a random key of the database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "nondeterministic_output"}}},
+		Doc: Doc{Summary: "Returns a random key of the database.", Since: "1.0.0", Group: "generic", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:special", "nondeterministic_output"}}},
 	{Name: "dbsize", Arity: 1, Flags: ReadOnly | Fast, ACL: CatKeyspace, Lock: LockSelf, Run: dbSize,
 		Doc: Doc{Summary: "Counts the keys of the database.", Since: "1.0.0", Group: "server", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"}}},
 }

@@ -31,7 +31,7 @@ var Strings = []*Row{
 	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyUpdate), Run: mSet,
 		Doc: Doc{Summary: "Stores strings at several keys at once.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"}}},
 	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, ACL: CatString, Keys: KeysFrom(1, -1, 2, KeyOW|KeyInsert), Run: mSetNX,
-		Doc: Doc{Summary: "Stores strings at several keys if none of them exists.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"}}},
+		Doc: Doc{Summary: "Stores strings at several keys if none of them exists.", Since: "1.0.1", Group: "string", Complexity: "O(N) where N is the number of keys"}},
 }
 
 // str finds the string at key. ok is false if the key holds another type; that
@@ -72,7 +72,6 @@ type setOptions struct {
 func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
-		unused := o.expire == nil && !o.keepTTL && !o.persist
 		unit, absolute := int64(0), false
 		switch {
 		case forSet && is(a, "NX") && !o.xx:
@@ -97,7 +96,9 @@ func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
 			return o, false
 		}
 		if unit != 0 {
-			if i++; !unused || i == len(args) {
+			// The same option may stand again, and then the last one counts.
+			other := o.expire != nil && (o.unit != unit || o.absolute != absolute)
+			if i++; other || o.keepTTL || o.persist || i == len(args) {
 				return o, false
 			}
 			o.expire, o.unit, o.absolute = args[i], unit, absolute
@@ -201,6 +202,9 @@ func effectWithoutGet(c *Ctx) {
 		if i < 3 || !is(a, "GET") {
 			args = append(args, a)
 		}
+	}
+	if c.Row.Renamed() {
+		args[0] = nameSet
 	}
 	c.Tx.Effect(args...)
 }

@@ -1,17 +1,27 @@
 package command
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // Table finds rows by name. It is built once and then only read.
+//
+// Clients may know commands by other names than streams do (rename-command):
+// what is recorded has the original name, or a node could not read its own
+// journal once its configuration has changed.
 type Table struct {
 	rows   []*Row
-	byName map[string]*Row
+	byName map[string]*Row // as clients call them
+	stream map[string]*Row // as streams call them
+	long   bool            // some name is longer than maxName
 }
 
 // NewTable builds a table of copies of the rows of groups. It panics if a row breaks an
 // invariant or a name occurs twice: that is a fault of the program.
 func NewTable(groups ...[]*Row) *Table {
-	t := &Table{byName: map[string]*Row{}}
+	t := &Table{byName: map[string]*Row{}, stream: map[string]*Row{}}
 	for _, g := range groups {
 		for _, r := range g {
 			t.add(r)
@@ -42,8 +52,34 @@ func (t *Table) add(row *Row) {
 		r.subs[s.Name] = &s
 		r.Sub = append(r.Sub, &s)
 	}
-	t.byName[r.Name] = &r
+	t.byName[r.Name], t.stream[r.Name] = &r, &r
 	t.rows = append(t.rows, &r)
+}
+
+// ErrNameTaken is what Rename says to a name that another command has.
+var ErrNameTaken = errors.New("Target command name already exists")
+
+// Rename gives a command another name for clients, who then do not find it by
+// the old one; an empty name takes it away from them. known is false if they
+// have no command of that name. It is called before the table is used.
+func (t *Table) Rename(from, to string) (known bool, err error) {
+	from, to = lower(from), lower(to)
+	r := t.byName[from]
+	switch {
+	case r == nil:
+		return false, nil
+	case to != "" && to != from && t.byName[to] != nil:
+		return true, ErrNameTaken
+	}
+	delete(t.byName, from)
+	if to == "" {
+		t.rows = slices.DeleteFunc(t.rows, func(x *Row) bool { return x == r })
+		return true, nil
+	}
+	t.byName[to] = r
+	t.long = t.long || len(to) > maxName
+	r.renamed = to != r.Name
+	return true, nil
 }
 
 func (r *Row) prepare() {
@@ -56,6 +92,9 @@ func (r *Row) prepare() {
 	r.cats = r.ACL | implied(r.Flags)
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]
+	}
+	if r.Doc.Tips == nil {
+		r.Doc.Tips = tips[r.FullName()]
 	}
 	if r.Doc.History == nil {
 		r.Doc.History = history[r.FullName()]
@@ -82,7 +121,8 @@ func lower(s string) string {
 	return string(b)
 }
 
-// maxName is longer than any command's name; longer input is no command.
+// maxName is longer than any command's name; longer input is no command unless
+// one was renamed to such a name.
 const maxName = 32
 
 // fold writes name in lower case into buf; ok is false if it does not fit.
@@ -105,6 +145,9 @@ func (t *Table) Lookup(name []byte) *Row {
 	if n, ok := fold(&buf, name); ok {
 		return t.byName[string(n)]
 	}
+	if t.long {
+		return t.byName[lower(string(name))]
+	}
 	return nil
 }
 
@@ -126,7 +169,19 @@ func (r *Row) Subcommand(name []byte) *Row {
 // nil if there is none; row is nil if the command exists but the sub-command
 // does not, or is missing where the container cannot run alone.
 func (t *Table) Resolve(args [][]byte) (row, known *Row) {
-	known = t.Lookup(args[0])
+	return resolve(t.Lookup(args[0]), args)
+}
+
+// ResolveStream is Resolve for a command of a stream. It has its original name,
+// or, if the producer renames commands as this node does, the one for clients.
+func (t *Table) ResolveStream(args [][]byte) (row, known *Row) {
+	if known = t.stream[lower(string(args[0]))]; known == nil {
+		known = t.Lookup(args[0])
+	}
+	return resolve(known, args)
+}
+
+func resolve(known *Row, args [][]byte) (row, _ *Row) {
 	if known == nil || len(known.Sub) == 0 {
 		return known, known
 	}

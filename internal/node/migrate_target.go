@@ -47,6 +47,13 @@ func (c *targetCache) init() {
 	c.open = make(map[*target]struct{})
 }
 
+// len counts the connections that are kept.
+func (c *targetCache) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.idle)
+}
+
 // get gives the idle connection to addr, or a new one.
 func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 	c.mu.Lock()

@@ -94,7 +94,7 @@ func New(c Config) (*Node, error) {
 		Log: c.Log, RunID: n.runID,
 	}
 	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
-	sc.Rows = n.mover.Rows()
+	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {
 			return nil, errors.Join(err, n.stream.Close())
@@ -222,7 +222,10 @@ func (n *Node) facts() cluster.Facts {
 // table of cases. It leaves the stream at the offset the data are as of.
 func (n *Node) restore() (loaded, error) {
 	cfg := n.config.Current()
-	dump := filepath.Join(cfg.Dir, cfg.DBFilename)
+	dump := ""
+	if cfg.DBFilename != "" { // without a name there is no dump, and what has no path is not there
+		dump = filepath.Join(cfg.Dir, cfg.DBFilename)
+	}
 	if n.recovered.Found {
 		return n.restoreJournal()
 	}

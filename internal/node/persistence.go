@@ -68,6 +68,7 @@ type persistence struct {
 	saveTook  time.Duration // -1: none yet
 	dirty     int64         // the keyspace's count of changes that lastSave had seen
 	baseErr   error
+	baseFails int // in a row
 	baseTook  time.Duration
 	baseTried time.Time
 	baseBegan time.Time // of the one being made; zero: none
@@ -236,6 +237,10 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		}
 	case forBase:
 		p.base, p.baseErr, p.baseTook, p.baseTried, p.baseBegan = nil, o.err, took, time.Now(), time.Time{}
+		p.baseFails++
+		if o.err == nil {
+			p.baseFails = 0
+		}
 		if o.err == nil {
 			p.bases++
 		}
@@ -553,8 +558,11 @@ func (p *persistence) Info() string {
 	line("aof_current_rewrite_time_sec", since(!p.baseBegan.IsZero(), p.baseBegan))
 	line("aof_last_bgrewrite_status", status(p.baseErr))
 	line("aof_rewrites", p.bases)
+	line("aof_rewrites_consecutive_failures", p.baseFails)
 	line("aof_last_write_status", map[bool]string{true: "err", false: "ok"}[p.stream.DiskFull()])
 	line("aof_last_cow_size", 0)
+	line("module_fork_in_progress", 0)
+	line("module_fork_last_cow_size", 0)
 	if p.stream.Enabled() {
 		line("aof_current_size", p.baseBytes.Load()+p.stream.SizeSinceBase())
 		line("aof_base_size", p.baseBytes.Load())

@@ -50,6 +50,7 @@ type replicator struct {
 	contact  atomic.Int64              // when a link was last up and heard something, in Unix nanoseconds
 	turn     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
 
 	// Guarded by the world lock.
 	begun   bool          // start has taken up the first role

@@ -2,10 +2,13 @@ package node
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
 	"redoubt/internal/server"
+	"redoubt/replication"
 	"redoubt/replication/psync"
 )
 
@@ -32,6 +35,19 @@ func (r *replicator) Replicas() []server.Replica {
 		}
 	}
 	return list
+}
+
+// Behind names the replicas that have not acknowledged an offset, of all that
+// are attached.
+func (r *replicator) Behind(at replication.Offset) (names []string, all int) {
+	replicas := r.primary.Replicas()
+	for _, x := range replicas {
+		if x.State != psync.Online || x.Ack.Offset < at {
+			names = append(names, fmt.Sprintf("%s (%s, at %d of %d)",
+				net.JoinHostPort(x.IP, strconv.Itoa(x.Port)), x.State, x.Ack.Offset, at))
+		}
+	}
+	return names, len(replicas)
 }
 
 // Info is the lines of INFO replication, in Redis's order.

@@ -63,7 +63,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			}
 			d.LocalAddr = local
 		}
-		return d.DialContext(ctx, "tcp", addr)
+		nc, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return &countedConn{Conn: nc, in: &r.in}, nil
 	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"redoubt/internal/server"
@@ -13,12 +14,13 @@ import (
 
 // Serve feeds the replica at the other end of a connection until it ends.
 func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
-	if tcp, ok := nc.(*net.TCPConn); ok && r.n.config.Current().ReplDisableTCPNoDelay {
+	if tcp, ok := nc.(interface{ SetNoDelay(on bool) error }); ok && r.n.config.Current().ReplDisableTCPNoDelay {
 		_ = tcp.SetNoDelay(false) // a matter of speed only
 	}
 	if len(rest) > 0 {
 		nc = &resumedConn{Conn: nc, rest: rest}
 	}
+	nc = &countedConn{Conn: nc, out: &r.out}
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB,
@@ -44,6 +46,28 @@ func (c *resumedConn) Read(p []byte) (int, error) {
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
 	return n, nil
+}
+
+// countedConn counts the bytes of the direction in which a stream goes.
+type countedConn struct {
+	net.Conn
+	in, out *atomic.Int64 // nil: not counted
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.in != nil {
+		c.in.Add(int64(n))
+	}
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.out != nil {
+		c.out.Add(int64(n))
+	}
+	return n, err
 }
 
 // serveSettings are those of replicas. Without a journal a replica that is
@@ -78,6 +102,11 @@ var _ server.SyncCounter = (*replicator)(nil)
 
 // Syncs counts the resyncs that the node served.
 func (r *replicator) Syncs() (full, partial, refused int64) { return r.primary.Syncs() }
+
+var _ server.TrafficCounter = (*replicator)(nil)
+
+// Traffic counts the bytes that came from primaries and went to replicas.
+func (r *replicator) Traffic() (in, out int64) { return r.in.Load(), r.out.Load() }
 
 // OnAck has f called after an acknowledgement came in, or a replica came or
 // went.

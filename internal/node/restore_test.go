@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,6 +77,22 @@ func TestAnExpiredKeyOfAnAdoptedDumpDoesNotReturn(t *testing.T) {
 	})
 	if got != "new" {
 		t.Errorf("after a restart the key holds %q", got)
+	}
+}
+
+func TestANodeWithoutANameForItsDumpStartsEmpty(t *testing.T) {
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", t.TempDir(), "--dbfilename", "", "--appendonly", "no"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Settings: settings, Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := n.Run(ctx); err != nil {
+		t.Errorf("the node ends with %v", err)
 	}
 }
 

@@ -55,6 +55,7 @@ const (
 	ErrDBIndex     Error = "ERR DB index is out of range"
 	ErrBadTimeout  Error = "ERR timeout is not an integer or out of range"
 	ErrNegTimeout  Error = "ERR timeout is negative"
+	ErrFarTimeout  Error = "ERR timeout is out of range"
 	ErrCursor      Error = "ERR invalid cursor"
 )
 
@@ -106,6 +107,12 @@ const (
 	ErrDiscardNoMulti   Error = "ERR DISCARD without MULTI"
 	ErrWatchInMulti     Error = "ERR WATCH inside MULTI is not allowed"
 	ErrExecAbort        Error = "EXECABORT Transaction discarded because of previous errors."
+)
+
+// Commands that would not answer each call with one reply cannot be queued.
+const (
+	ErrMonitorDenied    Error = "ERR MONITOR isn't allowed for DENY BLOCKING client"
+	ErrSSubscribeDenied Error = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
 )
 
 // ErrExecAbortedBy is the reply of an EXEC that a gate refused with err.
@@ -231,6 +238,7 @@ const (
 	ErrSwapCluster      Error = "ERR SWAPDB is not allowed in cluster mode"
 	ErrReplicaOfCluster Error = "ERR REPLICAOF not allowed in cluster mode."
 	ErrMasterPort       Error = "ERR Invalid master port"
+	ErrFeedReplicaOf    Error = "ERR Command is not valid when client is a replica."
 	ErrNoMasterLink     Error = "NOMASTERLINK Can't SYNC while not connected with my master"
 	ErrPendingOutput    Error = "ERR SYNC and PSYNC are invalid with pending output"
 	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"

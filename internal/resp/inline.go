@@ -44,7 +44,7 @@ func (p *Parser) split(line []byte) bool {
 			break
 		}
 		start := len(w)
-		for i < len(line) && !isSpace(line[i]) {
+		for i < len(line) && !endsWord(line[i]) {
 			q := line[i]
 			if q != '"' && q != '\'' {
 				w = append(w, q)
@@ -112,6 +112,10 @@ func escape(c byte) byte {
 	}
 	return c
 }
+
+// endsWord: a vertical tab and a form feed stand before words, but do not end
+// one, as in sdssplitargs.
+func endsWord(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 

@@ -30,6 +30,7 @@ var requests = []struct {
 	{name: "inline words", in: "  SET  a\tb \r\n", want: []string{"SET|a|b"}},
 	{name: "inline double quotes", in: `SET "a b" "\x41\n\t\"\q"` + "\r\n", want: []string{"SET|a b|A\n\t\"q"}},
 	{name: "inline single quotes", in: `SET 'a b' 'it\'s \n'` + "\r\n", want: []string{`SET|a b|it's \n`}},
+	{name: "a vertical tab does not end a word", in: "ECHO\va \v\fb\vc\f\r\n", want: []string{"ECHO\va|b\vc\f"}},
 	{name: "an empty quoted word", in: `ECHO ""` + "\r\n", want: []string{"ECHO|"}},
 	{name: "quotes within a word", in: `ECHO a"b c"` + "\r\n", want: []string{"ECHO|ab c"}},
 	{name: "unbalanced quotes", in: "set \"\"\"test-key\"\"\" test-value\r\n", err: ErrProtoUnbalanced},

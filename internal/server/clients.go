@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ var clientRows = []*command.Row{
 		clientRow("setinfo", 4, "7.2.0", "Names the client's library and its version.", clientSetInfo),
 		clientRow("reply", 3, "3.2.0", "Turns the connection's replies off and on, or skips one.", clientReply),
 		clientRow("getredir", 2, "6.0.0", "Tells which connection gets this one's invalidations.", clientGetRedir),
-		clientRow("help", 2, "5.0.0", "Lists the sub-commands.", clientHelp),
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, ACL: command.CatConnection, Lock: command.LockNone, Run: clientHelp, Doc: doc("5.0.0", "connection", "Lists the sub-commands.")},
 		adminClientRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", clientList),
 		adminClientRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", clientKill),
 		adminClientRow("pause", -3, command.LockSelf, "3.0.0", "Holds commands back for a time.", clientPause),
@@ -148,12 +149,12 @@ func (c *conn) kind() string {
 	if c.subs.count() > 0 {
 		return "pubsub"
 	}
-	return "normal" // monitors too; replicas are no longer a loop's connections
+	return "normal" // monitors too; replicas are no longer a loop's connections, see replicaConn
 }
 
 func clientList(x *command.Ctx) {
 	l := loopOf(x)
-	keep := func(*conn) bool { return true }
+	keep := func(clientFacts) bool { return true }
 	switch args := x.Args[2:]; {
 	case len(args) == 0:
 	case len(args) == 2 && equalFold(args[0], "type"):
@@ -162,7 +163,7 @@ func clientList(x *command.Ctx) {
 			x.Out.Error(resp.ErrClientType(args[1]))
 			return
 		}
-		keep = func(c *conn) bool { return c.kind() == kind }
+		keep = func(c clientFacts) bool { return c.kind == kind }
 	case len(args) >= 2 && equalFold(args[0], "id"):
 		ids := map[uint64]bool{}
 		for _, a := range args[1:] {
@@ -173,7 +174,7 @@ func clientList(x *command.Ctx) {
 			}
 			ids[uint64(id)] = true
 		}
-		keep = func(c *conn) bool { return ids[c.id] }
+		keep = func(c clientFacts) bool { return ids[c.id] }
 	default:
 		x.Out.Error(resp.ErrSyntax)
 		return
@@ -185,11 +186,16 @@ func clientList(x *command.Ctx) {
 	var lines []line
 	l.allConns(func() {
 		l.srv.eachConn(func(c *conn) {
-			if keep(c) {
+			if keep(c.facts()) {
 				lines = append(lines, line{c.id, l.srv.describe(l, c)})
 			}
 		})
 	})
+	for _, r := range l.srv.replicas.all() {
+		if keep(r.clientFacts) {
+			lines = append(lines, line{r.id, r.describe()})
+		}
+	}
 	slices.SortFunc(lines, func(a, b line) int { return int(int64(a.id) - int64(b.id)) })
 	var b strings.Builder
 	for _, s := range lines {
@@ -208,15 +214,15 @@ type killFilter struct {
 	maxAge            time.Duration
 }
 
-func (f *killFilter) matches(l *loop, me, c *conn) bool {
+func (f *killFilter) matches(l *loop, me *conn, c clientFacts) bool {
 	switch {
 	case f.id != 0 && c.id != f.id,
-		f.kind != "" && c.kind() != f.kind,
-		f.addr != "" && c.remote != f.addr,
-		f.laddr != "" && c.local != f.laddr,
+		f.kind != "" && c.kind != f.kind,
+		f.addr != "" && c.addr != f.addr,
+		f.laddr != "" && c.laddr != f.laddr,
 		f.user != "" && c.user != f.user,
 		f.maxAge != 0 && l.mono-c.born < f.maxAge,
-		f.skipMe && c == me:
+		f.skipMe && c.id == me.id:
 		return false
 	}
 	return true
@@ -279,7 +285,7 @@ func clientKill(x *command.Ctx) {
 	l, me, killed := loopOf(x), connOf(x), 0
 	l.allConns(func() {
 		l.srv.eachConn(func(c *conn) {
-			if !f.matches(l, me, c) || c.is(stateClosing) {
+			if !f.matches(l, me, c.facts()) || c.is(stateClosing) {
 				return
 			}
 			killed++
@@ -292,6 +298,12 @@ func clientKill(x *command.Ctx) {
 			home.post(func() { home.drop(c) })
 		})
 	})
+	for _, r := range l.srv.replicas.all() {
+		if f.matches(l, me, r.clientFacts) {
+			killed++
+			r.Close()
+		}
+	}
 	switch {
 	case me.is(stateClosed):
 		return
@@ -302,7 +314,7 @@ func clientKill(x *command.Ctx) {
 	default:
 		x.Out.Int(int64(killed))
 	}
-	if !f.skipMe && f.matches(l, me, me) {
+	if !f.skipMe && f.matches(l, me, me.facts()) {
 		me.state |= stateClosing
 	}
 }
@@ -322,11 +334,14 @@ func clientPause(x *command.Ctx) {
 	ms, ok := resp.ParseInt(x.Args[2])
 	l := loopOf(x)
 	switch {
-	case !ok || ms > 1<<62-l.unix:
+	case !ok:
 		x.Out.Error(resp.ErrBadTimeout)
 		return
 	case ms < 0:
 		x.Out.Error(resp.ErrNegTimeout)
+		return
+	case ms > math.MaxInt64-l.unix:
+		x.Out.Error(resp.ErrFarTimeout)
 		return
 	}
 	l.everything(func(tx *storage.Tx) { l.srv.beginPause(tx, pauseByClient, l.unix+ms, all) })

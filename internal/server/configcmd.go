@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"redoubt/internal/command"
@@ -45,7 +46,7 @@ func configGet(x *command.Ctx) {
 // so they may change what belongs to loops.
 func configSet(x *command.Ctx) {
 	if len(x.Args)%2 != 0 {
-		x.Out.Error(resp.ErrArity("config|set"))
+		x.Out.Error(resp.ErrSyntax)
 		return
 	}
 	var pairs []config.Pair
@@ -92,10 +93,13 @@ func configResetStat(x *command.Ctx) {
 		for _, l := range s.loops {
 			l.stats.reset()
 		}
+		s.rates.reset()
+		s.replBefore = s.replicationCounts()
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)
 	s.rejected.Store(0)
+	s.authDenied.Store(0)
 	x.Out.OK()
 }
 
@@ -109,6 +113,12 @@ func (s *Server) followSettings() {
 		s.slowlog.trim(next.SlowlogMaxLen)
 		return nil
 	}, "slowlog-max-len")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		if room := clientRoom(); next.MaxClients > room {
+			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
+		}
+		return nil
+	}, "maxclients")
 	s.config.OnChange(func(_, next *config.Settings) error {
 		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
 		return nil

@@ -252,7 +252,20 @@ func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.inBytes.Add(int64(n))
 	l.stats.reads++
 	c.active = l.mono
-	l.resume(c)
+	if !l.overlong(c) {
+		l.resume(c)
+	}
+}
+
+// overlong closes a connection whose request has become too long, also if the
+// bytes that just came have completed it.
+func (l *loop) overlong(c *conn) bool {
+	if int64(len(c.in)) <= l.cfg.QueryBufferBytes {
+		return false
+	}
+	l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+	l.drop(c)
+	return true
 }
 
 // resume runs what the private buffer holds.
@@ -269,11 +282,6 @@ func (l *loop) resume(c *conn) {
 			// Arguments are counted from the beginning of their request, so the
 			// parser does not mind that the bytes move.
 			c.in = all[:copy(all, rest)]
-		}
-		if int64(len(c.in)) > l.cfg.QueryBufferBytes {
-			l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
-			l.drop(c)
-			return
 		}
 	}
 	l.watchSocket(c)
@@ -314,7 +322,9 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 		if n == 0 {
 			break
 		}
-		if len(c.parser.Args) > 0 && !l.request(c, c.parser.Args, c.parser.Raw) {
+		if len(c.parser.Args) == 0 {
+			c.state &^= stateReplySkip // an empty request uses it up, as in Redis
+		} else if !l.request(c, c.parser.Args, c.parser.Raw) {
 			break // it waits, and is parsed again when its time has come
 		}
 		b = b[n:]
@@ -363,7 +373,9 @@ const flushBytes = 1 << 20
 // protocolError answers bytes that are no request and closes.
 func (l *loop) protocolError(c *conn, err resp.Error) {
 	l.srv.log.Debug("Protocol error from client: " + l.srv.describe(l, c) + ". " + string(err))
-	c.out.Error(err)
+	if !c.is(stateReplyOff | stateReplySkip) {
+		c.out.Error(err)
+	}
 	l.stats.errorReply(err)
 	c.state |= stateClosing
 	c.parser.Reset()

@@ -103,6 +103,7 @@ func authCommand(x *command.Ctx) {
 func (c *conn) login(user, password []byte) bool {
 	want := c.srv.config.Current().RequirePass
 	if string(user) != "default" || (want != "" && !sameSecret(password, want)) {
+		c.srv.authDenied.Add(1)
 		return false
 	}
 	c.authenticated(true)
@@ -141,15 +142,13 @@ func helloCommand(x *command.Ctx) {
 		rest = rest[1:]
 	}
 	name, named := "", false
+	var user, password []byte
 	for len(rest) > 0 {
 		switch {
 		case equalFold(rest[0], "auth") && len(rest) >= 3:
 			at := len(x.Args) - len(rest)
 			c.Redact(at+1, at+2)
-			if !c.login(rest[1], rest[2]) {
-				x.Out.Error(resp.ErrWrongPass)
-				return
-			}
+			user, password = rest[1], rest[2]
 			rest = rest[3:]
 		case equalFold(rest[0], "setname") && len(rest) >= 2:
 			if !validName(rest[1]) {
@@ -162,6 +161,11 @@ func helloCommand(x *command.Ctx) {
 			x.Out.Error(resp.ErrHelloOption(rest[0]))
 			return
 		}
+	}
+	// Nothing has happened so far: a call that is refused changes nothing.
+	if user != nil && !c.login(user, password) {
+		x.Out.Error(resp.ErrWrongPass)
+		return
 	}
 	if !c.authed {
 		x.Out.Error(resp.ErrHelloNoAuth)

@@ -1,10 +1,5 @@
 package server
 
-import (
-	"sync"
-	"time"
-)
-
 // cronConns is a loop's share of Redis's clientsCron: idle connections,
 // output limits, waiting requests.
 func (l *loop) cronConns() {
@@ -50,56 +45,11 @@ func (s *Server) cron(l *loop) {
 		}
 	}
 	s.waiters.answer(l.unix)
+	s.continueEnd(l)
 	s.balance()
-	s.rate.sample(l.mono, s.commands())
+	s.rates.sample(l.mono, s.totals())
+	s.notePeak()
 	if s.monitors.any.Load() {
 		l.sweepMonitors()
 	}
-}
-
-// commands is how many commands were processed.
-func (s *Server) commands() int64 {
-	var n int64
-	for _, l := range s.loops {
-		n += l.stats.commands.Load()
-	}
-	return n
-}
-
-// rate is the commands a second over the last second and a half, as Redis's
-// instantaneous_ops_per_sec averages it.
-type rate struct {
-	mu      sync.Mutex
-	samples [16]struct {
-		at time.Duration
-		n  int64
-	}
-	next int
-}
-
-func (r *rate) sample(at time.Duration, n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.samples[r.next%len(r.samples)] = struct {
-		at time.Duration
-		n  int64
-	}{at, n}
-	r.next++
-}
-
-func (r *rate) perSecond() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.next < 2 {
-		return 0
-	}
-	newest := r.samples[(r.next-1)%len(r.samples)]
-	oldest := r.samples[0]
-	if r.next > len(r.samples) {
-		oldest = r.samples[r.next%len(r.samples)]
-	}
-	if newest.at <= oldest.at {
-		return 0
-	}
-	return int64(float64(newest.n-oldest.n) / (newest.at - oldest.at).Seconds())
 }

@@ -128,7 +128,7 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 		if len(args) < 2 {
 			return resp.ErrArity(known.Name)
 		}
-		return resp.ErrUnknownSubcommand(known.Name, args[1])
+		return resp.ErrUnknownSubcommand(string(args[0]), args[1])
 	}
 	return resp.ErrUnknownCommand(args)
 }
@@ -149,6 +149,9 @@ func (l *loop) refuse(c *conn, q *request) {
 		c.multi.broken = true
 	}
 	c.out.Error(err)
+	if exec && !q.redirected && l.srv.monitors.any.Load() {
+		l.srv.monitors.feed(l, c, q.args) // they have seen MULTI, and see its end
+	}
 	l.stats.errorReply(err)
 	if q.row != nil {
 		l.stats.rows[q.info.index].rejected++
@@ -164,6 +167,9 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	if q.info.is(traitExec) {
 		if v := l.transact(c, q); v != pass {
 			return v
+		}
+		if len(l.monitored) > 0 {
+			l.srv.monitors.send(l)
 		}
 	} else {
 		l.unit(c, q)

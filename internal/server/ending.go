@@ -1,19 +1,31 @@
 package server
 
 import (
+	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
+	"redoubt/replication"
 	"redoubt/storage"
 )
 
-// ending is how a server stops.
+// ending is how a server stops. A shutdown first holds writes back and waits
+// until the replicas have all there is, for shutdown-timeout at most; then it
+// saves what has to be saved, and Run returns. Until then it can be aborted.
 type ending struct {
 	once sync.Once
 	done chan struct{}
+
+	// until is when the wait for replicas ends, in Unix milliseconds; 0: no
+	// shutdown waits. Like the rest it changes with all loops stopped and the
+	// world locked.
+	until   atomic.Int64
+	how     config.Shutdown
+	clients []func(gate replication.Offset, reply func(*resp.Writer)) // that asked, and go on if it fails
 }
 
 func shutdownCommand(x *command.Ctx) {
@@ -22,19 +34,28 @@ func shutdownCommand(x *command.Ctx) {
 		x.Out.Error(err)
 		return
 	}
-	if abort {
-		x.Out.Error(resp.ErrNoShutdown)
-		return
-	}
 	l := loopOf(x)
-	failed := false
-	l.everything(func(tx *storage.Tx) { failed = l.srv.prepareEnd(tx, how) != nil })
-	if failed {
-		x.Out.Error(resp.ErrShutdown)
+	if abort {
+		l.abortEnd(x)
 		return
 	}
-	connOf(x).state |= stateClosing
-	l.srv.End()
+	client := l.srv.Suspend(x)
+	l.everything(func(tx *storage.Tx) { _ = l.srv.beginEnd(tx, how, client) })
+}
+
+func (l *loop) abortEnd(x *command.Ctx) {
+	aborted := false
+	l.everything(func(tx *storage.Tx) {
+		if aborted = l.srv.ending.until.Load() != 0; aborted {
+			l.srv.log.Warn("Shutdown manually aborted.")
+			l.srv.cancelEnd(tx)
+		}
+	})
+	if aborted {
+		x.Out.OK()
+	} else {
+		x.Out.Error(resp.ErrNoShutdown)
+	}
 }
 
 // shutdownOptions reads the words of SHUTDOWN.
@@ -63,7 +84,8 @@ func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.
 
 // Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
-// shutdown-on-sigint says otherwise. The error says why it goes on instead.
+// shutdown-on-sigint says otherwise. It returns when the shutdown has begun;
+// the error says why it goes on instead.
 func (s *Server) Shutdown(interrupt bool) error {
 	how, name := s.config.Current().ShutdownOnSigterm, "SIGTERM"
 	if interrupt {
@@ -72,33 +94,125 @@ func (s *Server) Shutdown(interrupt bool) error {
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	var err error
 	s.stopLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { err = s.prepareEnd(tx, how) })
+	s.keyspace.World(s.now(), func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	s.resumeLoops(nil)
-	if err == nil {
-		s.End()
-	}
 	return err
 }
 
-// prepareEnd writes what has to be on disk before the server stops. If it
-// succeeds no command runs any more. All loops are stopped and tx holds the
-// world.
-func (s *Server) prepareEnd(tx *storage.Tx, how config.Shutdown) error {
+// beginEnd begins a shutdown, or joins the one that waits for replicas. client
+// is nil or goes on with the connection that asked, if the shutdown fails; the
+// error then says why. All loops are stopped and tx holds the world.
+func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client func(replication.Offset, func(*resp.Writer))) error {
+	e := &s.ending
+	if client != nil {
+		e.clients = append(e.clients, client)
+	}
+	if e.until.Load() != 0 {
+		return nil
+	}
 	s.log.Warn("User requested shutdown...")
-	cfg := s.config.Current()
-	save := how&config.ShutdownSave != 0 || len(cfg.Save) > 0 && how&config.ShutdownNoSave == 0
-	if s.isLoading() {
-		save = false // there is nothing whole to save, as in Redis
+	e.how = how
+	timeout := s.config.Current().ShutdownTimeout
+	if how&config.ShutdownNow != 0 || timeout == 0 || len(s.behind()) == 0 {
+		return s.finishEnd(tx)
 	}
-	if s.persistence != nil && save {
-		s.log.Info("Saving the final RDB snapshot before exiting.")
-		if err := s.persistence.Save(tx); err != nil && how&config.ShutdownForce == 0 {
-			s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
-			return err
-		}
-	}
-	s.beginPause(tx, pauseByShutdown, math.MaxInt64, true)
+	// The replicas are not asked: the question would be a part of the stream
+	// that their answer does not count. They tell once a second.
+	e.until.Store(s.now() + timeout.Milliseconds())
+	s.beginPause(tx, pauseByShutdown, math.MaxInt64, false)
+	s.log.Info("Waiting for replicas before shutting down.")
 	return nil
+}
+
+// behind names the replicas that have not acknowledged all there is.
+func (s *Server) behind() []string {
+	if s.replication == nil {
+		return nil
+	}
+	names, _ := s.replication.Behind(s.stream.End())
+	return names
+}
+
+// acknowledged looks whether a shutdown has waited for the acknowledgement that
+// just came. Any goroutine may call it.
+func (s *Server) acknowledged() {
+	s.waiters.poke()
+	if l := s.loops[0]; s.ending.until.Load() != 0 {
+		l.post(func() { s.continueEnd(l) })
+	}
+}
+
+// continueEnd goes on with a shutdown that has waited for replicas, if they
+// have caught up or the time is over. l is loop 0.
+func (s *Server) continueEnd(l *loop) {
+	over := func() bool {
+		until := s.ending.until.Load()
+		return until != 0 && (s.now() >= until || len(s.behind()) == 0)
+	}
+	if over() {
+		l.everything(func(tx *storage.Tx) {
+			if over() {
+				_ = s.finishEnd(tx)
+			}
+		})
+	}
+}
+
+// cancelEnd goes on as if nobody had asked for a shutdown. All loops are
+// stopped and tx holds the world.
+func (s *Server) cancelEnd(tx *storage.Tx) {
+	e := &s.ending
+	for _, client := range e.clients {
+		client(0, func(w *resp.Writer) { w.Error(resp.ErrShutdown) })
+	}
+	e.clients, e.how = nil, 0
+	e.until.Store(0)
+	s.endPause(tx, pauseByShutdown)
+}
+
+// finishEnd writes what has to be on disk and stops the server; no command
+// runs any more. If it fails the server goes on. All loops are stopped and tx
+// holds the world.
+func (s *Server) finishEnd(tx *storage.Tx) error {
+	s.logReplicas()
+	if err := s.saveAtEnd(tx, s.ending.how); err != nil {
+		s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
+		s.cancelEnd(tx)
+		return err
+	}
+	s.ending.until.Store(0)
+	s.beginPause(tx, pauseByShutdown, math.MaxInt64, true)
+	s.End()
+	return nil
+}
+
+// logReplicas tells which replicas lack something at the end.
+func (s *Server) logReplicas() {
+	if s.replication == nil {
+		return
+	}
+	names, all := s.replication.Behind(s.stream.End())
+	for _, name := range names {
+		s.log.Info("Lagging replica " + name + ".")
+	}
+	if all > 0 {
+		s.log.Info(fmt.Sprintf("%d of %d replicas are in sync when shutting down.", all-len(names), all))
+	}
+}
+
+// saveAtEnd takes the last snapshot, if one is asked for or configured.
+func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
+	save := how&config.ShutdownSave != 0 || len(s.config.Current().Save) > 0 && how&config.ShutdownNoSave == 0
+	if s.persistence == nil || !save || s.isLoading() { // while loading there is nothing whole to save, as in Redis
+		return nil
+	}
+	s.log.Info("Saving the final RDB snapshot before exiting.")
+	err := s.persistence.Save(tx)
+	if err != nil && how&config.ShutdownForce != 0 {
+		s.log.Warn("Error trying to save the DB. Exit anyway: " + err.Error())
+		return nil
+	}
+	return err
 }
 
 // End stops the server: Run returns.

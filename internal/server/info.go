@@ -6,12 +6,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/version"
 )
@@ -65,6 +65,14 @@ func infoCommand(x *command.Ctx) {
 	x.Out.Verbatim("txt", b.String())
 }
 
+// zeros writes fields that count what there is not: keys that clients block
+// on, forks, evictions and the like.
+func zeros(b *strings.Builder, names ...string) {
+	for _, name := range names {
+		field(b, name, 0)
+	}
+}
+
 func field(b *strings.Builder, name string, value any) { fmt.Fprintf(b, "%s:%v\r\n", name, value) }
 
 func infoServer(s *Server, b *strings.Builder) {
@@ -100,8 +108,29 @@ func infoServer(s *Server, b *strings.Builder) {
 	field(b, "executable", executable)
 	field(b, "config_file", s.config.Path())
 	field(b, "io_threads_active", 0)
+	if until := s.ending.until.Load(); until != 0 {
+		field(b, "shutdown_in_milliseconds", until-s.now())
+	}
+	for i, line := range listenerLines(cfg) {
+		field(b, fmt.Sprintf("listener%d", i), line)
+	}
 	field(b, "event_loops", len(s.loops))
 	field(b, "event_loops_active", s.active.Load())
+}
+
+// listenerLines says where clients can connect.
+func listenerLines(cfg *config.Settings) (lines []string) {
+	if cfg.Port != 0 {
+		line := "name=tcp"
+		for _, addr := range cfg.Bind {
+			line += ",bind=" + addr
+		}
+		lines = append(lines, fmt.Sprintf("%s,port=%d", line, cfg.Port))
+	}
+	if cfg.UnixSocket != "" {
+		lines = append(lines, "name=unix,bind="+cfg.UnixSocket)
+	}
+	return lines
 }
 
 // system is the operating system as uname names it.
@@ -115,13 +144,16 @@ func system() string {
 
 func infoClients(s *Server, b *strings.Builder) {
 	var in, out int
-	paused := int64(0)
+	waiting := int64(0)
 	s.eachConn(func(c *conn) {
+		if c.is(stateWaiting) {
+			waiting++
+		}
 		in = max(in, len(c.in))
 		out = max(out, c.out.Len()-c.sent)
 	})
 	for _, l := range s.loops {
-		paused += l.stats.paused.Load()
+		waiting += l.stats.paused.Load()
 	}
 	field(b, "connected_clients", s.clients.Load())
 	links := 0
@@ -132,111 +164,10 @@ func infoClients(s *Server, b *strings.Builder) {
 	field(b, "maxclients", s.config.Current().MaxClients)
 	field(b, "client_recent_max_input_buffer", in)
 	field(b, "client_recent_max_output_buffer", out)
-	field(b, "blocked_clients", int64(s.waiters.count())+paused)
+	field(b, "blocked_clients", waiting)
 	field(b, "tracking_clients", 0)
 	field(b, "clients_in_timeout_table", s.waiters.count())
-}
-
-// peakMemory is the most memory INFO has ever seen in use.
-var peakMemory atomic.Int64
-
-func infoMemory(s *Server, b *strings.Builder) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	used, rss := int64(m.HeapAlloc+m.StackInuse), residentBytes()
-	for {
-		peak := peakMemory.Load()
-		if used <= peak || peakMemory.CompareAndSwap(peak, used) {
-			break
-		}
-	}
-	peak := peakMemory.Load()
-	var data int64
-	for db := range s.keyspace.Databases() {
-		data += s.keyspace.Bytes(db)
-	}
-	overhead := max(used-data, 0)
-	field(b, "used_memory", used)
-	field(b, "used_memory_human", human(used))
-	field(b, "used_memory_rss", rss)
-	field(b, "used_memory_rss_human", human(rss))
-	field(b, "used_memory_peak", peak)
-	field(b, "used_memory_peak_human", human(peak))
-	field(b, "used_memory_peak_perc", percent(used, peak))
-	field(b, "used_memory_overhead", overhead)
-	field(b, "used_memory_startup", 0)
-	field(b, "used_memory_dataset", data)
-	field(b, "used_memory_dataset_perc", percent(data, used))
-	field(b, "allocator_allocated", m.HeapAlloc)
-	field(b, "allocator_active", m.HeapInuse)
-	field(b, "allocator_resident", m.HeapSys-m.HeapReleased)
-	total := totalMemory()
-	field(b, "total_system_memory", total)
-	field(b, "total_system_memory_human", human(total))
-	for _, name := range []string{"used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions", "used_memory_scripts"} {
-		field(b, name, 0)
-	}
-	limit := s.config.Current().MaxMemoryBytes
-	field(b, "maxmemory", limit)
-	field(b, "maxmemory_human", human(limit))
-	for _, p := range s.config.Get("maxmemory-policy") {
-		field(b, "maxmemory_policy", p.Value)
-	}
-	field(b, "mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
-	field(b, "mem_fragmentation_bytes", rss-used)
-	clients := int64(0)
-	s.eachConn(func(c *conn) { clients += int64(cap(c.in)+cap(c.out.Bytes())) + connBytes })
-	for _, name := range []string{"mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"} {
-		field(b, name, 0)
-	}
-	field(b, "mem_clients_normal", clients)
-	field(b, "mem_cluster_links", 0)
-	field(b, "mem_aof_buffer", 0)
-	field(b, "mem_allocator", "go")
-	field(b, "active_defrag_running", 0)
-	field(b, "lazyfree_pending_objects", 0)
-	field(b, "lazyfreed_objects", 0)
-}
-
-// human writes a size as INFO's _human fields do.
-func human(n int64) string {
-	f := float64(n)
-	switch {
-	case n < 1<<10:
-		return fmt.Sprintf("%dB", n)
-	case n < 1<<20:
-		return fmt.Sprintf("%.2fK", f/(1<<10))
-	case n < 1<<30:
-		return fmt.Sprintf("%.2fM", f/(1<<20))
-	case n < 1<<40:
-		return fmt.Sprintf("%.2fG", f/(1<<30))
-	}
-	return fmt.Sprintf("%.2fT", f/(1<<40))
-}
-
-func percent(part, whole int64) string {
-	return fmt.Sprintf("%.2f%%", 100*float64(part)/float64(max(whole, 1)))
-}
-
-// residentBytes is the memory of the process that is in RAM.
-func residentBytes() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * int64(os.Getpagesize())
-}
-
-func totalMemory() int64 {
-	var si unix.Sysinfo_t
-	if unix.Sysinfo(&si) != nil {
-		return 0
-	}
-	return int64(si.Totalram) * int64(si.Unit)
+	zeros(b, "total_blocking_keys", "total_blocking_keys_on_nokey")
 }
 
 func infoPersistence(s *Server, b *strings.Builder) {
@@ -254,45 +185,92 @@ func infoPersistence(s *Server, b *strings.Builder) {
 	field(b, "rdb_bgsave_in_progress", 0)
 	field(b, "rdb_last_save_time", processStart.Unix())
 	field(b, "rdb_last_bgsave_status", "ok")
-	field(b, "aof_enabled", 0)
-	field(b, "aof_rewrite_in_progress", 0)
+	zeros(b, "aof_enabled", "aof_rewrite_in_progress")
 }
 
 func infoStats(s *Server, b *strings.Builder) {
-	var in, out, closed, errors int64
+	sum, ks := s.totals(), s.keyspace.Stats()
+	repl := s.replicationCounts().less(s.replBefore)
+	grown, seconds := s.rates.growth()
+	kbps := func(n int64) string { return fmt.Sprintf("%.2f", perSecond(n, seconds)/1024) }
+	var closed, errors, capped, reads, writes int64
+	var ran, expiring time.Duration
 	for _, l := range s.loops {
-		in += l.stats.inBytes.Load()
-		out += l.stats.outBytes.Load()
 		closed += l.stats.outputLimit.Load()
 		errors += l.stats.replies
+		capped += l.stats.expireCapped
+		expiring += l.stats.expiring
+		reads += l.stats.readsSeen.Load() + l.stats.reads
+		writes += l.stats.writesSeen.Load() + l.stats.writes
+		for i := range l.stats.rows {
+			ran += l.stats.rows[i].took
+		}
 	}
-	ks := s.keyspace.Stats()
 	field(b, "total_connections_received", s.accepted.Load())
-	field(b, "total_commands_processed", s.commands())
-	field(b, "instantaneous_ops_per_sec", s.rate.perSecond())
-	field(b, "total_net_input_bytes", in)
-	field(b, "total_net_output_bytes", out)
+	field(b, "total_commands_processed", sum.commands)
+	field(b, "instantaneous_ops_per_sec", int64(perSecond(grown.commands, seconds)))
+	field(b, "total_net_input_bytes", sum.in+repl.in)
+	field(b, "total_net_output_bytes", sum.out+repl.out)
+	field(b, "total_net_repl_input_bytes", repl.in)
+	field(b, "total_net_repl_output_bytes", repl.out)
+	field(b, "instantaneous_input_kbps", kbps(grown.in))
+	field(b, "instantaneous_output_kbps", kbps(grown.out))
+	field(b, "instantaneous_input_repl_kbps", kbps(grown.replIn))
+	field(b, "instantaneous_output_repl_kbps", kbps(grown.replOut))
 	field(b, "rejected_connections", s.rejected.Load())
-	var full, partial, refused int64
-	if r, ok := s.replication.(SyncCounter); ok {
-		full, partial, refused = r.Syncs()
-	}
-	field(b, "sync_full", full)
-	field(b, "sync_partial_ok", partial)
-	field(b, "sync_partial_err", refused)
+	field(b, "sync_full", repl.full)
+	field(b, "sync_partial_ok", repl.partial)
+	field(b, "sync_partial_err", repl.refused)
 	field(b, "expired_keys", ks.Expired)
-	field(b, "evicted_keys", 0)
-	field(b, "evicted_clients", 0)
+	field(b, "expired_stale_perc", "0.00") // keys are not sampled: all that have expired are found
+	field(b, "expired_time_cap_reached_count", capped)
+	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
+	zeros(b, "evicted_keys", "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))
 	field(b, "pubsub_patterns", s.pubsub.Len(pubsub.Pattern))
 	field(b, "pubsubshard_channels", s.pubsub.Len(pubsub.Shard))
-	field(b, "latest_fork_usec", 0)
-	field(b, "total_forks", 0)
-	field(b, "unexpected_error_replies", 0)
+	zeros(b, "latest_fork_usec", "total_forks")
+	cached := 0
+	if s.cachedTargets != nil {
+		cached = s.cachedTargets()
+	}
+	field(b, "migrate_cached_sockets", cached)
+	zeros(b, "slave_expires_tracked_keys",
+		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
+		"total_active_defrag_time", "current_active_defrag_time",
+		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	field(b, "total_error_replies", errors)
+	zeros(b, "dump_payload_sanitizations")
+	field(b, "total_reads_processed", reads)
+	field(b, "total_writes_processed", writes)
+	zeros(b, "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
 	field(b, "client_output_buffer_limit_disconnections", closed)
+	field(b, "eventloop_cycles", sum.turns)
+	field(b, "eventloop_duration_sum", sum.turnMicros)
+	field(b, "eventloop_duration_cmd_sum", ran.Microseconds())
+	field(b, "instantaneous_eventloop_cycles_per_sec", int64(perSecond(grown.turns, seconds)))
+	field(b, "instantaneous_eventloop_duration_usec", grown.turnMicros/max(grown.turns, 1))
+	field(b, "acl_access_denied_auth", s.authDenied.Load())
+	zeros(b, "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
+}
+
+// replCounts are the counts of INFO stats that replication keeps.
+type replCounts struct{ full, partial, refused, in, out int64 }
+
+func (s *Server) replicationCounts() (c replCounts) {
+	if r, ok := s.replication.(SyncCounter); ok {
+		c.full, c.partial, c.refused = r.Syncs()
+	}
+	if r, ok := s.replication.(TrafficCounter); ok {
+		c.in, c.out = r.Traffic()
+	}
+	return c
+}
+
+func (c replCounts) less(d replCounts) replCounts {
+	return replCounts{c.full - d.full, c.partial - d.partial, c.refused - d.refused, c.in - d.in, c.out - d.out}
 }
 
 func infoReplication(s *Server, b *strings.Builder) {

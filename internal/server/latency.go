@@ -146,13 +146,13 @@ var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "serve
 }}
 
 func memoryUsage(x *command.Ctx) {
-	if len(x.Args) != 3 && !(len(x.Args) == 5 && equalFold(x.Args[3], "samples")) {
-		x.Out.Error(resp.ErrSyntax)
-		return
-	}
-	if len(x.Args) == 5 {
+	for args := x.Args[3:]; len(args) > 0; args = args[2:] {
+		if len(args) < 2 || !equalFold(args[0], "samples") {
+			x.Out.Error(resp.ErrSyntax)
+			return
+		}
 		// A string is measured whole, so the number only has to be one.
-		switch n, ok := resp.ParseInt(x.Args[4]); {
+		switch n, ok := resp.ParseInt(args[1]); {
 		case !ok:
 			x.Out.Error(resp.ErrNotInteger)
 			return

@@ -3,8 +3,10 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -212,13 +214,44 @@ func (s *Server) listenUnix(path string, perm os.FileMode) error {
 	s.goroutines.Go(func() {
 		for {
 			nc, err := ln.Accept()
-			if err != nil {
-				return // closed
+			switch {
+			case errors.Is(err, net.ErrClosed):
+				return
+			case err != nil:
+				// Out of descriptors, most likely: others will be closed.
+				s.log.Warn("Accepting client connection: " + err.Error())
+				time.Sleep(cronPeriod)
+			default:
+				s.serveWire(nc)
 			}
-			s.serveWire(nc)
 		}
 	})
 	return nil
+}
+
+// reservedFiles is how many descriptors clients must leave to the journal,
+// snapshots, replicas and the bus: whoever opens a file there cannot do
+// without it.
+const reservedFiles = 128
+
+// clientRoom is how many clients the limit on open files has room for. The Go
+// runtime has raised that as far as it may be.
+func clientRoom() int64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return max(int64(limit.Cur)-reservedFiles, 1)
+}
+
+// fitMaxClients takes maxclients down to what the system allows, as Redis's
+// adjustOpenFilesLimit.
+func (s *Server) fitMaxClients(room int64) {
+	if was := s.config.Current().MaxClients; was > room {
+		s.log.Warn(fmt.Sprintf("You requested maxclients of %d requiring at least %d max file descriptors.", was, was+reservedFiles))
+		s.log.Warn(fmt.Sprintf("maxclients has been reduced to %d to compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'.", room))
+		s.record("maxclients", strconv.FormatInt(room, 10))
+	}
 }
 
 // address is a socket address as CLIENT LIST shows it.

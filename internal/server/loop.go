@@ -81,6 +81,7 @@ type loop struct {
 	encoded []byte     // an inline request as RESP
 
 	published []publication // by the unit at hand; sent when it has ended
+	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
 	leaving   []departure   // connections that go to replication
 	feeding   int           // bytes of input of the connection being served
 	redacted  []int         // arguments of the request that nobody else may see
@@ -132,6 +133,7 @@ func (l *loop) run() {
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.release()
 		l.writeReady()
+		l.stats.turns++
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
 	}
@@ -318,7 +320,8 @@ func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
 	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
 	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
-	l.busy, l.stats.ran, l.stats.reads = 0, 0, 0
+	l.stats.publish(l.busy)
+	l.busy = 0
 	l.nextCron = l.mono + cronPeriod
 	l.cronConns()
 	l.expire()
@@ -335,7 +338,13 @@ const expireBudget = 200
 // begins it; while there is more, each turn goes on with it.
 func (l *loop) expire() {
 	l.expiring = false
-	if l.srv.activeExpire.Load() {
-		_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
+	if !l.srv.activeExpire.Load() {
+		return
+	}
+	began := time.Now()
+	_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
+	l.stats.expiring += time.Since(began)
+	if l.expiring {
+		l.stats.expireCapped++
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/resp"
 )
 
 // monitors are the connections that said MONITOR. The list is replaced as a
@@ -19,14 +20,19 @@ type monitors struct {
 
 func monitorCommand(x *command.Ctx) {
 	c, l := connOf(x), loopOf(x)
-	if !c.is(stateMonitor) {
-		l.allConns(func() {
-			l.srv.monitors.list = append(l.srv.monitors.list[:len(l.srv.monitors.list):len(l.srv.monitors.list)], c)
-			l.srv.monitors.any.Store(true)
-		})
-		c.state |= stateMonitor
-		c.conds |= condFeed
+	switch {
+	case l.inExec:
+		x.Out.Error(resp.ErrMonitorDenied)
+		return
+	case c.is(stateMonitor):
+		return // without a word, as in Redis
 	}
+	l.allConns(func() {
+		l.srv.monitors.list = append(l.srv.monitors.list[:len(l.srv.monitors.list):len(l.srv.monitors.list)], c)
+		l.srv.monitors.any.Store(true)
+	})
+	c.state |= stateMonitor
+	c.conds |= condFeed
 	x.Out.OK()
 }
 
@@ -38,17 +44,28 @@ func (m *monitors) remove(c *conn) {
 	m.gone.Store(true)
 }
 
-// feed tells the monitors of a command that was executed.
+// feed tells the monitors of a command that was executed. Those of a
+// transaction are told of when its unit has ended: only then is it known on
+// which offset they depend.
 func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
 	if l.srv.isLoading() {
 		return
 	}
-	line := monitorLine(c, time.Now(), args)
+	l.monitored = append(l.monitored, monitorLine(c, time.Now(), args)...)
+	if !l.inExec {
+		m.send(l)
+	}
+}
+
+// send gives the monitors the lines of the unit that has just ended.
+func (m *monitors) send(l *loop) {
+	line := l.monitored
+	l.monitored = nil
 	at := l.srv.stream.End()
 	for _, to := range m.list {
 		home := to.home.Load()
 		home.post(func() {
-			if to.is(stateMonitor) && !to.is(stateClosed|stateClosing) {
+			if to.is(stateMonitor) && !to.is(stateClosed|stateClosing|stateReplyOff) {
 				home.push(to, line, at)
 			}
 		})

@@ -192,8 +192,11 @@ func (l *loop) transact(c *conn, q *request) verdict {
 	}
 	err := l.routeLocked(q)
 	endWatches(l.ctx.Tx, c)
-	c.multi = nil
-	c.conds &^= condMulti
+	// The commands that run still see the transaction: CLIENT LIST shows it.
+	defer func() {
+		c.multi = nil
+		c.conds &^= condMulti
+	}()
 	switch {
 	case err != "":
 		c.out.Error(err)

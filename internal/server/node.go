@@ -85,9 +85,9 @@ func swapDBCommand(x *command.Ctx) {
 	b, okB := resp.ParseInt(x.Args[2])
 	n := int64(x.Host.Keyspace().Databases())
 	switch {
-	case !okA:
+	case !okA || a != int64(int32(a)):
 		x.Out.Error(resp.ErrFirstDB)
-	case !okB:
+	case !okB || b != int64(int32(b)):
 		x.Out.Error(resp.ErrSecondDB)
 	case a < 0 || a >= n || b < 0 || b >= n:
 		x.Out.Error(resp.ErrDBIndex)

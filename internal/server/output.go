@@ -197,6 +197,7 @@ func (l *loop) write(c *conn) {
 			return
 		}
 		l.stats.outBytes.Add(int64(n))
+		l.stats.writes++
 		c.sent += n
 	}
 	if c.polled&writable != 0 {

@@ -52,6 +52,10 @@ type Replication interface {
 	// ID is the replication id of the present history.
 	ID() string
 	OnAck(f func())
+	// Behind names the attached replicas that have not acknowledged an offset,
+	// those that are only being sent a snapshot among them; all is how many
+	// are attached.
+	Behind(at replication.Offset) (names []string, all int)
 	// Replicas are the connected ones.
 	Replicas() []Replica
 	// Info is the lines of INFO replication, role first.
@@ -62,6 +66,12 @@ type Replication interface {
 // resyncs it served and the partial ones it had to refuse.
 type SyncCounter interface {
 	Syncs() (full, partial, refused int64)
+}
+
+// TrafficCounter is a Replication that counts, for INFO stats, the bytes it
+// received from its primary and those it sent to replicas.
+type TrafficCounter interface {
+	Traffic() (in, out int64)
 }
 
 // Replica is one connected replica as ROLE shows it.

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,6 +145,8 @@ type fakeReplication struct {
 	up     bool
 	good   int
 	acked  int
+	behind []string
+	stays  bool // replicas stay until they are closed
 	onAck  func()
 	served chan Handshake
 	rest   []byte
@@ -164,6 +168,9 @@ func (f *fakeReplication) Serve(nc net.Conn, rest []byte, hello Handshake) {
 	f.locked(func() { f.rest = rest })
 	go func() {
 		io.WriteString(nc, "+FULLRESYNC\r\n")
+		if f.stays {
+			_, _ = io.Copy(io.Discard, nc) // until somebody closes it
+		}
 		nc.Close()
 		f.served <- hello
 	}()
@@ -200,7 +207,13 @@ func (f *fakeReplication) ID() string                            { return string
 func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
 func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
 func (f *fakeReplication) Replicas() []Replica                   { return nil }
-func (f *fakeReplication) Info() string                          { return "role:master\r\n" }
+
+func (f *fakeReplication) Behind(replication.Offset) (names []string, all int) {
+	f.locked(func() { names = slices.Clone(f.behind) })
+	return names, 1
+}
+
+func (f *fakeReplication) Info() string { return "role:master\r\n" }
 
 func TestWaitAOF(t *testing.T) {
 	f := newFakeReplication()
@@ -267,6 +280,53 @@ func TestUnblockEndsAWait(t *testing.T) {
 	other.want("CLIENT UNBLOCK "+id, "0")
 }
 
+// late is a command that waits for something outside of the loops and is then
+// answered with an error.
+func late(x *command.Ctx) {
+	resume := serverOf(x).Suspend(x)
+	go resume(0, func(w *resp.Writer) { w.Error("LATE too late") })
+}
+
+func TestErrorsAfterAWaitAreCounted(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) {
+		c.Replication = f
+		c.Rows = []*command.Row{{Name: "late", Arity: 1, Lock: command.LockNone, Run: late}}
+	})
+	c, other := n.dial(), n.dial()
+	c.want("LATE", "error: LATE too late")
+	id := c.do("CLIENT ID")
+	c.send("WAIT 1 0")
+	<-f.asked
+	for other.do("CLIENT UNBLOCK "+id+" ERROR") != "1" {
+	}
+	c.wantNext("error: " + string(resp.ErrUnblocked))
+	info := other.do("INFO everything")
+	for _, want := range []string{"errorstat_LATE:count=1", "errorstat_UNBLOCKED:count=1", "total_error_replies:2"} {
+		if !strings.Contains(info, want+"\r\n") {
+			t.Errorf("%s is missing in\n%s", want, info)
+		}
+	}
+	for _, name := range []string{"late", "wait"} {
+		_, line, _ := strings.Cut(info, "cmdstat_"+name+":")
+		if line, _, _ = strings.Cut(line, "\r\n"); !strings.HasSuffix(line, "failed_calls=1") {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}
+
+func TestAWaitWithoutReplyIsNotAnswered(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.send("CLIENT REPLY SKIP")
+	c.send("WAIT 1 1")
+	c.want("ECHO x", "x")
+	c.send("CLIENT REPLY OFF")
+	c.send("WAIT 1 1")
+	c.want("CLIENT REPLY ON", "OK")
+}
+
 func TestGatesOfAReplica(t *testing.T) {
 	f := newFakeReplication()
 	n := startParts(t, func(c *Config) { c.Replication = f }, "--replica-serve-stale-data", "no")
@@ -327,6 +387,32 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestReplicasAreClientsToo(t *testing.T) {
+	f := newFakeReplication()
+	f.stays = true
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c, replica := n.dial(), n.dial()
+	id := replica.do("CLIENT ID")
+	replica.want("CLIENT SETNAME follows", "OK")
+	replica.want("PSYNC ? -1", "FULLRESYNC")
+	local := replica.nc.LocalAddr().String()
+	want := fmt.Sprintf("id=%s addr=%s laddr=%s fd=-1 name=follows ", id, local, n.Addr())
+	for _, line := range []string{"CLIENT LIST", "CLIENT LIST TYPE replica", "CLIENT LIST TYPE slave", "CLIENT LIST ID " + id} {
+		if got := c.do(line); !strings.Contains(got, want) || !strings.Contains(got, " flags=S ") {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+	if got := c.do("CLIENT LIST TYPE normal"); strings.Contains(got, "follows") {
+		t.Errorf("a replica is a normal client: %s", got)
+	}
+	c.want("CLIENT KILL TYPE normal LADDR "+n.Addr(), "0")
+	c.want("CLIENT KILL TYPE replica ADDR "+local, "1")
+	replica.closed()
+	<-f.served
+	c.want("CLIENT LIST TYPE replica", "")
+	c.want("CLIENT KILL ID "+id, "0")
 }
 
 // fakePersistence refuses when told to.
@@ -399,6 +485,75 @@ func TestShutdownSavesFirst(t *testing.T) {
 	if f.saves != 3 {
 		t.Errorf("%d snapshots, want 3", f.saves)
 	}
+}
+
+func TestShutdownWaitsForReplicas(t *testing.T) {
+	f := newFakeReplication()
+	f.behind = []string{"one"}
+	n := startParts(t, func(c *Config) { c.Replication = f }, "--event-loops", "2")
+	asks, writes, other := n.dial(), n.dial(), n.dial()
+	id := asks.do("CLIENT ID")
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	writes.send("SET k v")
+	other.want("GET k", "(nil)") // reads go on
+	if line := other.do("CLIENT LIST ID " + id); !strings.Contains(line, " flags=b ") {
+		t.Errorf("the client does not wait: %s", line)
+	}
+	other.want("SHUTDOWN ABORT", "OK")
+	other.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	asks.wantNext("error: " + string(resp.ErrShutdown))
+	writes.wantNext("OK")
+	asks.want("GET k", "v")
+
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	f.onAck() // but not of everything
+	other.want("GET k", "v")
+	f.locked(func() { f.behind = nil })
+	f.onAck()
+	asks.closed()
+	other.closed()
+}
+
+func TestShutdownThatDoesNotWait(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		directives []string
+	}{
+		{"now", "SHUTDOWN NOW", nil},
+		{"no time to wait", "SHUTDOWN", []string{"--shutdown-timeout", "0"}},
+		{"the time is over", "SHUTDOWN", []string{"--shutdown-timeout", "1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFakeReplication()
+			f.behind = []string{"one"}
+			n := startParts(t, func(c *Config) { c.Replication = f }, c.directives...)
+			asks := n.dial()
+			asks.send(c.line)
+			asks.closed()
+		})
+	}
+}
+
+// A shutdown that cannot save goes on as if nobody had asked, also after it
+// has waited.
+func TestAShutdownThatWaitedCanFail(t *testing.T) {
+	f, disk := newFakeReplication(), &fakePersistence{failure: io.ErrShortWrite}
+	f.behind = []string{"one"}
+	n := startParts(t, func(c *Config) { c.Replication, c.Persistence = f, disk }, "--save", "900 1")
+	asks, other := n.dial(), n.dial()
+	asks.send("SHUTDOWN")
+	for !strings.Contains(other.do("INFO server"), "shutdown_in_milliseconds:") {
+	}
+	f.locked(func() { f.behind = nil })
+	f.onAck()
+	asks.wantNext("error: " + string(resp.ErrShutdown))
+	asks.want("SET k v", "OK")
+	asks.send("SHUTDOWN FORCE")
+	asks.closed()
 }
 
 func TestLoadingRefusesWhatNeedsData(t *testing.T) {

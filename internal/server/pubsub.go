@@ -48,7 +48,7 @@ var pubsubRows = []*command.Row{
 		pubsubRow("numpat", 2, command.Loading|command.Stale, "2.8.0", "Counts the patterns that somebody listens to.", pubsubNumPat),
 		pubsubRow("shardchannels", -2, command.Loading|command.Stale, "7.0.0", "Names the channels of slots that somebody listens to.", activeChannels(pubsub.Shard)),
 		pubsubRow("shardnumsub", -2, command.Loading|command.Stale, "7.0.0", "Counts who listens to each of the channels of slots.", numSub(pubsub.Shard)),
-		pubsubRow("help", 2, command.Loading|command.Stale, "6.2.0", "Lists the sub-commands.", pubsubHelp),
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Lock: command.LockNone, Run: pubsubHelp, Doc: doc("6.2.0", "pubsub", "Lists the sub-commands.")},
 	}},
 }
 
@@ -75,6 +75,10 @@ var kindWords = map[pubsub.Kind]struct{ on, off string }{
 func subscribing(kind pubsub.Kind) command.Handler {
 	return func(x *command.Ctx) {
 		c := connOf(x)
+		if kind == pubsub.Shard && loopOf(x).inExec {
+			x.Out.Error(resp.ErrSSubscribeDenied) // the older two are let pass for the sake of old clients
+			return
+		}
 		if c.subs == nil {
 			c.subs = &subscriber{c: c}
 			c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
@@ -287,9 +291,8 @@ func (l *loop) sendPublished(c *conn) {
 // Side takes a command of the primary's stream that is about clients instead of
 // data: a published message.
 func (s *Server) Side(row *command.Row, args [][]byte) {
-	info := s.table.info[row]
-	if info != nil && info.is(traitPublish) && row.Takes(len(args)) {
-		s.Publish(args[1], args[2], info.is(traitShard))
+	if t := traits[row.FullName()]; t&traitPublish != 0 && row.Takes(len(args)) {
+		s.Publish(args[1], args[2], t&traitShard != 0)
 	}
 }
 

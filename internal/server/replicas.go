@@ -22,7 +22,7 @@ var replicationRows = []*command.Row{
 	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "Tells a primary about the replica at the other end.", replconfCommand),
 	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
 	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
-	{Name: "wait", Arity: 3, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
+	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
 		Doc: doc("3.0.0", "generic", "Waits until so many replicas have the connection's writes.")},
 	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: waitAOFCommand,
 		Doc: doc("7.2.0", "generic", "Waits until the connection's writes are in the journal here, and in those of so many replicas.")},
@@ -39,6 +39,10 @@ func replicaOfCommand(x *command.Ctx) {
 	if equalFold(x.Args[1], "no") && equalFold(x.Args[2], "one") {
 		host = ""
 	} else {
+		if connOf(x).is(stateMonitor) {
+			x.Out.Error(resp.ErrFeedReplicaOf) // a monitor counts as one
+			return
+		}
 		var ok bool
 		if port, ok = resp.ParseInt(x.Args[2]); !ok || port < 0 || port > 65535 {
 			x.Out.Error(resp.ErrMasterPort)
@@ -256,11 +260,12 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	l.disown(c)
 	l.srv.clients.Add(-1)
 	if w := c.wire; w != nil {
+		tracked := l.srv.track(c, w.nc)
 		// An earlier reply may still be under way.
 		w.stop()
 		l.srv.goroutines.Go(func() {
 			<-w.written
-			l.srv.replication.Serve(w.nc, rest, hello)
+			l.srv.replication.Serve(tracked, rest, hello)
 		})
 		return
 	}
@@ -269,7 +274,7 @@ func (l *loop) handOver(c *conn, rest []byte) {
 		l.srv.log.Warn("Cannot hand a replica's connection over: " + err.Error())
 		return
 	}
-	l.srv.replication.Serve(nc, rest, hello)
+	l.srv.replication.Serve(l.srv.track(c, nc), rest, hello)
 }
 
 // blocking turns a socket that no loop polls any more into a connection with

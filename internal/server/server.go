@@ -34,6 +34,8 @@ type Config struct {
 	Cluster     Cluster
 	// Rows are further commands.
 	Rows []*command.Row
+	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
+	CachedTargets func() int
 
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
@@ -60,7 +62,9 @@ type Server struct {
 	persistence Persistence
 	cluster     Cluster
 	log         *zap.Logger
-	runID       string
+
+	cachedTargets func() int
+	runID         string
 
 	table  *table
 	pubsub *pubsub.Registry
@@ -92,7 +96,12 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
-	rate         rate
+	replicas     replicaConns
+	rates        rates
+	startMemory  int64        // in use when the server was made
+	peakMemory   atomic.Int64 // the most that was seen in use
+	authDenied   atomic.Int64 // wrong passwords
+	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
 }
 
@@ -105,7 +114,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c.Settings, keyspace: c.Keyspace, stream: c.Stream,
 		replication: c.Replication, persistence: c.Persistence, cluster: c.Cluster,
-		log: c.Log, runID: c.RunID,
+		log: c.Log, runID: c.RunID, cachedTargets: c.CachedTargets,
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
@@ -136,9 +145,10 @@ func New(c Config) (*Server, error) {
 		}
 	})
 	if s.replication != nil {
-		s.replication.OnAck(s.waiters.poke)
+		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.startMemory = memoryInUse()
 	s.followSettings()
 	s.refreshConditions()
 	return s, nil
@@ -158,14 +168,18 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	} else {
 		groups = append(groups, withoutCluster)
 	}
-	renames := map[string]string{}
+	t := command.NewTable(groups...)
 	for _, line := range s.config.Lines("rename-command") {
-		if len(line.Args) != 2 {
-			return fmt.Errorf("server: rename-command wants two names, line %d", line.Number)
+		known, err := t.Rename(line.Args[0], line.Args[1])
+		if err != nil {
+			return fmt.Errorf("server: %s, at line %d: %w", line.Text, line.Number, err)
 		}
-		renames[strings.ToLower(line.Args[0])] = strings.ToLower(line.Args[1])
+		if !known {
+			// Perhaps one of Redis that is not built: nobody can call it anyway.
+			s.log.Warn("No such command in rename-command: " + line.Args[0])
+		}
 	}
-	s.table = newTable(renamed(groups, renames)...)
+	s.table = newTable(t)
 	return nil
 }
 
@@ -177,6 +191,7 @@ func (s *Server) Listen() error {
 	cfg := s.config.Current()
 	var err error
 	s.listening = true
+	s.fitMaxClients(clientRoom())
 	if s.listeners, err = listenTCP(cfg); err != nil {
 		s.log.Warn(err.Error())
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)

@@ -17,12 +17,29 @@ type loopStats struct {
 	paused      atomic.Int64 // connections whose request waits
 	busy        atomic.Int64 // permille of the last period spent in turns
 	depth       atomic.Int64 // commands for each read in the last period
+	readsSeen   atomic.Int64 // these are what the plain counters below were
+	writesSeen  atomic.Int64 // at the last housekeeping
+	turnsSeen   atomic.Int64
+	turnMicros  atomic.Int64
 
 	rows    []rowStats
 	errors  map[string]int64 // by code
 	replies int64            // error replies
 
-	reads, ran int64 // in this period
+	reads, ran    int64 // in this period
+	writes, turns int64
+	expiring      time.Duration // spent in deleting expired keys
+	expireCapped  int64         // slices of that which did not get done
+}
+
+// publish lets others see the counters of the period that ends; busy is the
+// time spent in turns.
+func (s *loopStats) publish(busy time.Duration) {
+	s.readsSeen.Add(s.reads)
+	s.writesSeen.Add(s.writes)
+	s.turnsSeen.Add(s.turns)
+	s.turnMicros.Add(busy.Microseconds())
+	s.reads, s.ran, s.writes, s.turns = 0, 0, 0, 0
 }
 
 // rowStats are the counters of one command on one loop.
@@ -54,6 +71,11 @@ func (s *loopStats) reset() {
 	s.inBytes.Store(0)
 	s.outBytes.Store(0)
 	s.outputLimit.Store(0)
+	s.readsSeen.Store(0)
+	s.writesSeen.Store(0)
+	s.turnsSeen.Store(0)
+	s.turnMicros.Store(0)
+	s.reads, s.ran, s.writes, s.turns, s.expiring, s.expireCapped = 0, 0, 0, 0, 0, 0
 	clear(s.rows)
 	clear(s.errors)
 	s.replies = 0

@@ -35,6 +35,7 @@ func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.
 	c.state &^= stateWaiting
 	start := c.out.Len()
 	reply(&c.out)
+	l.lateReply(c, start)
 	if c.is(stateReplyOff | stateSkipping) {
 		c.out.Truncate(start)
 	}
@@ -42,6 +43,20 @@ func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
 	l.goOn(c)
+}
+
+// lateReply counts the reply of a command that has waited, which begins at
+// start, if it is an error: when the books of the call were kept there was
+// none yet.
+func (l *loop) lateReply(c *conn, start int) {
+	b := c.out.Bytes()
+	if len(b) <= start || b[start] != '-' {
+		return
+	}
+	l.stats.errorReply(errorLine(b[start:]))
+	if info := l.srv.table.info[c.last]; info != nil {
+		l.stats.rows[info.index].failed++
+	}
 }
 
 // DropShardChannels ends the subscriptions to shard channels in slots that the

@@ -63,8 +63,8 @@ type table struct {
 	info map[*command.Row]*rowInfo
 }
 
-func newTable(groups ...[]*command.Row) *table {
-	t := &table{Table: command.NewTable(groups...), info: map[*command.Row]*rowInfo{}}
+func newTable(commands *command.Table) *table {
+	t := &table{Table: commands, info: map[*command.Row]*rowInfo{}}
 	for _, r := range t.Rows() {
 		t.add(r)
 		for _, s := range r.Sub {
@@ -82,27 +82,4 @@ func (t *table) add(r *command.Row) {
 	}
 	t.all = append(t.all, r)
 	t.info[r] = info
-}
-
-// renamed applies the rename-command lines of the configuration: an empty new
-// name removes the command.
-func renamed(groups [][]*command.Row, renames map[string]string) [][]*command.Row {
-	if len(renames) == 0 {
-		return groups
-	}
-	var rows []*command.Row
-	for _, g := range groups {
-		for _, r := range g {
-			to, ok := renames[r.Name]
-			switch {
-			case !ok:
-				rows = append(rows, r)
-			case to != "":
-				moved := *r
-				moved.Name = to
-				rows = append(rows, &moved)
-			}
-		}
-	}
-	return [][]*command.Row{rows}
 }

@@ -48,7 +48,10 @@ func (l *loop) unit(c *conn, q *request) {
 
 // call runs one command within the unit at hand.
 func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
-	if raw == nil {
+	if raw == nil || row.Renamed() {
+		if row.Renamed() {
+			args = append([][]byte{row.StreamName()}, args[1:]...)
+		}
 		l.encoded = resp.AppendArray(l.encoded[:0], args...)
 		raw = l.encoded
 	}

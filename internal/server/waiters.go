@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync"
 
 	"redoubt/internal/command"
@@ -88,10 +89,12 @@ func (w *waiter) timeout(x *command.Ctx, text []byte) resp.Error {
 	now := loopOf(x).unix
 	ms, ok := resp.ParseInt(text)
 	switch {
-	case !ok || ms > 1<<62-now:
+	case !ok:
 		return resp.ErrBadTimeout
 	case ms < 0:
 		return resp.ErrNegTimeout
+	case ms > math.MaxInt64-now:
+		return resp.ErrFarTimeout
 	case ms > 0:
 		w.until = now + ms
 	}
@@ -172,10 +175,15 @@ func (l *loop) endWait(w *waiter, have acked) {
 		return
 	}
 	c.state &^= stateWaiting
+	start := c.out.Len()
 	if w.err != "" {
 		c.out.Error(w.err)
 	} else {
 		w.reply(&c.out, have)
+	}
+	l.lateReply(c, start)
+	if c.is(stateReplyOff | stateSkipping) {
+		c.out.Truncate(start)
 	}
 	if w.err == resp.ErrUnblockedByRole {
 		c.state |= stateClosing

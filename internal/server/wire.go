@@ -98,8 +98,9 @@ func (l *loop) received(c *conn, b []byte) {
 	}
 	c.in = append(c.in, b...)
 	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.reads++
 	c.active = l.mono
-	if !c.stopped() {
+	if !c.stopped() && !l.overlong(c) {
 		l.resume(c)
 	}
 }
@@ -130,6 +131,7 @@ func (l *loop) writeWire(c *conn) {
 	w.wake.Signal()
 	w.mu.Unlock()
 	l.stats.outBytes.Add(int64(end - c.sent))
+	l.stats.writes++
 	c.sent = end
 	if !c.is(stateClosing) {
 		l.wrote(c)

@@ -106,7 +106,7 @@ func TestPayloadRefusals(t *testing.T) {
 		{"version 13 is refused", sign("\x00\x01a", 13), ErrPayload},
 		{"version 0 is refused", sign("\x00\x01a", 0), ErrPayload},
 		{"a flipped bit is refused", flipped, ErrPayload},
-		{"a trailer alone is refused", sign("", 10), ErrPayload},
+		{"a trailer alone holds no value", sign("", 10), ErrCorrupt},
 		{"nothing is refused", nil, ErrPayload},
 		{"a string that is cut off is bad data", sign("\x00\x05a", 10), ErrCorrupt},
 		{"a type without value is bad data", sign("\x00", 10), ErrCorrupt},

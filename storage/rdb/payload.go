@@ -33,7 +33,7 @@ func (enc *Encoder) AppendPayload(dst []byte, e *Entry) ([]byte, error) {
 // Value and uses Value's memory. It returns ErrPayload, or an error that wraps
 // ErrCorrupt or ErrUnsupportedType.
 func DecodePayload(payload []byte, e *Entry) error {
-	if len(payload) <= payloadTrailerBytes {
+	if len(payload) < payloadTrailerBytes {
 		return ErrPayload
 	}
 	body := payload[:len(payload)-payloadTrailerBytes]
@@ -44,6 +44,9 @@ func DecodePayload(payload []byte, e *Entry) error {
 	summed := payload[:len(payload)-checksumBytes]
 	if checksum(0, summed) != binary.LittleEndian.Uint64(payload[len(summed):]) {
 		return ErrPayload
+	}
+	if len(body) == 0 {
+		return corrupt("no value")
 	}
 	codec := codecs[body[0]]
 	if codec == nil {
