@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -634,5 +635,16 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 	defer m.roles.mu.Unlock()
 	if m.roles.emptied != 1 {
 		t.Errorf("the replicator has been told %d times to empty itself", m.roles.emptied)
+	}
+}
+
+// TestWhatALoadingNodeTells: only what needs the keys or changes the cluster
+// waits for the end of loading.
+func TestWhatALoadingNodeTells(t *testing.T) {
+	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"}
+	for _, row := range new(clusterDriver).Rows()[0].Sub {
+		if got, want := row.Flags&command.Loading != 0, slices.Contains(told, row.Name); got != want {
+			t.Errorf("CLUSTER %s while loading: %v, want %v", row.Name, got, want)
+		}
 	}
 }
