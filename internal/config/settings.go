@@ -32,15 +32,10 @@ type Settings struct {
 	// The process.
 	Daemonize         bool
 	PIDFile           string // empty: none, unless daemonized
-	SetProcTitle      bool
-	ProcTitleTemplate string
-	AlwaysShowLogo    bool
 	LogLevel          LogLevel
 	LogFile           string // empty: standard output
 	Databases         int    // outside of cluster mode
 	HZ                int    // 1 to 500
-	DynamicHZ         bool
-	ShutdownTimeout   time.Duration
 	ShutdownOnSigint  Shutdown
 	ShutdownOnSigterm Shutdown
 
@@ -51,16 +46,11 @@ type Settings struct {
 	StopWritesOnBgsaveError  bool
 	RDBCompression           bool
 	RDBChecksum              bool
-	RDBKeySaveDelayMicros    int // for tests; negative: one microsecond every so many keys
-	KeyLoadDelayMicros       int // for tests; as above
 	AppendOnly               bool
 	AppendFsync              Fsync
 	AppendDirName            string
-	AppendFilename           string
-	NoAppendFsyncOnRewrite   bool
 	AutoAOFRewritePercentage int // 0: never
 	AutoAOFRewriteMinBytes   int64
-	AOFLoadTruncated         bool
 
 	// Security.
 	RequirePass            string // empty: none
@@ -75,32 +65,23 @@ type Settings struct {
 	MaxBulkBytes     int64
 	MaxMemoryBytes   int64 // 0: no limit
 
-	// Expiry.
-	ActiveExpireEffort int // 1 to 10
-
 	// Replication.
-	ReplicaOf                   Address // Host empty: a primary
-	PrimaryUser                 string
-	PrimaryAuth                 string
-	ReplicaServeStaleData       bool
-	ReplicaReadOnly             bool
-	ReplicaPriority             int // for Sentinel; 0: never promote
-	ReplicaAnnounced            bool
-	ReplicaAnnounceIP           string
-	ReplicaAnnouncePort         int
-	ReplDisklessSync            bool
-	ReplDisklessSyncDelay       time.Duration
-	ReplDisklessSyncMaxReplicas int
-	ReplDisklessLoad            DisklessLoad
-	ReplPingReplicaPeriod       time.Duration
-	ReplTimeout                 time.Duration
-	ReplDisableTCPNoDelay       bool
-	ReplBacklogBytes            int64
-	ReplBacklogTTL              time.Duration // 0: never freed
-	MinReplicasToWrite          int
-	MinReplicasMaxLag           time.Duration
-	MinReplicasToAck            int
-	PropagationError            PropagationError
+	ReplicaOf             Address // Host empty: a primary
+	PrimaryUser           string
+	PrimaryAuth           string
+	ReplicaServeStaleData bool
+	ReplicaReadOnly       bool
+	ReplicaPriority       int // for Sentinel; 0: never promote
+	ReplicaAnnounced      bool
+	ReplicaAnnounceIP     string
+	ReplicaAnnouncePort   int
+	ReplDisklessSync      bool
+	ReplPingReplicaPeriod time.Duration
+	ReplTimeout           time.Duration
+	ReplDisableTCPNoDelay bool
+	ReplBacklogBytes      int64
+	MinReplicasToWrite    int
+	MinReplicasMaxLag     time.Duration
 
 	// The cluster.
 	ClusterEnabled                  bool
@@ -115,7 +96,6 @@ type Settings struct {
 	ClusterReplicaNoFailover        bool
 	ClusterAllowReadsWhenDown       bool
 	ClusterAllowPubSubShardWhenDown bool
-	ClusterFastFail                 bool
 	ClusterLinkSendBufBytes         int64 // 0: no limit
 	ClusterAnnounceIP               string
 	ClusterAnnouncePort             int
@@ -128,11 +108,9 @@ type Settings struct {
 	ClusterManualFailoverTimeout    time.Duration
 
 	// What the node records about itself.
-	SlowlogLogSlowerThan           time.Duration // negative: off; 0: everything
-	SlowlogMaxLen                  int64
-	LatencyMonitorThreshold        time.Duration // 0: off
-	LatencyTracking                bool
-	LatencyTrackingInfoPercentiles []float64
+	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
+	SlowlogMaxLen           int64
+	LatencyMonitorThreshold time.Duration // 0: off
 }
 
 // SavePoint asks for a snapshot when at least Changes writes have happened
@@ -190,25 +168,6 @@ const (
 func (a Access) Allows(local bool) bool {
 	return a == AccessYes || a == AccessLocal && local
 }
-
-// DisklessLoad says when a replica loads a snapshot straight from the link.
-type DisklessLoad uint8
-
-const (
-	DisklessLoadDisabled DisklessLoad = iota
-	DisklessLoadOnEmptyDB
-	DisklessLoadSwapDB
-	DisklessLoadFlushBefore
-)
-
-// PropagationError says what follows when a replicated command fails.
-type PropagationError uint8
-
-const (
-	PropagationIgnore PropagationError = iota
-	PropagationPanic
-	PropagationPanicOnReplicas
-)
 
 // Endpoint is what CLUSTER SLOTS and redirections give as a node's address.
 type Endpoint uint8

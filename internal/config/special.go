@@ -137,15 +137,6 @@ func (percentiles) parse(args []string, _ string) (string, error) {
 	return strings.Join(values, " "), nil
 }
 
-func readPercentiles(text string) []float64 {
-	var values []float64
-	for _, f := range strings.Fields(text) {
-		p, _ := strconv.ParseFloat(f, 64)
-		values = append(values, p)
-	}
-	return values
-}
-
 // oomScores is the kernel's badness for a primary, a replica and a child.
 type oomScores struct{}
 

@@ -125,11 +125,11 @@ func TestValues(t *testing.T) {
 func TestTypedFieldsFollowTheText(t *testing.T) {
 	s := defaults()
 	for directive, value := range map[string]string{
-		"bind": "127.0.0.1 -::1", "unixsocketperm": "750", "timeout": "30", "repl-backlog-ttl": "9223372036854775807",
+		"bind": "127.0.0.1 -::1", "unixsocketperm": "750", "timeout": "30", "cluster-blacklist-ttl": "9223372036854775807",
 		"save": "900 1 60 10000", "client-output-buffer-limit": "slave 2mb 1mb 5", "replicaof": "::1 7000",
 		"appendfsync": "no", "loglevel": "warning", "shutdown-on-sigint": "nosave force",
-		"latency-tracking-info-percentiles": "50 99.99", "slowlog-log-slower-than": "-1", "cluster-node-timeout": "500",
-		"repl-diskless-load": "swapdb", "cluster-preferred-endpoint-type": "unknown-endpoint", "enable-debug-command": "local",
+		"slowlog-log-slower-than": "-1", "cluster-node-timeout": "500",
+		"cluster-preferred-endpoint-type": "unknown-endpoint", "enable-debug-command": "local",
 	} {
 		args := []string{value}
 		if row(directive).typ.many() {
@@ -140,32 +140,28 @@ func TestTypedFieldsFollowTheText(t *testing.T) {
 		}
 	}
 	for name, ok := range map[string]bool{
-		"bind":            slices.Equal(s.Bind, []string{"127.0.0.1", "-::1"}),
-		"unixsocketperm":  s.UnixSocketPerm == 0o750,
-		"timeout":         s.Timeout == 30*time.Second,
-		"backlog ttl":     s.ReplBacklogTTL == 1<<63-1,
-		"save":            slices.Equal(s.Save, []SavePoint{{900 * time.Second, 1}, {time.Minute, 10000}}),
-		"normal output":   s.NormalOutput == OutputLimit{},
-		"replica output":  s.ReplicaOutput == OutputLimit{2 << 20, 1 << 20, 5 * time.Second},
-		"pubsub output":   s.PubSubOutput == OutputLimit{32 << 20, 8 << 20, time.Minute},
-		"replicaof":       s.ReplicaOf == Address{"::1", 7000},
-		"appendfsync":     s.AppendFsync == FsyncNo,
-		"loglevel":        s.LogLevel == LogWarning,
-		"sigint":          s.ShutdownOnSigint == ShutdownNoSave|ShutdownForce,
-		"sigterm":         s.ShutdownOnSigterm == 0,
-		"percentiles":     slices.Equal(s.LatencyTrackingInfoPercentiles, []float64{50, 99.99}),
-		"slowlog":         s.SlowlogLogSlowerThan < 0,
-		"node timeout":    s.ClusterNodeTimeout == 500*time.Millisecond,
-		"diskless load":   s.ReplDisklessLoad == DisklessLoadSwapDB,
-		"endpoint":        s.ClusterPreferredEndpoint == EndpointUnknown,
-		"debug over TCP":  !s.EnableDebugCommand.Allows(false),
-		"debug locally":   s.EnableDebugCommand.Allows(true),
-		"default port":    s.Port == 6379,
-		"durable":         s.AppendOnly,
-		"protected":       s.ProtectedMode,
-		"largest bulk":    s.MaxBulkBytes == 512<<20,
-		"propagation":     s.PropagationError == PropagationIgnore,
-		"no replica acks": s.MinReplicasToAck == 0,
+		"bind":           slices.Equal(s.Bind, []string{"127.0.0.1", "-::1"}),
+		"unixsocketperm": s.UnixSocketPerm == 0o750,
+		"timeout":        s.Timeout == 30*time.Second,
+		"blacklist ttl":  s.ClusterBlacklistTTL == 1<<63-1,
+		"save":           slices.Equal(s.Save, []SavePoint{{900 * time.Second, 1}, {time.Minute, 10000}}),
+		"normal output":  s.NormalOutput == OutputLimit{},
+		"replica output": s.ReplicaOutput == OutputLimit{2 << 20, 1 << 20, 5 * time.Second},
+		"pubsub output":  s.PubSubOutput == OutputLimit{32 << 20, 8 << 20, time.Minute},
+		"replicaof":      s.ReplicaOf == Address{"::1", 7000},
+		"appendfsync":    s.AppendFsync == FsyncNo,
+		"loglevel":       s.LogLevel == LogWarning,
+		"sigint":         s.ShutdownOnSigint == ShutdownNoSave|ShutdownForce,
+		"sigterm":        s.ShutdownOnSigterm == 0,
+		"slowlog":        s.SlowlogLogSlowerThan < 0,
+		"node timeout":   s.ClusterNodeTimeout == 500*time.Millisecond,
+		"endpoint":       s.ClusterPreferredEndpoint == EndpointUnknown,
+		"debug over TCP": !s.EnableDebugCommand.Allows(false),
+		"debug locally":  s.EnableDebugCommand.Allows(true),
+		"default port":   s.Port == 6379,
+		"durable":        s.AppendOnly,
+		"protected":      s.ProtectedMode,
+		"largest bulk":   s.MaxBulkBytes == 512<<20,
 	} {
 		if !ok {
 			t.Errorf("%s is wrong in %+v", name, s)
