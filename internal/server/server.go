@@ -165,7 +165,17 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		}
 		renames[strings.ToLower(line.Args[0])] = strings.ToLower(line.Args[1])
 	}
-	s.table = newTable(renamed(groups, renames)...)
+	for name := range renames {
+		if !named(groups, name) {
+			// It may be one of Redis's that is not built, so this is not fatal.
+			s.log.Warn("rename-command names a command that does not exist", zap.String("command", name))
+		}
+	}
+	groups, err := renamed(groups, renames)
+	if err != nil {
+		return err
+	}
+	s.table = newTable(groups...)
 	return nil
 }
 
@@ -180,6 +190,9 @@ func (s *Server) Listen() error {
 	if s.listeners, err = listenTCP(cfg); err != nil {
 		s.log.Warn(err.Error())
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
+	}
+	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
+		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	if len(s.listeners) > 0 {
 		s.addr = s.listeners[0].addr

@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/slots"
+	"redoubt/storage"
 )
 
 func TestCommandsAndTransactions(t *testing.T) {
@@ -426,6 +428,23 @@ func TestTheNodeListensElsewhereWhenTold(t *testing.T) {
 	c.want("CONFIG SET port 0", "OK")
 	c.want("CONFIG SET port "+port, "OK")
 	dialTo(t, "tcp", "127.0.0.1:"+port).want("PING", "PONG")
+}
+
+func TestANodeThatListensNowhereDoesNotStart(t *testing.T) {
+	for _, args := range [][]string{{"--bind", ""}, {"--bind", "127.0.0.1", "--port", "0"}} {
+		settings, err := config.Load(config.Source{Args: append(args, "--dir", t.TempDir()), Product: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := &memoryStream{}
+		s, err := New(Config{Settings: settings, Stream: stream, Keyspace: storage.New(storage.Config{Databases: 16, Stream: stream})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Listen(); err == nil || !strings.Contains(err.Error(), "not listen anywhere") {
+			t.Errorf("%q: error %v", args, err)
+		}
+	}
 }
 
 func TestIdleClientsAreClosed(t *testing.T) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 
 	"redoubt/internal/command"
@@ -86,9 +87,17 @@ func (t *table) add(r *command.Row) {
 
 // renamed applies the rename-command lines of the configuration: an empty new
 // name removes the command.
-func renamed(groups [][]*command.Row, renames map[string]string) [][]*command.Row {
+func renamed(groups [][]*command.Row, renames map[string]string) ([][]*command.Row, error) {
 	if len(renames) == 0 {
-		return groups
+		return groups, nil
+	}
+	taken := make(map[string]bool)
+	for from, to := range renames {
+		_, moves := renames[to]
+		if to != "" && (taken[to] || !moves && named(groups, to)) {
+			return nil, fmt.Errorf("rename-command %s %s: Target command name already exists", from, to)
+		}
+		taken[to] = true
 	}
 	var rows []*command.Row
 	for _, g := range groups {
@@ -104,5 +113,15 @@ func renamed(groups [][]*command.Row, renames map[string]string) [][]*command.Ro
 			}
 		}
 	}
-	return [][]*command.Row{rows}
+	return [][]*command.Row{rows}, nil
+}
+
+// named reports whether there is a command of that name.
+func named(groups [][]*command.Row, name string) bool {
+	for _, g := range groups {
+		if slices.ContainsFunc(g, func(r *command.Row) bool { return r.Name == name }) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 
 	"redoubt/internal/command"
@@ -43,5 +44,21 @@ func TestCategoriesThatDoNotFollowFromFlags(t *testing.T) {
 		if got := n.Table().Lookup([]byte(name)).Categories(); got != want {
 			t.Errorf("%s is in %v, want %v", name, got.Names(), want.Names())
 		}
+	}
+}
+
+func TestRenamedCommands(t *testing.T) {
+	n := startNode(t, "--rename-command", "FLUSHALL", "", "--rename-command", "get", "FETCH", "--rename-command", "EVAL", "")
+	c := n.dial()
+	c.want("FLUSHALL", "error: ERR unknown command 'FLUSHALL', with args beginning with: ")
+	c.want("FETCH k", "(nil)")
+	c.want("GET k", "error: ERR unknown command 'GET', with args beginning with: 'k' ")
+	for _, renames := range []map[string]string{{"get": "set"}, {"get": "x", "set": "x"}} {
+		if _, err := renamed([][]*command.Row{command.Strings}, renames); err == nil || !strings.Contains(err.Error(), "Target command name already exists") {
+			t.Errorf("%v: error %v", renames, err)
+		}
+	}
+	if _, err := renamed([][]*command.Row{command.Strings}, map[string]string{"get": "set", "set": "get"}); err != nil {
+		t.Errorf("two that change names: %v", err)
 	}
 }
