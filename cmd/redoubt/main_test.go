@@ -127,6 +127,7 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"cluster create 127.0.0.1:1 127.0.0.1:2 --if-none", "needs --cluster-yes"},
 		{"cluster call 127.0.0.1:1", "requires at least 2 arg"},
 		{"cluster call 127.0.0.1:1 ping --cluster-only-masters --cluster-only-replicas", "none of the others can be"},
+		{"cluster reshard 127.0.0.1:1", "unknown command"},
 		{"cluster check 127.0.0.1:1", errSilent.Error()},
 		{"check --nodes 127.0.0.1:1 --duration 1s", "no node of the cluster answers"},
 		{"lab kill", "accepts 1 arg"},
