@@ -374,6 +374,43 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
+// A reply over the limit closes its client, also where the socket would take it.
+func TestOutputLimitOfOneReply(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "normal 100000 0 0")
+	c := n.dial()
+	c.want("SET small "+strings.Repeat("z", 80_000), "OK")
+	c.want("SET large "+strings.Repeat("z", 120_000), "OK")
+	c.want("STRLEN large", "120000")
+	c.want("GET small", strings.Repeat("z", 80_000))
+	c.send("GET large")
+	c.closed()
+}
+
+// What waits for a client that does not read is shown where Redis shows it.
+func TestClientListShowsWaitingOutput(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "pubsub 0 0 0")
+	idle, c := n.dial(), n.dial()
+	idle.want("CLIENT SETNAME idle", "OK")
+	idle.send("SUBSCRIBE ch")
+	message := "PUBLISH ch " + strings.Repeat("m", 100_000)
+	for omem := 0; omem < 1_000_000; {
+		c.want(message, "1")
+		for line := range strings.Lines(c.do("CLIENT LIST")) {
+			if !strings.Contains(line, "name=idle") {
+				continue
+			}
+			var obl, oll int
+			at := strings.Index(line, "obl=")
+			if _, err := fmt.Sscanf(line[at:], "obl=%d oll=%d omem=%d", &obl, &oll, &omem); err != nil {
+				t.Fatal(line, err)
+			}
+			if obl > 16<<10 || (omem > 0) != (oll == 1 && obl == 16<<10) {
+				t.Fatal(line)
+			}
+		}
+	}
+}
+
 func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 	n := startNode(t)
 	full := func(on bool) {
