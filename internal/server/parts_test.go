@@ -364,6 +364,30 @@ func TestShutdownSavesFirst(t *testing.T) {
 	}
 }
 
+func TestAFlushIsSavedWhereSavePointsAre(t *testing.T) {
+	for _, tc := range []struct {
+		points string
+		lines  []string
+		saves  int
+	}{
+		{"", []string{"FLUSHALL"}, 0},
+		{"3600 1", []string{"FLUSHDB"}, 0},
+		{"3600 1", []string{"FLUSHALL", "FLUSHALL ASYNC"}, 2},
+	} {
+		f := &fakePersistence{}
+		n := startParts(t, func(c *Config) { c.Persistence = f }, "--save", tc.points)
+		c := n.dial()
+		for _, line := range tc.lines {
+			c.want(line, "OK")
+		}
+		f.mu.Lock()
+		if f.saves != tc.saves {
+			t.Errorf("save %q, %q: %d snapshots, want %d", tc.points, tc.lines, f.saves, tc.saves)
+		}
+		f.mu.Unlock()
+	}
+}
+
 func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 	n := startNode(t)
 	n.SetLoading(true)
