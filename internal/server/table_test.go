@@ -1,8 +1,10 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"redoubt/internal/command"
 )
@@ -47,6 +49,20 @@ func TestCategoriesThatDoNotFollowFromFlags(t *testing.T) {
 	}
 }
 
+// The error of an unknown sub-command says that there is HELP.
+func TestEveryContainerHasHelp(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	for _, r := range n.Table().Rows() {
+		if len(r.Sub) == 0 || r.Name == "cluster" {
+			continue
+		}
+		if got := c.do(r.Name + " HELP"); !strings.Contains(got, strings.ToUpper(r.Name)+" <subcommand>") {
+			t.Errorf("%s HELP: %s", r.Name, got)
+		}
+	}
+}
+
 func TestRenamedCommands(t *testing.T) {
 	n := startNode(t, "--rename-command", "FLUSHALL", "", "--rename-command", "get", "FETCH", "--rename-command", "EVAL", "")
 	c := n.dial()
@@ -60,5 +76,17 @@ func TestRenamedCommands(t *testing.T) {
 	}
 	if _, err := renamed([][]*command.Row{command.Strings}, map[string]string{"get": "set", "set": "get"}); err != nil {
 		t.Errorf("two that change names: %v", err)
+	}
+}
+
+func TestDebugObjectTellsTheLastUse(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	before := time.Now().Unix()
+	c.want("SET k v", "OK")
+	_, tail, _ := strings.Cut(c.do("DEBUG OBJECT k"), " lru:")
+	var lru, idle int64
+	if _, err := fmt.Sscanf(tail, "%d lru_seconds_idle:%d", &lru, &idle); err != nil || (lru-before)&(1<<24-1) > 1<<23 || idle != 0 {
+		t.Errorf("lru:%s, want the clock at %d: %v", tail, before, err)
 	}
 }
