@@ -398,3 +398,31 @@ func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 	n.SetLoading(false)
 	c.want("GET k", "(nil)")
 }
+
+// Messages reach the subscribers of other nodes by the bus or by the stream, not
+// by both.
+func TestMessagesGoOneWay(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		parts func(*Config)
+		args  []string
+		units int
+	}{
+		{"to replicas by the stream", func(*Config) {}, nil, 3},
+		{"in a cluster by the bus", func(c *Config) { c.Cluster = &fakeCluster{} }, []string{"--cluster-enabled", "yes"}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := startParts(t, tc.parts, tc.args...)
+			c := n.dial()
+			c.want("PUBLISH ch x", "0")
+			c.want("SPUBLISH ch x", "0")
+			c.raw("MULTI\r\nSPUBLISH ch y\r\nEXEC\r\n")
+			for range 3 {
+				c.read()
+			}
+			if units := n.stream.recorded(); len(units) != tc.units {
+				t.Errorf("%d units in the stream, want %d: %q", len(units), tc.units, units)
+			}
+		})
+	}
+}
