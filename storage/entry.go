@@ -61,8 +61,31 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
-// Peek is Find without hit, miss and access bits (EXISTS, TYPE, OBJECT, the
-// look-up before a write).
+// Look is Find without the access bits: the command asks about the key, it does
+// not use it (EXISTS, TYPE, TTL, OBJECT).
+func (tx *Tx) Look(key []byte) (Entry, bool) {
+	p := tx.find(key, forRead)
+	if p.rec == nil {
+		tx.misses++
+		return Entry{}, false
+	}
+	tx.hits++
+	return Entry{p.rec, tx}, true
+}
+
+// Use is Find without hit and miss, which are of reads: the command is about to
+// change the key (APPEND, EXPIRE), or would if it did not exist (SETNX).
+func (tx *Tx) Use(key []byte) (Entry, bool) {
+	p := tx.find(key, forRead)
+	if p.rec == nil {
+		return Entry{}, false
+	}
+	tx.ks.access.touch(tx, p.rec)
+	return Entry{p.rec, tx}, true
+}
+
+// Peek is Find without hit, miss and access bits, for what no client asked for
+// by itself.
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if p.rec == nil {

@@ -20,6 +20,8 @@ func newClusterCommand() *cobra.Command {
 	cluster := &cobra.Command{
 		Use:   "cluster",
 		Short: "Make and inspect clusters, as redis-cli --cluster does",
+		Args:  cobra.NoArgs, // a name that is no subcommand is an error
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	acc.register(cluster.PersistentFlags())
 	cluster.PersistentFlags().DurationVar(&wait, "timeout", time.Minute, "limit of each wait for the cluster")

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"redoubt/internal/version"
 )
 
 // errSilent makes the process exit with status 1 without a further message:
@@ -32,6 +34,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "redoubt",
 		Short:         "A sharded, durable, in-memory datastore, compatible with Redis Cluster",
+		Version:       version.Build,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

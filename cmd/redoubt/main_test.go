@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,37 @@ func TestHealthCommand(t *testing.T) {
 	}
 }
 
+// TestServerLinesThatStartNoNode: under Redis's name, too.
+func TestServerLinesThatStartNoNode(t *testing.T) {
+	for _, tc := range []struct{ args, want, fails string }{
+		{"-v", "Redis server v=7.", ""},
+		{"--version", "Redis server v=7.", ""},
+		{"-h", "Usage:", ""},
+		{"--help", "--check-system", ""},
+		{"--check-system", "nothing to check", ""},
+		{"--test-memory 100", "", "no test of the memory"},
+		{"sentinel.conf --sentinel", "", "Sentinel is not built"},
+	} {
+		var out bytes.Buffer
+		done, err := answer(&out, strings.Fields(tc.args))
+		if !done || !strings.Contains(out.String(), tc.want) || (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
+			t.Errorf("%s: done %v, error %v, printed %q", tc.args, done, err, out.String())
+		}
+	}
+	for _, args := range [][]string{nil, {"redis.conf"}, {"--port", "1", "--version"}, {"-"}} {
+		if done, err := answer(&bytes.Buffer{}, args); done || err != nil {
+			t.Errorf("%q starts no node: %v", args, err)
+		}
+	}
+}
+
+func TestDirectivesThatDoNotProtectAreNamed(t *testing.T) {
+	got := unguarded([]string{"maxmemory", "user", "tls-port", "aclfile", "io-threads"})
+	if want := []string{"user", "tls-port", "aclfile"}; !slices.Equal(got, want) {
+		t.Errorf("named are %q, want %q", got, want)
+	}
+}
+
 func TestCommandLinesThatAreRefused(t *testing.T) {
 	for _, tc := range []struct {
 		args string
@@ -95,6 +127,7 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"cluster create 127.0.0.1:1 127.0.0.1:2 --if-none", "needs --cluster-yes"},
 		{"cluster call 127.0.0.1:1", "requires at least 2 arg"},
 		{"cluster call 127.0.0.1:1 ping --cluster-only-masters --cluster-only-replicas", "none of the others can be"},
+		{"cluster reshard 127.0.0.1:1", "unknown command"},
 		{"cluster check 127.0.0.1:1", errSilent.Error()},
 		{"check --nodes 127.0.0.1:1 --duration 1s", "no node of the cluster answers"},
 		{"lab kill", "accepts 1 arg"},

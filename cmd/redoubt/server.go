@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -24,12 +26,9 @@ import (
 // so cobra must not look at them.
 func newServerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "server [FILE] [--directive value ...]",
-		Short: "Run a node",
-		Long: "Run a node. The arguments are those of redis-server: a configuration file (redis.conf),\n" +
-			"then directives with two dashes. All directives are in docs/config.md.\n\n" +
-			"  redoubt server --port 7000 --dir /var/lib/redoubt --appendonly yes\n" +
-			"  redoubt server redis.conf --port 7001\n",
+		Use:                "server [FILE] [--directive value ...]",
+		Short:              "Run a node",
+		Long:               serverHelp,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return serve(args)
@@ -46,18 +45,12 @@ const product = "Redis " + version.Redis
 const detached = "REDOUBT_DETACHED"
 
 func serve(args []string) error {
-	if len(args) == 1 {
-		switch args[0] {
-		case "-v", "--version":
-			fmt.Printf("Redis server v=%s sha=00000000:0 malloc=go bits=64 build=%s\n", version.Redis, version.Build)
-			return nil
-		case "-h", "--help":
-			return newServerCommand().Help()
-		}
+	if done, err := answer(os.Stdout, args); done {
+		return err
 	}
 	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "\n%v\n", err)
+		fmt.Fprintln(os.Stderr, err)
 		return errSilent
 	}
 	c := settings.Current()
@@ -73,7 +66,7 @@ func serve(args []string) error {
 	if err := os.Chdir(c.Dir); err != nil {
 		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
 	}
-	announce(log, settings)
+	announce(log, settings, args)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
 	} else if c.PIDFile != "" {
@@ -94,13 +87,55 @@ func serve(args []string) error {
 	return nil
 }
 
+// answer serves the command lines of redis-server that start no node.
+func answer(out io.Writer, args []string) (done bool, err error) {
+	if slices.Contains(args, "--sentinel") {
+		return true, errors.New("Sentinel is not built")
+	}
+	if len(args) == 0 {
+		return false, nil
+	}
+	switch alone := len(args) == 1; {
+	case alone && (args[0] == "-v" || args[0] == "--version"):
+		fmt.Fprintf(out, "Redis server v=%s sha=00000000:0 malloc=go bits=64 build=%s\n", version.Redis, version.Build)
+	case alone && (args[0] == "-h" || args[0] == "--help"):
+		fmt.Fprint(out, serverHelp+serverUsage)
+	case alone && args[0] == "--check-system":
+		fmt.Fprintln(out, "There is nothing to check: this server does not fork.")
+	case args[0] == "--test-memory":
+		return true, errors.New("there is no test of the memory in this program; memtester is one")
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+const serverHelp = `Run a node. The arguments are those of redis-server: a configuration file (redis.conf),
+then directives with two dashes. All directives are in docs/config.md.
+
+  redoubt server --port 7000 --dir /var/lib/redoubt --appendonly yes
+  redoubt server redis.conf --port 7001
+  echo 'maxclients 100' | redoubt server redis.conf -
+
+A link named redis-server, valkey-server or redoubt-server to the program is the same
+without the word "server".
+`
+
+const serverUsage = `
+Usage:
+  redoubt server [FILE] [--directive value ...] [-]
+  redoubt server -v | --version
+  redoubt server -h | --help
+  redoubt server --check-system
+`
+
 // announce prints the lines that scripts and test suites wait for (spec
 // drop-in.md).
-func announce(log *logging.Logger, settings *config.Config) {
+func announce(log *logging.Logger, settings *config.Config, args []string) {
 	c := settings.Current()
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
 	log.Warn(fmt.Sprintf("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started", version.Redis, os.Getpid()))
-	if settings.Path() == "" {
+	if len(args) == 0 {
 		log.Warn("Warning: no config file specified, using the default config. In order to specify a config file use redis-server /path/to/redis.conf")
 	} else {
 		log.Warn("Configuration loaded")
@@ -115,12 +150,21 @@ func announce(log *logging.Logger, settings *config.Config) {
 	if unused := settings.Unused(); len(unused) > 0 {
 		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
 	}
-	for _, name := range []string{"user", "loadmodule"} {
-		if len(settings.Lines(name)) > 0 {
-			log.Warn("The configuration has lines of " + name + ", which are not in force: this version has no users besides the default one, and no modules")
-		}
+	if weak := unguarded(settings.Unused()); len(weak) > 0 {
+		log.Warn("WARNING: " + strings.Join(weak, ", ") + ": users and TLS are not built. Only requirepass, bind and protected-mode keep clients out.")
 	}
 	log.Warn("Server initialized")
+}
+
+// unguarded picks the directives whose author counts on a protection that the
+// node does not give.
+func unguarded(unused []string) (weak []string) {
+	for _, name := range unused {
+		if name == "user" || name == "aclfile" || strings.HasPrefix(name, "tls-") {
+			weak = append(weak, name)
+		}
+	}
+	return weak
 }
 
 // notify ends the context on the first SIGINT or SIGTERM, after a shutdown as

@@ -99,7 +99,7 @@ func restore(c *Ctx) {
 		return
 	}
 	key := c.Args[1]
-	_, found := c.Tx.Peek(key)
+	_, found := c.Tx.Use(key)
 	if found && !o.replace {
 		c.Out.Error(resp.ErrBusyKey)
 		return

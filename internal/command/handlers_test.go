@@ -303,3 +303,73 @@ func TestCommandListNamesSubcommandsToo(t *testing.T) {
 		t.Errorf("COMMAND LIST: %v", words)
 	}
 }
+
+// TestWhatALookUpLeavesBehind: only reads count as hits and misses, and only
+// what uses a key renews its idle time.
+func TestWhatALookUpLeavesBehind(t *testing.T) {
+	for _, c := range []struct {
+		line         string
+		hits, misses int64
+		used         bool // k is no longer idle
+	}{
+		{"GET k", 1, 0, true},
+		{"GET n", 0, 1, false},
+		{"TOUCH k n", 1, 1, true},
+		{"STRLEN k", 1, 0, true},
+		{"DUMP k", 1, 0, true},
+		{"GETEX k PERSIST", 1, 0, true},
+		// They ask about the key.
+		{"EXISTS k n", 1, 1, false},
+		{"TYPE k", 1, 0, false},
+		{"TYPE n", 0, 1, false},
+		{"TTL k", 1, 0, false},
+		{"PEXPIRETIME n", 0, 1, false},
+		{"OBJECT ENCODING k", 1, 0, false},
+		{"SCAN 0", 0, 0, false},
+		// They change it, or would have.
+		{"APPEND k 1", 0, 0, true},
+		{"APPEND n 1", 0, 0, false},
+		{"SETRANGE k 0 1", 0, 0, true},
+		{"SETBIT k 0 0", 0, 0, true},
+		{"INCR k", 0, 0, true},
+		{"INCRBYFLOAT n 1", 0, 0, false},
+		{"EXPIRE k 100", 0, 0, true},
+		{"EXPIRE k 100 XX", 0, 0, true},
+		{"PERSIST k", 0, 0, true},
+		{"SETNX k v", 0, 0, true},
+		{"SET k v NX", 0, 0, true},
+		{"MSETNX k v", 0, 0, true},
+		{"RENAME k k", 0, 0, true},
+		{"RENAMENX other k", 0, 0, true},
+		{"COPY other k", 1, 0, true},
+	} {
+		n := newNode()
+		n.do("MSET", "k", "12", "other", "v")
+		n.now += 1_000_000
+		before := n.ks.Stats()
+		n.do(strings.Fields(c.line)...)
+		after := n.ks.Stats()
+		if hits, misses := after.Hits-before.Hits, after.Misses-before.Misses; hits != c.hits || misses != c.misses {
+			t.Errorf("%s: %d hits and %d misses, want %d and %d", c.line, hits, misses, c.hits, c.misses)
+		}
+		idle, _ := n.do("OBJECT", "IDLETIME", "k")
+		if used := idle == ":0"; used != c.used {
+			t.Errorf("%s: the key has been idle for %s seconds after it, used is to be %v", c.line, idle, c.used)
+		}
+	}
+}
+
+func TestACommandThatChangesNothingIsNoWrite(t *testing.T) {
+	n := newNode()
+	n.do("SET", "k", "a")
+	for _, line := range []string{"SETBIT k 0 0", "SETBIT k 1 1", "GETEX k PERSIST", "SETRANGE k 0 ", "PERSIST k"} {
+		if _, effect := n.do(strings.Split(line, " ")...); effect != "" {
+			t.Errorf("%s: in the stream stands %s", line, effect)
+		}
+	}
+	for _, line := range []string{"SETBIT k 0 1", "SETBIT k 8 0", "SETBIT n 0 0"} {
+		if _, effect := n.do(strings.Fields(line)...); effect == "" {
+			t.Errorf("%s: nothing is in the stream", line)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func (c *Ctx) fits(size int64) bool {
 }
 
 func appendTo(c *Ctx) {
-	v, found, ok := c.str(c.Args[1])
+	v, found, ok := c.edit(c.Args[1])
 	if !ok {
 		return
 	}
@@ -72,7 +72,7 @@ func setRange(c *Ctx) {
 		c.Out.Error(resp.ErrOffset)
 		return
 	}
-	v, _, ok := c.str(c.Args[1])
+	v, _, ok := c.edit(c.Args[1])
 	if !ok {
 		return
 	}
@@ -139,19 +139,23 @@ func setBit(c *Ctx) {
 		c.Out.Error(resp.ErrBitValue)
 		return
 	}
-	v, _, ok := c.str(c.Args[1])
+	v, _, ok := c.edit(c.Args[1])
 	if !ok {
 		return
 	}
-	b := c.Tx.GrowString(c.Args[1], max(len(v), int(n>>3)+1))
 	mask := byte(0x80) >> (n & 7)
-	old := b[n>>3] & mask
+	there := n>>3 < int64(len(v))
+	old := there && v[n>>3]&mask != 0
+	c.Out.Int(bit(old))
+	if there && old == (on != 0) {
+		return // no change, also for who watches the key
+	}
+	b := c.Tx.GrowString(c.Args[1], max(len(v), int(n>>3)+1))
 	if on != 0 {
 		b[n>>3] |= mask
 	} else {
 		b[n>>3] &^= mask
 	}
-	c.Out.Int(bit(old != 0))
 }
 
 func getBit(c *Ctx) {

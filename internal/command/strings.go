@@ -38,7 +38,17 @@ var Strings = []*Row{
 // has then been answered.
 func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
 	e, found := c.Tx.Find(key)
-	if !found {
+	return c.bytes(e, found)
+}
+
+// edit is str for a command that changes the string.
+func (c *Ctx) edit(key []byte) (v []byte, found, ok bool) {
+	e, found := c.Tx.Use(key)
+	return c.bytes(e, found)
+}
+
+func (c *Ctx) bytes(e storage.Entry, exists bool) (v []byte, found, ok bool) {
+	if !exists {
 		return nil, false, true
 	}
 	if e.Type() != storage.TypeString {
@@ -147,7 +157,7 @@ func set(c *Ctx) {
 		}
 	}
 	if o.nx || o.xx {
-		if _, found := c.Tx.Peek(key); found == o.nx {
+		if _, found := c.Tx.Use(key); found == o.nx {
 			if !o.get {
 				c.Out.Null()
 			}
@@ -219,7 +229,7 @@ var (
 )
 
 func setNX(c *Ctx) {
-	if _, found := c.Tx.Peek(c.Args[1]); found {
+	if _, found := c.Tx.Use(c.Args[1]); found {
 		c.Out.Int(0)
 		return
 	}
@@ -288,7 +298,8 @@ func getEX(c *Ctx) {
 	case o.expire != nil:
 		expireKey(c, key, at)
 	case o.persist:
-		if c.Tx.SetExpire(key, 0) {
+		if e, found := c.Tx.Peek(key); found && e.ExpireAt() != 0 {
+			c.Tx.SetExpire(key, 0)
 			c.Tx.Effect(namePersist, key)
 		}
 	}
@@ -333,7 +344,7 @@ func mSetNX(c *Ctx) {
 		return
 	}
 	for i := 1; i < len(c.Args); i += 2 {
-		if _, found := c.Tx.Peek(c.Args[i]); found {
+		if _, found := c.Tx.Use(c.Args[i]); found {
 			c.Out.Int(0)
 			return
 		}

@@ -89,9 +89,9 @@ func newConfig() *Config {
 	return &Config{hooks: make(map[*directive]*hook), lines: make(map[string][]Line)}
 }
 
-// noteUnused remembers that d was set.
-func (c *Config) noteUnused(d *directive) {
-	if d.does == "" && !slices.Contains(c.unused, d.name) {
-		c.unused = append(c.unused, d.name)
+// noteUnused remembers that a directive was set that has no effect.
+func (c *Config) noteUnused(name string) {
+	if !slices.Contains(c.unused, name) {
+		c.unused = append(c.unused, name)
 	}
 }

@@ -23,7 +23,7 @@ type Source struct {
 }
 
 // FileError says why a configuration is refused. Its text is what Redis
-// prints before it exits; Redis begins with an empty line.
+// prints before it exits; it begins with an empty line.
 type FileError struct {
 	Product string
 	Line    int    // 0 if the error belongs to no line
@@ -161,7 +161,9 @@ func (l *loader) directive(d *directive, args []string) error {
 		return lineError(err.Error())
 	}
 	l.seen[d] = true
-	l.config.noteUnused(d)
+	if d.does == "" {
+		l.config.noteUnused(d.name)
+	}
 	return nil
 }
 
@@ -175,6 +177,9 @@ func (l *loader) statement(name string, line Line) error {
 		return l.include(line.Args[0])
 	case name == "rename-command" && n == 2, name == "user" && n >= 1, name == "loadmodule" && n >= 1:
 		l.config.lines[name] = append(l.config.lines[name], line)
+		if name != "rename-command" {
+			l.config.noteUnused(name)
+		}
 		return nil
 	case name == "sentinel" && n > 0:
 		return lineError("sentinel directive while not in sentinel mode")

@@ -52,6 +52,7 @@ type Settings struct {
 	AppendDirName            string
 	AutoAOFRewritePercentage int // 0: never
 	AutoAOFRewriteMinBytes   int64
+	AOFLoadTruncated         bool
 
 	// Security.
 	RequirePass            string // empty: none
@@ -65,8 +66,6 @@ type Settings struct {
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
 	MaxMemoryBytes   int64 // 0: no limit
-
-	// Expiry.
 
 	// Replication.
 	ReplicaOf             Address // Host empty: a primary

@@ -74,9 +74,6 @@ var processRows = []*directive{
 	{name: "pidfile", typ: text{}, flags: immutable,
 		does:  "file that the process id is written to",
 		store: toText(func(s *Settings) *string { return &s.PIDFile })},
-	{name: "set-proc-title", typ: boolean{}, def: "yes", flags: immutable},
-	{name: "proc-title-template", typ: text{check: titleTemplate, blank: true}, def: "{title} {listen-addr} {server-mode}"},
-	{name: "always-show-logo", typ: boolean{}, def: "no", flags: immutable},
 	{name: "loglevel", typ: logLevels, def: "notice",
 		does:  "least severity that is logged",
 		store: toChoice(logLevels, func(s *Settings) *LogLevel { return &s.LogLevel })},
@@ -89,7 +86,6 @@ var processRows = []*directive{
 	{name: "hz", typ: hertz{ints(1, 500)}, def: "10",
 		does:  "the hz that INFO shows; the period of background work is fixed",
 		store: toInt(func(s *Settings) *int { return &s.HZ })},
-	{name: "dynamic-hz", typ: boolean{}, def: "yes"},
 	{name: "shutdown-timeout", typ: nonNegative, def: "10",
 		does:  "seconds that a shutdown waits for replicas",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.ShutdownTimeout })},
@@ -99,7 +95,6 @@ var processRows = []*directive{
 	{name: "shutdown-on-sigterm", typ: flags{shutdownNames}, def: "default",
 		does:  "options of the shutdown at SIGTERM",
 		store: func(s *Settings, text string) { s.ShutdownOnSigterm = readShutdown(text) }},
-	{name: "active-expire-effort", typ: ints(1, 10), def: "1"},
 }
 
 var durabilityRows = []*directive{
@@ -121,8 +116,6 @@ var durabilityRows = []*directive{
 	{name: "rdbchecksum", typ: boolean{}, def: "yes", flags: immutable,
 		does:  "write and check the checksum of RDB files",
 		store: toBool(func(s *Settings) *bool { return &s.RDBChecksum })},
-	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
-	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "appendonly", typ: boolean{}, def: "yes", flags: denyLoading,
 		does:  "keep the journal; Redis's default is no",
 		store: toBool(func(s *Settings) *bool { return &s.AppendOnly })},
@@ -132,15 +125,15 @@ var durabilityRows = []*directive{
 	{name: "appenddirname", typ: text{check: fileName("appenddirname", "dirname", false)}, def: "appendonlydir", flags: immutable,
 		does:  "directory of the journal within dir",
 		store: toText(func(s *Settings) *string { return &s.AppendDirName })},
-	{name: "appendfilename", typ: text{check: fileName("appendfilename", "filename", false)}, def: "appendonly.aof", flags: immutable},
-	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "auto-aof-rewrite-percentage", typ: nonNegative, def: "100",
 		does:  "growth of the journal, in percent of its base, at which a new base is written; 0: never",
 		store: toInt(func(s *Settings) *int { return &s.AutoAOFRewritePercentage })},
 	{name: "auto-aof-rewrite-min-size", typ: anyBytes, def: "67108864",
 		does:  "least size of the journal for that",
 		store: toInt(func(s *Settings) *int64 { return &s.AutoAOFRewriteMinBytes })},
-	{name: "aof-load-truncated", typ: boolean{}, def: "yes"},
+	{name: "aof-load-truncated", typ: boolean{}, def: "yes",
+		does:  "start from a journal whose end is torn",
+		store: toBool(func(s *Settings) *bool { return &s.AOFLoadTruncated })},
 }
 
 var clientRows = []*directive{
@@ -196,9 +189,6 @@ var replicationRows = []*directive{
 	{name: "repl-diskless-sync", typ: boolean{}, def: "yes",
 		does:  "send snapshots to replicas without a file",
 		store: toBool(func(s *Settings) *bool { return &s.ReplDisklessSync })},
-	{name: "repl-diskless-sync-delay", typ: nonNegative, def: "5"},
-	{name: "repl-diskless-sync-max-replicas", typ: nonNegative, def: "0"},
-	{name: "repl-diskless-load", typ: disklessLoads, def: "disabled", flags: denyLoading},
 	{name: "repl-ping-replica-period", aliases: []string{"repl-ping-slave-period"}, typ: atLeastOne, def: "10",
 		does:  "seconds between pings of a primary to its replicas",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.ReplPingReplicaPeriod })},
@@ -211,15 +201,12 @@ var replicationRows = []*directive{
 	{name: "repl-backlog-size", typ: bytesFrom(1, math.MaxInt64), def: "1048576",
 		does:  "bytes of the stream kept for partial resynchronisation without a journal",
 		store: toInt(func(s *Settings) *int64 { return &s.ReplBacklogBytes })},
-	{name: "repl-backlog-ttl", typ: unbounded, def: "3600"},
 	{name: "min-replicas-to-write", aliases: []string{"min-slaves-to-write"}, typ: nonNegative, def: "0",
 		does:  "refuse writes with fewer good replicas",
 		store: toInt(func(s *Settings) *int { return &s.MinReplicasToWrite })},
 	{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, typ: nonNegative, def: "10",
 		does:  "seconds since its last acknowledgement that make a replica no good",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.MinReplicasMaxLag })},
-	{name: "min-replicas-to-ack", typ: nonNegative, def: "0", since: "Redoubt"},
-	{name: "propagation-error-behavior", typ: propagationErrors, def: "ignore"},
 }
 
 var observeRows = []*directive{

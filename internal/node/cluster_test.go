@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -636,12 +637,9 @@ func TestConfigSetReachesTheCluster(t *testing.T) {
 	if err := m.Config.Set(config.Caller{}, config.Pair{Name: "cluster-announce-hostname", Value: "here.example"}); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Until(t, 5*time.Second, "the name is announced", func() error {
-		if got := m.View().Me().Hostname; got != "here.example" {
-			return fmt.Errorf("the name is %q", got)
-		}
-		return nil
-	})
+	if got := m.View().Me().Hostname; got != "here.example" {
+		t.Errorf("the name is %q once CONFIG SET has returned", got)
+	}
 }
 
 // A role that was replaced before it began leaves its flush to the one that
@@ -659,5 +657,16 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 	defer m.roles.mu.Unlock()
 	if m.roles.emptied != 1 {
 		t.Errorf("the replicator has been told %d times to empty itself", m.roles.emptied)
+	}
+}
+
+// TestWhatALoadingNodeTells: only what needs the keys or changes the cluster
+// waits for the end of loading.
+func TestWhatALoadingNodeTells(t *testing.T) {
+	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"}
+	for _, row := range new(clusterDriver).Rows()[0].Sub {
+		if got, want := row.Flags&command.Loading != 0, slices.Contains(told, row.Name); got != want {
+			t.Errorf("CLUSTER %s while loading: %v, want %v", row.Name, got, want)
+		}
 	}
 }

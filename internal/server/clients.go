@@ -452,10 +452,14 @@ func (s *Server) describe(l *loop, c *conn) string {
 			argv += len(a)
 		}
 	}
+	// Redis's names for one buffer: obl is what lies in a first small one, omem
+	// what waits in the list behind it.
+	inFirst := min(c.out.Len()-c.sent, smallOutput)
+	waiting := c.out.Len() - c.sent - inFirst
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.remote, c.local, c.fd, c.name, int64((now-c.born)/time.Second), int64((now-c.active)/time.Second), flags, c.db,
 		channels, patterns, shards, queuedCommands, input, max(cap(c.in)-len(c.in), 0), argv, queuedBytes,
-		cap(c.out.Bytes()), cap(c.out.Bytes()), c.out.Len()-c.sent, 0, 0, cap(c.in)+cap(c.out.Bytes())+connBytes,
+		cap(c.out.Bytes()), cap(c.out.Bytes()), inFirst, min(waiting, 1), waiting, cap(c.in)+cap(c.out.Bytes())+connBytes,
 		events, last, c.user, c.out.Proto(), c.libName, c.libVer)
 }
 

@@ -100,8 +100,10 @@ func debugObject(x *command.Ctx) {
 			x.Out.Error(resp.ErrNoKey)
 			return
 		}
-		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:0 lru_seconds_idle:%d",
-			e.Encoding(), len(e.Bytes()), e.IdleSeconds()))
+		// lru is the second of the last use on a clock of 24 bits.
+		lru := (tx.Now()/1000 - e.IdleSeconds()) & (1<<24 - 1)
+		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
+			e.Encoding(), len(e.Bytes()), lru, e.IdleSeconds()))
 	})
 }
 

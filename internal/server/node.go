@@ -4,6 +4,8 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -65,6 +67,20 @@ func flushAllCommand(x *command.Ctx) {
 		x.Tx.FlushAll()
 		x.Tx.Force()
 		x.Out.OK()
+		if !x.Tx.Applying() {
+			loopOf(x).srv.saveFlushed(x.Tx)
+		}
+	}
+}
+
+// saveFlushed writes the dump of the empty keyspace, where save points keep
+// one: what has been flushed must not come back after a crash. The client does
+// not hear of a failure, as with Redis; INFO and the next writes do.
+func (s *Server) saveFlushed(tx *storage.Tx) {
+	if p := s.persistence; p != nil && len(s.config.Current().Save) > 0 {
+		if err := p.Save(tx); err != nil {
+			s.log.Warn("FLUSHALL could not save the empty data set", zap.Error(err))
+		}
 	}
 }
 

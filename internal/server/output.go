@@ -23,6 +23,9 @@ const (
 	maxHeldBytes = 1 << 20
 	// compactBytes is how much that has left may stay at the front of a buffer.
 	compactBytes = 64 << 10
+	// smallOutput is what the limits of output do not look at before the socket
+	// has refused it: the size of Redis's fixed buffer.
+	smallOutput = 16 << 10
 )
 
 // openOutput gives the connection a buffer to write to.
@@ -181,11 +184,16 @@ func (l *loop) write(c *conn) {
 	if l.srv.cluster != nil && l.wentOn(time.Now()) && c.is(stateClosed) {
 		return
 	}
+	end := c.releasable()
+	if end-c.sent > smallOutput {
+		if l.checkOutput(c); c.is(stateClosed) {
+			return
+		}
+	}
 	if c.wire != nil {
 		l.writeWire(c)
 		return
 	}
-	end := c.releasable()
 	for c.sent < end {
 		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
 		if err == unix.EAGAIN {

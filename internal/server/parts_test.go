@@ -556,6 +556,30 @@ func TestAShutdownThatWaitedCanFail(t *testing.T) {
 	asks.closed()
 }
 
+func TestAFlushIsSavedWhereSavePointsAre(t *testing.T) {
+	for _, tc := range []struct {
+		points string
+		lines  []string
+		saves  int
+	}{
+		{"", []string{"FLUSHALL"}, 0},
+		{"3600 1", []string{"FLUSHDB"}, 0},
+		{"3600 1", []string{"FLUSHALL", "FLUSHALL ASYNC"}, 2},
+	} {
+		f := &fakePersistence{}
+		n := startParts(t, func(c *Config) { c.Persistence = f }, "--save", tc.points)
+		c := n.dial()
+		for _, line := range tc.lines {
+			c.want(line, "OK")
+		}
+		f.mu.Lock()
+		if f.saves != tc.saves {
+			t.Errorf("save %q, %q: %d snapshots, want %d", tc.points, tc.lines, f.saves, tc.saves)
+		}
+		f.mu.Unlock()
+	}
+}
+
 func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 	n := startNode(t)
 	n.SetLoading(true)
@@ -565,4 +589,32 @@ func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 	c.want("ECHO x", "x")
 	n.SetLoading(false)
 	c.want("GET k", "(nil)")
+}
+
+// Messages reach the subscribers of other nodes by the bus or by the stream, not
+// by both.
+func TestMessagesGoOneWay(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		parts func(*Config)
+		args  []string
+		units int
+	}{
+		{"to replicas by the stream", func(*Config) {}, nil, 3},
+		{"in a cluster by the bus", func(c *Config) { c.Cluster = &fakeCluster{} }, []string{"--cluster-enabled", "yes"}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := startParts(t, tc.parts, tc.args...)
+			c := n.dial()
+			c.want("PUBLISH ch x", "0")
+			c.want("SPUBLISH ch x", "0")
+			c.raw("MULTI\r\nSPUBLISH ch y\r\nEXEC\r\n")
+			for range 3 {
+				c.read()
+			}
+			if units := n.stream.recorded(); len(units) != tc.units {
+				t.Errorf("%d units in the stream, want %d: %q", len(units), tc.units, units)
+			}
+		})
+	}
 }

@@ -243,23 +243,14 @@ func (l *loop) push(c *conn, b []byte, at replication.Offset) {
 	l.wantWrite(c)
 }
 
-func publishCommand(x *command.Ctx) {
-	l := loopOf(x)
-	l.publish(x, false)
-	if l.srv.cluster == nil && x.Tx != nil {
-		x.Tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
-	}
-}
-
-func spublishCommand(x *command.Ctx) {
-	loopOf(x).publish(x, true)
-	if x.Tx != nil {
-		x.Tx.Force()
-	}
-}
+func publishCommand(x *command.Ctx)  { loopOf(x).publish(x, false) }
+func spublishCommand(x *command.Ctx) { loopOf(x).publish(x, true) }
 
 func (l *loop) publish(x *command.Ctx, sharded bool) {
 	l.published = append(l.published, publication{x.Out.Len(), x.Args[1], x.Args[2], sharded})
+	if l.srv.cluster == nil && x.Tx != nil {
+		x.Tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
+	}
 }
 
 // sendPublished sends what the unit published and puts the numbers of receivers

@@ -196,6 +196,9 @@ func (s *Server) Listen() error {
 		s.log.Warn(err.Error())
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
+	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
+		return errors.New("Configured to not listen anywhere, exiting.")
+	}
 	if len(s.listeners) > 0 {
 		s.addr = s.listeners[0].addr
 	}

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"redoubt/internal/command"
 )
@@ -43,5 +46,31 @@ func TestCategoriesThatDoNotFollowFromFlags(t *testing.T) {
 		if got := n.Table().Lookup([]byte(name)).Categories(); got != want {
 			t.Errorf("%s is in %v, want %v", name, got.Names(), want.Names())
 		}
+	}
+}
+
+// The error of an unknown sub-command says that there is HELP.
+func TestEveryContainerHasHelp(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	for _, r := range n.Table().Rows() {
+		if len(r.Sub) == 0 || r.Name == "cluster" {
+			continue
+		}
+		if got := c.do(r.Name + " HELP"); !strings.Contains(got, strings.ToUpper(r.Name)+" <subcommand>") {
+			t.Errorf("%s HELP: %s", r.Name, got)
+		}
+	}
+}
+
+func TestDebugObjectTellsTheLastUse(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	before := time.Now().Unix()
+	c.want("SET k v", "OK")
+	_, tail, _ := strings.Cut(c.do("DEBUG OBJECT k"), " lru:")
+	var lru, idle int64
+	if _, err := fmt.Sscanf(tail, "%d lru_seconds_idle:%d", &lru, &idle); err != nil || (lru-before)&(1<<24-1) > 1<<23 || idle != 0 {
+		t.Errorf("lru:%s, want the clock at %d: %v", tail, before, err)
 	}
 }

@@ -80,7 +80,7 @@ type Lab struct {
 }
 
 // Create opens the lab in dir, which it makes if it is not there. A lab that
-// is there keeps its shape: cfg may repeat it or leave it open, and is refused
+// was started once keeps its shape: cfg may repeat it or leave it open, and is refused
 // otherwise. timeout bounds each wait.
 func Create(dir string, cfg Config, timeout time.Duration) (*Lab, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -107,7 +107,7 @@ func (l *Lab) shape(cfg Config) error {
 		return err
 	default:
 		cfg = cfg.or(l.Config)
-		if cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin {
+		if l.begun() && (cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin) {
 			return fmt.Errorf("the lab in %s has another shape (see %s): stop it and remove the directory, or choose another", l.dir, filepath.Join(l.dir, configFile))
 		}
 	}
@@ -116,6 +116,15 @@ func (l *Lab) shape(cfg Config) error {
 	}
 	l.setConfig(cfg)
 	return l.write()
+}
+
+// begun reports whether a node has ever been started: one that found its port
+// in use leaves a lab of which nothing is worth keeping.
+func (l *Lab) begun() bool {
+	return slices.ContainsFunc(l.nodes, func(n *node) bool {
+		_, err := os.Stat(n.dir)
+		return err == nil
+	})
 }
 
 // Open opens the lab that is in dir.

@@ -251,6 +251,18 @@ func TestALabKeepsItsShape(t *testing.T) {
 		t.Errorf("two commands at once: %v", err)
 	}
 	l.Close()
+	// No node has started yet, since a port was in use, say.
+	if l, err = lab.Create(dir, lab.Config{Port: 21010}, limit); err != nil || l.Port != 21010 || l.Nodes != 7 {
+		t.Fatalf("a lab that never started takes no other port: %+v, %v", l, err)
+	}
+	l.Close()
+	if l, err = lab.Create(dir, lab.Config{Port: 21000}, limit); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := os.Mkdir(filepath.Join(dir, "21003"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name  string
 		cfg   lab.Config

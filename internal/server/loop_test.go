@@ -1,0 +1,106 @@
+package server
+
+import (
+	"fmt"
+	"testing"
+
+	"redoubt/internal/resp"
+)
+
+func TestLoopsFollowTheLoad(t *testing.T) {
+	for _, tc := range []struct {
+		name                            string
+		active, least, most, processors int
+		loads                           []load
+		want                            int
+	}{
+		{"one idle loop", 1, 1, 2, 2, []load{{100, 1}, {}}, 1},
+		{"a full loop with shallow requests on a small machine", 1, 1, 2, 2, []load{{990, 1}, {}}, 1},
+		{"a full loop with deep pipelines", 1, 1, 2, 2, []load{{990, 64}, {}}, 2},
+		{"a full loop and processors to spare", 1, 1, 4, 8, []load{{990, 1}, {}, {}, {}}, 2},
+		{"two full loops and no third", 2, 1, 2, 8, []load{{990, 64}, {990, 64}}, 2},
+		{"two loops with little to do", 2, 1, 2, 2, []load{{150, 1}, {150, 1}}, 1},
+		{"two loops with enough to do", 2, 1, 2, 2, []load{{500, 1}, {500, 1}}, 2},
+		{"never below the least", 2, 2, 2, 2, []load{{}, {}}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := wantLoops(tc.active, tc.least, tc.most, tc.processors, tc.loads); got != tc.want {
+				t.Errorf("%d loops, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestConnectionsMoveBetweenLoops(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	var cs []*client
+	for i := range 8 {
+		c := n.dial()
+		c.want(fmt.Sprintf("SET k%d %d", i, i), "OK")
+		cs = append(cs, c)
+	}
+	for _, active := range []int32{1, 2, 1, 2} {
+		n.stopLoops(nil)
+		n.active.Store(active)
+		for _, l := range n.loops {
+			l.post(func() { l.place() })
+		}
+		n.resumeLoops(nil)
+		for range 20 {
+			for i, c := range cs {
+				c.want(fmt.Sprintf("GET k%d", i), fmt.Sprint(i))
+			}
+		}
+	}
+}
+
+func fakeConn(n *node) (*loop, *conn) {
+	l := n.loops[0]
+	c := n.newConn(-1, "127.0.0.1:1", "127.0.0.1:2")
+	c.home.Store(l)
+	return l, c
+}
+
+type wholeCluster struct{ fakeCluster }
+
+func (*wholeCluster) Route(r Route) resp.Error {
+	if r.Missing != nil {
+		r.Missing()
+	}
+	return ""
+}
+
+func TestDispatchDoesNotAllocate(t *testing.T) {
+	t.Run("alone", func(t *testing.T) { dispatchDoesNotAllocate(t, startNode(t)) })
+	t.Run("in a cluster", func(t *testing.T) {
+		dispatchDoesNotAllocate(t, startParts(t, func(c *Config) { c.Cluster = new(wholeCluster) }, "--cluster-enabled", "yes"))
+	})
+}
+
+func dispatchDoesNotAllocate(t *testing.T, n *node) {
+	n.stream.quiet = true
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	l, c := fakeConn(n)
+	c.queued = true // nobody writes its output
+	l.beginTurn()
+	for name, in := range map[string]string{
+		"SET":       "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n",
+		"GET":       "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n",
+		"GET a nil": "*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n",
+		"PING":      "*1\r\n$4\r\nPING\r\n",
+	} {
+		b := []byte(in)
+		run := func() {
+			if rest := l.feed(c, b); len(rest) != 0 {
+				t.Fatalf("%d bytes were left", len(rest))
+			}
+			c.out.Truncate(0)
+			l.closeOutput(c) // as after the write
+		}
+		run()
+		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {
+			t.Errorf("%s: %v allocations", name, allocs)
+		}
+	}
+}

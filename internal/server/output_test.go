@@ -1,0 +1,120 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRepliesWaitForTheirOffset(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	n.stream.hold()
+	a.send("GET untouched")
+	a.wantNext("(nil)") // its slot has no uncommitted write
+	a.send("SET k 1")
+	a.send("PING")
+	b.send("GET k") // looks at the uncommitted write
+	// A connection that saw nothing of it is not held.
+	n.dial().want("PING", "PONG")
+	n.dial().want("GET elsewhere", "(nil)")
+	for _, c := range []*client{a, b} {
+		c.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if reply, err := readReply(c.r); err == nil {
+			t.Errorf("%q left before its write was committed", reply)
+		}
+	}
+	n.stream.commit(-1)
+	a.wantNext("OK")
+	a.wantNext("PONG")
+	b.wantNext("1")
+}
+
+func TestPublishedMessagesFollowTheirUnit(t *testing.T) {
+	n := startNode(t)
+	sub, pub := n.dial(), n.dial()
+	sub.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	n.stream.hold()
+	pub.send("MULTI")
+	pub.send("SET k v")
+	pub.send("PUBLISH ch hello")
+	pub.send("EXEC")
+	pub.wantNext("OK")
+	pub.wantNext("QUEUED")
+	pub.wantNext("QUEUED")
+	sub.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if reply, err := readReply(sub.r); err == nil {
+		t.Errorf("%q was delivered before its unit was committed", reply)
+	}
+	n.stream.commit(-1)
+	pub.wantNext("[OK 1]")
+	sub.wantNext("[message ch hello]")
+}
+
+func TestOutputLimit(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "normal 4mb 0 0")
+	c, other := n.dial(), n.dial()
+	other.want("SET k "+strings.Repeat("z", 100_000), "OK")
+	go io.WriteString(c.nc, strings.Repeat("GET k\r\n", 2000))
+	for {
+		other.want("PING", "PONG")
+		if strings.Contains(other.do("INFO stats"), "client_output_buffer_limit_disconnections:1\r\n") {
+			break
+		}
+	}
+}
+
+func TestOutputLimitOfOneReply(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "normal 100000 0 0")
+	c := n.dial()
+	c.want("SET small "+strings.Repeat("z", 80_000), "OK")
+	c.want("SET large "+strings.Repeat("z", 120_000), "OK")
+	c.want("STRLEN large", "120000")
+	c.want("GET small", strings.Repeat("z", 80_000))
+	c.send("GET large")
+	c.closed()
+}
+
+func TestClientListShowsWaitingOutput(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "pubsub 0 0 0")
+	idle, c := n.dial(), n.dial()
+	idle.want("CLIENT SETNAME idle", "OK")
+	idle.send("SUBSCRIBE ch")
+	message := "PUBLISH ch " + strings.Repeat("m", 100_000)
+	for omem := 0; omem < 1_000_000; {
+		c.want(message, "1")
+		for line := range strings.Lines(c.do("CLIENT LIST")) {
+			if !strings.Contains(line, "name=idle") {
+				continue
+			}
+			var obl, oll int
+			at := strings.Index(line, "obl=")
+			if _, err := fmt.Sscanf(line[at:], "obl=%d oll=%d omem=%d", &obl, &oll, &omem); err != nil {
+				t.Fatal(line, err)
+			}
+			if obl > 16<<10 || (omem > 0) != (oll == 1 && obl == 16<<10) {
+				t.Fatal(line)
+			}
+		}
+	}
+}
+
+func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
+	n := startNode(t)
+	var cs []*client
+	for range 50 {
+		c := n.dial()
+		c.want("SET k v", "OK")
+		cs = append(cs, c)
+	}
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	n.eachConn(func(c *conn) {
+		if cap(c.in) != 0 || cap(c.out.Bytes()) != 0 {
+			t.Errorf("an idle connection holds %d and %d bytes", cap(c.in), cap(c.out.Bytes()))
+		}
+	})
+	_ = cs
+}
