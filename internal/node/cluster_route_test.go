@@ -156,3 +156,20 @@ func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
 		<-looked
 	}
 }
+
+// A node timeout that is shorter than the ticks does not make every tick a stop.
+func TestAShortNodeTimeoutIsNoStop(t *testing.T) {
+	t.Parallel()
+	m := startMember(t, "--cluster-node-timeout", "50")
+	looked := make(chan struct{})
+	m.post(func() {
+		last := time.Now().Add(-200 * time.Millisecond)
+		m.beat.Store(&last)
+		m.look(time.Now())
+		close(looked)
+	})
+	<-looked
+	if n := m.stops.Load(); n != 0 {
+		t.Errorf("%d stops", n)
+	}
+}
