@@ -106,12 +106,15 @@ func gateNoMulti(_ *loop, c *conn, q *request) verdict {
 
 // gateRoute sends requests for other nodes' slots there. It looks at the
 // cluster's present view without a lock; the unit looks again under the locks
-// of its slots.
+// of its slots. What MULTI queues has no unit yet, and looks here.
 func gateRoute(l *loop, c *conn, q *request) verdict {
 	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
 		return pass
 	}
 	err := l.route(c, q, nil)
+	if err == "" && c.multi != nil && !q.info.is(traitExec) {
+		err = l.routeQueued(c, q)
+	}
 	if err == "" {
 		return pass
 	}

@@ -80,6 +80,18 @@ func (l *loop) route(c *conn, q *request, tx *storage.Tx) resp.Error {
 	return l.srv.cluster.Route(r)
 }
 
+// routeQueued asks the cluster about a request of a transaction, with its keys at
+// hand: in a slot that is on the move it depends on them where the request goes.
+func (l *loop) routeQueued(c *conn, q *request) resp.Error {
+	var known bool
+	if l.slots, known = l.keySlots(l.slots[:0], q.row, q.args); !known || len(l.slots) == 0 {
+		return ""
+	}
+	err := l.route(c, q, l.exec.Begin(l.unix, l.slots))
+	l.exec.End()
+	return err
+}
+
 // routeKeys appends the keys, or channels, by which a command is routed.
 func (l *loop) routeKeys(info *rowInfo, args [][]byte) {
 	l.keys, _ = info.route.AppendKeys(l.keys[:0], args)
