@@ -53,7 +53,9 @@ func (d *clusterDriver) look(now time.Time) {
 		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 		d.step(cluster.Resumed{}, nil)
 		d.publishView()
-		d.stops.Add(1)
+		if v := d.View(); !v.OK && !v.IsReplica() {
+			d.stops.Add(1) // not of a sole voter: nobody could replace it
+		}
 	}
 	d.beat.Store(&now)
 }
