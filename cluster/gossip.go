@@ -83,15 +83,13 @@ func unixSec(t time.Time) uint32 {
 	return uint32(t.Unix())
 }
 
-// addExtensions adds our names, our shard and our bans, as far as the receiver
-// has shown that it knows them. Redis 7.0 knows only host names, and logs a
-// warning for each block of another type.
+// addExtensions adds our names, our shard and our bans. Host names every version
+// from 7.0 on knows, though 7.0 shows it only when it has one itself; the rest is
+// for those that have shown that they know it: 7.0 logs a warning for each block
+// of another type.
 func (n *Node) addExtensions(m *bus.Message, to *peer) {
-	if to == nil || !to.extensions {
-		return
-	}
 	m.Ext.Hostname = n.myself.hostname
-	if !to.shards {
+	if to == nil || !to.shards {
 		return
 	}
 	m.Ext.HumanName = n.myself.humanName
@@ -178,12 +176,9 @@ func (n *Node) hasAddress(p *peer, g *bus.Gossip) bool {
 // header.
 func (n *Node) absorbExtensions(sender *peer, m *bus.Message) {
 	ext := &m.Ext
-	if m.MsgFlags.Has(bus.MsgExtData) {
-		sender.extensions = true
-		// Redis 7.0 sets the flag only when it has a host name to tell.
-		if ext.ShardID != "" || ext.Hostname == "" {
-			sender.shards = true
-		}
+	// Redis 7.0 sets the flag only when it has a host name to tell.
+	if m.MsgFlags.Has(bus.MsgExtData) && (ext.ShardID != "" || ext.Hostname == "") {
+		sender.shards = true
 	}
 	if sender.hostname != ext.Hostname || sender.humanName != ext.HumanName {
 		sender.hostname, sender.humanName = ext.Hostname, ext.HumanName

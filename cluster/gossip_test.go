@@ -150,7 +150,7 @@ func TestExtensions(t *testing.T) {
 		host  bool           // what it gets
 		shard bool
 	}{
-		{"a node that knows none gets none", 0, bus.Extensions{}, false, false},
+		{"redis 7.0, which shows nothing, gets a host name", 0, bus.Extensions{}, true, false},
 		{"a node that announces them gets all", bus.MsgExtData, bus.Extensions{}, true, true},
 		{"a node that sends a shard id gets all", bus.MsgExtData, bus.Extensions{Hostname: "b.example", ShardID: string(id("b"))}, true, true},
 		{"redis 7.0 with a host name gets a host name", bus.MsgExtData, bus.Extensions{Hostname: "b.example"}, true, false},
@@ -158,7 +158,7 @@ func TestExtensions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, "a", threeShards())
 			b := l.peer("b")
-			b.extensions, b.shards = false, false
+			b.shards = false
 			l.n.myself.hostname = "a.example"
 			ping := func(m *bus.Message) { m.MsgFlags, m.Ext = c.flags, c.ext }
 			l.send(bus.TypePing, "b", ping)

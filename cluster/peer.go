@@ -58,8 +58,7 @@ type peer struct {
 	// knewUs: it has dialled us, or was in our nodes.conf.
 	knewUs bool
 
-	extensions bool   // has sent EXT_DATA: takes a host name
-	shards     bool   // and the other extensions, unlike Redis 7.0
+	shards     bool   // knows extensions beyond the host name, unlike Redis 7.0
 	gossipMark uint64 // the last gossip section it was put into
 }
 

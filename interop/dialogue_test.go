@@ -211,7 +211,7 @@ CLUSTER RESET HARD
 func TestASingleNodeAnswersAsRedis(t *testing.T) {
 	oursOnly(t)
 	redis, redoubt := start(t, redistest.Redis, "--cluster-enabled", "yes"), start(t, redistest.Redoubt, "--cluster-enabled", "yes")
-	converse := func(s *redistest.Server) (answers []string) {
+	answersOf := func(s *redistest.Server) (answers []string) {
 		client := s.Client()
 		for line := range strings.Lines(clusterDialogue) {
 			words := strings.Fields(line)
@@ -248,7 +248,7 @@ func TestASingleNodeAnswersAsRedis(t *testing.T) {
 		}
 		return answers
 	}
-	want, got := converse(redis), converse(redoubt)
+	want, got := answersOf(redis), answersOf(redoubt)
 	at := 0
 	for line := range strings.Lines(clusterDialogue) {
 		if strings.TrimSpace(line) == "" {

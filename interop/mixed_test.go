@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"redoubt/internal/redistest"
@@ -72,6 +73,17 @@ func TestMixedCluster(t *testing.T) {
 	}
 	nothingLost(t, work.end())
 	wantText(t, manage(t, "check", c.Nodes[4].Addr()), healthy...)
+
+	// A host name reaches real nodes that have none themselves.
+	c.Nodes[1].Do("CONFIG", "SET", "cluster-announce-hostname", "one.example")
+	for _, s := range c.Nodes {
+		redistest.Until(t, settle, "the host name is known", func() error {
+			if nodes := fmt.Sprint(s.Do("CLUSTER", "NODES")); !strings.Contains(nodes, ",one.example ") {
+				return fmt.Errorf("port %d says\n%s", s.Port, nodes)
+			}
+			return nil
+		})
+	}
 
 	// Messages cross the bus between the kinds.
 	for _, way := range [][2]*redistest.Server{{c.Nodes[0], c.Nodes[1]}, {c.Nodes[1], c.Nodes[0]}} {

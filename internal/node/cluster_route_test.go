@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/internal/redistest"
 	"redoubt/internal/server"
 	"redoubt/slots"
 )
@@ -154,5 +156,46 @@ func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
 			}()
 		})
 		<-looked
+	}
+}
+
+// A primary that nobody can replace, since it alone votes, has nothing to doubt.
+func TestAStopOfTheOnlyVoterCutsNobodyOff(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	m.wantOK("cluster", "addslotsrange", 0, slots.Count-1)
+	redistest.Until(t, 10*time.Second, "the cluster is ok", func() error {
+		if !m.View().OK {
+			return errors.New(m.View().InfoText())
+		}
+		return nil
+	})
+	looked := make(chan struct{})
+	m.post(func() {
+		last := time.Now().Add(-5 * time.Second)
+		m.beat.Store(&last)
+		m.look(time.Now())
+		close(looked)
+	})
+	<-looked
+	if n := m.stops.Load(); n != 0 || !m.View().OK {
+		t.Errorf("%d stops, ok is %v", n, m.View().OK)
+	}
+}
+
+// A node timeout that is shorter than the ticks does not make every tick a stop.
+func TestAShortNodeTimeoutIsNoStop(t *testing.T) {
+	t.Parallel()
+	m := startMember(t, "--cluster-node-timeout", "50")
+	looked := make(chan struct{})
+	m.post(func() {
+		last := time.Now().Add(-200 * time.Millisecond)
+		m.beat.Store(&last)
+		m.look(time.Now())
+		close(looked)
+	})
+	<-looked
+	if n := m.stops.Load(); n != 0 {
+		t.Errorf("%d stops", n)
 	}
 }

@@ -49,11 +49,13 @@ func (d *clusterDriver) run() {
 // stopped, or its machine was. Others may have replaced this node meanwhile. Who
 // sees the new beat finds the View of a node that doubts.
 func (d *clusterDriver) look(now time.Time) {
-	if gap := d.unseen(now); gap > d.Config.Current().ClusterNodeTimeout {
+	if gap := d.unseen(now); gap > d.stopLimit() {
 		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 		d.step(cluster.Resumed{}, nil)
 		d.publishView()
-		d.stops.Add(1)
+		if v := d.View(); !v.OK && !v.IsReplica() {
+			d.stops.Add(1) // not of a sole voter: nobody could replace it
+		}
 	}
 	d.beat.Store(&now)
 }
@@ -69,11 +71,18 @@ func (d *clusterDriver) unseen(now time.Time) time.Duration {
 	return max(now.Sub(*last), now.Round(0).Sub(last.Round(0)))
 }
 
+// stopLimit is how long run may not look without anybody having replaced this
+// node: until the node timeout nobody suspects it, and then comes an election.
+// (It looks at least with every tick, but a node timeout may be shorter.)
+func (d *clusterDriver) stopLimit() time.Duration {
+	return max(d.Config.Current().ClusterNodeTimeout, 500*time.Millisecond)
+}
+
 // Stops implements server.Cluster. A loop may run before run does, after a stop
 // of the process; then it waits until run has looked, which takes as long as
 // run needs for a processor.
 func (d *clusterDriver) Stops(now time.Time) uint64 {
-	if d.unseen(now) > d.Config.Current().ClusterNodeTimeout {
+	if d.unseen(now) > d.stopLimit() {
 		looked := make(chan struct{})
 		if d.post(func() { d.look(time.Now()); close(looked) }) {
 			select {

@@ -67,7 +67,6 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		}
 		v = l.admit(c, q)
 	}
-	asking := c.is(stateAsking)
 	if v == pass {
 		v = l.perform(c, q, start)
 	}
@@ -87,8 +86,8 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 			l.drop(c)
 		}
 	}
-	if asking && !q.info.is(traitAsking) {
-		c.set(stateAsking, false)
+	if c.is(stateAsking) && c.multi == nil && !q.info.is(traitAsking) {
+		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start && !l.pushed {
 		c.out.Truncate(start)

@@ -106,7 +106,7 @@ func gateNoMulti(_ *loop, c *conn, q *request) verdict {
 
 // gateRoute sends requests for other nodes' slots there. It looks at the
 // cluster's present view without a lock; the unit looks again under the locks
-// of its slots.
+// of its slots. What MULTI queues has no unit yet, and looks here.
 func gateRoute(l *loop, c *conn, q *request) verdict {
 	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
 		return pass
@@ -115,6 +115,9 @@ func gateRoute(l *loop, c *conn, q *request) verdict {
 		return pass
 	}
 	err := l.srv.cluster.Route(q.way)
+	if err == "" && c.multi != nil && !q.info.is(traitExec) {
+		err = l.routeQueued(q)
+	}
 	if err == "" {
 		return pass
 	}

@@ -49,6 +49,19 @@ func (l *loop) routeLocked(q *request) resp.Error {
 	return l.srv.cluster.Route(r)
 }
 
+// routeQueued is routeLocked for a request of a transaction, which has no unit
+// yet: in a slot that is on the move it depends on the keys where it goes.
+func (l *loop) routeQueued(q *request) resp.Error {
+	var known bool
+	if l.slots, known = l.keySlots(l.slots[:0], q.row, q.args); !known || len(l.slots) == 0 {
+		return ""
+	}
+	l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+	err := l.routeLocked(q)
+	l.endUnit()
+	return err
+}
+
 // countMissing counts the keys by which the request is routed that do not
 // exist, for the unit at hand.
 func (l *loop) countMissing() int {
