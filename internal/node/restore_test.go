@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -161,4 +162,27 @@ func TestTheDumpHasTheModeOfOtherFiles(t *testing.T) {
 	if err != nil || got.Mode() != want.Mode() {
 		t.Errorf("mode %v, want %v, %v", got.Mode(), want.Mode(), err)
 	}
+}
+
+// Loads may overlap (several nodes in one process): the last one out restores
+// what was set before the first.
+func TestLoadingRestoresTheCollector(t *testing.T) {
+	before := debug.SetGCPercent(123)
+	defer debug.SetGCPercent(before)
+	first := calmCollector()
+	second := calmCollector()
+	first()
+	if got := debug.SetGCPercent(loadingPercent); got != loadingPercent {
+		t.Errorf("while one loads it is %d", got)
+	}
+	second()
+	if got := debug.SetGCPercent(123); got != 123 {
+		t.Errorf("afterwards it is %d", got)
+	}
+	debug.SetGCPercent(-1)
+	end := calmCollector()
+	if got := debug.SetGCPercent(-1); got != -1 {
+		t.Errorf("a collector that is off goes on while loading, with %d", got)
+	}
+	end()
 }
