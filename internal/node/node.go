@@ -281,7 +281,7 @@ func (n *Node) adopt(path string, l loaded) error {
 	}
 	base := ""
 	if n.stream.Enabled() {
-		base = path + ".base"
+		base = filepath.Join(n.stream.Dir(), "temp-dump.rdb")
 		if err := copyFile(path, base); err != nil {
 			return err
 		}

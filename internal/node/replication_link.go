@@ -65,6 +65,10 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		}
 		return d.DialContext(ctx, "tcp", addr)
 	}
+	dir := settings.Current().Dir
+	if r.n.stream.Enabled() {
+		dir = r.n.stream.Dir() // where a received snapshot is to stay; dir may have moved since
+	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),
 		Dial: dialer,
@@ -76,7 +80,7 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
 		},
-		Dir:     settings.Current().Dir,
+		Dir:     dir,
 		Timeout: func() time.Duration { return settings.Current().ReplTimeout },
 		Target:  f,
 		Log:     r.log,

@@ -186,3 +186,28 @@ func TestLoadingRestoresTheCollector(t *testing.T) {
 	}
 	end()
 }
+
+// CONFIG SET dir moves the dump, perhaps to another file system; the journal
+// stays, and so do the snapshots that are to be its bases.
+func TestTheJournalStaysWhereDirWas(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--enable-protected-configs", "yes")
+	set(n, n.keys.NewExecutor(), "k", "v")
+	moved := t.TempDir()
+	if err := n.config.Set(config.Caller{Local: true}, config.Pair{Name: "dir", Value: moved}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if path, _ := n.stream.Base(); filepath.Dir(path) != n.stream.Dir() {
+		t.Errorf("the base is %q", path)
+	}
+	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	f := linked(t, n)
+	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
+		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())
+	}
+}
