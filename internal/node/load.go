@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
+	"sync"
 
 	"redoubt/replication"
 	"redoubt/storage"
@@ -52,6 +54,7 @@ func within(tx *storage.Tx) units {
 // units when ctx ends.
 func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
 	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
+	defer calmCollector()()
 	var l loaded
 	before := count(keys)
 	for more := true; more; {
@@ -73,6 +76,38 @@ func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, 
 	l.db = r.Aux().StreamDB()
 	l.skipped = r.Skipped()
 	return l, nil
+}
+
+// calm counts who is loading, and has the collector's setting from before.
+var calm struct {
+	sync.Mutex
+	loads   int
+	percent int
+}
+
+// loadingPercent is GOGC while a file is loaded.
+const loadingPercent = 400
+
+// calmCollector makes the garbage collector come less often until end is called.
+// Nearly all that loading allocates stays, so that there is little to collect,
+// and a collection for each doubling of the heap is a fifth of the time. A limit
+// of memory (GOMEMLIMIT) is heeded as before.
+func calmCollector() (end func()) {
+	calm.Lock()
+	defer calm.Unlock()
+	if calm.loads++; calm.loads == 1 {
+		calm.percent = debug.SetGCPercent(loadingPercent)
+		if calm.percent < 0 || calm.percent > loadingPercent {
+			debug.SetGCPercent(calm.percent) // somebody has chosen to collect even less
+		}
+	}
+	return func() {
+		calm.Lock()
+		defer calm.Unlock()
+		if calm.loads--; calm.loads == 0 {
+			debug.SetGCPercent(calm.percent)
+		}
+	}
 }
 
 // batch loads the next keys; more is false at the end of the file.

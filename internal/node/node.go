@@ -284,7 +284,7 @@ func (n *Node) adopt(path string, l loaded) error {
 	}
 	base := ""
 	if n.stream.Enabled() {
-		base = path + ".base"
+		base = filepath.Join(n.stream.Dir(), "temp-dump.rdb")
 		if err := copyFile(path, base); err != nil {
 			return err
 		}
@@ -339,6 +339,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		at := now()
 		for {
 			u, err := reader.Next()
 			if err != nil {
@@ -358,7 +359,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
-			if err := n.applier.Apply(time.Now().UnixMilli(), effects, end, nil); err != nil {
+			if err := n.applier.Apply(at, effects, end, nil); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
 		}

@@ -263,7 +263,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	dir := c.Dir
 	if o.purpose != forSave && p.stream.Enabled() {
 		// There the next start removes what a crash leaves behind.
-		dir = filepath.Join(dir, c.AppendDirName)
+		dir = p.stream.Dir()
 	}
 	f, err := createTemp(dir)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"go.uber.org/zap"
 
@@ -147,6 +148,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	if err != nil {
 		return err
 	}
+	runtime.GC() // or the old data and the new would be in memory together
 	if _, err = loadFile(ctx, run, n.keys, full.Path, loadRule{}); err == nil {
 		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
 	}

@@ -69,6 +69,10 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		}
 		return &countedConn{Conn: nc, in: &r.in}, nil
 	}
+	dir := settings.Current().Dir
+	if r.n.stream.Enabled() {
+		dir = r.n.stream.Dir() // where a received snapshot is to stay; dir may have moved since
+	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),
 		Dial: dialer,
@@ -80,7 +84,7 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
 		},
-		Dir:     settings.Current().Dir,
+		Dir:     dir,
 		Timeout: func() time.Duration { return settings.Current().ReplTimeout },
 		Target:  f,
 		Log:     r.log,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -177,5 +178,53 @@ func TestTheDumpHasTheModeOfOtherFiles(t *testing.T) {
 	got, err := os.Stat(filepath.Join(dir, "dump.rdb"))
 	if err != nil || got.Mode() != want.Mode() {
 		t.Errorf("mode %v, want %v, %v", got.Mode(), want.Mode(), err)
+	}
+}
+
+// Loads may overlap (several nodes in one process): the last one out restores
+// what was set before the first.
+func TestLoadingRestoresTheCollector(t *testing.T) {
+	before := debug.SetGCPercent(123)
+	defer debug.SetGCPercent(before)
+	first := calmCollector()
+	second := calmCollector()
+	first()
+	if got := debug.SetGCPercent(loadingPercent); got != loadingPercent {
+		t.Errorf("while one loads it is %d", got)
+	}
+	second()
+	if got := debug.SetGCPercent(123); got != 123 {
+		t.Errorf("afterwards it is %d", got)
+	}
+	debug.SetGCPercent(-1)
+	end := calmCollector()
+	if got := debug.SetGCPercent(-1); got != -1 {
+		t.Errorf("a collector that is off goes on while loading, with %d", got)
+	}
+	end()
+}
+
+// CONFIG SET dir moves the dump, perhaps to another file system; the journal
+// stays, and so do the snapshots that are to be its bases.
+func TestTheJournalStaysWhereDirWas(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--enable-protected-configs", "yes")
+	set(n, n.keys.NewExecutor(), "k", "v")
+	moved := t.TempDir()
+	if err := n.config.Set(config.Caller{Local: true}, config.Pair{Name: "dir", Value: moved}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if path, _ := n.stream.Base(); filepath.Dir(path) != n.stream.Dir() {
+		t.Errorf("the base is %q", path)
+	}
+	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	f := linked(t, n)
+	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
+		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())
 	}
 }

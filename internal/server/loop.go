@@ -149,7 +149,13 @@ func (l *loop) wait() []unix.EpollEvent {
 	if l.walking || l.expiring {
 		return l.poll.poll()
 	}
-	for range spinPolls {
+	spins := spinPolls
+	if len(l.held) > 0 {
+		// The loop waits for the disk, which takes longer than all polls together,
+		// and so does most of who would send requests.
+		spins = 1
+	}
+	for range spins {
 		if ev := l.poll.poll(); len(ev) > 0 || l.mailed.Load() {
 			return ev
 		}

@@ -5,6 +5,11 @@ import "redoubt/replication"
 // Enabled reports whether there is a journal (appendonly yes).
 func (s *Stream) Enabled() bool { return s.writerNow() != nil }
 
+// Dir is the journal's directory, which nobody else writes to while there is a
+// journal. A base in the making is best put there, under the name temp-….rdb:
+// what a crash leaves of such files the next Open removes.
+func (s *Stream) Dir() string { return s.cfg.Dir }
+
 // Base is the RDB file that a restart would load, and the offset it is as of;
 // the path is "" if there is none. It waits for the writer, and so for the disk.
 func (s *Stream) Base() (path string, at replication.Offset) {
