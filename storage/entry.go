@@ -61,8 +61,29 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
-// Peek is Find without hit, miss and access bits (EXISTS, TYPE, OBJECT, the
-// look-up before a write).
+// Look is Find for who asks about a key without using its value (EXISTS, TYPE,
+// TTL, OBJECT): it counts, but the access bits stay.
+func (tx *Tx) Look(key []byte) (Entry, bool) {
+	e, found := tx.Peek(key)
+	if found {
+		tx.hits++
+	} else {
+		tx.misses++
+	}
+	return e, found
+}
+
+// Use is Find for who changes a key (INCR, EXPIRE, the check of SETNX): it is an
+// access, but neither hit nor miss.
+func (tx *Tx) Use(key []byte) (Entry, bool) {
+	e, found := tx.Peek(key)
+	if found {
+		tx.ks.access.touch(tx, e.rec)
+	}
+	return e, found
+}
+
+// Peek is Find without hit, miss and access bits.
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if p.rec == nil {

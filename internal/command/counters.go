@@ -47,7 +47,7 @@ func decrBy(c *Ctx) {
 // add matches incrDecrCommand. The request itself is the effect: adding the
 // same number to the same value gives the same result everywhere.
 func add(c *Ctx, n int64) {
-	v, found, ok := c.str(c.Args[1])
+	v, found, ok := c.strToChange(c.Args[1])
 	if !ok {
 		return
 	}
@@ -70,7 +70,7 @@ func add(c *Ctx, n int64) {
 // incrByFloat matches incrbyfloatCommand. Its effect is the result, since a
 // replica might add with another precision.
 func incrByFloat(c *Ctx) {
-	v, found, ok := c.str(c.Args[1])
+	v, found, ok := c.strToChange(c.Args[1])
 	if !ok {
 		return
 	}

@@ -101,6 +101,7 @@ func restore(c *Ctx) {
 	key := c.Args[1]
 	_, found := c.Tx.Peek(key)
 	if found && !o.replace {
+		c.Tx.Use(key)
 		c.Out.Error(resp.ErrBusyKey)
 		return
 	}

@@ -89,7 +89,7 @@ func setExpiry(c *Ctx, unit, base int64) {
 		c.Out.Error(resp.ErrExpireTime(c.Row.Name))
 		return
 	}
-	e, found := c.Tx.Peek(c.Args[1])
+	e, found := c.Tx.Use(c.Args[1])
 	if !found || !o.holds(e.ExpireAt(), at) {
 		c.Out.Int(0)
 		return
@@ -111,7 +111,7 @@ func setExpiry(c *Ctx, unit, base int64) {
 }
 
 func persist(c *Ctx) {
-	e, found := c.Tx.Peek(c.Args[1])
+	e, found := c.Tx.Use(c.Args[1])
 	if !found || e.ExpireAt() == 0 {
 		c.Out.Int(0)
 		return
@@ -128,7 +128,7 @@ func pExpireTime(c *Ctx) { replyExpiry(c, 1, false) }
 // replyExpiry matches ttlGenericCommand: -2 for no key, -1 for no expiry;
 // seconds are rounded to the nearest.
 func replyExpiry(c *Ctx, unit int64, relative bool) {
-	e, found := c.Tx.Peek(c.Args[1])
+	e, found := c.Tx.Look(c.Args[1])
 	switch {
 	case !found:
 		c.Out.Int(-2)

@@ -13,9 +13,9 @@ var Keys = []*Row{
 		Doc: Doc{Summary: "Deletes keys.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
 	{Name: "unlink", Arity: -2, Flags: Write | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRM|KeyDelete), Run: del,
 		Doc: Doc{Summary: "Deletes keys and frees their values in the background.", Since: "4.0.0", Group: "generic", Complexity: "O(1) for each key", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
-	{Name: "exists", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: count,
+	{Name: "exists", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: exists,
 		Doc: Doc{Summary: "Counts how many of the keys exist.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
-	{Name: "touch", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: count,
+	{Name: "touch", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: touch,
 		Doc: Doc{Summary: "Marks keys as used now and counts those that exist.", Since: "3.2.1", Group: "generic", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
 	{Name: "type", Arity: 2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: OneKey(KeyRO), Run: typeOf,
 		Doc: Doc{Summary: "Tells the type of the value at a key.", Since: "1.0.0", Group: "generic", Complexity: "O(1)"}},
@@ -51,7 +51,17 @@ func del(c *Ctx) {
 	c.Out.Int(n)
 }
 
-func count(c *Ctx) {
+func exists(c *Ctx) {
+	var n int64
+	for _, key := range c.Args[1:] {
+		if _, found := c.Tx.Look(key); found {
+			n++
+		}
+	}
+	c.Out.Int(n)
+}
+
+func touch(c *Ctx) {
 	var n int64
 	for _, key := range c.Args[1:] {
 		if _, found := c.Tx.Find(key); found {
@@ -62,7 +72,7 @@ func count(c *Ctx) {
 }
 
 func typeOf(c *Ctx) {
-	if e, found := c.Tx.Peek(c.Args[1]); found {
+	if e, found := c.Tx.Look(c.Args[1]); found {
 		c.Out.Simple(e.Type().String())
 	} else {
 		c.Out.Simple("none")
@@ -70,7 +80,7 @@ func typeOf(c *Ctx) {
 }
 
 func rename(c *Ctx) {
-	if _, found := c.Tx.Peek(c.Args[1]); !found {
+	if _, found := c.Tx.Use(c.Args[1]); !found {
 		c.Out.Error(resp.ErrNoKey)
 		return
 	}
@@ -81,11 +91,11 @@ func rename(c *Ctx) {
 }
 
 func renameNX(c *Ctx) {
-	if _, found := c.Tx.Peek(c.Args[1]); !found {
+	if _, found := c.Tx.Use(c.Args[1]); !found {
 		c.Out.Error(resp.ErrNoKey)
 		return
 	}
-	if _, found := c.Tx.Peek(c.Args[2]); found {
+	if _, found := c.Tx.Use(c.Args[2]); found {
 		c.Out.Int(0) // also where both names are the same
 		return
 	}
@@ -147,7 +157,7 @@ func copyKey(c *Ctx) {
 func (c *Ctx) existsIn(db int, key []byte) bool {
 	own := c.Tx.DB()
 	c.Tx.Select(db)
-	_, found := c.Tx.Peek(key)
+	_, found := c.Tx.Use(key)
 	c.Tx.Select(own)
 	return found
 }
@@ -165,7 +175,7 @@ func move(c *Ctx) {
 		c.Out.Error(resp.ErrSameObject)
 		return
 	}
-	e, found := c.Tx.Peek(c.Args[1])
+	e, found := c.Tx.Use(c.Args[1])
 	if !found || c.existsIn(db, c.Args[1]) {
 		c.Out.Int(0)
 		return
@@ -178,7 +188,7 @@ func move(c *Ctx) {
 // object finds the key of an OBJECT sub-command without touching it and
 // answers a null if there is none.
 func (c *Ctx) object() (storage.Entry, bool) {
-	e, found := c.Tx.Peek(c.Args[2])
+	e, found := c.Tx.Look(c.Args[2])
 	if !found {
 		c.Out.Null()
 	}

@@ -38,7 +38,7 @@ func (c *Ctx) fits(size int64) bool {
 }
 
 func appendTo(c *Ctx) {
-	v, found, ok := c.str(c.Args[1])
+	v, found, ok := c.strToChange(c.Args[1])
 	if !ok {
 		return
 	}
@@ -72,7 +72,7 @@ func setRange(c *Ctx) {
 		c.Out.Error(resp.ErrOffset)
 		return
 	}
-	v, _, ok := c.str(c.Args[1])
+	v, _, ok := c.strToChange(c.Args[1])
 	if !ok {
 		return
 	}
@@ -139,7 +139,7 @@ func setBit(c *Ctx) {
 		c.Out.Error(resp.ErrBitValue)
 		return
 	}
-	v, _, ok := c.str(c.Args[1])
+	v, _, ok := c.strToChange(c.Args[1])
 	if !ok {
 		return
 	}

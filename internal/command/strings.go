@@ -38,6 +38,16 @@ var Strings = []*Row{
 // has then been answered.
 func (c *Ctx) str(key []byte) (v []byte, found, ok bool) {
 	e, found := c.Tx.Find(key)
+	return c.asString(e, found)
+}
+
+// strToChange is str for a command that changes the string.
+func (c *Ctx) strToChange(key []byte) (v []byte, found, ok bool) {
+	e, found := c.Tx.Use(key)
+	return c.asString(e, found)
+}
+
+func (c *Ctx) asString(e storage.Entry, found bool) (v []byte, _, ok bool) {
 	if !found {
 		return nil, false, true
 	}
@@ -147,7 +157,7 @@ func set(c *Ctx) {
 		}
 	}
 	if o.nx || o.xx {
-		if _, found := c.Tx.Peek(key); found == o.nx {
+		if _, found := c.Tx.Use(key); found == o.nx {
 			if !o.get {
 				c.Out.Null()
 			}
@@ -219,7 +229,7 @@ var (
 )
 
 func setNX(c *Ctx) {
-	if _, found := c.Tx.Peek(c.Args[1]); found {
+	if _, found := c.Tx.Use(c.Args[1]); found {
 		c.Out.Int(0)
 		return
 	}
@@ -333,7 +343,7 @@ func mSetNX(c *Ctx) {
 		return
 	}
 	for i := 1; i < len(c.Args); i += 2 {
-		if _, found := c.Tx.Peek(c.Args[i]); found {
+		if _, found := c.Tx.Use(c.Args[i]); found {
 			c.Out.Int(0)
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -816,5 +817,36 @@ func TestAPauseThatComesWhileATransactionStopsTheLoopsHoldsIt(t *testing.T) {
 	c.read()
 	if n.stream.End() == 0 {
 		t.Error("the transaction did not run after the pause")
+	}
+}
+
+func TestNoTouchKeepsKeysIdle(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	idle := func() bool {
+		t.Helper()
+		seconds, err := strconv.Atoi(c.do("OBJECT IDLETIME k"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seconds >= 1000
+	}
+	c.want("SET k v", "OK")
+	payload := c.do("DUMP k")
+	c.raw(string(resp.AppendArray(nil, []byte("RESTORE"), []byte("k"), []byte("0"), []byte(payload), []byte("REPLACE"), []byte("IDLETIME"), []byte("1000"))))
+	c.wantNext("OK")
+	c.want("CLIENT NO-TOUCH ON", "OK")
+	c.want("GET k", "v")
+	c.want("MULTI", "OK")
+	c.want("GET k", "QUEUED")
+	c.want("EXEC", "[v]")
+	if !idle() {
+		t.Error("GET was an access in spite of CLIENT NO-TOUCH")
+	}
+	c.want("MULTI", "OK")
+	c.want("TOUCH k", "QUEUED")
+	c.want("EXEC", "[1]")
+	if idle() {
+		t.Error("TOUCH was no access")
 	}
 }
