@@ -850,3 +850,32 @@ func TestNoTouchKeepsKeysIdle(t *testing.T) {
 		t.Error("TOUCH was no access")
 	}
 }
+
+func TestAnLFUPolicyCountsAccesses(t *testing.T) {
+	n := startNode(t, "--maxmemory-policy", "allkeys-lfu")
+	c := n.dial()
+	c.want("SET k v", "OK")
+	c.want("OBJECT FREQ k", "5")
+	c.want("GET k", "v")
+	if got := c.do("OBJECT FREQ k"); got != "5" && got != "6" {
+		t.Errorf("OBJECT FREQ: %s", got)
+	}
+	payload := c.do("DUMP k")
+	restore := func(option, value string) {
+		t.Helper()
+		c.raw(string(resp.AppendArray(nil, []byte("RESTORE"), []byte("r"), []byte("0"), []byte(payload), []byte("REPLACE"), []byte(option), []byte(value))))
+		c.wantNext("OK")
+	}
+	restore("FREQ", "200")
+	c.want("OBJECT FREQ r", "200")
+	c.want("MULTI", "OK")
+	c.want("CONFIG SET maxmemory-policy allkeys-lru", "QUEUED")
+	c.want("EXEC", "[OK]")
+	restore("IDLETIME", "5000")
+	if seconds, _ := strconv.Atoi(c.do("OBJECT IDLETIME r")); seconds < 5000 {
+		t.Errorf("OBJECT IDLETIME: %d", seconds)
+	}
+	c.want("CONFIG SET maxmemory-policy volatile-lfu", "OK")
+	restore("FREQ", "100")
+	c.want("OBJECT FREQ r", "100")
+}
