@@ -186,6 +186,9 @@ func psyncCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	}
+	if c.is(stateMonitor) {
+		return // it counts as a replica already, and is not answered, as in Redis
+	}
 	if len(x.Args) > 3 && equalFold(x.Args[3], "failover") {
 		if err := l.takeOver(x.Args[1]); err != "" {
 			x.Out.Error(err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -440,6 +441,28 @@ func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {
 	want := fmt.Sprintf("error: ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with %d", clientRoom())
 	c.want("CONFIG SET maxclients 4000000000", want)
 	c.want("CONFIG GET maxclients", "[maxclients 300]")
+}
+
+func TestClientListKeepsTheOrderOfNumbers(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	idA, idB := a.do("CLIENT ID"), b.do("CLIENT ID")
+	var got []string
+	for line := range strings.Lines(a.do("CLIENT LIST ID " + idB + " 999 " + idA + " " + idB)) {
+		id, _, _ := strings.Cut(line, " ")
+		got = append(got, id)
+	}
+	if want := []string{"id=" + idB, "id=" + idA, "id=" + idB}; !slices.Equal(got, want) {
+		t.Errorf("CLIENT LIST: %q, want %q", got, want)
+	}
+}
+
+func TestAMonitorIsNoReplica(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
+	m := n.dial()
+	m.want("MONITOR", "OK")
+	m.send("PSYNC ? -1")
+	m.want("REPLICAOF a 1", "error: "+string(resp.ErrFeedReplicaOf))
 }
 
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
