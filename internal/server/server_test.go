@@ -465,6 +465,26 @@ func TestAMonitorIsNoReplica(t *testing.T) {
 	m.want("REPLICAOF a 1", "error: "+string(resp.ErrFeedReplicaOf))
 }
 
+func TestAQuietConnectionKeepsNoScratchSpace(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("MSET"+strings.Repeat(" k v", 400), "OK")
+	n.stopLoops(nil)
+	n.eachConn(func(c *conn) {
+		l := c.home.Load()
+		if cap(c.parser.Args) < 800 {
+			t.Errorf("room for %d arguments", cap(c.parser.Args))
+		}
+		c.active = l.mono - restAfter - 1
+		l.cronConn(c)
+		if cap(c.parser.Args) != 0 {
+			t.Errorf("a quiet connection has room for %d arguments", cap(c.parser.Args))
+		}
+	})
+	n.resumeLoops(nil)
+	c.want("MGET k k", "[v v]")
+}
+
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
