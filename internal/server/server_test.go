@@ -1,26 +1,20 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"redoubt/internal/command"
-	"redoubt/internal/config"
-	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/slots"
-	"redoubt/storage"
 )
 
 func TestCommandsAndTransactions(t *testing.T) {
@@ -306,185 +300,6 @@ func TestClientListAndKillReachAllLoops(t *testing.T) {
 	cs[0].want("EXEC", "[OK ]")
 }
 
-func TestMonitorSeesWhatOthersRun(t *testing.T) {
-	n := startNode(t, "--event-loops", "2")
-	m, c := n.dial(), n.dial()
-	m.want("MONITOR", "OK")
-	c.want("SET k a\xff", "OK")
-	line := m.read()
-	if !strings.HasSuffix(line, `"SET" "k" "a\xff"`) {
-		t.Errorf("MONITOR printed %q", line)
-	}
-	m.want("GET k", "error: ERR Replica can't interact with the keyspace")
-}
-
-func TestClientInfoWithinATransaction(t *testing.T) {
-	c := startNode(t).dial()
-	c.want("MULTI", "OK")
-	c.want("CLIENT INFO", "QUEUED")
-	c.want("PING", "QUEUED")
-	if got := c.do("EXEC"); !strings.Contains(got, " flags=x ") || !strings.Contains(got, " multi=2 ") {
-		t.Errorf("EXEC: %s", got)
-	}
-	if got := c.do("CLIENT INFO"); !strings.Contains(got, " flags=N ") || !strings.Contains(got, " multi=-1 ") {
-		t.Errorf("after EXEC: %s", got)
-	}
-}
-
-func TestHelloChangesAllOrNothing(t *testing.T) {
-	n := startNode(t, "--requirepass", "secret")
-	c := n.dial()
-	c.want("HELLO 3 AUTH default secret SETNAME", "error: ERR Syntax error in HELLO option 'SETNAME'")
-	c.want("HELLO 3 SETNAME a AUTH default wrong", "error: "+string(resp.ErrWrongPass))
-	c.want("HELLO 3 AUTH default wrong FOO", "error: ERR Syntax error in HELLO option 'FOO'")
-	c.raw("HELLO 3 AUTH default secret SETNAME \"a b\"\r\n")
-	c.wantNext("error: " + string(resp.ErrClientName))
-	c.want("PING", "error: "+string(resp.ErrNoAuth))
-	c.want("HELLO 3 AUTH default wrong AUTH default secret SETNAME a", c.do("HELLO 3 AUTH default secret"))
-	c.want("CLIENT GETNAME", "a")
-}
-
-func TestTheQueryBufferIsBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	n := startNode(t, "--client-query-buffer-limit", "1mb", "--unixsocket", path)
-	for _, network := range []string{"tcp", "unix"} {
-		addr := path
-		if network == "tcp" {
-			addr = n.Addr()
-		}
-		c := dialTo(t, network, addr)
-		fits, tooLong := strings.Repeat("x", 1<<20-30), strings.Repeat("x", 1<<20)
-		c.want("ECHO "+fits, fits)
-		c.want("ECHO "+fits, fits)
-		_, _ = io.WriteString(c.nc, fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(tooLong), tooLong))
-		c.closed()
-	}
-}
-
-func TestAProtocolErrorHeedsClientReply(t *testing.T) {
-	n := startNode(t)
-	for _, mode := range []string{"OFF", "SKIP"} {
-		c := n.dial()
-		c.send("CLIENT REPLY " + mode)
-		c.raw("*x\r\n")
-		c.closed()
-	}
-	c := n.dial()
-	c.send("CLIENT REPLY SKIP")
-	c.raw("*0\r\nPING\r\n")
-	c.wantNext("PONG")
-	c.send("CLIENT REPLY SKIP")
-	c.send("PING")
-	c.raw("*x\r\n")
-	c.wantNext("error: ERR Protocol error: invalid multibulk length")
-	c.closed()
-}
-
-// Commands that were renamed do what they did; what the stream records has
-// their own names.
-func TestRenamedCommands(t *testing.T) {
-	long := strings.Repeat("x", 40)
-	n := startNode(t, "--rename-command", "EXEC", long, "--rename-command", "SET", "put", "--rename-command", "DEL", "",
-		"--rename-command", "GET", "del", "--rename-command", "CONFIG", "settings", "--rename-command", "LPUSH", "push",
-		"--rename-command", "PUBLISH", "say")
-	c := n.dial()
-	for _, step := range []struct{ line, reply string }{
-		{"SET k v", "error: ERR unknown command 'SET', with args beginning with: 'k' 'v' "},
-		{"PUT k v", "OK"},
-		{"Put k w GET", "v"},
-		{"DEL k", "w"},
-		{"SETTINGS FOO", "error: ERR unknown subcommand 'FOO'. Try SETTINGS HELP."},
-		{"PUT k", "error: ERR wrong number of arguments for 'set' command"},
-		{"MULTI", "OK"},
-		{"put a 1", "QUEUED"},
-		{strings.ToUpper(long), "[OK]"},
-		{strings.Repeat("y", 40) + " 1", "error: ERR unknown command '" + strings.Repeat("y", 40) + "', with args beginning with: '1' "},
-		{"SUBSCRIBE ch", "[subscribe ch 1]"},
-	} {
-		c.want(step.line, step.reply)
-	}
-	n.dial().want("SAY ch hello", "1")
-	c.wantNext("[message ch hello]")
-	for _, unit := range n.stream.recorded() {
-		if lower := strings.ToLower(unit); strings.Contains(lower, "\r\nput\r\n") || strings.Contains(lower, "\r\nsay\r\n") {
-			t.Errorf("the stream has %q", unit)
-		}
-	}
-	row, _ := n.Table().ResolveStream([][]byte{[]byte("DEL")})
-	if row == nil || row.Name != "del" {
-		t.Errorf("DEL of a stream is %v", row)
-	}
-	if row, _ = n.Table().ResolveStream([][]byte{[]byte("PUT")}); row == nil || row.Name != "set" {
-		t.Errorf("PUT of a stream is %v", row)
-	}
-}
-
-func TestACommandCannotTakeTheNameOfAnother(t *testing.T) {
-	settings, err := config.Load(config.Source{Args: []string{"--rename-command", "SET", "get"}, Product: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream := &memoryStream{}
-	_, err = New(Config{Settings: settings, Stream: stream, Keyspace: storage.New(storage.Config{Databases: 1, Stream: stream})})
-	if !errors.Is(err, command.ErrNameTaken) {
-		t.Errorf("New: %v", err)
-	}
-}
-
-func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	n.fitMaxClients(300)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-	n.fitMaxClients(400)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-	want := fmt.Sprintf("error: ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with %d", clientRoom())
-	c.want("CONFIG SET maxclients 4000000000", want)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-}
-
-func TestClientListKeepsTheOrderOfNumbers(t *testing.T) {
-	n := startNode(t)
-	a, b := n.dial(), n.dial()
-	idA, idB := a.do("CLIENT ID"), b.do("CLIENT ID")
-	var got []string
-	for line := range strings.Lines(a.do("CLIENT LIST ID " + idB + " 999 " + idA + " " + idB)) {
-		id, _, _ := strings.Cut(line, " ")
-		got = append(got, id)
-	}
-	if want := []string{"id=" + idB, "id=" + idA, "id=" + idB}; !slices.Equal(got, want) {
-		t.Errorf("CLIENT LIST: %q, want %q", got, want)
-	}
-}
-
-func TestAMonitorIsNoReplica(t *testing.T) {
-	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
-	m := n.dial()
-	m.want("MONITOR", "OK")
-	m.send("PSYNC ? -1")
-	m.want("REPLICAOF a 1", "error: "+string(resp.ErrFeedReplicaOf))
-}
-
-func TestAQuietConnectionKeepsNoScratchSpace(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	c.want("MSET"+strings.Repeat(" k v", 400), "OK")
-	n.stopLoops(nil)
-	n.eachConn(func(c *conn) {
-		l := c.home.Load()
-		if cap(c.parser.Args) < 800 {
-			t.Errorf("room for %d arguments", cap(c.parser.Args))
-		}
-		c.active = l.mono - restAfter - 1
-		l.cronConn(c)
-		if cap(c.parser.Args) != 0 {
-			t.Errorf("a quiet connection has room for %d arguments", cap(c.parser.Args))
-		}
-	})
-	n.resumeLoops(nil)
-	c.want("MGET k k", "[v v]")
-}
-
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
@@ -502,89 +317,6 @@ func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	want("before", "acl_access_denied_auth:1", "total_error_replies:1", "total_reads_processed:3")
 	c.want("CONFIG RESETSTAT", "OK")
 	want("after", "acl_access_denied_auth:0", "total_error_replies:0", "total_connections_received:0", "instantaneous_ops_per_sec:0")
-}
-
-func TestAMonitorHearsOfATransactionWhenItIsCommitted(t *testing.T) {
-	n := startNode(t, "--event-loops", "2")
-	m, c := n.dial(), n.dial()
-	m.want("MONITOR", "OK")
-	n.stream.hold()
-	c.want("MULTI", "OK")
-	c.want("SET k v", "QUEUED")
-	c.send("EXEC")
-	if line := m.read(); !strings.HasSuffix(line, `"MULTI"`) {
-		t.Errorf("MONITOR printed %q", line)
-	}
-	var unsent string
-	redistest.Until(t, 10*time.Second, "the monitor has been told", func() error {
-		n.stopLoops(nil)
-		defer n.resumeLoops(nil)
-		n.eachConn(func(c *conn) {
-			if c.is(stateMonitor) {
-				unsent = string(c.out.Bytes()[c.sent:])
-			}
-		})
-		if !strings.Contains(unsent, `"EXEC"`) {
-			return errors.New("nothing waits for the commit")
-		}
-		return nil
-	})
-	if !strings.Contains(unsent, `"SET" "k" "v"`) {
-		t.Errorf("only this waits for the commit: %q", unsent)
-	}
-	n.stream.commit(-1)
-	for _, want := range []string{`"SET" "k" "v"`, `"EXEC"`} {
-		if line := m.read(); !strings.HasSuffix(line, want) {
-			t.Errorf("MONITOR printed %q, want %s", line, want)
-		}
-	}
-	c.wantNext("[OK]")
-}
-
-func TestAMonitorSeesAnExecThatIsRefused(t *testing.T) {
-	n := startNode(t)
-	m, c := n.dial(), n.dial()
-	m.want("MONITOR", "OK")
-	c.want("MULTI", "OK")
-	c.want("EXEC x", "error: EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
-	for _, want := range []string{`"MULTI"`, `"EXEC" "x"`} {
-		if line := m.read(); !strings.HasSuffix(line, want) {
-			t.Errorf("MONITOR printed %q, want %s", line, want)
-		}
-	}
-}
-
-func TestAMonitorWithoutRepliesHearsNothing(t *testing.T) {
-	n := startNode(t)
-	m, c := n.dial(), n.dial()
-	m.want("MONITOR", "OK")
-	m.send("MONITOR") // once more is not answered
-	m.send("CLIENT REPLY OFF")
-	c.want("ECHO x", "x")
-	m.want("CLIENT REPLY ON", "OK")
-	c.want("ECHO y", "y")
-	for {
-		line := m.read()
-		if strings.HasSuffix(line, `"ECHO" "x"`) {
-			t.Errorf("MONITOR printed %q", line)
-		}
-		if strings.HasSuffix(line, `"ECHO" "y"`) {
-			break
-		}
-	}
-}
-
-func TestMonitorSeesNoPasswords(t *testing.T) {
-	n := startNode(t, "--requirepass", "secret")
-	m, c := n.dial(), n.dial()
-	m.want("AUTH secret", "OK")
-	m.want("MONITOR", "OK")
-	for _, line := range []string{"AUTH wrong", "AUTH wrong secret", "HELLO 2 AUTH default wrong", "HELLO 2 AUTH default secret"} {
-		c.do(line)
-		if got := m.read(); strings.Contains(got, "wrong") || strings.Contains(got, "secret") || !strings.Contains(got, `"(redacted)"`) {
-			t.Errorf("%s: %s", line, got)
-		}
-	}
 }
 
 func TestUnixSocketsGoThroughWires(t *testing.T) {
@@ -860,37 +592,6 @@ func TestAPauseThatComesWhileATransactionStopsTheLoopsHoldsIt(t *testing.T) {
 	c.read()
 	if n.stream.End() == 0 {
 		t.Error("the transaction did not run after the pause")
-	}
-}
-
-func TestNoTouchKeepsKeysIdle(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	idle := func() bool {
-		t.Helper()
-		seconds, err := strconv.Atoi(c.do("OBJECT IDLETIME k"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return seconds >= 1000
-	}
-	c.want("SET k v", "OK")
-	payload := c.do("DUMP k")
-	c.raw(string(resp.AppendArray(nil, []byte("RESTORE"), []byte("k"), []byte("0"), []byte(payload), []byte("REPLACE"), []byte("IDLETIME"), []byte("1000"))))
-	c.wantNext("OK")
-	c.want("CLIENT NO-TOUCH ON", "OK")
-	c.want("GET k", "v")
-	c.want("MULTI", "OK")
-	c.want("GET k", "QUEUED")
-	c.want("EXEC", "[v]")
-	if !idle() {
-		t.Error("GET was an access in spite of CLIENT NO-TOUCH")
-	}
-	c.want("MULTI", "OK")
-	c.want("TOUCH k", "QUEUED")
-	c.want("EXEC", "[1]")
-	if idle() {
-		t.Error("TOUCH was no access")
 	}
 }
 
