@@ -25,6 +25,21 @@ func TestClientInfoWithinATransaction(t *testing.T) {
 	}
 }
 
+func TestDocsTellWhatIsOld(t *testing.T) {
+	c := startNode(t).dial()
+	for name, want := range map[string]string{
+		"quit":    "doc_flags [deprecated] deprecated_since 7.2.0 replaced_by just closing the connection",
+		"slaveof": "doc_flags [deprecated] deprecated_since 5.0.0 replaced_by `REPLICAOF`",
+		"setnx":   "doc_flags [deprecated] deprecated_since 2.6.12 replaced_by `SET` with the `NX` argument",
+		"debug":   "doc_flags [syscmd]",
+		"info":    "history [[7.0.0 Takes several sections.]]",
+	} {
+		if got := c.do("COMMAND DOCS " + name); !strings.Contains(got, want) {
+			t.Errorf("COMMAND DOCS %s: %s", name, got)
+		}
+	}
+}
+
 func TestHelloChangesAllOrNothing(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
