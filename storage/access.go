@@ -35,6 +35,9 @@ func (a accessPolicy) fresh(now int64) uint32 {
 
 // touch renews the access bits of a record that a command used.
 func (a accessPolicy) touch(tx *Tx, r *record) {
+	if tx.untouched {
+		return
+	}
 	bits := seconds(tx.now)
 	if a.lfu {
 		n := a.freq(r, tx.now)

@@ -36,6 +36,7 @@ type Tx struct {
 	dirty      int
 	commandOwn bool // Effect or NoEffect decided what is propagated
 	forced     bool
+	untouched  bool // reading is no access: CLIENT NO-TOUCH
 
 	unit    []byte // MULTI, then the effects so far
 	effects int
@@ -65,7 +66,12 @@ func (tx *Tx) finish() {
 	tx.written = tx.written[:0]
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
+	tx.untouched = false
 }
+
+// NoTouch says whether keys that are looked up keep their access bits from now
+// on, until the unit ends.
+func (tx *Tx) NoTouch(on bool) { tx.untouched = on }
 
 // Now is the unit's time in Unix milliseconds.
 func (tx *Tx) Now() int64 { return tx.now }

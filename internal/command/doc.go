@@ -12,6 +12,7 @@ type Doc struct {
 
 	Deprecated string // since this version; empty if it is not
 	ReplacedBy string
+	System     bool // not meant for applications
 }
 
 // Change is one entry of a command's history.

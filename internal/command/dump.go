@@ -16,7 +16,7 @@ var Serialization = []*Row{
 	{Name: "restore", Arity: -4, Flags: Write | DenyOOM, ACL: CatKeyspace | CatDangerous, Keys: OneKey(KeyOW | KeyUpdate), Run: restore,
 		Doc: Doc{Summary: "Creates a key from a value that DUMP returned.", Since: "2.6.0", Group: "generic", Complexity: "O(N) where N is the size of the value"}},
 	{Name: "restore-asking", Arity: -4, Flags: Write | DenyOOM | Asking, ACL: CatKeyspace | CatDangerous, Keys: OneKey(KeyOW | KeyUpdate), Run: restore,
-		Doc: Doc{Summary: "Is RESTORE for a slot that is being imported; nodes send it to each other.", Since: "3.0.0", Group: "server", Complexity: "O(N) where N is the size of the value"}},
+		Doc: Doc{Summary: "Is RESTORE for a slot that is being imported; nodes send it to each other.", Since: "3.0.0", Group: "server", System: true, Complexity: "O(N) where N is the size of the value"}},
 }
 
 func dump(c *Ctx) {
@@ -101,6 +101,7 @@ func restore(c *Ctx) {
 	key := c.Args[1]
 	_, found := c.Tx.Use(key)
 	if found && !o.replace {
+		c.Tx.Use(key)
 		c.Out.Error(resp.ErrBusyKey)
 		return
 	}

@@ -203,7 +203,10 @@ func replyDoc(out *resp.Writer, r *Row) {
 	if d.Complexity != "" {
 		fields = append(fields, field{"complexity", text(d.Complexity)})
 	}
-	if d.Deprecated != "" {
+	switch {
+	case d.System:
+		fields = append(fields, field{"doc_flags", func() { replyStatuses(out, []string{"syscmd"}) }})
+	case d.Deprecated != "":
 		fields = append(fields,
 			field{"doc_flags", func() { replyStatuses(out, []string{"deprecated"}) }},
 			field{"deprecated_since", text(d.Deprecated)},

@@ -116,22 +116,31 @@ func (c *Ctx) database(arg []byte) (int, bool) {
 }
 
 func copyKey(c *Ctx) {
-	from, to, db, replace := c.Args[1], c.Args[2], c.Tx.DB(), false
+	from, to, db, replace, elsewhere := c.Args[1], c.Args[2], c.Tx.DB(), false, false
 	for i := 3; i < len(c.Args); i++ {
 		switch {
 		case is(c.Args[i], "REPLACE"):
 			replace = true
 		case is(c.Args[i], "DB") && i+1 < len(c.Args):
 			i++
+			// In a cluster there is no other database, but that is said last.
+			if n, ok := resp.ParseInt(c.Args[i]); ok && n > 0 && c.Host.ClusterEnabled() {
+				elsewhere = true
+				continue
+			}
 			n, ok := c.database(c.Args[i])
 			if !ok {
 				return
 			}
-			db = n
+			db, elsewhere = n, false
 		default:
 			c.Out.Error(resp.ErrSyntax)
 			return
 		}
+	}
+	if elsewhere {
+		c.Out.Error(resp.ErrCopyCluster)
+		return
 	}
 	if db == c.Tx.DB() && string(from) == string(to) {
 		c.Out.Error(resp.ErrSameObject)

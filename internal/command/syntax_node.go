@@ -4,13 +4,7 @@ package command
 var onOff = oneOf("enabled", word("ON"), word("OFF"))
 
 // clientType is the classes of connections as CLIENT LIST and KILL name them.
-func clientType(names ...string) Arg {
-	var words []Arg
-	for _, n := range names {
-		words = append(words, word(n))
-	}
-	return oneOf("client-type", words...).after("TYPE")
-}
+func clientType(words ...Arg) Arg { return oneOf("client-type", words...).after("TYPE") }
 
 // connectionSyntax is the arguments of the commands on a client's connection,
 // whose rows stand in internal/server.
@@ -26,17 +20,17 @@ var connectionSyntax = map[string][]Arg{
 	).optional()},
 
 	"client|setname": {text("connection-name")},
-	"client|setinfo": {oneOf("attr", text("libname").after("LIB-NAME"), text("libver").after("LIB-VER"))},
+	"client|setinfo": {oneOf("attr", text("libname").after("lib-name"), text("libver").after("lib-ver"))},
 	"client|reply":   {oneOf("action", word("ON"), word("OFF"), word("SKIP"))},
 	"client|list": {
-		clientType("NORMAL", "MASTER", "REPLICA", "PUBSUB").optional().since("5.0.0"),
+		clientType(word("normal"), word("master"), word("replica"), word("pubsub")).optional().since("5.0.0"),
 		integer("client-id").after("ID").optional().multiple().since("6.2.0"),
 	},
 	"client|kill": {oneOf("filter",
 		text("old-format"),
 		oneOf("new-format",
 			integer("client-id").after("ID").optional().since("2.8.12"),
-			clientType("NORMAL", "MASTER", "SLAVE", "REPLICA", "PUBSUB").optional().since("2.8.12"),
+			clientType(word("normal"), word("master").since("3.2.0"), word("slave"), word("replica").since("5.0.0"), word("pubsub")).optional().since("2.8.12"),
 			text("username").after("USER").optional(),
 			text("addr").after("ADDR").optional(),
 			text("laddr").after("LADDR").optional().since("6.2.0"),

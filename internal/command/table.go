@@ -97,7 +97,7 @@ func (r *Row) prepare() {
 		r.Doc.Tips = tips[r.FullName()]
 	}
 	if r.Doc.History == nil {
-		r.Doc.History = history[r.FullName()]
+		r.Doc.History = slices.Concat(history[r.FullName()], nodeHistory[r.FullName()])
 	}
 }
 

@@ -55,11 +55,11 @@ func (c *Config) Set(who Caller, pairs ...Pair) error {
 			args = strings.Split(pairs[i].Value, " ")
 		}
 		if err := d.set(next, args); err != nil {
-			return failed(d.name, err)
+			return failed(strings.ToLower(pairs[i].Name), err) // which may be an alias
 		}
 	}
-	if err := c.apply(old, next, changing); err != nil {
-		return err
+	if at, err := c.apply(old, next, changing); err != nil {
+		return failed(strings.ToLower(pairs[at].Name), err)
 	}
 	c.current.Store(next)
 	return nil
@@ -94,11 +94,11 @@ func permitted(s *Settings, who Caller, pairs []Pair) ([]*directive, error) {
 }
 
 // apply runs the hooks of the directives that change, in their order, and
-// takes them back in reverse if one fails.
-func (c *Config) apply(old, next *Settings, changing []*directive) error {
+// takes them back in reverse if one fails; at is whose hook that was.
+func (c *Config) apply(old, next *Settings, changing []*directive) (at int, err error) {
 	var done []*hook
 	ran := make(map[*hook]bool)
-	for _, d := range changing {
+	for at, d := range changing {
 		h := c.hooks[d]
 		if h == nil || ran[h] || old.text[d.index] == next.text[d.index] {
 			continue
@@ -110,11 +110,11 @@ func (c *Config) apply(old, next *Settings, changing []*directive) error {
 				// hook has logged it.
 				_ = done[i].apply(next, old)
 			}
-			return failed(d.name, err)
+			return at, err
 		}
 		done = append(done, h)
 	}
-	return nil
+	return 0, nil
 }
 
 func failed(name string, err error) error {

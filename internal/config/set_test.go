@@ -43,6 +43,7 @@ func TestSetRefuses(t *testing.T) {
 		{"an unknown name", "", Caller{}, pairs("hz", "1", "Foo", "1"), "ERR Unknown option or number of arguments for CONFIG SET - 'Foo'"},
 		{"an immutable directive", "", Caller{}, pairs("Daemonize", "yes"), related("Daemonize", "can't set immutable config")},
 		{"a directive twice", "", Caller{}, pairs("maxmemory", "1", "MAXMEMORY", "2"), related("MAXMEMORY", "duplicate parameter")},
+		{"an alias is named in the error", "", Caller{}, pairs("Slave-Priority", "x"), related("slave-priority", "argument couldn't be parsed into an integer")},
 		{"a directive and its alias", "", Caller{}, pairs("replica-priority", "1", "slave-priority", "2"), related("slave-priority", "duplicate parameter")},
 		{"a bad value after a good one", "", Caller{}, pairs("maxmemory", "10000001", "Maxmemory-Clients", "200%", "client-query-buffer-limit", "invalid"),
 			related("maxmemory-clients", "percentage argument must be less or equal to 100")},

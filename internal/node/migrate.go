@@ -86,6 +86,12 @@ func (m *mover) Rows() []*command.Row {
 			Summary: "Moves keys to another node.", Since: "2.6.0", Group: "generic",
 			Complexity: "O(N) where N is the size of the values, here, on the wire and at the target",
 			Tips:       []string{"nondeterministic_output"},
+			History: []command.Change{
+				{Since: "3.0.0", What: "The options `COPY` and `REPLACE` came."},
+				{Since: "3.0.6", What: "The option `KEYS` came."},
+				{Since: "4.0.7", What: "The option `AUTH` came."},
+				{Since: "6.0.0", What: "The option `AUTH2` came."},
+			},
 			Args: []command.Arg{
 				{Name: "host", Type: "string"}, {Name: "port", Type: "integer"},
 				{Name: "key-selector", Type: "oneof", Args: []command.Arg{

@@ -82,7 +82,7 @@ func TestAnExpiredKeyOfAnAdoptedDumpDoesNotReturn(t *testing.T) {
 }
 
 func TestANodeWithoutANameForItsDumpStartsEmpty(t *testing.T) {
-	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", t.TempDir(), "--dbfilename", "", "--appendonly", "no"}})
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--unixsocket", filepath.Join(t.TempDir(), "s"), "--dir", t.TempDir(), "--dbfilename", "", "--appendonly", "no"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestAFailedRestoreEndsTheNode(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("no dump"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", dir}})
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--dir", dir}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,6 +86,16 @@ func (p *Parser) Missing(have int) int {
 // Partial reports whether a multibulk request has begun and is not complete.
 func (p *Parser) Partial() bool { return p.count > 0 }
 
+// Shrink gives back the scratch space of a connection that has nothing to say,
+// if it is more than a few short requests need.
+func (p *Parser) Shrink() {
+	const enough = 8
+	if p.Partial() || max(cap(p.Args), cap(p.spans)) <= enough && p.words == nil {
+		return
+	}
+	p.Args, p.Raw, p.spans, p.words = nil, nil, nil, nil
+}
+
 // Reset forgets the request at hand and the scratch space.
 func (p *Parser) Reset() { *p = Parser{Limits: p.Limits} }
 

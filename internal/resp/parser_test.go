@@ -235,3 +235,23 @@ func TestSecondArgSkimsWhatTheParserReads(t *testing.T) {
 		}
 	}
 }
+
+func TestShrinkKeepsWhatIsUnderWay(t *testing.T) {
+	var p Parser
+	whole := AppendArray(nil, bytes.Fields([]byte(strings.Repeat("a ", 20)))...)
+	half := whole[:len(whole)/2]
+	if n, err := p.Parse(half); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	p.Shrink()
+	if n, err := p.Parse(whole); n != len(whole) || err != nil || len(p.Args) != 20 {
+		t.Errorf("%d bytes, %d arguments, %v", n, len(p.Args), err)
+	}
+	p.Shrink()
+	if p.Args != nil {
+		t.Errorf("room for %d arguments is kept", cap(p.Args))
+	}
+	if n, err := p.Parse([]byte("ECHO \"a\"\r\n")); n != 10 || err != nil || len(p.Args) != 2 {
+		t.Errorf("%d bytes, %d arguments, %v", n, len(p.Args), err)
+	}
+}

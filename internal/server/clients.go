@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -155,6 +156,7 @@ func (c *conn) kind() string {
 func clientList(x *command.Ctx) {
 	l := loopOf(x)
 	keep := func(clientFacts) bool { return true }
+	var order []uint64 // of the answer, if the client gave one
 	switch args := x.Args[2:]; {
 	case len(args) == 0:
 	case len(args) == 2 && equalFold(args[0], "type"):
@@ -173,34 +175,35 @@ func clientList(x *command.Ctx) {
 				return
 			}
 			ids[uint64(id)] = true
+			order = append(order, uint64(id))
 		}
 		keep = func(c clientFacts) bool { return ids[c.id] }
 	default:
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	type line struct {
-		id   uint64
-		text string
-	}
-	var lines []line
+	lines := map[uint64]string{}
 	l.allConns(func() {
 		l.srv.eachConn(func(c *conn) {
 			if keep(c.facts()) {
-				lines = append(lines, line{c.id, l.srv.describe(l, c)})
+				lines[c.id] = l.srv.describe(l, c)
 			}
 		})
 	})
 	for _, r := range l.srv.replicas.all() {
 		if keep(r.clientFacts) {
-			lines = append(lines, line{r.id, r.describe()})
+			lines[r.id] = r.describe()
 		}
 	}
-	slices.SortFunc(lines, func(a, b line) int { return int(int64(a.id) - int64(b.id)) })
+	if order == nil {
+		order = slices.Sorted(maps.Keys(lines))
+	}
 	var b strings.Builder
-	for _, s := range lines {
-		b.WriteString(s.text)
-		b.WriteByte('\n')
+	for _, id := range order {
+		if text, ok := lines[id]; ok {
+			b.WriteString(text)
+			b.WriteByte('\n')
+		}
 	}
 	x.Out.Verbatim("txt", b.String())
 }

@@ -8,6 +8,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 var configRows = []*command.Row{
@@ -58,6 +59,7 @@ func configSet(x *command.Ctx) {
 	}
 	l, c := loopOf(x), connOf(x)
 	var err error
+	lfu := l.srv.LFU()
 	l.allConns(func() {
 		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
 		if err == nil {
@@ -65,6 +67,9 @@ func configSet(x *command.Ctx) {
 			l.cfg = l.srv.config.Current()
 		}
 	})
+	if err == nil && l.srv.LFU() != lfu {
+		l.everything(l.srv.followPolicy)
+	}
 	switch {
 	case errors.Is(err, config.ErrLoading):
 		x.Out.Error(resp.ErrLoading)
@@ -74,6 +79,10 @@ func configSet(x *command.Ctx) {
 		x.Out.OK()
 	}
 }
+
+// followPolicy makes the access bits of keys mean what maxmemory-policy asks
+// for; tx holds the world.
+func (s *Server) followPolicy(tx *storage.Tx) { tx.UseLFU(s.LFU()) }
 
 func configRewrite(x *command.Ctx) {
 	s := serverOf(x)

@@ -17,6 +17,18 @@ func doc(since, group, summary string) command.Doc {
 	return command.Doc{Since: since, Group: group, Summary: summary, Complexity: "O(1)"}
 }
 
+// deprecated says since when a command has had a successor.
+func deprecated(since, by string, r *command.Row) *command.Row {
+	r.Doc.Deprecated, r.Doc.ReplacedBy = since, by
+	return r
+}
+
+// ofSystem says that a command is not meant for applications.
+func ofSystem(r *command.Row) *command.Row {
+	r.Doc.System = true
+	return r
+}
+
 const quick = command.NoScript | command.Loading | command.Stale | command.Fast
 
 var connectionRows = []*command.Row{
@@ -30,8 +42,8 @@ var connectionRows = []*command.Row{
 		Doc: doc("1.0.0", "connection", "Shows the password, or a user and the password.")},
 	{Name: "hello", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: helloCommand,
 		Doc: doc("6.0.0", "connection", "Chooses the protocol, and may authenticate and name the connection.")},
-	{Name: "quit", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: quitCommand,
-		Doc: doc("1.0.0", "connection", "Ends the connection once all replies have been sent.")},
+	deprecated("7.2.0", "just closing the connection", &command.Row{Name: "quit", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: quitCommand,
+		Doc: doc("1.0.0", "connection", "Ends the connection once all replies have been sent.")}),
 	{Name: "reset", Arity: 1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: resetCommand,
 		Doc: doc("6.2.0", "connection", "Makes the connection as new.")},
 }

@@ -1,25 +1,23 @@
 package server
 
-// cronConns is a loop's share of Redis's clientsCron: idle connections,
-// output limits, waiting requests.
+import "time"
+
+// cronConns is a loop's share of Redis's clientsCron: idle connections and
+// output limits.
 func (l *loop) cronConns() {
-	if l.cfg.Timeout > 0 || l.softLimits() {
-		for _, c := range l.conns {
-			if c != nil {
-				l.cronConn(c)
-			}
-		}
-		for c := range l.other {
+	for _, c := range l.conns {
+		if c != nil {
 			l.cronConn(c)
 		}
 	}
+	for c := range l.other {
+		l.cronConn(c)
+	}
 }
 
-// softLimits reports whether some class of connections has an output limit, so
-// that connections must be looked at although nothing happens to them.
-func (l *loop) softLimits() bool {
-	return l.cfg.NormalOutput.SoftBytes > 0 || l.cfg.PubSubOutput.SoftBytes > 0 || l.cfg.ReplicaOutput.SoftBytes > 0
-}
+// restAfter is how long a connection is quiet until it keeps no more than it
+// needs to be there.
+const restAfter = 2 * time.Second
 
 func (l *loop) cronConn(c *conn) {
 	if l.cfg.Timeout > 0 && l.mono-c.active > l.cfg.Timeout && c.subs.count() == 0 &&
@@ -30,6 +28,9 @@ func (l *loop) cronConn(c *conn) {
 	}
 	if c.softFrom != 0 {
 		l.checkOutput(c)
+	}
+	if l.mono-c.active > restAfter {
+		c.parser.Shrink()
 	}
 }
 

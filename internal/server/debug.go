@@ -15,7 +15,7 @@ import (
 )
 
 var debugRows = []*command.Row{
-	stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected, "1.0.0", "Looks into the server and provokes it, for tests.", debugCommand)),
+	ofSystem(stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected, "1.0.0", "Looks into the server and provokes it, for tests.", debugCommand))),
 }
 
 // debugAction is one form of DEBUG.

@@ -349,7 +349,11 @@ func (l *loop) expire() {
 	}
 	began := time.Now()
 	_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
-	l.stats.expiring += time.Since(began)
+	took := time.Since(began)
+	l.stats.expiring += took
+	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
+		l.srv.latency.add("expire-cycle", l.unix/1000, took)
+	}
 	if l.expiring {
 		l.stats.expireCapped++
 	}

@@ -54,6 +54,7 @@ func TestConnectionsMoveBetweenLoops(t *testing.T) {
 	}
 }
 
+// fakeConn is a connection without a socket, for measuring dispatch alone.
 func fakeConn(n *node) (*loop, *conn) {
 	l := n.loops[0]
 	c := n.newConn(-1, "127.0.0.1:1", "127.0.0.1:2")
@@ -61,6 +62,8 @@ func fakeConn(n *node) (*loop, *conn) {
 	return l, c
 }
 
+// wholeCluster is a cluster of one node, with every slot on the move, so that
+// the keys are looked for as well.
 type wholeCluster struct{ fakeCluster }
 
 func (*wholeCluster) Route(r Route) resp.Error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"redoubt/internal/redistest"
+	"redoubt/internal/resp"
 )
 
 func TestMonitorSeesWhatOthersRun(t *testing.T) {
@@ -102,4 +103,12 @@ func TestMonitorSeesNoPasswords(t *testing.T) {
 			t.Errorf("%s: %s", line, got)
 		}
 	}
+}
+
+func TestAMonitorIsNoReplica(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
+	m := n.dial()
+	m.want("MONITOR", "OK")
+	m.send("PSYNC ? -1")
+	m.want("REPLICAOF a 1", "error: "+string(resp.ErrFeedReplicaOf))
 }

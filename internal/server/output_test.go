@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// D5: "A connection's output is released up to the first reply whose offset is
+// not yet committed; order is kept."
 func TestRepliesWaitForTheirOffset(t *testing.T) {
 	n := startNode(t)
 	a, b := n.dial(), n.dial()
@@ -53,6 +55,7 @@ func TestPublishedMessagesFollowTheirUnit(t *testing.T) {
 	sub.wantNext("[message ch hello]")
 }
 
+// A client that does not read is closed at its limit and harms nobody.
 func TestOutputLimit(t *testing.T) {
 	n := startNode(t, "--client-output-buffer-limit", "normal 4mb 0 0")
 	c, other := n.dial(), n.dial()
@@ -66,6 +69,7 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
+// A reply over the limit closes its client, also where the socket would take it.
 func TestOutputLimitOfOneReply(t *testing.T) {
 	n := startNode(t, "--client-output-buffer-limit", "normal 100000 0 0")
 	c := n.dial()
@@ -77,6 +81,7 @@ func TestOutputLimitOfOneReply(t *testing.T) {
 	c.closed()
 }
 
+// What waits for a client that does not read is shown where Redis shows it.
 func TestClientListShowsWaitingOutput(t *testing.T) {
 	n := startNode(t, "--client-output-buffer-limit", "pubsub 0 0 0")
 	idle, c := n.dial(), n.dial()

@@ -98,6 +98,11 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"MGET {m}1 {m}2", "error: " + string(resp.ErrTryAgain)},
 		{"PING", "PONG"},
 		{"SELECT 1", "error: " + string(resp.ErrSelectCluster)},
+		{"COPY {n}1 {n}2 DB 1", "error: " + string(resp.ErrCopyCluster)},
+		{"COPY {n}1 {n}2 DB 1 DB x", "error: " + string(resp.ErrNotInteger)},
+		{"COPY {n}1 {n}2 DB -1", "error: " + string(resp.ErrDBIndex)},
+		{"COPY {n}1 {n}2 DB 0", "0"},
+		{"MOVE near 1", "error: " + string(resp.ErrMoveCluster)},
 		{"SSUBSCRIBE far", moved},
 		// An error while queueing spoils the transaction; one at EXEC is its reply.
 		{"MULTI", "OK"},

@@ -17,9 +17,9 @@ type replicaState struct{ Handshake }
 
 var replicationRows = []*command.Row{
 	stopping(serverRow("replicaof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "5.0.0", "Follows a primary from now on, or becomes one.", replicaOfCommand)),
-	stopping(serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Is REPLICAOF by its old name.", replicaOfCommand)),
+	stopping(deprecated("5.0.0", "`REPLICAOF`", serverRow("slaveof", 3, command.Admin|command.NoScript|command.Stale|command.NoAsyncLoading, "1.0.0", "Is REPLICAOF by its old name.", replicaOfCommand))),
 	within(command.CatAdmin|command.CatDangerous, serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast, "2.8.12", "Tells whether the node is a primary or a replica, and of whom.", roleCommand)),
-	serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "Tells a primary about the replica at the other end.", replconfCommand),
+	ofSystem(serverRow("replconf", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.AllowBusy, "3.0.0", "Tells a primary about the replica at the other end.", replconfCommand)),
 	serverRow("psync", -3, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "2.8.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
 	serverRow("sync", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Asks a primary for its stream; replicas send it.", psyncCommand),
 	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: waitCommand,
@@ -185,6 +185,9 @@ func psyncCommand(x *command.Ctx) {
 	if s.replication == nil {
 		x.Out.Error(resp.ErrGeneric)
 		return
+	}
+	if c.is(stateMonitor) {
+		return // it counts as a replica already, and is not answered, as in Redis
 	}
 	if len(x.Args) > 3 && equalFold(x.Args[3], "failover") {
 		if err := l.takeOver(x.Args[1]); err != "" {

@@ -150,6 +150,7 @@ func New(c Config) (*Server, error) {
 	s.waiters.srv = s
 	s.startMemory = memoryInUse()
 	s.followSettings()
+	s.keyspace.World(s.now(), s.followPolicy)
 	s.refreshConditions()
 	return s, nil
 }

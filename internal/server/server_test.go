@@ -1,19 +1,17 @@
 package server
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/slots"
@@ -144,8 +142,6 @@ func TestBigAndBrokenRequests(t *testing.T) {
 	n.dial().want("GET evil", "(nil)")
 }
 
-// D5: "A connection's output is released up to the first reply whose offset is
-// not yet committed; order is kept."
 func TestPubSubInBothProtocols(t *testing.T) {
 	n := startNode(t, "--event-loops", "2")
 	two, three, pub := n.dial(), n.dial(), n.dial()
@@ -258,131 +254,6 @@ func TestClientListAndKillReachAllLoops(t *testing.T) {
 	cs[0].want("EXEC", "[OK ]")
 }
 
-func TestClientInfoWithinATransaction(t *testing.T) {
-	c := startNode(t).dial()
-	c.want("MULTI", "OK")
-	c.want("CLIENT INFO", "QUEUED")
-	c.want("PING", "QUEUED")
-	if got := c.do("EXEC"); !strings.Contains(got, " flags=x ") || !strings.Contains(got, " multi=2 ") {
-		t.Errorf("EXEC: %s", got)
-	}
-	if got := c.do("CLIENT INFO"); !strings.Contains(got, " flags=N ") || !strings.Contains(got, " multi=-1 ") {
-		t.Errorf("after EXEC: %s", got)
-	}
-}
-
-func TestHelloChangesAllOrNothing(t *testing.T) {
-	n := startNode(t, "--requirepass", "secret")
-	c := n.dial()
-	c.want("HELLO 3 AUTH default secret SETNAME", "error: ERR Syntax error in HELLO option 'SETNAME'")
-	c.want("HELLO 3 SETNAME a AUTH default wrong", "error: "+string(resp.ErrWrongPass))
-	c.want("HELLO 3 AUTH default wrong FOO", "error: ERR Syntax error in HELLO option 'FOO'")
-	c.raw("HELLO 3 AUTH default secret SETNAME \"a b\"\r\n")
-	c.wantNext("error: " + string(resp.ErrClientName))
-	c.want("PING", "error: "+string(resp.ErrNoAuth))
-	c.want("HELLO 3 AUTH default wrong AUTH default secret SETNAME a", c.do("HELLO 3 AUTH default secret"))
-	c.want("CLIENT GETNAME", "a")
-}
-
-func TestTheQueryBufferIsBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	n := startNode(t, "--client-query-buffer-limit", "1mb", "--unixsocket", path)
-	for _, network := range []string{"tcp", "unix"} {
-		addr := path
-		if network == "tcp" {
-			addr = n.Addr()
-		}
-		c := dialTo(t, network, addr)
-		fits, tooLong := strings.Repeat("x", 1<<20-30), strings.Repeat("x", 1<<20)
-		c.want("ECHO "+fits, fits)
-		c.want("ECHO "+fits, fits)
-		_, _ = io.WriteString(c.nc, fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(tooLong), tooLong))
-		c.closed()
-	}
-}
-
-func TestAProtocolErrorHeedsClientReply(t *testing.T) {
-	n := startNode(t)
-	for _, mode := range []string{"OFF", "SKIP"} {
-		c := n.dial()
-		c.send("CLIENT REPLY " + mode)
-		c.raw("*x\r\n")
-		c.closed()
-	}
-	c := n.dial()
-	c.send("CLIENT REPLY SKIP")
-	c.raw("*0\r\nPING\r\n")
-	c.wantNext("PONG")
-	c.send("CLIENT REPLY SKIP")
-	c.send("PING")
-	c.raw("*x\r\n")
-	c.wantNext("error: ERR Protocol error: invalid multibulk length")
-	c.closed()
-}
-
-// Commands that were renamed do what they did; what the stream records has
-// their own names.
-func TestRenamedCommands(t *testing.T) {
-	long := strings.Repeat("x", 40)
-	n := startNode(t, "--rename-command", "EXEC", long, "--rename-command", "SET", "put", "--rename-command", "DEL", "",
-		"--rename-command", "GET", "del", "--rename-command", "CONFIG", "settings", "--rename-command", "LPUSH", "push",
-		"--rename-command", "PUBLISH", "say")
-	c := n.dial()
-	for _, step := range []struct{ line, reply string }{
-		{"SET k v", "error: ERR unknown command 'SET', with args beginning with: 'k' 'v' "},
-		{"PUT k v", "OK"},
-		{"Put k w GET", "v"},
-		{"DEL k", "w"},
-		{"SETTINGS FOO", "error: ERR unknown subcommand 'FOO'. Try SETTINGS HELP."},
-		{"PUT k", "error: ERR wrong number of arguments for 'set' command"},
-		{"MULTI", "OK"},
-		{"put a 1", "QUEUED"},
-		{strings.ToUpper(long), "[OK]"},
-		{strings.Repeat("y", 40) + " 1", "error: ERR unknown command '" + strings.Repeat("y", 40) + "', with args beginning with: '1' "},
-		{"SUBSCRIBE ch", "[subscribe ch 1]"},
-	} {
-		c.want(step.line, step.reply)
-	}
-	n.dial().want("SAY ch hello", "1")
-	c.wantNext("[message ch hello]")
-	for _, unit := range n.stream.recorded() {
-		if lower := strings.ToLower(unit); strings.Contains(lower, "\r\nput\r\n") || strings.Contains(lower, "\r\nsay\r\n") {
-			t.Errorf("the stream has %q", unit)
-		}
-	}
-	row, _ := n.Table().ResolveStream([][]byte{[]byte("DEL")})
-	if row == nil || row.Name != "del" {
-		t.Errorf("DEL of a stream is %v", row)
-	}
-	if row, _ = n.Table().ResolveStream([][]byte{[]byte("PUT")}); row == nil || row.Name != "set" {
-		t.Errorf("PUT of a stream is %v", row)
-	}
-}
-
-func TestACommandCannotTakeTheNameOfAnother(t *testing.T) {
-	settings, err := config.Load(config.Source{Args: []string{"--rename-command", "SET", "get"}, Product: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream := &memoryStream{}
-	_, err = New(Config{Settings: settings, Stream: stream, Keyspace: storage.New(storage.Config{Databases: 1, Stream: stream})})
-	if !errors.Is(err, command.ErrNameTaken) {
-		t.Errorf("New: %v", err)
-	}
-}
-
-func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	n.fitMaxClients(300)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-	n.fitMaxClients(400)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-	want := fmt.Sprintf("error: ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with %d", clientRoom())
-	c.want("CONFIG SET maxclients 4000000000", want)
-	c.want("CONFIG GET maxclients", "[maxclients 300]")
-}
-
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()
@@ -436,9 +307,6 @@ func TestShutdownEndsRun(t *testing.T) {
 	<-n.ending.done
 }
 
-// A client that does not read is closed at its limit and harms nobody.
-// A reply over the limit closes its client, also where the socket would take it.
-// What waits for a client that does not read is shown where Redis shows it.
 func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 	n := startNode(t)
 	full := func(on bool) {
@@ -527,9 +395,6 @@ func TestGatesStandInRedissOrder(t *testing.T) {
 	}
 }
 
-// fakeConn is a connection without a socket, for measuring dispatch alone.
-// wholeCluster is a cluster of one node, with every slot on the move, so that
-// the keys are looked for as well.
 func TestATransactionThatGrowsPastTheQueryBufferIsCutOff(t *testing.T) {
 	n := startNode(t, "--client-query-buffer-limit", "1mb")
 	c := n.dial()
@@ -583,4 +448,33 @@ func TestAPauseThatComesWhileATransactionStopsTheLoopsHoldsIt(t *testing.T) {
 	if n.stream.End() == 0 {
 		t.Error("the transaction did not run after the pause")
 	}
+}
+
+func TestAnLFUPolicyCountsAccesses(t *testing.T) {
+	n := startNode(t, "--maxmemory-policy", "allkeys-lfu")
+	c := n.dial()
+	c.want("SET k v", "OK")
+	c.want("OBJECT FREQ k", "5")
+	c.want("GET k", "v")
+	if got := c.do("OBJECT FREQ k"); got != "5" && got != "6" {
+		t.Errorf("OBJECT FREQ: %s", got)
+	}
+	payload := c.do("DUMP k")
+	restore := func(option, value string) {
+		t.Helper()
+		c.raw(string(resp.AppendArray(nil, []byte("RESTORE"), []byte("r"), []byte("0"), []byte(payload), []byte("REPLACE"), []byte(option), []byte(value))))
+		c.wantNext("OK")
+	}
+	restore("FREQ", "200")
+	c.want("OBJECT FREQ r", "200")
+	c.want("MULTI", "OK")
+	c.want("CONFIG SET maxmemory-policy allkeys-lru", "QUEUED")
+	c.want("EXEC", "[OK]")
+	restore("IDLETIME", "5000")
+	if seconds, _ := strconv.Atoi(c.do("OBJECT IDLETIME r")); seconds < 5000 {
+		t.Errorf("OBJECT IDLETIME: %d", seconds)
+	}
+	c.want("CONFIG SET maxmemory-policy volatile-lfu", "OK")
+	restore("FREQ", "100")
+	c.want("OBJECT FREQ r", "100")
 }

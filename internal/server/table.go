@@ -18,6 +18,7 @@ const (
 	traitShard                        // its keys are channels of sharded pub/sub
 	traitMigrate                      // moves keys to other nodes
 	traitPublish                      // carries a message for clients
+	traitTouch                        // counts as use of keys in spite of CLIENT NO-TOUCH
 )
 
 // traits are the commands that dispatch treats in a way of their own, as
@@ -40,6 +41,7 @@ var traits = map[string]trait{
 	"spublish":     traitPublish | traitShard,
 	"asking":       traitAsking,
 	"migrate":      traitMigrate,
+	"touch":        traitTouch,
 }
 
 // rowInfo is what dispatch keeps of a row.

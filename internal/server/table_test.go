@@ -1,12 +1,15 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/storage"
 )
 
 // wordy is the rows whose arguments are not described: they are not for people
@@ -72,5 +75,56 @@ func TestDebugObjectTellsTheLastUse(t *testing.T) {
 	var lru, idle int64
 	if _, err := fmt.Sscanf(tail, "%d lru_seconds_idle:%d", &lru, &idle); err != nil || (lru-before)&(1<<24-1) > 1<<23 || idle != 0 {
 		t.Errorf("lru:%s, want the clock at %d: %v", tail, before, err)
+	}
+}
+
+// Commands that were renamed do what they did; what the stream records has
+// their own names.
+func TestRenamedCommands(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	n := startNode(t, "--rename-command", "EXEC", long, "--rename-command", "SET", "put", "--rename-command", "DEL", "",
+		"--rename-command", "GET", "del", "--rename-command", "CONFIG", "settings", "--rename-command", "LPUSH", "push",
+		"--rename-command", "PUBLISH", "say")
+	c := n.dial()
+	for _, step := range []struct{ line, reply string }{
+		{"SET k v", "error: ERR unknown command 'SET', with args beginning with: 'k' 'v' "},
+		{"PUT k v", "OK"},
+		{"Put k w GET", "v"},
+		{"DEL k", "w"},
+		{"SETTINGS FOO", "error: ERR unknown subcommand 'FOO'. Try SETTINGS HELP."},
+		{"PUT k", "error: ERR wrong number of arguments for 'set' command"},
+		{"MULTI", "OK"},
+		{"put a 1", "QUEUED"},
+		{strings.ToUpper(long), "[OK]"},
+		{strings.Repeat("y", 40) + " 1", "error: ERR unknown command '" + strings.Repeat("y", 40) + "', with args beginning with: '1' "},
+		{"SUBSCRIBE ch", "[subscribe ch 1]"},
+	} {
+		c.want(step.line, step.reply)
+	}
+	n.dial().want("SAY ch hello", "1")
+	c.wantNext("[message ch hello]")
+	for _, unit := range n.stream.recorded() {
+		if lower := strings.ToLower(unit); strings.Contains(lower, "\r\nput\r\n") || strings.Contains(lower, "\r\nsay\r\n") {
+			t.Errorf("the stream has %q", unit)
+		}
+	}
+	row, _ := n.Table().ResolveStream([][]byte{[]byte("DEL")})
+	if row == nil || row.Name != "del" {
+		t.Errorf("DEL of a stream is %v", row)
+	}
+	if row, _ = n.Table().ResolveStream([][]byte{[]byte("PUT")}); row == nil || row.Name != "set" {
+		t.Errorf("PUT of a stream is %v", row)
+	}
+}
+
+func TestACommandCannotTakeTheNameOfAnother(t *testing.T) {
+	settings, err := config.Load(config.Source{Args: []string{"--rename-command", "SET", "get"}, Product: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := &memoryStream{}
+	_, err = New(Config{Settings: settings, Stream: stream, Keyspace: storage.New(storage.Config{Databases: 1, Stream: stream})})
+	if !errors.Is(err, command.ErrNameTaken) {
+		t.Errorf("New: %v", err)
 	}
 }

@@ -58,6 +58,9 @@ func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
 	tx := l.ctx.Tx
 	tx.Select(c.db)
 	tx.Command(raw)
+	if c.is(stateNoTouch) {
+		tx.NoTouch(!l.srv.table.info[row].is(traitTouch))
+	}
 	row.Run(&l.ctx)
 	tx.CommandEnd()
 }
