@@ -102,7 +102,7 @@ func TestAFailedRestoreEndsTheNode(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("no dump"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", dir}})
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--unixsocket", filepath.Join(dir, "socket"), "--dir", dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
