@@ -293,6 +293,30 @@ func TestAShutdownWaitsForReplicas(t *testing.T) {
 	}
 }
 
+// An administrator breaks a replica's link at the replica, by its class or by the
+// primary's address; it comes back for what it lacks.
+func TestALinkIsKilledByItsReplica(t *testing.T) {
+	primary := replicates(t, redistest.Redis)
+	replica := following(t, redistest.Redoubt, primary)
+	inStep(t, primary, replica)
+	if got := fmt.Sprint(replica.Do("CLIENT", "LIST", "TYPE", "MASTER")); strings.Count(got, " flags=M ") != 1 {
+		t.Errorf("CLIENT LIST: %s", got)
+	}
+	for i, kill := range [][]any{{"CLIENT", "KILL", "TYPE", "MASTER"}, {"CLIENT", "KILL", fmt.Sprintf("127.0.0.1:%d", primary.Port)}} {
+		if got := fmt.Sprint(replica.Do(kill...)); got != "1" && got != "OK" {
+			t.Errorf("%v: %v", kill, got)
+		}
+		redistest.Until(t, syncLimit, "the replica has resumed", func() error {
+			if n := resumptions(replica); n <= i {
+				return fmt.Errorf("%d times", n)
+			}
+			return nil
+		})
+		write(t, primary, i)
+		inStep(t, primary, replica)
+	}
+}
+
 // An administrator sends a replica away; it comes back for what it lacks.
 func TestAReplicaIsKilledByItsPrimary(t *testing.T) {
 	primary := replicates(t, redistest.Redoubt)

@@ -39,6 +39,9 @@ func (tx *Tx) CommandEnd() {
 // expiry does not count.
 func (tx *Tx) Dirty() int { return tx.dirty }
 
+// Uncounted is how many changes of the unit Stats does not know yet.
+func (tx *Tx) Uncounted() int64 { return tx.dirtyTotal + int64(tx.dirty) }
+
 // Effect records a command, args, as an effect instead of the one in progress;
 // several calls record several. The arguments are copied.
 func (tx *Tx) Effect(args ...[]byte) {

@@ -48,6 +48,9 @@ func serve(args []string) error {
 	if done, err := answer(os.Stdout, args); done {
 		return err
 	}
+	// A terminal that closes, or a reader of the log that goes away, does not end
+	// a node.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

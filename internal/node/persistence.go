@@ -394,7 +394,8 @@ func (p *persistence) Step(e *storage.Executor, now int64) (more bool) {
 // Background is BGSAVE. The snapshot begins a moment later, under the world lock.
 func (p *persistence) Background(*storage.Executor, int64) error { return p.askSave() }
 
-// Save is SAVE: it writes the file while the caller holds the world lock.
+// Save is SAVE: it writes the file while the caller holds the world lock. Who asked
+// hears of a failure; that it stops no writes, unlike one of a BGSAVE, is as in Redis.
 func (p *persistence) Save(tx *storage.Tx) error {
 	began := time.Now()
 	p.mu.Lock()
@@ -410,9 +411,10 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	err := writeFile(dir, name, func(out io.Writer) error { return p.dump(tx, out) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.saveErr, p.lastTry, p.saveTook = err, time.Now(), time.Since(began)
+	p.lastTry, p.saveTook = time.Now(), time.Since(began)
 	if err == nil {
-		p.lastSave, p.dirty = time.Now(), p.keys.Stats().Dirty
+		// The file has what the unit did before this, which is not in Stats yet.
+		p.saveErr, p.lastSave, p.dirty = nil, time.Now(), p.keys.Stats().Dirty+tx.Uncounted()
 		p.saves++
 	}
 	return err

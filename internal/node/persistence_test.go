@@ -170,3 +170,38 @@ func TestAfterAFailureAutomaticSavingWaits(t *testing.T) {
 		t.Errorf("after the wait a save is ordered: %v, a base: %v", save, base)
 	}
 }
+
+// A save within a unit has what the unit did before it.
+func TestASaveCountsItsOwnUnit(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "3600 1")
+	set(n, n.keys.NewExecutor(), "k", "v")
+	n.keys.World(now(), func(tx *storage.Tx) {
+		tx.Command([]byte("*1\r\n$8\r\nFLUSHALL\r\n"))
+		tx.FlushAll()
+		if err := n.persistence.Save(tx); err != nil {
+			t.Error(err)
+		}
+		tx.CommandEnd()
+	})
+	if info := n.persistence.Info(); !strings.Contains(info, "rdb_changes_since_last_save:0\r\n") {
+		t.Errorf("after a save stands\n%s", info)
+	}
+}
+
+// Who asked for a save that failed has heard of it; writes go on, unlike after a
+// BGSAVE.
+func TestASaveThatFailsStopsNoWrites(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir, "--save", "3600 1", "--dbfilename", "dump.rdb")
+	if err := os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n.keys.World(now(), func(tx *storage.Tx) {
+		if err := n.persistence.Save(tx); err == nil {
+			t.Error("a directory has been replaced")
+		}
+	})
+	if why := n.persistence.Failing(); why != "" {
+		t.Errorf("writes are refused: %s", why)
+	}
+}

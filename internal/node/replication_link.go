@@ -67,7 +67,7 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		if err != nil {
 			return nil, err
 		}
-		return &countedConn{Conn: nc, in: &r.in}, nil
+		return &countedConn{Conn: r.n.server.TrackPrimary(nc), in: &r.in}, nil
 	}
 	dir := settings.Current().Dir
 	if r.n.stream.Enabled() {

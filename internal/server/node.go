@@ -74,8 +74,8 @@ func flushAllCommand(x *command.Ctx) {
 }
 
 // saveFlushed writes the dump of the empty keyspace, where save points keep
-// one: what has been flushed must not come back after a crash. The client does
-// not hear of a failure, as with Redis; INFO and the next writes do.
+// one: what has been flushed must not come back after a crash. The log hears of a
+// failure, the client does not, as with Redis.
 func (s *Server) saveFlushed(tx *storage.Tx) {
 	if p := s.persistence; p != nil && len(s.config.Current().Save) > 0 {
 		if err := p.Save(tx); err != nil {

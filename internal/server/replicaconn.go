@@ -7,11 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"redoubt/internal/resp"
 )
 
-// replicaConn is a connection that replication has taken over. The loops have
-// forgotten it, but CLIENT LIST still shows it and CLIENT KILL closes it: a feeder
-// whose connection is closed ends.
+// replicaConn is a connection of replication: one that it has taken over, or the
+// node's own to its primary. The loops do not know it, but CLIENT LIST shows it and
+// CLIENT KILL closes it: a feeder whose connection is closed ends, and a link to the
+// primary begins anew.
 type replicaConn struct {
 	net.Conn
 	clientFacts
@@ -46,6 +49,19 @@ type replicaConns struct {
 func (s *Server) track(c *conn, nc net.Conn) *replicaConn {
 	r := &replicaConn{Conn: nc, clientFacts: c.facts(), srv: s, name: c.name, proto: c.out.Proto()}
 	r.kind = "replica"
+	return s.keep(r)
+}
+
+// TrackPrimary makes nc, which the node has opened to its primary, a client to be
+// listed and killed.
+func (s *Server) TrackPrimary(nc net.Conn) net.Conn {
+	return s.keep(&replicaConn{Conn: nc, srv: s, proto: resp.Proto2, clientFacts: clientFacts{
+		id: s.nextID.Add(1), kind: "master", user: "(superuser)", born: time.Since(s.started),
+		addr: nc.RemoteAddr().String(), laddr: nc.LocalAddr().String(),
+	}})
+}
+
+func (s *Server) keep(r *replicaConn) *replicaConn {
 	r.heard.Store(int64(time.Since(s.started)))
 	s.replicas.mu.Lock()
 	defer s.replicas.mu.Unlock()
@@ -96,6 +112,10 @@ func (r *replicaConn) SetNoDelay(on bool) error {
 // describe is the line of CLIENT LIST. What is sent is not buffered here.
 func (r *replicaConn) describe() string {
 	now := time.Since(r.srv.started)
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=S db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=rw cmd=psync user=%s redir=-1 resp=%d lib-name= lib-ver=",
-		r.id, r.addr, r.laddr, r.name, int64((now-r.born)/time.Second), int64((now-time.Duration(r.heard.Load()))/time.Second), connBytes, r.user, r.proto)
+	flag, command := 'S', "psync"
+	if r.kind == "master" {
+		flag, command = 'M', "NULL"
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%c db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=rw cmd=%s user=%s redir=-1 resp=%d lib-name= lib-ver=",
+		r.id, r.addr, r.laddr, r.name, int64((now-r.born)/time.Second), int64((now-time.Duration(r.heard.Load()))/time.Second), flag, connBytes, command, r.user, r.proto)
 }
