@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -31,6 +32,9 @@ const (
 // targetCache keeps one idle connection to each of the last targets, since
 // keys are moved in many small steps.
 type targetCache struct {
+	life context.Context // ended by close
+	end  context.CancelFunc
+
 	mu     sync.Mutex // guards what follows
 	idle   map[string]*idleTarget
 	open   map[*target]struct{} // in use
@@ -43,6 +47,7 @@ type idleTarget struct {
 }
 
 func (c *targetCache) init() {
+	c.life, c.end = context.WithCancel(context.Background())
 	c.idle = make(map[string]*idleTarget)
 	c.open = make(map[*target]struct{})
 }
@@ -64,7 +69,7 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 		return i.target, nil
 	}
 	c.mu.Unlock()
-	conn, err := dialTarget(addr, timeout)
+	conn, err := dialTarget(c.life, addr, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +86,7 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 
 // dialTarget connects. To Go no host is this machine, to Redis it is none; and a
 // port that is none refuses.
-func dialTarget(addr string, timeout time.Duration) (net.Conn, error) {
+func dialTarget(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -92,7 +97,8 @@ func dialTarget(addr string, timeout time.Duration) (net.Conn, error) {
 	if n, err := strconv.Atoi(port); err != nil || n <= 0 || n > 65535 {
 		return nil, syscall.ECONNREFUSED
 	}
-	return net.DialTimeout("tcp", addr, timeout)
+	d := net.Dialer{Timeout: timeout}
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 var errNoHost = errors.New("node: no host to migrate to")
@@ -133,8 +139,9 @@ func (c *targetCache) put(addr string, t *target, sound bool) {
 	c.idle[addr] = i
 }
 
-// close breaks all connections.
+// close breaks all connections, and those that are being opened.
 func (c *targetCache) close() {
+	c.end()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

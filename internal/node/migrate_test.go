@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"redoubt/internal/command"
 	"redoubt/internal/redistest"
@@ -401,4 +404,52 @@ func TestMigrateToARealServer(t *testing.T) {
 			t.Errorf("%s is %v, %v", key, got, err)
 		}
 	}
+}
+
+// The end of the node does not wait for a target that does not answer.
+func TestCloseBreaksOffAMigrationThatIsConnecting(t *testing.T) {
+	s := newSource(t, true)
+	s.set("k", "v")
+	reply := s.ask("MIGRATE", "127.0.0.1", deafPort(t), "k", 0, time.Hour.Milliseconds())
+	closed := make(chan struct{})
+	go func() {
+		s.Mover.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits")
+	}
+	if got := <-reply; got != "-"+string(errMigrateConnect)+"\r\n" || !s.has("k") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// deafPort is a port whose queue of connections is full, so that nobody can
+// connect and nobody is told.
+func deafPort(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := at.(*unix.SockaddrInet4).Port
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), 200*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the queue does not fill up")
+	return 0
 }
