@@ -143,6 +143,9 @@ func latencyReset(x *command.Ctx) {
 var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
 	{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
 		Doc: doc("4.0.0", "server", "Tells about how many bytes a key and its value take.")},
+	serverRow("help", 2, command.Loading|command.Stale, "4.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
+		help(x, "USAGE <key> [SAMPLES <count>]", "    About how many bytes a key and its value take.")
+	}),
 }}
 
 func memoryUsage(x *command.Ctx) {
