@@ -96,6 +96,15 @@ func TestNoTouchKeepsKeysIdle(t *testing.T) {
 	if idle() {
 		t.Error("TOUCH was no access")
 	}
+	clock, object := c.do("INFO server"), c.do("DEBUG OBJECT k")
+	_, clock, _ = strings.Cut(clock, "lru_clock:")
+	clock, _, _ = strings.Cut(clock, "\r\n")
+	_, object, _ = strings.Cut(object, " lru:")
+	object, _, _ = strings.Cut(object, " ")
+	at, _ := strconv.Atoi(object)
+	if now, _ := strconv.Atoi(clock); at == 0 || now-at < 0 || now-at > 60 {
+		t.Errorf("DEBUG OBJECT tells lru:%s when the clock is %s", object, clock)
+	}
 }
 
 func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {

@@ -100,12 +100,14 @@ func debugObject(x *command.Ctx) {
 			x.Out.Error(resp.ErrNoKey)
 			return
 		}
-		// lru is the second of the last use on a clock of 24 bits.
-		lru := (tx.Now()/1000 - e.IdleSeconds()) & (1<<24 - 1)
+		idle := e.IdleSeconds()
 		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
-			e.Encoding(), len(e.Bytes()), lru, e.IdleSeconds()))
+			e.Encoding(), len(e.Bytes()), lruClock(tx.Now()/1000-idle), idle))
 	})
 }
+
+// lruClock is a time in Unix seconds as Redis keeps it with each key.
+func lruClock(at int64) int64 { return at & (1<<24 - 1) }
 
 func debugDigest(x *command.Ctx) {
 	debugUnit(x, func(tx *storage.Tx) { x.Out.Simple(fmt.Sprintf("%x", tx.Digest())) })

@@ -104,7 +104,7 @@ func infoServer(s *Server, b *strings.Builder) {
 	field(b, "uptime_in_days", int64(up/(24*time.Hour)))
 	field(b, "hz", cfg.HZ)
 	field(b, "configured_hz", cfg.HZ)
-	field(b, "lru_clock", time.Now().Unix()&(1<<24-1))
+	field(b, "lru_clock", lruClock(time.Now().Unix()))
 	field(b, "executable", executable)
 	field(b, "config_file", s.config.Path())
 	field(b, "io_threads_active", 0)
