@@ -82,7 +82,8 @@ func TestAnExpiredKeyOfAnAdoptedDumpDoesNotReturn(t *testing.T) {
 }
 
 func TestANodeWithoutANameForItsDumpStartsEmpty(t *testing.T) {
-	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--dir", t.TempDir(), "--dbfilename", "", "--appendonly", "no"}})
+	dir := t.TempDir()
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0", "--unixsocket", filepath.Join(dir, "socket"), "--dir", dir, "--dbfilename", "", "--appendonly", "no"}})
 	if err != nil {
 		t.Fatal(err)
 	}
