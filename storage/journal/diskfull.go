@@ -46,13 +46,33 @@ func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// open makes the ballast and lets writes wait from now on.
-func (d *disk) open() error {
-	if err := d.makeBallast(); err != nil {
+// open makes the ballast and lets writes wait from now on. Where there is no
+// room for it a new journal is refused; one that has data is opened, and the
+// disk counts as full: the ballast was given up before, and a restart must not
+// be what makes the data unreadable.
+func (d *disk) open(hasData bool) error {
+	err := d.makeBallast()
+	if err != nil && !(hasData && noSpace(err)) {
 		return fmt.Errorf("journal: allocate the ballast: %w", err)
 	}
 	d.ready.Store(true)
+	if err != nil {
+		d.full.Store(true)
+		d.beginWatch()
+	}
 	return nil
+}
+
+// giveUp removes the ballast and reports whether there was one.
+func (d *disk) giveUp() bool {
+	return d.ballastBytes > 0 && d.FS.Remove(d.ballast) == nil
+}
+
+// beginWatch says that the disk is full and begins to wait for its space.
+func (d *disk) beginWatch() {
+	d.log.Warn("journal: no space left on the disk; writes are refused until there is some")
+	d.wg.Add(1)
+	go d.watch()
 }
 
 // close ends the waiting: a write that waits now fails.
@@ -85,14 +105,25 @@ func (d *disk) makeBallast() error {
 	return err
 }
 
-// retry runs op until it does not fail for want of space.
+// retry runs op until it does not fail for want of space. While the journal is
+// being opened the ballast is given up as well, but nothing waits for more: the
+// error is for who starts the node. It comes late, since Pebble tries some
+// operations again at once and for ever.
 func (d *disk) retry(op func() error) error {
-	for {
+	for tries := 0; ; tries++ {
 		err := op()
-		if !noSpace(err) || !d.ready.Load() {
+		if !noSpace(err) {
 			return err
 		}
-		if !d.await() {
+		switch {
+		case d.ready.Load():
+			if !d.await() {
+				return err
+			}
+		case d.giveUp():
+		case tries == 0: // somebody else may just have given it up
+			time.Sleep(fullPoll)
+		default:
 			return err
 		}
 	}
@@ -104,13 +135,8 @@ func (d *disk) await() bool {
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
 	if d.full.CompareAndSwap(false, true) {
-		// The ballast goes first: who reads the line may count on its space.
-		if d.ballastBytes > 0 {
-			d.FS.Remove(d.ballast)
-		}
-		d.log.Warn("journal: no space left on the disk; writes are refused until there is some")
-		d.wg.Add(1)
-		go d.watch()
+		d.giveUp() // first: who reads the line may count on its space
+		d.beginWatch()
 		return true
 	}
 	t := time.NewTimer(fullPoll)

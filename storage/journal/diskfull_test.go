@@ -111,6 +111,52 @@ func TestAFullDiskHoldsWritesBackAndLosesNothing(t *testing.T) {
 	}
 }
 
+// TestAStartOnAFullDisk: the ballast was given up and there is no room for it, or
+// it takes the last room, which Pebble needs to open.
+func TestAStartOnAFullDisk(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		var noRoom atomic.Bool
+		mem := vfs.NewMem()
+		cfg := testConfig(t, "/j")
+		cfg.BallastBytes = 1 << 20
+		cfg.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			switch op.Kind {
+			case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite:
+				_, err := mem.Stat("/j/ballast")
+				if noRoom.Load() && (err == nil || strings.HasSuffix(op.Path, "ballast")) {
+					return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+				}
+			}
+			return nil
+		}))
+		s := openServing(t, cfg)
+		want := fill(t, s, 20)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !kept {
+			if err := mem.Remove("/j/ballast"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		noRoom.Store(true)
+		var again chan struct{}
+		cfg.Log, _, again = spaceLog(nil)
+		s, rec := open(t, cfg)
+		if int(rec.End) != len(want) || !bytes.Equal(replayAll(t, s, 0), want) {
+			t.Errorf("ballast %v: recovered up to %d of %d", kept, rec.End, len(want))
+		}
+		if !s.DiskFull() {
+			t.Errorf("ballast %v: writes are let in", kept)
+		}
+		noRoom.Store(false)
+		<-again
+		if _, err := mem.Stat("/j/ballast"); err != nil || s.DiskFull() {
+			t.Errorf("ballast %v: after there is space: %v", kept, err)
+		}
+	}
+}
+
 // TestASmallFileSystemFillsUpAndRecovers is the same with a real file system of
 // 32 MiB. It needs root to mount it.
 func TestASmallFileSystemFillsUpAndRecovers(t *testing.T) {

@@ -60,7 +60,7 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 		return nil, nil, err
 	}
 	// Pebble holds a lock on its directory: from here on nobody else has the ring.
-	if err := d.open(); err != nil {
+	if err := d.open(found); err != nil {
 		st.close()
 		return nil, nil, err
 	}
