@@ -58,6 +58,7 @@ func touch(all *[slots.Count]slot, at *[AheadKeys]slots.Slot, hashes *[AheadKeys
 	for i := range n {
 		if records[i] != nil {
 			names[i] = unsafe.SliceData(records[i].key)
+			sum += byte(records[i].expireAt >> 56) // a record can begin at the end of a line
 		}
 	}
 	// A short string lies behind its key, see newString.

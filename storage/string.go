@@ -42,23 +42,15 @@ type roomy[T any] struct {
 const maxRoom = 104
 
 // newRoomy returns a record and at least n bytes of room, which are in the same
-// allocation up to maxRoom. The sizes fill classes of the allocator.
+// allocation up to maxRoom. The sizes are 128, 160 and 192 bytes: classes of the
+// allocator, which lays the first and the last so that they fill lines of cache.
 func newRoomy(n int) (*stringRecord, []byte) {
 	switch {
-	case n <= 24:
-		r := new(roomy[[24]byte])
-		return &r.stringRecord, r.room[:]
 	case n <= 40:
 		r := new(roomy[[40]byte])
 		return &r.stringRecord, r.room[:]
-	case n <= 56:
-		r := new(roomy[[56]byte])
-		return &r.stringRecord, r.room[:]
 	case n <= 72:
 		r := new(roomy[[72]byte])
-		return &r.stringRecord, r.room[:]
-	case n <= 88:
-		r := new(roomy[[88]byte])
 		return &r.stringRecord, r.room[:]
 	case n <= maxRoom:
 		r := new(roomy[[maxRoom]byte])

@@ -221,7 +221,7 @@ func (l *loop) needs(m *transaction) (world, all bool) {
 			world = true
 		case e.row.Lock == command.LockKeys:
 			var ok bool
-			if l.slots, ok = l.keySlots(l.slots, e.row, e.args); !ok {
+			if l.slots, ok = l.keySlots(l.slots, e.info, e.args); !ok {
 				world = true
 			}
 		}

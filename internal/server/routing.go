@@ -53,7 +53,7 @@ func (l *loop) routeLocked(q *request) resp.Error {
 // yet: in a slot that is on the move it depends on the keys where it goes.
 func (l *loop) routeQueued(q *request) resp.Error {
 	var known bool
-	if l.slots, known = l.keySlots(l.slots[:0], q.row, q.args); !known || len(l.slots) == 0 {
+	if l.slots, known = l.keySlots(l.slots[:0], q.info, q.args); !known || len(l.slots) == 0 {
 		return ""
 	}
 	l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
@@ -112,6 +112,11 @@ func (l *loop) findWay(c *conn, q *request) bool {
 // routeKeys appends the keys, or channels, by which a command is routed. It
 // reports false if its arguments do not fit, so that there may be others.
 func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
+	if k := info.onlyKey; k > 0 && k < len(args) {
+		l.keys = append(l.keys[:0], k)
+		l.routed = append(l.routed, args[k])
+		return true
+	}
 	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
 	for _, i := range l.keys {
 		l.routed = append(l.routed, args[i])

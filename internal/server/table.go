@@ -46,8 +46,12 @@ var traits = map[string]trait{
 
 // rowInfo is what dispatch keeps of a row.
 type rowInfo struct {
+	row    *command.Row
 	index  int // of its statistics
 	traits trait
+	// onlyKey is the place of the one key that the row has, 0 if keys must be
+	// looked for.
+	onlyKey int
 	// route is the row as a cluster sees it: its keys, and the names that stand
 	// in their place (channels of sharded pub/sub).
 	route command.Row
@@ -77,11 +81,23 @@ func newTable(commands *command.Table) *table {
 }
 
 func (t *table) add(r *command.Row) {
-	info := &rowInfo{index: len(t.all), traits: traits[r.FullName()]}
+	info := &rowInfo{row: r, index: len(t.all), traits: traits[r.FullName()]}
 	info.route.Keys, info.route.FindKeys = slices.Clone(r.Keys), r.FindKeys
 	for i := range info.route.Keys {
 		info.route.Keys[i].Flags &^= command.KeyNotKey
 	}
+	info.onlyKey = onlyKey(r)
 	t.all = append(t.all, r)
 	t.info[r] = info
+}
+
+func onlyKey(r *command.Row) int {
+	if len(r.Keys) != 1 || r.FindKeys != nil {
+		return 0
+	}
+	k := r.Keys[0]
+	if k.Begin.Keyword != "" || k.Find != (command.Find{Step: 1}) || k.Flags&command.KeyNotKey != 0 {
+		return 0
+	}
+	return k.Begin.Index
 }

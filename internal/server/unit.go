@@ -28,9 +28,12 @@ func (l *loop) unit(c *conn, q *request) {
 		if ok {
 			l.slots = append(l.slots[:0], q.way.Slot)
 		} else {
-			l.slots, ok = l.keySlots(l.slots[:0], q.row, q.args)
+			l.slots, ok = l.keySlots(l.slots[:0], q.info, q.args)
 		}
 		if ok {
+			if len(l.keys) > 1 && c.db == 0 {
+				l.fetchKeys(q.args)
+			}
 			l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
 		} else {
 			// Where the keys stand cannot be told; the handler will say why.
@@ -70,10 +73,26 @@ func (l *loop) endUnit() {
 	l.ctx.Tx = nil
 }
 
+// fetchKeys has the keyspace fetch what a command of several keys, at l.keys,
+// will look at; the first of them may have been fetched for the pipeline.
+func (l *loop) fetchKeys(args [][]byte) {
+	for i := 0; i < len(l.keys); i += storage.AheadKeys {
+		l.ahead = l.ahead[:0]
+		for _, k := range l.keys[i:min(i+storage.AheadKeys, len(l.keys))] {
+			l.ahead = append(l.ahead, args[k])
+		}
+		l.exec.FetchAhead(l.ahead)
+	}
+}
+
 // keySlots appends the slots of a command's keys to dst.
-func (l *loop) keySlots(dst []slots.Slot, row *command.Row, args [][]byte) ([]slots.Slot, bool) {
+func (l *loop) keySlots(dst []slots.Slot, info *rowInfo, args [][]byte) ([]slots.Slot, bool) {
+	if k := info.onlyKey; k > 0 && k < len(args) {
+		l.keys = append(l.keys[:0], k)
+		return append(dst, slots.Of(args[k])), true
+	}
 	var ok bool
-	if l.keys, ok = row.AppendKeys(l.keys[:0], args); !ok {
+	if l.keys, ok = info.row.AppendKeys(l.keys[:0], args); !ok {
 		return dst, false
 	}
 	for _, i := range l.keys {
