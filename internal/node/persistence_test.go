@@ -172,6 +172,13 @@ func TestAfterAFailureAutomaticSavingWaits(t *testing.T) {
 	}
 }
 
+func TestASmallBacklogIsRaised(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "", "--appendonly", "no", "--repl-backlog-size", "1")
+	if got := n.journalConfig(n.config.Current()).BacklogBytes; got != 16384 {
+		t.Errorf("the stream keeps %d bytes", got)
+	}
+}
+
 // Scripts wait for this line.
 func TestTheLogTellsOfEachDump(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--save", "")
