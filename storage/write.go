@@ -90,6 +90,26 @@ func (tx *Tx) Rename(from, to []byte) bool {
 	return true
 }
 
+// Move moves what key holds, with its expiry, to the same key of database toDB,
+// whose value is lost. It reports whether key existed. It is one change.
+func (tx *Tx) Move(key []byte, toDB int) bool {
+	own := tx.db
+	tx.Select(toDB)
+	tx.find(key, forWrite) // if it is expired, it goes before anything changes
+	tx.Select(own)
+	p := tx.find(key, forWrite)
+	if p.rec == nil {
+		return false
+	}
+	old := p.rec
+	tx.remove(p)
+	tx.changed(p.slot, key)
+	tx.Select(toDB)
+	tx.put(key, &record{val: old.val, expireAt: old.expireAt, access: old.access})
+	tx.Select(own)
+	return true
+}
+
 // Copy puts a copy of from, with its expiry, at the key to of database toDB,
 // whose value is lost.
 func (tx *Tx) Copy(from Entry, toDB int, to []byte) {

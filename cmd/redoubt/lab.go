@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,12 +32,6 @@ that is there is started again, with its data.`,
 			if cmd.Flags().Changed("replicas") {
 				cfg.Replicas = &replicas
 			}
-			if bin := cfg.ServerBin; bin != "" {
-				var err error
-				if cfg.ServerBin, err = filepath.Abs(bin); err != nil {
-					return err
-				}
-			}
 			l, err := lab.Create(dir, cfg, timeout)
 			if err != nil {
 				return err
@@ -61,7 +54,7 @@ that is there is started again, with its data.`,
 	f.IntVar(&cfg.Nodes, "nodes", 0, "number of nodes (default 6)")
 	f.IntVar(&replicas, "replicas", 1, "replicas of each primary")
 	f.DurationVar(&cfg.NodeTimeout, "node-timeout", 0, "cluster-node-timeout of the nodes (default 5s)")
-	f.StringVar(&cfg.ServerBin, "server-bin", "", "run this redis-server instead of our own")
+	f.StringVar(&cfg.ServerBin, "server-bin", "", "run this redis-server instead of our own: a path, or a name in $PATH")
 
 	// on makes a subcommand of an operation on an existing lab.
 	on := func(use, short string, args cobra.PositionalArgs, do func(l *lab.Lab, out io.Writer, args []string) error) *cobra.Command {

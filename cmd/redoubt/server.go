@@ -73,7 +73,7 @@ func serve(args []string) error {
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
 	} else if c.PIDFile != "" {
-		defer os.Remove(c.PIDFile)
+		defer removePID(log.Logger, c)
 	}
 	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica, Product: product})
 	if err != nil {
@@ -227,6 +227,11 @@ func writePID(c *config.Settings) error {
 		return nil
 	}
 	return os.WriteFile(c.PIDFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+}
+
+func removePID(log *zap.Logger, c *config.Settings) {
+	log.Info("Removing the pid file.")
+	os.Remove(c.PIDFile)
 }
 
 // detach starts the same command again in a session of its own. A Go process

@@ -208,6 +208,38 @@ func TestRepliesAndEffects(t *testing.T) {
 	}
 }
 
+// rdb_changes_since_last_save counts them, and save points act on it.
+func TestWhatMovesAKeyIsOneChange(t *testing.T) {
+	for _, line := range []string{"move a 3", "rename a b", "copy a b"} {
+		n := newNode()
+		n.do("set", "a", "1", "px", "1000")
+		before := n.ks.Stats().Dirty
+		n.do(strings.Fields(line)...)
+		if got := n.ks.Stats().Dirty - before; got != 1 {
+			t.Errorf("%s counts as %d changes", line, got)
+		}
+	}
+}
+
+func TestMoveTakesTheTTLAlong(t *testing.T) {
+	n := newNode()
+	n.do("set", "a", "1", "px", "1000")
+	n.do("move", "a", "3")
+	if reply, _ := n.do("exists", "a"); reply != ":0" {
+		t.Errorf("the source is left behind: %s", reply)
+	}
+	n.do("set", "a", "2")
+	if reply, _ := n.do("move", "a", "3"); reply != ":0" {
+		t.Errorf("onto a key that is there: %s", reply)
+	}
+	tx := n.exec.Begin(n.now, []slots.Slot{slots.Of([]byte("a"))})
+	defer n.exec.End()
+	tx.Select(3)
+	if e, found := tx.Peek([]byte("a")); !found || string(e.Bytes()) != "1" || e.ExpireAt() != n.now+1000 {
+		t.Error("the key has not arrived with its TTL")
+	}
+}
+
 func TestScanSeesEveryKeyOnce(t *testing.T) {
 	n := newNode()
 	want := map[string]bool{}

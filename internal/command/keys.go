@@ -177,13 +177,11 @@ func move(c *Ctx) {
 		c.Out.Error(resp.ErrSameObject)
 		return
 	}
-	e, found := c.Tx.Use(c.Args[1])
-	if !found || c.existsIn(db, c.Args[1]) {
+	if _, found := c.Tx.Use(c.Args[1]); !found || c.existsIn(db, c.Args[1]) {
 		c.Out.Int(0)
 		return
 	}
-	c.Tx.Copy(e, db, c.Args[1])
-	c.Tx.Delete(c.Args[1])
+	c.Tx.Move(c.Args[1], db)
 	c.Out.Int(1)
 }
 

@@ -144,12 +144,16 @@ func policy(f config.Fsync) journal.Policy {
 	return journal.EverySec
 }
 
+// minBacklogBytes is the least backlog without a journal, as Redis's
+// CONFIG_REPL_BACKLOG_MIN_SIZE.
+const minBacklogBytes = 16 << 10
+
 func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	return journal.Config{
 		Dir:          filepath.Join(c.Dir, c.AppendDirName),
 		Enabled:      c.AppendOnly,
 		Policy:       policy(c.AppendFsync),
-		BacklogBytes: int(c.ReplBacklogBytes),
+		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
 	}

@@ -252,6 +252,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
 	default:
+		if o.purpose == forSave {
+			p.log.Info("DB saved on disk")
+		}
 		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
 	}
 	close(o.done)
@@ -409,6 +412,9 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	}
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
 	err := writeFile(dir, name, func(out io.Writer) error { return p.dump(tx, out) })
+	if err == nil {
+		p.log.Info("DB saved on disk")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastTry, p.saveTook = time.Now(), time.Since(began)

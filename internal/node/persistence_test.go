@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/internal/config"
 	"redoubt/replication"
@@ -168,6 +169,38 @@ func TestAfterAFailureAutomaticSavingWaits(t *testing.T) {
 	}
 	if save, base := ordered(failed.Add(retryAfter + time.Second)); !save || !base {
 		t.Errorf("after the wait a save is ordered: %v, a base: %v", save, base)
+	}
+}
+
+func TestASmallBacklogIsRaised(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "", "--appendonly", "no", "--repl-backlog-size", "1")
+	if got := n.journalConfig(n.config.Current()).BacklogBytes; got != 16384 {
+		t.Errorf("the stream keeps %d bytes", got)
+	}
+}
+
+// Scripts wait for this line.
+func TestTheLogTellsOfEachDump(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p := n.persistence
+	p.stop()
+	<-p.stopped
+	core, lines := observer.New(zap.InfoLevel)
+	p.log = zap.New(core)
+	saved := func() int { return lines.FilterMessage("DB saved on disk").Len() }
+	n.keys.World(now(), func(tx *storage.Tx) {
+		if err := p.Save(tx); err != nil || saved() != 1 {
+			t.Errorf("SAVE: %v, %d lines", err, saved())
+		}
+	})
+	for _, why := range []purpose{forSave, forBase} {
+		o := &order{purpose: why, done: make(chan struct{})}
+		if p.carryOut(t.Context(), o); o.err != nil {
+			t.Error(o.err)
+		}
+	}
+	if saved() != 2 {
+		t.Errorf("after a BGSAVE and a base %d lines, want 2 in all", saved())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"redoubt/internal/resp"
 )
@@ -153,6 +154,42 @@ func TestTheQueryBufferIsBounded(t *testing.T) {
 		c.want("ECHO "+fits, fits)
 		_, _ = io.WriteString(c.nc, fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(tooLong), tooLong))
 		c.closed()
+	}
+}
+
+// What a transaction answers is dropped as a whole, and the header of its array
+// with it; confirmations of subscriptions are no answers.
+func TestATransactionWithoutRepliesLeavesOnlyPushes(t *testing.T) {
+	n := startNode(t)
+	confirmed := func(name, count string) string {
+		return "*3\r\n$9\r\nsubscribe\r\n$1\r\n" + name + "\r\n:" + count + "\r\n"
+	}
+	for _, tc := range []struct {
+		name, before, within string
+	}{
+		{"off before", "CLIENT REPLY OFF", ""},
+		{"off within", "PING", "CLIENT REPLY OFF"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := n.dial()
+			for _, line := range []string{tc.before, "MULTI", "SET k v", "SUBSCRIBE x", "PUBLISH nobody m", "GET k", "SUBSCRIBE y", tc.within} {
+				if line == "" {
+					continue
+				}
+				c.send(line)
+				if tc.before == "PING" {
+					c.read()
+				}
+			}
+			c.send("EXEC")
+			c.send("SUBSCRIBE z") // what else comes, comes before this
+			want := confirmed("x", "1") + confirmed("y", "2") + confirmed("z", "3")
+			c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(c.r, got); err != nil || string(got) != want {
+				t.Errorf("EXEC left %q, %v; want %q", got, err, want)
+			}
+		})
 	}
 }
 

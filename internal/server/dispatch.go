@@ -42,7 +42,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q := &l.req
 	q.args, q.raw = args, raw
 	q.redirected, q.found, q.oneSlot = false, false, false
-	l.pushed, l.redacted = false, l.redacted[:0]
+	l.pushes, l.redacted = l.pushes[:0], l.redacted[:0]
 	l.stats.commands.Add(1)
 	l.stats.ran++
 	c.set(stateSkipping, c.is(stateReplySkip))
@@ -89,8 +89,8 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if c.is(stateAsking) && c.multi == nil && !q.info.is(traitAsking) {
 		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
-	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start && !l.pushed {
-		c.out.Truncate(start)
+	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
+		l.keepPushes(c, start)
 	}
 	return true
 }

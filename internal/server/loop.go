@@ -85,7 +85,7 @@ type loop struct {
 	leaving   []departure   // connections that go to replication
 	feeding   int           // bytes of input of the connection being served
 	redacted  []int         // arguments of the request that nobody else may see
-	pushed    bool          // the request's output is pushes, which CLIENT REPLY OFF lets through
+	pushes    []span        // of the request's output, which CLIENT REPLY OFF lets through
 	inExec    bool          // a transaction's queue is being run
 	stopped   bool          // all loops are stopped on behalf of this one
 	stops     uint64        // Cluster.Stops as this loop knows it

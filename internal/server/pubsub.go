@@ -138,7 +138,7 @@ func (s *subscriber) count() int {
 
 // confirm tells the client what it is subscribed to; name nil is null.
 func (c *conn) confirm(word string, name []byte, left int) {
-	c.home.Load().pushed = true
+	l, start := c.home.Load(), c.out.Len()
 	c.out.Push(3)
 	c.out.BulkString(word)
 	if name == nil {
@@ -147,6 +147,20 @@ func (c *conn) confirm(word string, name []byte, left int) {
 		c.out.Bulk(name)
 	}
 	c.out.Int(int64(left))
+	l.pushes = append(l.pushes, span{start, c.out.Len()})
+}
+
+// span is a part of a connection's output.
+type span struct{ start, end int }
+
+// keepPushes drops the request's output, which begins at start, but for its
+// pushes: a transaction may have both.
+func (l *loop) keepPushes(c *conn, start int) {
+	b, end := c.out.Bytes(), start
+	for _, p := range l.pushes {
+		end += copy(b[end:], b[p.start:p.end])
+	}
+	c.out.Truncate(end)
 }
 
 // subscribedChanged keeps what depends on the connection's subscriptions and
@@ -271,9 +285,16 @@ func (l *loop) sendPublished(c *conn) {
 		tail := append(l.encoded[:0], c.out.Bytes()[p.reply+shift:]...)
 		l.encoded = tail
 		c.out.Truncate(p.reply + shift)
+		at := p.reply + shift
 		c.out.Int(int64(n))
 		shift = c.out.Len() - p.reply
 		c.out.Raw(tail)
+		for j := range l.pushes {
+			if push := &l.pushes[j]; push.start >= at {
+				by := p.reply + shift - at
+				push.start, push.end = push.start+by, push.end+by
+			}
+		}
 	}
 	clear(l.published)
 	l.published = l.published[:0]

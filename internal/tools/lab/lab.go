@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -68,6 +69,23 @@ func (c *Config) command() ([]string, error) {
 	return []string{self, "server"}, err
 }
 
+// findServer looks whether there is the server that c names, and makes its name
+// one that is good in every directory: nodes run in their own.
+func (c *Config) findServer() error {
+	if c.ServerBin == "" {
+		return nil
+	}
+	path, err := exec.LookPath(c.ServerBin)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return fmt.Errorf("the server cannot be run: %w", err)
+	}
+	c.ServerBin = path
+	return nil
+}
+
 const configFile = "lab.json"
 
 // Lab is an opened lab. It belongs to one goroutine.
@@ -83,6 +101,10 @@ type Lab struct {
 // was started once keeps its shape: cfg may repeat it or leave it open, and is refused
 // otherwise. timeout bounds each wait.
 func Create(dir string, cfg Config, timeout time.Duration) (*Lab, error) {
+	// Before anything is made: a node's directory fixes the lab's shape.
+	if err := cfg.findServer(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}

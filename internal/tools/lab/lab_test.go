@@ -241,6 +241,34 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
+// A directory of a lab, once there, fixes the server.
+func TestAServerThatCannotRunLeavesNothingBehind(t *testing.T) {
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, bin, want string }{
+		{"no such file", plain + ".not", "no such file"},
+		{"no such name in the path", "no-such-server-anywhere", "not found"},
+		{"not executable", plain, "permission denied"},
+		{"a directory", filepath.Dir(plain), "is a directory"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "lab")
+			l, err := lab.Create(dir, lab.Config{ServerBin: tc.bin}, limit)
+			if err == nil {
+				l.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), tc.bin) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("the directory of the lab: %v", err)
+			}
+		})
+	}
+}
+
 func TestALabKeepsItsShape(t *testing.T) {
 	dir := t.TempDir()
 	l, err := lab.Create(dir, lab.Config{Port: 21000, Nodes: 7}, limit)
