@@ -50,6 +50,12 @@ type persistence struct {
 	settle sync.Mutex
 	epoch  int
 
+	// dump is held while a finished BGSAVE becomes the dump, and never while
+	// anything is waited for. It guards flushes, which counts FLUSHALLs: a BGSAVE
+	// that began before one is of data that must not come back.
+	dump    sync.Mutex
+	flushes int
+
 	current   atomic.Pointer[snapshot.Snapshot] // being walked
 	baseBytes atomic.Int64                      // size of the journal's base
 	orders    chan *order
@@ -227,7 +233,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
-		if errors.Is(o.err, errReplaced) {
+		if errors.Is(o.err, errReplaced) || errors.Is(o.err, errFlushed) {
 			break // it was given up, which is no failure of the disk
 		}
 		p.saveErr, p.saveTook = o.err, took
@@ -247,8 +253,8 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	p.mu.Unlock()
 	switch {
-	case errors.Is(o.err, errReplaced):
-		p.log.Info("Background saving given up: the data are replaced by those of the primary")
+	case errors.Is(o.err, errReplaced), errors.Is(o.err, errFlushed):
+		p.log.Info("Background saving given up", zap.NamedError("because", o.err))
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
 	default:
@@ -279,7 +285,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 			os.Remove(f.Name())
 		}
 	}()
-	epoch := p.currentEpoch()
+	epoch, flushes := p.currentEpoch(), p.flushCount()
 	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
 		return err
 	}
@@ -295,7 +301,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	switch o.purpose {
 	case forSave:
 		o.path = filepath.Join(dir, c.DBFilename)
-		if err := os.Rename(f.Name(), o.path); err != nil {
+		if err := p.becomeDump(f.Name(), o.path, flushes); err != nil {
 			return err
 		}
 		err = syncDir(dir)
@@ -343,6 +349,41 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 
 // errReplaced ends a snapshot of data that a full resync replaces.
 var errReplaced = errors.New("node: the data are being replaced by those of the primary")
+
+// errFlushed ends a BGSAVE of data that FLUSHALL has deleted.
+var errFlushed = errors.New("node: the data have been flushed")
+
+func (p *persistence) flushCount() int {
+	p.dump.Lock()
+	defer p.dump.Unlock()
+	return p.flushes
+}
+
+// becomeDump makes the file of a BGSAVE the dump, if nothing was flushed since
+// there were so many flushes.
+func (p *persistence) becomeDump(file, dump string, flushes int) error {
+	p.dump.Lock()
+	defer p.dump.Unlock()
+	if p.flushes != flushes {
+		return errFlushed
+	}
+	return os.Rename(file, dump)
+}
+
+// Flushed implements server.Persistence. A BGSAVE under way goes on to its end,
+// which it then does not reach.
+func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
+	p.dump.Lock()
+	p.flushes++
+	p.dump.Unlock()
+	switch {
+	case !save:
+		return nil
+	case p.replacing:
+		return errReplaced
+	}
+	return p.saveNow(tx)
+}
 
 func (p *persistence) currentEpoch() int {
 	p.settle.Lock()
@@ -400,18 +441,20 @@ func (p *persistence) Background(*storage.Executor, int64) error { return p.askS
 // Save is SAVE: it writes the file while the caller holds the world lock. Who asked
 // hears of a failure; that it stops no writes, unlike one of a BGSAVE, is as in Redis.
 func (p *persistence) Save(tx *storage.Tx) error {
-	began := time.Now()
-	p.mu.Lock()
-	busy := p.saving
-	p.mu.Unlock()
 	switch {
 	case p.replacing:
 		return errReplaced
-	case busy:
+	case p.Saving():
 		return resp.ErrSaveInProgress
 	}
+	return p.saveNow(tx)
+}
+
+// saveNow writes the dump of this moment.
+func (p *persistence) saveNow(tx *storage.Tx) error {
+	began := time.Now()
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
-	err := writeFile(dir, name, func(out io.Writer) error { return p.dump(tx, out) })
+	err := writeFile(dir, name, func(out io.Writer) error { return p.writeAll(tx, out) })
 	if err == nil {
 		p.log.Info("DB saved on disk")
 	}
@@ -426,8 +469,8 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	return err
 }
 
-// dump writes all keys while the unit holds the world.
-func (p *persistence) dump(tx *storage.Tx, out io.Writer) error {
+// writeAll writes all keys while the unit holds the world.
+func (p *persistence) writeAll(tx *storage.Tx, out io.Writer) error {
 	w := rdb.NewWriter(out, p.format())
 	if err := w.Header(p.header(tx, forSave)); err != nil {
 		return err

@@ -144,6 +144,44 @@ func TestASaveOfReplacedDataLeavesTheReceivedDump(t *testing.T) {
 	}
 }
 
+// What FLUSHALL has deleted must not come back by a BGSAVE that began before.
+func TestASaveOfFlushedDataDoesNotBecomeTheDump(t *testing.T) {
+	for _, points := range []string{"", "3600 1"} {
+		dir := t.TempDir()
+		n, _ := startNode(t, dir, "--appendonly", "no", "--save", points)
+		p, e := n.persistence, n.keys.NewExecutor()
+		set(n, e, "k", "v")
+		kick, flushed := p.kick, false
+		p.kick = func() { // the snapshot has just begun
+			if !flushed {
+				flushed = true
+				n.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+					tx.FlushAll()
+					if err := p.Flushed(tx, points != ""); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			kick()
+		}
+		o := &order{purpose: forSave, done: make(chan struct{})}
+		p.mu.Lock()
+		p.saving = true
+		p.mu.Unlock()
+		p.carryOut(t.Context(), o)
+		if !flushed || !errors.Is(o.err, errFlushed) {
+			t.Errorf("save %q: the BGSAVE ended with %v", points, o.err)
+		}
+		if info := p.Info(); !strings.Contains(info, "rdb_last_bgsave_status:ok\r\n") || !strings.Contains(info, "rdb_bgsave_in_progress:0\r\n") {
+			t.Errorf("save %q: %s", points, info)
+		}
+		dump, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
+		if exists := err == nil; exists != (points != "") || bytes.Contains(dump, []byte("\x01k\x01v")) {
+			t.Errorf("save %q: the dump is %q, %v", points, dump, err)
+		}
+	}
+}
+
 // A failure is not tried again every tenth of a second: each try walks over all
 // keys.
 func TestAfterAFailureAutomaticSavingWaits(t *testing.T) {

@@ -68,17 +68,18 @@ func flushAllCommand(x *command.Ctx) {
 		x.Tx.Force()
 		x.Out.OK()
 		if !x.Tx.Applying() {
-			loopOf(x).srv.saveFlushed(x.Tx)
+			loopOf(x).srv.flushed(x.Tx)
 		}
 	}
 }
 
-// saveFlushed writes the dump of the empty keyspace, where save points keep
-// one: what has been flushed must not come back after a crash. The log hears of a
-// failure, the client does not, as with Redis.
-func (s *Server) saveFlushed(tx *storage.Tx) {
-	if p := s.persistence; p != nil && len(s.config.Current().Save) > 0 {
-		if err := p.Save(tx); err != nil {
+// flushed ends a BGSAVE of what has been flushed and, where save points keep a
+// dump, writes that of the empty keyspace: nothing of it must come back after a
+// crash. The log hears of a failure, the client does not, as with Redis
+// (flushAllDataAndResetRDB).
+func (s *Server) flushed(tx *storage.Tx) {
+	if p := s.persistence; p != nil {
+		if err := p.Flushed(tx, len(s.config.Current().Save) > 0); err != nil {
 			s.log.Warn("FLUSHALL could not save the empty data set", zap.Error(err))
 		}
 	}

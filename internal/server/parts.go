@@ -101,6 +101,10 @@ type Persistence interface {
 	// Save writes a snapshot and returns when it is done. The caller holds the
 	// world lock through tx.
 	Save(tx *storage.Tx) error
+	// Flushed says that the unit has deleted everything: a snapshot of what was
+	// there must not become the dump any more. With save the empty data set is
+	// saved in its place, also while one is being given up.
+	Flushed(tx *storage.Tx, save bool) error
 	// Background begins a snapshot; loops advance it by Step. Errors are lines
 	// for the client.
 	Background(e *storage.Executor, now int64) error

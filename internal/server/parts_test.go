@@ -449,6 +449,13 @@ func (f *fakePersistence) Save(*storage.Tx) error {
 	return f.failure
 }
 
+func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
+	if save {
+		return f.Save(tx)
+	}
+	return nil
+}
+
 func (f *fakePersistence) Background(*storage.Executor, int64) error { return nil }
 func (f *fakePersistence) Step(*storage.Executor, int64) bool        { return false }
 func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error  { return nil }
