@@ -75,7 +75,8 @@ type loop struct {
 	last    lastFound
 	slots   []slots.Slot
 	keys    []int
-	routed  [][]byte   // the keys by which the request is routed
+	routed  [][]byte   // the keys, or channels, by which the request is routed
+	sought  [][]byte   // the keys among them
 	missing func() int // countMissing, as a value made once
 	ahead   [][]byte   // the keys of the next requests of a pipeline
 	encoded []byte     // an inline request as RESP

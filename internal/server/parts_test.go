@@ -43,7 +43,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 		return resp.ErrCrossSlot
 	case r.Slot == f.elsewhere && !(r.ReadOnly && !r.Write):
 		return resp.ErrMoved(int(r.Slot), "127.0.0.1:7001")
-	case r.Slot == f.moving && missing == r.Keys && !r.Asking:
+	case r.Slot == f.moving && !r.Shard && missing == r.Keys && !r.Asking:
 		return resp.ErrAsk(int(r.Slot), "127.0.0.1:7002")
 	case r.Slot == f.moving && missing > 0 && !r.Asking:
 		return resp.ErrTryAgain
@@ -91,6 +91,14 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"GET {m}1", "QUEUED"},
 		{"GET {m}2", ask},
 		{"EXEC", "error: " + string(resp.ErrExecAbort)},
+		// A channel is no key that may have gone.
+		{"MULTI", "OK"},
+		{"SPUBLISH {m}channel x", "QUEUED"},
+		{"GET {m}1", "QUEUED"},
+		{"EXEC", "[0 v]"},
+		{"MULTI", "OK"},
+		{"SPUBLISH {m}channel x", "QUEUED"},
+		{"EXEC", "[0]"},
 		{"MGET {m}2 {m}2 {m}1", "error: " + string(resp.ErrTryAgain)},
 		{"MGET {m}2 {m}2", ask},
 		{"ASKING", "OK"},

@@ -62,12 +62,12 @@ func (l *loop) routeQueued(q *request) resp.Error {
 	return err
 }
 
-// countMissing counts the keys by which the request is routed that do not
+// countMissing counts the keys of the request, channels left out, that do not
 // exist, for the unit at hand.
 func (l *loop) countMissing() int {
 	l.ctx.Tx.Select(0)
 	n := 0
-	for _, k := range l.routed {
+	for _, k := range l.sought {
 		if _, ok := l.ctx.Tx.Peek(k); !ok {
 			n++
 		}
@@ -78,7 +78,7 @@ func (l *loop) countMissing() int {
 // findWay finds out how a request is routed: q.way, and l.routed with its keys.
 // It reports false if it has none, so that it runs anywhere.
 func (l *loop) findWay(c *conn, q *request) bool {
-	l.routed = l.routed[:0]
+	l.routed, l.sought = l.routed[:0], l.sought[:0]
 	whole := true
 	if q.info.is(traitExec) && c.multi != nil {
 		for i := range c.multi.queue {
@@ -92,9 +92,9 @@ func (l *loop) findWay(c *conn, q *request) bool {
 	}
 	r := Route{
 		Slot:     slots.Of(l.routed[0]),
-		Keys:     len(l.routed),
+		Keys:     len(l.sought),
 		Write:    q.flags&command.Write != 0,
-		Shard:    q.info.is(traitShard),
+		Shard:    len(l.sought) == 0,
 		Migrate:  q.info.is(traitMigrate),
 		ReadOnly: c.is(stateReadOnly),
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
@@ -109,17 +109,21 @@ func (l *loop) findWay(c *conn, q *request) bool {
 	return true
 }
 
-// routeKeys appends the keys, or channels, by which a command is routed. It
-// reports false if its arguments do not fit, so that there may be others.
+// routeKeys appends the keys, or channels, by which a command is routed, to
+// l.routed, and the keys among them to l.sought. It reports false if its
+// arguments do not fit, so that there may be others.
 func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
 	if k := info.onlyKey; k > 0 && k < len(args) {
 		l.keys = append(l.keys[:0], k)
-		l.routed = append(l.routed, args[k])
+		l.routed, l.sought = append(l.routed, args[k]), append(l.sought, args[k])
 		return true
 	}
 	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
 	for _, i := range l.keys {
 		l.routed = append(l.routed, args[i])
+		if !info.is(traitShard) {
+			l.sought = append(l.sought, args[i])
+		}
 	}
 	return ok
 }
