@@ -37,7 +37,7 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 
 sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
 ifeq ($(SEED),)
-	$(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
+	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
 else
 	$(GO) test ./cluster/sim -count=1 -v -run Seed -seed $(SEED)
 endif

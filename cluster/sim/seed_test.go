@@ -27,6 +27,7 @@ func TestSeed(t *testing.T) {
 	}
 	for seed := *firstSeed; seed < *firstSeed+*seedCount; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // worlds share nothing
 			c := NewChaos(uint64(seed))
 			if err := c.Run(); err != nil {
 				t.Fatalf("seed %d, %d members, %d faults: %v\n%s\nrun it again: go test ./cluster/sim -run TestSeed -seed=%d",
