@@ -249,17 +249,13 @@ func objectHelp(c *Ctx) {
 // Help answers a HELP sub-command: a title, the lines, and HELP itself, as
 // Redis's addReplyHelp lays them out.
 func Help(c *Ctx, lines ...string) {
-	name := c.Row.Name
-	if p := c.Row.Parent(); p != nil {
-		name = p.Name
-	}
 	c.Out.Array(len(lines) + 3)
-	c.Out.Simple(upper(name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+	c.Out.Simple(upper(string(c.Args[0])) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
 	for _, l := range lines {
 		c.Out.Simple(l)
 	}
 	c.Out.Simple("HELP")
-	c.Out.Simple("    Print this help.")
+	c.Out.Simple("    Prints this help.")
 }
 
 func upper(s string) string {

@@ -382,7 +382,7 @@ func clientUnblock(x *command.Ctx) {
 }
 
 func clientHelp(x *command.Ctx) {
-	help(x, "GETREDIR", "    Which connection gets the invalidations of this one.",
+	command.Help(x, "GETREDIR", "    Which connection gets the invalidations of this one.",
 		"GETNAME", "    The name of this connection.",
 		"ID", "    The number of this connection.",
 		"INFO", "    This connection, described as LIST does.",
@@ -397,17 +397,6 @@ func clientHelp(x *command.Ctx) {
 		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End the wait of another connection.",
 		"NO-EVICT (ON|OFF)", "    Keep this connection when memory runs out.",
 		"NO-TOUCH (ON|OFF)", "    Whether commands of this connection count as use of keys.")
-}
-
-// help writes the answer of a HELP sub-command.
-func help(x *command.Ctx, lines ...string) {
-	x.Out.Array(len(lines) + 3)
-	x.Out.Simple(strings.ToUpper(string(x.Args[0])) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
-	for _, s := range lines {
-		x.Out.Simple(s)
-	}
-	x.Out.Simple("HELP")
-	x.Out.Simple("    Prints this help.")
 }
 
 // describe is the line of CLIENT LIST for c; the caller holds the turn of its

@@ -18,7 +18,7 @@ var configRows = []*command.Row{
 		configRow("rewrite", 2, "2.8.0", "Writes the settings in force back to the configuration file.", configRewrite),
 		stopping(configRow("resetstat", 2, "2.0.0", "Sets the counters of INFO to zero.", configResetStat)),
 		serverRow("help", 2, command.Loading|command.Stale, "5.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
-			help(x, "GET <pattern>", "    The settings whose names match, with their values.",
+			command.Help(x, "GET <pattern>", "    The settings whose names match, with their values.",
 				"SET <directive> <value>", "    Change a setting.",
 				"RESETSTAT", "    Set the counters of INFO to zero.",
 				"REWRITE", "    Write the settings in force back to their file.")

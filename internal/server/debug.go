@@ -65,7 +65,7 @@ func debugHelp(x *command.Ctx) {
 	for _, name := range slices.Sorted(maps.Keys(debugActions)) {
 		lines = append(lines, debugActions[name].help...)
 	}
-	help(x, lines...)
+	command.Help(x, lines...)
 }
 
 // debugUnit runs f with everything stopped; what it changes stays on this

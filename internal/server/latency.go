@@ -90,7 +90,7 @@ var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "se
 	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Shows the samples of one event with their times.", latencyHistory),
 	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Forgets what was recorded of events.", latencyReset),
 	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Lists the sub-commands.", func(x *command.Ctx) {
-		help(x, "HISTORY <event>", "    The samples of an event, with their times.",
+		command.Help(x, "HISTORY <event>", "    The samples of an event, with their times.",
 			"LATEST", "    The newest sample of every event.",
 			"RESET [<event> ...]", "    Forget what was recorded of events", "    (of all events, if none is named).")
 	}),

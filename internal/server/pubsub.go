@@ -349,7 +349,7 @@ func numSub(kind pubsub.Kind) command.Handler {
 func pubsubNumPat(x *command.Ctx) { x.Out.Int(int64(serverOf(x).pubsub.Len(pubsub.Pattern))) }
 
 func pubsubHelp(x *command.Ctx) {
-	help(x, "CHANNELS [<pattern>]", "    The channels with subscribers whose names match, or all.",
+	command.Help(x, "CHANNELS [<pattern>]", "    The channels with subscribers whose names match, or all.",
 		"NUMPAT", "    How many patterns are subscribed to.",
 		"NUMSUB [<channel> ...]", "    How many subscribers each of these channels has.",
 		"SHARDCHANNELS [<pattern>]", "    The channels of slots with subscribers whose names match, or all.",

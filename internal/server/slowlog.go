@@ -97,7 +97,7 @@ var slowlogRow = &command.Row{Name: "slowlog", Arity: -2, Doc: doc("2.2.12", "se
 		x.Out.OK()
 	}),
 	serverRow("help", 2, command.Loading|command.Stale, "6.2.0", "Lists the sub-commands.", func(x *command.Ctx) {
-		help(x, "GET [<count>]", "    The newest entries: 10 of them, or so many, or with -1 all.",
+		command.Help(x, "GET [<count>]", "    The newest entries: 10 of them, or so many, or with -1 all.",
 			"LEN", "    How many entries there are.", "RESET", "    Forget all entries.")
 	}),
 }}
