@@ -67,6 +67,8 @@ type Keyspace struct {
 	capture    *Capture           // the open snapshot, nil if none
 	epoch      uint32             // of the newest snapshot
 	access     accessPolicy
+	limits     Limits
+	listened   Class
 
 	// order maps a logical database to its physical one: SWAPDB swaps two
 	// entries and moves no table.
@@ -105,6 +107,7 @@ func New(c Config) *Keyspace {
 		stream:   c.Stream,
 		modified: c.Modified,
 		hashSeed: maphash.MakeSeed(),
+		limits:   DefaultLimits,
 		seed:     c.Seed,
 		order:    make([]atomic.Int32, c.Databases),
 		occupied: make([][slots.Count / 64]atomic.Uint64, c.Databases),

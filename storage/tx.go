@@ -43,7 +43,8 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked []cell // records that a walk found expired
+	picked []cell  // records that a walk found expired
+	events []Event // see Note
 
 	hits, misses, dirtyTotal int64
 }
@@ -67,6 +68,10 @@ func (tx *Tx) finish() {
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
 	tx.untouched = false
+	if len(tx.events) > 0 {
+		clear(tx.events)
+		tx.events = tx.events[:0]
+	}
 }
 
 // NoTouch says whether keys that are looked up keep their access bits from now

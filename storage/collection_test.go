@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// Each type against a model of the standard library, through the interface that
+// commands use.
+func TestCollectionsAgreeWithTheirModels(t *testing.T) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		b := newBench(t, 1)
+		key := []byte("k")
+		word := func() []byte { return fmt.Appendf(nil, "%d", r.IntN(2000)) }
+		models := []func(*Tx) bool{hashModel(r, key, word), listModel(r, key, word), zsetModel(r, key, word)}
+		for _, step := range models {
+			b.World(b.now, func(tx *Tx) { tx.Delete(key) })
+			for i := range 3000 {
+				ok := true
+				b.World(b.now, func(tx *Tx) { ok = step(tx) })
+				if !ok {
+					t.Fatalf("seed %d, step %d: the collection differs from its model", seed, i)
+				}
+			}
+		}
+	}
+}
+
+func hashModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
+	model := map[string]string{}
+	return func(tx *Tx) bool {
+		h, _ := tx.EditHash(key)
+		name, value := word(), word()
+		_, had := model[string(name)]
+		if r.IntN(5) < 3 {
+			if h.Set(name, value) == had {
+				return false
+			}
+			model[string(name)] = string(value)
+		} else {
+			if h.Delete(name) != had {
+				return false
+			}
+			delete(model, string(name))
+		}
+		got := map[string]string{}
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			cursor = h.Scan(cursor, 50, func(n, v []byte) { got[string(n)] = string(v) })
+		}
+		_, exists := tx.Peek(key)
+		return h.Len() == len(model) && exists == (len(model) > 0) && maps.Equal(got, model)
+	}
+}
+
+func listModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
+	var model [][]byte
+	return func(tx *Tx) bool {
+		l, _ := tx.EditList(key)
+		n := len(model)
+		switch k := r.IntN(8); {
+		case k < 4 || n == 0:
+			i, w := r.IntN(n+1), word()
+			l.Insert(i, w)
+			model = slices.Insert(model, i, w)
+		case k == 4:
+			i, w := r.IntN(n), word()
+			l.Set(i, w)
+			model[i] = w
+		case k == 5:
+			from, to := r.IntN(n), r.IntN(n)
+			l.Rotate(from, to)
+			w := model[from]
+			model = slices.Insert(slices.Delete(model, from, from+1), to, w)
+		default:
+			i := r.IntN(n)
+			m := min(r.IntN(4), n-i)
+			l.Remove(i, m)
+			model = slices.Delete(model, i, i+m)
+		}
+		var up, down [][]byte
+		l.Ascend(0, func(e []byte) bool { up = append(up, e); return true })
+		l.Descend(l.Len(), func(e []byte) bool { down = append(down, e); return true })
+		slices.Reverse(down)
+		return slices.EqualFunc(up, model, bytes.Equal) && slices.EqualFunc(down, model, bytes.Equal)
+	}
+}
+
+func zsetModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
+	model := map[string]float64{}
+	return func(tx *Tx) bool {
+		z, _ := tx.EditZSet(key)
+		member, score := word(), float64(r.IntN(100))/4
+		_, had := model[string(member)]
+		switch r.IntN(6) {
+		case 0, 1, 2, 3:
+			if z.Set(member, score) == had {
+				return false
+			}
+			model[string(member)] = score
+		case 4:
+			if z.Remove(member) != had {
+				return false
+			}
+			delete(model, string(member))
+		case 5:
+			if n := z.Len(); n > 0 {
+				at := r.IntN(n)
+				m, _ := z.At(at)
+				delete(model, string(m))
+				z.RemoveRange(at, 1)
+			}
+		}
+		members := slices.SortedFunc(maps.Keys(model), func(a, b string) int {
+			if model[a] != model[b] {
+				if model[a] < model[b] {
+					return -1
+				}
+				return 1
+			}
+			return bytes.Compare([]byte(a), []byte(b))
+		})
+		i, below, same := 0, 0, true
+		z.Ascend(0, func(m []byte, s float64) bool {
+			same = same && i < len(members) && string(m) == members[i] && s == model[members[i]]
+			if s < 12 {
+				below++
+			}
+			i++
+			return same
+		})
+		if len(members) > 0 {
+			m := members[r.IntN(len(members))]
+			rank, s, ok := z.Rank([]byte(m))
+			same = same && ok && members[rank] == m && s == model[m]
+		}
+		return same && i == len(members) && z.CountBelow(12, false) == below
+	}
+}

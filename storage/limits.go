@@ -1,0 +1,89 @@
+package storage
+
+// Limits say which name OBJECT ENCODING gives a collection: the directives
+// hash-max-listpack-entries and their like. They change no representation; a
+// collection is stored in one way whatever its size, and the names are what
+// clients and tests of Redis look at.
+type Limits struct {
+	HashEntries, HashValue int // hash-max-listpack-entries, -value
+	SetInts                int // set-max-intset-entries
+	SetEntries, SetValue   int // set-max-listpack-entries, -value
+	ZSetEntries, ZSetValue int // zset-max-listpack-entries, -value
+	// ListSize is list-max-listpack-size: a number of elements, or, negative, -1
+	// for 4 KiB to -5 for 64 KiB.
+	ListSize int
+	// Packed is above which length an element of a list has a node of its own in
+	// Redis (DEBUG QUICKLIST-PACKED-THRESHOLD).
+	Packed int
+}
+
+// DefaultLimits are Redis's defaults.
+var DefaultLimits = Limits{
+	HashEntries: 512, HashValue: 64,
+	SetInts: 512, SetEntries: 128, SetValue: 64,
+	ZSetEntries: 128, ZSetValue: 64,
+	ListSize: -2, Packed: 1 << 30,
+}
+
+// SetLimits changes the names of encodings from the next change of each
+// collection on. The unit must hold the world lock.
+func (tx *Tx) SetLimits(l Limits) {
+	tx.needWorld("SetLimits")
+	tx.ks.limits = l
+}
+
+// Limits are those in force.
+func (tx *Tx) Limits() Limits { return tx.ks.limits }
+
+// listBytes is the most bytes of a listpack under ListSize, and the most
+// elements; what does not count is unlimited (quicklistNodeLimit).
+func (l *Limits) list() (bytes, elements int) {
+	const unlimited = 1 << 62
+	if l.ListSize >= 0 {
+		// A limit of elements still leaves Redis's safety limit of bytes.
+		return 8 << 10, max(l.ListSize, 1)
+	}
+	return 4 << 10 << min(-l.ListSize-1, 4), unlimited
+}
+
+// packedSize is the length of an element in a listpack, with the length behind
+// it from which it is read backwards.
+func packedSize(b []byte) int {
+	n := 0
+	if v, ok := integerOf(b); ok {
+		switch {
+		case v >= 0 && v <= 127:
+			n = 1
+		case v >= -4096 && v <= 4095:
+			n = 2
+		case v >= -1<<15 && v < 1<<15:
+			n = 3
+		case v >= -1<<23 && v < 1<<23:
+			n = 4
+		case v >= -1<<31 && v < 1<<31:
+			n = 5
+		default:
+			n = 9
+		}
+	} else {
+		switch {
+		case len(b) < 64:
+			n = 1 + len(b)
+		case len(b) < 4096:
+			n = 2 + len(b)
+		default:
+			n = 5 + len(b)
+		}
+	}
+	switch {
+	case n < 1<<7:
+		return n + 1
+	case n < 1<<14:
+		return n + 2
+	case n < 1<<21:
+		return n + 3
+	case n < 1<<28:
+		return n + 4
+	}
+	return n + 5
+}
