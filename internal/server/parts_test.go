@@ -457,6 +457,8 @@ func (f *fakePersistence) Save(*storage.Tx) error {
 	return f.failure
 }
 
+func (f *fakePersistence) SaveAtEnd(tx *storage.Tx) error { return f.Save(tx) }
+
 func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	if save {
 		return f.Save(tx)
@@ -464,13 +466,12 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	return nil
 }
 
-func (f *fakePersistence) Background(*storage.Executor, int64) error { return nil }
-func (f *fakePersistence) Step(*storage.Executor, int64) bool        { return false }
-func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error  { return nil }
-func (f *fakePersistence) LastSave() time.Time                       { return time.Unix(7, 0) }
-func (f *fakePersistence) Saving() bool                              { return false }
-func (f *fakePersistence) Info() string                              { return "" }
-func (f *fakePersistence) Close() error                              { return nil }
+func (f *fakePersistence) Background() error                        { return nil }
+func (f *fakePersistence) Step(*storage.Executor, int64) bool       { return false }
+func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error { return nil }
+func (f *fakePersistence) LastSave() time.Time                      { return time.Unix(7, 0) }
+func (f *fakePersistence) Saving() bool                             { return false }
+func (f *fakePersistence) Info() string                             { return "" }
 
 func (f *fakePersistence) Failing() resp.Error {
 	f.mu.Lock()
