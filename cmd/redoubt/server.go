@@ -75,7 +75,7 @@ func serve(args []string) error {
 	} else if c.PIDFile != "" {
 		defer removePID(log.Logger, c)
 	}
-	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica, Product: product})
+	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica})
 	if err != nil {
 		log.Warn(err.Error())
 		return errSilent

@@ -39,7 +39,6 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
-	Product  string             // the program's name in messages
 }
 
 // Node is a node between New and the end of Run.

@@ -155,7 +155,6 @@ type Route struct {
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
-	TLS      bool
 	// Missing counts those of the keys that do not exist, with the slot locked;
 	// nil before.
 	Missing func() int

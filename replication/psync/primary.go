@@ -170,18 +170,6 @@ func (p *Primary) Hold() (release func()) {
 	})
 }
 
-// Disconnect ends one replica's connection, as CLIENT KILL does. It reports
-// whether there was one.
-func (p *Primary) Disconnect(id replication.ReplicaID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.feeders[id]
-	if f != nil {
-		f.cancel(ErrDisconnected)
-	}
-	return f != nil
-}
-
 // Close disconnects all replicas and waits until every Serve is about to
 // return. Later calls of Serve are refused. It is called once.
 func (p *Primary) Close() {

@@ -509,11 +509,7 @@ func TestHold(t *testing.T) {
 		r.history = replication.History{ID: strings.Repeat("c", 40), ID2: idA, Second: 128}
 		release2()
 		r.expect("+CONTINUE " + strings.Repeat("c", 40) + "\r\n" + cmd("PING"))
-
-		if r.primary.Disconnect(8) || !r.primary.Disconnect(7) {
-			t.Error("Disconnect does not know its replicas")
-		}
-		r.ended(ErrDisconnected)
+		r.primary.Close()
 	})
 }
 
