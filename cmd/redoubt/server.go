@@ -132,8 +132,8 @@ Usage:
   redoubt server --check-system
 `
 
-// announce prints the lines that scripts and test suites wait for (spec
-// drop-in.md).
+// announce prints the lines that scripts and test suites wait for, in
+// Redis's words.
 func announce(log *logging.Logger, settings *config.Config, args []string) {
 	c := settings.Current()
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")

@@ -17,7 +17,7 @@ var ErrUnknownEffect = errors.New("command: cannot apply")
 // Applier executes the units of a stream that somebody else produced: a
 // primary's on its replica, the own journal's at a restart. It runs the same
 // handlers as a client's command, in a unit that records nothing and does not
-// consult the clock (design D4). It belongs to one goroutine, like its
+// consult the clock: effects are absolute. It belongs to one goroutine, like its
 // executor.
 type Applier struct {
 	table *Table

@@ -215,8 +215,8 @@ func (n *Node) facts() cluster.Facts {
 	return cluster.Facts{
 		Offset:         int64(n.stream.End()),
 		PrimaryContact: n.replicator.PrimaryContact(),
-		// A disk that hangs must not keep a primary in office that answers
-		// nobody (design D7). A full disk does not hang: it refuses.
+		// A primary whose disk hangs answers nobody and must be replaced. A full
+		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
 	}
 }

@@ -85,7 +85,7 @@ var nobody = role{replica: true, host: "127.0.0.1", port: 1}
 var replicaOfNobody = []string{"--replicaof", "127.0.0.1 1"}
 
 // TestStart: what a node says of its history after a start, given what it was
-// before (design D4, "Histories").
+// before.
 func TestStart(t *testing.T) {
 	t.Run("an empty primary makes a history without a past", func(t *testing.T) {
 		n, _ := startNode(t, t.TempDir())
@@ -491,7 +491,7 @@ func TestWhileLoading(t *testing.T) {
 	}
 }
 
-// TestInfo holds the fields to Redis's order (spec §8).
+// TestInfo holds the fields to Redis's order (genRedisInfoString).
 func TestInfo(t *testing.T) {
 	names := func(info string) (list []string) {
 		for line := range strings.Lines(info) {

@@ -184,7 +184,7 @@ func TestFullResyncWithMark(t *testing.T) {
 		}
 		r.stream.append(cmd("PING"))
 		r.expect("the snapshot" + mark)
-		// Spec §4.3: nothing may follow the mark before the first ACK.
+		// Nothing may follow the mark before the first ACK.
 		r.silent(3 * time.Second)
 		if list := r.primary.Replicas(); list[0].State != SendBulk {
 			t.Errorf("before the first ACK it is %s", list[0].State)
