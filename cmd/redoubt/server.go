@@ -60,15 +60,12 @@ func serve(args []string) error {
 	if c.Daemonize && os.Getenv(detached) == "" {
 		return detach()
 	}
-	out, err := logOutput(c.LogFile)
+	out, err := enter(c)
 	if err != nil {
 		return err
 	}
 	log := logging.New(out)
 	followLog(log, settings)
-	if err := os.Chdir(c.Dir); err != nil {
-		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
-	}
 	announce(log, settings, args)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
@@ -195,11 +192,16 @@ func notify(n *node.Node) (context.Context, func()) {
 	}
 }
 
-func logOutput(file string) (io.Writer, error) {
-	if file == "" {
+// enter makes dir the working directory and opens the log: the name of a log file
+// starts at dir, as in Redis, wherever the process was started.
+func enter(c *config.Settings) (log io.Writer, err error) {
+	if err := os.Chdir(c.Dir); err != nil {
+		return nil, fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
+	}
+	if c.LogFile == "" {
 		return os.Stdout, nil
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(c.LogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}
