@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -111,13 +110,6 @@ func TestServerLinesThatStartNoNode(t *testing.T) {
 		if done, err := answer(&bytes.Buffer{}, args); done || err != nil {
 			t.Errorf("%q starts no node: %v", args, err)
 		}
-	}
-}
-
-func TestDirectivesThatDoNotProtectAreNamed(t *testing.T) {
-	got := unguarded([]string{"maxmemory", "user", "tls-port", "aclfile", "io-threads"})
-	if want := []string{"user", "tls-port", "aclfile"}; !slices.Equal(got, want) {
-		t.Errorf("named are %q, want %q", got, want)
 	}
 }
 

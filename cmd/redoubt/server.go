@@ -150,21 +150,10 @@ func announce(log *logging.Logger, settings *config.Config, args []string) {
 	if unused := settings.Unused(); len(unused) > 0 {
 		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
 	}
-	if weak := unguarded(settings.Unused()); len(weak) > 0 {
-		log.Warn("WARNING: " + strings.Join(weak, ", ") + ": users and TLS are not built. Only requirepass, bind and protected-mode keep clients out.")
+	for _, line := range settings.Warnings() {
+		log.Warn("WARNING: " + line)
 	}
 	log.Warn("Server initialized")
-}
-
-// unguarded picks the directives whose author counts on a protection that the
-// node does not give.
-func unguarded(unused []string) (weak []string) {
-	for _, name := range unused {
-		if name == "user" || name == "aclfile" || strings.HasPrefix(name, "tls-") {
-			weak = append(weak, name)
-		}
-	}
-	return weak
 }
 
 // notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
