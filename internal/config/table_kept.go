@@ -66,7 +66,6 @@ var keptRows = []*directive{
 	// Files of Redis.
 	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
-	{name: "appendfilename", typ: text{check: fileName("appendfilename", "filename", false)}, def: "appendonly.aof", flags: immutable},
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
 	{name: "aof-load-corrupt-tail-max-size", typ: anyBytes, def: "0", since: "Redis 8.6"},

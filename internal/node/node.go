@@ -71,6 +71,9 @@ func New(c Config) (*Node, error) {
 		n.role = func(bool) {}
 	}
 	cfg := c.Settings.Current()
+	if err := refuseRedisFiles(cfg); err != nil {
+		return nil, err
+	}
 	var err error
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
 		return nil, err
