@@ -44,7 +44,8 @@ var rooms = []room{
 	{path: "storage/stream"},
 	{path: "storage/hll"},
 	{path: "storage/geo"},
-	{path: "storage/rdb", pure: true, imports: []string{"slots", "replication", "storage"}},
+	{path: "storage/rdb/wire", pure: true},
+	{path: "storage/rdb", pure: true, imports: []string{"slots", "replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "replication", "storage", "storage/rdb"}},
 	{path: "storage/journal", imports: []string{"slots", "replication", "storage", "internal/resp"}},
 
