@@ -1,7 +1,8 @@
 // Package wire has the primitives of Redis's RDB format, in both directions:
-// lengths, strings, doubles and the CRC64. It is pure and knows no type of
-// value, no key and no file: package rdb has the frame of a file and of a DUMP
-// payload, and the loaders of values are with the values.
+// lengths, strings, doubles, the CRC64, and the packed encodings that small
+// collections are stored in. It is pure and knows no type of value, no key and
+// no file: package rdb has the frame of a file and of a DUMP payload, and the
+// loaders of values are with the values.
 //
 // # Reading
 //
@@ -18,6 +19,28 @@
 // A [Writer] is the reverse. Its methods return no error: the first error of
 // the underlying io.Writer stays, and [Writer.Err] and [Writer.Flush] return
 // it. Without an io.Writer it collects in memory, as DUMP needs it.
+//
+// # Packed encodings
+//
+// A small collection is one string that holds its elements: a listpack, or in
+// older files a ziplist or zipmap, or an intset if all are integers. Each has a
+// parser ([ParseListpack], [ParseZiplist], [ParseZipmap], [ParseIntset]), which
+// checks every byte of the encoding once and returns a [Packed]. A loader then
+// treats them alike:
+//
+//	blob, err := r.ReadString()
+//	…
+//	p, err := wire.ParseListpack(blob)
+//	…
+//	for field, value := range p.Pairs() { … }
+//
+// Whether the elements make a valid hash, set or sorted set is a further
+// question, which [Packed.CheckHash] and its neighbours answer. Redis asks it
+// under sanitize-dump-payload. Empty collections are valid here; what an empty
+// one means is for the loader.
+//
+// [ListpackBuilder] and [AppendIntset] write what Redis 7.0 and later read.
+// Ziplists and zipmaps are not written any more.
 package wire
 
 import (
