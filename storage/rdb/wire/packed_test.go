@@ -338,6 +338,7 @@ func TestDamagedEncodingsAreCorrupt(t *testing.T) {
 		{"zipmap without end", "01 0161 010062", ParseZipmap},
 		{"zipmap that counts too few", "01 0161 010062 0163 010064 ff", ParseZipmap},
 		{"zipmap that counts too many", "02 0161 010062 ff", ParseZipmap},
+		{"zipmap that says 255", "ff 0161 010062 ff", ParseZipmap},
 		{"zipmap with a field alone", "01 0161 ff", ParseZipmap},
 		{"zipmap with a field alone, uncounted", "fe 0161 ff", ParseZipmap},
 		{"zipmap with a field that is cut off", "01 0561 ff", ParseZipmap},

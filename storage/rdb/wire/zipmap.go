@@ -8,7 +8,7 @@ import "encoding/binary"
 // it, and its bytes. All elements are strings.
 const (
 	zipmapEnd       = 0xFF
-	zipmapManyPairs = 0xFE // or more: "count them yourself"
+	zipmapManyPairs = 0xFE // as their number: "count them yourself"
 	zipmapLong      = 0xFE // a length of four bytes follows, little endian
 )
 
@@ -32,7 +32,7 @@ func ParseZipmap(b []byte) (Packed, error) {
 	if p.n%2 == 1 {
 		return Packed{}, Corruptf("zipmap ends with a field that has no value")
 	}
-	if count := int(b[0]); count != p.n/2 && count < zipmapManyPairs {
+	if count := int(b[0]); count != p.n/2 && count != zipmapManyPairs {
 		return Packed{}, Corruptf("zipmap of %d pairs says it has %d", p.n/2, count)
 	}
 	return p, nil
