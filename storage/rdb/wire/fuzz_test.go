@@ -2,9 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -62,35 +64,66 @@ func checkAgainstMap(t *testing.T, p Packed, all []string) {
 	}
 }
 
+// A fuzzer seldom gets the header right that says how long all is, so each
+// target also tries what it brings as entries alone, with a right header.
+
 func FuzzListpack(f *testing.F) {
 	for _, payload := range goldenDumps(f) {
 		if len(payload) < 4096 && payload[0] != typeSetIntset {
 			_, blobs := parseValue(f, payload[:len(payload)-trailerBytes])
 			f.Add(blobs[0])
+			f.Add(blobs[0][listpackHeaderBytes : len(blobs[0])-1])
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { fuzzPacked(t, b, ParseListpack) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzzPacked(t, b, ParseListpack)
+		framed := append(make([]byte, listpackHeaderBytes), b...)
+		framed = append(framed, listpackEnd)
+		binary.LittleEndian.PutUint32(framed, uint32(len(framed)))
+		binary.LittleEndian.PutUint16(framed[4:], listpackManyEntries)
+		fuzzPacked(t, framed, ParseListpack)
+	})
 }
 
 func FuzzZiplist(f *testing.F) {
-	f.Add(ziplistOf())
-	f.Add(ziplistOf(edges...))
-	f.Add(ziplistOf("a", "1", "b", "2"))
-	f.Fuzz(func(t *testing.T, b []byte) { fuzzPacked(t, b, ParseZiplist) })
+	for _, b := range [][]byte{ziplistOf(), ziplistOf(edges...), ziplistOf("a", "1", strings.Repeat("b", 300), "2")} {
+		f.Add(b)
+		f.Add(b[ziplistHeaderBytes : len(b)-1])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzzPacked(t, b, ParseZiplist)
+		framed := endZiplist(append(make([]byte, ziplistHeaderBytes), b...), 0, ziplistManyEntries)
+		for at := range len(b) + 1 { // one of these is where the last entry begins
+			binary.LittleEndian.PutUint32(framed[4:], uint32(ziplistHeaderBytes+at))
+			fuzzPacked(t, framed, ParseZiplist)
+		}
+	})
 }
 
 func FuzzZipmap(f *testing.F) {
-	f.Add(zipmapOf())
-	f.Add(zipmapOf("a", "1", "b", "2", "c", "3"))
-	f.Fuzz(func(t *testing.T, b []byte) { fuzzPacked(t, b, ParseZipmap) })
+	for _, b := range [][]byte{zipmapOf(), zipmapOf("a", "1", "b", "2", "c", "3"), zipmapOf(strings.Repeat("f", 300), "v")} {
+		f.Add(b)
+		f.Add(b[1 : len(b)-1])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzzPacked(t, b, ParseZipmap)
+		fuzzPacked(t, append(append([]byte{zipmapManyPairs}, b...), zipmapEnd), ParseZipmap)
+	})
 }
 
 func FuzzIntset(f *testing.F) {
-	f.Add(intsetOf())
-	f.Add(intsetOf(-5, 0, 7))
-	f.Add(intsetOf(-5, 0, 70000))
-	f.Add(intsetOf(-5, 0, 1<<40))
-	f.Fuzz(func(t *testing.T, b []byte) { fuzzPacked(t, b, ParseIntset) })
+	for _, b := range [][]byte{intsetOf(), intsetOf(-5, 0, 7), intsetOf(-5, 0, 70000), intsetOf(-5, 0, 1<<40)} {
+		f.Add(b)
+		f.Add(b[intsetHeaderBytes:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzzPacked(t, b, ParseIntset)
+		for _, width := range []int{2, 4, 8} {
+			framed := binary.LittleEndian.AppendUint32(nil, uint32(width))
+			framed = binary.LittleEndian.AppendUint32(framed, uint32(len(b)/width))
+			fuzzPacked(t, append(framed, b...), ParseIntset)
+		}
+	})
 }
 
 // FuzzBuilder packs strings that the fuzzer separates with a byte of its own.
