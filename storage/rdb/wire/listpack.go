@@ -119,13 +119,20 @@ func intEntry(b []byte, width int) (e Element, size int) {
 	return Int(littleEndian(b[1 : 1+width])), 1 + width
 }
 
-// littleEndian reads a signed integer of one to eight bytes.
-func littleEndian(p []byte) (n int64) {
-	for i, b := range p {
-		n |= int64(b) << (8 * i)
+// littleEndian reads a signed integer of 1, 2, 3, 4 or 8 bytes.
+func littleEndian(p []byte) int64 {
+	switch len(p) {
+	case 1:
+		return int64(int8(p[0]))
+	case 2:
+		return int64(int16(binary.LittleEndian.Uint16(p)))
+	case 3:
+		return int64(int32(uint32(p[0])<<8|uint32(p[1])<<16|uint32(p[2])<<24) >> 8)
+	case 4:
+		return int64(int32(binary.LittleEndian.Uint32(p)))
+	default:
+		return int64(binary.LittleEndian.Uint64(p))
 	}
-	unused := 64 - 8*len(p)
-	return n << unused >> unused
 }
 
 // backlenBytes returns how many bytes the length of an entry takes behind it.
@@ -159,6 +166,9 @@ func appendBacklen(dst []byte, size int) []byte {
 }
 
 func isBacklen(p []byte, size int) bool {
+	if len(p) == 1 {
+		return p[0] == byte(size)
+	}
 	var want [5]byte
 	return string(appendBacklen(want[:0], size)) == string(p)
 }

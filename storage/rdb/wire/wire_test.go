@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/hex"
+	"hash/crc64"
 	"math/rand"
 	"strings"
 	"testing"
@@ -66,9 +67,15 @@ func TestChecksum(t *testing.T) {
 	if got := Checksum(0, []byte("123456789")); got != 0xe9c6d914c4b8d9ca {
 		t.Errorf("check value %x", got)
 	}
-	p := make([]byte, 10000)
+	// The standard library inverts the value before and after.
+	std := crc64.MakeTable(crcPolynomial)
+	p := make([]byte, 300)
 	rand.New(rand.NewSource(1)).Read(p)
-	if Checksum(Checksum(0, p[:4321]), p[4321:]) != Checksum(0, p) {
-		t.Error("in two pieces it is another")
+	for n := range p {
+		for _, before := range []uint64{0, 1, ^uint64(0), 0x0123456789abcdef} {
+			if got, want := Checksum(before, p[:n]), ^crc64.Update(^before, std, p[:n]); got != want {
+				t.Fatalf("%d bytes behind %x: %x, want %x", n, before, got, want)
+			}
+		}
 	}
 }
