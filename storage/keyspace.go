@@ -18,11 +18,6 @@ type Config struct {
 	// Stream takes the effects of units. Nil means that they are dropped and
 	// only their length is counted, as tests want it.
 	Stream Stream
-	// Modified, when set, is called after every change of a key, with the
-	// key's slot locked: by command, expiry, or applied effect (Redis's
-	// signalModifiedKey). It must not touch the keyspace. A flush is not
-	// announced key by key.
-	Modified func(db int, key []byte)
 	// Seed starts the generators that sample: RandomKey and the LFU counter.
 	Seed uint64
 }
@@ -54,7 +49,6 @@ const (
 // anybody at any time.
 type Keyspace struct {
 	stream   Stream
-	modified func(db int, key []byte)
 	hashSeed maphash.Seed
 	seed     uint64
 
@@ -105,7 +99,6 @@ func New(c Config) *Keyspace {
 	}
 	ks := &Keyspace{
 		stream:   c.Stream,
-		modified: c.Modified,
 		hashSeed: maphash.MakeSeed(),
 		limits:   DefaultLimits,
 		seed:     c.Seed,

@@ -1,14 +1,9 @@
 package storage
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 )
-
-// ErrWrongType is returned for a key that holds a value of another type than
-// the one asked for.
-var ErrWrongType = errors.New("storage: wrong kind of value")
 
 // embeddedMax is the longest string that Redis keeps in one block with its
 // object (OBJ_ENCODING_EMBSTR_SIZE_LIMIT).
@@ -132,21 +127,6 @@ func (s *text) grow(size int) []byte {
 	}
 	s.edited, s.shared = true, false
 	return s.b
-}
-
-// FindString is Find for a string: its bytes, valid until the next write of
-// the unit, whether the key exists, and ErrWrongType if it holds something
-// else.
-func (tx *Tx) FindString(key []byte) (value []byte, ok bool, err error) {
-	e, ok := tx.Find(key)
-	if !ok {
-		return nil, false, nil
-	}
-	s, isString := e.rec.val.(*text)
-	if !isString {
-		return nil, true, ErrWrongType
-	}
-	return s.b, true, nil
 }
 
 // Bytes is the string the key holds, valid until the next write of the unit;

@@ -181,7 +181,4 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 	if tx.ks.slots[n].watched != nil {
 		tx.touchWatched(n, key)
 	}
-	if tx.ks.modified != nil {
-		tx.ks.modified(tx.db, key)
-	}
 }

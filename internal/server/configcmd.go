@@ -104,6 +104,7 @@ func configResetStat(x *command.Ctx) {
 		}
 		s.rates.reset()
 		s.replBefore = s.replicationCounts()
+		s.applied.reset()
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)

@@ -103,6 +103,7 @@ type Server struct {
 	authDenied   atomic.Int64 // wrong passwords
 	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
+	applied      appliedStats
 }
 
 // New makes a server that does not listen yet.
@@ -123,6 +124,7 @@ func New(c Config) (*Server, error) {
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
 	}
+	s.applied.rows = make([]appliedRow, len(s.table.all))
 	s.minLoops = 1
 	most := max(1, min(runtime.GOMAXPROCS(0), 8))
 	if cfg.EventLoops > 0 {

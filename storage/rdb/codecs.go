@@ -9,7 +9,7 @@ type codec struct {
 	decode func(s *source, e *Entry) error
 }
 
-// codecs lists the encodings by their type byte (spec §6). What is missing is
+// codecs lists the encodings by their type byte (RDB_TYPE_* of Redis's rdb.h). What is missing is
 // unknown to all servers, or refused by all of them.
 var codecs = [256]*codec{
 	0:  {String, decodeString},

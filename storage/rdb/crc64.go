@@ -3,7 +3,7 @@ package rdb
 import "hash/crc64"
 
 // crcTable is for Redis's CRC64 ("Jones": reflected polynomial below, initial
-// value 0, no final xor; spec §10).
+// value 0, no final xor).
 var crcTable = crc64.MakeTable(0x95ac9329ac4bc9b5)
 
 // checksum adds p to a CRC. The standard library inverts the value before and

@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// Top bits of a length's first byte, and the special string forms (spec §2, §3).
+// Top bits of a length's first byte, and the special string forms (RDB_6BITLEN to
+// RDB_ENC_LZF of Redis's rdb.h).
 const (
 	len6Bit   = 0x00
 	len14Bit  = 0x40

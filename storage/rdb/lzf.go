@@ -1,6 +1,6 @@
 package rdb
 
-// LZF (spec §3): a control byte below 32 begins a run of literals, any other a
+// LZF: a control byte below 32 begins a run of literals, any other a
 // copy of bytes already written.
 const (
 	lzfMaxLiterals = 32

@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// A payload of DUMP is a type byte, the value, and this trailer (spec §11).
+// A payload of DUMP is a type byte, the value, and this trailer (Redis's
+// createDumpPayload).
 const (
 	payloadVersionBytes = 2
 	payloadTrailerBytes = payloadVersionBytes + checksumBytes

@@ -35,7 +35,8 @@ const (
 	valkeyVersion   = 80
 )
 
-// Opcodes: the first byte of a record that is not a key (spec §5).
+// Opcodes: the first byte of a record that is not a key (RDB_OPCODE_* of
+// Redis's rdb.h).
 const (
 	opSlotImport   = 243 // Valkey 9 only; Redis 8 uses the number for something else
 	opSlotInfo     = 244

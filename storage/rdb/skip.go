@@ -3,7 +3,7 @@ package rdb
 // Records that are passed over: hints, and what belongs to features this
 // server does not have.
 
-// Opcodes inside the data of a module (spec §9).
+// Opcodes inside the data of a module (RDB_MODULE_OPCODE_* of Redis's rdb.h).
 const (
 	moduleEOF    = 0
 	moduleSint   = 1

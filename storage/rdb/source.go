@@ -95,7 +95,7 @@ func (s *source) appendBytes(dst []byte, n uint64) ([]byte, error) {
 	return dst, nil
 }
 
-// lengthOrForm reads a length, or the form of a special string (spec §2).
+// lengthOrForm reads a length, or the form of a special string (Redis's rdbLoadLenByRef).
 func (s *source) lengthOrForm() (n uint64, special bool, err error) {
 	first, err := s.byte()
 	if err != nil {
