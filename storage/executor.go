@@ -92,7 +92,7 @@ func (e *Executor) lockSlots(ss []slots.Slot) {
 // it held, its own writes included, or the stream's end for a world unit.
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
-	end := tx.flush()
+	end := max(tx.flush(), tx.flushed)
 	gate := end
 	if tx.kind&unitWorld != 0 {
 		gate = max(gate, e.ks.stream.End())

@@ -48,6 +48,8 @@ func (tx *Tx) SwapDB(a, b int) {
 		tx.ks.order[a].Store(physB)
 		tx.ks.order[b].Store(physA)
 		tx.Select(tx.db)
+		tx.signalDB(a)
+		tx.signalDB(b)
 	}
 	tx.dirty++
 }

@@ -30,13 +30,14 @@ type slot struct {
 	others atomic.Pointer[[]atomic.Pointer[table]]
 
 	watched watchedKeys // nil while nobody watches a key of the slot
+	waiting *waiting    // nil while nobody waits for a key of the slot
 
 	// cells is the first of the size cells of first while that is one segment,
 	// otherwise nil: most look-ups then find their cell without fetching the
 	// table. FetchAhead reads the two without the lock, see setCells.
 	cells atomic.Pointer[cell]
 	size  atomic.Uint32
-	_     [12]byte
+	_     [4]byte
 }
 
 // find returns the record of key in a physical database, nil if there is none.

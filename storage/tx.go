@@ -46,6 +46,9 @@ type Tx struct {
 	picked []cell  // records that a walk found expired
 	events []Event // see Note
 
+	ready   []readyKey         // see Serve
+	flushed replication.Offset // end of what Break has appended
+
 	hits, misses, dirtyTotal int64
 }
 
@@ -68,6 +71,7 @@ func (tx *Tx) finish() {
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
 	tx.untouched = false
+	tx.flushed, tx.ready = 0, tx.ready[:0]
 	if len(tx.events) > 0 {
 		clear(tx.events)
 		tx.events = tx.events[:0]
@@ -180,5 +184,8 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 	}
 	if tx.ks.slots[n].watched != nil {
 		tx.touchWatched(n, key)
+	}
+	if tx.ks.slots[n].waiting != nil {
+		tx.signal(n, key)
 	}
 }

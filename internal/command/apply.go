@@ -66,6 +66,9 @@ func (a *Applier) DB() int       { return 0 }
 func (a *Applier) Proto() int    { return 2 }
 func (a *Applier) Redact(...int) {}
 
+// Block is never asked: in a stream nobody waits.
+func (a *Applier) Block(*Ctx, *Wait) bool { return false }
+
 // Apply executes one unit. end is the offset of its last byte. record, if not
 // nil, is called under the unit's locks once the data have changed: there the
 // node appends the unit's bytes to its own stream. The error wraps

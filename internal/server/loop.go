@@ -63,6 +63,7 @@ type loop struct {
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
+	deadlines deadlines     // of blocked clients
 	busy      time.Duration // spent in turns since the last cron
 
 	readBuf []byte
@@ -83,6 +84,7 @@ type loop struct {
 
 	published []publication // by the unit at hand; sent when it has ended
 	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
+	served    []served      // by the unit at hand; they are told when it has ended
 	leaving   []departure   // connections that go to replication
 	feeding   int           // bytes of input of the connection being served
 	redacted  []int         // arguments of the request that nobody else may see
@@ -121,6 +123,9 @@ func (l *loop) run() {
 		began := l.beginTurn()
 		l.serve(events)
 		l.readMail()
+		if len(l.deadlines) > 0 {
+			l.expireBlocked()
+		}
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
@@ -171,6 +176,9 @@ func (l *loop) wait() []unix.EpollEvent {
 	rest := l.nextCron - time.Since(l.srv.started)
 	if len(l.paused) > 0 {
 		rest = min(rest, retryPeriod)
+	}
+	if len(l.deadlines) > 0 {
+		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))
 	}
 	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
 }

@@ -96,6 +96,7 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
+	blocked      blockedClients
 	replicas     replicaConns
 	rates        rates
 	startMemory  int64        // in use when the server was made
@@ -334,6 +335,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condCluster, s.cluster != nil)
 	if replica && !s.isReplica() {
 		defer s.waiters.demoted()
+		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
