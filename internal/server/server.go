@@ -160,7 +160,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
-		command.Lists, command.ListMoves, command.Hashes,
+		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
