@@ -20,6 +20,7 @@ type node struct {
 	now   int64
 	sent  []string
 	end   replication.Offset
+	noted []string // events, as "name key"
 }
 
 func newNode() *node {
@@ -98,9 +99,18 @@ func (n *node) run(line [][]byte, proto int) []byte {
 	row.Run(c)
 	if c.Tx != nil {
 		c.Tx.CommandEnd()
+		for _, e := range c.Tx.Events() {
+			n.noted = append(n.noted, e.Name+" "+string(e.Key))
+		}
 		n.exec.End()
 	}
 	return out.Bytes()
+}
+
+// listen makes the node note events from now on.
+func (n *node) listen() {
+	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+	n.exec.End()
 }
 
 // doStream runs a command line and hands its effects on, as a stream's reader

@@ -188,7 +188,9 @@ func sPopCount(c *Ctx) {
 	}
 	size := int64(s.Len())
 	if count >= size {
-		c.replyMembers(&s)
+		// Redis answers as SUNION does, and counts the hit of a read.
+		all, _, _ := c.set(key)
+		c.replyMembers(&all)
 		c.Tx.Delete(key)
 		c.Tx.CountAs(int(size))
 		c.Tx.Effect(nameDel, key)
