@@ -150,7 +150,10 @@ func New(c Config) (*Server, error) {
 	s.waiters.srv = s
 	s.startMemory = memoryInUse()
 	s.followSettings()
-	s.keyspace.World(s.now(), s.followPolicy)
+	s.keyspace.World(s.now(), func(tx *storage.Tx) {
+		s.followPolicy(tx)
+		s.followEncodings(tx)
+	})
 	s.refreshConditions()
 	return s, nil
 }
