@@ -210,7 +210,7 @@ func lTrim(c *Ctx) {
 
 // lRem matches lremCommand: a negative count counts from the end.
 func lRem(c *Ctx) {
-	count, ok := c.integerIn(c.Args[2], -math.MaxInt64, math.MaxInt64, "")
+	count, ok := c.integer(c.Args[2])
 	if !ok {
 		return
 	}
@@ -220,7 +220,8 @@ func lRem(c *Ctx) {
 	}
 	s := search{element: c.Args[3], most: count}
 	if count < 0 {
-		s.most, s.backwards = -count, true
+		// The smallest integer has no negation and means all.
+		s.most, s.backwards = max(-count, 0), true
 	}
 	at := s.find(&l)
 	c.Out.Int(int64(len(at)))
