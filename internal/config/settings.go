@@ -68,6 +68,9 @@ type Settings struct {
 	MaxBulkBytes     int64
 	MaxMemoryBytes   int64 // 0: no limit
 
+	// Values.
+	Encodings Encodings
+
 	// Replication.
 	ReplicaOf             Address // Host empty: a primary
 	PrimaryUser           string
@@ -114,6 +117,16 @@ type Settings struct {
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
 	LatencyMonitorThreshold time.Duration // 0: off
+}
+
+// Encodings are up to which sizes collections have the names of Redis's compact
+// encodings.
+type Encodings struct {
+	HashEntries, HashValue int
+	ListSize               int // elements; -1 to -5: 4 KiB to 64 KiB
+	SetInts                int
+	SetEntries, SetValue   int
+	ZSetEntries, ZSetValue int
 }
 
 // SavePoint asks for a snapshot when at least Changes writes have happened

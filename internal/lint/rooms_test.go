@@ -42,7 +42,7 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree"}},
 	{path: "storage/slab"},
 	{path: "storage/tree"},
 	{path: "storage/rdb/wire", pure: true},

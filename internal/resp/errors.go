@@ -232,6 +232,8 @@ const (
 	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
 	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
 	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrNotListpack      Error = "ERR Not a listpack encoded object."
+	ErrPackedThreshold  Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
 	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
 	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
 )

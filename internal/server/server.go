@@ -153,7 +153,10 @@ func New(c Config) (*Server, error) {
 	s.waiters.srv = s
 	s.startMemory = memoryInUse()
 	s.followSettings()
-	s.keyspace.World(s.now(), s.followPolicy)
+	s.keyspace.World(s.now(), func(tx *storage.Tx) {
+		s.followPolicy(tx)
+		s.followEncodings(tx)
+	})
 	s.refreshConditions()
 	return s, nil
 }
@@ -163,6 +166,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
