@@ -5,6 +5,7 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // unitKind says how a unit runs.
@@ -43,8 +44,9 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked []cell  // records that a walk found expired
-	events []Event // see Note
+	picked   []slab.Ref // records that a walk found expired
+	expiring []byte     // the key of the record that is being deleted
+	events   []Event    // see Note
 
 	hits, misses, dirtyTotal int64
 }
@@ -178,7 +180,7 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
 		tx.written = append(tx.written, n)
 	}
-	if tx.ks.slots[n].watched != nil {
+	if tx.ks.slots[n].watched() != nil {
 		tx.touchWatched(n, key)
 	}
 	if tx.ks.modified != nil {
