@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // TestFetchAheadBesideWriters: tables come, grow, shrink and go while somebody
@@ -50,4 +51,26 @@ func TestFetchAheadBesideWriters(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// TestFetchAheadFindsTheRecords: what is looked at ahead are the cells at the
+// homes of the keys.
+func TestFetchAheadFindsTheRecords(t *testing.T) {
+	if checked {
+		t.Skip("with checks nothing is fetched ahead")
+	}
+	ks := New(Config{})
+	e := ks.NewExecutor()
+	for i := range AheadKeys {
+		key := fmt.Appendf(nil, "key %d", i)
+		n := slots.Of(key)
+		e.Begin(1, []slots.Slot{n}).SetString(key, []byte("v"), 0, 0)
+		e.End()
+		g := &ks.slots[n].first.segment
+		_, r := ks.findIn(g, ks.hash(key), key)
+		cell, ok := ks.space.Peek(g.at, g.home(g.bits(ks.hash(key)))*cellBytes)
+		if !ok || slab.Ref(cell>>prefixBits) != r.ref {
+			t.Errorf("the cell of %q reads %x, and its record is %x", key, cell, r.ref)
+		}
+	}
 }

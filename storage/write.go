@@ -193,6 +193,10 @@ func (tx *Tx) Copy(from []byte, toDB int, to []byte) bool {
 	if !p.found() {
 		return false
 	}
+	if toDB == selected && slices.Equal(from, to) {
+		tx.wrote(p, to) // it replaces itself
+		return true
+	}
 	tx.Select(toDB)
 	tx.adopt(to, p, true)
 	tx.Select(selected)
