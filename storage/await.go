@@ -77,7 +77,7 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	for _, k := range also {
 		p.wide = p.wide || slots.Of(k) != n
 	}
-	s := &tx.ks.slots[n]
+	s := tx.ks.slots[n].rarity()
 	if s.waiting == nil {
 		s.waiting = &waiting{queues: map[watchKey]*waitQueue{}}
 	}
@@ -117,7 +117,7 @@ func (ks *Keyspace) unlink(p *waitPlace) {
 		return
 	}
 	p.linked = false
-	s := &ks.slots[p.slot]
+	s := ks.slots[p.slot].rarity()
 	q := s.waiting.queues[p.key]
 	if p.prev == nil {
 		q.first = p.next
@@ -149,7 +149,7 @@ type readyKey struct {
 // signal notes a key that was changed and has waiters.
 func (tx *Tx) signal(n slots.Slot, key []byte) {
 	k := watchKey{tx.db, string(key)}
-	if tx.ks.slots[n].waiting.queues[k] == nil {
+	if tx.ks.slots[n].waiting().queues[k] == nil {
 		return
 	}
 	for _, r := range tx.ready {
@@ -166,7 +166,7 @@ func (tx *Tx) signalDB(db int) {
 	selected := tx.db
 	tx.Select(db)
 	for n := range tx.ks.slots {
-		if w := tx.ks.slots[n].waiting; w != nil {
+		if w := tx.ks.slots[n].waiting(); w != nil {
 			for k := range w.queues {
 				if k.db == db {
 					tx.signal(slots.Slot(n), []byte(k.key))
@@ -185,7 +185,7 @@ func (tx *Tx) Wide() bool {
 		return false
 	}
 	for _, n := range tx.held {
-		if w := tx.ks.slots[n].waiting; w != nil && w.wide > 0 {
+		if w := tx.ks.slots[n].waiting(); w != nil && w.wide > 0 {
 			return true
 		}
 	}
@@ -200,12 +200,12 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 	for i := 0; i < len(tx.ready); i++ {
 		r := tx.ready[i]
 		tx.ready[i].key.db = -1 // it can become ready again
-		s := &tx.ks.slots[r.slot]
-		if s.waiting == nil || s.waiting.queues[r.key] == nil {
+		w := tx.ks.slots[r.slot].waiting()
+		if w == nil || w.queues[r.key] == nil {
 			continue
 		}
 		key := []byte(r.key.key)
-		for p := s.waiting.queues[r.key].first; p != nil; {
+		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
 			if _, exists := tx.Peek(key); !exists {

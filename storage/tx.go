@@ -5,6 +5,7 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // unitKind says how a unit runs.
@@ -43,8 +44,9 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked []cell  // records that a walk found expired
-	events []Event // see Note
+	picked   []slab.Ref // records that a walk found expired
+	expiring []byte     // the key of the record that is being deleted
+	events   []Event    // see Note
 
 	ready   []readyKey         // see Serve
 	flushed replication.Offset // end of what Break has appended
@@ -182,10 +184,12 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
 		tx.written = append(tx.written, n)
 	}
-	if tx.ks.slots[n].watched != nil {
-		tx.touchWatched(n, key)
-	}
-	if tx.ks.slots[n].waiting != nil {
-		tx.signal(n, key)
+	if r := tx.ks.slots[n].rare.Load(); r != nil {
+		if r.watched != nil {
+			tx.touchWatched(n, key)
+		}
+		if r.waiting != nil {
+			tx.signal(n, key)
+		}
 	}
 }
