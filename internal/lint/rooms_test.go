@@ -40,7 +40,7 @@ var rooms = []room{
 	{path: "storage", imports: []string{"slots", "replication", "internal/resp",
 		"storage/slab", "storage/tree", "storage/stream", "storage/hll", "storage/geo"}},
 	{path: "storage/slab"},
-	{path: "storage/tree"},
+	{path: "storage/tree", imports: []string{"storage/slab"}},
 	{path: "storage/stream"},
 	{path: "storage/hll"},
 	{path: "storage/geo"},
