@@ -65,6 +65,67 @@ func (a Area) SizeFor(n int) int {
 
 // quotient returns how many blocks of n bytes, between maxStepped and maxSmall,
 // the smallest page holds. n is rounded up first: sizes are multiples of step.
-func quotient(n int) int { return quotientOf / ((n + step - 1) &^ (step - 1)) }
+func quotient(n int) int { return int(quotientOf / (uint32(n+step-1) &^ (step - 1))) }
 
 func sizeOfQuotient(q int) int { return quotientOf / q &^ (step - 1) }
+
+// A class is a size of small blocks in one area: the steps and quotients of
+// Records, those of Nodes, the multiples of a line of Tables. 0 is none.
+type class uint16
+
+const (
+	steps      = maxStepped / step              // classes up to maxStepped, with 0
+	quotients  = quotientOf/maxStepped - 1      // the first quotient above it
+	perArea    = steps + 1 + quotients - 16 + 1 // 16 blocks of maxSmall
+	firstNode  = class(perArea)
+	firstTable = 2 * firstNode
+	classes    = firstTable + maxSmall/line + 1
+)
+
+// classFor returns the class of n bytes, at most maxSmall, in an area.
+func classFor(a Area, n int) class {
+	var c class
+	switch {
+	case a == Tables:
+		return firstTable + class((max(n, 1)+line-1)/line)
+	case n <= maxStepped:
+		c = class((max(n, minBlock) + step - 1) / step)
+	default:
+		c = class(steps + 1 + quotients - quotient(n))
+	}
+	if a == Nodes {
+		c += firstNode
+	}
+	return c
+}
+
+func (c class) area() Area {
+	switch {
+	case c >= firstTable:
+		return Tables
+	case c >= firstNode:
+		return Nodes
+	}
+	return Records
+}
+
+// size returns the bytes of a block. It is what classSizes is made of.
+func (c class) size() int {
+	switch c.area() {
+	case Tables:
+		return int(c-firstTable) * line
+	case Nodes:
+		c -= firstNode
+	}
+	if c <= steps {
+		return int(c) * step
+	}
+	return sizeOfQuotient(steps + 1 + quotients - int(c))
+}
+
+var classSizes = func() (sizes [classes]uint16) {
+	for c := range class(classes) {
+		sizes[c] = uint16(c.size())
+	}
+	return sizes
+}()

@@ -2,6 +2,7 @@ package slab
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -11,155 +12,198 @@ import (
 // block in the page. 0 names none.
 type Ref uint32
 
+const (
+	indexBits = 12
+	indexMask = 1<<indexBits - 1
+	maxPages  = 1 << (32 - indexBits)
+
+	extentPages = 32
+	allPages    = 1<<extentPages - 1 // of an extent, one bit each
+)
+
+func (r Ref) page() uint32  { return uint32(r >> indexBits) }
+func (r Ref) index() uint32 { return uint32(r & indexMask) }
+
+func refOf(p, i uint32) Ref { return Ref(p<<indexBits | i) }
+
+// largePage marks the size of pages in arenas and spans. The rest of the size is
+// then only what the index of a reference counts in.
+const largePage = 1 << 15
+
 // Config is what a Space is made with.
 type Config struct {
-	// Reserve is how much address space to reserve, in bytes. 0 takes it from
-	// the machine's memory.
+	// Reserve is how much address space to reserve, in bytes, at most 1 TiB. 0
+	// takes it from the machine's memory: 64 GiB, or more if that is not well
+	// above it. Beyond 64 GiB pages are larger than 64 KiB, since a reference
+	// reaches a million of them.
 	Reserve int64
 }
 
 // A Space is the memory of one keyspace. Its methods may be called by any
 // goroutine, those that take a Ref by whoever may use the block.
 type Space struct {
-	mu        sync.Mutex
-	refs      [1 << 12]atomic.Pointer[[1 << 12]block]
-	next      Ref
-	free      []Ref
-	reserve   int
-	allocated [areas]int
-	blocks    int
+	memory
+	pageShift uint8
+	pages     []page
+	// sizes is of the blocks in a page. It is apart from pages because every
+	// access needs it, and so it stays in the processor's caches.
+	sizes []uint16
+	// sparse has a bit for each extent that is being emptied.
+	sparse []atomic.Uint32
+	// epoch grows when extents are marked, for heaps to look at what they own.
+	epoch atomic.Uint32
+	// starts has a bit for each granule with which a block of an arena begins,
+	// whether in use or free. See arena.go.
+	starts []atomic.Uint64
+	users  users
+
+	compaction sync.Mutex // one at a time; locked before mu
+	trimming   sync.Mutex // likewise
+
+	mu       sync.Mutex // guards all below
+	heaps    []*Heap
+	shelf    [classes]uint32 // pages with room that nobody owns
+	pagesOf  [classes]int32  // pages in use
+	extents  []extent
+	top      uint32 // extents from this one on were never used
+	spare    bitset // extents without a block
+	roomy    bitset // extents of pages that have free ones and are not sparse
+	inMemory bitset // extents with free pages that are in memory
+	idle     []uint64
+	arenas   [areas]arenas
+	counts   counts
+
+	closedBytes  [areas]int64 // of closed heaps
+	closedBlocks int64
 }
 
-type block struct {
-	bytes []byte
-	area  Area
-}
+// Limits of what a space can reserve.
+const (
+	minPageShift = 16
+	maxPageShift = 20
+	maxReserve   = maxPages << maxPageShift
+)
 
-// New returns an empty space.
+// New returns an empty space. It fails if the system refuses the address space.
 func New(c Config) (*Space, error) {
-	if c.Reserve < 0 {
-		return nil, fmt.Errorf("slab: a reserve of %d bytes", c.Reserve)
+	if c.Reserve < 0 || c.Reserve > maxReserve {
+		return nil, fmt.Errorf("slab: cannot reserve %d bytes: at least 0 and at most %d", c.Reserve, int64(maxReserve))
 	}
-	if c.Reserve == 0 {
-		c.Reserve = 64 << 30
+	if c.Reserve > 0 {
+		return newSpace(c.Reserve)
 	}
-	return &Space{next: 1 << 12, reserve: int(c.Reserve)}, nil
+	// Limits on address space (ulimit -v) are rare; a smaller reserve is then
+	// better than none.
+	const least = 1 << 30
+	for n := defaultReserve(); ; n /= 2 {
+		s, err := newSpace(n)
+		if err == nil || n <= least {
+			return s, err
+		}
+	}
 }
 
-// A Heap allocates and frees blocks of a Space. One goroutine at a time may use
-// it; each executor has its own.
-type Heap struct{ space *Space }
-
-// NewHeap returns a heap of the space.
-func (s *Space) NewHeap() *Heap { return &Heap{s} }
-
-// Alloc returns a block of at least n bytes, whose contents are undefined, or 0
-// when the space is full or n is more than MaxBlock: the keyspace then answers
-// OOM. See SizeFor.
-func (h *Heap) Alloc(a Area, n int) Ref {
-	s := h.space
-	if n > MaxBlock {
-		return 0
+func newSpace(reserve int64) (*Space, error) {
+	s := &Space{pageShift: minPageShift}
+	for reserve > maxPages<<s.pageShift {
+		s.pageShift++
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	size := a.SizeFor(n)
-	if s.total()+size > s.reserve {
-		return 0
+	extents := int((reserve + int64(s.extentSize()) - 1) / int64(s.extentSize()))
+	if err := s.memory.reserve(extents, s.extentSize()); err != nil {
+		return nil, fmt.Errorf("slab: cannot reserve %d bytes of address space: %w; the limit is that of ulimit -v", reserve, err)
 	}
-	r := s.next
-	if last := len(s.free) - 1; last >= 0 {
-		r, s.free = s.free[last], s.free[:last]
-	} else if s.next >= 1<<24 {
-		return 0
-	} else {
-		s.next++
+	n := extents * extentPages
+	words := extents * s.granulesPerExtent() / 64
+	var err error
+	s.pages = tableOf[page](&s.memory, n, &err)
+	s.sizes = tableOf[uint16](&s.memory, n, &err)
+	s.starts = tableOf[atomic.Uint64](&s.memory, words, &err)
+	s.idle = tableOf[uint64](&s.memory, words, &err)
+	s.extents = tableOf[extent](&s.memory, extents, &err)
+	if err != nil {
+		s.memory.release()
+		return nil, fmt.Errorf("slab: no memory for the tables of a space: %w", err)
 	}
-	page := &s.refs[r>>12]
-	if page.Load() == nil {
-		page.Store(new([1 << 12]block))
+	s.sparse = make([]atomic.Uint32, (extents+31)/32)
+	for _, b := range []*bitset{&s.spare, &s.roomy, &s.inMemory} {
+		b.words = make([]uint64, (extents+63)/64)
 	}
-	page.Load()[r&(1<<12-1)] = block{make([]byte, size), a}
-	s.allocated[a] += size
-	s.blocks++
-	return r
+	s.users.init(n)
+	// Page 0 is never used, so that no reference is 0.
+	if _, ok := s.newExtent(extentOfPages); !ok {
+		s.memory.release()
+		return nil, fmt.Errorf("slab: the system refuses memory for the first extent")
+	}
+	s.extents[0].free &^= 1
+	s.extents[0].gone &^= 1
+	// A space that is forgotten without Close, as tests do, gives its addresses
+	// back: there is room for 2,000 of them.
+	runtime.AddCleanup(s, func(m memory) { m.release() }, s.memory)
+	return s, nil
 }
 
-// Free gives a block back. Any heap of the space may free any block.
-func (h *Heap) Free(r Ref) {
-	s := h.space
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.block(r)
-	s.allocated[b.area] -= len(b.bytes)
-	s.blocks--
-	b.bytes = nil
-	s.free = append(s.free, r)
-}
+func (s *Space) pageSize() int          { return 1 << s.pageShift }
+func (s *Space) extentSize() int        { return extentPages << s.pageShift }
+func (s *Space) granulesPerExtent() int { return s.extentSize() / granule }
 
-// Retire hands what the heap keeps for later blocks to the other heaps. An
-// executor calls it when it goes idle; the heap may be used again.
-func (h *Heap) Retire() {}
-
-func (s *Space) block(r Ref) *block { return &s.refs[r>>12].Load()[r&(1<<12-1)] }
-
-func (s *Space) total() (n int) {
-	for _, a := range s.allocated {
-		n += a
-	}
-	return n
-}
-
-// Bytes returns the whole block: its length and capacity are Size(r).
-func (s *Space) Bytes(r Ref) []byte { return s.block(r).bytes }
+// stride returns what the indexes of references into arenas count in: bytes of
+// a page by 4096.
+func (s *Space) stride() int { return 1 << (s.pageShift - indexBits) }
 
 // Pointer returns the address of the block.
-func (s *Space) Pointer(r Ref) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s.Bytes(r))) }
+func (s *Space) Pointer(r Ref) unsafe.Pointer {
+	if checked {
+		s.checkAllocated(r)
+	}
+	p := r.page()
+	return s.at(p, r.index()*uint32(s.sizes[p]&^largePage))
+}
+
+// Bytes returns the whole block: its length and capacity are Size(r). The slice
+// does not keep the block or the space alive.
+func (s *Space) Bytes(r Ref) []byte {
+	return unsafe.Slice((*byte)(s.Pointer(r)), s.Size(r))
+}
 
 // Size returns how many bytes the block has.
-func (s *Space) Size(r Ref) int { return len(s.Bytes(r)) }
+func (s *Space) Size(r Ref) int {
+	if checked {
+		s.checkAllocated(r)
+	}
+	if size := s.sizes[r.page()]; size&largePage == 0 {
+		return int(size)
+	}
+	return s.largeSize(r)
+}
+
+// Sparse reports whether the block lies in an extent that is being emptied. The
+// keyspace then moves it: it allocates another one and frees this.
+func (s *Space) Sparse(r Ref) bool { return s.sparsePage(r.page()) }
+
+func (s *Space) sparsePage(p uint32) bool {
+	e := p / extentPages
+	return s.sparse[e/32].Load()>>(e%32)&1 != 0
+}
 
 // Prefetch brings the cache line at p near. p may be any address in the space,
 // whether there is memory behind it or not.
-func (s *Space) Prefetch(p unsafe.Pointer) {}
+func (s *Space) Prefetch(p unsafe.Pointer) { prefetch(uintptr(p)) }
 
-// PrefetchBlock brings the first cache line of a block near. r may be a
-// reference of the past, to a block that was freed since.
-func (s *Space) PrefetchBlock(r Ref) {}
-
-// Stats describes the memory of a space. All but Blocks are bytes.
-type Stats struct {
-	Allocated int        // of blocks in use, as Size counts them
-	ByArea    [areas]int // the same by area
-	Blocks    int        // number of blocks in use
-	Committed int        // in memory, whether in use or not
-	Free      int        // of Committed: pages without a block, which Trim may give back
-	Returned  int        // given back to the system since the start
-	Reserved  int        // address space
+// PrefetchBlock brings the first cache line of a block near. r may be any
+// number, such as a reference read without a lock whose block was freed since.
+// No pointer is made from it, and the race detector is told to look away.
+//
+//go:norace
+func (s *Space) PrefetchBlock(r Ref) {
+	if p := int(r.page()); p < len(s.sizes) {
+		prefetch(s.addressOf(uint32(p), r.index()*uint32(s.sizes[p]&^largePage)))
+	}
 }
 
-// Stats returns the counts as of now.
-func (s *Space) Stats() Stats {
+// Close gives the memory of the space back, and its addresses. No block may be
+// used afterwards.
+func (s *Space) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.total()
-	return Stats{Allocated: n, ByArea: s.allocated, Blocks: s.blocks, Committed: n, Reserved: s.reserve}
+	s.memory.release()
 }
-
-// ChooseSparse begins a compaction if more than a share of the memory is lost.
-// It marks the emptiest extents, which then give no new blocks, and returns how
-// many blocks are in them.
-func (s *Space) ChooseSparse(loss float64) (blocks int) { return 0 }
-
-// Sparse reports whether the block lies in an extent that is being emptied.
-func (s *Space) Sparse(r Ref) bool { return false }
-
-// EndCompaction unmarks the extents that were not emptied.
-func (s *Space) EndCompaction() {}
-
-// Trim gives at most budget bytes of free memory back to the system and reports
-// whether there is more.
-func (s *Space) Trim(budget int) (more bool) { return false }
-
-// Close frees the memory of the space. No block may be used afterwards.
-func (s *Space) Close() {}
