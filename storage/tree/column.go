@@ -72,6 +72,14 @@ func (c *column) item(i int) (off, n int) {
 	return l + c.n + sumLengths(c.b[l:l+i], c.refs), n
 }
 
+// length is how many bytes item i takes.
+func (c *column) length(i int) int {
+	if c.ml != mixed {
+		return c.ml
+	}
+	return storedLength(c.b[c.lengths()+i])
+}
+
 // isRef reports whether item i is a reference.
 func (c *column) isRef(i int) bool { return c.refs && c.b[c.lengths()+i] == byRef }
 

@@ -122,7 +122,7 @@ func (t *Tree) locate(member []byte, hash uint64) (ref slab.Ref, i int) {
 		ref = t.leafOf(s.rowID(j))
 		b := m.bytes(ref)
 		m.touch(b)
-		m.leaf.open(m.sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
+		m.leaf.openNode(m.sh, b)
 		if i = m.leaf.a.find(t.env.Space, member); i >= 0 {
 			return ref, i
 		}

@@ -94,6 +94,11 @@ func (l *leaf) open(sh *shape, b []byte, used int) {
 	}
 }
 
+// openNode opens the leaf in a block.
+func (l *leaf) openNode(sh *shape, b []byte) {
+	l.open(sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
+}
+
 // lowBytes has the low n bytes set.
 func lowBytes(n int) uint64 { return 1<<(8*n) - 1 }
 
@@ -307,4 +312,36 @@ func columnCuts(g []gap, c *column, i, j int) []gap {
 		to, _ = c.item(j)
 	}
 	return append(g, gap{from, to - from})
+}
+
+// ascend calls f for the entries from place i on until it returns false, and
+// reports whether it never did. Texts are views of the leaf, of blocks, or of
+// views. Entries without a key have the key 0.
+func (l *leaf) ascend(sp *slab.Space, i int, views *[2][]byte, f func(key uint64, a, b []byte) bool) bool {
+	a := l.a
+	at, _ := a.item(i)
+	var v column
+	var atB int
+	if l.sh.pairs {
+		v = l.values()
+		atB, _ = v.item(i)
+	}
+	for ; i < l.n; i++ {
+		var key uint64
+		if l.sh.keys {
+			key = l.key(i)
+		}
+		var second []byte
+		if l.sh.pairs {
+			n := v.length(i)
+			second = v.textAt(sp, i, atB, n, &views[1])
+			atB += n
+		}
+		n := a.length(i)
+		if !f(key, a.textAt(sp, i, at, n, &views[0]), second) {
+			return false
+		}
+		at += n
+	}
+	return true
 }

@@ -130,7 +130,7 @@ func (s *spine) boundAfter(b []byte, i int, k uint64, text []byte) bool {
 	}
 	var l leaf
 	var buf []byte
-	l.open(s.sh, q[nodeHeader:], nodeUsed(q)-nodeHeader)
+	l.openNode(s.sh, q)
 	first := normal(l.key(0))
 	return first > k || first == k && bytes.Compare(l.a.text(sp, 0, &buf), text) > 0
 }

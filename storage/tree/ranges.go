@@ -1,7 +1,5 @@
 package tree
 
-import "redoubt/storage/slab"
-
 // removeRange takes n entries from a position on out.
 func (t *Tree) removeRange(pos, n int) {
 	if n <= 0 {
@@ -90,50 +88,11 @@ func (t *Tree) ascend(pos int, f func(key uint64, a, b []byte) bool) {
 	}
 	i := s.downAt(max(pos, 0))
 	for {
-		l := &s.leaf
-		if !t.ascendLeaf(l, i, f) || !s.next() {
+		if !s.leaf.ascend(t.env.Space, i, &t.views, f) || !s.next() {
 			return
 		}
 		i = 0
 	}
-}
-
-func (t *Tree) ascendLeaf(l *leaf, i int, f func(key uint64, a, b []byte) bool) bool {
-	sp := t.env.Space
-	a := l.a
-	at, _ := a.item(i)
-	var v column
-	var vat, n, vn int
-	if l.sh.pairs {
-		v = l.values()
-		vat, _ = v.item(i)
-	}
-	for ; i < l.n; i++ {
-		var key uint64
-		if l.sh.keys {
-			key = l.key(i)
-		}
-		n = a.length(i)
-		var second []byte
-		if l.sh.pairs {
-			vn = v.length(i)
-			second = v.textAt(sp, i, vat, vn, &t.views[1])
-			vat += vn
-		}
-		if !f(key, a.textAt(sp, i, at, n, &t.views[0]), second) {
-			return false
-		}
-		at += n
-	}
-	return true
-}
-
-// length is how many bytes item i takes.
-func (c *column) length(i int) int {
-	if c.ml != mixed {
-		return c.ml
-	}
-	return storedLength(c.b[c.lengths()+i])
 }
 
 // descend calls f for the entries from a position down until it returns false.
@@ -166,20 +125,4 @@ func (t *Tree) descend(pos int, f func(key uint64, a, b []byte) bool) {
 		}
 		i = s.leaf.n - 1
 	}
-}
-
-// dropUnder gives a node of the main tree and all below back.
-func (t *Tree) dropUnder(r slab.Ref) {
-	b := t.env.Space.Bytes(r)
-	if nodeLevel(b) > 0 {
-		for i := range children(b) {
-			t.dropUnder(child(b, i))
-		}
-	} else {
-		var l leaf
-		l.open(t.main.sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
-		t.main.leaf = l
-		t.main.dropEntries(0, l.n)
-	}
-	t.drop(r)
 }

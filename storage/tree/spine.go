@@ -43,7 +43,7 @@ func (s *spine) open() {
 		return
 	}
 	b := s.bytes(s.path[s.height].ref)
-	s.leaf.open(s.sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
+	s.leaf.openNode(s.sh, b)
 }
 
 // store writes how many bytes of the open leaf are in use.

@@ -162,6 +162,11 @@ func (t *Tree) Bytes() int { return t.bytes }
 
 // eachRef calls f for the references of the open leaf.
 func (t *Tree) eachRef(f func(slab.Ref)) {
+	t.eachRefPlace(func(place []byte) { f(getRef(place)) })
+}
+
+// eachRefPlace calls f for where the references of the open leaf lie.
+func (t *Tree) eachRefPlace(f func(place []byte)) {
 	refsOf(&t.main.leaf.a, f)
 	if t.main.sh.pairs {
 		v := t.main.leaf.values()
@@ -169,14 +174,14 @@ func (t *Tree) eachRef(f func(slab.Ref)) {
 	}
 }
 
-func refsOf(c *column, f func(slab.Ref)) {
+func refsOf(c *column, f func(place []byte)) {
 	if !c.refs {
 		return
 	}
 	at := c.items()
 	for _, n := range c.b[c.lengths():c.items()] {
 		if n == byRef {
-			f(getRef(c.b[at:]))
+			f(c.b[at:])
 		}
 		at += storedLength(n)
 	}

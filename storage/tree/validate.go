@@ -144,7 +144,7 @@ func (v *validator) leafNode(s *spine, b []byte, low, high *edge) int {
 		v.fail("an empty leaf")
 	}
 	var l leaf
-	l.open(s.sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
+	l.openNode(s.sh, b)
 	for i := range l.n {
 		e := v.edge(s, &l, i)
 		if low != nil && e.compare(low) < 0 || high != nil && e.compare(high) >= 0 {
@@ -176,11 +176,11 @@ func (v *validator) leaf(s *spine, b []byte, used int) {
 	var l leaf
 	l.open(s.sh, b, used)
 	end := l.a.end()
-	refsOf(&l.a, func(r slab.Ref) { v.block(r) })
+	refsOf(&l.a, func(place []byte) { v.block(getRef(place)) })
 	if s.sh.pairs {
 		c := l.values()
 		end = c.end()
-		refsOf(&c, func(r slab.Ref) { v.block(r) })
+		refsOf(&c, func(place []byte) { v.block(getRef(place)) })
 	}
 	v.equal("bytes in a leaf", end, used)
 	seen := make(map[string]bool)

@@ -319,7 +319,7 @@ func (t *ZSetTree) scanRows(k uint64, i int, f func(member []byte, score float64
 	for _, id := range t.ofLeaf {
 		b := t.main.bytes(t.leafOf(id))
 		l := &t.main.leaf
-		l.open(t.main.sh, b[nodeHeader:], nodeUsed(b)-nodeHeader)
+		l.openNode(t.main.sh, b)
 		at := l.a.items()
 		for j := range l.n {
 			n := l.a.length(j)
