@@ -8,6 +8,7 @@ import (
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage/slab"
+	"redoubt/storage/tree"
 )
 
 // Executor runs execution units, one at a time, for one goroutine: an event
@@ -26,6 +27,14 @@ type Executor struct {
 
 	heap   *slab.Heap
 	hashes []hashed // scratch of a split
+	// version counts the records that came and went, see Tx.settle.
+	version uint64
+
+	env       tree.Env
+	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
+	treesUsed int
+	builder   builder
+	kept      []slab.Ref // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead
 }
@@ -36,6 +45,7 @@ func (ks *Keyspace) NewExecutor() *Executor {
 	defer ks.executorsMu.Unlock()
 	e := &Executor{ks: ks, heap: ks.space.NewHeap(), rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
 	e.tx.ks, e.tx.e = ks, e
+	e.env = tree.Env{Heap: e.heap, Space: ks.space, Hash: ks.hash, Keep: e.keep}
 	e.tx.unit = append(e.tx.unit, multi...)
 	e.stats.dbs = make([]dbCounters, len(ks.order))
 	// A copy, not an append in place: readers of the old slice hold no lock.

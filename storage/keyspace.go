@@ -64,7 +64,9 @@ type Keyspace struct {
 	expiryHeld bool
 	worldWrite replication.Offset // end of the last writing world unit
 	capture    *Capture           // the open snapshot, nil if none
-	epoch      byte               // of the newest snapshot
+	captures   uint32             // how many snapshots were begun
+	epoch      byte               // of the newest one, captures without the high bits
+	readers    int                // snapshots that are not released
 	access     accessPolicy
 	limits     Limits
 	listened   Class
@@ -90,8 +92,11 @@ type Keyspace struct {
 	watchers atomic.Int64
 
 	refuseMu sync.Mutex
-	refuse   []detachedTable // guarded by refuseMu; what Reclaim frees
-	unfreed  atomic.Int64    // records in refuse
+	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
+	unfreed  atomic.Int64 // objects in refuse
+	// keptBytes is of nodes that have been replaced and that a snapshot may still
+	// read.
+	keptBytes atomic.Int64
 
 	// slots are in an allocation of their own, which begins at a page, so that
 	// each lies in one line of cache.

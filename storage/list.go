@@ -1,107 +1,58 @@
 package storage
 
-import "redoubt/slots"
+import "redoubt/storage/tree"
 
-// list is the value of a list.
-type list struct {
-	items  sequence[[]byte]
-	bytes  int // of the elements
-	packed int // of the elements as listpack entries
-	plain  int // elements above Limits.Packed when they came
-	large  bool
-}
-
-func newList() value { return new(list) }
-
-func (v *list) typ() Type { return TypeList }
-
-func (v *list) encoding() string {
-	if v.large {
-		return "quicklist"
-	}
-	return "listpack"
-}
-
-func (v *list) size() int { return v.bytes + 24*v.items.len() }
-
-func (v *list) clone() value {
-	c := *v
-	c.items = v.items.clone()
-	return &c
-}
-
-// image shares the elements, which are never changed in place.
-func (v *list) image() value { return v.clone() }
-
-func (v *list) digest(d *digester) {
-	v.items.ascend(0, func(b []byte) bool {
-		d.mix(b)
-		return true
-	})
-}
-
-func (v *list) count(b []byte, n int, l *Limits) {
-	v.bytes += n * len(b)
-	v.packed += n * packedSize(b)
-	if len(b) >= l.Packed {
-		v.plain += n
-	}
-}
-
-// listpackFrame is what a listpack has beside its entries: header and end.
-const listpackFrame = 7
-
-// name chooses between the names of the two encodings (listTypeTryConversion):
-// a list that outgrows one node is a quicklist, and is a listpack again when
-// half a node would hold it.
-func (v *list) name(l *Limits, grew bool) {
-	bytes, elements := l.list()
-	size := v.packed + listpackFrame
-	switch {
-	case grew && (size > bytes || v.items.len() > elements || v.plain > 0):
-		v.large = true
-	case !grew && v.large && size <= bytes/2 && v.items.len() <= elements/2 && v.plain == 0:
-		v.large = false
-	}
-}
+// The encodings of a list by name.
+const (
+	codingListpackList = iota
+	codingQuicklist
+)
 
 // List is a list as a command works on it; positions count from 0.
-type List struct{ collection }
+type List struct {
+	collection
+	t *tree.ListTree
+}
 
 // List is the entry's list; its type must be TypeList.
 func (e Entry) List() List {
-	return List{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
+	c, t := e.read(TypeList)
+	return List{c, t}
 }
 
 // EditList finds key for a command that changes a list; see collection.
 func (tx *Tx) EditList(key []byte) (List, bool) {
-	c, ok := tx.edit(key, TypeList)
-	return List{c}, ok
+	c, t, ok := tx.edit(key, TypeList)
+	return List{c, t}, ok
 }
 
-func (l *List) value() *list { return l.collection.value().(*list) }
-
-// Len is the number of elements; 0 if the key does not exist.
-func (l *List) Len() int {
-	if !l.p.found() {
-		return 0
+// name chooses between the names of the two encodings (listTypeTryConversion): a
+// list that outgrows one node is a quicklist, and is a listpack again when half a
+// node would hold it. How long the listpack would be is known roughly, by the
+// memory of the elements.
+func (l *List) name(longest int, grew bool) byte {
+	limits := &l.tx.ks.limits
+	bytes, elements := limits.list()
+	size := l.tree.Packed()
+	coding := l.coding()
+	switch {
+	case grew && (size > bytes || l.Len() > elements || longest >= limits.Packed):
+		coding = codingQuicklist
+	case !grew && coding == codingQuicklist && size <= bytes/2 && l.Len() <= elements/2:
+		coding = codingListpackList
 	}
-	return l.value().items.len()
+	return coding
 }
 
 // At is the element at position i, which must exist.
-func (l *List) At(i int) []byte { return l.value().items.at(i) }
+func (l *List) At(i int) []byte { return l.t.At(i) }
 
 // Insert puts an element, which is copied, before position i; i may be the
 // length.
 func (l *List) Insert(i int, element []byte) {
-	before := l.change(newList)
-	v := l.value()
-	b := append([]byte(nil), element...)
-	v.items.insert(i, b)
-	v.count(b, 1, &l.tx.ks.limits)
-	v.name(&l.tx.ks.limits, true)
-	l.changed(before, v.items.len(), 1)
+	before := l.change()
+	l.t.Insert(i, element)
+	l.changed(before, l.name(len(element), true), 1)
 }
 
 // PushFront puts an element before all others.
@@ -112,15 +63,10 @@ func (l *List) PushBack(element []byte) { l.Insert(l.Len(), element) }
 
 // Set replaces the element at position i, which must exist.
 func (l *List) Set(i int, element []byte) {
-	before := l.change(newList)
-	v := l.value()
-	v.count(v.items.at(i), -1, &l.tx.ks.limits)
-	b := append([]byte(nil), element...)
-	v.items.set(i, b)
-	v.count(b, 1, &l.tx.ks.limits)
-	v.name(&l.tx.ks.limits, true)
-	v.name(&l.tx.ks.limits, false)
-	l.changed(before, v.items.len(), 1)
+	shorter := len(element) < len(l.t.At(i))
+	before := l.change()
+	l.t.Set(i, element)
+	l.changed(before, l.name(len(element), !shorter), 1)
 }
 
 // Remove takes n elements from position i on out. The key goes with its last
@@ -129,38 +75,30 @@ func (l *List) Remove(i, n int) {
 	if n == 0 {
 		return
 	}
-	before := l.change(newList)
-	v := l.value()
-	for range n {
-		v.count(v.items.at(i), -1, &l.tx.ks.limits)
-		v.items.remove(i)
-	}
-	v.name(&l.tx.ks.limits, false)
-	l.changed(before, v.items.len(), n)
+	before := l.change()
+	l.t.Remove(i, n)
+	l.changed(before, l.name(0, false), n)
 }
 
 // Rotate moves the element at position from, so that it stands at position to
 // afterwards.
 func (l *List) Rotate(from, to int) {
-	before := l.change(newList)
-	v := l.value()
-	b := v.items.at(from)
-	v.items.remove(from)
-	v.items.insert(to, b)
-	l.changed(before, v.items.len(), 1)
+	before := l.change()
+	l.t.Rotate(from, to)
+	l.changed(before, l.coding(), 1)
 }
 
 // Ascend calls f for the elements from position i on until it returns false.
 func (l *List) Ascend(i int, f func(element []byte) bool) {
-	if l.p.found() {
-		l.value().items.ascend(i, f)
+	if l.t != nil {
+		l.t.Ascend(i, f)
 	}
 }
 
 // Descend calls f for the elements from position i down to the first until it
 // returns false.
 func (l *List) Descend(i int, f func(element []byte) bool) {
-	if l.p.found() {
-		l.value().items.descend(min(i, l.Len()-1), f)
+	if l.t != nil {
+		l.t.Descend(min(i, l.Len()-1), f)
 	}
 }

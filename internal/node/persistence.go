@@ -532,9 +532,12 @@ func (p *persistence) writeAll(tx *storage.Tx, out io.Writer) error {
 }
 
 func (p *persistence) dumpDB(tx *storage.Tx, w *rdb.Writer, db int) (err error) {
+	var arena []byte
 	entry := func(e storage.Entry) {
 		if err == nil {
-			err = w.Entry(&rdb.Entry{Key: e.Key(), Value: e.Bytes(), ExpireAtMs: e.ExpireAt()})
+			var f storage.Frozen
+			f, arena = e.Freeze(arena[:0])
+			err = w.Entry(&rdb.Entry{Key: f.Key, ExpireAtMs: f.ExpireAt}, &f)
 		}
 	}
 	for s, ok := p.keys.NextSlot(db, 0); ok && err == nil; s, ok = p.keys.NextSlot(db, s+1) {

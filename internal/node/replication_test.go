@@ -295,7 +295,7 @@ func snapshotFile(t *testing.T, dir string, keys ...string) string {
 	w := rdb.NewWriter(out, rdb.Options{Checksum: true})
 	err = errors.Join(w.Header(rdb.Header{ServerVersion: "7.0.15", ReplID: idOther, ReplOffset: 500, ReplStreamDB: 2}), w.SelectDB(0, len(keys), 0))
 	for _, k := range keys {
-		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k), Value: []byte("v")}))
+		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k)}, rdb.Text("v")))
 	}
 	if err = errors.Join(err, w.Finish()); err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func writeDumpOf(t *testing.T, dir string, h rdb.Header, key, value string, at i
 	for _, err := range []error{
 		w.Header(h),
 		w.SelectDB(0, 1, 1),
-		w.Entry(&rdb.Entry{Key: []byte(key), Value: []byte(value), ExpireAtMs: at}),
+		w.Entry(&rdb.Entry{Key: []byte(key), ExpireAtMs: at}, rdb.Text(value)),
 		w.Finish(),
 	} {
 		if err != nil {
