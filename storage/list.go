@@ -49,16 +49,18 @@ func (v *list) count(b []byte, n int, l *Limits) {
 // listpackFrame is what a listpack has beside its entries: header and end.
 const listpackFrame = 7
 
-// name chooses between the names of the two encodings (listTypeTryConversion):
-// a list that outgrows one node is a quicklist, and is a listpack again when
-// half a node would hold it.
-func (v *list) name(l *Limits, grew bool) {
-	bytes, elements := l.list()
-	size := v.packed + listpackFrame
-	switch {
-	case grew && (size > bytes || v.items.len() > elements || v.plain > 0):
+// grew and shrank choose between the names of the two encodings
+// (listTypeTryConversion): a list of n elements that outgrows one node is a
+// quicklist, and it is a listpack again when half a node would hold it.
+func (v *list) grew(l *Limits, n int) {
+	if bytes, elements := l.list(); v.packed+listpackFrame > bytes || n > elements || v.plain > 0 {
 		v.large = true
-	case !grew && v.large && size <= bytes/2 && v.items.len() <= elements/2 && v.plain == 0:
+	}
+}
+
+func (v *list) shrank(l *Limits) {
+	bytes, elements := l.list()
+	if v.packed+listpackFrame <= bytes/2 && v.items.len() <= elements/2 && v.plain == 0 {
 		v.large = false
 	}
 }
@@ -98,7 +100,7 @@ func (l *List) Insert(i int, element []byte) {
 	b := append([]byte(nil), element...)
 	v.items.insert(i, b)
 	v.count(b, 1, &l.tx.ks.limits)
-	v.name(&l.tx.ks.limits, true)
+	v.grew(&l.tx.ks.limits, v.items.len())
 	l.changed(before, v.items.len(), 1)
 }
 
@@ -112,12 +114,13 @@ func (l *List) PushBack(element []byte) { l.Insert(l.Len(), element) }
 func (l *List) Set(i int, element []byte) {
 	before := l.change(newList)
 	v := l.value()
-	v.count(v.items.at(i), -1, &l.tx.ks.limits)
 	b := append([]byte(nil), element...)
-	v.items.set(i, b)
 	v.count(b, 1, &l.tx.ks.limits)
-	v.name(&l.tx.ks.limits, true)
-	v.name(&l.tx.ks.limits, false)
+	// Redis makes room for the new element before the old one goes.
+	v.grew(&l.tx.ks.limits, v.items.len()+1)
+	v.count(v.items.at(i), -1, &l.tx.ks.limits)
+	v.items.set(i, b)
+	v.shrank(&l.tx.ks.limits)
 	l.changed(before, v.items.len(), 1)
 }
 
@@ -133,7 +136,7 @@ func (l *List) Remove(i, n int) {
 		v.count(v.items.at(i), -1, &l.tx.ks.limits)
 		v.items.remove(i)
 	}
-	v.name(&l.tx.ks.limits, false)
+	v.shrank(&l.tx.ks.limits)
 	l.changed(before, v.items.len(), n)
 }
 
