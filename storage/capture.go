@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // ErrCaptureOpen is returned when a snapshot is begun while another is open.
@@ -20,7 +21,7 @@ var ErrCaptureOpen = errors.New("storage: a snapshot is in progress")
 // named as they were numbered when the snapshot began, whatever SWAPDB did.
 type Capture struct {
 	ks      *Keyspace
-	epoch   uint32
+	epoch   byte
 	order   []int // physical database of each logical one, at the beginning
 	logical []int // and back
 	changed func(db int, e Entry)
@@ -29,11 +30,6 @@ type Capture struct {
 	// and taken by the one that walks.
 	detached []detachedTable
 	cursor   uint64 // in the last of them
-}
-
-type detachedTable struct {
-	db int
-	t  *table
 }
 
 // BeginCapture begins a snapshot of this moment. changed is called with every
@@ -66,6 +62,9 @@ func (tx *Tx) EndCapture(c *Capture) {
 	if tx.ks.capture == c {
 		tx.ks.capture = nil
 	}
+	for _, d := range c.detached {
+		tx.ks.discard(d)
+	}
 	c.detached = nil
 }
 
@@ -90,7 +89,7 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 	if t == nil {
 		return 0
 	}
-	return c.walk(tx, t, db, cursor, count, f)
+	return c.walk(tx, t, n, db, cursor, count, f)
 }
 
 // WalkDetached is Walk over the tables that flushes let go, with its own
@@ -99,8 +98,9 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
 	if n := len(c.detached); n > 0 {
 		d := c.detached[n-1]
-		if c.cursor = c.walk(tx, d.t, d.db, c.cursor, count, f); c.cursor == 0 {
+		if c.cursor = c.walk(tx, &d.table, d.slot, c.logical[d.phys], c.cursor, count, f); c.cursor == 0 {
 			c.detached = slices.Delete(c.detached, n-1, n)
+			tx.ks.discard(d)
 		}
 	}
 	return len(c.detached) > 0
@@ -110,34 +110,53 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) 
 // must be called within a unit.
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
-func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
-	return t.walk(cursor, count, func(_ uint64, r *record) bool {
-		if r.epoch == c.epoch {
+func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
+	return t.walk(cursor, count, func(ref slab.Ref) bool {
+		r := c.ks.at(ref)
+		if r.epoch() == c.epoch {
 			return true
 		}
-		r.epoch = c.epoch
+		r.setEpoch(c.epoch)
 		return f(db, Entry{r, tx})
 	})
 }
 
 // preimage hands a record of the selected database over to the open snapshot,
 // if there is one that lacks it. It precedes every change of a record.
-func (tx *Tx) preimage(r *record) {
-	if c := tx.ks.capture; c != nil && r.epoch != c.epoch {
-		r.epoch = c.epoch
+func (tx *Tx) preimage(r record) {
+	if c := tx.ks.capture; c != nil && r.epoch() != c.epoch {
+		r.setEpoch(c.epoch)
 		c.changed(c.logical[tx.phys], Entry{r, tx})
 	}
 }
 
 // adopt takes over a table that a flush lets go.
-func (c *Capture) adopt(phys int, t *table) {
+func (c *Capture) adopt(d detachedTable) {
 	// The table at the end is the one whose walk the cursor belongs to.
-	c.detached = slices.Insert(c.detached, 0, detachedTable{c.logical[phys], t})
+	c.detached = slices.Insert(c.detached, 0, d)
 }
 
 // Freeze returns the entry as it is now, valid for ever and safe to read from
-// any goroutine. A large value is shared, not copied: whoever changes it next
-// pays for the copy.
-func (e Entry) Freeze() Entry {
-	return Entry{&record{key: e.rec.key, val: e.rec.val.image(), expireAt: e.rec.expireAt, access: e.rec.access}, e.tx}
+// any goroutine.
+func (e Entry) Freeze() Frozen {
+	l := e.rec.layout()
+	all := slices.Clone(e.rec.view(l.key, l.end))
+	n := l.value - l.key
+	f := Frozen{Type: e.Type(), Key: all[:n:n], ExpireAt: e.ExpireAt()}
+	if e.rec.outside() {
+		f.value = e.value().image()
+	} else {
+		f.Bytes = all[n:]
+	}
+	return f
+}
+
+// Frozen is a key as it was at one moment.
+type Frozen struct {
+	Type     Type
+	Key      []byte
+	Bytes    []byte // of a string
+	ExpireAt int64  // Unix milliseconds; 0 is never
+
+	value value // of another type
 }

@@ -7,6 +7,7 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // Executor runs execution units, one at a time, for one goroutine: an event
@@ -23,6 +24,9 @@ type Executor struct {
 	one   [1]slots.Slot // argument of Begin, for ExpireCycle
 	stats counters
 
+	heap   *slab.Heap
+	hashes []hashed // scratch of a split
+
 	fetched byte // see FetchAhead
 }
 
@@ -30,7 +34,7 @@ type Executor struct {
 func (ks *Keyspace) NewExecutor() *Executor {
 	ks.executorsMu.Lock()
 	defer ks.executorsMu.Unlock()
-	e := &Executor{ks: ks, rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
+	e := &Executor{ks: ks, heap: ks.space.NewHeap(), rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
 	e.tx.ks, e.tx.e = ks, e
 	e.tx.unit = append(e.tx.unit, multi...)
 	e.stats.dbs = make([]dbCounters, len(ks.order))
@@ -92,7 +96,7 @@ func (e *Executor) lockSlots(ss []slots.Slot) {
 // it held, its own writes included, or the stream's end for a world unit.
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
-	end := tx.flush()
+	end := max(tx.flush(), tx.flushed)
 	gate := end
 	if tx.kind&unitWorld != 0 {
 		gate = max(gate, e.ks.stream.End())

@@ -1,6 +1,10 @@
 package storage
 
-import "bytes"
+import (
+	"bytes"
+
+	"redoubt/slots"
+)
 
 // field is a field of a hash, or, without a value, a member of a set.
 type field struct {
@@ -88,7 +92,7 @@ type Hash struct{ collection }
 
 // Hash is the entry's hash; its type must be TypeHash.
 func (e Entry) Hash() Hash {
-	return Hash{collection{tx: e.tx, key: e.rec.key, p: place{rec: e.rec}}}
+	return Hash{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
 }
 
 // EditHash finds key for a command that changes a hash; see collection.
@@ -97,11 +101,11 @@ func (tx *Tx) EditHash(key []byte) (Hash, bool) {
 	return Hash{c}, ok
 }
 
-func (h *Hash) value() *dict { return h.p.rec.val.(*dict) }
+func (h *Hash) value() *dict { return h.collection.value().(*dict) }
 
 // Len is the number of fields; 0 if the key does not exist.
 func (h *Hash) Len() int {
-	if h.p.rec == nil {
+	if !h.p.found() {
 		return 0
 	}
 	return h.value().n
@@ -109,7 +113,7 @@ func (h *Hash) Len() int {
 
 // Get returns the value of a field.
 func (h *Hash) Get(name []byte) (value []byte, ok bool) {
-	if h.p.rec == nil {
+	if !h.p.found() {
 		return nil, false
 	}
 	v := h.value()
@@ -144,7 +148,7 @@ func (h *Hash) Set(name, value []byte) (added bool) {
 // Delete removes a field and reports whether it existed. The key goes with its
 // last field.
 func (h *Hash) Delete(name []byte) bool {
-	if h.p.rec == nil {
+	if !h.p.found() {
 		return false
 	}
 	v := h.value()
@@ -171,7 +175,7 @@ func (h *Hash) At(i int) (name, value []byte) {
 // Each calls f for all fields, in no order that means anything, until it returns
 // false.
 func (h *Hash) Each(f func(name, value []byte) bool) {
-	if h.p.rec != nil {
+	if h.p.found() {
 		h.value().ascend(0, func(x field) bool { return f(x.name, x.value) })
 	}
 }
@@ -181,7 +185,7 @@ func (h *Hash) Each(f func(name, value []byte) bool) {
 // the first call to the last is seen, whatever happens to others. f must not
 // write.
 func (h *Hash) Scan(cursor uint64, count int, f func(name, value []byte)) (next uint64) {
-	if h.p.rec == nil {
+	if !h.p.found() {
 		return 0
 	}
 	return h.value().scan(cursor, count, func(x field) { f(x.name, x.value) })

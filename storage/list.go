@@ -1,5 +1,7 @@
 package storage
 
+import "redoubt/slots"
+
 // list is the value of a list.
 type list struct {
 	items  sequence[[]byte]
@@ -70,7 +72,7 @@ type List struct{ collection }
 
 // List is the entry's list; its type must be TypeList.
 func (e Entry) List() List {
-	return List{collection{tx: e.tx, key: e.rec.key, p: place{rec: e.rec}}}
+	return List{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
 }
 
 // EditList finds key for a command that changes a list; see collection.
@@ -79,11 +81,11 @@ func (tx *Tx) EditList(key []byte) (List, bool) {
 	return List{c}, ok
 }
 
-func (l *List) value() *list { return l.p.rec.val.(*list) }
+func (l *List) value() *list { return l.collection.value().(*list) }
 
 // Len is the number of elements; 0 if the key does not exist.
 func (l *List) Len() int {
-	if l.p.rec == nil {
+	if !l.p.found() {
 		return 0
 	}
 	return l.value().items.len()
@@ -153,7 +155,7 @@ func (l *List) Rotate(from, to int) {
 
 // Ascend calls f for the elements from position i on until it returns false.
 func (l *List) Ascend(i int, f func(element []byte) bool) {
-	if l.p.rec != nil {
+	if l.p.found() {
 		l.value().items.ascend(i, f)
 	}
 }
@@ -161,7 +163,7 @@ func (l *List) Ascend(i int, f func(element []byte) bool) {
 // Descend calls f for the elements from position i down to the first until it
 // returns false.
 func (l *List) Descend(i int, f func(element []byte) bool) {
-	if l.p.rec != nil {
+	if l.p.found() {
 		l.value().items.descend(min(i, l.Len()-1), f)
 	}
 }

@@ -1,6 +1,10 @@
 package storage
 
-import "strconv"
+import (
+	"strconv"
+
+	"redoubt/slots"
+)
 
 // members is the value of a set.
 type members struct {
@@ -65,7 +69,7 @@ type Set struct{ collection }
 
 // Set is the entry's set; its type must be TypeSet.
 func (e Entry) Set() Set {
-	return Set{collection{tx: e.tx, key: e.rec.key, p: place{rec: e.rec}}}
+	return Set{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
 }
 
 // EditSet finds key for a command that changes a set; see collection.
@@ -74,11 +78,11 @@ func (tx *Tx) EditSet(key []byte) (Set, bool) {
 	return Set{c}, ok
 }
 
-func (s *Set) value() *members { return s.p.rec.val.(*members) }
+func (s *Set) value() *members { return s.collection.value().(*members) }
 
 // Len is the number of members; 0 if the key does not exist.
 func (s *Set) Len() int {
-	if s.p.rec == nil {
+	if !s.p.found() {
 		return 0
 	}
 	return s.value().n
@@ -86,7 +90,7 @@ func (s *Set) Len() int {
 
 // Has reports whether member is in the set.
 func (s *Set) Has(member []byte) bool {
-	if s.p.rec == nil {
+	if !s.p.found() {
 		return false
 	}
 	_, ok := s.value().find(s.tx.ks.hash(member), member)
@@ -130,14 +134,14 @@ func (s *Set) At(i int) []byte { return s.value().at(i).name }
 // Each calls f for all members, in no order that means anything, until it
 // returns false.
 func (s *Set) Each(f func(member []byte) bool) {
-	if s.p.rec != nil {
+	if s.p.found() {
 		s.value().ascend(0, func(x field) bool { return f(x.name) })
 	}
 }
 
 // Scan is Hash.Scan for members.
 func (s *Set) Scan(cursor uint64, count int, f func(member []byte)) (next uint64) {
-	if s.p.rec == nil {
+	if !s.p.found() {
 		return 0
 	}
 	return s.value().scan(cursor, count, func(x field) { f(x.name) })

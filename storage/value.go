@@ -1,5 +1,7 @@
 package storage
 
+import "redoubt/slots"
+
 // Type is the type of a value.
 type Type uint8
 
@@ -44,17 +46,13 @@ type value interface {
 	digest(d *digester)
 }
 
-// record is a key with all that belongs to it.
-type record struct {
-	key      []byte // never changes, so it can be shared
-	val      value
-	expireAt int64  // Unix milliseconds; 0 is never
-	access   uint32 // see accessPolicy
-	epoch    uint32 // of the newest snapshot that has the record, or began before it
+// valueOf is the value of a record that lies in a box.
+func (ks *Keyspace) valueOf(n slots.Slot, r record) value {
+	return ks.slots[n].rare.Load().boxes.values[boxOf(r)]
 }
 
-// recordOverhead is about what a record occupies besides the bytes of its key
-// and value, its cell included.
-const recordOverhead = 112
-
-func (r *record) size() int64 { return int64(recordOverhead + len(r.key) + r.val.size()) }
+// outsideSize is about how many bytes the value of a record occupies that does
+// not lie in it.
+func (ks *Keyspace) outsideSize(r record) int64 {
+	return int64(ks.valueOf(slots.Of(r.key()), r).size())
+}

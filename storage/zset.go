@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+
+	"redoubt/slots"
 )
 
 // scored is a member of a sorted set with its score.
@@ -92,7 +94,7 @@ type ZSet struct{ collection }
 
 // ZSet is the entry's sorted set; its type must be TypeZSet.
 func (e Entry) ZSet() ZSet {
-	return ZSet{collection{tx: e.tx, key: e.rec.key, p: place{rec: e.rec}}}
+	return ZSet{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
 }
 
 // EditZSet finds key for a command that changes a sorted set; see collection.
@@ -101,11 +103,11 @@ func (tx *Tx) EditZSet(key []byte) (ZSet, bool) {
 	return ZSet{c}, ok
 }
 
-func (z *ZSet) value() *sorted { return z.p.rec.val.(*sorted) }
+func (z *ZSet) value() *sorted { return z.collection.value().(*sorted) }
 
 // Len is the number of members; 0 if the key does not exist.
 func (z *ZSet) Len() int {
-	if z.p.rec == nil {
+	if !z.p.found() {
 		return 0
 	}
 	return z.value().order.n
@@ -113,7 +115,7 @@ func (z *ZSet) Len() int {
 
 // Score returns the score of a member.
 func (z *ZSet) Score(member []byte) (score float64, ok bool) {
-	if z.p.rec == nil {
+	if !z.p.found() {
 		return 0, false
 	}
 	v := z.value()
@@ -200,7 +202,7 @@ func (z *ZSet) At(rank int) (member []byte, score float64) {
 // CountBelow is how many members have a score below score, or equal to it if
 // inclusive: the rank of the first one behind.
 func (z *ZSet) CountBelow(score float64, inclusive bool) int {
-	if z.p.rec == nil {
+	if !z.p.found() {
 		return 0
 	}
 	return z.value().order.search(func(s scored) bool {
@@ -212,7 +214,7 @@ func (z *ZSet) CountBelow(score float64, inclusive bool) int {
 // are equal to it if inclusive. It means something only where all scores are
 // the same (ZRANGEBYLEX).
 func (z *ZSet) CountBefore(member []byte, inclusive bool) int {
-	if z.p.rec == nil {
+	if !z.p.found() {
 		return 0
 	}
 	return z.value().order.search(func(s scored) bool {
@@ -223,7 +225,7 @@ func (z *ZSet) CountBefore(member []byte, inclusive bool) int {
 
 // Ascend calls f for the members from a rank on until it returns false.
 func (z *ZSet) Ascend(rank int, f func(member []byte, score float64) bool) {
-	if z.p.rec != nil {
+	if z.p.found() {
 		z.value().order.ascend(rank, func(s scored) bool { return f(s.member, s.score) })
 	}
 }
@@ -231,14 +233,14 @@ func (z *ZSet) Ascend(rank int, f func(member []byte, score float64) bool) {
 // Descend calls f for the members from a rank down to the first until it returns
 // false.
 func (z *ZSet) Descend(rank int, f func(member []byte, score float64) bool) {
-	if z.p.rec != nil {
+	if z.p.found() {
 		z.value().order.descend(min(rank, z.Len()-1), func(s scored) bool { return f(s.member, s.score) })
 	}
 }
 
 // Scan is Hash.Scan for members and their scores.
 func (z *ZSet) Scan(cursor uint64, count int, f func(member []byte, score float64)) (next uint64) {
-	if z.p.rec == nil {
+	if !z.p.found() {
 		return 0
 	}
 	return z.value().index.scan(cursor, count, func(x field) { f(x.name, scoreOf(x)) })

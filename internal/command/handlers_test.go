@@ -46,6 +46,7 @@ func (n *node) MaxBulk() int64              { return 512 << 20 }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
 func (n *node) Redact(...int)               {}
+func (n *node) Block(*Ctx, *Wait) bool      { return false }
 
 // do runs one command as a unit of its own and returns the reply and what it
 // left in the stream, as words.

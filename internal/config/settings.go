@@ -50,7 +50,8 @@ type Settings struct {
 	AppendOnly               bool
 	AppendFsync              Fsync
 	AppendDirName            string
-	AutoAOFRewritePercentage int // 0: never
+	AppendFilename           string // of Redis, in Dir or AppendDirName
+	AutoAOFRewritePercentage int    // 0: never
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
 

@@ -79,6 +79,11 @@ func configSet(x *command.Ctx) {
 	case err != nil:
 		x.Out.Error(resp.Error(err.Error()))
 	default:
+		for _, p := range pairs {
+			if lacks := l.srv.config.Lacking(p.Name); lacks != "" {
+				l.srv.log.Warn("WARNING: " + p.Name + " has no effect in this version: " + lacks)
+			}
+		}
 		x.Out.OK()
 	}
 }
@@ -118,6 +123,7 @@ func configResetStat(x *command.Ctx) {
 		}
 		s.rates.reset()
 		s.replBefore = s.replicationCounts()
+		s.applied.reset()
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)

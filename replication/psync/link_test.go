@@ -427,7 +427,7 @@ func TestReplicaAcknowledges(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("two acknowledgements in %v", took)
 		}
-		// Spec §2.2: the answer to GETACK does not count GETACK itself.
+		// The answer to GETACK does not count GETACK itself.
 		r.send(cmd("PING") + cmd("REPLCONF", "GETACK", "*") + cmd("PING"))
 		r.expect(ackOf("114"))
 		r.expect(ackOf("165"))

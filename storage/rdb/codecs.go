@@ -1,15 +1,19 @@
 package rdb
 
-import "fmt"
+import (
+	"fmt"
+
+	"redoubt/storage/rdb/wire"
+)
 
 // codec is one encoding of a value type: a type byte of the file. decode is
 // nil as long as nobody has built it; it appends to the Entry's own buffers.
 type codec struct {
 	typ    Type
-	decode func(s *source, e *Entry) error
+	decode func(r *wire.Reader, e *Entry) error
 }
 
-// codecs lists the encodings by their type byte (spec §6). What is missing is
+// codecs lists the encodings by their type byte. What is missing is
 // unknown to all servers, or refused by all of them.
 var codecs = [256]*codec{
 	0:  {String, decodeString},
@@ -49,13 +53,11 @@ func encodingOf(e *Entry) (byte, error) {
 	return 0, nil
 }
 
-// appendValue writes the value of e, which encodingOf has accepted.
-func (enc *Encoder) appendValue(dst []byte, e *Entry) []byte {
-	return enc.appendString(dst, e.Value)
-}
+// writeValue writes the value of e, which encodingOf has accepted.
+func writeValue(w *wire.Writer, e *Entry) { w.String(e.Value) }
 
-func decodeString(s *source, e *Entry) (err error) {
-	e.Value, err = s.appendString(e.Value[:0])
+func decodeString(r *wire.Reader, e *Entry) (err error) {
+	e.Value, err = r.AppendString(e.Value[:0])
 	return err
 }
 

@@ -23,6 +23,8 @@ package rdb
 import (
 	"errors"
 	"fmt"
+
+	"redoubt/storage/rdb/wire"
 )
 
 // Version is the RDB version that Writer and DUMP payloads carry.
@@ -35,7 +37,7 @@ const (
 	valkeyVersion   = 80
 )
 
-// Opcodes: the first byte of a record that is not a key (spec §5).
+// Opcodes: the first byte of a record that is not a key.
 const (
 	opSlotImport   = 243 // Valkey 9 only; Redis 8 uses the number for something else
 	opSlotInfo     = 244
@@ -55,7 +57,7 @@ const (
 // Errors of this package. ErrCorrupt and ErrUnsupportedType are wrapped with
 // what was found and where.
 var (
-	ErrCorrupt         = errors.New("rdb: corrupt")
+	ErrCorrupt         = wire.ErrCorrupt
 	ErrVersion         = errors.New("rdb: version not supported")
 	ErrUnsupportedType = errors.New("rdb: value type not supported")
 )
@@ -96,9 +98,4 @@ type Entry struct {
 	ExpireAtMs int64  // Unix milliseconds; 0 if the key does not expire
 	Idle       int64  // seconds since the last access; -1 if the file does not tell
 	Freq       int    // LFU counter, 0 to 255; -1 if the file does not tell
-}
-
-// corrupt returns an ErrCorrupt that says what is wrong.
-func corrupt(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }

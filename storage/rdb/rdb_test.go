@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -361,17 +360,6 @@ func TestReaderAllocatesNothingPerKey(t *testing.T) {
 	})
 	if allocs > 50 {
 		t.Errorf("%v allocations for 1000 keys", allocs)
-	}
-}
-
-func TestChecksum(t *testing.T) {
-	if got := checksum(0, []byte("123456789")); got != 0xe9c6d914c4b8d9ca {
-		t.Errorf("check value %x", got)
-	}
-	p := make([]byte, 10000)
-	rand.New(rand.NewSource(1)).Read(p)
-	if checksum(checksum(0, p[:4321]), p[4321:]) != checksum(0, p) {
-		t.Error("in two pieces it is another")
 	}
 }
 

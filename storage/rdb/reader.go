@@ -2,18 +2,18 @@ package rdb
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+
+	"redoubt/storage/rdb/wire"
 )
 
 const (
-	magicBytes    = 9
-	checksumBytes = 8
-	maxAuxFields  = 64   // remembered; real files have about ten
-	maxAuxBytes   = 4096 // of a name or value that is remembered
-	maxDB         = math.MaxInt32
+	magicBytes   = 9
+	maxAuxFields = 64   // remembered; real files have about ten
+	maxAuxBytes  = 4096 // of a name or value that is remembered
+	maxDB        = math.MaxInt32
 )
 
 // Skipped counts what a file held beside keys and was passed over, because
@@ -25,7 +25,7 @@ type Skipped struct {
 
 // Reader reads an RDB file key by key. It is not safe for concurrent use.
 type Reader struct {
-	src     *source
+	src     *wire.Reader
 	version int
 	valkey  bool
 	started bool
@@ -40,7 +40,7 @@ type Reader struct {
 // NewReader returns a Reader of the file that in delivers. It reads ahead, so
 // what follows the end record is lost to the owner of in.
 func NewReader(in io.Reader) *Reader {
-	return &Reader{src: newSource(in), aux: Aux{}}
+	return &Reader{src: wire.NewReader(in), aux: Aux{}}
 }
 
 // Version returns the version in the file's magic; 0 before the first Next.
@@ -75,7 +75,7 @@ func (r *Reader) Next() (*Entry, error) {
 }
 
 func (r *Reader) readMagic() error {
-	p, err := r.src.next(magicBytes)
+	p, err := r.src.Next(magicBytes)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func (r *Reader) readMagic() error {
 	if digits, r.valkey = bytes.CutPrefix(p, []byte("VALKEY")); !r.valkey {
 		var redis bool
 		if digits, redis = bytes.CutPrefix(p, []byte("REDIS")); !redis {
-			return corrupt("begins with %q, not with REDIS or VALKEY", p)
+			return wire.Corruptf("begins with %q, not with REDIS or VALKEY", p)
 		}
 	}
 	for _, digit := range digits {
 		if digit < '0' || digit > '9' {
-			return corrupt("version %q", digits)
+			return wire.Corruptf("version %q", digits)
 		}
 		r.version = r.version*10 + int(digit-'0')
 	}
@@ -110,7 +110,7 @@ func (r *Reader) readEntry() error {
 	e := &r.entry
 	e.ExpireAtMs, e.Idle, e.Freq = 0, -1, -1
 	for {
-		op, err := r.src.byte()
+		op, err := r.src.Byte()
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (r *Reader) readEntry() error {
 			err = r.readAux()
 		case opFunction:
 			r.skipped.Functions++
-			err = r.src.skipString()
+			err = r.src.SkipString()
 		case opModuleAux:
 			r.skipped.ModuleData++
 			err = r.skipModuleAux()
@@ -148,9 +148,9 @@ func (r *Reader) readKey(encoding byte) (err error) {
 	e := &r.entry
 	codec := codecs[encoding]
 	if codec == nil {
-		return corrupt("unknown type or opcode %d at %d", encoding, r.src.consumed()-1)
+		return wire.Corruptf("unknown type or opcode %d at %d", encoding, r.src.Offset()-1)
 	}
-	if e.Key, err = r.src.appendString(e.Key[:0]); err != nil {
+	if e.Key, err = r.src.AppendString(e.Key[:0]); err != nil {
 		return err
 	}
 	e.Type = codec.typ
@@ -169,13 +169,13 @@ func (r *Reader) readEnd() error {
 	if r.version < 5 {
 		return io.EOF
 	}
-	want := r.src.sum()
-	p, err := r.src.next(checksumBytes)
+	want := r.src.Sum()
+	got, err := r.src.Uint64()
 	if err != nil {
 		return err
 	}
-	if got := binary.LittleEndian.Uint64(p); got != 0 && got != want {
-		return corrupt("checksum is %016x, the bytes make %016x", got, want)
+	if got != 0 && got != want {
+		return wire.Corruptf("checksum is %016x, the bytes make %016x", got, want)
 	}
 	return io.EOF
 }
@@ -184,25 +184,25 @@ func (r *Reader) readEnd() error {
 func (r *Reader) readAttribute(op byte) error {
 	switch op {
 	case opExpireTime:
-		p, err := r.src.next(4)
+		seconds, err := r.src.Uint32()
 		if err != nil {
 			return err
 		}
-		r.setExpiry(int64(int32(binary.LittleEndian.Uint32(p))) * 1000)
+		r.setExpiry(int64(int32(seconds)) * 1000)
 	case opExpireTimeMs:
-		p, err := r.src.next(8)
+		ms, err := r.src.Millis()
 		if err != nil {
 			return err
 		}
-		r.setExpiry(int64(binary.LittleEndian.Uint64(p)))
+		r.setExpiry(ms)
 	case opFreq:
-		freq, err := r.src.byte()
+		freq, err := r.src.Byte()
 		if err != nil {
 			return err
 		}
 		r.entry.Freq = int(freq)
 	case opIdle:
-		idle, err := r.src.length()
+		idle, err := r.src.Length()
 		if err != nil {
 			return err
 		}
@@ -221,23 +221,23 @@ func (r *Reader) setExpiry(ms int64) {
 }
 
 func (r *Reader) readSelectDB() error {
-	db, err := r.src.length()
+	db, err := r.src.Length()
 	if err != nil {
 		return err
 	}
 	if db > maxDB {
-		return corrupt("database %d", db)
+		return wire.Corruptf("database %d", db)
 	}
 	r.entry.DB = int(db)
 	return nil
 }
 
 func (r *Reader) readAux() (err error) {
-	if r.scratch, err = r.src.appendString(r.scratch[:0]); err != nil {
+	if r.scratch, err = r.src.AppendString(r.scratch[:0]); err != nil {
 		return err
 	}
 	split := len(r.scratch)
-	if r.scratch, err = r.src.appendString(r.scratch); err != nil {
+	if r.scratch, err = r.src.AppendString(r.scratch); err != nil {
 		return err
 	}
 	if len(r.aux) < maxAuxFields && len(r.scratch) <= maxAuxBytes {

@@ -37,7 +37,7 @@ func (b *batch) add(db int, e storage.Entry) bool {
 		it.key, it.value = b.copy(e.Key()), b.copy(e.Bytes())
 	} else {
 		f := e.Freeze()
-		it.key, it.value = f.Key(), f.Bytes()
+		it.key, it.value = f.Key, f.Bytes
 	}
 	b.mixed = b.mixed || len(b.items) > 0 && b.items[0].db != db
 	b.items = append(b.items, it)

@@ -167,9 +167,7 @@ func (m *mutator) op(world bool) {
 	case 7:
 		tx.Rename(key, other)
 	case 8:
-		if from, ok := tx.Find(key); ok {
-			tx.Copy(from, m.rand.IntN(m.ks.Databases()), other)
-		}
+		tx.Copy(key, m.rand.IntN(m.ks.Databases()), other)
 	}
 	m.e.End()
 }
