@@ -110,7 +110,7 @@ func (n *Node) primaryPaused(primary *peer) {
 // been processed.
 func (n *Node) advanceManual() {
 	m := &n.manual
-	if !m.active() || m.canStart || m.primaryOffset == noOffset || m.primaryOffset != n.facts.Offset {
+	if !m.active() || m.canStart || m.primaryOffset == noOffset || m.primaryOffset != n.offset() {
 		return
 	}
 	m.canStart = true

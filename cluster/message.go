@@ -37,7 +37,7 @@ func (n *Node) messageAs(t bus.Type, id identity) *bus.Message {
 		Type:         t,
 		CurrentEpoch: n.currentEpoch,
 		ConfigEpoch:  id.configEpoch,
-		Offset:       n.facts.Offset,
+		Offset:       n.offset(),
 		Sender:       me.id,
 		Slots:        *id.slots,
 		Primary:      id.primary,

@@ -94,7 +94,7 @@ func (n *Node) View() *View {
 		}
 	}
 	v.Myself = index[n.myself]
-	v.Nodes[v.Myself].Offset = n.facts.Offset
+	v.Nodes[v.Myself].Offset = n.offset()
 	v.routes = n.routes(index)
 	c.view, c.stale = v, false
 	return v
