@@ -31,10 +31,11 @@ type Tick struct{}
 // steps one before each Tick and Received, so that headers carry the
 // current replication offset; it is cheap.
 type Facts struct {
-	// Primary is whom the server replicates, by the last RoleChange that it has
-	// carried out; empty for a primary. While it is another than the Node says,
-	// a change of role is under way, and neither of the next two counts: they
-	// are about the data of another shard, perhaps.
+	// Replica and Primary are the role by the last RoleChange that the server has
+	// carried out; a server that has begun none is a replica. While it is another
+	// than the Node's, a change of role is under way, and neither of the next two
+	// counts: they are about the data of another shard, perhaps.
+	Replica bool
 	Primary bus.NodeID
 	// Offset is the node's replication offset: a primary's own, a replica's
 	// how far it has processed the stream of Primary; 0 if it is not in step

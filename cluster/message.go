@@ -75,7 +75,7 @@ func (n *Node) sendAfterPersist(l *link, m *bus.Message) {
 
 // post reports whether m can be sent on l, and counts it.
 func (n *Node) post(l *link, m *bus.Message) bool {
-	if l == nil || !l.up || n.facts.Unwell {
+	if l == nil || !l.up || n.facts.Unwell || n.silent() {
 		return false
 	}
 	n.stats.sent[m.Type]++

@@ -35,6 +35,7 @@ type Node struct {
 	health        health
 	election      election
 	manual        manualFailover
+	giving        giveWay
 	disk          durability
 	stats         stats
 	todo          todo
@@ -185,6 +186,9 @@ func (n *Node) contact() time.Time {
 
 // factsHold reports whether the facts are about the node in its present role.
 func (n *Node) factsHold() bool {
+	if n.facts.Replica != n.myself.isReplica() {
+		return false
+	}
 	var primary bus.NodeID
 	if p := n.myself.primary; p != nil {
 		primary = p.id

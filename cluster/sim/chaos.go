@@ -125,11 +125,14 @@ func (w *World) repair() {
 func (w *World) fault() {
 	m := w.Members[w.rand.IntN(len(w.Members))]
 	other := w.Members[w.rand.IntN(len(w.Members))]
-	switch w.rand.IntN(13) {
+	switch w.rand.IntN(14) {
 	case 0, 1, 2:
 		m.Crash()
+	case 13:
+		m.PowerCut()
+		w.after(w.between(0, w.opt.NodeTimeout), m.Restart)
 	case 3:
-		m.Crash()
+		m.PowerCut()
 		if w.rand.IntN(2) == 0 {
 			m.Move()
 		}

@@ -155,6 +155,7 @@ func (m *Member) replicate() {
 			m.tendLink()
 			d.saveFitness(cluster.DefaultSettings().ReplPingPeriod)
 		} else if !d.paused.After(m.world.now) && m.serves() {
+			m.world.judgeReturn(m)
 			m.write()
 		}
 		m.tellFacts()
@@ -213,6 +214,10 @@ func (m *Member) synchronize(p *Member) {
 	if d.head != nil && p.data.head.has(d.head) {
 		d.link.inStep = true
 		d.standing.Sync(w.now)
+		return
+	}
+	if d.head != nil && !p.View().Settled {
+		d.link = replicationLink{} // it is told to ask again
 		return
 	}
 	d.link.snapshot = p.data.head

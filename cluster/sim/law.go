@@ -76,6 +76,29 @@ func (w *World) judgeWinner(m *Member) {
 	}
 }
 
+// judgeReturn looks at a primary that serves for the first time since its start:
+// no replica from which it has heard may have more, or that would be thrown away.
+// It need not wait for ever.
+func (w *World) judgeReturn(m *Member) {
+	if m.returned {
+		return
+	}
+	m.returned = true
+	v := m.View()
+	for _, r := range w.Members {
+		if !r.Up() || r.data.primary() != m.id || w.now.Sub(m.started) > 4*w.opt.NodeTimeout {
+			continue
+		}
+		n := v.Node(r.id)
+		if n == nil || n.Flags&(bus.FlagPFail|bus.FlagFail) != 0 || n.Offset == 0 {
+			continue
+		}
+		if r.data.head != m.data.head && r.data.head.has(m.data.head) {
+			w.breakRule("member %d serves again with less data than its replica %d, which must throw the rest away", m.Index, r.Index)
+		}
+	}
+}
+
 // formerly is the member that has or last had this node id.
 func (w *World) formerly(id bus.NodeID) *Member {
 	for _, m := range w.Members {

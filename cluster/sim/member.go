@@ -32,12 +32,15 @@ type Member struct {
 	tickAt   time.Time
 	frozen   time.Time // stopped until then
 	ran      time.Time // when it last did something
-	waiting  []held    // effects that wait for the disk
-	onDisk   uint64    // the version that the disk has
+	started  time.Time
+	returned bool   // it has served since its start
+	waiting  []held // effects that wait for the disk
+	onDisk   uint64 // the version that the disk has
 	lastFact cluster.Facts
 
 	unwell     bool      // its server is stuck
 	detached   bool      // its replication link is down
+	deaf       bool      // it takes no MFSTART, as if it were no primary of anybody
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
 	forced     time.Time // told to take over whatever its data are, until then
 }
@@ -86,7 +89,7 @@ func (m *Member) start() {
 	}
 	m.node = node
 	m.life++
-	m.ran = w.now
+	m.ran, m.started, m.returned = w.now, w.now, false
 	m.data.start(w.now)
 	m.onDisk = 0
 	m.lastFact = cluster.Facts{}
@@ -106,6 +109,17 @@ func (m *Member) Crash() {
 	m.life++
 	m.disk.crash(m.world)
 	m.world.net.hangUpAll(m)
+}
+
+// PowerCut is a Crash that also takes up to a second of the journal.
+func (m *Member) PowerCut() {
+	if m.node == nil {
+		return
+	}
+	m.Crash()
+	if m.data.head != nil {
+		m.data.lose(1 + m.world.rand.IntN(10))
+	}
 }
 
 // Restart starts a member that has crashed.
@@ -283,13 +297,16 @@ func (m *Member) Command(ev cluster.Event) error {
 }
 
 func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
+	if m.deaf && msg.Type == bus.TypeMFStart {
+		return
+	}
 	m.tellFacts()
 	m.step(cluster.Received{Link: link, Msg: msg})
 }
 
 func (m *Member) tellFacts() {
 	offset, contact := m.data.standing.Offer(replication.Offset(m.data.offset()))
-	facts := cluster.Facts{Primary: m.data.primary(), Offset: int64(offset), PrimaryContact: contact, Unwell: m.unwell}
+	facts := cluster.Facts{Replica: m.data.standing.Replica(), Primary: m.data.primary(), Offset: int64(offset), PrimaryContact: contact, Unwell: m.unwell}
 	if facts != m.lastFact {
 		m.lastFact = facts
 		m.step(facts)

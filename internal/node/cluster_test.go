@@ -66,6 +66,7 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 			defer m.facts.Unlock()
 			m.roles.mu.Lock()
 			defer m.roles.mu.Unlock()
+			m.facts.Replica = strings.HasPrefix(m.roles.role, "replica")
 			m.facts.Primary = bus.NodeID(m.roles.primary)
 			return m.facts.Facts
 		},

@@ -217,6 +217,7 @@ func (n *Node) facts() cluster.Facts {
 	standing := n.replicator.Standing()
 	offset, contact := standing.Offer(n.stream.End())
 	return cluster.Facts{
+		Replica:        standing.Replica(),
 		Primary:        bus.NodeID(standing.Source().Primary),
 		Offset:         int64(offset),
 		PrimaryContact: contact,

@@ -106,6 +106,7 @@ func newReplicator(n *Node) *replicator {
 		Stream:    feed{n.stream},
 		Snapshots: snapshots{n},
 		History:   r.History,
+		Settled:   func() bool { return n.cluster == nil || n.cluster.View().Settled },
 		Settings:  r.serveSettings,
 		OnAck: func() {
 			if f := r.onAck.Load(); f != nil {
@@ -147,8 +148,8 @@ func (r *replicator) start(ctx context.Context) error {
 	first := *r.state.Load()
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
 		first.history, first.known = r.n.recovered.History, true
-		first.standing.Restore(r.n.recovered.Fitness, time.Now())
 	}
+	first.standing.Restore(r.n.recovered.Fitness, time.Now())
 	begin := first.role
 	// Seen from here the node is a replica of nobody that takes a role.
 	first.role = role{replica: true}
