@@ -73,7 +73,7 @@ func TestClaimIsNotShownBeforeItIsOnDisk(t *testing.T) {
 // stand makes the node, a replica, ask for votes in its failed primary's place.
 func (l *lab) stand() {
 	n := l.n
-	n.facts.PrimaryContact = n.now
+	n.facts.Replica, n.facts.Primary, n.facts.PrimaryContact = true, n.myself.primary.id, n.now
 	n.markFailed(n.myself.primary)
 	n.planElection()
 	n.election.start = n.now

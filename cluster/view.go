@@ -16,6 +16,10 @@ type View struct {
 	Nodes []NodeView
 	// Myself is the index of the node itself in Nodes.
 	Myself int
+	// Settled: if the node has started as a primary, it does not look any more
+	// for a replica with more data. Before that it must make no replica throw its
+	// data away.
+	Settled bool
 	// OK is cluster_state:ok.
 	OK           bool
 	Size         int // primaries with slots
@@ -75,6 +79,7 @@ func (n *Node) View() *View {
 	v := &View{
 		Nodes:        make([]NodeView, len(n.order)),
 		OK:           n.health.ok,
+		Settled:      n.settledIn(),
 		Size:         n.health.size,
 		CurrentEpoch: n.currentEpoch,
 		MyEpoch:      n.identity().configEpoch,
@@ -94,7 +99,7 @@ func (n *Node) View() *View {
 		}
 	}
 	v.Myself = index[n.myself]
-	v.Nodes[v.Myself].Offset = n.facts.Offset
+	v.Nodes[v.Myself].Offset = n.offset()
 	v.routes = n.routes(index)
 	c.view, c.stale = v, false
 	return v

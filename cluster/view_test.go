@@ -198,7 +198,7 @@ func TestFirstStepTellsTheRole(t *testing.T) {
 		want RoleChange
 	}{
 		{"a", RoleChange{}},
-		{"x", RoleChange{Replica: true, Primary: id("a"), Host: "10.0.0.97", Port: 7000}},
+		{"x", RoleChange{Replica: true, Primary: id("a"), Shard: string(id("a")), Host: "10.0.0.97", Port: 7000}},
 	} {
 		t.Run(c.me, func(t *testing.T) {
 			l := newLab(t, c.me, threeShards())
@@ -215,7 +215,7 @@ func TestFirstStepTellsTheRole(t *testing.T) {
 	orphan := newLab(t, "x", threeShards())
 	orphan.n.leavePrimary(orphan.n.myself)
 	again := newLabOf(t, orphan.n.state())
-	if fx := again.step(Tick{}); fx.Role == nil || *fx.Role != (RoleChange{Replica: true}) {
+	if fx := again.step(Tick{}); fx.Role == nil || *fx.Role != (RoleChange{Replica: true, Shard: string(id("a"))}) {
 		t.Errorf("of a replica without a known primary: %+v", fx.Role)
 	}
 }

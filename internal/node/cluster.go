@@ -48,8 +48,9 @@ type clusterParts struct {
 type roles interface {
 	// BecomeReplica follows the primary at host:port. An empty host means that
 	// its address is not known yet: the node serves as a replica that follows
-	// nobody, and a call with an address comes later.
-	BecomeReplica(host string, port int)
+	// nobody, and a call with an address comes later. The facts name the primary
+	// of source from then on.
+	BecomeReplica(host string, port int, source replication.Source)
 	// BecomePrimary changes nothing on a primary.
 	BecomePrimary()
 	// Empty deletes all keys: by the stream on a primary, together with the

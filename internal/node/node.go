@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/bus"
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -215,9 +216,13 @@ func (n *Node) end() error {
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
+	standing := n.replicator.Standing()
+	offset, contact := standing.Offer(n.stream.End())
 	return cluster.Facts{
-		Offset:         int64(n.stream.End()),
-		PrimaryContact: n.replicator.PrimaryContact(),
+		Replica:        standing.Replica(),
+		Primary:        bus.NodeID(standing.Source().Primary),
+		Offset:         int64(offset),
+		PrimaryContact: contact,
 		// A primary whose disk hangs answers nobody and must be replaced. A full
 		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"redoubt/replication"
 )
@@ -27,13 +28,43 @@ func (s *Stream) writerNow() *writer {
 }
 
 // SaveHistory saves the node's histories and whether it is a replica, durably.
-// Without a journal it does nothing.
+// A primary has no fitness. Without a journal it does nothing.
 func (s *Stream) SaveHistory(h replication.History, replica bool) error {
 	err := s.onWriter(func(w *writer) error {
 		m := w.manifest
 		m.history, m.replica = h, replica
+		if !replica {
+			m.fitness = replication.Fitness{}
+		}
 		if w.pending {
 			w.manifest = m // the manifest on disk is another generation's
+			return nil
+		}
+		return w.save(m)
+	})
+	if errors.Is(err, ErrDisabled) {
+		return nil
+	}
+	return err
+}
+
+// SaveFitness saves what a replica's data are worth, durably, together with the
+// history of that id. If the node has gone over to another history, or become a
+// primary, there is nothing to save. Without a journal it does nothing.
+func (s *Stream) SaveFitness(id string, f replication.Fitness) error {
+	if f.Shard == "" {
+		f = replication.Fitness{}
+	} else {
+		f.Contact = time.UnixMilli(f.Contact.UnixMilli()) // as it will be read
+	}
+	err := s.onWriter(func(w *writer) error {
+		m := w.manifest
+		if m.history.ID != id || !m.replica || m.fitness == f {
+			return nil
+		}
+		m.fitness = f
+		if w.pending {
+			w.manifest = m
 			return nil
 		}
 		return w.save(m)

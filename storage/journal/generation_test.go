@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"redoubt/replication"
 )
@@ -267,10 +268,45 @@ func TestAMissingBaseIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
+var testFitness = replication.Fitness{
+	Shard: strings.Repeat("5", 40), Primary: strings.Repeat("9", 40), Contact: time.UnixMilli(1_800_000_000_123),
+}
+
+func TestFitnessIsSavedForItsHistory(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	recovered := func() replication.Fitness {
+		_, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+		return rec.Fitness
+	}
+	none := replication.Fitness{}
+	do := func(what string, want replication.Fitness, err error) {
+		t.Helper()
+		if got := recovered(); err != nil || got != want {
+			t.Errorf("%s: a restart finds %+v (%v), want %+v", what, got, err, want)
+		}
+	}
+	do("on a primary", none, s.SaveFitness(testHistory.ID, testFitness))
+	if err := s.SaveHistory(testHistory, true); err != nil {
+		t.Fatal(err)
+	}
+	do("of a history that is another's", none, s.SaveFitness(strings.Repeat("7", 40), testFitness))
+	do("of the node's history", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("when the primary goes on in a new history", testFitness, s.SaveHistory(testHistory.Branch(strings.Repeat("e", 40), 9), true))
+	do("after a promotion", none, s.SaveHistory(testHistory, false))
+	do("and a demotion", none, s.SaveHistory(testHistory, true))
+	do("once more", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("of data that are nobody's", none, s.SaveFitness(testHistory.ID, none))
+	do("and of a shard's again", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("with a new generation", none, s.NewGeneration("", 900, testHistory, true))
+}
+
 func TestManifestRoundTrip(t *testing.T) {
 	for _, m := range []manifest{
 		{generation: 1, history: testHistory},
 		{generation: 9, base: "base-9-1.rdb", baseOffset: 1, replica: true, history: replication.History{ID: strings.Repeat("f", 40), ID2: strings.Repeat("0", 40), Second: 12}},
+		{generation: 3, history: testHistory, replica: true, fitness: testFitness},
+		{generation: 3, history: testHistory, replica: true, fitness: replication.Fitness{Shard: "s", Contact: time.UnixMilli(1)}},
 	} {
 		got, err := decodeManifest(m.encode())
 		if err != nil || got != m {
@@ -281,6 +317,8 @@ func TestManifestRoundTrip(t *testing.T) {
 
 func FuzzManifest(f *testing.F) {
 	m := manifest{generation: 2, base: "base-2-7.rdb", baseOffset: 7, history: testHistory}
+	f.Add(m.encode())
+	m.replica, m.fitness = true, testFitness
 	f.Add(m.encode())
 	f.Add([]byte("crc 00000000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

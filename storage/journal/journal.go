@@ -209,6 +209,8 @@ type Recovered struct {
 	History replication.History
 	// Replica says that the node was a replica when it last saved.
 	Replica bool
+	// Fitness is what SaveFitness saved last for this history; zero for a primary.
+	Fitness replication.Fitness
 	// Torn says why recovery stopped before the last byte it saw; "" if the
 	// journal ended cleanly.
 	Torn string

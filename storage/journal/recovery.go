@@ -72,7 +72,7 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 			return nil, nil, err
 		}
 	}
-	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica}
+	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica, Fitness: m.fitness}
 	if m.base != "" {
 		rec.Base = fs.PathJoin(cfg.Dir, m.base)
 	}
