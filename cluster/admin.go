@@ -72,6 +72,7 @@ func (n *Node) change(ev Event) error {
 	case Failover:
 		return n.failover(cmd.Mode)
 	case SaveConfig:
+		n.disk.whole = true
 		return nil
 	}
 	panic(fmt.Sprintf("cluster: unknown event %T", ev))
