@@ -72,22 +72,21 @@ func appendSlotChanges(dst []byte, id bus.NodeID, old, now *slots.Set) []byte {
 		return dst // the usual case: Node gives out the same set until it changes
 	}
 	old, now = cmp.Or(old, &noSlots), cmp.Or(now, &noSlots)
-	gained, lost := *now, *old
-	for i := range gained {
-		gained[i] &^= old[i]
-		lost[i] &^= now[i]
-	}
-	if gained.Empty() && lost.Empty() {
+	if *old == *now {
 		return dst
 	}
 	dst = fmt.Appendf(dst, "slots %s", id)
-	for _, r := range gained.Ranges() {
-		dst = append(append(dst, " +"...), r.String()...)
-	}
-	for _, r := range lost.Ranges() {
-		dst = append(append(dst, " -"...), r.String()...)
-	}
+	dst = appendRanges(dst, " +", now.Without(old))
+	dst = appendRanges(dst, " -", old.Without(now))
 	return append(dst, '\n')
+}
+
+// appendRanges writes the ranges of a set, each after a mark.
+func appendRanges(dst []byte, mark string, set slots.Set) []byte {
+	for _, r := range set.Ranges() {
+		dst = append(append(dst, mark...), r.String()...)
+	}
+	return dst
 }
 
 // Change makes of s the State that AppendChanges described. It overwrites the
