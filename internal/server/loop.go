@@ -1,6 +1,7 @@
 package server
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,7 @@ type loop struct {
 	expiring  bool    // more keys have expired than one slice could delete
 	walking   bool    // a snapshot wants the loop back at once
 	moving    bool    // connections that belong to other loops are still here
+	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
@@ -154,6 +156,13 @@ func (l *loop) wait() []unix.EpollEvent {
 	if len(l.held) > 0 {
 		// The loop waits for the disk, which takes longer than all polls together,
 		// and so does most of who would send requests.
+		spins = 1
+	}
+	if l.asked {
+		// Whoever was asked runs on this processor now, and often has the answer
+		// ready when it comes back to the loop. If not, it waits for a disk.
+		l.asked = false
+		runtime.Gosched()
 		spins = 1
 	}
 	for range spins {
