@@ -249,10 +249,7 @@ func (n *Node) dropLostSubscriptions() {
 	if served == n.served {
 		return
 	}
-	lost := n.served
-	for i := range lost {
-		lost[i] &^= served[i]
-	}
+	lost := n.served.Without(&served)
 	n.served = served
 	if !lost.Empty() {
 		n.fx.DropShardSubs = &lost

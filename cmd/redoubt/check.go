@@ -30,7 +30,10 @@ func newCheckCommand() *cobra.Command {
 		Long: `Writes and reads all slots of a cluster with many clients and prints a line a
 second. In the end it prints the longest outage of each shard and every
 acknowledged write that is gone. Interrupt it to end it early; the keys are
-verified all the same. Interrupt it twice to leave at once.`,
+verified all the same. Interrupt it twice to leave at once.
+
+The exit code is 0 only if every key has been read in the end and no
+acknowledged write is gone: a run that could verify nothing is no success.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Client = acc.options(timeout)

@@ -508,7 +508,7 @@ func TestMessagesThatAreDroppedAreCounted(t *testing.T) {
 // A node that could not save its vote might vote twice.
 func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
 	dir := t.TempDir()
-	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"))
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,12 +516,12 @@ func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	s := newSaver(file)
+	s := newSaver(file, zap.NewNop())
 	end := make(chan struct{})
 	s.save(&cluster.State{Version: 1})
 	var failure error
 	s.run(end, func(version uint64) { t.Errorf("version %d is said to be saved", version) }, func(err error) { failure = err })
-	if !os.IsNotExist(failure) {
+	if !errors.Is(failure, os.ErrNotExist) {
 		t.Errorf("got %v", failure)
 	}
 }

@@ -49,6 +49,7 @@ type Node struct {
 	runID  string
 	role   func(replica bool) // told at each change of role
 
+	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	keys        *storage.Keyspace
@@ -76,8 +77,13 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	var err error
+	if cfg.AppendOnly {
+		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
+			return nil, err
+		}
+	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, n.lock.release())
 	}
 	databases := cfg.Databases
 	if cfg.ClusterEnabled {
@@ -100,12 +106,12 @@ func New(c Config) (*Node, error) {
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {
-			return nil, errors.Join(err, n.stream.Close())
+			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
 	}
 	if n.server, err = server.New(sc); err != nil {
-		return nil, errors.Join(err, n.stream.Close())
+		return nil, errors.Join(err, n.closeStream())
 	}
 	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
 	n.applier.Failed = func(args [][]byte, err string) {
@@ -127,14 +133,40 @@ func (n *Node) followSettings() {
 		case next.AppendOnly == old.AppendOnly:
 			return nil
 		case !next.AppendOnly:
-			return n.stream.Disable()
+			return n.disableJournal()
 		}
-		if err := n.stream.Enable(); err != nil {
+		return n.enableJournal()
+	}, "appendonly")
+}
+
+// enableJournal and disableJournal are CONFIG SET appendonly.
+func (n *Node) enableJournal() (err error) {
+	if n.lock == nil {
+		if n.lock, err = lockDir(n.stream.Dir()); err != nil {
 			return err
 		}
-		n.persistence.askBase()
-		return nil
-	}, "appendonly")
+	}
+	if err := n.stream.Enable(); err != nil {
+		return errors.Join(err, n.unlock())
+	}
+	n.persistence.askBase()
+	return nil
+}
+
+func (n *Node) disableJournal() error {
+	if err := n.stream.Disable(); err != nil {
+		return err
+	}
+	return n.unlock()
+}
+
+// closeStream ends the stream and gives up its directory.
+func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
+
+func (n *Node) unlock() error {
+	l := n.lock
+	n.lock = nil
+	return l.release()
 }
 
 func policy(f config.Fsync) journal.Policy {
@@ -210,7 +242,7 @@ func (n *Node) end() error {
 	}
 	n.mover.Close()
 	n.replicator.Close()
-	return errors.Join(n.persistence.Close(), n.stream.Close())
+	return errors.Join(n.persistence.Close(), n.closeStream())
 }
 
 // facts is what the cluster's state machine must know of the node.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ type loop struct {
 	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
 	moving    bool    // connections that belong to other loops are still here
+	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
@@ -163,6 +165,13 @@ func (l *loop) wait() []unix.EpollEvent {
 	if len(l.held) > 0 {
 		// The loop waits for the disk, which takes longer than all polls together,
 		// and so does most of who would send requests.
+		spins = 1
+	}
+	if l.asked {
+		// Whoever was asked runs on this processor now, and often has the answer
+		// ready when it comes back to the loop. If not, it waits for a disk.
+		l.asked = false
+		runtime.Gosched()
 		spins = 1
 	}
 	for range spins {
