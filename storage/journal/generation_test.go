@@ -6,7 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"redoubt/replication"
 )
@@ -96,6 +100,67 @@ func TestTrimmingWaitsForItsStep(t *testing.T) {
 	}
 	if s.First() != 0 {
 		t.Errorf("%d bytes were trimmed, the step is %d", s.First(), cfg.TrimBytes)
+	}
+}
+
+// TestAPinGrantedDuringATrimHolds stops a trim after it has removed what is
+// below its floor. A reader that pins and looks at First then is either told
+// that the bytes are gone or finds them there.
+func TestAPinGrantedDuringATrimHolds(t *testing.T) {
+	var armed atomic.Bool
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	cfg := testConfig(t, "/j")
+	cfg.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		// A trim ends with a flush, which begins a new log.
+		if op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpReuseForWrite {
+			if strings.HasSuffix(op.Path, ".log") && armed.CompareAndSwap(true, false) {
+				close(arrived)
+				<-goOn
+			}
+		}
+		return nil
+	}))
+	s := openServing(t, cfg)
+	fill(t, s, 300)
+	f, err := cfg.FS.Create("/j/temp-one.rdb", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	set := make(chan error)
+	go func() { set <- s.SetBase("/j/temp-one.rdb", s.End()) }()
+	<-arrived
+	const at = 1000
+	pin := s.Pin(at)
+	defer pin.Release()
+	granted := s.First() <= at
+	close(goOn)
+	if err := <-set; err != nil {
+		t.Fatal(err)
+	}
+	if s.First() == 0 {
+		t.Fatal("nothing was trimmed")
+	}
+	if _, err := s.ReadAt(make([]byte, 1), at); granted && err != nil {
+		t.Errorf("the pin was granted, and the read says %v", err)
+	}
+}
+
+// TestATrimStopsForAPinThatCameAfterItsFloorWasChosen: the trim is given up,
+// and the next one takes the pin into account.
+func TestATrimStopsForAPinThatCameAfterItsFloorWasChosen(t *testing.T) {
+	s := openServing(t, testConfig(t, t.TempDir()))
+	fill(t, s, 30)
+	pin := s.Pin(1000)
+	if s.raiseFirst(2000) || s.First() != 0 {
+		t.Errorf("a trim up to 2000 goes over a pin at 1000; First is %d", s.First())
+	}
+	pin.Move(2000)
+	if !s.raiseFirst(2000) || s.First() != 2000 {
+		t.Errorf("a trim up to a pin is refused; First is %d", s.First())
 	}
 }
 

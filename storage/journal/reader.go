@@ -96,7 +96,8 @@ type Pin struct {
 	owner *pins
 }
 
-// Pin makes a pin at offset at. Release it.
+// Pin makes a pin at offset at. Release it. What lies behind First when it is
+// looked at after this stays.
 func (s *Stream) Pin(at replication.Offset) *Pin {
 	p := &Pin{owner: &s.pins}
 	p.at.Store(int64(at))
@@ -132,9 +133,13 @@ type pins struct {
 // lowest is the lowest offset that a pin within limit of end holds, or the
 // largest offset there is.
 func (p *pins) lowest(end replication.Offset, limit int64) replication.Offset {
-	low := int64(math.MaxInt64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.lowestLocked(end, limit)
+}
+
+func (p *pins) lowestLocked(end replication.Offset, limit int64) replication.Offset {
+	low := int64(math.MaxInt64)
 	for _, pin := range p.list {
 		if at := pin.at.Load(); int64(end)-at <= limit {
 			low = min(low, at)

@@ -326,18 +326,32 @@ func (w *writer) trim() {
 	if w.pending || int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}
-	floor = min(floor, s.pins.lowest(replication.Offset(s.end.Load()), s.cfg.PinDiskBytes))
+	floor = min(floor, s.pins.lowest(s.End(), s.cfg.PinDiskBytes))
 	if int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}
 	err := w.timed(func() error {
-		kept, err := w.store.trim(floor)
-		if err == nil {
-			s.first.Store(int64(kept))
+		kept, err := w.store.chunkAt(floor)
+		if err != nil || !s.raiseFirst(kept) {
+			return err
 		}
-		return err
+		return w.store.trim(kept)
 	})
 	if err != nil {
 		s.log.Warn("journal: cannot trim", zap.Error(err))
 	}
+}
+
+// raiseFirst says that what lies up to offset to is about to be removed, unless
+// a pin has come that needs it. Pins are made under the same lock, so a reader
+// that pins and then looks at First either holds back the trim or sees what it
+// leaves.
+func (s *Stream) raiseFirst(to replication.Offset) bool {
+	s.pins.mu.Lock()
+	defer s.pins.mu.Unlock()
+	if s.pins.lowestLocked(s.End(), s.cfg.PinDiskBytes) < to {
+		return false
+	}
+	s.first.Store(int64(to))
+	return true
 }
