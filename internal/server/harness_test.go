@@ -31,9 +31,11 @@ type memoryStream struct {
 	committed replication.Offset
 	manual    bool
 	full      bool
+	fullAt    int  // so many units fill it; 0: none do
 	quiet     bool // keep no units
 	units     []string
 	onCommit  []func(replication.Offset)
+	onRoom    func(bool)
 }
 
 func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
@@ -45,6 +47,9 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	}
 	if !m.manual {
 		m.committed = m.end
+	}
+	if len(m.units) == m.fullAt && m.fullAt > 0 {
+		m.setFull(true)
 	}
 	return m.end
 }
@@ -67,6 +72,23 @@ func (m *memoryStream) Room() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.full
+}
+
+func (m *memoryStream) OnRoom(f func(bool)) {
+	m.onRoom = f
+	f(true)
+}
+
+// fill makes the stream full, or gives it room.
+func (m *memoryStream) fill(full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setFull(full)
+}
+
+func (m *memoryStream) setFull(full bool) {
+	m.full = full
+	m.onRoom(!full)
 }
 
 // recorded is the units appended so far.

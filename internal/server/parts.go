@@ -20,8 +20,10 @@ type Stream interface {
 	// OnCommit has f called, by any goroutine, after Committed has moved.
 	OnCommit(f func(replication.Offset))
 	// Room reports whether the journal keeps up; if not, writes wait before
-	// they take a lock.
+	// they take a lock. OnRoom has f called with the answer, now and at once
+	// after each change; f must not call the stream.
 	Room() bool
+	OnRoom(f func(room bool))
 }
 
 // Replication is what the shell needs of asynchronous replication. All methods

@@ -161,6 +161,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.synced.Store(int64(at))
 	s.committed.Store(int64(at))
 	s.first.Store(int64(at))
+	s.noteRoom()
 	s.guard.Unlock()
 	s.mu.Unlock()
 	s.roomy.wakeAll()

@@ -49,6 +49,7 @@ func (s *Stream) Enable() error {
 	s.first.Store(int64(from))
 	s.base.Store(int64(end))
 	s.begin(r, w, from, end)
+	s.noteRoom()
 	s.mu.Unlock()
 	go w.run()
 	return nil
@@ -76,11 +77,11 @@ func (s *Stream) Disable() error {
 		s.keepBacklog()
 		s.ring, s.w = nil, nil
 		s.current.Store(nil)
-		s.durable.Store(false)
 		s.guard.Unlock()
 		s.synced.Store(0)
 		s.taken.Store(0)
 		moved := s.commitTo(replication.Offset(s.end.Load()))
+		s.noteRoom()
 		s.mu.Unlock()
 		if moved {
 			s.notify()
@@ -134,8 +135,8 @@ func (s *Stream) Close() error {
 	s.guard.Lock()
 	r := s.ring
 	s.ring, s.w = nil, nil
-	s.durable.Store(false)
 	s.guard.Unlock()
+	s.noteRoom()
 	s.mu.Unlock()
 	return errors.Join(w.shut(), r.unmap())
 }

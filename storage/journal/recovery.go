@@ -217,7 +217,6 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.ring, s.floor, s.held = r, from, from
 	s.guard.Unlock()
 	s.w = w
-	s.durable.Store(true)
 	s.end.Store(int64(end))
 	s.ringEnd.Store(int64(from))
 	s.taken.Store(int64(from))

@@ -46,7 +46,7 @@ type Stream struct {
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
-	durable   atomic.Bool // there is a journal; written under mu
+	behind    atomic.Bool // end - synced > bound; written under mu
 	closed    atomic.Bool
 
 	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
@@ -60,6 +60,7 @@ type Stream struct {
 	floor replication.Offset // guarded by guard, and written under mu as well
 
 	onCommit atomic.Pointer[func(replication.Offset)]
+	onRoom   func(bool) // guarded by mu
 
 	grown, roomy waiters
 	pins         pins
@@ -161,6 +162,7 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
 		urgent = true // its reply waits for the disk, whatever the policy
 	}
 	s.end.Store(int64(end))
+	s.noteRoom()
 	if s.w.wants(end-replication.Offset(s.taken.Load()), urgent) {
 		return end, s.w
 	}
@@ -222,8 +224,29 @@ func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
 // Room says whether the writer keeps up. If not, executors must park before
 // they take a lock, by WaitRoom. A unit that is appended all the same is kept.
-func (s *Stream) Room() bool {
-	return !s.durable.Load() || s.end.Load()-s.synced.Load() <= int64(s.bound)
+func (s *Stream) Room() bool { return !s.behind.Load() }
+
+// OnRoom registers the function that is told what Room says, now and after each
+// change, before the append that made the change returns. It runs under the
+// stream's lock: it must be quick and call no method of the stream.
+func (s *Stream) OnRoom(f func(room bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onRoom = f
+	f(s.Room())
+}
+
+// noteRoom tells of it if the writer has fallen behind or has caught up. mu is
+// held.
+func (s *Stream) noteRoom() {
+	behind := s.ring != nil && s.end.Load()-s.synced.Load() > int64(s.bound)
+	if behind == s.behind.Load() {
+		return
+	}
+	s.behind.Store(behind)
+	if s.onRoom != nil {
+		s.onRoom(!behind)
+	}
 }
 
 // WaitRoom returns when Room does, or with ctx's error.

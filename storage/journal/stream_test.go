@@ -265,7 +265,18 @@ func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
 	cfg := testConfig(t, "/j")
 	cfg.FS = gate.wrap(vfs.NewMem())
 	s := openServing(t, cfg)
+	var told []bool // nobody reads it while the writer may still tell
+	s.OnRoom(func(room bool) { told = append(told, room) })
 	gate.shut()
+	for s.End()-s.Synced() <= minRingBytes/2 {
+		if len(told) != 1 || !told[0] || !s.Room() {
+			t.Fatalf("%d bytes before the disk: told %v", s.End()-s.Synced(), told)
+		}
+		s.AppendRaw(unit(0, 1000))
+	}
+	if len(told) != 2 || told[1] {
+		t.Errorf("the append that took the last room told %v", told[1:])
+	}
 	for range 200 { // three times the ring: the rest overshoots to the heap
 		s.AppendRaw(unit(0, 1000))
 	}
@@ -283,6 +294,9 @@ func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
 	}
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
+	}
+	if len(told) != 3 || !told[2] {
+		t.Errorf("told %v in the end", told)
 	}
 	if s.Committed() != s.End() || len(s.tail.list) != 0 {
 		t.Errorf("after the disk caught up: committed %d of %d, %d segments on the heap", s.Committed(), s.End(), len(s.tail.list))

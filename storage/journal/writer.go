@@ -271,6 +271,7 @@ func (w *writer) synced(to replication.Offset) {
 		commit = replication.Offset(s.end.Load())
 	}
 	moved := s.commitTo(commit)
+	s.noteRoom()
 	s.mu.Unlock()
 	if moved {
 		s.notify()
