@@ -118,6 +118,15 @@ func (m *memoryStream) commit(at replication.Offset) {
 	}
 }
 
+// replace puts another stream in the place of this one, all of which has been
+// committed, so that it ends at offset at.
+func (m *memoryStream) replace(at replication.Offset) {
+	m.commit(-1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end, m.committed = at, at
+}
+
 // node is a server under test.
 type node struct {
 	*Server

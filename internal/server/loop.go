@@ -258,9 +258,9 @@ func (l *loop) committed() {
 // commitWaits reports whether held output could leave now. Only the loop's own
 // goroutine adds to held, so it may look without its turn.
 func (l *loop) commitWaits() bool {
-	at := l.srv.stream.Committed()
+	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && c.marks[0].at <= at {
+		if len(c.marks) > 0 && (c.marks[0].at <= committed || c.marks[0].at > end) {
 			return true
 		}
 	}

@@ -117,32 +117,40 @@ func (s *Stream) SetBase(path string, at replication.Offset) error {
 // histories. This is what a full resync ends with, after the caller has checked
 // the file. Until the one rename inside it, a crash finds the old generation
 // whole; after it, the new one. The pins and readers of the old are the caller's
-// to end. Without a journal only the memory changes, and basePath is left alone.
+// to end. Before the offsets change, all of the old stream is committed, and
+// OnCommit's function was called: whoever waits for an offset beyond the new end
+// need not wait any longer. Without a journal only the memory changes, and
+// basePath is left alone.
 func (s *Stream) NewGeneration(basePath string, at replication.Offset, h replication.History, replica bool) error {
-	err := s.onWriter(func(w *writer) error {
-		old := w.manifest
-		m := manifest{generation: old.generation + 1, baseOffset: at, history: h, replica: replica}
-		if basePath != "" {
-			name, err := w.adopt(basePath, m.generation, at)
-			if err != nil {
-				return err
-			}
-			m.base = name
-		}
-		if err := w.save(m); err != nil {
-			return err
-		}
-		w.pending = false
-		s.restart(at, m.generation)
-		w.store.generation.Store(m.generation)
-		w.dropBase(old.base)
-		return w.store.keepOnly(m.generation)
-	})
+	m := manifest{baseOffset: at, history: h, replica: replica}
+	err := s.onWriter(func(w *writer) error { return w.replace(basePath, m) })
 	if errors.Is(err, ErrDisabled) {
 		s.restart(at, 0)
 		return nil
 	}
 	return err
+}
+
+// replace makes m, whose generation and base are still missing, current.
+func (w *writer) replace(basePath string, m manifest) error {
+	w.drain()
+	old := w.manifest
+	m.generation = old.generation + 1
+	if basePath != "" {
+		name, err := w.adopt(basePath, m.generation, m.baseOffset)
+		if err != nil {
+			return err
+		}
+		m.base = name
+	}
+	if err := w.save(m); err != nil {
+		return err
+	}
+	w.pending = false
+	w.s.restart(m.baseOffset, m.generation)
+	w.store.generation.Store(m.generation)
+	w.dropBase(old.base)
+	return w.store.keepOnly(m.generation)
 }
 
 // restart empties the memory and puts the stream at offset at.
@@ -169,8 +177,9 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 
 // Cut drops everything after offset at, which must be the end of a unit and not
 // below the base: a promotion cuts at the applied offset, a deposed primary at
-// its successor's. The caller has read what it wants to keep. The database
-// selected in the stream is unknown afterwards.
+// its successor's. The caller has read what it wants to keep. All of it is
+// committed first, as by NewGeneration. The database selected in the stream is
+// unknown afterwards.
 func (s *Stream) Cut(at replication.Offset) error {
 	err := s.onWriter(func(w *writer) error {
 		w.drain()

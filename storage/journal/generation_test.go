@@ -193,6 +193,27 @@ func TestAFullResyncReplacesTheStream(t *testing.T) {
 	}
 }
 
+// TestAStreamIsCommittedBeforeItIsReplaced: replies may wait for offsets that the
+// new stream does not reach.
+func TestAStreamIsCommittedBeforeItIsReplaced(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Policy = Always
+	s := openServing(t, cfg)
+	var told replication.Offset
+	s.OnCommit(func(o replication.Offset) { told = max(told, o) })
+	var end replication.Offset
+	err := s.onWriter(func(w *writer) error { // so it cannot write what is appended here by itself
+		end = s.AppendRaw(unit(1, 100))
+		return w.replace("", manifest{history: testHistory})
+	})
+	if err != nil || s.End() != 0 || s.Committed() != 0 {
+		t.Fatalf("replaced: end %d committed %d, %v", s.End(), s.Committed(), err)
+	}
+	if told != end {
+		t.Errorf("committed up to %d of %d before the stream was replaced", told, end)
+	}
+}
+
 func TestCutForgetsForGood(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
