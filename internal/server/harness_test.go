@@ -29,6 +29,7 @@ type memoryStream struct {
 	mu        sync.Mutex
 	end       replication.Offset
 	committed replication.Offset
+	announced replication.Offset
 	manual    bool
 	full      bool
 	fullAt    int  // so many units fill it; 0: none do
@@ -52,6 +53,12 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 		m.setFull(true)
 	}
 	return m.end
+}
+
+func (m *memoryStream) Announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.announced = m.end
 }
 
 func (m *memoryStream) End() replication.Offset {

@@ -17,6 +17,9 @@ const (
 	readBytes   = 64 << 10               // of one read; also the share of one connection in a turn
 	cronPeriod  = 100 * time.Millisecond // of a loop's housekeeping
 	retryPeriod = 2 * time.Millisecond   // between tries of requests that wait
+	// announceAfter is for how long a loop that has more to do keeps what it
+	// appended to itself.
+	announceAfter = 100 * time.Microsecond
 	// spinPolls is how often a loop polls before it waits: a wait and its
 	// wake-up cost more than the next request takes to arrive on a busy node.
 	spinPolls = 50
@@ -46,7 +49,8 @@ type loop struct {
 
 	turn  sync.Mutex
 	exec  *storage.Executor
-	conns []*conn // by descriptor, nil where there is none
+	since time.Duration // of the first append that is not announced, as far as the clock was read; 0: none
+	conns []*conn       // by descriptor, nil where there is none
 	other map[*conn]struct{}
 	count int // connections, both kinds
 
@@ -107,6 +111,7 @@ func newLoop(s *Server, id int) (*loop, error) {
 		stats:   newLoopStats(len(s.table.all)),
 	}
 	l.ctx.Host, l.ctx.Exec = s, l.exec
+	l.exec.AnnounceLater()
 	l.missing = l.countMissing
 	l.last.info = &noRow
 	return l, nil
@@ -132,12 +137,14 @@ func (l *loop) run() {
 			l.expire()
 		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
+		l.announceDue()
 		l.release()
 		l.writeReady()
 		l.stats.turns++
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
 	}
+	l.announce()
 	l.turn.Lock()
 	l.dropAll()
 	l.poll.close()
@@ -161,6 +168,7 @@ func (l *loop) wait() []unix.EpollEvent {
 			return ev
 		}
 	}
+	l.announce()
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	// Mail and commits look at asleep after they have come; this looks at them
@@ -173,6 +181,25 @@ func (l *loop) wait() []unix.EpollEvent {
 		rest = min(rest, retryPeriod)
 	}
 	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+}
+
+// announce wakes those who wait for what the loop's units have appended to the
+// stream: the journal, whose fsync then covers all of it, and the feeders.
+func (l *loop) announce() {
+	l.since = 0
+	l.exec.Announce()
+}
+
+// announceDue announces what has waited for long enough, since the loop may go
+// on for long before it has nothing to do.
+func (l *loop) announceDue() {
+	switch {
+	case !l.exec.Unannounced():
+	case l.since == 0:
+		l.since = l.mono
+	case l.mono-l.since >= announceAfter:
+		l.announce()
+	}
 }
 
 func (l *loop) beginTurn() time.Duration {
@@ -290,6 +317,7 @@ func (l *loop) recycle(b []byte) {
 // have been closed when the call returns. The caller must not be in a unit.
 func (s *Server) stopLoops(l *loop) {
 	if l != nil {
+		l.announce()
 		l.turn.Unlock()
 	}
 	s.stopMu.Lock()

@@ -80,6 +80,31 @@ func TestRepliesOutliveTheStreamTheyWaitedFor(t *testing.T) {
 	a.wantNext("written after")
 }
 
+// A loop announces what it appends before it waits for what only the
+// announcement brings about.
+func TestALoopAnnouncesWhatItAppended(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	for i := range 100 {
+		a.want(fmt.Sprintf("SET k %d", i), "OK")
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			n.stream.mu.Lock()
+			end, announced := n.stream.end, n.stream.announced
+			n.stream.mu.Unlock()
+			if announced == end {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("announced %d of %d", announced, end)
+			}
+			if i%2 == 0 {
+				b.want("PING", "PONG") // or nothing happens on the loop any more
+			}
+		}
+	}
+}
+
 func TestPublishedMessagesFollowTheirUnit(t *testing.T) {
 	n := startNode(t)
 	sub, pub := n.dial(), n.dial()

@@ -13,17 +13,11 @@ func (s *Stream) onWriter(f func(w *writer) error) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return ErrDisabled
 	}
 	return w.ask(func() error { return f(w) })
-}
-
-func (s *Stream) writerNow() *writer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w
 }
 
 // SaveHistory saves the node's histories and whether it is a replica, durably.
@@ -165,6 +159,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	}
 	s.ringEnd.Store(int64(at))
 	s.end.Store(int64(at))
+	s.announced.Store(int64(at))
 	s.taken.Store(int64(at))
 	s.synced.Store(int64(at))
 	s.committed.Store(int64(at))
@@ -217,7 +212,7 @@ func (s *Stream) Cut(at replication.Offset) error {
 // SizeSinceBase is how many bytes of stream follow the base: what a restart
 // would replay. 0 without a journal.
 func (s *Stream) SizeSinceBase() int64 {
-	if s.writerNow() == nil {
+	if s.w.Load() == nil {
 		return 0
 	}
 	return s.end.Load() - s.base.Load()

@@ -38,7 +38,7 @@ func fill(t *testing.T, s *Stream, n int) (bytes []byte) {
 	t.Helper()
 	for i := range n {
 		bytes = append(bytes, unit(i, 500)...)
-		s.AppendRaw(unit(i, 500))
+		put(s, unit(i, 500))
 	}
 	return bytes
 }
@@ -203,7 +203,7 @@ func TestAStreamIsCommittedBeforeItIsReplaced(t *testing.T) {
 	s.OnCommit(func(o replication.Offset) { told = max(told, o) })
 	var end replication.Offset
 	err := s.onWriter(func(w *writer) error { // so it cannot write what is appended here by itself
-		end = s.AppendRaw(unit(1, 100))
+		end = put(s, unit(1, 100))
 		return w.replace("", manifest{history: testHistory})
 	})
 	if err != nil || s.End() != 0 || s.Committed() != 0 {
@@ -231,7 +231,7 @@ func TestCutForgetsForGood(t *testing.T) {
 		t.Errorf("killed after Cut: recovered up to %d (%q), want %d", rec.End, rec.Torn, at)
 	}
 	want = append(want, unit(7, 7)...)
-	s.AppendRaw(unit(7, 7))
+	put(s, unit(7, 7))
 	if !bytes.Equal(readAll(t, s, 0, 4096), want) {
 		t.Error("what is appended after Cut does not follow")
 	}
@@ -248,19 +248,19 @@ func TestCutForgetsForGood(t *testing.T) {
 
 func TestWithoutAJournalTheStreamCanBeCutAndReplaced(t *testing.T) {
 	s, _ := open(t, memoryConfig(1<<20))
-	end := s.AppendRaw(unit(0, 100))
-	s.AppendRaw(unit(1, 100))
+	end := put(s, unit(0, 100))
+	put(s, unit(1, 100))
 	if err := s.Cut(end); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw(unit(2, 50))
+	put(s, unit(2, 50))
 	if got := readAll(t, s, 0, 64); !bytes.Equal(got, append(unit(0, 100), unit(2, 50)...)) {
 		t.Errorf("after Cut: %q", got)
 	}
 	if err := s.NewGeneration("", 900, testHistory, true); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw([]byte("x"))
+	put(s, []byte("x"))
 	if s.First() != 900 || s.End() != 901 || s.Committed() != 901 {
 		t.Errorf("first %d end %d committed %d", s.First(), s.End(), s.Committed())
 	}

@@ -17,7 +17,7 @@ func (s *Stream) Enable() error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if s.writerNow() != nil {
+	if s.w.Load() != nil {
 		return nil
 	}
 	w, rec, err := s.openDisk()
@@ -64,7 +64,7 @@ func (s *Stream) Disable() error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return nil
 	}
@@ -75,7 +75,8 @@ func (s *Stream) Disable() error {
 		s.guard.Lock()
 		r := s.ring
 		s.keepBacklog()
-		s.ring, s.w = nil, nil
+		s.ring = nil
+		s.w.Store(nil)
 		s.current.Store(nil)
 		s.guard.Unlock()
 		s.synced.Store(0)
@@ -118,7 +119,7 @@ func (s *Stream) Close() error {
 	}
 	defer s.roomy.wakeAll()
 	defer s.grown.wakeAll()
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return nil
 	}
@@ -134,7 +135,8 @@ func (s *Stream) Close() error {
 	s.mu.Lock()
 	s.guard.Lock()
 	r := s.ring
-	s.ring, s.w = nil, nil
+	s.ring = nil
+	s.w.Store(nil)
 	s.guard.Unlock()
 	s.noteRoom()
 	s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 func (s *Stream) First() replication.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.w != nil {
+	if s.w.Load() != nil {
 		return replication.Offset(s.first.Load())
 	}
 	if s.tail.empty() {
@@ -73,7 +73,7 @@ func (s *Stream) readTail(p []byte, after replication.Offset) (n int, w *writer,
 	s.mu.Lock()
 	s.guard.RLock() // does not wait: who has it for writing has mu
 	defer s.guard.RUnlock()
-	found, w := s.tail.find(after), s.w
+	found, w := s.tail.find(after), s.w.Load()
 	moved = found == nil && s.ring != nil && after >= s.floor && after < replication.Offset(s.ringEnd.Load())
 	s.mu.Unlock()
 	return copy(p, found), w, moved

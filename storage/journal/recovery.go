@@ -216,8 +216,9 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.guard.Lock()
 	s.ring, s.floor, s.held = r, from, from
 	s.guard.Unlock()
-	s.w = w
+	s.w.Store(w)
 	s.end.Store(int64(end))
+	s.announced.Store(int64(end))
 	s.ringEnd.Store(int64(from))
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
@@ -257,7 +258,7 @@ func (s *Stream) removeStrayBases(current string) {
 // the rest. An error of f ends the replay and is returned as it is.
 func (s *Stream) Replay(from replication.Offset, f func(unit []byte, end replication.Offset) error) error {
 	s.mu.Lock()
-	w := s.w
+	w := s.w.Load()
 	s.mu.Unlock()
 	if w == nil {
 		return ErrDisabled

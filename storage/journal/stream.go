@@ -34,7 +34,6 @@ type Stream struct {
 	tail  segments
 	ring  *ring              // nil without a journal
 	held  replication.Offset // the ring's places below it may be written again
-	w     *writer            // nil without a journal
 	sel   []byte
 	bound replication.Offset // how far synced may lag before executors must park; never changes
 
@@ -47,7 +46,10 @@ type Stream struct {
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
 	behind    atomic.Bool // end - synced > bound; written under mu
-	closed    atomic.Bool
+	announced atomic.Int64
+
+	w      atomic.Pointer[writer] // nil without a journal; written under mu
+	closed atomic.Bool
 
 	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
 
@@ -79,7 +81,8 @@ func newStream(cfg Config) *Stream {
 // firstDB is the database its first command runs in and lastDB the one selected
 // after its last; a SELECT is prepended when firstDB is not the database last
 // selected in the stream. A unit that belongs to no database (PING) has firstDB
-// < 0. The bytes are copied. It never blocks on the disk: see Room.
+// < 0. The bytes are copied. It never blocks on the disk (see Room) and wakes
+// nobody (see Announce).
 func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 	s.mu.Lock()
 	var sel []byte
@@ -89,19 +92,36 @@ func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 	if lastDB >= 0 {
 		s.db = lastDB
 	}
-	end, w := s.add(sel, unit)
+	end := s.add(sel, unit)
 	s.mu.Unlock()
-	s.announce(w)
 	return end
 }
 
 // AppendRaw adds bytes a replica received, verbatim: a whole unit, or several.
+// Like Append it wakes nobody.
 func (s *Stream) AppendRaw(unit []byte) replication.Offset {
 	s.mu.Lock()
-	end, w := s.add(nil, unit)
-	s.mu.Unlock()
-	s.announce(w)
-	return end
+	defer s.mu.Unlock()
+	return s.add(nil, unit)
+}
+
+// Announce wakes those who wait for what was appended: the readers, and the
+// writer if the policy calls for it. Whoever appends calls it afterwards, without
+// the locks of a slot, since it may cost a system call. It may wait until the
+// caller has nothing more to append at once: under always one fsync then covers
+// more.
+func (s *Stream) Announce() {
+	end := s.end.Load()
+	for {
+		old := s.announced.Load()
+		if old >= end || s.announced.CompareAndSwap(old, end) {
+			break
+		}
+	}
+	if w := s.w.Load(); w != nil && w.wanted() {
+		w.kick()
+	}
+	s.grown.wakeAll()
 }
 
 // selectCommand renders SELECT db in a buffer that lives until the next call.
@@ -134,48 +154,33 @@ func (s *Stream) SetSelectedDB(db int) {
 	s.mu.Unlock()
 }
 
-// add copies a unit in and publishes the new end. It returns the writer if
-// that must be woken. mu is held.
-func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
+// add copies a unit in and publishes the new end. mu is held.
+func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 	at := replication.Offset(s.end.Load())
 	end = at + replication.Offset(len(sel)+len(unit))
 	if end == at {
-		return end, nil
+		return end
 	}
-	urgent := Policy(s.policy.Load()) == Always
 	switch {
 	case s.ring == nil:
 		s.tail.append(at, sel, unit)
 		s.committed.Store(int64(end))
 		s.end.Store(int64(end))
 		s.forget(end)
-		return end, nil
+		return end
 	case s.tail.empty() && end-s.held <= s.ring.size:
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
 		s.ringEnd.Store(int64(end))
-		if !urgent {
+		if Policy(s.policy.Load()) != Always {
 			s.committed.Store(int64(end))
 		}
 	default:
-		s.tail.append(at, sel, unit)
-		urgent = true // its reply waits for the disk, whatever the policy
+		s.tail.append(at, sel, unit) // its reply waits for the disk, whatever the policy
 	}
 	s.end.Store(int64(end))
 	s.noteRoom()
-	if s.w.wants(end-replication.Offset(s.taken.Load()), urgent) {
-		return end, s.w
-	}
-	return end, nil
-}
-
-// announce tells those who wait for the stream to grow. Without mu, because it
-// may cost a system call.
-func (s *Stream) announce(w *writer) {
-	if w != nil {
-		w.kick()
-	}
-	s.grown.wakeAll()
+	return end
 }
 
 // raiseFloor makes room in the ring for bytes up to end. mu is held, and what
@@ -274,7 +279,7 @@ func (s *Stream) SetPolicy(p Policy) {
 	if s.ring != nil && p != Always && s.tail.empty() {
 		moved = s.commitTo(replication.Offset(s.end.Load()))
 	}
-	w := s.w
+	w := s.w.Load()
 	s.mu.Unlock()
 	if w != nil {
 		w.kick()
@@ -302,9 +307,7 @@ func (s *Stream) notify() {
 // DiskFull says that a write to the journal waits for space. What was accepted
 // is not lost; the server refuses new writes meanwhile.
 func (s *Stream) DiskFull() bool {
-	s.mu.Lock()
-	w := s.w
-	s.mu.Unlock()
+	w := s.w.Load()
 	return w != nil && w.store.disk.full.Load()
 }
 
@@ -312,9 +315,7 @@ func (s *Stream) DiskFull() bool {
 // operation it is in, 0 if it is in none or waits for space: a full disk is
 // not a sick one.
 func (s *Stream) Stalled(now time.Time) time.Duration {
-	s.mu.Lock()
-	w := s.w
-	s.mu.Unlock()
+	w := s.w.Load()
 	if w == nil {
 		return 0
 	}

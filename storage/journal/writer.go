@@ -12,7 +12,7 @@ import (
 // What the writer's goroutine is doing, for those who might wake it.
 const (
 	awake     = iota
-	idle      // nothing to do: any append wakes it
+	idle      // nothing to do: anything that was appended wakes it
 	gathering // lets bytes gather: much, or somebody who waits, wakes it
 )
 
@@ -53,14 +53,15 @@ func newWriter(s *Stream, st *store, m manifest) *writer {
 	}
 }
 
-// wants says whether an append that leaves pending bytes for the writer must
-// wake it. urgent: its reply waits for the disk.
-func (w *writer) wants(pending replication.Offset, urgent bool) bool {
+// wanted says whether what was announced must wake the writer.
+func (w *writer) wanted() bool {
+	s := w.s
+	announced := s.announced.Load()
 	switch w.sleeping.Load() {
 	case idle:
-		return true
+		return announced > s.taken.Load()
 	case gathering:
-		return urgent || pending >= gatherBytes
+		return announced-s.taken.Load() >= gatherBytes || announced > s.committed.Load()
 	}
 	return false
 }
@@ -121,8 +122,11 @@ func (w *writer) turn() {
 	urgent := policy == Always || w.overflowing()
 	due := time.Until(w.lastSync.Add(syncPeriod))
 	tight := end-synced > int64(s.bound)/2
+	// Where replies wait for an fsync it begins when somebody has announced what
+	// it appended: whoever has not is about to append more that it can cover.
+	more := end > taken && (!urgent || tight || s.announced.Load() > taken)
 	switch {
-	case end > taken:
+	case more:
 		w.batch(urgent || tight || (policy == EverySec && due <= 0))
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
 			w.sleep(gathering, gather)
@@ -148,10 +152,8 @@ func (w *writer) sleep(state int32, d time.Duration) {
 	s := w.s
 	w.sleeping.Store(state)
 	defer w.sleeping.Store(awake)
-	// Whoever appended before the store above did not kick: look once more.
-	end, always := s.end.Load(), s.Policy() == Always
-	pending := replication.Offset(end - s.taken.Load())
-	if (pending > 0 && w.wants(pending, always)) || (always && s.synced.Load() < end) {
+	// Whoever announced before the store above did not kick: look once more.
+	if w.wanted() || (s.Policy() == Always && s.synced.Load() < s.taken.Load()) {
 		return
 	}
 	var expired <-chan time.Time
