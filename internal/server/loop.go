@@ -144,8 +144,8 @@ func (l *loop) run() {
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
 	}
-	l.announce()
 	l.turn.Lock()
+	l.announce()
 	l.dropAll()
 	l.poll.close()
 	l.turn.Unlock()
@@ -168,7 +168,9 @@ func (l *loop) wait() []unix.EpollEvent {
 			return ev
 		}
 	}
+	l.turn.Lock()
 	l.announce()
+	l.turn.Unlock()
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	// Mail and commits look at asleep after they have come; this looks at them

@@ -321,7 +321,9 @@ func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 // pipeline and are run in the same turn.
 func TestNoWriteRunsAfterTheOneThatFilledTheStream(t *testing.T) {
 	n := startNode(t)
+	n.stream.mu.Lock()
 	n.stream.fullAt = 10
+	n.stream.mu.Unlock()
 	a, b := n.dial(), n.dial()
 	fmt.Fprint(a.nc, strings.Repeat("INCR k\r\n", 100))
 	for i := range 10 {
