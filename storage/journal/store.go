@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	memTableBytes   = 16 << 20
+	memTableBytes   = 8 << 20
 	blockCacheBytes = 8 << 20
 )
 
