@@ -30,6 +30,9 @@ type writer struct {
 	since    atomic.Int64 // when the disk operation in progress began, Unix ns; 0 if none
 
 	lastSync time.Time
+	unloaded replication.Offset // the ring's pages below it are not resident
+	lastHeld replication.Offset // Stream.held when unload last looked, at lastLook
+	lastLook time.Time
 	timer    *time.Timer
 	spans    []span
 	chunks   []chunk
@@ -135,6 +138,8 @@ func (w *writer) turn() {
 		w.sync()
 	case synced < taken && policy == EverySec:
 		w.sleep(idle, due)
+	case w.unload():
+		w.sleep(idle, unloadPeriod)
 	default:
 		w.sleep(idle, -1)
 	}
@@ -279,7 +284,37 @@ func (w *writer) synced(to replication.Offset) {
 		s.notify()
 	}
 	s.roomy.wakeAll()
+	w.unload()
 	w.trim()
+}
+
+// unload takes the ring's pages whose bytes are on the disk out of resident
+// memory, at most once in unloadPeriod, and says whether it has to come again.
+// While the ring is overwritten within a few of these periods it does not: the
+// next append to each page would pay a fault to have it back.
+func (w *writer) unload() (again bool) {
+	s, now := w.s, time.Now()
+	held := s.held // written by this goroutine only
+	if w.unloaded > held {
+		w.unloaded, w.lastHeld = 0, 0 // another generation
+	}
+	if held-w.unloaded < pageBytes || s.ring.unload == nil {
+		return false
+	}
+	if now.Sub(w.lastLook) < unloadPeriod {
+		return true
+	}
+	fast := held-w.lastHeld > s.ring.size/4
+	w.lastLook, w.lastHeld = now, held
+	if fast {
+		return true
+	}
+	to, err := s.ring.unloadBetween(w.unloaded, held)
+	if err != nil {
+		s.log.Warn("journal: cannot take the ring out of memory", zap.Error(err))
+	}
+	w.unloaded = to
+	return false
 }
 
 // returnToRing ends an overflow when little of it is left: everything up to
