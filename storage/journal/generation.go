@@ -56,9 +56,11 @@ func (w *writer) adopt(path string, generation uint64, at replication.Offset) (n
 	if err != nil {
 		return "", fmt.Errorf("journal: open the new base: %w", err)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", fmt.Errorf("journal: sync the new base: %w", err)
 	}
+	w.s.count.written.Add(info.Size())
 	name = fmt.Sprintf("base-%d-%d.rdb", generation, at)
 	if err := fs.Rename(path, fs.PathJoin(dir, name)); err != nil {
 		return "", fmt.Errorf("journal: take the new base: %w", err)
@@ -157,6 +159,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	if s.ring != nil {
 		s.ring.reset(generation, kernelBootID())
 	}
+	s.countFrom(at)
 	s.ringEnd.Store(int64(at))
 	s.end.Store(int64(at))
 	s.announced.Store(int64(at))
@@ -204,6 +207,7 @@ func (s *Stream) Cut(at replication.Offset) error {
 	}
 	s.tail.cut(at)
 	s.db = -1
+	s.countFrom(at)
 	s.end.Store(int64(at))
 	s.committed.Store(int64(at))
 	return nil

@@ -54,7 +54,7 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 			return nil, nil, fmt.Errorf("journal: the base that the journal continues is not there (restore it, or move %s away to start empty): %w", cfg.Dir, err)
 		}
 	}
-	d := newDisk(fs, fs.PathJoin(cfg.Dir, "ballast"), int64(cfg.BallastBytes), s.log)
+	d := newDisk(fs, fs.PathJoin(cfg.Dir, "ballast"), int64(cfg.BallastBytes), s.log, &s.count)
 	st, err := openStore(fs.PathJoin(cfg.Dir, "pebble"), d, s.log, s.fatal)
 	if err != nil {
 		return nil, nil, err
@@ -217,6 +217,7 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.ring, s.floor, s.held = r, from, from
 	s.guard.Unlock()
 	s.w.Store(w)
+	s.countFrom(end)
 	s.end.Store(int64(end))
 	s.announced.Store(int64(end))
 	s.ringEnd.Store(int64(from))

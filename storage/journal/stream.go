@@ -64,6 +64,7 @@ type Stream struct {
 	onCommit atomic.Pointer[func(replication.Offset)]
 	onRoom   func(bool) // guarded by mu
 
+	count        counters
 	grown, roomy waiters
 	pins         pins
 
@@ -171,6 +172,7 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 	case s.tail.empty() && end-s.held <= s.ring.size:
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
+		s.count.ring += int64(end - at)
 		s.ringEnd.Store(int64(end))
 		if Policy(s.policy.Load()) != Always {
 			s.committed.Store(int64(end))
