@@ -160,17 +160,29 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 		s.ring.reset(generation, kernelBootID())
 	}
 	s.countFrom(at)
-	s.ringEnd.Store(int64(at))
 	s.end.Store(int64(at))
 	s.announced.Store(int64(at))
 	s.taken.Store(int64(at))
 	s.synced.Store(int64(at))
-	s.committed.Store(int64(at))
+	s.resetReach(at)
 	s.first.Store(int64(at))
 	s.noteRoom()
 	s.guard.Unlock()
 	s.mu.Unlock()
 	s.roomy.wakeAll()
+}
+
+// resetReach puts ringEnd and committed where they belong if the ring holds
+// nothing and what was appended up to offset at is committed. mu is held.
+func (s *Stream) resetReach(at replication.Offset) {
+	s.ringEnd.at.Store(theEnd)
+	if !s.tail.empty() && s.ring != nil {
+		s.ringEnd.at.Store(int64(s.tail.list[0].after))
+	}
+	s.committed.at.Store(theEnd)
+	if !s.commitAppended() {
+		s.committed.at.Store(int64(at))
+	}
 }
 
 // Cut drops everything after offset at, which must be the end of a unit and not
@@ -209,7 +221,6 @@ func (s *Stream) Cut(at replication.Offset) error {
 	s.db = -1
 	s.countFrom(at)
 	s.end.Store(int64(at))
-	s.committed.Store(int64(at))
 	return nil
 }
 

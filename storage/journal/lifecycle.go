@@ -81,7 +81,8 @@ func (s *Stream) Disable() error {
 		s.guard.Unlock()
 		s.synced.Store(0)
 		s.taken.Store(0)
-		moved := s.commitTo(replication.Offset(s.end.Load()))
+		s.ringEnd.at.Store(theEnd)
+		moved := s.commitTo(theEnd)
 		s.noteRoom()
 		s.mu.Unlock()
 		if moved {

@@ -58,7 +58,7 @@ func (s *Stream) ReadAt(p []byte, after replication.Offset) (int, error) {
 func (s *Stream) readRing(p []byte, after replication.Offset) int {
 	s.guard.RLock()
 	defer s.guard.RUnlock()
-	end := replication.Offset(s.ringEnd.Load())
+	end := s.ringEnd.of(&s.end)
 	if s.ring == nil || after < s.floor || after >= end {
 		return 0
 	}
@@ -74,7 +74,7 @@ func (s *Stream) readTail(p []byte, after replication.Offset) (n int, w *writer,
 	s.guard.RLock() // does not wait: who has it for writing has mu
 	defer s.guard.RUnlock()
 	found, w := s.tail.find(after), s.w.Load()
-	moved = found == nil && s.ring != nil && after >= s.floor && after < replication.Offset(s.ringEnd.Load())
+	moved = found == nil && s.ring != nil && after >= s.floor && after < s.ringEnd.of(&s.end)
 	s.mu.Unlock()
 	return copy(p, found), w, moved
 }

@@ -215,15 +215,14 @@ func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset
 func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.guard.Lock()
 	s.ring, s.floor, s.held = r, from, from
+	s.resetReach(end)
 	s.guard.Unlock()
 	s.w.Store(w)
 	s.countFrom(end)
 	s.end.Store(int64(end))
 	s.announced.Store(int64(end))
-	s.ringEnd.Store(int64(from))
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
-	s.committed.Store(int64(end))
 }
 
 // removeStrays removes snapshots that a crash left unfinished beside the bases.

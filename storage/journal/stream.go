@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,8 +19,8 @@ import (
 // appends while Cut, NewGeneration, Enable or Disable runs.
 //
 // Invariants, while mu is free:
-//  1. synced <= taken <= end, and committed <= end; committed never goes down
-//     but in Cut and NewGeneration.
+//  1. synced <= taken <= end. What Committed answers never goes down but in Cut
+//     and NewGeneration.
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
 //  3. The ring holds every byte of (floor, ringEnd].
@@ -38,8 +39,8 @@ type Stream struct {
 	bound replication.Offset // how far synced may lag before executors must park; never changes
 
 	end       atomic.Int64 // written under mu
-	ringEnd   atomic.Int64 // written under mu
-	committed atomic.Int64 // written under mu
+	committed upTo         // see Committed; written under mu
+	ringEnd   upTo         // what follows is in tail; written under mu
 	synced    atomic.Int64
 	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
 	first     atomic.Int64 // bytes after it can be read (with a journal)
@@ -75,6 +76,7 @@ func newStream(cfg Config) *Stream {
 	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64)}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
+	s.resetReach(0)
 	return s
 }
 
@@ -165,7 +167,6 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 	switch {
 	case s.ring == nil:
 		s.tail.append(at, sel, unit)
-		s.committed.Store(int64(end))
 		s.end.Store(int64(end))
 		s.forget(end)
 		return end
@@ -173,12 +174,10 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
 		s.count.ring += int64(end - at)
-		s.ringEnd.Store(int64(end))
-		if Policy(s.policy.Load()) != Always {
-			s.committed.Store(int64(end))
-		}
 	default:
-		s.tail.append(at, sel, unit) // its reply waits for the disk, whatever the policy
+		s.tail.append(at, sel, unit)
+		s.ringEnd.stopAt(at)
+		s.committed.stopAt(at) // replies wait for the disk now, whatever the policy
 	}
 	s.end.Store(int64(end))
 	s.noteRoom()
@@ -218,7 +217,28 @@ func (s *Stream) End() replication.Offset { return replication.Offset(s.end.Load
 // Committed is the offset up to which the policy's promise holds: what everysec
 // and no promise is that the kernel has the bytes, what always promises is that
 // they were fsynced. Without a journal it is End.
-func (s *Stream) Committed() replication.Offset { return replication.Offset(s.committed.Load()) }
+func (s *Stream) Committed() replication.Offset { return s.committed.of(&s.end) }
+
+// upTo is an offset at or below the stream's end that mostly is that end: then
+// an append need not store it. What "the end" stands for must hold for whatever
+// was appended by the time it is set.
+type upTo struct{ at atomic.Int64 }
+
+const theEnd = math.MaxInt64
+
+// of is the offset. The end is read first: by the time the other is read it may
+// stand for more, but not for less.
+func (u *upTo) of(end *atomic.Int64) replication.Offset {
+	e := end.Load()
+	return replication.Offset(min(e, u.at.Load()))
+}
+
+// stopAt makes it an offset, if it was the end, before that goes beyond.
+func (u *upTo) stopAt(at replication.Offset) {
+	if u.at.Load() == theEnd {
+		u.at.Store(int64(at))
+	}
+}
 
 // Synced is the offset up to which the journal has been fsynced; 0 without a
 // journal.
@@ -278,8 +298,12 @@ func (s *Stream) SetPolicy(p Policy) {
 	s.mu.Lock()
 	s.policy.Store(int32(p))
 	moved := false
-	if s.ring != nil && p != Always && s.tail.empty() {
-		moved = s.commitTo(replication.Offset(s.end.Load()))
+	switch {
+	case s.ring == nil:
+	case p == Always:
+		s.committed.stopAt(s.End())
+	case s.tail.empty():
+		moved = s.commitTo(theEnd)
 	}
 	w := s.w.Load()
 	s.mu.Unlock()
@@ -293,11 +317,17 @@ func (s *Stream) SetPolicy(p Policy) {
 
 // commitTo raises committed; mu is held. It says whether it moved.
 func (s *Stream) commitTo(to replication.Offset) bool {
-	if int64(to) <= s.committed.Load() {
-		return false
+	before := s.Committed()
+	if to > before {
+		s.committed.at.Store(int64(to))
 	}
-	s.committed.Store(int64(to))
-	return true
+	return s.Committed() > before
+}
+
+// commitAppended says whether what lies in memory only is committed: the kernel
+// has it, and the policy asks for no more. mu is held.
+func (s *Stream) commitAppended() bool {
+	return s.ring == nil || (s.tail.empty() && Policy(s.policy.Load()) != Always)
 }
 
 func (s *Stream) notify() {

@@ -64,7 +64,7 @@ func (w *writer) wanted() bool {
 	case idle:
 		return announced > s.taken.Load()
 	case gathering:
-		return announced-s.taken.Load() >= gatherBytes || announced > s.committed.Load()
+		return announced-s.taken.Load() >= gatherBytes || announced > int64(s.Committed())
 	}
 	return false
 }
@@ -193,7 +193,7 @@ func (w *writer) collect() replication.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	taken := replication.Offset(s.taken.Load())
-	if taken < replication.Offset(s.ringEnd.Load()) {
+	if taken < s.ringEnd.of(&s.end) {
 		w.spans = s.ring.pending(w.spans[:0], taken, batchBytes)
 		for _, sp := range w.spans {
 			a, b := s.ring.view(sp.after, sp.end-sp.after)
@@ -274,8 +274,8 @@ func (w *writer) synced(to replication.Offset) {
 		s.returnToRing(to)
 	}
 	commit := to
-	if Policy(s.policy.Load()) != Always && s.tail.empty() {
-		commit = replication.Offset(s.end.Load())
+	if s.commitAppended() {
+		commit = theEnd
 	}
 	moved := s.commitTo(commit)
 	s.noteRoom()
@@ -322,7 +322,7 @@ func (w *writer) unload() (again bool) {
 // ring. mu is held, so the rest must be short: under a steady load it never is
 // nothing.
 func (s *Stream) returnToRing(to replication.Offset) {
-	if to < replication.Offset(s.ringEnd.Load()) {
+	if to < s.ringEnd.of(&s.end) {
 		return // the ring itself still holds what is not on the disk
 	}
 	end := replication.Offset(s.end.Load())
@@ -339,7 +339,8 @@ func (s *Stream) returnToRing(to replication.Offset) {
 		s.ring.append(at, nil, part)
 		at += replication.Offset(len(part))
 	}
-	s.ringEnd.Store(int64(end))
+	s.count.ring += int64(end - to)
+	s.ringEnd.at.Store(theEnd)
 	s.tail.reset()
 }
 
