@@ -364,7 +364,9 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 		}
 		db = max(l.db, 0)
 	}
+	began := time.Now()
 	db, err = n.replay(ctx, from, db)
+	n.persistence.replayed(int64(n.stream.End()-from), time.Since(began))
 	return l, db, err
 }
 

@@ -362,10 +362,6 @@ func (r *replicator) forget(tx *storage.Tx) {
 	next.history, next.known = replication.NewHistory(newID()), false
 	next.standing.Forget()
 	tx.FlushAll()
-	// Replies that wait for the old stream must leave before its offsets go.
-	if err := r.n.stream.Flush(); err != nil {
-		r.log.Warn("The end of the old stream is not on disk.", zap.Error(err))
-	}
 	err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) })
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))

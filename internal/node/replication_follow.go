@@ -107,6 +107,7 @@ func (f *follower) Apply(u *psync.Unit) error {
 			n.stream.SetSelectedDB(u.DB)
 		}
 	})
+	n.stream.Announce()
 	f.stuck = errors.Is(err, command.ErrUnknownEffect)
 	return err
 }

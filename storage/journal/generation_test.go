@@ -6,8 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"redoubt/replication"
 )
@@ -35,7 +39,7 @@ func fill(t *testing.T, s *Stream, n int) (bytes []byte) {
 	t.Helper()
 	for i := range n {
 		bytes = append(bytes, unit(i, 500)...)
-		s.AppendRaw(unit(i, 500))
+		put(s, unit(i, 500))
 	}
 	return bytes
 }
@@ -100,6 +104,67 @@ func TestTrimmingWaitsForItsStep(t *testing.T) {
 	}
 }
 
+// TestAPinGrantedDuringATrimHolds stops a trim after it has removed what is
+// below its floor. A reader that pins and looks at First then is either told
+// that the bytes are gone or finds them there.
+func TestAPinGrantedDuringATrimHolds(t *testing.T) {
+	var armed atomic.Bool
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	cfg := testConfig(t, "/j")
+	cfg.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		// A trim ends with a flush, which begins a new log.
+		if op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpReuseForWrite {
+			if strings.HasSuffix(op.Path, ".log") && armed.CompareAndSwap(true, false) {
+				close(arrived)
+				<-goOn
+			}
+		}
+		return nil
+	}))
+	s := openServing(t, cfg)
+	fill(t, s, 300)
+	f, err := cfg.FS.Create("/j/temp-one.rdb", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	set := make(chan error)
+	go func() { set <- s.SetBase("/j/temp-one.rdb", s.End()) }()
+	<-arrived
+	const at = 1000
+	pin := s.Pin(at)
+	defer pin.Release()
+	granted := s.First() <= at
+	close(goOn)
+	if err := <-set; err != nil {
+		t.Fatal(err)
+	}
+	if s.First() == 0 {
+		t.Fatal("nothing was trimmed")
+	}
+	if _, err := s.ReadAt(make([]byte, 1), at); granted && err != nil {
+		t.Errorf("the pin was granted, and the read says %v", err)
+	}
+}
+
+// TestATrimStopsForAPinThatCameAfterItsFloorWasChosen: the trim is given up,
+// and the next one takes the pin into account.
+func TestATrimStopsForAPinThatCameAfterItsFloorWasChosen(t *testing.T) {
+	s := openServing(t, testConfig(t, t.TempDir()))
+	fill(t, s, 30)
+	pin := s.Pin(1000)
+	if s.raiseFirst(2000) || s.First() != 0 {
+		t.Errorf("a trim up to 2000 goes over a pin at 1000; First is %d", s.First())
+	}
+	pin.Move(2000)
+	if !s.raiseFirst(2000) || s.First() != 2000 {
+		t.Errorf("a trim up to a pin is refused; First is %d", s.First())
+	}
+}
+
 func TestAFullResyncReplacesTheStream(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
@@ -129,6 +194,27 @@ func TestAFullResyncReplacesTheStream(t *testing.T) {
 	}
 }
 
+// TestAStreamIsCommittedBeforeItIsReplaced: replies may wait for offsets that the
+// new stream does not reach.
+func TestAStreamIsCommittedBeforeItIsReplaced(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Policy = Always
+	s := openServing(t, cfg)
+	var told replication.Offset
+	s.OnCommit(func(o replication.Offset) { told = max(told, o) })
+	var end replication.Offset
+	err := s.onWriter(func(w *writer) error { // so it cannot write what is appended here by itself
+		end = put(s, unit(1, 100))
+		return w.replace("", manifest{history: testHistory})
+	})
+	if err != nil || s.End() != 0 || s.Committed() != 0 {
+		t.Fatalf("replaced: end %d committed %d, %v", s.End(), s.Committed(), err)
+	}
+	if told != end {
+		t.Errorf("committed up to %d of %d before the stream was replaced", told, end)
+	}
+}
+
 func TestCutForgetsForGood(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
@@ -146,7 +232,7 @@ func TestCutForgetsForGood(t *testing.T) {
 		t.Errorf("killed after Cut: recovered up to %d (%q), want %d", rec.End, rec.Torn, at)
 	}
 	want = append(want, unit(7, 7)...)
-	s.AppendRaw(unit(7, 7))
+	put(s, unit(7, 7))
 	if !bytes.Equal(readAll(t, s, 0, 4096), want) {
 		t.Error("what is appended after Cut does not follow")
 	}
@@ -163,19 +249,19 @@ func TestCutForgetsForGood(t *testing.T) {
 
 func TestWithoutAJournalTheStreamCanBeCutAndReplaced(t *testing.T) {
 	s, _ := open(t, memoryConfig(1<<20))
-	end := s.AppendRaw(unit(0, 100))
-	s.AppendRaw(unit(1, 100))
+	end := put(s, unit(0, 100))
+	put(s, unit(1, 100))
 	if err := s.Cut(end); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw(unit(2, 50))
+	put(s, unit(2, 50))
 	if got := readAll(t, s, 0, 64); !bytes.Equal(got, append(unit(0, 100), unit(2, 50)...)) {
 		t.Errorf("after Cut: %q", got)
 	}
 	if err := s.NewGeneration("", 900, testHistory, true); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw([]byte("x"))
+	put(s, []byte("x"))
 	if s.First() != 900 || s.End() != 901 || s.Committed() != 901 {
 		t.Errorf("first %d end %d committed %d", s.First(), s.End(), s.Committed())
 	}

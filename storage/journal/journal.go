@@ -221,4 +221,6 @@ const (
 	gatherBytes = 256 << 10            // … or this many bytes
 	batchBytes  = 1 << 20              // one commit takes about this much
 	syncPeriod  = time.Second          // appendfsync everysec
+
+	unloadPeriod = time.Second // between two looks at how much of the ring is resident in vain
 )
