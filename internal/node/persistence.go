@@ -237,8 +237,8 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
-		if errors.Is(o.err, errReplaced) || errors.Is(o.err, errOvertaken) {
-			break // it was given up, which is no failure of the disk
+		if givenUp(o.err) {
+			break // which is no failure of the disk
 		}
 		p.saveErr, p.saveTook = o.err, took
 		if o.err == nil {
@@ -257,7 +257,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	p.mu.Unlock()
 	switch {
-	case errors.Is(o.err, errReplaced), errors.Is(o.err, errOvertaken):
+	case givenUp(o.err):
 		p.log.Info("Background saving given up", zap.NamedError("because", o.err))
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
@@ -407,6 +407,12 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 		return errReplaced
 	}
 	return p.saveNow(tx)
+}
+
+// givenUp reports whether a snapshot with that error was of no use any more, or
+// the node ends.
+func givenUp(err error) bool {
+	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, snapshot.ErrAborted)
 }
 
 func (p *persistence) currentEpoch() int {

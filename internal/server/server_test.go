@@ -419,17 +419,6 @@ func TestExpiredKeysGoByThemselves(t *testing.T) {
 	}
 }
 
-func TestGatesStandInRedissOrder(t *testing.T) {
-	var names []string
-	for _, g := range gates {
-		names = append(names, g.name)
-	}
-	want := "protected command, authentication, not in MULTI, route, disk, enough replicas, read-only replica, RESP2 subscriber, stale replica, loading, monitor or replica, pause, queue of MULTI"
-	if got := strings.Join(names, ", "); got != want {
-		t.Errorf("gates: %s\nwant:  %s", got, want)
-	}
-}
-
 func TestATransactionThatGrowsPastTheQueryBufferIsCutOff(t *testing.T) {
 	n := startNode(t, "--client-query-buffer-limit", "1mb")
 	c := n.dial()
