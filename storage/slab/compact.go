@@ -150,7 +150,9 @@ func (s *Space) mark(e uint32) bool {
 		s.roomy.remove(e)
 		s.setSparse(e, true)
 		for p := e * extentPages; p < (e+1)*extentPages; p++ {
-			s.unshelve(p)
+			if s.pages[p].load().shelved() {
+				s.unshelve(p)
+			}
 		}
 	default:
 		return false
@@ -179,9 +181,7 @@ func (s *Space) unmark(e uint32) {
 	case extentOfPages:
 		s.pagesFree(e)
 		for p := e * extentPages; p < (e+1)*extentPages; p++ {
-			if w := s.pages[p].load(); w.owner() == 0 && w.shelved() {
-				s.putOnShelf(p)
-			}
+			s.shelveLoose(p)
 		}
 	}
 }

@@ -60,8 +60,10 @@ type Space struct {
 	compaction sync.Mutex // one at a time; locked before mu
 	trimming   sync.Mutex // likewise
 
-	mu       sync.Mutex // guards all below
-	heaps    []*Heap
+	// heaps is replaced, under mu, not written to. A closed one leaves nil.
+	heaps atomic.Pointer[[]*Heap]
+
+	mu       sync.Mutex      // guards all below
 	shelf    [classes]uint32 // pages with room that nobody owns
 	pagesOf  [classes]int32  // pages in use
 	extents  []extent
@@ -129,6 +131,7 @@ func newSpace(reserve int64) (*Space, error) {
 		b.words = make([]uint64, (extents+63)/64)
 	}
 	s.users.init(n)
+	s.heaps.Store(new([]*Heap))
 	// Page 0 is never used, so that no reference is 0.
 	if _, ok := s.newExtent(extentOfPages); !ok {
 		s.memory.release()
