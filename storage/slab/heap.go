@@ -172,11 +172,11 @@ func (h *Heap) disown(c class) {
 // Free gives a block back. Any heap of the space may free any block.
 func (h *Heap) Free(r Ref) {
 	s := h.space
-	p, i := r.page(), r.index()
-	size := s.sizes[p]
 	if checked {
 		s.markFreed(r)
 	}
+	p, i := r.page(), r.index()
+	size := s.sizes[p]
 	if size&largePage != 0 {
 		h.freeLarge(r)
 		return
