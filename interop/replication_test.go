@@ -84,6 +84,7 @@ func TestReplication(t *testing.T) {
 				inStep(t, primary, replica)
 				write(t, primary, 2)
 				inStep(t, primary, replica)
+				wantText(t, fmt.Sprint(replica.Do("INFO", "commandstats")), "cmdstat_append:calls=1,", "cmdstat_incr:calls=2,")
 
 				if c.replica == redoubt {
 					replica.Kill()

@@ -36,7 +36,7 @@ const (
 	FullAhead
 )
 
-// Decide says whether a replica can go on from where it was (spec §3.3; Redis's
+// Decide says whether a replica can go on from where it was (Redis's
 // masterTryPartialResynchronization): its id must be the node's current one, or
 // the previous one up to where that ended, and all bytes from the requested
 // one must be there. Asking for exactly the next byte to be produced is in

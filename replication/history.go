@@ -11,7 +11,8 @@ const NoID = "0000000000000000000000000000000000000000"
 // idBytes is the random part of a replication id; it is written in hexadecimal.
 const idBytes = 20
 
-// History names the histories a node's stream belongs to (spec §1, §6). ID is
+// History names the histories a node's stream belongs to (Redis's replid
+// and replid2). ID is
 // the current one. The bytes up to Second-1 also belong to ID2, the history
 // before the last promotion or restart; ID2 is NoID and Second -1 if there was
 // none.

@@ -22,7 +22,8 @@ func (tx *Tx) UseLFU(on bool) {
 	tx.ks.access.lfu = on
 }
 
-func seconds(now int64) uint32 { return uint32(now / 1000) }
+// seconds is the wall clock of the access bits, which goes round in 194 days.
+func seconds(now int64) uint32 { return uint32(now/1000) & accessMask }
 func minutes(now int64) uint32 { return uint32(now/60000) & 0xffff }
 
 // fresh is the access bits of a key made at now.
@@ -34,7 +35,7 @@ func (a accessPolicy) fresh(now int64) uint32 {
 }
 
 // touch renews the access bits of a record that a command used.
-func (a accessPolicy) touch(tx *Tx, r *record) {
+func (a accessPolicy) touch(tx *Tx, r record) {
 	if tx.untouched {
 		return
 	}
@@ -43,16 +44,14 @@ func (a accessPolicy) touch(tx *Tx, r *record) {
 		n := a.freq(r, tx.now)
 		bits = minutes(tx.now)<<8 | uint32(increment(n, tx.e.rand))
 	}
-	if r.access != bits {
-		r.access = bits
-	}
+	r.setAccess(bits)
 }
 
 // overwrite renews the access bits of a record that got a new value: that is an
 // access, but the counter is the key's and stays.
-func (a accessPolicy) overwrite(r *record, now int64) {
-	if bits := seconds(now); !a.lfu && r.access != bits {
-		r.access = bits
+func (a accessPolicy) overwrite(r record, now int64) {
+	if !a.lfu {
+		r.setAccess(seconds(now))
 	}
 }
 
@@ -71,16 +70,16 @@ func increment(n int, src rand.Source) int {
 
 // freq is the counter less a decrement for every lfuDecayMin minutes without
 // an access.
-func (a accessPolicy) freq(r *record, now int64) int {
-	idle := (minutes(now) - r.access>>8) & 0xffff
-	return max(int(r.access&0xff)-int(idle/lfuDecayMin), 0)
+func (a accessPolicy) freq(r record, now int64) int {
+	idle := (minutes(now) - r.access()>>8) & 0xffff
+	return max(int(r.access()&0xff)-int(idle/lfuDecayMin), 0)
 }
 
-func (a accessPolicy) idleSeconds(r *record, now int64) int64 {
+func (a accessPolicy) idleSeconds(r record, now int64) int64 {
 	if a.lfu {
-		return int64((minutes(now)-r.access>>8)&0xffff) * 60
+		return int64((minutes(now)-r.access()>>8)&0xffff) * 60
 	}
-	return max(int64(seconds(now))-int64(r.access), 0)
+	return int64((seconds(now) - r.access()) & accessMask)
 }
 
 // SetAccess makes key look as if it had not been touched for idle seconds, or
@@ -90,10 +89,10 @@ func (a accessPolicy) idleSeconds(r *record, now int64) int64 {
 func (tx *Tx) SetAccess(key []byte, idle int64, freq int) {
 	p := tx.find(key, forRead)
 	switch {
-	case p.rec == nil:
+	case !p.found():
 	case tx.ks.access.lfu && freq >= 0:
-		p.rec.access = minutes(tx.now)<<8 | uint32(min(freq, 255))
+		p.rec.setAccess(minutes(tx.now)<<8 | uint32(min(freq, 255)))
 	case !tx.ks.access.lfu && idle >= 0:
-		p.rec.access = uint32(max(int64(seconds(tx.now))-idle, 1))
+		p.rec.setAccess(uint32(tx.now/1000-idle) & accessMask)
 	}
 }

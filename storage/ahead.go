@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // AheadKeys is how many keys one call of FetchAhead takes.
@@ -20,9 +21,10 @@ const AheadKeys = 16
 // processor to have all its loads under way at once. (Valkey's
 // memory-prefetching has the same idea.)
 //
-// Nothing that is read here is believed. Cells can be written meanwhile: a
-// pointer is read in one piece and, whatever it is, points at a record; a
-// record's key never changes.
+// Nothing that is read here is believed. Tables change meanwhile, and blocks are
+// freed and used again: an address is only ever prefetched, which cannot fault,
+// and cells are read through Space.Peek, which looks at nothing but memory of the
+// space.
 func (e *Executor) FetchAhead(keys [][]byte) {
 	n := min(len(keys), AheadKeys)
 	var at [AheadKeys]slots.Slot
@@ -30,42 +32,23 @@ func (e *Executor) FetchAhead(keys [][]byte) {
 	for i, key := range keys[:n] {
 		at[i], hashes[i] = slots.Of(key), e.ks.hash(key)
 	}
-	e.fetched += touch(e.ks.slots, &at, &hashes, n)
+	if !checked {
+		e.ks.touch(&at, &hashes, n)
+	}
 }
 
-// touch is FetchAhead's reading. The result only keeps the compiler from
-// leaving the reading out. The race detector is told to look away: see
-// FetchAhead.
-//
-//go:norace
-func touch(all *[slots.Count]slot, at *[AheadKeys]slots.Slot, hashes *[AheadKeys]uint64, n int) (sum byte) {
-	var homes [AheadKeys]*cell
+// touch is FetchAhead's reading.
+func (ks *Keyspace) touch(at *[AheadKeys]slots.Slot, hashes *[AheadKeys]uint64, n int) {
+	var block [AheadKeys]slab.Ref
+	var home [AheadKeys]int
 	for i := range n {
-		s := &all[at[i]%slots.Count]
-		first := s.cells.Load()
-		size := s.size.Load()
-		if size > 0 && s.cells.Load() == first {
-			homes[i] = (*cell)(unsafe.Add(unsafe.Pointer(first), uintptr(homeOf(hashes[i], int(size)))*unsafe.Sizeof(cell{})))
+		g := &ks.slots[at[i]%slots.Count].first.segment
+		block[i], home[i] = g.at, g.home(uint32(hashes[i]>>(64-prefixBits)))*cellBytes
+		ks.space.Prefetch(unsafe.Add(g.cells, home[i]))
+	}
+	for i := range n {
+		if cell, ok := ks.space.Peek(block[i], home[i]); ok {
+			ks.space.PrefetchBlock(slab.Ref(cell >> prefixBits))
 		}
 	}
-	var records [AheadKeys]*record
-	for i := range n {
-		if homes[i] != nil {
-			records[i] = homes[i].rec
-		}
-	}
-	var names [AheadKeys]*byte
-	for i := range n {
-		if records[i] != nil {
-			names[i] = unsafe.SliceData(records[i].key)
-			sum += byte(records[i].expireAt >> 56) // a record can begin at the end of a line
-		}
-	}
-	// A short string lies behind its key, see newString.
-	for i := range n {
-		if names[i] != nil {
-			sum += *names[i]
-		}
-	}
-	return sum
 }

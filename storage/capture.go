@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // ErrCaptureOpen is returned when a snapshot is begun while another is open.
@@ -20,20 +21,16 @@ var ErrCaptureOpen = errors.New("storage: a snapshot is in progress")
 // named as they were numbered when the snapshot began, whatever SWAPDB did.
 type Capture struct {
 	ks      *Keyspace
-	epoch   uint32
+	epoch   byte
 	order   []int // physical database of each logical one, at the beginning
 	logical []int // and back
 	changed func(db int, e Entry)
 
 	// detached are the tables that flushes let go, guarded by being in a unit
 	// and taken by the one that walks.
-	detached []detachedTable
+	detached []*detachedTable
 	cursor   uint64 // in the last of them
-}
-
-type detachedTable struct {
-	db int
-	t  *table
+	released bool
 }
 
 // BeginCapture begins a snapshot of this moment. changed is called with every
@@ -53,7 +50,9 @@ func (tx *Tx) BeginCapture(changed func(db int, e Entry)) (*Capture, error) {
 		c.order = append(c.order, phys)
 		c.logical[phys] = db
 	}
-	ks.epoch++
+	ks.captures++
+	ks.epoch = byte(ks.captures)
+	ks.readers++
 	c.epoch = ks.epoch
 	ks.capture = c
 	return c, nil
@@ -66,8 +65,37 @@ func (tx *Tx) EndCapture(c *Capture) {
 	if tx.ks.capture == c {
 		tx.ks.capture = nil
 	}
+	for _, d := range c.detached {
+		tx.ks.discard(garbage{table: d})
+	}
 	c.detached = nil
 }
+
+// Release says that nothing that was handed over is read any more: it ends the
+// snapshot if need be, and what was kept for it is freed. The unit must hold the
+// world lock.
+func (tx *Tx) Release(c *Capture) {
+	tx.EndCapture(c)
+	if c.released {
+		return
+	}
+	c.released = true
+	ks := tx.ks
+	if ks.readers--; ks.readers > 0 {
+		return
+	}
+	for _, e := range ks.world.running {
+		if len(e.kept) > 0 {
+			ks.discard(garbage{refs: e.kept})
+			e.kept = nil
+		}
+	}
+	ks.keptBytes.Store(0)
+}
+
+// Kept is about how many bytes of memory are kept for snapshots: what has been
+// replaced since they began.
+func (ks *Keyspace) Kept() int64 { return ks.keptBytes.Load() }
 
 // NextSlot returns the first slot at or after from that may have records for
 // the snapshot in db. It must be called within a unit.
@@ -99,8 +127,9 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
 	if n := len(c.detached); n > 0 {
 		d := c.detached[n-1]
-		if c.cursor = c.walk(tx, d.t, d.db, c.cursor, count, f); c.cursor == 0 {
+		if c.cursor = c.walk(tx, &d.table, c.logical[d.phys], c.cursor, count, f); c.cursor == 0 {
 			c.detached = slices.Delete(c.detached, n-1, n)
+			tx.ks.discard(garbage{table: d})
 		}
 	}
 	return len(c.detached) > 0
@@ -111,33 +140,67 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) 
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
 func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
-	return t.walk(cursor, count, func(_ uint64, r *record) bool {
-		if r.epoch == c.epoch {
+	return t.walk(cursor, count, func(ref slab.Ref) bool {
+		r := c.ks.at(ref)
+		if r.epoch() == c.epoch {
 			return true
 		}
-		r.epoch = c.epoch
+		r.setEpoch(c.epoch)
 		return f(db, Entry{r, tx})
 	})
 }
 
 // preimage hands a record of the selected database over to the open snapshot,
 // if there is one that lacks it. It precedes every change of a record.
-func (tx *Tx) preimage(r *record) {
-	if c := tx.ks.capture; c != nil && r.epoch != c.epoch {
-		r.epoch = c.epoch
+func (tx *Tx) preimage(r record) {
+	if c := tx.ks.capture; c != nil && r.epoch() != c.epoch {
+		r.setEpoch(c.epoch)
 		c.changed(c.logical[tx.phys], Entry{r, tx})
 	}
 }
 
 // adopt takes over a table that a flush lets go.
-func (c *Capture) adopt(phys int, t *table) {
+func (c *Capture) adopt(d *detachedTable) {
 	// The table at the end is the one whose walk the cursor belongs to.
-	c.detached = slices.Insert(c.detached, 0, detachedTable{c.logical[phys], t})
+	c.detached = slices.Insert(c.detached, 0, d)
 }
 
-// Freeze returns the entry as it is now, valid for ever and safe to read from
-// any goroutine. A large value is shared, not copied: whoever changes it next
-// pays for the copy.
-func (e Entry) Freeze() Entry {
-	return Entry{&record{key: e.rec.key, val: e.rec.val.image(), expireAt: e.rec.expireAt, access: e.rec.access}, e.tx}
+// Frozen is a key as it was at one moment, for any goroutine to read until the
+// snapshot for which it was frozen is released.
+type Frozen struct {
+	Type     Type
+	Key      []byte
+	ExpireAt int64 // Unix milliseconds; 0 is never
+
+	space  *slab.Space
+	coding byte
+	value  []byte // as the record had it
+}
+
+// Freeze returns the entry as it is now. Its key and value are appended to arena,
+// which is returned too; the nodes of a large collection are not copied, for
+// while a snapshot is open they are replaced instead of changed.
+func (e Entry) Freeze(arena []byte) (Frozen, []byte) {
+	l := e.rec.layout()
+	start, n := len(arena), l.value-l.key
+	arena = append(arena, e.rec.view(l.key, l.end)...)
+	all := arena[start:len(arena):len(arena)]
+	return Frozen{
+		Type: e.Type(), Key: all[:n:n], ExpireAt: e.ExpireAt(),
+		space: e.tx.ks.space, coding: e.rec.coding(), value: all[n:],
+	}, arena
+}
+
+// FrozenBytes is how many bytes Freeze appends.
+func (e Entry) FrozenBytes() int {
+	key, value := e.rec.lengths()
+	return key + value
+}
+
+// Bytes is the string, nil for another type.
+func (f *Frozen) Bytes() []byte {
+	if f.Type != TypeString {
+		return nil
+	}
+	return f.value
 }

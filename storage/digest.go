@@ -3,6 +3,8 @@ package storage
 import (
 	"crypto/sha1"
 	"encoding/binary"
+
+	"redoubt/storage/slab"
 )
 
 // Digest is a fingerprint of data that does not depend on the order of keys.
@@ -29,10 +31,11 @@ func (d *digester) mix(b []byte) {
 func (d *digester) mixInt(n uint32) { d.mix(binary.BigEndian.AppendUint32(nil, n)) }
 
 // value adds what a record holds.
-func (d *digester) value(r *record) {
-	d.mixInt(uint32(r.val.typ()))
-	r.val.digest(d)
-	if r.expireAt != 0 {
+func (d *digester) value(tx *Tx, r record) {
+	d.mixInt(uint32(r.typ()))
+	kinds[r.typ()].digest(d, Entry{r, tx})
+	tx.e.endTrees()
+	if r.expires() {
 		d.xor([]byte("!!expire!!"))
 	}
 }
@@ -50,10 +53,11 @@ func (tx *Tx) Digest() Digest {
 		}
 		all.mixInt(uint32(db))
 		for n := first; ok; n, ok = tx.ks.nextOccupied(phys, n+1) {
-			tx.ks.slots[n].table(phys).each(func(c cell) {
+			tx.ks.slots[n].table(phys).each(func(ref slab.Ref) {
+				r := tx.ks.at(ref)
 				var one digester
-				one.mix(c.rec.key)
-				one.value(c.rec)
+				one.mix(r.key())
+				one.value(tx, r)
 				all.xor(one.sum[:])
 			})
 		}
@@ -65,8 +69,8 @@ func (tx *Tx) Digest() Digest {
 // DIGEST-VALUE); zero if there is no such key.
 func (tx *Tx) DigestValue(key []byte) Digest {
 	var d digester
-	if p := tx.find(key, forRead); p.rec != nil {
-		d.value(p.rec)
+	if p := tx.find(key, forRead); p.found() {
+		d.value(tx, p.rec)
 	}
 	return d.sum
 }

@@ -20,6 +20,7 @@ const unitKept = 64 << 10
 // must stay valid until CommandEnd. Changes outside of commands are counted, but
 // only Effect propagates them.
 func (tx *Tx) Command(raw []byte) {
+	tx.e.endTrees()
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
 }
 
@@ -38,6 +39,15 @@ func (tx *Tx) CommandEnd() {
 // Dirty is the number of changes the command has made so far. Deletion by
 // expiry does not count.
 func (tx *Tx) Dirty() int { return tx.dirty }
+
+// CountAs says that what the command in progress has changed so far counts as n
+// changes, at least one: for a command that Redis counts otherwise than element
+// by element (SINTERSTORE, LMOVE). A command that has changed nothing stays one.
+func (tx *Tx) CountAs(n int) {
+	if tx.dirty > 0 {
+		tx.dirty = n
+	}
+}
 
 // Uncounted is how many changes of the unit Stats does not know yet.
 func (tx *Tx) Uncounted() int64 { return tx.dirtyTotal + int64(tx.dirty) }

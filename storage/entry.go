@@ -5,24 +5,26 @@ import "redoubt/slots"
 // Entry is a handle on a key that exists, valid until the next write of its
 // unit. The zero Entry is no key; none of its methods may be called.
 type Entry struct {
-	rec *record
+	rec record
 	tx  *Tx
 }
 
 // Type is the type of the value.
-func (e Entry) Type() Type { return e.rec.val.typ() }
+func (e Entry) Type() Type { return e.rec.typ() }
 
 // Key is the key's name; it must not be changed.
-func (e Entry) Key() []byte { return e.rec.key }
+func (e Entry) Key() []byte { return e.rec.key() }
 
 // ExpireAt is when the key expires, in Unix milliseconds; 0 is never.
-func (e Entry) ExpireAt() int64 { return e.rec.expireAt }
+func (e Entry) ExpireAt() int64 { return e.rec.expireAt() }
 
 // Encoding is what OBJECT ENCODING says.
-func (e Entry) Encoding() string { return e.rec.val.encoding() }
+func (e Entry) Encoding() string {
+	return kinds[e.Type()].encoding(e.rec)
+}
 
 // Size is about how many bytes the key occupies, with all that belongs to it.
-func (e Entry) Size() int64 { return e.rec.size() }
+func (e Entry) Size() int64 { return e.tx.ks.size(e.rec) }
 
 // IdleSeconds is how long the key has not been touched.
 func (e Entry) IdleSeconds() int64 { return e.tx.ks.access.idleSeconds(e.rec, e.tx.now) }
@@ -41,18 +43,22 @@ const (
 
 // place is where a key is, or would be.
 type place struct {
-	slot  slots.Slot
-	hash  uint64
-	table *table  // nil if the slot has no key in the database
-	rec   *record // nil if there is no such key
+	slot    slots.Slot
+	hash    uint64
+	table   *table // nil if the slot never had a key in the database
+	cell    int    // of the record in its segment, at version
+	version uint64 // see settle
+	rec     record // zero if there is no such key
 }
+
+func (p *place) found() bool { return p.rec.p != nil }
 
 // Find looks a key of the selected database up for a command that reads or
 // changes it. It counts a hit or miss and renews the key's access bits. A key
 // whose time is past is not found, and on a primary it is deleted.
 func (tx *Tx) Find(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
-	if p.rec == nil {
+	if !p.found() {
 		tx.misses++
 		return Entry{}, false
 	}
@@ -65,7 +71,7 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 // not use it (EXISTS, TYPE, TTL, OBJECT).
 func (tx *Tx) Look(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
-	if p.rec == nil {
+	if !p.found() {
 		tx.misses++
 		return Entry{}, false
 	}
@@ -77,7 +83,7 @@ func (tx *Tx) Look(key []byte) (Entry, bool) {
 // change the key (APPEND, EXPIRE), or would if it did not exist (SETNX).
 func (tx *Tx) Use(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
-	if p.rec == nil {
+	if !p.found() {
 		return Entry{}, false
 	}
 	tx.ks.access.touch(tx, p.rec)
@@ -88,7 +94,7 @@ func (tx *Tx) Use(key []byte) (Entry, bool) {
 // by itself.
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
-	if p.rec == nil {
+	if !p.found() {
 		return Entry{}, false
 	}
 	return Entry{p.rec, tx}, true
@@ -100,26 +106,30 @@ func (tx *Tx) Peek(key []byte) (Entry, bool) {
 // otherwise the old value would be written to.
 func (tx *Tx) find(key []byte, why purpose) place {
 	n := tx.slotOf(key)
-	p := place{slot: n, hash: tx.ks.hash(key), table: tx.ks.slots[n].table(tx.phys)}
-	if p.table == nil {
-		return p
-	}
-	p.rec = tx.ks.slots[n].find(tx.phys, p.hash, key)
-	if p.rec == nil || !tx.expired(p.rec) {
+	p := tx.lookUp(n, key)
+	if !p.found() || !tx.expired(p.rec) {
 		return p
 	}
 	if tx.deletesExpired() || why == forWrite {
 		tx.expire(p)
-		p.table = tx.ks.slots[n].table(tx.phys)
 	}
-	p.rec = nil
+	p.rec = record{}
+	return p
+}
+
+// lookUp is find without regard to expiry.
+func (tx *Tx) lookUp(n slots.Slot, key []byte) place {
+	p := place{slot: n, hash: tx.ks.hash(key), table: tx.ks.slots[n].table(tx.phys), version: tx.e.version}
+	if p.table != nil {
+		p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
+	}
 	return p
 }
 
 // expired reports whether the record's time is past for this unit (Redis's
 // keyIsExpired: the very millisecond still belongs to the key).
-func (tx *Tx) expired(r *record) bool {
-	return r.expireAt != 0 && r.expireAt < tx.now && tx.kind&unitApply == 0
+func (tx *Tx) expired(r record) bool {
+	return r.expires() && r.expireAt() < tx.now && tx.kind&unitApply == 0
 }
 
 // deletesExpired reports whether the unit may delete a key because it expired.

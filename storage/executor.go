@@ -7,6 +7,8 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
+	"redoubt/storage/tree"
 )
 
 // Executor runs execution units, one at a time, for one goroutine: an event
@@ -23,6 +25,17 @@ type Executor struct {
 	one   [1]slots.Slot // argument of Begin, for ExpireCycle
 	stats counters
 
+	heap   *slab.Heap
+	hashes []hashed // scratch of a split
+	// version counts the records that came and went, see Tx.settle.
+	version uint64
+
+	env       tree.Env
+	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
+	treesUsed int
+	builder   builder
+	kept      []slab.Ref // nodes that snapshots may still read
+
 	fetched byte // see FetchAhead
 }
 
@@ -30,8 +43,9 @@ type Executor struct {
 func (ks *Keyspace) NewExecutor() *Executor {
 	ks.executorsMu.Lock()
 	defer ks.executorsMu.Unlock()
-	e := &Executor{ks: ks, rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
+	e := &Executor{ks: ks, heap: ks.space.NewHeap(), rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
 	e.tx.ks, e.tx.e = ks, e
+	e.env = tree.Env{Heap: e.heap, Space: ks.space, Hash: ks.hash, Keep: e.keep}
 	e.tx.unit = append(e.tx.unit, multi...)
 	e.stats.dbs = make([]dbCounters, len(ks.order))
 	// A copy, not an append in place: readers of the old slice hold no lock.
@@ -92,7 +106,7 @@ func (e *Executor) lockSlots(ss []slots.Slot) {
 // it held, its own writes included, or the stream's end for a world unit.
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
-	end := tx.flush()
+	end := max(tx.flush(), tx.flushed)
 	gate := end
 	if tx.kind&unitWorld != 0 {
 		gate = max(gate, e.ks.stream.End())

@@ -1,20 +1,30 @@
 package storage
 
-import "redoubt/slots"
+import (
+	"redoubt/slots"
+	"redoubt/storage/slab"
+)
 
 // expire deletes a record whose time is past and records its DEL. That is not
 // a change by the command in progress: it does not make a GET a write.
 func (tx *Tx) expire(p place) {
+	key := append(tx.expiring[:0], p.rec.key()...) // the record's own goes with it
+	tx.expiring = key
 	tx.remove(p)
 	tx.e.stats.expired.Add(1)
-	tx.expiredEffect(p.rec.key)
-	tx.changed(p.slot, p.rec.key)
+	tx.expiredEffect(key)
+	tx.changed(p.slot, key)
+	tx.Note(ClassExpired, "expired", key)
 }
 
 // lowerEarliest notes that a key of slot n expires at at. The slot is locked.
 func (ks *Keyspace) lowerEarliest(n slots.Slot, at int64) {
 	if e := &ks.earliest[n]; at < e.Load() {
 		e.Store(at)
+	}
+	// A walk under way may have passed the key.
+	if r := ks.slots[n].rare.Load(); r != nil && r.expiry.earliest != 0 {
+		r.expiry.earliest = min(r.expiry.earliest, at)
 	}
 }
 
@@ -57,56 +67,75 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 	return expired, false
 }
 
-// expireSlot deletes the slot's expired keys, a segment at a time, until about
-// budget records were looked at.
+// expiryWalk is how far the walk over a slot's keys for expiry has come.
+type expiryWalk struct {
+	db       int
+	cursor   uint64
+	earliest int64 // expiry of those that were walked and stay; 0: no walk is under way
+}
+
+// expireSlot deletes the slot's expired keys until about budget records were
+// looked at; the next call goes on from there. When it comes to the end it makes
+// the slot's bound exact.
 func (tx *Tx) expireSlot(n slots.Slot, budget int) (deleted, looked int) {
 	s := &tx.ks.slots[n]
-	earliest := int64(neverExpires)
-	for db := range tx.ks.order {
-		tx.Select(db)
+	w := expiryWalk{earliest: neverExpires}
+	if r := s.rare.Load(); r != nil && r.expiry.earliest != 0 {
+		w, r.expiry = r.expiry, expiryWalk{}
+	}
+	for ; w.db < len(tx.ks.order); w.db++ {
+		tx.Select(w.db)
 		t := s.table(tx.phys)
 		if t == nil {
+			w.cursor = 0
 			continue
 		}
-		for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
-			g := t.dir[i]
-			if g.earliest < tx.now && looked < budget {
-				looked += g.used
-				deleted += tx.expireSegment(place{slot: n, table: t}, g)
+		for more := true; more; more = w.cursor != 0 {
+			if looked >= budget {
+				s.rarity().expiry = w
+				return deleted, looked
 			}
-			earliest = min(earliest, g.earliest)
+			died, saw, earliest := 0, 0, int64(0)
+			w.cursor, died, saw, earliest = tx.expireSome(place{slot: n, table: t}, w.cursor)
+			deleted, looked, w.earliest = deleted+died, looked+saw, min(w.earliest, earliest)
 		}
 	}
-	tx.ks.earliest[n].Store(earliest)
+	tx.ks.earliest[n].Store(w.earliest)
 	return deleted, looked
 }
 
-// expireSegment deletes the expired records of g and makes its bound exact.
-func (tx *Tx) expireSegment(p place, g *segment) (deleted int) {
-	// Deletion moves records between cells, so they are picked first.
-	tx.picked = tx.picked[:0]
-	earliest := int64(neverExpires)
-	for _, c := range g.cells {
-		switch {
-		case c.rec == nil || c.rec.expireAt == 0:
-		case tx.expired(c.rec):
-			tx.picked = append(tx.picked, c)
+// expireChunk is how many records expireSome looks at.
+const expireChunk = 512
+
+// expireSome deletes the expired records among those from cursor on; earliest is
+// when the first of the others expires.
+func (tx *Tx) expireSome(p place, cursor uint64) (next uint64, deleted, looked int, earliest int64) {
+	// Deletion moves cells, so what is to go is picked first.
+	tx.picked, earliest = tx.picked[:0], neverExpires
+	next = p.table.walk(cursor, expireChunk, func(ref slab.Ref) bool {
+		looked++
+		switch r := tx.ks.at(ref); {
+		case !r.expires():
+		case tx.expired(r):
+			tx.picked = append(tx.picked, ref)
 		default:
-			earliest = min(earliest, c.rec.expireAt)
+			earliest = min(earliest, r.expireAt())
 		}
-	}
+		return true
+	})
 	deleted = len(tx.picked)
 	tx.expirePicked(p)
-	g.earliest = earliest
-	return deleted
+	return next, deleted, looked, earliest
 }
 
 // expirePicked deletes the records in tx.picked, all of the table of p.
 func (tx *Tx) expirePicked(p place) {
-	for _, c := range tx.picked {
-		p.hash, p.rec = c.hash, c.rec
+	for _, ref := range tx.picked {
+		key := tx.ks.at(ref).key()
+		p.hash = tx.ks.hash(key)
+		p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
+		p.version = tx.e.version
 		tx.expire(p)
 	}
-	clear(tx.picked) // keep no record alive
 	tx.picked = tx.picked[:0]
 }

@@ -1,5 +1,7 @@
 package storage
 
+import "redoubt/slots"
+
 // FlushDB removes all keys of database db and returns how many there were. The
 // tables are let go whole. The unit must hold the world lock.
 func (tx *Tx) FlushDB(db int) int {
@@ -9,10 +11,7 @@ func (tx *Tx) FlushDB(db int) int {
 	removed := ks.Len(db)
 	phys := int(ks.order[db].Load())
 	for n, ok := ks.nextOccupied(phys, 0); ok; n, ok = ks.nextOccupied(phys, n+1) {
-		if ks.capture != nil {
-			ks.capture.adopt(phys, ks.slots[n].table(phys))
-		}
-		ks.setTable(n, phys, nil)
+		tx.take(n, phys)
 	}
 	for _, e := range ks.world.running {
 		c := &e.stats.dbs[phys]
@@ -23,6 +22,22 @@ func (tx *Tx) FlushDB(db int) int {
 	}
 	tx.dirty += removed
 	return removed
+}
+
+// take empties a slot's table of a physical database: its records go to the open
+// snapshot, if there is one, and are freed bit by bit.
+func (tx *Tx) take(n slots.Slot, phys int) {
+	ks := tx.ks
+	t := ks.slots[n].table(phys)
+	d := detachedTable{phys: phys, table: *t}
+	t.segment, t.more = segment{}, nil
+	t.add(-t.len())
+	ks.setOccupied(n, phys, false)
+	if ks.capture != nil {
+		ks.capture.adopt(&d)
+		return
+	}
+	ks.discard(garbage{table: &d})
 }
 
 // FlushAll is FlushDB of every database.
@@ -48,6 +63,8 @@ func (tx *Tx) SwapDB(a, b int) {
 		tx.ks.order[a].Store(physB)
 		tx.ks.order[b].Store(physA)
 		tx.Select(tx.db)
+		tx.signalDB(a)
+		tx.signalDB(b)
 	}
 	tx.dirty++
 }

@@ -8,6 +8,7 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // Config is what a Keyspace needs to know.
@@ -18,11 +19,9 @@ type Config struct {
 	// Stream takes the effects of units. Nil means that they are dropped and
 	// only their length is counted, as tests want it.
 	Stream Stream
-	// Modified, when set, is called after every change of a key, with the
-	// key's slot locked: by command, expiry, or applied effect (Redis's
-	// signalModifiedKey). It must not touch the keyspace. A flush is not
-	// announced key by key.
-	Modified func(db int, key []byte)
+	// Reserve is how many bytes of address space to reserve for keys and values;
+	// 0 takes it from the memory of the machine.
+	Reserve int64
 	// Seed starts the generators that sample: RandomKey and the LFU counter.
 	Seed uint64
 }
@@ -54,7 +53,7 @@ const (
 // anybody at any time.
 type Keyspace struct {
 	stream   Stream
-	modified func(db int, key []byte)
+	space    *slab.Space
 	hashSeed maphash.Seed
 	seed     uint64
 
@@ -65,7 +64,9 @@ type Keyspace struct {
 	expiryHeld bool
 	worldWrite replication.Offset // end of the last writing world unit
 	capture    *Capture           // the open snapshot, nil if none
-	epoch      uint32             // of the newest snapshot
+	captures   uint32             // how many snapshots were begun
+	epoch      byte               // of the newest one, captures without the high bits
+	readers    int                // snapshots that are not released
 	access     accessPolicy
 	limits     Limits
 	listened   Class
@@ -90,6 +91,13 @@ type Keyspace struct {
 	// whether to look for them.
 	watchers atomic.Int64
 
+	refuseMu sync.Mutex
+	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
+	unfreed  atomic.Int64 // objects in refuse
+	// keptBytes is of nodes that have been replaced and that a snapshot may still
+	// read.
+	keptBytes atomic.Int64
+
 	// slots are in an allocation of their own, which begins at a page, so that
 	// each lies in one line of cache.
 	slots *[slots.Count]slot
@@ -103,9 +111,13 @@ func New(c Config) *Keyspace {
 	if c.Stream == nil {
 		c.Stream = new(discard)
 	}
+	space, err := slab.New(slab.Config{Reserve: c.Reserve})
+	if err != nil {
+		panic("storage: " + err.Error())
+	}
 	ks := &Keyspace{
+		space:    space,
 		stream:   c.Stream,
-		modified: c.Modified,
 		hashSeed: maphash.MakeSeed(),
 		limits:   DefaultLimits,
 		seed:     c.Seed,

@@ -29,10 +29,8 @@ func perform(tx *Tx, line string) {
 	case "rename":
 		tx.Rename(key, []byte(args[2]))
 	case "copy":
-		if e, ok := tx.Find(key); ok {
-			to, _ := strconv.Atoi(args[3])
-			tx.Copy(e, to, []byte(args[2]))
-		}
+		to, _ := strconv.Atoi(args[3])
+		tx.Copy(key, to, []byte(args[2]))
 	case "del", "DEL":
 		tx.Delete(key)
 	case "get":

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // Scan calls f for keys of slot n in the selected database, from cursor on (0
@@ -20,9 +21,9 @@ func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next 
 		return 0
 	}
 	tx.picked = tx.picked[:0]
-	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(hash uint64, r *record) bool {
-		if tx.expired(r) {
-			tx.picked = append(tx.picked, cell{hash, r})
+	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(ref slab.Ref) bool {
+		if r := tx.ks.at(ref); tx.expired(r) {
+			tx.picked = append(tx.picked, ref)
 		} else {
 			f(Entry{r, tx})
 		}
@@ -65,12 +66,15 @@ func (tx *Tx) randomPlace() (place, bool) {
 	n, _ := tx.ks.nextOccupied(tx.phys, 0)
 	for {
 		t := tx.ks.slots[n].table(tx.phys)
-		if count := int(t.count.Load()); i >= count {
+		if count := t.len(); i >= count {
 			i -= count
 			n, _ = tx.ks.nextOccupied(tx.phys, n+1)
 			continue
 		}
-		c := t.nth(i)
-		return place{slot: n, hash: c.hash, table: t, rec: c.rec}, true
+		p := place{slot: n, table: t, rec: tx.ks.at(t.nth(i))}
+		p.hash = tx.ks.hash(p.rec.key())
+		p.cell, _ = tx.ks.findIn(t.segmentOf(p.hash), p.hash, p.rec.key())
+		p.version = tx.e.version
+		return p, true
 	}
 }

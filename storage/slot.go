@@ -1,10 +1,8 @@
 package storage
 
 import (
-	"math/bits"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"redoubt/replication"
 	"redoubt/slots"
@@ -24,91 +22,82 @@ type slot struct {
 	// that saw the slot depends on it.
 	lastWrite replication.Offset
 
-	// first is the table of physical database 0, others those of the rest.
-	// Pointers are atomic because counters are read without the lock.
-	first  atomic.Pointer[table]
-	others atomic.Pointer[[]atomic.Pointer[table]]
+	first table // of physical database 0
 
-	watched watchedKeys // nil while nobody watches a key of the slot
-
-	// cells is the first of the size cells of first while that is one segment,
-	// otherwise nil: most look-ups then find their cell without fetching the
-	// table. FetchAhead reads the two without the lock, see setCells.
-	cells atomic.Pointer[cell]
-	size  atomic.Uint32
-	_     [12]byte
+	// rare is what few slots have. It is made once and stays; the pointer is
+	// atomic because counters are read without the lock.
+	rare atomic.Pointer[rareSlot]
 }
 
-// find returns the record of key in a physical database, nil if there is none.
-func (s *slot) find(phys int, hash uint64, key []byte) *record {
-	if phys == 0 {
-		if cells := unsafe.Slice(s.cells.Load(), s.size.Load()); len(cells) > 0 {
-			return lookUp(cells, homeOf(hash, len(cells)), hash, key)
-		}
+// rareSlot is what few slots have.
+type rareSlot struct {
+	others  []table     // of the physical databases from 1 on; nil until one of them has a key
+	expiry  expiryWalk  // of a slot with more keys than one slice of expiry
+	watched watchedKeys // nil while nobody watches a key of the slot
+	waiting *waiting    // nil while nobody waits for a key of the slot
+}
+
+// rarity returns the rare part of a slot, which is locked, and makes it if there
+// is none.
+func (s *slot) rarity() *rareSlot {
+	r := s.rare.Load()
+	if r == nil {
+		r = new(rareSlot)
+		s.rare.Store(r)
 	}
-	if t := s.table(phys); t != nil {
-		return t.find(hash, key)
+	return r
+}
+
+// watched returns the watches on keys of the slot.
+func (s *slot) watched() watchedKeys {
+	if r := s.rare.Load(); r != nil {
+		return r.watched
 	}
 	return nil
 }
 
-// homeOf is segment.home of a segment that is the whole table.
-func homeOf(hash uint64, cells int) int {
-	return int(hash >> (64 - bits.TrailingZeros(uint(cells))))
+// waiting returns the queues of those who wait for keys of the slot, nil if
+// nobody does.
+func (s *slot) waiting() *waiting {
+	if r := s.rare.Load(); r != nil {
+		return r.waiting
+	}
+	return nil
 }
 
-// changed follows a change of a physical database's table; the slot is locked.
-func (s *slot) changed(phys int) {
-	if phys != 0 {
-		return
-	}
-	var cells []cell
-	if t := s.first.Load(); t != nil && t.depth == 0 {
-		cells = t.initial.cells
-	}
-	if first := unsafe.SliceData(cells); first != s.cells.Load() {
-		s.setCells(first, uint32(len(cells)))
-	}
-}
-
-// setCells stores a new pair so that it can be read without the lock: whoever
-// reads the same pointer before and after the size has a size that is not too
-// large for it. (The pointer of an array that somebody still has is never
-// stored a second time.)
-func (s *slot) setCells(first *cell, size uint32) {
-	s.size.Store(0)
-	s.cells.Store(first)
-	s.size.Store(size)
-}
-
-// table returns the slot's table of a physical database, nil if it has no
-// keys there.
+// table returns the slot's table of a physical database, which may be empty, or
+// nil if there never was one.
 func (s *slot) table(phys int) *table {
 	if phys == 0 {
-		return s.first.Load()
+		return &s.first
 	}
-	others := s.others.Load()
-	if others == nil {
+	r := s.rare.Load()
+	if r == nil || r.others == nil {
 		return nil
 	}
-	return (*others)[phys-1].Load()
+	return &r.others[phys-1]
 }
 
-// setTable installs or, with nil, removes a table; the slot is locked.
-func (ks *Keyspace) setTable(n slots.Slot, phys int, t *table) {
+// tableFor returns the table of a physical database for the first key of it.
+func (ks *Keyspace) tableFor(n slots.Slot, phys int) *table {
 	s := &ks.slots[n]
-	if phys == 0 {
-		s.first.Store(t)
-		s.changed(phys)
-	} else {
-		if s.others.Load() == nil {
-			others := make([]atomic.Pointer[table], len(ks.order)-1)
-			s.others.Store(&others)
+	if phys != 0 {
+		r := s.rarity()
+		if r.others == nil {
+			// Counters may be read meanwhile, so the slot gets a new rare part
+			// with the tables instead of tables in the old one.
+			next := *r
+			next.others = make([]table, len(ks.order)-1)
+			s.rare.Store(&next)
 		}
-		(*s.others.Load())[phys-1].Store(t)
 	}
+	return s.table(phys)
+}
+
+// setOccupied notes whether the slot has keys in a physical database.
+func (ks *Keyspace) setOccupied(n slots.Slot, phys int, on bool) {
 	word, bit := &ks.occupied[phys][n>>6], uint64(1)<<(n&63)
-	if t != nil {
+	if on {
 		word.Or(bit)
 	} else {
 		word.And(^bit)

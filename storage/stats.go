@@ -122,7 +122,7 @@ func (ks *Keyspace) sum(db int, f func(*dbCounters) *atomic.Int64) int64 {
 // SlotLen is the number of keys of a slot in db.
 func (ks *Keyspace) SlotLen(n slots.Slot, db int) int {
 	if t := ks.slots[n].table(int(ks.order[db].Load())); t != nil {
-		return int(t.count.Load())
+		return t.len()
 	}
 	return 0
 }

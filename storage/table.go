@@ -1,286 +1,408 @@
 package storage
 
 import (
-	"bytes"
 	"math"
-	"math/bits"
 	"sync/atomic"
+	"unsafe"
+
+	"redoubt/storage/slab"
 )
 
 const (
-	minCells = 8
-	maxCells = 1024
-	// recordsPerEntry bounds a directory: with fewer records than this for each
-	// of its entries it does not double. Hashes then collide more than chance
-	// allows, and the segment grows beyond maxCells instead.
-	recordsPerEntry = 64
+	cellBytes = 6
+	minHomes  = 4
+	// maxHomes is how large a segment grows before it splits.
+	maxHomes = 1024
+	// maxDepth bounds a directory. Beyond it segments grow to mostHomes, which
+	// chance does not allow.
+	maxDepth  = 24
+	mostHomes = 1<<16 - 1024
 	// cursorBits is how many of a hash's first bits make a scan cursor.
 	cursorBits = 48
+	prefixBits = 16
 )
 
 // neverExpires is the earliest expiry where nothing expires.
 const neverExpires = math.MaxInt64
 
-// table holds the records of one slot in one database: a directory of segments
-// by the first depth bits of the hash. A segment of lesser depth stands in
-// several entries of the directory, side by side.
-//
-// What a look-up in a table of one segment needs is the first 64 bytes, and
-// those are one line of cache: 128 bytes is a size that the allocator aligns.
+// table holds the records of one slot in one database: one segment, or a
+// directory of segments by the first depth bits of the hash, of which each
+// splits alone. It is zero while there are no records.
 type table struct {
-	initial segment      // the only one while depth is 0
-	count   atomic.Int64 // written under the slot's lock, read by anybody
-	depth   uint8
-	dir     []*segment
-	only    [1]*segment // the directory while there is one segment
-
-	_ [32]byte
+	segment        // the only one while more is nil
+	count   uint32 // of records; written under the slot's lock, read by anybody
+	more    *branches
 }
 
-// segment is an open-addressing table of records whose hashes share their
-// first depth bits. The next bits are a record's home cell; a record stands
-// there or, when that is taken, in one of the next cells without a gap between
-// (linear probing, cyclic). Thus the order of homes is the order of hashes.
-type segment struct {
-	cells []cell // a power of two
-	used  int
+// branches are the segments of a table of several. A segment of lesser depth
+// stands in several entries of the directory, side by side.
+type branches struct {
 	depth uint8
-	shift uint8 // 64 less the bits of len(cells)
-	// earliest is a lower bound of the records' expiries.
-	earliest int64
+	dir   []uint32 // places in segments
+	segs  []segment
 }
 
-// cell holds the hash beside the record, so that a look-up that fails need not
-// visit records.
-type cell struct {
-	hash uint64
-	rec  *record
+// segment is an array of cells, each 16 bits of a hash (those that follow the
+// segment's prefix) and a reference, in the order of these bits. A cell stands at
+// its home, which follows from the bits, or behind it without a gap between
+// (Robin Hood hashing without a wrap). So the array is dense, needs no power of
+// two, grows without reading a key, and a position in the order of hashes is a
+// cursor.
+type segment struct {
+	cells unsafe.Pointer // the block; nil if there is none
+	at    slab.Ref
+	homes uint16
+	size  uint16 // cells, homes and what lies behind them
+	used  uint16
+	depth uint8
 }
 
-func newTable() *table {
-	t := new(table)
-	t.initial.init(minCells, 0)
-	t.only[0] = &t.initial
-	t.dir = t.only[:]
-	return t
+func (g *segment) bits(hash uint64) uint32 { return uint32(hash << g.depth >> (64 - prefixBits)) }
+
+func (g *segment) home(x uint32) int { return int(x * uint32(g.homes) >> prefixBits) }
+
+func (g *segment) x(i int) uint32 { return uint32(*(*uint16)(unsafe.Add(g.cells, i*cellBytes))) }
+
+func (g *segment) ref(i int) slab.Ref { return *(*slab.Ref)(unsafe.Add(g.cells, i*cellBytes+2)) }
+
+func (g *segment) setRef(i int, r slab.Ref) { *(*slab.Ref)(unsafe.Add(g.cells, i*cellBytes+2)) = r }
+
+func (g *segment) set(i int, x uint32, r slab.Ref) {
+	*(*uint16)(unsafe.Add(g.cells, i*cellBytes)) = uint16(x)
+	g.setRef(i, r)
 }
 
-func (g *segment) init(cells int, depth uint8) {
-	g.cells = make([]cell, cells)
-	g.used = 0
-	g.depth = depth
-	g.shift = uint8(64 - bits.TrailingZeros(uint(cells)))
-	g.earliest = neverExpires
-}
-
-// segment returns the segment of a hash.
-func (t *table) segment(hash uint64) *segment {
-	if t.depth == 0 {
-		return &t.initial
+// segmentOf returns the segment of a hash; valid until the next insert.
+func (t *table) segmentOf(hash uint64) *segment {
+	if t.more == nil {
+		return &t.segment
 	}
-	return t.dir[hash>>(64-t.depth)]
+	return &t.more.segs[t.more.dir[hash>>(64-t.more.depth)]]
 }
 
-// find returns the record of key, nil if there is none.
-func (t *table) find(hash uint64, key []byte) *record {
-	g := t.segment(hash)
-	return lookUp(g.cells, g.home(hash), hash, key)
-}
+// len is the number of records; any goroutine may ask.
+func (t *table) len() int { return int(atomic.LoadUint32(&t.count)) }
 
-// lookUp returns the record of key, nil if there is none, in the cells of a
-// segment where its home is cell i.
-func lookUp(cells []cell, i int, hash uint64, key []byte) *record {
-	mask := len(cells) - 1
-	for ; cells[i].rec != nil; i = (i + 1) & mask {
-		if cells[i].hash == hash && bytes.Equal(cells[i].rec.key, key) {
-			return cells[i].rec
+func (t *table) add(n int) { atomic.StoreUint32(&t.count, uint32(int(t.count)+n)) }
+
+// find returns the record of key and its cell; the record is zero if there is
+// none.
+func (ks *Keyspace) findIn(g *segment, hash uint64, key []byte) (i int, r record) {
+	if g.cells == nil {
+		return 0, record{}
+	}
+	x := g.bits(hash)
+	for i = g.home(x); i < int(g.size); i++ {
+		ref := g.ref(i)
+		if ref == 0 || g.x(i) > x {
+			break
+		}
+		if g.x(i) == x {
+			if r = ks.at(ref); r.is(key) {
+				return i, r
+			}
 		}
 	}
-	return nil
+	return 0, record{}
 }
 
 // insert adds a record, whose key is not in the table.
-func (t *table) insert(hash uint64, r *record) {
-	g := t.segment(hash)
-	for (g.used+1)*4 > len(g.cells)*3 {
-		if len(g.cells) < maxCells || g.depth == t.depth && int(t.count.Load()) < recordsPerEntry*len(t.dir) {
-			g.resize(len(g.cells) * 2)
+func (t *table) insert(e *Executor, hash uint64, r slab.Ref) {
+	for {
+		g := t.segmentOf(hash)
+		if g.cells != nil && int(g.used)*16 < int(g.homes)*15 && g.put(g.bits(hash), r) {
 			break
 		}
-		t.split(hash, g)
-		g = t.segment(hash)
+		if int(g.homes) >= maxHomes && g.depth < maxDepth {
+			t.split(e, hash)
+			continue
+		}
+		g.rebuild(e, max(minHomes, int(g.homes)+max(2, int(g.homes)/8)))
 	}
-	g.place(hash, r)
-	t.count.Add(1)
+	t.add(1)
 }
 
-// remove takes the record of key out and returns it, nil if there was none.
-func (t *table) remove(hash uint64, key []byte) *record {
-	g := t.segment(hash)
-	mask := len(g.cells) - 1
-	i := g.home(hash)
-	for ; g.cells[i].rec != nil; i = (i + 1) & mask {
-		if g.cells[i].hash == hash && bytes.Equal(g.cells[i].rec.key, key) {
+// put inserts a cell in order and reports false if there is no room for it.
+func (g *segment) put(x uint32, r slab.Ref) bool {
+	i, size := g.home(x), int(g.size)
+	for i < size && g.ref(i) != 0 && g.x(i) <= x {
+		i++
+	}
+	end := i
+	for end < size && g.ref(end) != 0 {
+		end++
+	}
+	if end == size {
+		return false
+	}
+	all := unsafe.Slice((*byte)(g.cells), size*cellBytes)
+	copy(all[(i+1)*cellBytes:(end+1)*cellBytes], all[i*cellBytes:end*cellBytes])
+	g.set(i, x, r)
+	g.used++
+	return true
+}
+
+// rebuild gives the segment about so many homes; more if its cells need it.
+func (g *segment) rebuild(e *Executor, homes int) {
+	old := *g
+	for {
+		if homes > mostHomes {
+			panic("storage: a segment outgrows its bounds")
+		}
+		g.make(e, homes)
+		if g.take(&old) {
 			break
 		}
+		e.heap.Free(g.at)
+		homes += max(2, homes/16)
 	}
-	r := g.cells[i].rec
-	if r == nil {
-		return nil
+	if old.cells != nil {
+		e.heap.Free(old.at)
 	}
-	g.vacate(i)
-	t.count.Add(-1)
-	if len(g.cells) > minCells && g.used*8 < len(g.cells) {
-		g.resize(len(g.cells) / 2)
-	}
-	return r
 }
 
-// split puts the records of a full segment into two of one more bit of depth,
-// and doubles the directory if it does not tell the two apart yet.
-func (t *table) split(hash uint64, g *segment) {
-	if g.depth == t.depth {
-		dir := make([]*segment, 2*len(t.dir))
-		for i, s := range t.dir {
+// spare is how many cells lie behind the homes, instead of a wrap to the first.
+func spare(homes int) int { return min(4+homes/16, 24) }
+
+// make gives the segment an empty array with at least so many homes.
+func (g *segment) make(e *Executor, homes int) {
+	g.at = e.alloc(slab.Tables, (homes+spare(homes))*cellBytes)
+	b := e.ks.space.Bytes(g.at)
+	clear(b)
+	g.cells = unsafe.Pointer(unsafe.SliceData(b))
+	size := min(len(b)/cellBytes, 1<<16-1)
+	g.size, g.used = uint16(size), 0
+	g.homes = uint16(max(homes, size-spare(size)))
+}
+
+// take copies the cells of another array of the same depth, and reports false if
+// there is no room.
+func (g *segment) take(old *segment) bool {
+	next := 0
+	for i := range int(old.size) {
+		r := old.ref(i)
+		if r == 0 {
+			continue
+		}
+		x := old.x(i)
+		at := max(next, g.home(x))
+		if at >= int(g.size) {
+			return false
+		}
+		g.set(at, x, r)
+		g.used++
+		next = at + 1
+	}
+	return true
+}
+
+// removeAt empties cell i, in which the hash's record stands.
+func (t *table) removeAt(e *Executor, hash uint64, i int) {
+	g := t.segmentOf(hash)
+	for ; i+1 < int(g.size) && g.ref(i+1) != 0 && g.home(g.x(i+1)) <= i; i++ {
+		g.set(i, g.x(i+1), g.ref(i+1))
+	}
+	g.set(i, 0, 0)
+	g.used--
+	t.add(-1)
+	switch used := int(g.used); {
+	case t.len() == 0:
+		t.free(e)
+	case used == 0:
+		e.heap.Free(g.at)
+		*g = segment{depth: g.depth}
+	case int(g.homes) > 2*minHomes && used*2 < int(g.homes):
+		g.rebuild(e, max(minHomes, used+used/4))
+	}
+}
+
+// free gives the table's own memory back, not that of its records.
+func (t *table) free(e *Executor) {
+	t.eachSegment(func(g *segment) {
+		if g.cells != nil {
+			e.heap.Free(g.at)
+		}
+	})
+	t.segment, t.more = segment{}, nil
+	atomic.StoreUint32(&t.count, 0)
+}
+
+// split parts the segment of a hash in two by one more bit, and doubles the
+// directory if it does not tell the two apart yet. The keys are read again, for
+// cells have 16 bits only.
+func (t *table) split(e *Executor, hash uint64) {
+	if t.more == nil {
+		t.more = &branches{dir: []uint32{0}, segs: []segment{t.segment}}
+		t.segment = segment{}
+	}
+	m := t.more
+	which := m.dir[hash>>(64-m.depth)]
+	old := m.segs[which]
+	if old.depth == m.depth {
+		dir := make([]uint32, 2*len(m.dir))
+		for i, s := range m.dir {
 			dir[2*i], dir[2*i+1] = s, s
 		}
-		t.dir = dir
-		t.depth++
+		m.dir = dir
+		m.depth++
 	}
-	var used [2]int
-	for _, c := range g.cells {
-		if c.rec != nil {
-			used[c.hash<<g.depth>>63]++
-		}
+	hashes := e.hashesOf(&old)
+	ones := 0
+	for _, h := range hashes {
+		ones += int(h.hash << old.depth >> 63)
 	}
-	var half [2]*segment
-	for i := range half {
-		half[i] = new(segment)
-		half[i].init(cellsFor(used[i]), g.depth+1)
+	var half [2]segment
+	for i, n := range []int{len(hashes) - ones, ones} {
+		half[i].depth = old.depth + 1
+		half[i].fill(e, n, hashes, uint64(i), old.depth)
 	}
-	for _, c := range g.cells {
-		if c.rec != nil {
-			half[c.hash<<g.depth>>63].place(c.hash, c.rec)
-		}
-	}
-	// The entries of g are those whose first g.depth bits are its prefix.
-	width := t.span(g)
-	first := int(hash>>(64-t.depth)) &^ (width - 1)
-	for i := range width {
-		t.dir[first+i] = half[2*i/width]
+	e.heap.Free(old.at)
+	m.segs[which] = half[0]
+	m.segs = append(m.segs, half[1])
+	// The entries of old are those whose first bits are its prefix; the second
+	// half of them is the new segment's.
+	width := 1 << (m.depth - old.depth)
+	first := int(hash>>(64-m.depth)) &^ (width - 1)
+	for i := width / 2; i < width; i++ {
+		m.dir[first+i] = uint32(len(m.segs) - 1)
 	}
 }
 
-// cellsFor is the number of cells for a segment of n records that may grow.
-func cellsFor(n int) int {
-	cells := minCells
-	for cells < 2*n {
-		cells *= 2
-	}
-	return cells
+// hashed is a record with its whole hash.
+type hashed struct {
+	hash uint64
+	ref  slab.Ref
 }
 
-func (g *segment) home(hash uint64) int { return int(hash << g.depth >> g.shift) }
-
-// place puts a record into the first free cell from its home on.
-func (g *segment) place(hash uint64, r *record) {
-	mask := len(g.cells) - 1
-	i := g.home(hash)
-	for g.cells[i].rec != nil {
-		i = (i + 1) & mask
-	}
-	g.cells[i] = cell{hash, r}
-	g.used++
-	if r.expireAt != 0 {
-		g.earliest = min(g.earliest, r.expireAt)
-	}
-}
-
-// vacate empties cell i and moves back what stood behind it because of it, so
-// that no gap separates a record from its home.
-func (g *segment) vacate(i int) {
-	mask := len(g.cells) - 1
-	for j := (i + 1) & mask; g.cells[j].rec != nil; j = (j + 1) & mask {
-		// The record in j may move to i if its home is not between the two.
-		if home := g.home(g.cells[j].hash); (j-home)&mask >= (j-i)&mask {
-			g.cells[i] = g.cells[j]
-			i = j
+// hashesOf returns the records of a segment in the order of their hashes; valid
+// until the next call.
+func (e *Executor) hashesOf(g *segment) []hashed {
+	all := e.hashes[:0]
+	for i := range int(g.size) {
+		if r := g.ref(i); r != 0 {
+			all = append(all, hashed{e.ks.hash(e.ks.at(r).key()), r})
 		}
 	}
-	g.cells[i] = cell{}
-	g.used--
+	// Cells are in the order of their first bits, so this moves few of them.
+	for i := 1; i < len(all); i++ {
+		for j := i; j > 0 && all[j-1].hash > all[j].hash; j-- {
+			all[j-1], all[j] = all[j], all[j-1]
+		}
+	}
+	e.hashes = all[:0]
+	return all
 }
 
-func (g *segment) resize(cells int) {
-	old := g.cells
-	g.init(cells, g.depth)
-	for _, c := range old {
-		if c.rec != nil {
-			g.place(c.hash, c.rec)
+// fill builds a segment of the n hashes whose bit at depth is bit.
+func (g *segment) fill(e *Executor, n int, hashes []hashed, bit uint64, depth uint8) {
+	if n == 0 {
+		return
+	}
+	for homes := n + n/4 + 2; ; homes += max(2, homes/16) {
+		g.make(e, homes)
+		next, fits := 0, true
+		for _, h := range hashes {
+			if h.hash<<depth>>63 != bit {
+				continue
+			}
+			x := g.bits(h.hash)
+			at := max(next, g.home(x))
+			if at >= int(g.size) {
+				fits = false
+				break
+			}
+			g.set(at, x, h.ref)
+			g.used++
+			next = at + 1
 		}
+		if fits {
+			return
+		}
+		e.heap.Free(g.at)
 	}
 }
 
-// walk calls f for the records from cursor on, in the order of their hashes,
-// home cell by home cell, until about count of them were seen or f has returned
-// false, and returns the cursor at which to go on, 0 at the end. It never stops
-// inside a home cell, where a cursor cannot point. f must not change the table. Records that are there from the first call to the last are
-// seen at least once: a cursor is a hash, and everything before it was seen.
-func (t *table) walk(cursor uint64, count int, f func(hash uint64, r *record) bool) (next uint64) {
-	const low = 64 - cursorBits
-	h := cursor << low
-	more := true
-	for seen, homes := 0, 0; ; homes++ {
-		if !more || seen >= count || homes > 10*count {
-			return h >> low
-		}
-		g := t.segment(h)
-		home, mask := g.home(h), len(g.cells)-1
-		for i := home; g.cells[i].rec != nil; i = (i + 1) & mask {
-			if c := g.cells[i]; c.hash >= h && g.home(c.hash) == home {
-				seen++
-				more = f(c.hash, c.rec) && more
+// eachSegment calls f for every segment.
+func (t *table) eachSegment(f func(g *segment)) {
+	if t.more == nil {
+		f(&t.segment)
+		return
+	}
+	for i := range t.more.segs {
+		f(&t.more.segs[i])
+	}
+}
+
+// each calls f for all records of the table. f must not change it.
+func (t *table) each(f func(slab.Ref)) {
+	t.eachSegment(func(g *segment) {
+		for i := range int(g.size) {
+			if r := g.ref(i); r != 0 {
+				f(r)
 			}
 		}
-		// The first hash of the next home, in this segment or the next.
-		span := uint(g.shift) - uint(g.depth)
-		if h = (h>>span + 1) << span; h == 0 {
-			return 0
-		}
-	}
-}
-
-// each calls f for all records of the table.
-func (t *table) each(f func(cell)) {
-	for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
-		for _, c := range t.dir[i].cells {
-			if c.rec != nil {
-				f(c)
-			}
-		}
-	}
+	})
 }
 
 // nth returns the record that stands n-th in the table, 0 being the first.
-func (t *table) nth(n int) cell {
-	for i := 0; i < len(t.dir); i += t.span(t.dir[i]) {
-		g := t.dir[i]
-		if n >= g.used {
-			n -= g.used
-			continue
+func (t *table) nth(n int) (found slab.Ref) {
+	t.eachSegment(func(g *segment) {
+		switch used := int(g.used); {
+		case found != 0:
+			return
+		case n >= used:
+			n -= used
+			return
 		}
-		for _, c := range g.cells {
-			if c.rec == nil {
-				continue
+		for i := range int(g.size) {
+			if r := g.ref(i); r != 0 {
+				if n == 0 {
+					found = r
+					return
+				}
+				n--
 			}
-			if n == 0 {
-				return c
-			}
-			n--
 		}
-	}
-	return cell{}
+	})
+	return found
 }
 
-// span is the number of entries of the directory in which g stands.
-func (t *table) span(g *segment) int { return 1 << (t.depth - g.depth) }
+// walk calls f for the records from cursor on, in the order of their hashes,
+// until about count of them were seen or f has returned false, and returns the
+// cursor at which to go on, 0 at the end. It never stops between records that
+// one cursor would stand for. f must not change the table. Records that are
+// there from the first call to the last are seen at least once: a cursor is a
+// hash, and everything before it was seen.
+func (t *table) walk(cursor uint64, count int, f func(slab.Ref) bool) (next uint64) {
+	const low = 64 - cursorBits
+	seen, more := 0, true
+	for h := cursor << low; ; {
+		g := t.segmentOf(h)
+		if g.cells != nil {
+			last := uint32(1 << prefixBits) // bits of the record seen last
+			from := g.bits(h)
+			for i := g.home(from); i < int(g.size); i++ {
+				r, x := g.ref(i), g.x(i)
+				if r == 0 || x < from {
+					continue
+				}
+				if (seen >= count || !more) && x != last {
+					return (h>>(64-g.depth)<<prefixBits | uint64(x)) << (cursorBits - prefixBits - int(g.depth)) & (1<<cursorBits - 1)
+				}
+				seen, last = seen+1, x
+				more = f(r) && more
+			}
+		}
+		// The first hash of the next segment.
+		if g.depth == 0 {
+			return 0
+		}
+		span := 64 - uint(g.depth)
+		if h = (h>>span + 1) << span; h == 0 {
+			return 0
+		}
+		if seen >= count || !more {
+			return h >> low
+		}
+	}
+}

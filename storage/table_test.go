@@ -7,36 +7,55 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"redoubt/storage/slab"
 )
 
-// tableModel is a table beside a map that says what must be in it.
+// tableModel is a table beside a map that says what must be in it. Hashes are
+// the test's own, so it looks records up by them.
 type tableModel struct {
 	*table
+	e    *Executor
 	want map[string]uint64 // key to hash
 }
 
-func (m tableModel) insert(hash uint64) {
-	key := fmt.Sprint(hash, len(m.want))
+func newTableModel() tableModel {
+	return tableModel{new(table), New(Config{Reserve: 64 << 20}).NewExecutor(), map[string]uint64{}}
+}
+
+func (m tableModel) find(hash uint64, key string) (int, record) {
+	return m.e.ks.findIn(m.segmentOf(hash), hash, []byte(key))
+}
+
+func (m tableModel) insert(key string, hash uint64) {
 	m.want[key] = hash
-	m.table.insert(hash, &record{key: []byte(key)})
+	r := m.e.tx.newRecord(kindOf(TypeString), []byte(key), 0, 0)
+	m.table.insert(m.e, hash, r.ref)
 }
 
 func (m tableModel) remove(t *testing.T, key string) {
 	t.Helper()
-	if r := m.table.remove(m.want[key], []byte(key)); r == nil || string(r.key) != key {
-		t.Fatalf("remove(%q) returns %v", key, r)
+	hash := m.want[key]
+	i, r := m.find(hash, key)
+	if r.p == nil || string(r.key()) != key {
+		t.Fatalf("%q is not found", key)
 	}
+	m.removeAt(m.e, hash, i)
+	m.e.heap.Free(r.ref)
 	delete(m.want, key)
 }
 
 func (m tableModel) check(t *testing.T) {
 	t.Helper()
-	if got := int(m.count.Load()); got != len(m.want) {
+	if got := m.len(); got != len(m.want) {
 		t.Errorf("count is %d, want %d", got, len(m.want))
 	}
 	for key, hash := range m.want {
-		if r := m.find(hash, []byte(key)); r == nil || string(r.key) != key {
-			t.Fatalf("find(%q) returns %v", key, r)
+		if _, r := m.find(hash, key); r.p == nil {
+			t.Fatalf("%q is not found", key)
+		}
+		if _, r := m.find(hash, key+"x"); r.p != nil {
+			t.Fatalf("%qx is found", key)
 		}
 	}
 	for _, walk := range []struct {
@@ -45,8 +64,8 @@ func (m tableModel) check(t *testing.T) {
 	}{{3, true}, {math.MaxInt32, false}, {math.MaxInt32, true}} {
 		seen := map[string]int{}
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			cursor = m.walk(cursor, walk.count, func(_ uint64, r *record) bool {
-				seen[string(r.key)]++
+			cursor = m.walk(cursor, walk.count, func(r slab.Ref) bool {
+				seen[string(m.e.ks.at(r).key())]++
 				return walk.more
 			})
 		}
@@ -59,84 +78,83 @@ func (m tableModel) check(t *testing.T) {
 			t.Errorf("a walk by %v sees %d keys, want %d", walk, len(seen), len(m.want))
 		}
 	}
+	picked := map[slab.Ref]bool{}
+	for i := range m.len() {
+		picked[m.nth(i)] = true
+	}
+	if len(picked) != m.len() {
+		t.Errorf("nth returns %d records of %d", len(picked), m.len())
+	}
 }
 
-func TestTableGrowsAndShrinks(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		even bool
-		hash func(r *rand.Rand) uint64
-	}{
-		{"with hashes that are evenly spread", true, (*rand.Rand).Uint64},
-		{"with hashes that share their first bits", false, func(r *rand.Rand) uint64 { return r.Uint64()>>20 | 0xabc<<52 }},
-		{"with hashes that share their last bits", false, func(r *rand.Rand) uint64 { return r.Uint64() << 40 }},
-		{"with few different hashes", false, func(r *rand.Rand) uint64 { return r.Uint64() % 50 << 58 }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(1, 2))
-			m := tableModel{newTable(), map[string]uint64{}}
-			for _, n := range []int{1, 7, 300, 5000} {
-				for len(m.want) < n {
-					m.insert(c.hash(r))
-				}
-				m.check(t)
+// keyOf returns a new key with the hash that the table's splits will compute.
+func (m tableModel) keyOf(r *rand.Rand) (key string, hash uint64) {
+	for {
+		key = fmt.Sprint(r.Uint64())
+		if _, taken := m.want[key]; !taken {
+			return key, m.e.ks.hash([]byte(key))
+		}
+	}
+}
+
+func TestATableHoldsWhatWasPutIn(t *testing.T) {
+	for _, n := range []int{1, 7, 300, 5000, 40000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(uint64(n), 3))
+			m := newTableModel()
+			for range n {
+				m.insert(m.keyOf(r))
 			}
-			if entries := len(m.dir); entries > 2*5000/recordsPerEntry {
-				t.Errorf("the directory has %d entries", entries)
+			m.check(t)
+			for _, key := range slices.Sorted(maps.Keys(m.want))[:n/2] {
+				m.remove(t, key)
 			}
-			for _, g := range m.dir {
-				if c.even && len(g.cells) > maxCells {
-					t.Errorf("a segment has %d cells", len(g.cells))
-				}
+			m.check(t)
+			for range n / 3 {
+				m.insert(m.keyOf(r))
 			}
+			m.check(t)
 			for _, key := range slices.Sorted(maps.Keys(m.want)) {
-				if m.remove(t, key); len(m.want)%500 == 0 {
-					m.check(t)
-				}
+				m.remove(t, key)
 			}
-			for _, g := range m.dir {
-				if len(g.cells) != minCells {
-					t.Errorf("an empty segment keeps %d cells", len(g.cells))
-				}
+			m.check(t)
+			if s := m.e.ks.space.Stats(); s.Blocks != 0 {
+				t.Errorf("%d blocks are left of an empty table", s.Blocks)
 			}
 		})
 	}
 }
 
-// A key that is there from the first call of a walk to the last is seen,
-// whatever comes, goes and splits between the calls.
-func TestWalkSeesWhatStays(t *testing.T) {
-	for seed := range uint64(8) {
-		r := rand.New(rand.NewPCG(seed, 3))
-		m := tableModel{newTable(), map[string]uint64{}}
-		for range 1 + r.IntN(2000) {
-			m.insert(r.Uint64())
+// A walk that is interrupted by any changes sees what is there all the time.
+func TestAWalkSurvivesSplitsAndRemovals(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 5))
+	m := newTableModel()
+	for range 3000 {
+		m.insert(m.keyOf(r))
+	}
+	stay := slices.Sorted(maps.Keys(m.want))[:1000]
+	staying := map[string]bool{}
+	for _, key := range stay {
+		staying[key] = true
+	}
+	seen := map[string]bool{}
+	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
+		cursor = m.walk(cursor, 20, func(ref slab.Ref) bool {
+			seen[string(m.e.ks.at(ref).key())] = true
+			return true
+		})
+		for range 60 {
+			m.insert(m.keyOf(r))
 		}
-		missing := maps.Clone(m.want)
-		var volatile []string
-		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			cursor = m.walk(cursor, 1+r.IntN(20), func(_ uint64, r *record) bool {
-				delete(missing, string(r.key))
-				return true
-			})
-			for range r.IntN(100) {
-				m.insert(r.Uint64())
-			}
-			// Remove some, of those that were there at first too.
-			volatile = volatile[:0]
-			for key := range m.want {
-				if volatile = append(volatile, key); len(volatile) > r.IntN(100) {
-					break
-				}
-			}
-			for _, key := range volatile {
-				delete(missing, key)
+		for key := range m.want {
+			if !staying[key] && r.IntN(100) == 0 {
 				m.remove(t, key)
 			}
 		}
-		if len(missing) > 0 {
-			t.Errorf("seed %d: the walk missed %d keys", seed, len(missing))
+	}
+	for _, key := range stay {
+		if !seen[key] {
+			t.Errorf("%q was there all the time and was not seen", key)
 		}
-		m.check(t)
 	}
 }

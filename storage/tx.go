@@ -5,6 +5,7 @@ import (
 
 	"redoubt/replication"
 	"redoubt/slots"
+	"redoubt/storage/slab"
 )
 
 // unitKind says how a unit runs.
@@ -43,8 +44,12 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked []cell  // records that a walk found expired
-	events []Event // see Note
+	picked   []slab.Ref // records that a walk found expired
+	expiring []byte     // the key of the record that is being deleted
+	events   []Event    // see Note
+
+	ready   []readyKey         // see Serve
+	flushed replication.Offset // end of what Break has appended
 
 	hits, misses, dirtyTotal int64
 }
@@ -68,6 +73,8 @@ func (tx *Tx) finish() {
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
 	tx.untouched = false
+	tx.e.endTrees()
+	tx.flushed, tx.ready = 0, tx.ready[:0]
 	if len(tx.events) > 0 {
 		clear(tx.events)
 		tx.events = tx.events[:0]
@@ -178,10 +185,12 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
 		tx.written = append(tx.written, n)
 	}
-	if tx.ks.slots[n].watched != nil {
-		tx.touchWatched(n, key)
-	}
-	if tx.ks.modified != nil {
-		tx.ks.modified(tx.db, key)
+	if r := tx.ks.slots[n].rare.Load(); r != nil {
+		if r.watched != nil {
+			tx.touchWatched(n, key)
+		}
+		if r.waiting != nil {
+			tx.signal(n, key)
+		}
 	}
 }

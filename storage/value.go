@@ -24,37 +24,3 @@ func (t Type) String() string {
 	}
 	return "unknown"
 }
-
-// value is what a key holds. A type is one file with a struct that implements
-// it.
-type value interface {
-	// typ is the type that commands ask for.
-	typ() Type
-	// encoding is what OBJECT ENCODING says.
-	encoding() string
-	// size is about how many bytes the value occupies.
-	size() int
-	// clone returns a copy that shares nothing that can change.
-	clone() value
-	// image returns the value as it is now, for a snapshot: what it returns
-	// stays as it is while the value goes on changing. Values that are large
-	// share their memory and remember to leave it alone.
-	image() value
-	// digest mixes the value into a digest as Redis's DEBUG DIGEST does.
-	digest(d *digester)
-}
-
-// record is a key with all that belongs to it.
-type record struct {
-	key      []byte // never changes, so it can be shared
-	val      value
-	expireAt int64  // Unix milliseconds; 0 is never
-	access   uint32 // see accessPolicy
-	epoch    uint32 // of the newest snapshot that has the record, or began before it
-}
-
-// recordOverhead is about what a record occupies besides the bytes of its key
-// and value, its cell included.
-const recordOverhead = 112
-
-func (r *record) size() int64 { return int64(recordOverhead + len(r.key) + r.val.size()) }

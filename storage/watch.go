@@ -42,11 +42,12 @@ func (tx *Tx) Watch(key []byte) *Watch {
 	}
 	s := &tx.ks.slots[w.slot]
 	r := tx.ks.recordOf(w, tx.phys)
-	w.expired = r != nil && tx.expired(r)
-	if s.watched == nil {
-		s.watched = make(watchedKeys)
+	w.expired = r.p != nil && tx.expired(r)
+	rare := s.rarity()
+	if rare.watched == nil {
+		rare.watched = make(watchedKeys)
 	}
-	s.watched[w.key] = append(s.watched[w.key], w)
+	rare.watched[w.key] = append(rare.watched[w.key], w)
 	tx.ks.watchers.Add(1)
 	return w
 }
@@ -58,12 +59,12 @@ func (tx *Tx) Changed(w *Watch) bool {
 		return w.changed
 	}
 	r := tx.ks.recordOf(w, int(tx.ks.order[w.key.db].Load()))
-	return r != nil && tx.expired(r)
+	return r.p != nil && tx.expired(r)
 }
 
 // Unwatch ends a watch. It must be called once for each, or the mark stays.
 func (tx *Tx) Unwatch(w *Watch) {
-	s := &tx.ks.slots[w.slot]
+	s := tx.ks.slots[w.slot].rarity()
 	ws := s.watched[w.key]
 	for i := range ws {
 		if ws[i] == w {
@@ -82,23 +83,24 @@ func (tx *Tx) Unwatch(w *Watch) {
 	}
 }
 
-// recordOf returns the record that the watched key has in a database.
-func (ks *Keyspace) recordOf(w *Watch, phys int) *record {
-	t := ks.slots[w.slot].table(phys)
-	if t == nil {
-		return nil
+// recordOf returns the record that the watched key has in a database; zero if it
+// has none.
+func (ks *Keyspace) recordOf(w *Watch, phys int) (r record) {
+	if t := ks.slots[w.slot].table(phys); t != nil {
+		key := []byte(w.key.key)
+		hash := ks.hash(key)
+		_, r = ks.findIn(t.segmentOf(hash), hash, key)
 	}
-	key := []byte(w.key.key)
-	return t.find(ks.hash(key), key)
+	return r
 }
 
 // touchWatched marks the watches on a key that was just changed (Redis's
 // touchWatchedKey).
 func (tx *Tx) touchWatched(n slots.Slot, key []byte) {
-	for _, w := range tx.ks.slots[n].watched[watchKey{tx.db, string(key)}] {
+	for _, w := range tx.ks.slots[n].watched()[watchKey{tx.db, string(key)}] {
 		if !w.expired {
 			w.changed = true
-		} else if tx.ks.recordOf(w, tx.phys) == nil {
+		} else if tx.ks.recordOf(w, tx.phys).p == nil {
 			// It was expired when the watch began and is deleted now: no
 			// change, but from here on everything is one.
 			w.expired = false
@@ -115,17 +117,17 @@ func (tx *Tx) touchWatchedDB(db, with int) {
 		return
 	}
 	for n := range ks.slots {
-		for key, ws := range ks.slots[n].watched {
+		for key, ws := range ks.slots[n].watched() {
 			if key.db != db {
 				continue
 			}
 			for _, w := range ws {
 				old := ks.recordOf(w, int(ks.order[db].Load()))
-				var next *record
+				var next record
 				if with >= 0 {
 					next = ks.recordOf(w, int(ks.order[with].Load()))
 				}
-				w.replaced(old != nil, next != nil, next != nil && tx.expired(next))
+				w.replaced(old.p != nil, next.p != nil, next.p != nil && tx.expired(next))
 			}
 		}
 	}

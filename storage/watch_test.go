@@ -65,7 +65,7 @@ func TestWatch(t *testing.T) {
 				b.want("changed", tx.Changed(w), c.changed)
 				tx.Unwatch(w)
 			}, "k")
-			if ks := b.Keyspace; ks.slots[w.Slot()].watched != nil || ks.watchers.Load() != 0 {
+			if ks := b.Keyspace; ks.slots[w.Slot()].watched() != nil || ks.watchers.Load() != 0 {
 				t.Error("Unwatch leaves something behind")
 			}
 		})

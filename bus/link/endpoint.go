@@ -10,7 +10,7 @@
 // The package decides nothing: it does not know nodes, does not dial again,
 // and answers nothing. It does close a link on which framing is lost, and one
 // whose send queue has outgrown its limit. The driver of package cluster (in
-// internal/server) is the Handler and owns the links.
+// internal/node) is the Handler and owns the links.
 //
 // Each link has a goroutine that opens it, reads, and makes all calls to the
 // Handler about it, and while it is open a second one that writes.
@@ -84,7 +84,6 @@ type Config struct {
 type Endpoint struct {
 	cfg       Config
 	sendLimit atomic.Int64
-	overLimit atomic.Uint64
 	closing   chan struct{} // closed by Close
 	running   sync.WaitGroup
 
@@ -117,10 +116,6 @@ func (e *Endpoint) SetSendLimit(bytes int64) {
 	}
 	e.sendLimit.Store(bytes)
 }
-
-// LimitExceeded is the number of links closed with ErrSendLimit,
-// total_cluster_links_buffer_limit_exceeded of CLUSTER INFO.
-func (e *Endpoint) LimitExceeded() uint64 { return e.overLimit.Load() }
 
 // Listen accepts links on addr, "host:port", until the endpoint is closed. It
 // returns the address that was bound, and may be called for several.

@@ -94,7 +94,6 @@ func (l *Link) Send(message []byte) {
 	} else {
 		// Under the lock, so that the next Send sees the end of the link and
 		// the link is counted once.
-		l.endpoint.overLimit.Add(1)
 		l.end(ErrSendLimit)
 	}
 	l.mu.Unlock()

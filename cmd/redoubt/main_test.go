@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"redoubt/internal/config"
 )
 
 // run executes a command line and returns what it printed on stdout.
@@ -110,10 +113,21 @@ func TestServerLinesThatStartNoNode(t *testing.T) {
 	}
 }
 
-func TestDirectivesThatDoNotProtectAreNamed(t *testing.T) {
-	got := unguarded([]string{"maxmemory", "user", "tls-port", "aclfile", "io-threads"})
-	if want := []string{"user", "tls-port", "aclfile"}; !slices.Equal(got, want) {
-		t.Errorf("named are %q, want %q", got, want)
+// Suites and scripts look for the log of "--dir D --logfile log" in D.
+func TestARelativeLogFileIsInDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dir := t.TempDir()
+	settings, err := config.Load(config.Source{Args: []string{"--logfile", "node.log", "--dir", dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := enter(settings.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.(*os.File).Close()
+	if _, err := os.Stat(filepath.Join(dir, "node.log")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -60,22 +60,19 @@ func serve(args []string) error {
 	if c.Daemonize && os.Getenv(detached) == "" {
 		return detach()
 	}
-	out, err := logOutput(c.LogFile)
+	out, err := enter(c)
 	if err != nil {
 		return err
 	}
 	log := logging.New(out)
 	followLog(log, settings)
-	if err := os.Chdir(c.Dir); err != nil {
-		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
-	}
 	announce(log, settings, args)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
 	} else if c.PIDFile != "" {
 		defer removePID(log.Logger, c)
 	}
-	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica, Product: product})
+	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica})
 	if err != nil {
 		log.Warn(err.Error())
 		return errSilent
@@ -132,8 +129,8 @@ Usage:
   redoubt server --check-system
 `
 
-// announce prints the lines that scripts and test suites wait for (spec
-// drop-in.md).
+// announce prints the lines that scripts and test suites wait for, in
+// Redis's words.
 func announce(log *logging.Logger, settings *config.Config, args []string) {
 	c := settings.Current()
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
@@ -153,21 +150,10 @@ func announce(log *logging.Logger, settings *config.Config, args []string) {
 	if unused := settings.Unused(); len(unused) > 0 {
 		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
 	}
-	if weak := unguarded(settings.Unused()); len(weak) > 0 {
-		log.Warn("WARNING: " + strings.Join(weak, ", ") + ": users and TLS are not built. Only requirepass, bind and protected-mode keep clients out.")
+	for _, line := range settings.Warnings() {
+		log.Warn("WARNING: " + line)
 	}
 	log.Warn("Server initialized")
-}
-
-// unguarded picks the directives whose author counts on a protection that the
-// node does not give.
-func unguarded(unused []string) (weak []string) {
-	for _, name := range unused {
-		if name == "user" || name == "aclfile" || strings.HasPrefix(name, "tls-") {
-			weak = append(weak, name)
-		}
-	}
-	return weak
 }
 
 // notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
@@ -195,11 +181,16 @@ func notify(n *node.Node) (context.Context, func()) {
 	}
 }
 
-func logOutput(file string) (io.Writer, error) {
-	if file == "" {
+// enter makes dir the working directory and opens the log: the name of a log file
+// starts at dir, as in Redis, wherever the process was started.
+func enter(c *config.Settings) (log io.Writer, err error) {
+	if err := os.Chdir(c.Dir); err != nil {
+		return nil, fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
+	}
+	if c.LogFile == "" {
 		return os.Stdout, nil
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(c.LogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -17,7 +18,7 @@ var ErrUnknownEffect = errors.New("command: cannot apply")
 // Applier executes the units of a stream that somebody else produced: a
 // primary's on its replica, the own journal's at a restart. It runs the same
 // handlers as a client's command, in a unit that records nothing and does not
-// consult the clock (design D4). It belongs to one goroutine, like its
+// consult the clock: effects are absolute. It belongs to one goroutine, like its
 // executor.
 type Applier struct {
 	table *Table
@@ -33,6 +34,9 @@ type Applier struct {
 	// Failed is called, if set, when a command answers with an error: the data
 	// differ from where the stream was made.
 	Failed func(args [][]byte, err string)
+	// Ran is called, if set, after each command, with how long it ran and whether
+	// it answered with an error (INFO commandstats counts what a replica applies).
+	Ran func(row *Row, took time.Duration, failed bool)
 
 	ctx   Ctx
 	out   resp.Writer
@@ -62,6 +66,9 @@ func (a *Applier) DB() int       { return 0 }
 func (a *Applier) Proto() int    { return 2 }
 func (a *Applier) Redact(...int) {}
 
+// Block is never asked: in a stream nobody waits.
+func (a *Applier) Block(*Ctx, *Wait) bool { return false }
+
 // Apply executes one unit. end is the offset of its last byte. record, if not
 // nil, is called under the unit's locks once the data have changed: there the
 // node appends the unit's bytes to its own stream. The error wraps
@@ -85,19 +92,50 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 		}
 	}
 	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
+	clock := a.begin()
 	for i, e := range unit {
-		a.run(tx, a.rows[i], e)
+		if row := a.rows[i]; row.Lock != LockNone {
+			clock.ran(row, a.run(tx, row, e))
+		}
 	}
 	if record != nil {
 		record()
 	}
 	a.exec.End()
+	clock = a.begin()
 	for i, e := range unit {
-		if a.Side != nil && a.rows[i].Lock == LockNone {
-			a.Side(a.rows[i], e.Args)
+		row := a.rows[i]
+		if row.Lock != LockNone {
+			continue
 		}
+		if a.Side != nil {
+			a.Side(row, e.Args)
+		}
+		clock.ran(row, false)
 	}
 	return nil
+}
+
+// stopwatch measures commands that run one after the other, for Applier.Ran.
+type stopwatch struct {
+	tell func(row *Row, took time.Duration, failed bool)
+	last time.Time
+}
+
+func (a *Applier) begin() stopwatch {
+	if a.Ran == nil {
+		return stopwatch{}
+	}
+	return stopwatch{a.Ran, time.Now()}
+}
+
+func (w *stopwatch) ran(row *Row, failed bool) {
+	if w.tell == nil {
+		return
+	}
+	now := time.Now()
+	w.tell(row, now.Sub(w.last), failed)
+	w.last = now
 }
 
 // plan finds the commands' rows and the slots the unit needs.
@@ -130,17 +168,17 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 	return world, nil
 }
 
-func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) {
-	if row.Lock == LockNone {
-		return
-	}
+// run executes one command and reports whether it answered with an error.
+func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) (failed bool) {
 	tx.Select(e.DB)
 	a.out.SetBuffer(a.out.Bytes()[:0])
 	a.ctx.Row, a.ctx.Args = row, e.Args
 	tx.Command(nil)
 	row.Run(&a.ctx)
 	tx.CommandEnd()
-	if b := a.out.Bytes(); a.Failed != nil && len(b) > 0 && b[0] == '-' {
+	b := a.out.Bytes()
+	if failed = len(b) > 0 && b[0] == '-'; failed && a.Failed != nil {
 		a.Failed(e.Args, string(b[1:max(len(b)-2, 1)]))
 	}
+	return failed
 }

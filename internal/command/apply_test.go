@@ -33,7 +33,7 @@ func TestApplyOfAStreamGivesTheSameData(t *testing.T) {
 func TestApplyRefusesWhatItDoesNotKnowBeforeItChangesAnything(t *testing.T) {
 	n := newNode()
 	a := NewApplier(n.table, n.exec, n)
-	err := a.Apply(0, []Effect{{Args: args("set k v")}, {Args: args("lpush l v")}}, 1, nil)
+	err := a.Apply(0, []Effect{{Args: args("set k v")}, {Args: args("nosuch l v")}}, 1, nil)
 	if !errors.Is(err, ErrUnknownEffect) {
 		t.Fatalf("error %v", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/big"
 	"strings"
+
+	"redoubt/internal/resp"
 )
 
 // is reports whether an argument is the given upper-case word in any case. It
@@ -124,4 +126,32 @@ func expiry(v, unit, base int64) (at int64, ok bool) {
 		return 0, false
 	}
 	return v + base, true
+}
+
+// integer reads a whole number, or answers that the argument is none. It
+// matches getLongLongFromObjectOrReply.
+func (c *Ctx) integer(arg []byte) (int64, bool) {
+	n, ok := resp.ParseInt(arg)
+	if !ok {
+		c.Out.Error(resp.ErrNotInteger)
+	}
+	return n, ok
+}
+
+// integerIn reads a whole number from low to high. Otherwise it answers with
+// refusal or, if that is empty, with what is wrong. It matches
+// getRangeLongFromObjectOrReply.
+func (c *Ctx) integerIn(arg []byte, low, high int64, refusal resp.Error) (int64, bool) {
+	n, ok := resp.ParseInt(arg)
+	switch {
+	case ok && low <= n && n <= high:
+		return n, true
+	case refusal != "":
+		c.Out.Error(refusal)
+	case !ok:
+		c.Out.Error(resp.ErrNotInteger)
+	default:
+		c.Out.Error(resp.ErrBetween(low, high))
+	}
+	return 0, false
 }

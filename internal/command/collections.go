@@ -51,3 +51,26 @@ func editable[T any](c *Ctx, key []byte, edit func([]byte) (T, bool)) (T, bool) 
 	}
 	return v, ok
 }
+
+// bulk answers with v and returns the copy of it in the reply, which is valid
+// until the next write there: views of elements are not once they are removed.
+func (c *Ctx) bulk(v []byte) []byte {
+	c.Out.Bulk(v)
+	b := c.Out.Bytes()
+	end := len(b) - len("\r\n")
+	return b[end-len(v) : end]
+}
+
+// noteRemoved notes that elements of a collection were removed, and that the key
+// went with the last of them.
+func (c *Ctx) noteRemoved(class storage.Class, event string, key []byte, exists bool) {
+	c.Tx.Note(class, event, key)
+	if !exists {
+		c.Tx.Note(storage.ClassGeneric, "del", key)
+	}
+}
+
+// keysAfterNumber is keys from argument i+1 on whose number is argument i.
+func keysAfterNumber(i int, f KeyFlags) []KeySpec {
+	return []KeySpec{{Flags: f, Begin: Begin{Index: i}, Find: Find{KeyNum: true, FirstKey: 1, Step: 1}}}
+}

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"time"
+
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -28,6 +30,33 @@ type Conn interface {
 	// Redact hides arguments of the request, by position, from the slow log and
 	// MONITOR.
 	Redact(at ...int)
+	// Block makes the connection wait, see Ctx.Block. It reports false if it
+	// cannot: within a transaction every command answers at once.
+	Block(c *Ctx, b *Wait) bool
+}
+
+// Wait is how a command waits that has found nothing.
+type Wait struct {
+	// Keys are what it waits for, in order; views of the arguments. Also are
+	// keys that Serve uses besides.
+	Keys, Also [][]byte
+	// Timeout is how long it waits; 0 is for ever.
+	Timeout time.Duration
+	// Serve answers in the unit that made one of the keys ready, or reports
+	// false if there is nothing for the command after all. c.Args are those of
+	// the command.
+	Serve func(c *Ctx, key []byte) bool
+	// Expired writes the reply of a wait that was in vain.
+	Expired func(out *resp.Writer)
+}
+
+// Block ends a command that has found nothing: it is answered when one of the
+// keys is ready or the time is up, or at once where nobody can wait (in a
+// transaction, in a stream). The unit holds the slots of all keys.
+func (c *Ctx) Block(b *Wait) {
+	if c.Tx.Applying() || !c.Conn.Block(c, b) {
+		b.Expired(c.Out)
+	}
 }
 
 // Host is what a handler of data may know of the node.

@@ -20,10 +20,11 @@ type node struct {
 	now   int64
 	sent  []string
 	end   replication.Offset
+	noted []string // events, as "name key"
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n
@@ -45,6 +46,7 @@ func (n *node) MaxBulk() int64              { return 512 << 20 }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
 func (n *node) Redact(...int)               {}
+func (n *node) Block(*Ctx, *Wait) bool      { return false }
 
 // do runs one command as a unit of its own and returns the reply and what it
 // left in the stream, as words.
@@ -98,9 +100,18 @@ func (n *node) run(line [][]byte, proto int) []byte {
 	row.Run(c)
 	if c.Tx != nil {
 		c.Tx.CommandEnd()
+		for _, e := range c.Tx.Events() {
+			n.noted = append(n.noted, e.Name+" "+string(e.Key))
+		}
 		n.exec.End()
 	}
 	return out.Bytes()
+}
+
+// listen makes the node note events from now on.
+func (n *node) listen() {
+	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+	n.exec.End()
 }
 
 // doStream runs a command line and hands its effects on, as a stream's reader

@@ -146,12 +146,11 @@ func copyKey(c *Ctx) {
 		c.Out.Error(resp.ErrSameObject)
 		return
 	}
-	e, found := c.Tx.Find(from)
-	if !found || (!replace && c.existsIn(db, to)) {
+	if _, found := c.Tx.Find(from); !found || (!replace && c.existsIn(db, to)) {
 		c.Out.Int(0)
 		return
 	}
-	c.Tx.Copy(e, db, to)
+	c.Tx.Copy(from, db, to)
 	c.Out.Int(1)
 }
 

@@ -49,20 +49,34 @@ func (c *Ctx) db() int {
 // cursor within the slot.
 const slotBits = 14
 
-// scanOptions is what may follow SCAN's cursor.
+// scanOptions is what may follow a cursor.
 type scanOptions struct {
-	match []byte
-	typ   []byte
-	count int
+	match    []byte
+	typ      []byte // of SCAN
+	count    int
+	noValues bool // of HSCAN
 }
 
-func parseScanOptions(c *Ctx, args [][]byte) (o scanOptions, ok bool) {
+// ofKeys stands for the type of the collection where SCAN goes over the keys.
+const ofKeys = storage.TypeModule
+
+// parseScanOptions reads the options of SCAN or, if of is the type of a
+// collection, of the command that goes over it. It matches scanGenericCommand.
+func parseScanOptions(c *Ctx, args [][]byte, of storage.Type) (o scanOptions, ok bool) {
 	o.count = 10
-	for ; len(args) >= 2; args = args[2:] {
+	for len(args) > 0 {
+		if of == storage.TypeHash && is(args[0], "NOVALUES") {
+			o.noValues, args = true, args[1:]
+			continue
+		}
+		if len(args) == 1 {
+			c.Out.Error(resp.ErrSyntax)
+			return o, false
+		}
 		switch {
 		case is(args[0], "MATCH"):
 			o.match = args[1]
-		case is(args[0], "TYPE"):
+		case of == ofKeys && is(args[0], "TYPE"):
 			o.typ = args[1]
 		case is(args[0], "COUNT"):
 			n, ok := resp.ParseInt(args[1])
@@ -79,10 +93,7 @@ func parseScanOptions(c *Ctx, args [][]byte) (o scanOptions, ok bool) {
 			c.Out.Error(resp.ErrSyntax)
 			return o, false
 		}
-	}
-	if len(args) > 0 {
-		c.Out.Error(resp.ErrSyntax)
-		return o, false
+		args = args[2:]
 	}
 	if string(o.match) == "*" {
 		o.match = nil
@@ -100,17 +111,16 @@ func equalFold(b []byte, s string) bool { return is(b, upper(s)) }
 // scan goes slot after slot. What a slot yields is bounded by COUNT, and so is
 // the number of keys looked at altogether.
 func scan(c *Ctx) {
-	cursor, err := strconv.ParseUint(string(c.Args[1]), 10, 64)
-	if err != nil {
-		c.Out.Error(resp.ErrCursor)
+	cursor, ok := c.cursor(c.Args[1])
+	if !ok {
 		return
 	}
-	o, ok := parseScanOptions(c, c.Args[2:])
+	o, ok := parseScanOptions(c, c.Args[2:], ofKeys)
 	if !ok {
 		return
 	}
 	slot, within := slots.Slot(cursor&(1<<slotBits-1)), cursor>>slotBits
-	var found [][]byte
+	var found copies
 	seen := 0
 	for more := true; more && seen < o.count; {
 		if within == 0 {
@@ -123,7 +133,7 @@ func scan(c *Ctx) {
 			within = tx.Scan(slot, within, o.count-seen, func(e storage.Entry) {
 				seen++
 				if o.matches(e) {
-					found = append(found, append([]byte(nil), e.Key()...))
+					found.add(e.Key())
 				}
 			})
 		})
@@ -135,22 +145,74 @@ func scan(c *Ctx) {
 		}
 		cursor = within<<slotBits | uint64(slot)
 	}
+	c.replyScan(cursor, found)
+}
+
+// cursor reads what a client got from the call before.
+func (c *Ctx) cursor(arg []byte) (uint64, bool) {
+	n, err := strconv.ParseUint(string(arg), 10, 64)
+	if err != nil {
+		c.Out.Error(resp.ErrCursor)
+	}
+	return n, err == nil
+}
+
+// replyScan answers with the next cursor and what was found.
+func (c *Ctx) replyScan(next uint64, found copies) {
 	c.Out.Array(2)
-	c.Out.BulkString(strconv.FormatUint(cursor, 10))
-	c.Out.Array(len(found))
-	for _, k := range found {
-		c.Out.Bulk(k)
+	c.Out.BulkString(strconv.FormatUint(next, 10))
+	c.replyBulks(found)
+}
+
+func (c *Ctx) replyBulks(found copies) {
+	c.Out.Array(found.len())
+	for b := range found.all {
+		c.Out.Bulk(b)
+	}
+}
+
+// scanned finds the collection that HSCAN or one of its like goes over. If there
+// is none, or the key holds another type, it has been answered: the options are
+// read only afterwards.
+func (c *Ctx) scanned(key []byte, t storage.Type) (e storage.Entry, found, ok bool) {
+	e, found = c.Tx.Find(key)
+	switch {
+	case !found:
+		c.replyScan(0, copies{})
+	case e.Type() != t:
+		c.Out.Error(resp.ErrWrongType)
+		return e, true, false
+	}
+	return e, found, true
+}
+
+// atOnce is how many elements one call goes over. A collection that Redis would
+// keep in one piece comes whole, as there.
+func (o *scanOptions) atOnce(e storage.Entry, n int) int {
+	switch e.Encoding() {
+	case "hashtable", "skiplist":
+		return o.count
+	}
+	return n
+}
+
+// collectionScanArgs is the syntax of HSCAN and its like.
+func collectionScanArgs() []Arg {
+	return []Arg{
+		key("key"), integer("cursor"),
+		pattern("pattern").after("MATCH").optional(),
+		integer("count").after("COUNT").optional(),
 	}
 }
 
 func keys(c *Ctx) {
 	o := scanOptions{match: c.Args[1]}
-	var found [][]byte
+	var found copies
 	for s, ok := c.Host.Keyspace().NextSlot(c.Tx.DB(), 0); ok; s, ok = c.Host.Keyspace().NextSlot(c.Tx.DB(), s+1) {
 		for cursor, again := uint64(0), true; again; again = cursor != 0 {
 			cursor = c.Tx.Scan(s, cursor, 1<<10, func(e storage.Entry) {
 				if o.matches(e) {
-					found = append(found, e.Key())
+					found.add(e.Key())
 				}
 			})
 		}
@@ -158,10 +220,7 @@ func keys(c *Ctx) {
 			break
 		}
 	}
-	c.Out.Array(len(found))
-	for _, k := range found {
-		c.Out.Bulk(k)
-	}
+	c.replyBulks(found)
 }
 
 func randomKey(c *Ctx) {

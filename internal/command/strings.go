@@ -198,7 +198,7 @@ func store(c *Ctx, key, value []byte, expireAt int64, keepTTL bool) {
 }
 
 // effectSetPXAT records a SET whose expiry is absolute, which drops all other
-// options, as Redis's propagation does (spec replication §5.1).
+// options, as Redis's propagation does (setGenericCommand).
 func effectSetPXAT(c *Ctx, key, value []byte, at int64) {
 	var buf [20]byte
 	c.Tx.Effect(nameSet, key, value, namePXAT, strconv.AppendInt(buf[:0], at, 10))

@@ -32,6 +32,7 @@ var tips = map[string][]string{
 
 const (
 	changing     = "nondeterministic_output"
+	anyOrder     = "nondeterministic_output_order"
 	toAllNodes   = "request_policy:all_nodes"
 	toAllShards  = "request_policy:all_shards"
 	ifAllSucceed = "response_policy:all_succeeded"

@@ -6,7 +6,9 @@
 // name of Redis 7.0 to 8 and Valkey 8 to 9 has a row. Most rows that mean
 // something here store their value in a field of Settings, for the server to
 // read; the others are checked, kept and shown, and Config.Unused names those
-// that a user set, for the log. A name that is in no row is an error. Of each
+// that a user set, for the log. Where that has consequences there is a warning
+// (Config.Warnings), and where a node would be less guarded than its owner
+// believes, the value is refused. A name that is in no row is an error. Of each
 // value the table keeps one canonical text, the one that CONFIG GET prints.
 //
 // The Settings that a Config publishes never change. Set checks all its pairs
@@ -59,10 +61,6 @@ func (c *Config) Path() string { return c.path }
 // Lines returns the lines of rename-command, loadmodule or user that were
 // read at start, in their order.
 func (c *Config) Lines(directive string) []Line { return c.lines[directive] }
-
-// Unused returns the names of the directives that were set at start but have
-// no effect here, for the log: each once, in the order of the files.
-func (c *Config) Unused() []string { return c.unused }
 
 // Sensitive reports whether the value of a directive is a secret, so that
 // CONFIG SET must not show it in the slow log or to MONITOR.

@@ -20,6 +20,11 @@ type directive struct {
 	// does says what the setting does here; it is empty if the value is only
 	// kept and shown.
 	does string
+	// lacks says, of a row without an effect, what somebody waits for in vain who
+	// sets it: Warnings has it. refuse is the reason why no value but the default
+	// is taken, because a node would stand open that its owner has closed. Both go
+	// when the directive acts.
+	lacks, refuse string
 	// store reads the value into its typed field; nil if there is none.
 	store binding
 
@@ -56,7 +61,7 @@ func (d *directive) set(s *Settings, args []string) error {
 
 // table is all directives; names is all their names and aliases, sorted.
 var (
-	table  = slices.Concat(networkRows, processRows, durabilityRows, clientRows, replicationRows, clusterRows, observeRows, keptRows, moduleRows)
+	table  = slices.Concat(networkRows, processRows, durabilityRows, clientRows, encodingRows, replicationRows, clusterRows, observeRows, keptRows, moduleRows)
 	byName = index(table)
 	names  = sortedNames(byName)
 )

@@ -55,7 +55,7 @@ Sizes take the units k, kb, m, mb, g and gb: 1k is 1000 and 1kb is 1024 bytes.
 		rows  []*directive
 	}{
 		{"Network", networkRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
-		{"Clients and access", clientRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
+		{"Clients and access", clientRows}, {"Names of encodings", encodingRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
 		{"Logs of the node's own", observeRows},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| directive | values | default | | what it does |\n| --- | --- | --- | --- | --- |\n", section.title)

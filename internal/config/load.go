@@ -52,7 +52,7 @@ const (
 // do. The error is a *FileError, or says which file cannot be opened.
 func Load(src Source) (*Config, error) {
 	path, fromStdin, lines := commandLine(src.Args)
-	l := &loader{config: newConfig(), settings: defaults(), product: src.Product, seen: make(map[*directive]bool)}
+	l := &loader{config: newConfig(), settings: defaults(), product: src.Product, seen: make(map[*directive]Line)}
 	wd, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("config: working directory: %w", err)
@@ -90,8 +90,8 @@ type loader struct {
 	config   *Config
 	settings *Settings
 	product  string
-	seen     map[*directive]bool
-	depth    int // of includes
+	seen     map[*directive]Line // where each was set last
+	depth    int                 // of includes
 }
 
 // put sets a directive to a text that is known to be canonical.
@@ -137,13 +137,14 @@ func (l *loader) line(line Line) error {
 	name := strings.ToLower(args[0])
 	line.Args = args[1:]
 	if d := lookup(name); d != nil {
-		return l.directive(d, line.Args)
+		return l.directive(d, line)
 	}
 	return l.statement(name, line)
 }
 
-// directive sets d, which stands on a line with the given arguments.
-func (l *loader) directive(d *directive, args []string) error {
+// directive sets d, which stands on the line.
+func (l *loader) directive(d *directive, line Line) error {
+	args := line.Args
 	switch {
 	case !d.typ.many() && len(args) != 1:
 		return lineError(errArguments)
@@ -154,13 +155,13 @@ func (l *loader) directive(d *directive, args []string) error {
 			return lineError("Unbalanced quotes in configuration line")
 		}
 	}
-	if clears := len(args) == 1 && args[0] == ""; d.has(repeats) && l.seen[d] && !clears {
+	if clears := len(args) == 1 && args[0] == ""; d.has(repeats) && l.seen[d].Text != "" && !clears {
 		args = slices.Concat(strings.Fields(l.settings.text[d.index]), args)
 	}
 	if err := d.set(l.settings, args); err != nil {
 		return lineError(err.Error())
 	}
-	l.seen[d] = true
+	l.seen[d] = line
 	if d.does == "" {
 		l.config.noteUnused(d.name)
 	}
@@ -177,9 +178,6 @@ func (l *loader) statement(name string, line Line) error {
 		return l.include(line.Args[0])
 	case name == "rename-command" && n == 2, name == "user" && n >= 1, name == "loadmodule" && n >= 1:
 		l.config.lines[name] = append(l.config.lines[name], line)
-		if name != "rename-command" {
-			l.config.noteUnused(name)
-		}
 		return nil
 	case name == "sentinel" && n > 0:
 		return lineError("sentinel directive while not in sentinel mode")
@@ -217,7 +215,7 @@ func (l *loader) check() error {
 	case l.config.lines[moduleSetting] != nil && l.config.lines["loadmodule"] == nil:
 		return &FileError{Product: l.product, Reason: "Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting"}
 	}
-	return nil
+	return l.refusals()
 }
 
 // readFiles appends the file of that name to all, or all files if it is a

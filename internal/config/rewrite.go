@@ -80,6 +80,10 @@ func readOld(old string) *rewriting {
 		case lookup(args[0]) != nil:
 			d := lookup(args[0])
 			r.at[d] = append(r.at[d], i)
+		case strings.EqualFold(args[0], "user"):
+			// What it says is in requirepass, or else the two would differ once
+			// that is changed.
+			line = ""
 		case !slices.Contains(fileOnly, strings.ToLower(args[0])) && !strings.Contains(args[0], "."):
 			// A directive that nobody knows any more.
 			line = "# ??? " + line

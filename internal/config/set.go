@@ -57,6 +57,9 @@ func (c *Config) Set(who Caller, pairs ...Pair) error {
 		if err := d.set(next, args); err != nil {
 			return failed(strings.ToLower(pairs[i].Name), err) // which may be an alias
 		}
+		if reason := d.refused(next); reason != "" {
+			return failed(strings.ToLower(pairs[i].Name), errors.New(reason))
+		}
 	}
 	if at, err := c.apply(old, next, changing); err != nil {
 		return failed(strings.ToLower(pairs[at].Name), err)

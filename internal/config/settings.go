@@ -50,7 +50,8 @@ type Settings struct {
 	AppendOnly               bool
 	AppendFsync              Fsync
 	AppendDirName            string
-	AutoAOFRewritePercentage int // 0: never
+	AppendFilename           string // of Redis, in Dir or AppendDirName
+	AutoAOFRewritePercentage int    // 0: never
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
 
@@ -66,6 +67,9 @@ type Settings struct {
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
 	MaxMemoryBytes   int64 // 0: no limit
+
+	// Values.
+	Encodings Encodings
 
 	// Replication.
 	ReplicaOf             Address // Host empty: a primary
@@ -113,6 +117,16 @@ type Settings struct {
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
 	LatencyMonitorThreshold time.Duration // 0: off
+}
+
+// Encodings are up to which sizes collections have the names of Redis's compact
+// encodings.
+type Encodings struct {
+	HashEntries, HashValue int
+	ListSize               int // elements; -1 to -5: 4 KiB to 64 KiB
+	SetInts                int
+	SetEntries, SetValue   int
+	ZSetEntries, ZSetValue int
 }
 
 // SavePoint asks for a snapshot when at least Changes writes have happened

@@ -83,8 +83,8 @@ func (outputLimits) parse(args []string, old string) (string, error) {
 		if class < 0 {
 			return "", refusal("Invalid client class specified in buffer limit configuration.")
 		}
-		hard, ok1 := parseMemory(limit[1])
-		soft, ok2 := parseMemory(limit[2])
+		hard, ok1 := ParseMemory(limit[1])
+		soft, ok2 := ParseMemory(limit[2])
 		seconds, err := strconv.ParseInt(limit[3], 10, 32)
 		if !ok1 || !ok2 || err != nil || seconds < 0 {
 			return "", refusal("Error in hard, soft or soft_seconds setting in buffer limit configuration.")

@@ -2,14 +2,18 @@ package config
 
 import "math"
 
+// unbuiltTLS is the reason why a node that should use TLS does not start.
+const unbuiltTLS = "TLS is not built, and what should be encrypted would go over the network in plain text"
+
 // keptRows is the settings of Redis up to 8 and Valkey up to 9 that have no
 // meaning here yet. Their values are checked, kept, shown by CONFIG GET and
 // written back, so that a configuration can move in and out again.
 var keptRows = []*directive{
 	// Memory and eviction.
-	{name: "maxmemory", typ: anyBytes, def: "0",
+	{name: "maxmemory", typ: anyBytes, def: "0", lacks: "nothing is evicted, and no write is refused for want of memory",
 		store: toInt(func(s *Settings) *int64 { return &s.MaxMemoryBytes })},
-	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0"},
+	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0",
+		lacks: "no client is closed for the memory that all of them use"},
 	{name: "maxmemory-eviction-tenacity", typ: ints(0, 100), def: "10"},
 	{name: "maxmemory-policy", typ: oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "volatile-lrm", "allkeys-lrm"), def: "noeviction"},
@@ -38,31 +42,22 @@ var keptRows = []*directive{
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
 	// Encodings of values.
-	{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, typ: unbounded, def: "512"},
-	{name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, typ: anyBytes, def: "64"},
 	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
-	{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, typ: ints(math.MinInt32, math.MaxInt32), def: "-2"},
-	{name: "set-max-intset-entries", typ: unbounded, def: "512"},
-	{name: "set-max-listpack-entries", typ: unbounded, def: "128", since: "Redis 7.2"},
-	{name: "set-max-listpack-value", typ: unbounded, def: "64", since: "Redis 7.2"},
 	{name: "stream-node-max-bytes", typ: anyBytes, def: "4096"},
 	{name: "stream-node-max-entries", typ: unbounded, def: "100"},
 	{name: "stream-idmp-duration", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "stream-idmp-maxsize", typ: unbounded, def: "100", since: "Redis 8.6"},
-	{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, typ: unbounded, def: "128"},
-	{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, typ: anyBytes, def: "64"},
 	{name: "array-slice-size", typ: unbounded, def: "4096", since: "Redis 8.8"},
 	{name: "array-sparse-kmax", typ: unbounded, def: "10", since: "Redis 8.8"},
 	{name: "array-sparse-kmin", typ: unbounded, def: "5", since: "Redis 8.8"},
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
-	{name: "notify-keyspace-events", typ: eventClasses{}},
+	{name: "notify-keyspace-events", typ: eventClasses{}, lacks: "no events of keys are published"},
 	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
 
 	// Files of Redis.
 	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
-	{name: "appendfilename", typ: text{check: fileName("appendfilename", "filename", false)}, def: "appendonly.aof", flags: immutable},
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
 	{name: "aof-load-corrupt-tail-max-size", typ: anyBytes, def: "0", since: "Redis 8.6"},
@@ -88,7 +83,7 @@ var keptRows = []*directive{
 	{name: "replica-ignore-disk-write-errors", typ: boolean{}, def: "no"},
 
 	// Users, commands and scripts.
-	{name: "aclfile", typ: text{blank: true}, flags: immutable},
+	{name: "aclfile", typ: text{blank: true}, flags: immutable, refuse: "The users of the file are not built, and the node would stand open. " + unbuiltUsers},
 	{name: "acllog-max-len", typ: unbounded, def: "128"},
 	{name: "acl-pubsub-default", typ: oneOf("allchannels", "resetchannels"), def: "resetchannels"},
 	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000"},
@@ -129,7 +124,7 @@ var keptRows = []*directive{
 	{name: "rdma-rx-size", typ: bytesFrom(64<<10, 16<<20), def: "1048576", flags: immutable, since: "Valkey 8.1"},
 	{name: "socket-mark-id", typ: ints(0, math.MaxUint32), def: "0", flags: immutable},
 	{name: "unixsocketgroup", typ: text{}, flags: immutable, since: "Valkey 8.0"},
-	{name: "tls-port", typ: port, def: "0"},
+	{name: "tls-port", typ: port, def: "0", refuse: unbuiltTLS},
 	{name: "tls-auth-clients", typ: oneOf("no", "yes", "optional"), def: "yes"},
 	{name: "tls-auth-clients-user", typ: oneOf("off", "cn", "uri"), def: "off", since: "Redis 8.6, Valkey 8.1"},
 	{name: "tls-auto-reload-interval", typ: nonNegative, def: "0", since: "Valkey 9.1"},
@@ -141,13 +136,13 @@ var keptRows = []*directive{
 	{name: "tls-client-cert-file", typ: text{}},
 	{name: "tls-client-key-file", typ: text{}},
 	{name: "tls-client-key-file-pass", typ: text{}, flags: sensitive},
-	{name: "tls-cluster", typ: boolean{}, def: "no"},
+	{name: "tls-cluster", typ: boolean{}, def: "no", refuse: unbuiltTLS},
 	{name: "tls-dh-params-file", typ: text{}},
 	{name: "tls-key-file", typ: text{}},
 	{name: "tls-key-file-pass", typ: text{}, flags: sensitive},
 	{name: "tls-prefer-server-ciphers", typ: boolean{}, def: "no"},
 	{name: "tls-protocols", typ: text{}},
-	{name: "tls-replication", typ: boolean{}, def: "no"},
+	{name: "tls-replication", typ: boolean{}, def: "no", refuse: unbuiltTLS},
 	{name: "tls-session-cache-size", typ: nonNegative, def: "20480"},
 	{name: "tls-session-cache-timeout", typ: nonNegative, def: "300"},
 	{name: "tls-session-caching", typ: boolean{}, def: "yes"},
@@ -171,13 +166,15 @@ var keptRows = []*directive{
 	{name: "locale-collate", typ: text{blank: true}, since: "Redis 7.2"},
 	{name: "log-format", typ: oneOf("legacy", "logfmt", "json"), def: "legacy", since: "Valkey 8.1"},
 	{name: "log-timestamp-format", typ: oneOf("legacy", "iso8601", "milliseconds"), def: "legacy", since: "Valkey 8.1"},
-	{name: "oom-score-adj", typ: oneOf("no", "yes", "relative", "absolute"), def: "no"},
+	{name: "oom-score-adj", typ: oneOf("no", "yes", "relative", "absolute"), def: "no",
+		lacks: "the kernel's OOM killer takes this process for any other"},
 	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800"},
 	{name: "req-res-logfile", typ: text{}, flags: immutable | hidden, since: "Redis 7.2"},
 	{name: "slowlog-entry-max-argc", typ: nonNegative, def: "32", since: "Redis 8.8"},
 	{name: "slowlog-entry-max-string-len", typ: nonNegative, def: "128", since: "Redis 8.8"},
-	{name: "supervised", typ: oneOf("upstart", "systemd", "auto", "no"), def: "no", flags: immutable},
-	{name: "syslog-enabled", typ: boolean{}, def: "no", flags: immutable},
+	{name: "supervised", typ: oneOf("upstart", "systemd", "auto", "no"), def: "no", flags: immutable,
+		lacks: "the service manager is not told when the node is ready; a unit of systemd needs Type=simple"},
+	{name: "syslog-enabled", typ: boolean{}, def: "no", flags: immutable, lacks: "nothing is sent to syslog"},
 	{name: "syslog-facility", typ: oneOf("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), def: "local0", flags: immutable},
 	{name: "syslog-ident", typ: text{blank: true}, def: "redis", flags: immutable},
 	{name: "use-exit-on-panic", typ: boolean{}, def: "no", flags: hidden},

@@ -117,7 +117,7 @@ func (t memory) String() string {
 }
 
 func (t memory) parse(args []string, _ string) (string, error) {
-	if n, ok := parseMemory(args[0]); ok {
+	if n, ok := ParseMemory(args[0]); ok {
 		return formatInt(n), between(n, t.lo, t.hi)
 	}
 	if !t.percent {
@@ -246,10 +246,10 @@ func parseInt(s string) (int64, bool) {
 
 func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
-// parseMemory reads a number of bytes as Redis's memtoull does: digits and a
+// ParseMemory reads a number of bytes as Redis's memtoull does: digits and a
 // unit, where no digits at all are 0. What does not fit is refused; Redis
 // takes its lowest 64 bits.
-func parseMemory(s string) (int64, bool) {
+func ParseMemory(s string) (int64, bool) {
 	digits := 0
 	for digits < len(s) && '0' <= s[digits] && s[digits] <= '9' {
 		digits++

@@ -7,6 +7,8 @@
 // randomness, so that the simulator can drive them and a failure replays from
 // a seed. A package that is not in the table fails: to add a row is to decide
 // where it stands. External modules have their importers in a table as well.
+// A row or a permission that nobody uses fails, too, save for the rooms that are
+// being built, which are listed.
 //
 // Beside that, all files must be formatted, of a size to hold in one's head,
 // and finished; and a setting that is said to do something must be read.

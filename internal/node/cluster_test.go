@@ -99,6 +99,8 @@ func (testConn) DB() int       { return 0 }
 func (testConn) Proto() int    { return resp.Proto2 }
 func (testConn) Redact(...int) {}
 
+func (testConn) Block(*command.Ctx, *command.Wait) bool { return false }
+
 // do runs a command as a connection would and returns the reply.
 func (m *member) do(args ...any) string {
 	m.t.Helper()

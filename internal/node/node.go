@@ -39,7 +39,6 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
-	Product  string             // the program's name in messages
 }
 
 // Node is a node between New and the end of Run.
@@ -72,6 +71,9 @@ func New(c Config) (*Node, error) {
 		n.role = func(bool) {}
 	}
 	cfg := c.Settings.Current()
+	if err := refuseRedisFiles(cfg); err != nil {
+		return nil, err
+	}
 	var err error
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
 		return nil, err
@@ -108,7 +110,7 @@ func New(c Config) (*Node, error) {
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
 	}
-	n.applier.Side = n.server.Side
+	n.applier.Side, n.applier.Ran = n.server.Side, n.server.Applied
 	n.followSettings()
 	return n, nil
 }
@@ -216,8 +218,8 @@ func (n *Node) facts() cluster.Facts {
 	return cluster.Facts{
 		Offset:         int64(n.stream.End()),
 		PrimaryContact: n.replicator.PrimaryContact(),
-		// A disk that hangs must not keep a primary in office that answers
-		// nobody (design D7). A full disk does not hang: it refuses.
+		// A primary whose disk hangs answers nobody and must be replaced. A full
+		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
 	}
 }
@@ -330,11 +332,12 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 }
 
 // replay applies the journal from an offset on and returns the database that
-// is selected at its end. Messages that were published are not published again.
+// is selected at its end. Messages that were published are not published again,
+// and INFO does not count the commands, as in Redis.
 func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
-	side := n.applier.Side
-	n.applier.Side = nil
-	defer func() { n.applier.Side = side }()
+	side, ran := n.applier.Side, n.applier.Ran
+	n.applier.Side, n.applier.Ran = nil, nil
+	defer func() { n.applier.Side, n.applier.Ran = side, ran }()
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)

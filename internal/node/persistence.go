@@ -51,10 +51,15 @@ type persistence struct {
 	epoch  int
 
 	// dump is held while a finished BGSAVE becomes the dump, and never while
-	// anything is waited for. It guards flushes, which counts FLUSHALLs: a BGSAVE
-	// that began before one is of data that must not come back.
-	dump    sync.Mutex
-	flushes int
+	// anything is waited for. It guards what says that the one under way must not
+	// become it.
+	dump sync.Mutex
+	// overtaken counts the FLUSHALLs and the saves at shutdown. A BGSAVE that
+	// began before the last of them holds data that are gone or older than the
+	// dump.
+	overtaken int
+	// saveFile is the temporary file of the BGSAVE under way; "" if there is none.
+	saveFile string
 
 	current   atomic.Pointer[snapshot.Snapshot] // being walked
 	baseBytes atomic.Int64                      // size of the journal's base
@@ -233,7 +238,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
-		if errors.Is(o.err, errReplaced) || errors.Is(o.err, errFlushed) {
+		if errors.Is(o.err, errReplaced) || errors.Is(o.err, errOvertaken) {
 			break // it was given up, which is no failure of the disk
 		}
 		p.saveErr, p.saveTook = o.err, took
@@ -253,7 +258,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	p.mu.Unlock()
 	switch {
-	case errors.Is(o.err, errReplaced), errors.Is(o.err, errFlushed):
+	case errors.Is(o.err, errReplaced), errors.Is(o.err, errOvertaken):
 		p.log.Info("Background saving given up", zap.NamedError("because", o.err))
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
@@ -285,7 +290,11 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 			os.Remove(f.Name())
 		}
 	}()
-	epoch, flushes := p.currentEpoch(), p.flushCount()
+	epoch, overtaken := p.currentEpoch(), 0
+	if o.purpose == forSave {
+		overtaken = p.beginDump(f.Name())
+		defer p.beginDump("")
+	}
 	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
 		return err
 	}
@@ -301,7 +310,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	switch o.purpose {
 	case forSave:
 		o.path = filepath.Join(dir, c.DBFilename)
-		if err := p.becomeDump(f.Name(), o.path, flushes); err != nil {
+		if err := p.becomeDump(f.Name(), o.path, overtaken); err != nil {
 			return err
 		}
 		err = syncDir(dir)
@@ -350,32 +359,48 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 // errReplaced ends a snapshot of data that a full resync replaces.
 var errReplaced = errors.New("node: the data are being replaced by those of the primary")
 
-// errFlushed ends a BGSAVE of data that FLUSHALL has deleted.
-var errFlushed = errors.New("node: the data have been flushed")
+// errOvertaken ends a BGSAVE whose data have been flushed since, or which the
+// save at shutdown has made superfluous.
+var errOvertaken = errors.New("node: the data have been flushed, or saved at shutdown")
 
-func (p *persistence) flushCount() int {
+// beginDump notes the file that a BGSAVE writes and returns the count that
+// becomeDump wants back.
+func (p *persistence) beginDump(file string) (overtaken int) {
 	p.dump.Lock()
 	defer p.dump.Unlock()
-	return p.flushes
+	p.saveFile = file
+	return p.overtaken
 }
 
-// becomeDump makes the file of a BGSAVE the dump, if nothing was flushed since
-// there were so many flushes.
-func (p *persistence) becomeDump(file, dump string, flushes int) error {
+// becomeDump makes the file of a BGSAVE the dump, unless something has overtaken
+// it since beginDump returned that count.
+func (p *persistence) becomeDump(file, dump string, overtaken int) error {
 	p.dump.Lock()
 	defer p.dump.Unlock()
-	if p.flushes != flushes {
-		return errFlushed
+	if p.overtaken != overtaken {
+		return errOvertaken
 	}
 	return os.Rename(file, dump)
 }
 
-// Flushed implements server.Persistence. A BGSAVE under way goes on to its end,
-// which it then does not reach.
-func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
+// overtake keeps the BGSAVE under way from becoming the dump and frees the disk
+// space of its file: there may be room for one dump only. The BGSAVE keeps
+// writing, but to a file that is going to be removed.
+func (p *persistence) overtake() {
 	p.dump.Lock()
-	p.flushes++
-	p.dump.Unlock()
+	defer p.dump.Unlock()
+	p.overtaken++
+	if p.saveFile == "" {
+		return
+	}
+	if err := os.Truncate(p.saveFile, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.log.Warn("The file of the overtaken save keeps its disk space", zap.Error(err))
+	}
+}
+
+// Flushed implements server.Persistence.
+func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
+	p.overtake()
 	switch {
 	case !save:
 		return nil
@@ -436,7 +461,7 @@ func (p *persistence) Step(e *storage.Executor, now int64) (more bool) {
 }
 
 // Background is BGSAVE. The snapshot begins a moment later, under the world lock.
-func (p *persistence) Background(*storage.Executor, int64) error { return p.askSave() }
+func (p *persistence) Background() error { return p.askSave() }
 
 // Save is SAVE: it writes the file while the caller holds the world lock. Who asked
 // hears of a failure; that it stops no writes, unlike one of a BGSAVE, is as in Redis.
@@ -447,6 +472,20 @@ func (p *persistence) Save(tx *storage.Tx) error {
 	case p.Saving():
 		return resp.ErrSaveInProgress
 	}
+	return p.saveNow(tx)
+}
+
+// SaveAtEnd implements server.Persistence: the save of SHUTDOWN and SIGTERM.
+// Redis's finishShutdown kills the child of a BGSAVE and saves, too. If this save
+// fails the node keeps running, and the BGSAVE is given up all the same.
+func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
+	if p.replacing {
+		return errReplaced
+	}
+	if p.Saving() {
+		p.log.Warn("There is a background save under way. Giving it up!")
+	}
+	p.overtake()
 	return p.saveNow(tx)
 }
 
@@ -493,9 +532,12 @@ func (p *persistence) writeAll(tx *storage.Tx, out io.Writer) error {
 }
 
 func (p *persistence) dumpDB(tx *storage.Tx, w *rdb.Writer, db int) (err error) {
+	var arena []byte
 	entry := func(e storage.Entry) {
 		if err == nil {
-			err = w.Entry(&rdb.Entry{Key: e.Key(), Value: e.Bytes(), ExpireAtMs: e.ExpireAt()})
+			var f storage.Frozen
+			f, arena = e.Freeze(arena[:0])
+			err = w.Entry(&rdb.Entry{Key: f.Key, ExpireAtMs: f.ExpireAt}, &f)
 		}
 	}
 	for s, ok := p.keys.NextSlot(db, 0); ok && err == nil; s, ok = p.keys.NextSlot(db, s+1) {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/internal/config"
+	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
@@ -169,7 +170,7 @@ func TestASaveOfFlushedDataDoesNotBecomeTheDump(t *testing.T) {
 		p.saving = true
 		p.mu.Unlock()
 		p.carryOut(t.Context(), o)
-		if !flushed || !errors.Is(o.err, errFlushed) {
+		if !flushed || !errors.Is(o.err, errOvertaken) {
 			t.Errorf("save %q: the BGSAVE ended with %v", points, o.err)
 		}
 		if info := p.Info(); !strings.Contains(info, "rdb_last_bgsave_status:ok\r\n") || !strings.Contains(info, "rdb_bgsave_in_progress:0\r\n") {
@@ -179,6 +180,89 @@ func TestASaveOfFlushedDataDoesNotBecomeTheDump(t *testing.T) {
 		if exists := err == nil; exists != (points != "") || bytes.Contains(dump, []byte("\x01k\x01v")) {
 			t.Errorf("save %q: the dump is %q, %v", points, dump, err)
 		}
+	}
+}
+
+// A shutdown does not wait for the BGSAVE under way, and is not refused because of
+// it: it saves. Without a journal, whatever was written since the last dump would
+// be gone otherwise.
+func TestAShutdownDuringABackgroundSaveSaves(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir, "--appendonly", "no", "--save", "3600 1000000")
+	p, e := n.persistence, n.keys.NewExecutor()
+	const keys = 20_000 // more than the loops walk over in a turn
+	for i := range keys {
+		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	kick, begun := p.kick, false
+	p.kick = func() { // the BGSAVE has just begun
+		if !begun {
+			begun = true
+			set(n, e, "later", "v")
+			if err := n.server.Shutdown(false); err != nil {
+				t.Errorf("the shutdown is refused: %v", err)
+			}
+			cancel()
+		}
+		kick()
+	}
+	p.mu.Lock()
+	p.saving = true
+	p.mu.Unlock()
+	p.carryOut(ctx, &order{purpose: forSave, done: make(chan struct{})})
+	if left, err := filepath.Glob(filepath.Join(dir, "temp-*")); err != nil || left != nil {
+		t.Errorf("the BGSAVE leaves %q behind, %v", left, err)
+	}
+	again, _ := startNode(t, dir, "--appendonly", "no", "--save", "")
+	if got := count(again.keys); !begun || got != keys+1 {
+		t.Errorf("a restart finds %d keys of %d", got, keys+1)
+	}
+}
+
+// A BGSAVE that reaches its end after the save of a shutdown is older than that
+// one, and does not replace it.
+func TestASaveAtShutdownOvertakesABackgroundSave(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir, "--appendonly", "no", "--save", "")
+	p, e := n.persistence, n.keys.NewExecutor()
+	set(n, e, "k", "old")
+	kick, saved := p.kick, false
+	p.kick = func() {
+		if !saved {
+			saved = true
+			set(n, e, "k", "new")
+			temporary, err := filepath.Glob(filepath.Join(dir, "temp-*"))
+			if err != nil || len(temporary) != 1 {
+				t.Fatalf("the BGSAVE writes to %q, %v", temporary, err)
+			}
+			const much = 1 << 20
+			if err := os.Truncate(temporary[0], much); err != nil {
+				t.Fatal(err)
+			}
+			n.keys.World(now(), func(tx *storage.Tx) {
+				if err := p.Save(tx); !errors.Is(err, resp.ErrSaveInProgress) {
+					t.Errorf("SAVE during a BGSAVE: %v", err)
+				}
+				if err := p.SaveAtEnd(tx); err != nil {
+					t.Error(err)
+				}
+			})
+			if info, err := os.Stat(temporary[0]); err != nil || info.Size() >= much {
+				t.Errorf("its file keeps the disk space: %v, %v", info, err)
+			}
+		}
+		kick()
+	}
+	o := &order{purpose: forSave, done: make(chan struct{})}
+	p.mu.Lock()
+	p.saving = true
+	p.mu.Unlock()
+	if p.carryOut(t.Context(), o); !saved || !errors.Is(o.err, errOvertaken) {
+		t.Errorf("the BGSAVE ended with %v", o.err)
+	}
+	if dump, err := os.ReadFile(filepath.Join(dir, "dump.rdb")); err != nil || !bytes.Contains(dump, []byte("\x01k\x03new")) {
+		t.Errorf("the dump is %q, %v", dump, err)
 	}
 }
 

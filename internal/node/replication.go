@@ -213,7 +213,7 @@ func (r *replicator) become(to role) {
 }
 
 // change takes a role, within a unit that holds the world lock and has changed
-// nothing (spec §6). The error is that of publish, which deals with it.
+// nothing. The error is that of publish, which deals with it.
 func (r *replicator) change(tx *storage.Tx, to role) error {
 	old := r.state.Load()
 	if old.role == to {

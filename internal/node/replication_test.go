@@ -85,7 +85,7 @@ var nobody = role{replica: true, host: "127.0.0.1", port: 1}
 var replicaOfNobody = []string{"--replicaof", "127.0.0.1 1"}
 
 // TestStart: what a node says of its history after a start, given what it was
-// before (design D4, "Histories").
+// before.
 func TestStart(t *testing.T) {
 	t.Run("an empty primary makes a history without a past", func(t *testing.T) {
 		n, _ := startNode(t, t.TempDir())
@@ -295,7 +295,7 @@ func snapshotFile(t *testing.T, dir string, keys ...string) string {
 	w := rdb.NewWriter(out, rdb.Options{Checksum: true})
 	err = errors.Join(w.Header(rdb.Header{ServerVersion: "7.0.15", ReplID: idOther, ReplOffset: 500, ReplStreamDB: 2}), w.SelectDB(0, len(keys), 0))
 	for _, k := range keys {
-		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k), Value: []byte("v")}))
+		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k)}, rdb.Text("v")))
 	}
 	if err = errors.Join(err, w.Finish()); err != nil {
 		t.Fatal(err)
@@ -434,16 +434,22 @@ func TestReplaceFailsForGood(t *testing.T) {
 	}
 }
 
-// Messages that were published once are not published again by a replay.
+// Messages that were published once are not published again by a replay, and
+// INFO does not count its commands.
 func TestAReplayPublishesNothing(t *testing.T) {
 	dir := t.TempDir()
 	n, stop := startNode(t, dir, replicaOfNobody...)
 	published := 0
+	counted := 0
 	n.applier.Side = func(*command.Row, [][]byte) { published++ }
+	n.applier.Ran = func(*command.Row, time.Duration, bool) { counted++ }
 	f := linked(t, n)
 	publish := unit(t, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nm\r\n")
-	if err := f.Apply(publish); err != nil || published != 1 {
-		t.Fatalf("a message of the primary is published %d times, %v", published, err)
+	if err := f.Apply(publish); err != nil || published != 1 || counted != 1 {
+		t.Fatalf("a message of the primary is published %d times and counted %d times, %v", published, counted, err)
+	}
+	if err := f.Apply(unit(t, setA)); err != nil || counted != 2 {
+		t.Fatalf("after a SET %d commands are counted, %v", counted, err)
 	}
 	stop()
 	settings, err := config.Load(config.Source{Args: append([]string{"--port", "0", "--dir", dir}, replicaOfNobody...)})
@@ -454,6 +460,7 @@ func TestAReplayPublishesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.applier.Side = func(*command.Row, [][]byte) { t.Error("the replay publishes") }
+	n.applier.Ran = func(*command.Row, time.Duration, bool) { t.Error("the replay is counted") }
 	if _, err := n.restore(); err != nil {
 		t.Error(err)
 	}
@@ -491,7 +498,7 @@ func TestWhileLoading(t *testing.T) {
 	}
 }
 
-// TestInfo holds the fields to Redis's order (spec §8).
+// TestInfo holds the fields to Redis's order (genRedisInfoString).
 func TestInfo(t *testing.T) {
 	names := func(info string) (list []string) {
 		for line := range strings.Lines(info) {

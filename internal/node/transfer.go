@@ -24,7 +24,7 @@ const (
 )
 
 // Base implements psync.Snapshots: a full resync is the newest base and the
-// journal from its offset, so it costs no snapshot (design D4). A fresh one is
+// journal from its offset, so it costs no snapshot. A fresh one is
 // made only if there is none, or the journal has outgrown it, or there is no
 // journal, or the caller needs a current one.
 func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {

@@ -7,6 +7,20 @@ import (
 	"strings"
 )
 
+// Show writes a reply on one line, as scripts have it, with the types of RESP3.
+// If unordered, the elements of all arrays, sets and maps come in the order of
+// their text, so that replies whose order is the server's own can be compared.
+func Show(raw []byte, unordered bool) (string, error) {
+	r, _, err := parseReply(raw)
+	if err != nil {
+		return "", err
+	}
+	if unordered {
+		r.sortAll()
+	}
+	return r.render(true), nil
+}
+
 // reply is a reply of RESP2 or RESP3 as a tree, to be shown in scripts.
 type reply struct {
 	kind     byte // the type's first byte; '_' is also the kind of RESP2's nulls
@@ -65,6 +79,13 @@ func parseReply(raw []byte) (r reply, rest []byte, err error) {
 // sort brings the elements of an array or set in the order of their text.
 func (r *reply) sort() {
 	slices.SortFunc(r.children, func(a, b reply) int { return strings.Compare(a.render(true), b.render(true)) })
+}
+
+func (r *reply) sortAll() {
+	for i := range r.children {
+		r.children[i].sortAll()
+	}
+	r.sort()
 }
 
 // render writes a reply on one line. Unless exact, types that RESP2 does not

@@ -6,9 +6,10 @@ import (
 )
 
 // Error is an error line as a client reads it, without the leading '-' and the
-// line end: a code in capitals, a space, a text. All lines a client can
-// receive stand in this file; the texts are Redis's, byte for byte, because
-// programs compare them.
+// line end: a code in capitals, a space, a text. The lines of dispatch and of
+// most handlers stand in this file and in errors_data.go; those of CLUSTER and
+// of routing come from package cluster, which does not know RESP. The texts are
+// Redis's, byte for byte, because programs compare them.
 type Error string
 
 // Error makes it a Go error, so that functions can return the line.
@@ -81,24 +82,11 @@ func ErrMisconfJournal(reason string) Error {
 	return Error("MISCONF Errors writing to the AOF file: " + reason)
 }
 
-// Routing in a cluster.
+// Routing in a cluster, where package cluster does not make the text.
 const (
-	ErrCrossSlot       Error = "CROSSSLOT Keys in request don't hash to the same slot"
-	ErrTryAgain        Error = "TRYAGAIN Multiple keys request during rehashing of slot"
-	ErrClusterDown     Error = "CLUSTERDOWN The cluster is down"
-	ErrClusterReadOnly Error = "CLUSTERDOWN The cluster is down and only accepts read commands"
-	ErrSlotUnbound     Error = "CLUSTERDOWN Hash slot not served"
+	ErrTryAgain    Error = "TRYAGAIN Multiple keys request during rehashing of slot"
+	ErrClusterDown Error = "CLUSTERDOWN The cluster is down"
 )
-
-// ErrMoved and ErrAsk send the client to the node at endpoint for a slot.
-func ErrMoved(slot int, endpoint string) Error {
-	return Error(fmt.Sprintf("MOVED %d %s", slot, endpoint))
-}
-
-// ErrAsk is the redirection of one request while its slot is on the move.
-func ErrAsk(slot int, endpoint string) Error {
-	return Error(fmt.Sprintf("ASK %d %s", slot, endpoint))
-}
 
 // Transactions.
 const (
@@ -244,6 +232,8 @@ const (
 	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
 	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
 	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrNotListpack      Error = "ERR Not a listpack encoded object."
+	ErrPackedThreshold  Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
 	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
 	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
 )

@@ -1,5 +1,7 @@
 package resp
 
+import "fmt"
+
 // What commands on data answer when they refuse.
 const (
 	ErrIncrOverflow  Error = "ERR increment or decrement would overflow"
@@ -49,3 +51,24 @@ const (
 	ErrCommandArity     Error = "ERR Invalid number of arguments specified for command"
 	ErrCommandArguments Error = "ERR Invalid arguments specified for command"
 )
+
+// Lists, hashes and sets.
+const (
+	ErrIndexRange  Error = "ERR index out of range"
+	ErrRank        Error = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"
+	ErrPosCount    Error = "ERR COUNT can't be negative"
+	ErrPosMaxLen   Error = "ERR MAXLEN can't be negative"
+	ErrNumKeys     Error = "ERR numkeys should be greater than 0"
+	ErrManyKeys    Error = "ERR Number of keys can't be greater than number of args"
+	ErrPopCount    Error = "ERR count should be greater than 0"
+	ErrLimit       Error = "ERR LIMIT can't be negative"
+	ErrRange       Error = "ERR value is out of range"
+	ErrHashInteger Error = "ERR hash value is not an integer"
+	ErrHashFloat   Error = "ERR hash value is not a float"
+	ErrNaNOrInf    Error = "ERR value is NaN or Infinity"
+)
+
+// ErrBetween is the error of an integer outside of a range.
+func ErrBetween(low, high int64) Error {
+	return Error(fmt.Sprintf("ERR value is out of range, value must between %d and %d", low, high))
+}

@@ -374,7 +374,11 @@ func clientUnblock(x *command.Ctx) {
 		x.Out.Error(resp.ErrNotInteger)
 		return
 	}
-	if serverOf(x).waiters.unblock(uint64(id), asError) {
+	err := resp.Error("")
+	if asError {
+		err = resp.ErrUnblocked
+	}
+	if s := serverOf(x); s.waiters.unblock(uint64(id), asError) || s.unblockClient(uint64(id), err) {
 		x.Out.Int(1)
 		return
 	}

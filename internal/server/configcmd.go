@@ -59,7 +59,7 @@ func configSet(x *command.Ctx) {
 	}
 	l, c := loopOf(x), connOf(x)
 	var err error
-	lfu := l.srv.LFU()
+	lfu, encodings := l.srv.LFU(), l.srv.config.Current().Encodings
 	l.allConns(func() {
 		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
 		if err == nil {
@@ -70,12 +70,20 @@ func configSet(x *command.Ctx) {
 	if err == nil && l.srv.LFU() != lfu {
 		l.everything(l.srv.followPolicy)
 	}
+	if err == nil && l.srv.config.Current().Encodings != encodings {
+		l.everything(l.srv.followEncodings)
+	}
 	switch {
 	case errors.Is(err, config.ErrLoading):
 		x.Out.Error(resp.ErrLoading)
 	case err != nil:
 		x.Out.Error(resp.Error(err.Error()))
 	default:
+		for _, p := range pairs {
+			if lacks := l.srv.config.Lacking(p.Name); lacks != "" {
+				l.srv.log.Warn("WARNING: " + p.Name + " has no effect in this version: " + lacks)
+			}
+		}
 		x.Out.OK()
 	}
 }
@@ -83,6 +91,17 @@ func configSet(x *command.Ctx) {
 // followPolicy makes the access bits of keys mean what maxmemory-policy asks
 // for; tx holds the world.
 func (s *Server) followPolicy(tx *storage.Tx) { tx.UseLFU(s.LFU()) }
+
+// followEncodings makes the limits of compact encodings those of the settings; tx
+// holds the world.
+func (s *Server) followEncodings(tx *storage.Tx) {
+	e, l := s.config.Current().Encodings, tx.Limits()
+	l.HashEntries, l.HashValue = e.HashEntries, e.HashValue
+	l.ListSize = e.ListSize
+	l.SetInts, l.SetEntries, l.SetValue = e.SetInts, e.SetEntries, e.SetValue
+	l.ZSetEntries, l.ZSetValue = e.ZSetEntries, e.ZSetValue
+	tx.SetLimits(l)
+}
 
 func configRewrite(x *command.Ctx) {
 	s := serverOf(x)
@@ -104,6 +123,7 @@ func configResetStat(x *command.Ctx) {
 		}
 		s.rates.reset()
 		s.replBefore = s.replicationCounts()
+		s.applied.reset()
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)

@@ -48,9 +48,10 @@ type conn struct {
 	subs     *subscriber   // nil until the first subscription
 	feed     *replicaState // what REPLCONF said; nil until then
 	state    connState
-	queued   bool // in the loop's ready list
-	inHeld   bool // in the loop's held list
-	inPaused bool // in the loop's paused list
+	queued   bool     // in the loop's ready list
+	blocked  *blocked // what it waits for; nil if it does not
+	inHeld   bool     // in the loop's held list
+	inPaused bool     // in the loop's paused list
 	polled   interest
 	softFrom time.Duration // when the output passed its soft limit; 0: it has not
 }
@@ -177,6 +178,12 @@ func (l *loop) forget(c *conn) {
 		l.srv.monitors.remove(c)
 	}
 	l.srv.waiters.remove(c)
+	if b := c.blocked; b != nil {
+		if b.Claim() {
+			b.End()
+		}
+		l.unblock(b)
+	}
 	l.recycle(c.out.Bytes())
 	c.out.SetBuffer(nil)
 	c.in, c.sent, c.marks = nil, 0, nil

@@ -26,6 +26,9 @@ func (l *loop) cronConn(c *conn) {
 		l.drop(c)
 		return
 	}
+	if c.blocked != nil && l.srv.cluster != nil {
+		l.redirectBlocked(c.blocked)
+	}
 	if c.softFrom != 0 {
 		l.checkOutput(c)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/storage"
 )
@@ -41,19 +42,21 @@ func debugCommand(x *command.Ctx) {
 
 // debugActions are the forms of DEBUG that mean something here, besides HELP.
 var debugActions = map[string]debugAction{
-	"sleep":             {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
-	"object":            {3, 3, debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
-	"digest":            {2, 2, debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
-	"digest-value":      {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},
-	"reload":            {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
-	"loadaof":           {2, 2, debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load the journal again."}},
-	"set-active-expire": {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
-	"populate":          {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
-	"protocol":          {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
-	"log":               {3, 3, debugLog, []string{"LOG <message>", "    Put a line into the log."}},
-	"error":             {3, 3, debugError, []string{"ERROR <string>", "    Answer with this error."}},
-	"segfault":          {2, 2, debugSegfault, []string{"SEGFAULT", "    End the process as a fault of memory would."}},
-	"panic":             {2, 2, debugPanic, []string{"PANIC", "    End the process as a failed assertion would."}},
+	"sleep":                      {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
+	"listpack":                   {3, 3, debugListpack, []string{"LISTPACK <key>", "    Put a compact collection into the log."}},
+	"quicklist-packed-threshold": {3, 3, debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a list makes it a quicklist."}},
+	"object":                     {3, 3, debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
+	"digest":                     {2, 2, debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
+	"digest-value":               {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},
+	"reload":                     {2, 0, debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
+	"loadaof":                    {2, 2, debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load the journal again."}},
+	"set-active-expire":          {3, 3, debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
+	"populate":                   {3, 5, debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
+	"protocol":                   {3, 3, debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
+	"log":                        {3, 3, debugLog, []string{"LOG <message>", "    Put a line into the log."}},
+	"error":                      {3, 3, debugError, []string{"ERROR <string>", "    Answer with this error."}},
+	"segfault":                   {2, 2, debugSegfault, []string{"SEGFAULT", "    End the process as a fault of memory would."}},
+	"panic":                      {2, 2, debugPanic, []string{"PANIC", "    End the process as a failed assertion would."}},
 	"config-rewrite-force-all": {2, 2, debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    CONFIG REWRITE of every setting, also of those that",
 		"    have their defaults and do not stand in the file."}},
 	"set-disable-deny-scripts":     {3, 3, debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
@@ -100,10 +103,54 @@ func debugObject(x *command.Ctx) {
 			x.Out.Error(resp.ErrNoKey)
 			return
 		}
+		length := int64(len(e.Bytes()))
+		if e.Type() != storage.TypeString {
+			length = e.Size()
+		}
 		idle := e.IdleSeconds()
 		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
-			e.Encoding(), len(e.Bytes()), lruClock(tx.Now()/1000-idle), idle))
+			e.Encoding(), length, lruClock(tx.Now()/1000-idle), idle))
 	})
+}
+
+// debugListpack has no structure to show: how large a collection is does not
+// change how it is stored.
+func debugListpack(x *command.Ctx) {
+	debugUnit(x, func(tx *storage.Tx) {
+		e, ok := tx.Peek(x.Args[2])
+		switch {
+		case !ok:
+			x.Out.Error(resp.ErrNoKey)
+		case e.Encoding() != "listpack":
+			x.Out.Error(resp.ErrNotListpack)
+		default:
+			serverOf(x).log.Info(fmt.Sprintf("DEBUG LISTPACK: a %v of about %d bytes", e.Type(), e.Size()))
+			x.Out.Simple("Listpack structure printed on stdout")
+		}
+	})
+}
+
+// packedMost is the longest threshold of DEBUG QUICKLIST-PACKED-THRESHOLD: a
+// little less than 4 GiB.
+const packedMost = 1<<32 - 1<<20
+
+func debugPacked(x *command.Ctx) {
+	n, ok := config.ParseMemory(string(x.Args[2]))
+	if len(x.Args[2]) == 0 {
+		n, ok = 0, true
+	}
+	if !ok || n < 0 || n > packedMost {
+		x.Out.Error(resp.ErrPackedThreshold)
+		return
+	}
+	debugUnit(x, func(tx *storage.Tx) {
+		l := tx.Limits()
+		if l.Packed = int(n); n == 0 {
+			l.Packed = storage.DefaultLimits.Packed
+		}
+		tx.SetLimits(l)
+	})
+	x.Out.OK()
 }
 
 // lruClock is a time in Unix seconds as Redis keeps it with each key.

@@ -207,7 +207,7 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 		return nil
 	}
 	s.log.Info("Saving the final RDB snapshot before exiting.")
-	err := s.persistence.Save(tx)
+	err := s.persistence.SaveAtEnd(tx)
 	if err != nil && how&config.ShutdownForce != 0 {
 		s.log.Warn("Error trying to save the DB. Exit anyway: " + err.Error())
 		return nil

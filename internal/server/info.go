@@ -305,7 +305,8 @@ func infoCPU(_ *Server, b *strings.Builder) {
 
 func infoCommandStats(s *Server, b *strings.Builder) {
 	for i, r := range s.table.all {
-		var sum rowStats
+		applied := &s.applied.rows[i]
+		sum := rowStats{calls: applied.calls.Load(), failed: applied.failed.Load(), took: time.Duration(applied.took.Load())}
 		for _, l := range s.loops {
 			st := &l.stats.rows[i]
 			sum.calls += st.calls

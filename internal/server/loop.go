@@ -58,11 +58,13 @@ type loop struct {
 	held      []*conn // have output that waits for an offset
 	paused    []*conn // have a request that waits for the end of a pause
 	expiring  bool    // more keys have expired than one slice could delete
+	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
 	moving    bool    // connections that belong to other loops are still here
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
+	deadlines deadlines     // of blocked clients
 	busy      time.Duration // spent in turns since the last cron
 
 	readBuf []byte
@@ -83,6 +85,7 @@ type loop struct {
 
 	published []publication // by the unit at hand; sent when it has ended
 	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
+	served    []served      // by the unit at hand; they are told when it has ended
 	leaving   []departure   // connections that go to replication
 	feeding   int           // bytes of input of the connection being served
 	redacted  []int         // arguments of the request that nobody else may see
@@ -121,6 +124,9 @@ func (l *loop) run() {
 		began := l.beginTurn()
 		l.serve(events)
 		l.readMail()
+		if len(l.deadlines) > 0 {
+			l.expireBlocked()
+		}
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
@@ -130,6 +136,9 @@ func (l *loop) run() {
 		}
 		if l.expiring {
 			l.expire()
+		}
+		if l.freeing {
+			l.reclaim()
 		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.release()
@@ -147,7 +156,7 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
-	if l.walking || l.expiring {
+	if l.walking || l.expiring || l.freeing {
 		return l.poll.poll()
 	}
 	spins := spinPolls
@@ -171,6 +180,9 @@ func (l *loop) wait() []unix.EpollEvent {
 	rest := l.nextCron - time.Since(l.srv.started)
 	if len(l.paused) > 0 {
 		rest = min(rest, retryPeriod)
+	}
+	if len(l.deadlines) > 0 {
+		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))
 	}
 	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
 }
@@ -332,11 +344,19 @@ func (l *loop) cron() {
 	l.nextCron = l.mono + cronPeriod
 	l.cronConns()
 	l.expire()
+	l.reclaim()
 	l.place()
 	if l.id == 0 {
 		l.srv.cron(l)
 	}
 }
+
+// reclaimBudget is of how many keys a loop frees the memory in a turn: some tens
+// of microseconds.
+const reclaimBudget = 500
+
+// reclaim frees memory of what was flushed, a bounded slice.
+func (l *loop) reclaim() { l.freeing = l.exec.Reclaim(reclaimBudget) }
 
 // expireBudget is how many keys a loop looks at for expiry in a turn.
 const expireBudget = 200

@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"redoubt/internal/resp"
 )
@@ -46,12 +48,39 @@ func TestConnectionsMoveBetweenLoops(t *testing.T) {
 			l.post(func() { l.place() })
 		}
 		n.resumeLoops(nil)
-		for range 20 {
+		want := []int{len(cs), 0}
+		if active == 2 {
+			want = []int{len(cs) / 2, len(cs) / 2} // their ids follow each other
+		}
+		began := time.Now()
+		for moved := false; !moved; moved = slices.Equal(n.spread(), want) {
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("with %d active loops %v connections are on the loops, want %v", active, n.spread(), want)
+			}
 			for i, c := range cs {
 				c.want(fmt.Sprintf("GET k%d", i), fmt.Sprint(i))
 			}
 		}
+		for i, c := range cs {
+			c.want(fmt.Sprintf("GET k%d", i), fmt.Sprint(i))
+		}
 	}
+}
+
+// spread is how many connections each loop has.
+func (n *node) spread() (conns []int) {
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	for _, l := range n.loops {
+		count := 0
+		for _, c := range l.conns {
+			if c != nil {
+				count++
+			}
+		}
+		conns = append(conns, count)
+	}
+	return conns
 }
 
 // fakeConn is a connection without a socket, for measuring dispatch alone.

@@ -183,7 +183,7 @@ func (l *loop) transact(c *conn, q *request) verdict {
 		for _, w := range c.watched {
 			l.slots = append(l.slots, w.Slot())
 		}
-		l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+		l.ctx.Tx = l.begin(l.slots, m.flags&command.Write != 0)
 	}
 	defer l.endUnit()
 	changed := false
@@ -204,6 +204,7 @@ func (l *loop) transact(c *conn, q *request) verdict {
 		c.out.NullArray()
 	default:
 		l.runQueue(c, m)
+		l.serveBlocked()
 	}
 	return pass
 }

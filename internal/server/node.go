@@ -157,7 +157,7 @@ func bgsaveCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrSaveInProgress)
 		return
 	}
-	if err := p.Background(l.exec, l.unix); err != nil {
+	if err := p.Background(); err != nil {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	}

@@ -101,13 +101,16 @@ type Persistence interface {
 	// Save writes a snapshot and returns when it is done. The caller holds the
 	// world lock through tx.
 	Save(tx *storage.Tx) error
+	// SaveAtEnd is Save before the process exits. It saves even while Background
+	// is under way, whose snapshot is given up: it is older.
+	SaveAtEnd(tx *storage.Tx) error
 	// Flushed says that the unit has deleted everything: a snapshot of what was
 	// there must not become the dump any more. With save the empty data set is
 	// saved in its place, also while one is being given up.
 	Flushed(tx *storage.Tx, save bool) error
 	// Background begins a snapshot; loops advance it by Step. Errors are lines
 	// for the client.
-	Background(e *storage.Executor, now int64) error
+	Background() error
 	Step(e *storage.Executor, now int64) (more bool)
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
@@ -120,8 +123,6 @@ type Persistence interface {
 	Failing() resp.Error
 	// Info is the lines of INFO persistence.
 	Info() string
-	// Close ends persistence at shutdown, after everything is written.
-	Close() error
 }
 
 // Cluster is the node's share of a cluster.
@@ -154,7 +155,6 @@ type Route struct {
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
-	TLS      bool
 	// Missing counts those of the keys that do not exist, with the slot locked;
 	// nil before.
 	Missing func() int

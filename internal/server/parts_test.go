@@ -30,6 +30,14 @@ type fakeCluster struct {
 
 func (f *fakeCluster) Stops(time.Time) uint64 { return f.stops.Load() }
 
+// Lines of routing, whose texts package cluster has.
+const errCrossSlot resp.Error = "CROSSSLOT Keys in request don't hash to the same slot"
+
+func errMoved(slot int, to string) resp.Error {
+	return resp.Error(fmt.Sprintf("MOVED %d %s", slot, to))
+}
+func errAsk(slot int, to string) resp.Error { return resp.Error(fmt.Sprintf("ASK %d %s", slot, to)) }
+
 func (f *fakeCluster) Route(r Route) resp.Error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,15 +48,15 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 	}
 	switch {
 	case r.Mixed:
-		return resp.ErrCrossSlot
+		return errCrossSlot
 	case r.Slot == f.elsewhere && !(r.ReadOnly && !r.Write):
-		return resp.ErrMoved(int(r.Slot), "127.0.0.1:7001")
+		return errMoved(int(r.Slot), "127.0.0.1:7001")
 	case r.Slot == f.moving && !r.Shard && missing == r.Keys && !r.Asking:
-		return resp.ErrAsk(int(r.Slot), "127.0.0.1:7002")
+		return errAsk(int(r.Slot), "127.0.0.1:7002")
 	case r.Slot == f.moving && missing > 0 && !r.Asking:
 		return resp.ErrTryAgain
 	case f.late && r.Missing != nil:
-		return resp.ErrMoved(int(r.Slot), "127.0.0.1:7003")
+		return errMoved(int(r.Slot), "127.0.0.1:7003")
 	}
 	return ""
 }
@@ -61,8 +69,8 @@ func TestRequestsAreRouted(t *testing.T) {
 	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
 	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
 	c := n.dial()
-	moved := "error: MOVED " + strings.TrimPrefix(string(resp.ErrMoved(int(f.elsewhere), "127.0.0.1:7001")), "MOVED ")
-	ask := "error: " + string(resp.ErrAsk(int(f.moving), "127.0.0.1:7002"))
+	moved := "error: MOVED " + strings.TrimPrefix(string(errMoved(int(f.elsewhere), "127.0.0.1:7001")), "MOVED ")
+	ask := "error: " + string(errAsk(int(f.moving), "127.0.0.1:7002"))
 	for _, step := range []struct{ line, reply string }{
 		{"SET near 1", "OK"},
 		{"GET far", moved},
@@ -71,7 +79,7 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"SET far 1", moved},
 		{"READWRITE", "OK"},
 		{"GET far", moved},
-		{"MGET near other", "error: " + string(resp.ErrCrossSlot)},
+		{"MGET near other", "error: " + string(errCrossSlot)},
 		{"GET {m}1", ask},
 		{"ASKING", "OK"},
 		{"SET {m}1 v", "OK"},
@@ -119,7 +127,7 @@ func TestRequestsAreRouted(t *testing.T) {
 		{"MULTI", "OK"},
 		{"GET near", "QUEUED"},
 		{"GET other", "QUEUED"},
-		{"EXEC", "error: " + string(resp.ErrCrossSlot)},
+		{"EXEC", "error: " + string(errCrossSlot)},
 		{"EXEC", "error: " + string(resp.ErrExecWithoutMulti)},
 	} {
 		c.want(step.line, step.reply)
@@ -127,7 +135,7 @@ func TestRequestsAreRouted(t *testing.T) {
 	f.mu.Lock()
 	f.late = true
 	f.mu.Unlock()
-	c.want("SET near 2", "error: "+string(resp.ErrMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7003")))
+	c.want("SET near 2", "error: "+string(errMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7003")))
 	f.mu.Lock()
 	f.late = false
 	f.mu.Unlock()
@@ -162,7 +170,7 @@ func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
 	n.stream.commit(-1)
 	writer.closed()
 	idle.want("PING", "PONG")
-	idle.want("GET near", "error: "+string(resp.ErrMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7001")))
+	idle.want("GET near", "error: "+string(errMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7001")))
 }
 
 // fakeReplication is a primary or a replica without any wire.
@@ -457,6 +465,8 @@ func (f *fakePersistence) Save(*storage.Tx) error {
 	return f.failure
 }
 
+func (f *fakePersistence) SaveAtEnd(tx *storage.Tx) error { return f.Save(tx) }
+
 func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	if save {
 		return f.Save(tx)
@@ -464,13 +474,12 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	return nil
 }
 
-func (f *fakePersistence) Background(*storage.Executor, int64) error { return nil }
-func (f *fakePersistence) Step(*storage.Executor, int64) bool        { return false }
-func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error  { return nil }
-func (f *fakePersistence) LastSave() time.Time                       { return time.Unix(7, 0) }
-func (f *fakePersistence) Saving() bool                              { return false }
-func (f *fakePersistence) Info() string                              { return "" }
-func (f *fakePersistence) Close() error                              { return nil }
+func (f *fakePersistence) Background() error                        { return nil }
+func (f *fakePersistence) Step(*storage.Executor, int64) bool       { return false }
+func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error { return nil }
+func (f *fakePersistence) LastSave() time.Time                      { return time.Unix(7, 0) }
+func (f *fakePersistence) Saving() bool                             { return false }
+func (f *fakePersistence) Info() string                             { return "" }
 
 func (f *fakePersistence) Failing() resp.Error {
 	f.mu.Lock()

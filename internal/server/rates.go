@@ -22,6 +22,7 @@ func (s *Server) totals() (t totals) {
 		t.turns += l.stats.turnsSeen.Load()
 		t.turnMicros += l.stats.turnMicros.Load()
 	}
+	t.commands += s.applied.commands.Load()
 	if r, ok := s.replication.(TrafficCounter); ok {
 		t.replIn, t.replOut = r.Traffic()
 	}

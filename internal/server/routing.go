@@ -58,7 +58,8 @@ func (l *loop) routeQueued(q *request) resp.Error {
 	}
 	l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
 	err := l.routeLocked(q)
-	l.endUnit()
+	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	l.ctx.Tx = nil
 	return err
 }
 

@@ -96,6 +96,7 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
+	blocked      blockedClients
 	replicas     replicaConns
 	rates        rates
 	startMemory  int64        // in use when the server was made
@@ -103,6 +104,7 @@ type Server struct {
 	authDenied   atomic.Int64 // wrong passwords
 	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
+	applied      appliedStats
 }
 
 // New makes a server that does not listen yet.
@@ -123,6 +125,7 @@ func New(c Config) (*Server, error) {
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
 	}
+	s.applied.rows = make([]appliedRow, len(s.table.all))
 	s.minLoops = 1
 	most := max(1, min(runtime.GOMAXPROCS(0), 8))
 	if cfg.EventLoops > 0 {
@@ -150,7 +153,10 @@ func New(c Config) (*Server, error) {
 	s.waiters.srv = s
 	s.startMemory = memoryInUse()
 	s.followSettings()
-	s.keyspace.World(s.now(), s.followPolicy)
+	s.keyspace.World(s.now(), func(tx *storage.Tx) {
+		s.followPolicy(tx)
+		s.followEncodings(tx)
+	})
 	s.refreshConditions()
 	return s, nil
 }
@@ -160,6 +166,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
@@ -332,6 +339,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condCluster, s.cluster != nil)
 	if replica && !s.isReplica() {
 		defer s.waiters.demoted()
+		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())

@@ -273,6 +273,28 @@ func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	want("after", "acl_access_denied_auth:0", "total_error_replies:0", "total_connections_received:0", "instantaneous_ops_per_sec:0")
 }
 
+// A replica counts what it applies, beside what its clients ask.
+func TestAppliedCommandsAreCounted(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("SET k v", "OK")
+	before := n.totals().commands
+	set := n.table.Lookup([]byte("set"))
+	n.Applied(set, 2*time.Second, false)
+	n.Applied(set, time.Second, true)
+	if got := n.totals().commands - before; got != 2 {
+		t.Errorf("%d commands more, want 2", got)
+	}
+	info := c.do("INFO commandstats")
+	if !strings.Contains(info, "cmdstat_set:calls=3,usec=3000") || !strings.Contains(info, ",rejected_calls=0,failed_calls=1\r\n") {
+		t.Errorf("INFO has\n%s", info)
+	}
+	c.want("CONFIG RESETSTAT", "OK")
+	if info := c.do("INFO commandstats"); strings.Contains(info, "cmdstat_set") {
+		t.Errorf("after RESETSTAT INFO has\n%s", info)
+	}
+}
+
 func TestUnixSocketsGoThroughWires(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	n := startNode(t, "--unixsocket", path, "--unixsocketperm", "700")

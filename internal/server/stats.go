@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
 
@@ -46,6 +47,40 @@ func (s *loopStats) publish(busy time.Duration) {
 type rowStats struct {
 	calls, rejected, failed int64
 	took                    time.Duration
+}
+
+// appliedStats count, beside the loops, what the node executed of a stream that
+// another node made. Any goroutine may use them.
+type appliedStats struct {
+	commands atomic.Int64
+	rows     []appliedRow // by a row's index
+}
+
+type appliedRow struct{ calls, failed, took atomic.Int64 }
+
+// Applied counts a command of the primary's stream, for INFO.
+func (s *Server) Applied(row *command.Row, took time.Duration, failed bool) {
+	info := s.table.info[row]
+	if info == nil {
+		return
+	}
+	s.applied.commands.Add(1)
+	st := &s.applied.rows[info.index]
+	st.calls.Add(1)
+	st.took.Add(int64(took))
+	if failed {
+		st.failed.Add(1)
+	}
+}
+
+func (s *appliedStats) reset() {
+	s.commands.Store(0)
+	for i := range s.rows {
+		r := &s.rows[i]
+		r.calls.Store(0)
+		r.failed.Store(0)
+		r.took.Store(0)
+	}
 }
 
 // maxErrorCodes bounds the codes that are told apart, as a script could invent

@@ -34,7 +34,7 @@ func (l *loop) unit(c *conn, q *request) {
 			if len(l.keys) > 1 && c.db == 0 {
 				l.fetchKeys(q.args)
 			}
-			l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+			l.ctx.Tx = l.begin(l.slots, q.row.Flags&command.Write != 0)
 		} else {
 			// Where the keys stand cannot be told; the handler will say why.
 			l.ctx.Tx = l.exec.BeginWorld(l.unix)
@@ -46,6 +46,7 @@ func (l *loop) unit(c *conn, q *request) {
 		return
 	}
 	l.call(c, q.row, q.args, q.raw)
+	l.serveBlocked()
 	l.endUnit()
 }
 
@@ -69,8 +70,12 @@ func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
 }
 
 func (l *loop) endUnit() {
-	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+	end := l.exec.End()
+	l.ctx.Gate = max(l.ctx.Gate, end)
 	l.ctx.Tx = nil
+	if len(l.served) > 0 {
+		l.sendServed(end)
+	}
 }
 
 // fetchKeys has the keyspace fetch what a command of several keys, at l.keys,
@@ -109,8 +114,11 @@ func (l *loop) everything(f func(tx *storage.Tx)) {
 		return
 	}
 	l.allConns(func() {
-		f(l.exec.BeginWorld(l.unix))
-		l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
+		tx := l.exec.BeginWorld(l.unix)
+		f(tx)
+		l.ctx.Tx = tx
+		l.serveBlocked()
+		l.endUnit()
 	})
 }
 

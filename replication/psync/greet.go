@@ -11,7 +11,7 @@ import (
 
 const replyBytes = 4 << 10 // a line of the primary; errors can be long
 
-// greet shakes hands (spec §2): PING, then AUTH and the REPLCONFs in one go.
+// greet shakes hands as Redis's syncWithMaster does: PING, then AUTH and the REPLCONFs in one go.
 func (s *session) greet() error {
 	if _, err := s.conn.Write(appendCommand(nil, "PING")); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 	}
 }
 
-// parseAnswer reads the answer to PSYNC (spec §2.1).
+// parseAnswer reads the answer to PSYNC (Redis's slaveTryPartialResynchronization).
 func parseAnswer(line string) (answer, bool) {
 	words := strings.Fields(line)
 	switch {

@@ -148,7 +148,7 @@ func (p *Primary) detach(f *feeder) {
 // Hold disconnects all replicas, so that they ask again, and keeps new ones
 // waiting until release is called. It does not wait for their goroutines, but
 // once it has returned they send nothing that they had not read before.
-// That is what a change of history needs (spec §6): hold, change, release.
+// A change of history is made between the two: hold, change, release.
 func (p *Primary) Hold() (release func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,18 +168,6 @@ func (p *Primary) Hold() (release func()) {
 			p.held = nil
 		}
 	})
-}
-
-// Disconnect ends one replica's connection, as CLIENT KILL does. It reports
-// whether there was one.
-func (p *Primary) Disconnect(id replication.ReplicaID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.feeders[id]
-	if f != nil {
-		f.cancel(ErrDisconnected)
-	}
-	return f != nil
 }
 
 // Close disconnects all replicas and waits until every Serve is about to

@@ -91,7 +91,7 @@ func (s *session) follow(p Position) error {
 		if err != nil {
 			return err
 		}
-		// The answer to GETACK does not count GETACK itself (spec §2.2).
+		// The answer to GETACK does not count GETACK itself (Redis's replconfCommand).
 		if u.GetAck {
 			if err := s.ack(); err != nil {
 				return err

@@ -46,7 +46,7 @@ func (f *feeder) full(ctx context.Context) error {
 	}
 	if marked {
 		// Behind the mark the replica must find nothing until it has loaded
-		// the snapshot, which its first acknowledgement tells (spec §4.3).
+		// the snapshot, which its first acknowledgement tells.
 		select {
 		case <-f.acked:
 		case <-ctx.Done():
@@ -125,7 +125,8 @@ func (f *feeder) marked(base *Base) bool {
 	return f.handshake.EOF && (base.Size < 0 || f.primary.cfg.Settings().Diskless)
 }
 
-// transfer sends the snapshot in one of its two forms (spec §4.1, §4.2).
+// transfer sends the snapshot in one of its two forms: with its length in front
+// ("$123"), or of unknown length with a mark behind it ("$EOF:").
 func (f *feeder) transfer(ctx context.Context, base *Base, marked bool) error {
 	if !marked {
 		if base.Size < 0 {

@@ -6,7 +6,7 @@ import (
 	"redoubt/replication"
 )
 
-// Names of the auxiliary fields that have a meaning (spec §5).
+// Names of the auxiliary fields that have a meaning (Redis's rdbSaveInfoAuxFields).
 const (
 	auxVersion      = "redis-ver"
 	auxBits         = "redis-bits"

@@ -26,7 +26,7 @@ func Check(in io.Reader) (Summary, error) {
 		e, err := r.Next()
 		s.Version, s.Skipped = r.Version(), r.Skipped()
 		if errors.Is(err, io.EOF) {
-			return s, r.src.expectEnd()
+			return s, r.src.ExpectEnd()
 		}
 		if err != nil {
 			return s, err
@@ -37,19 +37,4 @@ func Check(in io.Reader) (Summary, error) {
 			s.Expires++
 		}
 	}
-}
-
-// expectEnd returns nil if no byte is left.
-func (s *source) expectEnd() error {
-	if s.pos == s.end {
-		var one [1]byte
-		_, err := io.ReadFull(s.in, one[:])
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return corrupt("bytes behind the end, at %d", s.consumed())
 }

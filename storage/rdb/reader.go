@@ -2,18 +2,20 @@ package rdb
 
 import (
 	"bytes"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+
+	"redoubt/storage"
+	"redoubt/storage/rdb/wire"
 )
 
 const (
-	magicBytes    = 9
-	checksumBytes = 8
-	maxAuxFields  = 64   // remembered; real files have about ten
-	maxAuxBytes   = 4096 // of a name or value that is remembered
-	maxDB         = math.MaxInt32
+	magicBytes   = 9
+	maxAuxFields = 64   // remembered; real files have about ten
+	maxAuxBytes  = 4096 // of a name or value that is remembered
+	maxDB        = math.MaxInt32
 )
 
 // Skipped counts what a file held beside keys and was passed over, because
@@ -25,7 +27,7 @@ type Skipped struct {
 
 // Reader reads an RDB file key by key. It is not safe for concurrent use.
 type Reader struct {
-	src     *source
+	src     *wire.Reader
 	version int
 	valkey  bool
 	started bool
@@ -35,12 +37,16 @@ type Reader struct {
 	aux     Aux
 	scratch []byte
 	skipped Skipped
+
+	encoding byte // of the entry's value
+	pending  bool // it has not been read
+	checker  storage.Checker
 }
 
 // NewReader returns a Reader of the file that in delivers. It reads ahead, so
 // what follows the end record is lost to the owner of in.
 func NewReader(in io.Reader) *Reader {
-	return &Reader{src: newSource(in), aux: Aux{}}
+	return &Reader{src: wire.NewReader(in), aux: Aux{}}
 }
 
 // Version returns the version in the file's magic; 0 before the first Next.
@@ -65,6 +71,9 @@ func (r *Reader) Next() (*Entry, error) {
 		r.started = true
 		r.err = r.readMagic()
 	}
+	if r.err == nil && r.pending {
+		r.err = r.pass()
+	}
 	if r.err == nil {
 		r.err = r.readEntry()
 	}
@@ -75,7 +84,7 @@ func (r *Reader) Next() (*Entry, error) {
 }
 
 func (r *Reader) readMagic() error {
-	p, err := r.src.next(magicBytes)
+	p, err := r.src.Next(magicBytes)
 	if err != nil {
 		return err
 	}
@@ -83,12 +92,12 @@ func (r *Reader) readMagic() error {
 	if digits, r.valkey = bytes.CutPrefix(p, []byte("VALKEY")); !r.valkey {
 		var redis bool
 		if digits, redis = bytes.CutPrefix(p, []byte("REDIS")); !redis {
-			return corrupt("begins with %q, not with REDIS or VALKEY", p)
+			return wire.Corruptf("begins with %q, not with REDIS or VALKEY", p)
 		}
 	}
 	for _, digit := range digits {
 		if digit < '0' || digit > '9' {
-			return corrupt("version %q", digits)
+			return wire.Corruptf("version %q", digits)
 		}
 		r.version = r.version*10 + int(digit-'0')
 	}
@@ -110,7 +119,7 @@ func (r *Reader) readEntry() error {
 	e := &r.entry
 	e.ExpireAtMs, e.Idle, e.Freq = 0, -1, -1
 	for {
-		op, err := r.src.byte()
+		op, err := r.src.Byte()
 		if err != nil {
 			return err
 		}
@@ -125,7 +134,7 @@ func (r *Reader) readEntry() error {
 			err = r.readAux()
 		case opFunction:
 			r.skipped.Functions++
-			err = r.src.skipString()
+			err = r.src.SkipString()
 		case opModuleAux:
 			r.skipped.ModuleData++
 			err = r.skipModuleAux()
@@ -144,23 +153,59 @@ func (r *Reader) readEntry() error {
 	}
 }
 
+// readKey reads the key of a record; the value follows.
 func (r *Reader) readKey(encoding byte) (err error) {
 	e := &r.entry
-	codec := codecs[encoding]
-	if codec == nil {
-		return corrupt("unknown type or opcode %d at %d", encoding, r.src.consumed()-1)
+	if _, err = typeOf(encoding, nil); errors.Is(err, ErrCorrupt) {
+		return wire.Corruptf("unknown type or opcode %d at %d", encoding, r.src.Offset()-1)
 	}
-	if e.Key, err = r.src.appendString(e.Key[:0]); err != nil {
+	if e.Key, err = r.src.AppendString(e.Key[:0]); err != nil {
 		return err
 	}
-	e.Type = codec.typ
-	if codec.decode == nil {
-		return unsupported(e.Type, e.Key)
+	if e.Type, err = typeOf(encoding, e.Key); err != nil {
+		return err
 	}
-	if err = codec.decode(r.src, e); err != nil {
-		return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
-	}
+	r.encoding, r.pending = encoding, true
 	return nil
+}
+
+// Load makes the value of the entry that Next has returned that of its key in the
+// database that tx has selected, with its expiry. It is called once for an entry,
+// or not at all. empty says that the value is a collection without elements, as
+// old faults of Redis have left behind, and that there is no key for it.
+func (r *Reader) Load(tx *storage.Tx) (empty bool, err error) {
+	r.pending = false
+	empty, err = tx.Load(r.entry.Key, r.encoding, r.src, r.entry.ExpireAtMs)
+	r.err = r.at(err)
+	return empty, r.err
+}
+
+// Text returns the string that is the value of the entry that Next has returned;
+// the bytes are valid until the next call. It is called once for an entry, or not
+// at all.
+func (r *Reader) Text() ([]byte, error) {
+	if !r.pending || r.entry.Type != storage.TypeString {
+		return nil, errors.New("rdb: the value is no string, or was read before")
+	}
+	r.pending = false
+	b, err := r.src.ReadString()
+	r.err = r.at(err)
+	return b, r.err
+}
+
+// pass reads the value of the entry at hand, checks it and makes nothing of it.
+func (r *Reader) pass() error {
+	r.pending = false
+	_, err := r.checker.Check(r.encoding, r.src)
+	return r.at(err)
+}
+
+// at adds to an error where it was.
+func (r *Reader) at(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w (%s at key %.*q)", err, r.entry.Type, shownKeyBytes, r.entry.Key)
 }
 
 // readEnd verifies the checksum behind the end record. Zero says that there is
@@ -169,13 +214,13 @@ func (r *Reader) readEnd() error {
 	if r.version < 5 {
 		return io.EOF
 	}
-	want := r.src.sum()
-	p, err := r.src.next(checksumBytes)
+	want := r.src.Sum()
+	got, err := r.src.Uint64()
 	if err != nil {
 		return err
 	}
-	if got := binary.LittleEndian.Uint64(p); got != 0 && got != want {
-		return corrupt("checksum is %016x, the bytes make %016x", got, want)
+	if got != 0 && got != want {
+		return wire.Corruptf("checksum is %016x, the bytes make %016x", got, want)
 	}
 	return io.EOF
 }
@@ -184,25 +229,25 @@ func (r *Reader) readEnd() error {
 func (r *Reader) readAttribute(op byte) error {
 	switch op {
 	case opExpireTime:
-		p, err := r.src.next(4)
+		seconds, err := r.src.Uint32()
 		if err != nil {
 			return err
 		}
-		r.setExpiry(int64(int32(binary.LittleEndian.Uint32(p))) * 1000)
+		r.setExpiry(int64(int32(seconds)) * 1000)
 	case opExpireTimeMs:
-		p, err := r.src.next(8)
+		ms, err := r.src.Millis()
 		if err != nil {
 			return err
 		}
-		r.setExpiry(int64(binary.LittleEndian.Uint64(p)))
+		r.setExpiry(ms)
 	case opFreq:
-		freq, err := r.src.byte()
+		freq, err := r.src.Byte()
 		if err != nil {
 			return err
 		}
 		r.entry.Freq = int(freq)
 	case opIdle:
-		idle, err := r.src.length()
+		idle, err := r.src.Length()
 		if err != nil {
 			return err
 		}
@@ -221,23 +266,23 @@ func (r *Reader) setExpiry(ms int64) {
 }
 
 func (r *Reader) readSelectDB() error {
-	db, err := r.src.length()
+	db, err := r.src.Length()
 	if err != nil {
 		return err
 	}
 	if db > maxDB {
-		return corrupt("database %d", db)
+		return wire.Corruptf("database %d", db)
 	}
 	r.entry.DB = int(db)
 	return nil
 }
 
 func (r *Reader) readAux() (err error) {
-	if r.scratch, err = r.src.appendString(r.scratch[:0]); err != nil {
+	if r.scratch, err = r.src.AppendString(r.scratch[:0]); err != nil {
 		return err
 	}
 	split := len(r.scratch)
-	if r.scratch, err = r.src.appendString(r.scratch); err != nil {
+	if r.scratch, err = r.src.AppendString(r.scratch); err != nil {
 		return err
 	}
 	if len(r.aux) < maxAuxFields && len(r.scratch) <= maxAuxBytes {

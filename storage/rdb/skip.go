@@ -1,9 +1,11 @@
 package rdb
 
+import "redoubt/storage/rdb/wire"
+
 // Records that are passed over: hints, and what belongs to features this
 // server does not have.
 
-// Opcodes inside the data of a module (spec §9).
+// Opcodes inside the data of a module (RDB_MODULE_OPCODE_* of Redis's rdb.h).
 const (
 	moduleEOF    = 0
 	moduleSint   = 1
@@ -15,7 +17,7 @@ const (
 
 func (r *Reader) skipLengths(count uint64) error {
 	for ; count > 0; count-- {
-		if _, err := r.src.length(); err != nil {
+		if _, err := r.src.Length(); err != nil {
 			return err
 		}
 	}
@@ -29,7 +31,7 @@ func (r *Reader) skipModuleAux() error {
 		return err
 	}
 	for {
-		op, err := r.src.length()
+		op, err := r.src.Length()
 		if err != nil {
 			return err
 		}
@@ -39,13 +41,13 @@ func (r *Reader) skipModuleAux() error {
 		case moduleSint, moduleUint:
 			err = r.skipLengths(1)
 		case moduleFloat:
-			err = r.src.skip(4)
+			err = r.src.Skip(4)
 		case moduleDouble:
-			err = r.src.skip(8)
+			err = r.src.Skip(8)
 		case moduleString:
-			err = r.src.skipString()
+			err = r.src.SkipString()
 		default:
-			err = corrupt("module opcode %d at %d", op, r.src.consumed()-1)
+			err = wire.Corruptf("module opcode %d at %d", op, r.src.Offset()-1)
 		}
 		if err != nil {
 			return err
@@ -58,12 +60,12 @@ func (r *Reader) skipModuleAux() error {
 // versions that are not accepted.
 func (r *Reader) skipSlotImport() error {
 	if !r.valkey {
-		return corrupt("unknown type or opcode %d at %d", opSlotImport, r.src.consumed()-1)
+		return wire.Corruptf("unknown type or opcode %d at %d", opSlotImport, r.src.Offset()-1)
 	}
-	if err := r.src.skipString(); err != nil {
+	if err := r.src.SkipString(); err != nil {
 		return err
 	}
-	ranges, err := r.src.length()
+	ranges, err := r.src.Length()
 	if err != nil {
 		return err
 	}

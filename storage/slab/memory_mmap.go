@@ -136,3 +136,19 @@ func (ms *mappings) release() {
 	}
 	ms.all = nil
 }
+
+// Peek reads 8 bytes at offset off of a block that may have been freed, or used
+// again, since r was valid, and reports whether it could. It is for looking
+// ahead without a lock: what it reads means nothing until it is read again under
+// one. Extents that were used once stay readable, so it cannot fault.
+func (s *Space) Peek(r Ref, off int) (v uint64, ok bool) {
+	p := r.page()
+	if int(p) >= s.usable*extentPages {
+		return 0, false
+	}
+	at := int(r.index())*int(s.sizes[p]&^largePage) + off
+	if at < 0 || at+8 > s.pageSize() {
+		return 0, false
+	}
+	return *(*uint64)(s.at(p, uint32(at))), true
+}

@@ -155,7 +155,7 @@ func (s *Snapshot) Step(e *storage.Executor, now int64, budget int) Progress {
 }
 
 // Run walks to the end at once, waiting for the file where it must, and returns
-// Err (SAVE, the save at shutdown). The executor must not be in a unit.
+// Err. The executor must not be in a unit.
 func (s *Snapshot) Run(e *storage.Executor, now int64) error {
 	s.walking.Lock()
 	for s.step(e, now, batchRecords, s.push) != Finished {

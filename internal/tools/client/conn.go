@@ -64,9 +64,6 @@ func Dial(addr string, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Addr is the address that was dialled.
-func (c *Conn) Addr() string { return c.addr }
-
 // Close closes the connection.
 func (c *Conn) Close() error { return c.conn.Close() }
 

@@ -1,0 +1,113 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+func TestStringInPieces(t *testing.T) {
+	var file bytes.Buffer
+	w := NewWriter(&file)
+	s := w.OpenString(200000)
+	for range 2000 {
+		fmt.Fprintf(s, "%0100d", 7)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.Byte(1)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(&file)
+	p, err := r.ReadString()
+	if b, errB := r.Byte(); len(p) != 200000 || err != nil || b != 1 || errB != nil {
+		t.Errorf("%d bytes, %v, then %d, %v", len(p), err, b, errB)
+	}
+}
+
+func TestStringOfAnotherLengthThanAnnounced(t *testing.T) {
+	for _, n := range []uint64{4, 6} {
+		var w Writer
+		s := w.OpenString(n)
+		s.Write([]byte("he"))
+		s.Write([]byte("llo"))
+		if err := s.Close(); !errors.Is(err, ErrStringLength) || !errors.Is(w.Err(), ErrStringLength) {
+			t.Errorf("%d announced: %v, %v", n, err, w.Err())
+		}
+	}
+}
+
+// failAfter is a disk with room for so many bytes.
+type failAfter int
+
+var errFull = errors.New("disk full")
+
+func (f *failAfter) Write(p []byte) (int, error) {
+	if len(p) > int(*f) {
+		return 0, errFull
+	}
+	*f -= failAfter(len(p))
+	return len(p), nil
+}
+
+func TestTheFirstErrorOfAWriterStays(t *testing.T) {
+	disk := failAfter(100)
+	w := NewWriter(&disk)
+	w.String(make([]byte, 80))
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	w.String(make([]byte, 80))
+	if err := w.Err(); err != nil {
+		t.Errorf("before anything was passed on: %v", err)
+	}
+	if err := w.Flush(); !errors.Is(err, errFull) {
+		t.Errorf("got %v", err)
+	}
+	w.Byte(1) // there would be room for this one
+	if err := w.Flush(); !errors.Is(err, errFull) || disk != 18 {
+		t.Errorf("then %v, room for %d", err, disk)
+	}
+}
+
+func TestResetAppends(t *testing.T) {
+	w := Writer{Checksum: true}
+	w.Reset([]byte("abc"))
+	w.Byte('d')
+	if got := w.Collected(); string(got) != "abcd" || w.Offset() != 1 || w.Sum() != Checksum(0, []byte("d")) {
+		t.Errorf("%q, offset %d, sum %x", got, w.Offset(), w.Sum())
+	}
+	w.Reset(nil)
+	if len(w.Collected()) != 0 || w.Offset() != 0 || w.Sum() != 0 {
+		t.Errorf("%q, offset %d, sum %x", w.Collected(), w.Offset(), w.Sum())
+	}
+}
+
+// A long string is written without a copy of it in memory, compressed or not.
+func TestLongStringsAreNotCopied(t *testing.T) {
+	s := bytes.Repeat([]byte("0123456789abcdef, once more; "), 1<<20)
+	for _, compress := range []bool{false, true} {
+		var size countWriter
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := NewWriter(&size)
+		w.Compress = compress
+		w.String(s)
+		err := w.Flush()
+		runtime.ReadMemStats(&after)
+		if err != nil || compress != (int(size) < len(s)) {
+			t.Errorf("compressed %v: %d bytes, %v", compress, size, err)
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+			t.Errorf("compressed %v: %d bytes allocated for %d", compress, got, len(s))
+		}
+	}
+}
+
+type countWriter int64
+
+func (c *countWriter) Write(p []byte) (int, error) { *c += countWriter(len(p)); return len(p), nil }

@@ -1,0 +1,125 @@
+package storage
+
+import (
+	"redoubt/storage/slab"
+	"redoubt/storage/tree"
+)
+
+// garbage is memory that nobody reaches any more and that is freed bit by bit:
+// one of a table with its records, the value of a collection, or blocks that were
+// kept for a snapshot.
+type garbage struct {
+	table *detachedTable
+	kind  tree.Kind
+	value []byte
+	refs  []slab.Ref
+}
+
+// detachedTable is a table that a flush took out of its slot, with all its
+// records.
+type detachedTable struct {
+	phys int
+	table
+}
+
+// objects is how many keys or blocks there are to free.
+func (g *garbage) objects() int64 {
+	switch {
+	case g.table != nil:
+		return int64(g.table.len())
+	case g.value != nil:
+		return 1
+	}
+	return int64(len(g.refs))
+}
+
+// discard leaves garbage to Reclaim.
+func (ks *Keyspace) discard(g garbage) {
+	n := g.objects()
+	if n == 0 {
+		return
+	}
+	ks.refuseMu.Lock()
+	ks.refuse = append(ks.refuse, g)
+	ks.refuseMu.Unlock()
+	ks.unfreed.Add(n)
+}
+
+// Unfreed is how many objects have been deleted whose memory is not free yet
+// (INFO's lazyfree_pending_objects).
+func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }
+
+// Reclaim frees memory that flushes, deletions of large values and snapshots have
+// left, about budget blocks of it, and reports whether there is more. The
+// executor must not be in a unit. Reclaim holds no slot.
+func (e *Executor) Reclaim(budget int) (more bool) {
+	ks := e.ks
+	for ks.unfreed.Load() > 0 && budget > 0 {
+		ks.refuseMu.Lock()
+		n := len(ks.refuse)
+		if n == 0 {
+			ks.refuseMu.Unlock()
+			return false // another executor is at the rest
+		}
+		g := ks.refuse[n-1]
+		ks.refuse[n-1] = garbage{}
+		ks.refuse = ks.refuse[:n-1]
+		ks.refuseMu.Unlock()
+
+		// Within a unit no snapshot begins or is released, which decides what
+		// becomes of a tree's nodes.
+		before := g.objects()
+		tx := e.Begin(0, nil)
+		budget -= e.reclaim(tx, &g, budget)
+		e.End()
+		ks.unfreed.Add(-before)
+		ks.discard(g)
+	}
+	return ks.unfreed.Load() > 0
+}
+
+// reclaim frees about budget blocks of g and returns how many.
+func (e *Executor) reclaim(tx *Tx, g *garbage, budget int) (freed int) {
+	switch {
+	case g.table != nil:
+		return e.reclaimTable(tx, g.table, budget)
+	case g.value != nil:
+		g.value = e.freeTree(tx.env(), g.kind, g.value, budget)
+		return budget
+	}
+	n := max(len(g.refs)-budget, 0)
+	for _, r := range g.refs[n:] {
+		e.heap.Free(r)
+		freed++
+	}
+	g.refs = g.refs[:n]
+	return freed
+}
+
+// reclaimTable frees about budget records of a table, and the table with the
+// last.
+func (e *Executor) reclaimTable(tx *Tx, d *detachedTable, budget int) (freed int) {
+	d.eachSegment(func(g *segment) {
+		if freed >= budget || g.used == 0 {
+			return
+		}
+		for i := range int(g.size) {
+			ref := g.ref(i)
+			if ref == 0 {
+				continue
+			}
+			if r := e.ks.at(ref); r.outside() {
+				tx.freeTree(r)
+			}
+			e.heap.Free(ref)
+			g.set(i, 0, 0)
+		}
+		freed += int(g.used)
+		g.used = 0
+	})
+	d.add(-freed)
+	if d.len() == 0 {
+		d.free(e)
+	}
+	return freed
+}
