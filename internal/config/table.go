@@ -129,7 +129,7 @@ var durabilityRows = []*directive{
 		does:  "name of Redis's append-only file, by which a directory of Redis is recognised",
 		store: toText(func(s *Settings) *string { return &s.AppendFilename })},
 	{name: "auto-aof-rewrite-percentage", typ: nonNegative, def: "100",
-		does:  "growth of the journal, in percent of its base, that calls for a new base; 0: none does; 100: see durability.md",
+		does:  "growth of the journal, in percent of its base, that calls for a new base; 0: none does",
 		store: toInt(func(s *Settings) *int { return &s.AutoAOFRewritePercentage })},
 	{name: "auto-aof-rewrite-min-size", typ: anyBytes, def: "67108864",
 		does:  "least size of the journal that calls for a new base",
