@@ -15,32 +15,32 @@ func fillForCompaction(b *bench, r *rand.Rand, keys int) Digest {
 		b.unit(func(tx *Tx) {
 			switch r.IntN(6) {
 			case 0, 1:
-				tx.SetString(key, []byte(strings.Repeat("x", r.IntN(600))), int64(r.IntN(2))*(t0+1e9), 0)
+				tx.SetString(key, []byte(strings.Repeat("x", r.IntN(4)*150)), int64(r.IntN(2))*(t0+1e9), 0)
 			case 2:
 				l, _ := tx.EditList(key)
-				for range 1 + r.IntN(90) {
-					l.PushBack([]byte(strings.Repeat("e", r.IntN(60))))
+				for range 5 + 80*r.IntN(2) {
+					l.PushBack([]byte(strings.Repeat("e", 30)))
 				}
 			case 3:
 				h, _ := tx.EditHash(key)
-				for j := range 1 + r.IntN(60) {
-					h.Set([]byte(fmt.Sprint("field", j)), []byte(strings.Repeat("v", r.IntN(400))))
+				for j := range 5 + 50*r.IntN(2) {
+					h.Set([]byte(fmt.Sprint("field", j)), []byte(strings.Repeat("v", 20+280*r.IntN(2))))
 				}
 			case 4:
 				s, _ := tx.EditSet(key)
-				for range 1 + r.IntN(200) {
-					s.Add([]byte(fmt.Sprint(r.IntN(1e9))))
+				for range 5 + 150*r.IntN(2) {
+					s.Add([]byte(fmt.Sprint(1e9 + r.IntN(1e9))))
 				}
 			case 5:
 				z, _ := tx.EditZSet(key)
-				for range 1 + r.IntN(150) {
-					z.Set([]byte(fmt.Sprint("member", r.IntN(1e9))), r.Float64())
+				for range 5 + 120*r.IntN(2) {
+					z.Set([]byte(fmt.Sprint("member", 1e9+r.IntN(1e9))), float64(r.IntN(1e6)))
 				}
 			}
 		}, string(key))
 	}
 	for i := range keys {
-		if key := fmt.Sprint("key", i); r.IntN(5) > 0 {
+		if key := fmt.Sprint("key", i); r.IntN(10) > 0 {
 			b.unit(func(tx *Tx) { tx.Delete([]byte(key)) }, key)
 		}
 	}
