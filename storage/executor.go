@@ -37,6 +37,9 @@ type Executor struct {
 	kept      []slab.Ref // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead
+
+	announceLater bool // the owner announces
+	unannounced   bool // units were appended to the stream since the last Announce
 }
 
 // NewExecutor makes an executor for the calling goroutine's use.
@@ -107,6 +110,11 @@ func (e *Executor) lockSlots(ss []slots.Slot) {
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
 	end := max(tx.flush(), tx.flushed)
+	// Looked at now: the executor of World belongs to others after the unlock.
+	announce := e.unannounced && !e.announceLater
+	if announce {
+		e.unannounced = false
+	}
 	gate := end
 	if tx.kind&unitWorld != 0 {
 		gate = max(gate, e.ks.stream.End())
@@ -115,6 +123,9 @@ func (e *Executor) End() replication.Offset {
 		}
 		tx.finish()
 		e.ks.world.unlock()
+		if announce {
+			e.ks.stream.Announce()
+		}
 		return gate
 	}
 	if end > 0 {
@@ -131,5 +142,24 @@ func (e *Executor) End() replication.Offset {
 		e.ks.slots[s].mu.Unlock()
 	}
 	e.leave()
+	if announce {
+		e.ks.stream.Announce()
+	}
 	return gate
+}
+
+// AnnounceLater leaves it to the executor's owner to announce to the stream what
+// its units append: an event loop does so once for many units.
+func (e *Executor) AnnounceLater() { e.announceLater = true }
+
+// Unannounced reports whether units have appended to the stream since the last
+// Announce.
+func (e *Executor) Unannounced() bool { return e.unannounced }
+
+// Announce announces what units have appended. The executor is in no unit.
+func (e *Executor) Announce() {
+	if e.unannounced {
+		e.unannounced = false
+		e.ks.stream.Announce()
+	}
 }

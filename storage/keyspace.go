@@ -30,9 +30,11 @@ type Config struct {
 // Append adds one unit, whose first effect belongs to database firstDB and
 // whose last one leaves lastDB selected, and returns the offset of its last
 // byte. It is called under slot locks, by several executors at once, and must
-// not wait. The unit's bytes belong to the caller again when it returns.
+// not wait. The unit's bytes belong to the caller again when it returns. Announce
+// wakes those who wait for what was appended; it is called without locks.
 type Stream interface {
 	Append(firstDB, lastDB int, unit []byte) replication.Offset
+	Announce()
 	End() replication.Offset
 }
 
@@ -184,6 +186,8 @@ func (ks *Keyspace) nextOccupied(phys int, from slots.Slot) (slots.Slot, bool) {
 
 // discard is the Stream of a keyspace without one.
 type discard struct{ end atomic.Int64 }
+
+func (d *discard) Announce() {}
 
 func (d *discard) Append(_, _ int, unit []byte) replication.Offset {
 	return replication.Offset(d.end.Add(int64(len(unit))))

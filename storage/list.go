@@ -26,20 +26,26 @@ func (tx *Tx) EditList(key []byte) (List, bool) {
 	return List{c, t}, ok
 }
 
-// name chooses between the names of the two encodings (listTypeTryConversion): a
-// list that outgrows one node is a quicklist, and is a listpack again when half a
-// node would hold it. How long the listpack would be is known roughly, by the
-// memory of the elements.
-func (l *List) name(longest int, grew bool) byte {
+// grown and shrunk choose between the names of the two encodings
+// (listTypeTryConversion): a list that outgrows one node is a quicklist, and is a
+// listpack again when half a node would hold it. How long the listpack would be is
+// known roughly, by the memory of the elements.
+
+// grown is the name of a list of n elements in so many bytes, the longest of
+// which that came has length longest.
+func (l *List) grown(n, size, longest int) byte {
 	limits := &l.tx.ks.limits
-	bytes, elements := limits.list()
-	size := l.tree.Packed()
-	coding := l.coding()
-	switch {
-	case grew && (size > bytes || l.Len() > elements || longest >= limits.Packed):
-		coding = codingQuicklist
-	case !grew && coding == codingQuicklist && size <= bytes/2 && l.Len() <= elements/2:
-		coding = codingListpackList
+	if bytes, elements := limits.list(); size > bytes || n > elements || longest >= limits.Packed {
+		return codingQuicklist
+	}
+	return l.coding()
+}
+
+// shrunk is the name of a list, whose present one is coding, after a removal.
+func (l *List) shrunk(coding byte) byte {
+	bytes, elements := l.tx.ks.limits.list()
+	if coding == codingQuicklist && l.tree.Packed() <= bytes/2 && l.Len() <= elements/2 {
+		return codingListpackList
 	}
 	return coding
 }
@@ -52,7 +58,7 @@ func (l *List) At(i int) []byte { return l.t.At(i) }
 func (l *List) Insert(i int, element []byte) {
 	before := l.change()
 	l.t.Insert(i, element)
-	l.changed(before, l.name(len(element), true), 1)
+	l.changed(before, l.grown(l.Len(), l.tree.Packed(), len(element)), 1)
 }
 
 // PushFront puts an element before all others.
@@ -63,10 +69,14 @@ func (l *List) PushBack(element []byte) { l.Insert(l.Len(), element) }
 
 // Set replaces the element at position i, which must exist.
 func (l *List) Set(i int, element []byte) {
-	shorter := len(element) < len(l.t.At(i))
+	// Redis makes room for the new element before the old one goes.
+	coding := l.grown(l.Len()+1, l.tree.Packed()+len(element), len(element))
 	before := l.change()
 	l.t.Set(i, element)
-	l.changed(before, l.name(len(element), !shorter), 1)
+	if len(element) < l.tx.ks.limits.Packed {
+		coding = l.shrunk(coding)
+	}
+	l.changed(before, coding, 1)
 }
 
 // Remove takes n elements from position i on out. The key goes with its last
@@ -77,7 +87,7 @@ func (l *List) Remove(i, n int) {
 	}
 	before := l.change()
 	l.t.Remove(i, n)
-	l.changed(before, l.name(0, false), n)
+	l.changed(before, l.shrunk(l.coding()), n)
 }
 
 // Rotate moves the element at position from, so that it stands at position to

@@ -40,7 +40,7 @@ var rooms = []room{
 	{path: "bus/link", imports: []string{"bus"}},
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
 	{path: "cluster/sentinel", pure: true},
-	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel"}},
+	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
 	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
 	{path: "storage/slab"},

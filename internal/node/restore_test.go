@@ -18,6 +18,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
+	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/rdb"
@@ -269,7 +270,7 @@ func TestTheJournalStaysWhereDirWas(t *testing.T) {
 	if path, _ := n.stream.Base(); filepath.Dir(path) != n.stream.Dir() {
 		t.Errorf("the base is %q", path)
 	}
-	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	f := linked(t, n)
 	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
 		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())

@@ -30,7 +30,7 @@ func (s *spine) dropEntries(i, j int) {
 func (s *spine) cutLeaves(n int) {
 	up := s.path[s.height-1]
 	for j := range n {
-		r := child(s.bytes(up.ref), up.i+j)
+		r := child(up.bytes, up.i+j)
 		if s.sh.ids {
 			s.t.freeID(leafID(s.bytes(r)))
 		}
@@ -59,7 +59,7 @@ func (s *spine) shrink() {
 // join joins the leaf of the path with the leaf beside it, if both fit.
 func (s *spine) join(used int) bool {
 	up := s.path[s.height-1]
-	b := s.bytes(up.ref)
+	b := up.bytes
 	sibling := up.i + 1
 	if sibling == children(b) {
 		sibling = up.i - 1
@@ -79,16 +79,13 @@ func (s *spine) join(used int) bool {
 	p := &s.work.pack
 	p.reset()
 	for i := range 2 {
-		s.path[s.height].ref = child(b, s.path[s.height-1].i+i)
-		s.open()
+		s.arrive(child(b, s.path[s.height-1].i+i))
 		s.take()
 	}
-	s.path[s.height].ref = child(b, s.path[s.height-1].i)
 	lay := p.layout(s.sh, p.entries, 0)
 	if nodeHeader+lay.size > maxLeaf {
 		s.path[s.height-1] = up
-		s.path[s.height].ref = child(b, up.i)
-		s.open()
+		s.arrive(child(b, up.i))
 		return false
 	}
 	s.rewrite(2, len(p.entries), 0)

@@ -33,14 +33,14 @@ func (t *Tree) addRow(hash uint64, id uint32) {
 	s.down(k, nil)
 	s.own()
 	s.add(1)
-	s.put(s.leaf.lowerKey(k), k, item{text: rowText(id, &buf)}, item{})
+	s.put(s.leaf.lowerHash(k), k, item{text: rowText(id, &buf)}, item{})
 }
 
 // findRow takes the path of the index to the row of a member in a leaf.
 func (t *Tree) findRow(hash uint64, id uint32) int {
 	s, k := &t.rows, rowKey(hash)
 	s.down(k, nil)
-	for i := s.leaf.lowerKey(k); i < s.leaf.n && s.leaf.key(i) == k; i++ {
+	for i := s.leaf.lowerHash(k); i < s.leaf.n && s.leaf.key(i) == k; i++ {
 		if s.rowID(i) == id {
 			return i
 		}
@@ -118,7 +118,7 @@ func (t *Tree) locate(member []byte, hash uint64) (ref slab.Ref, i int) {
 	}
 	s, k := &t.rows, rowKey(hash)
 	s.down(k, nil)
-	for j := s.leaf.lowerKey(k); j < s.leaf.n && s.leaf.key(j) == k; j++ {
+	for j := s.leaf.lowerHash(k); j < s.leaf.n && s.leaf.key(j) == k; j++ {
 		ref = t.leafOf(s.rowID(j))
 		b := m.bytes(ref)
 		m.touch(b)

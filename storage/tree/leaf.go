@@ -158,6 +158,30 @@ func (l *leaf) lowerKey(k uint64) int {
 	return lo
 }
 
+// lowerHash is lowerKey for keys that are spread evenly.
+func (l *leaf) lowerHash(k uint64) int {
+	if l.n < 8 || l.width == 0 {
+		return l.lowerKey(k)
+	}
+	first, last := l.key(0), l.key(l.n-1)
+	if k <= first || k > last {
+		return l.lowerKey(k)
+	}
+	part := max((last-first)/uint64(l.n-1), 1)
+	i := 1 + min(int((k-first)/part), l.n-2)
+	for range 16 {
+		switch {
+		case l.key(i) < k:
+			i++
+		case l.key(i-1) >= k:
+			i--
+		default:
+			return i
+		}
+	}
+	return l.lowerKey(k)
+}
+
 // lower returns the first place that is not before (k, text), and whether it is
 // equal, in the order of scores; see sortable.
 func (l *leaf) lower(sp *slab.Space, k uint64, text []byte) (i int, found bool) {

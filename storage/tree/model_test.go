@@ -177,7 +177,7 @@ func hashes(e *Env, seed uint64) {
 	real := e.Hash
 	switch seed % 4 {
 	case 1:
-		e.Hash = func(b []byte) uint64 { return real(b) & 7 << 61 }
+		e.Hash = func(b []byte) uint64 { return real(b) >> 58 << 58 }
 	case 2:
 		e.Hash = func(b []byte) uint64 { return real(b) % 500 << 10 }
 	case 3:

@@ -62,12 +62,12 @@ func (t *Tree) moveAt(s *spine, place int) (next int) {
 	for l := range s.height + 1 {
 		r := s.path[l].ref
 		// Below a node that a capture reads all are read by it.
-		if shared = shared || !s.sh.private && e.shared(s.bytes(r)); shared {
+		if shared = shared || !s.sh.private && e.shared(s.path[l].bytes); shared {
 			break
 		}
 		if e.Space.Sparse(r) {
 			t.changed = true
-			s.copyNode(l, len(s.bytes(r)))
+			s.copyNode(l, len(s.path[l].bytes))
 		}
 	}
 	s.open()

@@ -101,6 +101,31 @@ func childByKey(b []byte, k uint64) int {
 	return lowerBound(b, k+1)
 }
 
+// childByHash is childByKey for keys that are spread evenly: it looks first where
+// the key should be.
+func childByHash(b []byte, k uint64) int {
+	n := children(b)
+	q := b[nodeHeader+8*n : nodeHeader+16*n]
+	at := func(i int) uint64 { return binary.LittleEndian.Uint64(q[8*i:]) }
+	if n < 8 || k < at(1) || k >= at(n-1) {
+		return childByKey(b, k)
+	}
+	// The bounds of children 1 to n-1 cut the range into n-2 parts.
+	part := (at(n-1) - at(1)) / uint64(n-2)
+	i := 1 + min(int((k-at(1))/max(part, 1)), n-3)
+	for range 8 {
+		switch {
+		case at(i) > k:
+			i--
+		case at(i+1) <= k:
+			i++
+		default:
+			return i
+		}
+	}
+	return childByKey(b, k)
+}
+
 // childByScore is the last child whose bound is not after (k, text).
 func (s *spine) childByScore(b []byte, k uint64, text []byte) int {
 	lo, hi := lowerBound(b, k), childByKey(b, k)

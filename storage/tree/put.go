@@ -84,7 +84,7 @@ func (s *spine) leafID() uint32 {
 	if s.small() || !s.sh.ids {
 		return 0
 	}
-	return leafID(s.bytes(s.path[s.height].ref))
+	return leafID(s.path[s.height].bytes)
 }
 
 // overflow puts an entry that the open leaf could hold but for its size. A full
@@ -206,10 +206,10 @@ func (s *spine) rewrite(old, cut int, keep uint64) {
 		if s.small() {
 			break
 		}
-		r := s.path[s.height].ref
+		r := s.root
 		if s.height > 0 {
 			up := s.path[s.height-1]
-			r = child(s.bytes(up.ref), up.i+j)
+			r = child(up.bytes, up.i+j)
 		}
 		if s.sh.ids {
 			ids[j] = leafID(s.bytes(r))
@@ -273,7 +273,7 @@ func (s *spine) replace(l, old int, parts []part) {
 		return
 	}
 	up := s.path[l-1]
-	b := s.bytes(up.ref)
+	b := up.bytes
 	if old == 1 && len(parts) == 1 {
 		setChild(b, up.i, parts[0].ref)
 		addUnder(b, up.i, parts[0].n-entriesUnder(b, up.i))
@@ -309,8 +309,7 @@ func (s *spine) newInner(in *inner, i, j, level int) slab.Ref {
 // path, in the same block if it has the right size.
 func (s *spine) writeInner(l, level int) {
 	in := &s.work.inner[0]
-	r := s.path[l-1].ref
-	b := s.bytes(r)
+	r, b := s.path[l-1].ref, s.path[l-1].bytes
 	n := len(in.child)
 	if size := in.size(s.sh, 0, n); size <= len(b) && size+2*leafStep > len(b) {
 		in.write(s.sh, b, 0, n, level, s.t.env.Epoch)
@@ -355,7 +354,7 @@ func (s *spine) splitInner(l, level, changed int) {
 func (s *spine) joinInner(l, level int) bool {
 	w := s.work
 	up := s.path[l-2]
-	b := s.bytes(up.ref)
+	b := up.bytes
 	sibling := up.i + 1
 	if sibling == children(b) {
 		sibling = up.i - 1

@@ -31,7 +31,7 @@ func (t *Tree) removeRange(pos, n int) {
 func (t *Tree) removeLeaves(n int) (gone int) {
 	s := &t.main
 	up := s.path[s.height-1]
-	b := s.bytes(up.ref)
+	b := up.bytes
 	leaves := 0
 	for up.i+leaves < children(b) && gone+entriesUnder(b, up.i+leaves) <= n {
 		if leaves > 0 {
@@ -44,7 +44,7 @@ func (t *Tree) removeLeaves(n int) (gone int) {
 	}
 	s.n -= gone
 	for l := range s.height - 1 {
-		addUnder(s.bytes(s.path[l].ref), s.path[l].i, -gone)
+		addUnder(s.path[l].bytes, s.path[l].i, -gone)
 	}
 	s.cutLeaves(leaves)
 	return gone

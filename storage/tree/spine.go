@@ -24,8 +24,9 @@ type spine struct {
 
 // A step of a path is a node and the place of the child that comes next.
 type step struct {
-	ref slab.Ref
-	i   int
+	ref   slab.Ref
+	i     int
+	bytes []byte // of the node
 }
 
 func (s *spine) bytes(r slab.Ref) []byte { return s.t.env.Space.Bytes(r) }
@@ -42,8 +43,7 @@ func (s *spine) open() {
 		s.leaf.open(s.sh, s.t.room(), len(s.t.small))
 		return
 	}
-	b := s.bytes(s.path[s.height].ref)
-	s.leaf.openNode(s.sh, b)
+	s.leaf.openNode(s.sh, s.path[s.height].bytes)
 }
 
 // store writes how many bytes of the open leaf are in use.
@@ -52,7 +52,7 @@ func (s *spine) store() {
 		s.t.small = s.t.small[:s.leaf.used]
 		return
 	}
-	setUsed(s.bytes(s.path[s.height].ref), nodeHeader+s.leaf.used)
+	setUsed(s.path[s.height].bytes, nodeHeader+s.leaf.used)
 }
 
 // touch loads the lines of a node so that they come side by side. Nobody waits
@@ -70,25 +70,28 @@ func (s *spine) down(k uint64, text []byte) {
 	r := s.root
 	for l := range s.height {
 		b := s.bytes(r)
-		if l > 0 {
-			s.touch(b)
-		}
 		i := 0
 		if s.sh.order == byScore {
+			if l > 0 {
+				s.touch(b)
+			}
 			i = s.childByScore(b, k, text)
 		} else {
-			i = childByKey(b, k)
+			i = childByHash(b, k)
 		}
-		s.path[l] = step{r, i}
+		s.path[l] = step{r, i, b}
 		r = child(b, i)
 	}
 	s.arrive(r)
 }
 
 func (s *spine) arrive(r slab.Ref) {
-	s.path[s.height] = step{ref: r}
-	if !s.small() {
-		s.touch(s.bytes(r))
+	if s.small() {
+		s.path[0] = step{}
+	} else {
+		b := s.bytes(r)
+		s.path[s.height] = step{r, 0, b}
+		s.touch(b)
 	}
 	s.open()
 }
@@ -122,7 +125,7 @@ func (s *spine) downAt(pos int) int {
 				pos -= x
 			}
 		}
-		s.path[l] = step{r, i}
+		s.path[l] = step{r, i, b}
 		r = child(b, i)
 	}
 	s.arrive(r)
@@ -133,7 +136,7 @@ func (s *spine) downAt(pos int) int {
 func (s *spine) next() bool {
 	l := s.height - 1
 	for ; l >= 0; l-- {
-		if s.path[l].i+1 < children(s.bytes(s.path[l].ref)) {
+		if s.path[l].i+1 < children(s.path[l].bytes) {
 			break
 		}
 	}
@@ -161,21 +164,25 @@ func (s *spine) previous() bool {
 // along takes the path from level l on along the first or last children.
 func (s *spine) along(l int, last bool) {
 	for ; l < s.height; l++ {
-		r := child(s.bytes(s.path[l].ref), s.path[l].i)
-		i := 0
-		if last && l+1 < s.height {
-			i = children(s.bytes(r)) - 1
+		r := child(s.path[l].bytes, s.path[l].i)
+		if l+1 == s.height {
+			s.arrive(r)
+			return
 		}
-		s.path[l+1] = step{r, i}
+		b := s.bytes(r)
+		i := 0
+		if last {
+			i = children(b) - 1
+		}
+		s.path[l+1] = step{r, i, b}
 	}
-	s.arrive(s.path[s.height].ref)
 }
 
 // before returns how many entries lie before the leaf of the path.
 func (s *spine) before() int {
 	n := 0
 	for l := range s.height {
-		c := counts(s.bytes(s.path[l].ref))
+		c := counts(s.path[l].bytes)
 		for i := range s.path[l].i {
 			n += int(binary.LittleEndian.Uint32(c[4*i:]))
 		}
@@ -188,7 +195,7 @@ func (s *spine) before() int {
 func (s *spine) atEnd(h int, last bool) bool {
 	for l := range h {
 		switch i := s.path[l].i; {
-		case last && i+1 < children(s.bytes(s.path[l].ref)), !last && i > 0:
+		case last && i+1 < children(s.path[l].bytes), !last && i > 0:
 			return false
 		}
 	}
@@ -206,8 +213,8 @@ func (s *spine) own() {
 	}
 	e := s.t.env
 	for l := range s.height + 1 {
-		if r := s.path[l].ref; e.Space.Sparse(r) || !s.sh.private && e.shared(s.bytes(r)) {
-			s.copyNode(l, len(s.bytes(r)))
+		if r := s.path[l].ref; e.Space.Sparse(r) || !s.sh.private && e.shared(s.path[l].bytes) {
+			s.copyNode(l, len(s.path[l].bytes))
 			if l == s.height {
 				s.open()
 			}
@@ -218,8 +225,7 @@ func (s *spine) own() {
 // copyNode puts a copy of the node at a level of the path in its place, in a
 // block of at least n bytes.
 func (s *spine) copyNode(l, n int) {
-	r := s.path[l].ref
-	b := s.bytes(r)
+	r, b := s.path[l].ref, s.path[l].bytes
 	to := s.t.alloc(n)
 	q := s.bytes(to)
 	copy(q, b[:nodeUsed(b)])
@@ -242,18 +248,18 @@ func (s *spine) drop(r slab.Ref) {
 
 // hang puts a node in place of that at a level of the path.
 func (s *spine) hang(l int, r slab.Ref) {
-	s.path[l].ref = r
+	s.path[l].ref, s.path[l].bytes = r, s.bytes(r)
 	if l == 0 {
 		s.root = r
 		return
 	}
-	setChild(s.bytes(s.path[l-1].ref), s.path[l-1].i, r)
+	setChild(s.path[l-1].bytes, s.path[l-1].i, r)
 }
 
 // add changes the number of entries along the path, which is owned.
 func (s *spine) add(d int) {
 	s.n += d
 	for l := range s.height {
-		addUnder(s.bytes(s.path[l].ref), s.path[l].i, d)
+		addUnder(s.path[l].bytes, s.path[l].i, d)
 	}
 }
