@@ -318,3 +318,23 @@ func TestSortedSetWithoutIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A Tree that is opened again may have been of another kind.
+func TestATreeTakesNothingFromTheOneBefore(t *testing.T) {
+	e, z := newEnv(t), new(ZSetTree)
+	z.Open(e, nil)
+	for i := range 3 {
+		z.Set([]byte{'a' + byte(i)}, math.Sqrt(float64(i)))
+	}
+	z.At(0) // opens the leaf
+	s := (*SetTree)(z)
+	s.Open(e, nil)
+	for _, m := range []string{"-3", "18", "-1", "5"} {
+		if !s.Add([]byte(m)) || !s.Has([]byte(m)) {
+			t.Fatalf("%s is not there once it is added", m)
+		}
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+}
