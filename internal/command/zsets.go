@@ -441,26 +441,33 @@ func zMPop(c *Ctx) {
 	}
 }
 
+// firstZSet is firstList for sorted sets.
+func (c *Ctx) firstZSet(keys [][]byte) (z storage.ZSet, key []byte, ok bool) {
+	for _, key = range keys {
+		if z, ok = c.editZSet(key); !ok || z.Exists() {
+			return z, key, ok
+		}
+	}
+	return storage.ZSet{}, nil, true
+}
+
 // zPopFromFirst takes up to count members from an end of the first of the sorted
 // sets that exists and answers with its key and them. It returns false, without
 // an answer, if none exists. Its effect is a ZPOPMIN or ZPOPMAX of that key.
 func (c *Ctx) zPopFromFirst(keys [][]byte, where end, count int64) (answered bool) {
-	for _, key := range keys {
-		z, ok := c.editZSet(key)
-		if !ok {
-			return true
-		}
-		if !z.Exists() {
-			continue
-		}
-		n := int(min(count, int64(z.Len())))
-		c.Out.Array(2)
-		c.Out.Bulk(key)
-		c.Out.Array(n)
-		c.popScored(&z, key, where, n, true)
-		var digits [20]byte
-		c.Tx.Effect(where.zEffect(), key, strconv.AppendInt(digits[:0], int64(n), 10))
+	z, key, ok := c.firstZSet(keys)
+	if !ok {
 		return true
 	}
-	return false
+	if !z.Exists() {
+		return false
+	}
+	n := int(min(count, int64(z.Len())))
+	c.Out.Array(2)
+	c.Out.Bulk(key)
+	c.Out.Array(n)
+	c.popScored(&z, key, where, n, true)
+	var digits [20]byte
+	c.Tx.Effect(where.zEffect(), key, strconv.AppendInt(digits[:0], int64(n), 10))
+	return true
 }
