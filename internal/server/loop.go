@@ -266,9 +266,9 @@ func (l *loop) serve(events []unix.EpollEvent) {
 			l.wantWrite(c)
 		}
 		switch {
-		case what&broken != 0 && c.stopped():
+		case what&(broken|gone) != 0 && c.stopped():
 			l.drop(c) // it is not read, and would be reported for ever
-		case what&(readable|broken) != 0:
+		case what&(readable|broken|gone) != 0:
 			l.read(c)
 		}
 	}

@@ -87,6 +87,7 @@ func (l *leaf) open(sh *shape, b []byte, used int) {
 	flags := b[0]
 	l.n = int(binary.LittleEndian.Uint16(b[1:]))
 	l.a = column{b: b, off: sh.head, n: l.n, ml: int(b[3]), pl: int(b[4]), nib: flags&flagNibblesA != 0, refs: flags&flagRefsA != 0}
+	l.width = 0 // the leaf opened before may have been of another shape
 	if sh.keys {
 		l.width, l.drop = int(b[5]>>4), uint(b[5]&15)*8
 		l.mask = lowBytes(l.width)
