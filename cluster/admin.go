@@ -17,7 +17,7 @@ func refuse(format string, args ...any) error {
 func errUnknownNode(id bus.NodeID) error { return refuse("Unknown node %s", id) }
 
 // command executes a command. One that changed something is answered when
-// that is on disk.
+// that is on disk, if it is binding.
 func (n *Node) command(ev Event) Result {
 	switch cmd := ev.(type) {
 	case BumpEpoch:
@@ -30,16 +30,14 @@ func (n *Node) command(ev Event) Result {
 		}
 		return Result{Count: n.reports(p)}
 	}
+	binding := n.binding(ev)
 	if err := n.change(ev); err != nil {
 		return Result{Err: err}
 	}
-	if set, ok := ev.(SetSlot); ok && set.Action != SlotNode {
-		// The mark of an open slot promises nothing to anybody, and a lost one
-		// is what redis-cli --cluster fix is for. An fsync for each would be most
-		// of the time that moving a slot takes.
-		n.save()
-	} else {
+	if binding {
 		n.saveNow()
+	} else {
+		n.save()
 	}
 	n.todo.state = true
 	return Result{}
@@ -72,6 +70,7 @@ func (n *Node) change(ev Event) error {
 	case Failover:
 		return n.failover(cmd.Mode)
 	case SaveConfig:
+		n.disk.whole = true
 		return nil
 	}
 	panic(fmt.Sprintf("cluster: unknown event %T", ev))

@@ -122,7 +122,7 @@ func TestShardThatLosesAllSlotsFollowsTheNewOwner(t *testing.T) {
 				}
 				return
 			}
-			want := RoleChange{Replica: true, Primary: id(c.want), Host: l.peer(c.want).ip, Port: 7000}
+			want := RoleChange{Replica: true, Primary: id(c.want), Shard: string(id(c.want)), Host: l.peer(c.want).ip, Port: 7000}
 			if fx.Role == nil || *fx.Role != want {
 				t.Errorf("Role %+v, want %+v", fx.Role, want)
 			}

@@ -20,6 +20,7 @@ type durability struct {
 	due     bool // save with the next tick
 	urgent  bool // save with this Step
 	claimed bool // this Step made a claim
+	whole   bool // an administrator asked for a whole nodes.conf
 
 	settled identity // what to tell while a claim is pending
 }
@@ -66,4 +67,5 @@ func (n *Node) flush() {
 	}
 	d.due, d.urgent, d.claimed = false, false, false
 	n.fx.Persist = n.state()
+	n.fx.Persist.Whole, d.whole = d.whole, false
 }

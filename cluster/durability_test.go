@@ -73,7 +73,7 @@ func TestClaimIsNotShownBeforeItIsOnDisk(t *testing.T) {
 // stand makes the node, a replica, ask for votes in its failed primary's place.
 func (l *lab) stand() {
 	n := l.n
-	n.facts.PrimaryContact = n.now
+	n.facts.Replica, n.facts.Primary, n.facts.PrimaryContact = true, n.myself.primary.id, n.now
 	n.markFailed(n.myself.primary)
 	n.planElection()
 	n.election.start = n.now
@@ -120,7 +120,23 @@ func TestMarksOfAnOpenSlotWaitForTheNextTick(t *testing.T) {
 	if fx := l.step(Tick{}); fx.Persist == nil {
 		t.Error("the mark is not saved with the next tick")
 	}
-	if fx := l.step(SetSlot{Slot: 6000, Action: SlotNode, ID: id("a")}); fx.Persist == nil {
-		t.Error("a new owner is not saved before it is answered")
+	for _, c := range []struct {
+		slot slots.Slot
+		to   string
+		says string
+	}{
+		{6000, "a", "this node gets the slot"},
+		{6000, "b", "this node loses the slot"},
+	} {
+		if fx := l.step(SetSlot{Slot: c.slot, Action: SlotNode, ID: id(c.to)}); fx.Persist == nil {
+			t.Errorf("%s, and it is not saved before it is answered", c.says)
+		}
+	}
+	if fx := l.step(SetSlot{Slot: 6000, Action: SlotNode, ID: id("c")}); fx.Persist != nil || fx.Result == nil || fx.Result.Err != nil {
+		t.Errorf("result %+v, saved: %v; hearsay about two others waits for the disk", fx.Result, fx.Persist != nil)
+	}
+	l.now = l.n.Deadline()
+	if fx := l.step(Tick{}); fx.Persist == nil {
+		t.Error("hearsay is not saved with the next tick")
 	}
 }

@@ -72,6 +72,9 @@ type RoleChange struct {
 	Replica bool // false: a primary
 	// Primary is whom to replicate; empty if it has been forgotten.
 	Primary bus.NodeID
+	// Shard is the shard of the primary to replicate. Data of another shard are
+	// worth nothing in it.
+	Shard string
 	// Host and Port are the client address of the primary to replicate from,
 	// the TLS port in a TLS cluster. Host is empty while it is not known:
 	// then another RoleChange follows.

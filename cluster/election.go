@@ -107,13 +107,13 @@ func (n *Node) cannotStand(reason string) {
 // that this replica's data are of no use. The time that the failure detection
 // takes does not count. A replica that never had data is always unfit.
 func (n *Node) dataTooOld() bool {
-	if n.facts.PrimaryContact.IsZero() {
+	if n.contact().IsZero() {
 		return true
 	}
 	if n.cfg.ReplicaValidityFactor == 0 {
 		return false
 	}
-	age := n.now.Sub(n.facts.PrimaryContact)
+	age := n.now.Sub(n.contact())
 	if age > n.cfg.NodeTimeout {
 		age -= n.cfg.NodeTimeout
 	}
@@ -132,7 +132,7 @@ func (n *Node) planElection() {
 			time.Duration(e.rank)*rankDelay)
 	}
 	n.note("Start of election delayed for %d milliseconds (rank #%d, offset %d).",
-		e.start.Sub(n.now).Milliseconds(), e.rank, n.facts.Offset)
+		e.start.Sub(n.now).Milliseconds(), e.rank, n.offset())
 	n.pongReplicas()
 }
 
@@ -157,7 +157,7 @@ func (n *Node) rank() (rank int) {
 		if p == me || p.has(bus.FlagNoFailover) {
 			continue
 		}
-		if p.offset > n.facts.Offset || p.offset == n.facts.Offset && p.id < me.id {
+		if p.offset > n.offset() || p.offset == n.offset() && p.id < me.id {
 			rank++
 		}
 	}

@@ -35,7 +35,7 @@ func TestWhoStandsForElection(t *testing.T) {
 				c.prepare(l)
 			}
 			if c.contact >= 0 {
-				l.step(Facts{PrimaryContact: l.now.Add(-c.contact)})
+				l.step(Facts{Replica: true, Primary: id("a"), PrimaryContact: l.now.Add(-c.contact)})
 			}
 			l.now = l.now.Add(tickPeriod)
 			if c.contact > time.Second {
@@ -46,6 +46,33 @@ func TestWhoStandsForElection(t *testing.T) {
 				t.Errorf("stands: %v; notes %v", got, l.last.Notes)
 			}
 		})
+	}
+}
+
+// A replica that changes its primary tells of its old data until the server has
+// carried that out.
+func TestFactsAboutAnotherPrimaryDoNotCount(t *testing.T) {
+	l := newLab(t, "y", threeShards())
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
+	if got := l.n.View().Me().Offset; got != 100 {
+		t.Fatalf("offset %d", got)
+	}
+	l.step(Replicate{ID: id("a")})
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 101, PrimaryContact: l.now})
+	if got := l.send(bus.TypePing, "a", nil).Send[0].Msg.Offset; got != 0 {
+		t.Errorf("offset %d of another shard is told", got)
+	}
+	l.peer("a").flags |= bus.FlagFail
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	if !l.n.election.start.IsZero() {
+		t.Error("it stands with the data of another shard")
+	}
+	l.step(Facts{Replica: true, Primary: id("a"), Offset: 7, PrimaryContact: l.now})
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	if l.n.election.start.IsZero() {
+		t.Error("it does not stand with the data of its shard")
 	}
 }
 
@@ -66,7 +93,7 @@ func TestElectionIsDelayedByRank(t *testing.T) {
 			l.peer("y").offset = 100
 			l.peer("y").flags |= c.nominees
 			l.peer("b").flags |= bus.FlagFail
-			l.step(Facts{Offset: c.offset, PrimaryContact: l.now})
+			l.step(Facts{Replica: true, Primary: id("b"), Offset: c.offset, PrimaryContact: l.now})
 			l.now = l.now.Add(tickPeriod)
 			fx := l.step(Tick{})
 			if got := l.n.election.start.Sub(l.now); got < c.least || got >= c.least+electionJitter {
@@ -82,7 +109,7 @@ func TestElectionIsDelayedByRank(t *testing.T) {
 func TestRankThatGrowsPutsTheStartOff(t *testing.T) {
 	l := newLab(t, "z", threeShards())
 	l.peer("b").flags |= bus.FlagFail
-	l.step(Facts{Offset: 100, PrimaryContact: l.now})
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
 	l.now = l.now.Add(tickPeriod)
 	l.step(Tick{})
 	start := l.n.election.start
@@ -97,7 +124,7 @@ func TestRankThatGrowsPutsTheStartOff(t *testing.T) {
 func TestTickIsDueWhenAnElectionStarts(t *testing.T) {
 	l := newLab(t, "x", threeShards())
 	l.peer("a").flags |= bus.FlagFail
-	l.step(Facts{PrimaryContact: l.now})
+	l.step(Facts{Replica: true, Primary: id("a"), PrimaryContact: l.now})
 	for l.n.election.start.IsZero() || l.n.Deadline() != l.n.election.start {
 		if l.n.election.sent {
 			t.Fatal("votes are asked for later than planned")
@@ -217,16 +244,16 @@ func TestManualFailoverWaitsForTheOffset(t *testing.T) {
 		t.Fatal("no MFSTART")
 	}
 	l.send(bus.TypePing, "a", func(m *bus.Message) { m.Offset = 50 })
-	l.step(Facts{Offset: 50, PrimaryContact: l.now})
+	l.step(Facts{Replica: true, Primary: id("a"), Offset: 50, PrimaryContact: l.now})
 	if l.n.election.sent {
 		t.Fatal("it does not wait for PAUSED")
 	}
 	l.send(bus.TypePing, "a", func(m *bus.Message) { m.Offset, m.MsgFlags = 80, m.MsgFlags|bus.MsgPaused })
-	l.step(Facts{Offset: 79, PrimaryContact: l.now})
+	l.step(Facts{Replica: true, Primary: id("a"), Offset: 79, PrimaryContact: l.now})
 	if l.n.election.sent {
 		t.Fatal("it does not wait for the last byte")
 	}
-	fx = l.step(Facts{Offset: 80, PrimaryContact: l.now})
+	fx = l.step(Facts{Replica: true, Primary: id("a"), Offset: 80, PrimaryContact: l.now})
 	requests := l.sent(fx.SendAfterPersist, bus.TypeAuthRequest)
 	if m := requests[id("a")]; m == nil || !m.MsgFlags.Has(bus.MsgForceAck) {
 		t.Errorf("request to the primary: %+v", m)

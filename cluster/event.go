@@ -31,12 +31,19 @@ type Tick struct{}
 // steps one before each Tick and Received, so that headers carry the
 // current replication offset; it is cheap.
 type Facts struct {
+	// Replica and Primary are the role by the last RoleChange that the server has
+	// carried out; a server that has begun none is a replica. While it is another
+	// than the Node's, a change of role is under way, and neither of the next two
+	// counts: they are about the data of another shard, perhaps.
+	Replica bool
+	Primary bus.NodeID
 	// Offset is the node's replication offset: a primary's own, a replica's
-	// how far it has processed the stream.
+	// how far it has processed the stream of Primary; 0 if it is not in step
+	// with it.
 	Offset int64
-	// PrimaryContact is when a replica last heard from its primary over the
-	// replication link; zero if it has never finished a sync with any
-	// primary, in which case it does not stand for election.
+	// PrimaryContact is when a replica last heard from a primary of its shard
+	// over the replication link; zero if its data are not those of the shard,
+	// in which case it does not stand for election.
 	PrimaryContact time.Time
 	// Unwell says that the server does not get anything done, for example
 	// because its disk hangs. An unwell node falls silent, so that the others

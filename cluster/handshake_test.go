@@ -167,7 +167,7 @@ func TestWrongNodeAtAnAddress(t *testing.T) {
 func TestPrimaryThatMovesIsFollowed(t *testing.T) {
 	l := newLab(t, "x", threeShards())
 	fx := l.send(bus.TypePing, "a", func(m *bus.Message) { m.IP, m.Port = "10.0.1.9", 7777 })
-	want := RoleChange{Replica: true, Primary: id("a"), Host: "10.0.1.9", Port: 7777}
+	want := RoleChange{Replica: true, Primary: id("a"), Shard: string(id("a")), Host: "10.0.1.9", Port: 7777}
 	if fx.Role == nil || *fx.Role != want {
 		t.Errorf("Role %+v, want %+v", fx.Role, want)
 	}

@@ -48,7 +48,8 @@ func (n *Node) resume() {
 // evaluate decides between ok and fail (Redis's clusterUpdateState). A slot
 // without a working owner makes the cluster fail, if full coverage is
 // required; so does being in a minority. PFAIL does not count for the first:
-// it is one node's opinion. Unlike in Redis, a majority must have been heard of
+// it is one node's opinion. A primary that waits for a replica with more data
+// does not serve. Unlike in Redis, a majority must have been heard of
 // since the start: that nobody is suspected yet says little then.
 func (n *Node) evaluate() {
 	h := &n.health
@@ -73,7 +74,7 @@ func (n *Node) evaluate() {
 	if minority {
 		h.minority = n.now
 	}
-	ok := heard >= n.quorum() && (!n.cfg.RequireFullCoverage || n.covered())
+	ok := heard >= n.quorum() && n.settledIn() && (!n.cfg.RequireFullCoverage || n.covered())
 	if ok == h.ok {
 		return
 	}

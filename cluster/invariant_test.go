@@ -142,7 +142,7 @@ func (c chatter) event() Event {
 	case 6:
 		return Failover{Mode: FailoverMode(c.IntN(3))}
 	case 7:
-		return Facts{Offset: c.Int64N(100), PrimaryContact: c.lab.now}
+		return Facts{Replica: c.IntN(2) == 0, Primary: c.id(), Offset: c.Int64N(100), PrimaryContact: c.lab.now}
 	case 8:
 		return LinkDown{Link: c.link()}
 	case 9:

@@ -72,8 +72,13 @@ func (n *Node) failover(mode FailoverMode) error {
 }
 
 // pauseForReplica is the primary's answer to MFSTART. The replica is told our
-// offset when the writes stand still.
+// offset when the writes stand still. From a primary MFSTART means another thing
+// (giveWay).
 func (n *Node) pauseForReplica(replica *peer) {
+	if replica == n.myself.primary {
+		n.relieve(replica)
+		return
+	}
 	if !n.myself.isPrimary() || replica.primary != n.myself {
 		return
 	}
@@ -110,7 +115,7 @@ func (n *Node) primaryPaused(primary *peer) {
 // been processed.
 func (n *Node) advanceManual() {
 	m := &n.manual
-	if !m.active() || m.canStart || m.primaryOffset == noOffset || m.primaryOffset != n.facts.Offset {
+	if !m.active() || m.canStart || m.primaryOffset == noOffset || m.primaryOffset != n.offset() {
 		return
 	}
 	m.canStart = true

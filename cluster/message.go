@@ -37,7 +37,7 @@ func (n *Node) messageAs(t bus.Type, id identity) *bus.Message {
 		Type:         t,
 		CurrentEpoch: n.currentEpoch,
 		ConfigEpoch:  id.configEpoch,
-		Offset:       n.facts.Offset,
+		Offset:       n.offset(),
 		Sender:       me.id,
 		Slots:        *id.slots,
 		Primary:      id.primary,
@@ -75,7 +75,7 @@ func (n *Node) sendAfterPersist(l *link, m *bus.Message) {
 
 // post reports whether m can be sent on l, and counts it.
 func (n *Node) post(l *link, m *bus.Message) bool {
-	if l == nil || !l.up || n.facts.Unwell {
+	if l == nil || !l.up || n.facts.Unwell || n.silent() {
 		return false
 	}
 	n.stats.sent[m.Type]++

@@ -35,6 +35,7 @@ type Node struct {
 	health        health
 	election      election
 	manual        manualFailover
+	giving        giveWay
 	disk          durability
 	stats         stats
 	todo          todo
@@ -159,11 +160,40 @@ func (n *Node) dispatch(ev Event) {
 }
 
 func (n *Node) learnFacts(f Facts) {
-	moved := f.Offset != n.facts.Offset
+	before := n.offset()
 	n.facts = f
-	if moved && n.manual.active() && n.myself.isReplica() {
+	if n.offset() != before && n.manual.active() && n.myself.isReplica() {
 		n.todo.failover = true
 	}
+}
+
+// offset is the node's replication offset, 0 while its role changes.
+func (n *Node) offset() int64 {
+	if !n.factsHold() {
+		return 0
+	}
+	return n.facts.Offset
+}
+
+// contact is how old the data of this replica are; zero if they are not those
+// of its shard.
+func (n *Node) contact() time.Time {
+	if !n.factsHold() {
+		return time.Time{}
+	}
+	return n.facts.PrimaryContact
+}
+
+// factsHold reports whether the facts are about the node in its present role.
+func (n *Node) factsHold() bool {
+	if n.facts.Replica != n.myself.isReplica() {
+		return false
+	}
+	var primary bus.NodeID
+	if p := n.myself.primary; p != nil {
+		primary = p.id
+	}
+	return n.facts.Primary == primary
 }
 
 // finish does once what the events of the Step asked for, in the order of
@@ -187,7 +217,7 @@ func (n *Node) finish() {
 func (n *Node) reconcileRole() {
 	var want RoleChange
 	if n.myself.isReplica() {
-		want.Replica = true
+		want.Replica, want.Shard = true, n.myself.shardID
 		if p := n.myself.primary; p != nil {
 			want.Primary = p.id
 			if !p.any(bus.FlagNoAddr|bus.FlagHandshake) && p.ip != "" {
@@ -195,7 +225,8 @@ func (n *Node) reconcileRole() {
 			}
 		}
 	}
-	if n.roleTold && want.Replica && want.Host == "" && n.following.Replica && n.following.Primary == want.Primary {
+	if n.roleTold && want.Replica && want.Host == "" && n.following.Replica &&
+		n.following.Primary == want.Primary && n.following.Shard == want.Shard {
 		return // its address got lost; where the data come from did not
 	}
 	if n.roleTold && want == n.following && !n.resetFlush {
@@ -218,10 +249,7 @@ func (n *Node) dropLostSubscriptions() {
 	if served == n.served {
 		return
 	}
-	lost := n.served
-	for i := range lost {
-		lost[i] &^= served[i]
-	}
+	lost := n.served.Without(&served)
 	n.served = served
 	if !lost.Empty() {
 		n.fx.DropShardSubs = &lost

@@ -21,6 +21,13 @@ type State struct {
 	CurrentEpoch  bus.Epoch
 	LastVoteEpoch bus.Epoch
 	Nodes         []NodeRecord
+	// LogID names the log of changes (AppendChanges) that continues the file; 0
+	// if there is none. The driver chooses it. Redis and Valkey skip this
+	// variable, as they do every variable that they do not know.
+	LogID uint64
+	// Whole asks for a whole nodes.conf in the place of a change in the log: an
+	// administrator who says SAVECONFIG wants to read the file. It is not saved.
+	Whole bool
 }
 
 // NodeRecord is what nodes.conf and CLUSTER NODES say about a node.
@@ -51,22 +58,36 @@ type NodeRecord struct {
 // name, and a line with the variables.
 func (s *State) Append(dst []byte) []byte {
 	for i := range s.Nodes {
-		r := &s.Nodes[i]
-		dst = append(dst, r.ID...)
-		dst = r.appendAddress(dst, r.TCPPort)
-		dst = append(dst, ',')
-		dst = append(dst, r.Hostname...)
-		dst = fmt.Appendf(dst, ",tls-port=%d", r.TLSPort)
-		if fitsLine(r.HumanName) {
-			dst = append(append(dst, ",nodename="...), r.HumanName...)
-		}
-		if r.ShardID != "" {
-			dst = append(append(dst, ",shard-id="...), r.ShardID...)
-		}
-		dst = r.appendRest(dst)
-		dst = append(dst, '\n')
+		dst = s.Nodes[i].appendSaved(dst)
 	}
-	return fmt.Appendf(dst, "vars currentEpoch %d lastVoteEpoch %d\n", s.CurrentEpoch, s.LastVoteEpoch)
+	return s.appendVars(dst)
+}
+
+func (s *State) appendVars(dst []byte) []byte {
+	dst = fmt.Appendf(dst, "vars currentEpoch %d lastVoteEpoch %d", s.CurrentEpoch, s.LastVoteEpoch)
+	if s.LogID != 0 {
+		dst = fmt.Appendf(dst, " %s %d", logVariable, s.LogID)
+	}
+	return append(dst, '\n')
+}
+
+// logVariable is the name of State.LogID in nodes.conf.
+const logVariable = "changesLog"
+
+// appendSaved writes the record as a line of nodes.conf.
+func (r *NodeRecord) appendSaved(dst []byte) []byte {
+	dst = append(dst, r.ID...)
+	dst = r.appendAddress(dst, r.TCPPort)
+	dst = append(dst, ',')
+	dst = append(dst, r.Hostname...)
+	dst = fmt.Appendf(dst, ",tls-port=%d", r.TLSPort)
+	if fitsLine(r.HumanName) {
+		dst = append(append(dst, ",nodename="...), r.HumanName...)
+	}
+	if r.ShardID != "" {
+		dst = append(append(dst, ",shard-id="...), r.ShardID...)
+	}
+	return append(r.appendRest(dst), '\n')
 }
 
 // appendLine writes the record as a line of CLUSTER NODES, without the end of
@@ -136,17 +157,22 @@ func ParseState(text []byte, tls bool) (*State, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		var err error
-		if fields[0] == "vars" {
-			err = s.parseVars(fields[1:])
-		} else {
-			err = s.parseNode(fields, tls)
-		}
-		if err != nil {
+		if err := s.parseLine(fields, tls); err != nil {
 			return nil, fmt.Errorf("%w: line %q: %w", errCorrupt, abbreviate(line), err)
 		}
 	}
 	return s, s.check()
+}
+
+func (s *State) parseLine(fields []string, tls bool) error {
+	if fields[0] == "vars" {
+		return s.parseVars(fields[1:])
+	}
+	r, err := parseNode(fields, tls)
+	if err == nil {
+		s.Nodes = append(s.Nodes, r)
+	}
+	return err
 }
 
 // check refuses a state that names a node twice or has not exactly one node of
@@ -181,63 +207,63 @@ func (s *State) parseVars(fields []string) error {
 		return errors.New("a variable has no value")
 	}
 	for i := 0; i < len(fields); i += 2 {
-		var target *bus.Epoch
-		switch strings.ToLower(fields[i]) {
-		case "currentepoch":
-			target = &s.CurrentEpoch
-		case "lastvoteepoch":
-			target = &s.LastVoteEpoch
+		var set func(value uint64)
+		switch name := fields[i]; {
+		case strings.EqualFold(name, "currentEpoch"):
+			set = func(value uint64) { s.CurrentEpoch = bus.Epoch(value) }
+		case strings.EqualFold(name, "lastVoteEpoch"):
+			set = func(value uint64) { s.LastVoteEpoch = bus.Epoch(value) }
+		case name == logVariable:
+			set = func(value uint64) { s.LogID = value }
 		default:
 			continue
 		}
-		epoch, err := strconv.ParseUint(fields[i+1], 10, 64)
+		value, err := strconv.ParseUint(fields[i+1], 10, 64)
 		if err != nil {
 			return err
 		}
-		*target = bus.Epoch(epoch)
+		set(value)
 	}
 	return nil
 }
 
-func (s *State) parseNode(fields []string, tls bool) error {
+func parseNode(fields []string, tls bool) (r NodeRecord, err error) {
 	if len(fields) < 8 {
-		return fmt.Errorf("%d fields, at least 8 are needed", len(fields))
+		return r, fmt.Errorf("%d fields, at least 8 are needed", len(fields))
 	}
-	r := NodeRecord{ID: bus.NodeID(fields[0]), Connected: fields[7] == "connected", Slots: new(slots.Set)}
+	r = NodeRecord{ID: bus.NodeID(fields[0]), Connected: fields[7] == "connected", Slots: new(slots.Set)}
 	if !r.ID.Valid() {
-		return errors.New("not a node id")
+		return r, errors.New("not a node id")
 	}
-	if err := r.parseAddress(fields[1], tls); err != nil {
-		return err
+	if err = r.parseAddress(fields[1], tls); err != nil {
+		return r, err
 	}
-	var err error
 	if r.Flags, err = bus.ParseFlags(fields[2]); err != nil {
-		return err
+		return r, err
 	}
 	if fields[3] != "-" {
 		r.Primary = bus.NodeID(fields[3])
 		if !r.Primary.Valid() {
-			return errors.New("the primary is not a node id")
+			return r, errors.New("the primary is not a node id")
 		}
 	}
 	if r.PingSent, err = parseMs(fields[4]); err != nil {
-		return err
+		return r, err
 	}
 	if r.PongReceived, err = parseMs(fields[5]); err != nil {
-		return err
+		return r, err
 	}
 	epoch, err := strconv.ParseUint(fields[6], 10, 64)
 	if err != nil {
-		return err
+		return r, err
 	}
 	r.ConfigEpoch = bus.Epoch(epoch)
 	for _, item := range fields[8:] {
-		if err := r.parseSlots(item); err != nil {
-			return err
+		if err = r.parseSlots(item); err != nil {
+			return r, err
 		}
 	}
-	s.Nodes = append(s.Nodes, r)
-	return nil
+	return r, nil
 }
 
 func parseMs(text string) (time.Time, error) {
@@ -344,20 +370,26 @@ func (r *NodeRecord) parseSlots(item string) error {
 	if strings.HasPrefix(item, "[") {
 		return r.parseOpenSlot(item)
 	}
-	first, last, isRange := strings.Cut(item, "-")
+	span, err := parseRange(item)
+	if err != nil {
+		return err
+	}
+	r.Slots.AddRange(span)
+	return nil
+}
+
+// parseRange reads 7 or 0-5460.
+func parseRange(text string) (slots.Range, error) {
+	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
 		last = first
 	}
 	from, err := parseSlot(first)
 	if err != nil {
-		return err
+		return slots.Range{}, err
 	}
 	to, err := parseSlot(last)
-	if err != nil {
-		return err
-	}
-	r.Slots.AddRange(slots.Range{First: from, Last: to})
-	return nil
+	return slots.Range{First: from, Last: to}, err
 }
 
 func (r *NodeRecord) parseOpenSlot(item string) error {

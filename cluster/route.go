@@ -50,7 +50,7 @@ const (
 // Route decides about a command with keys, in the order of Redis's
 // getNodeByQuery.
 func (v *View) Route(q Query) Verdict {
-	owner := v.routes.owner[q.Slot]
+	owner := v.routes.owners.of(q.Slot)
 	if owner == 0 {
 		return Unassigned
 	}
@@ -62,7 +62,7 @@ func (v *View) Route(q Query) Verdict {
 			return verdict
 		}
 	}
-	mine := int(owner) == v.Myself+1
+	mine := owner == v.Myself+1
 	_, migrating := v.routes.migrating[q.Slot]
 	_, importing := v.routes.importing[q.Slot]
 	switch {
@@ -76,7 +76,7 @@ func (v *View) Route(q Query) Verdict {
 		return RunUnlessMissing
 	case importing && q.Asking:
 		return Run
-	case v.readableHere(q, int(owner)-1):
+	case v.readableHere(q, owner-1):
 		return Run
 	}
 	return Moved

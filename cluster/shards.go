@@ -17,8 +17,8 @@ type SlotRange struct {
 func (v *View) SlotRanges() []SlotRange {
 	var ranges []SlotRange
 	for s := 0; s < slots.Count; {
-		first, owner := s, v.routes.owner[s]
-		for s < slots.Count && v.routes.owner[s] == owner {
+		first, owner := s, v.routes.owners.of(slots.Slot(s))
+		for s < slots.Count && v.routes.owners.of(slots.Slot(s)) == owner {
 			s++
 		}
 		if owner == 0 {

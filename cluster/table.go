@@ -22,6 +22,8 @@ type table struct {
 	importing map[slots.Slot]*peer
 	// changes counts the changes of all of the above.
 	changes uint64
+	// moved are the slots whose owner has changed since the last View was made.
+	moved slots.Set
 }
 
 // free reports whether nobody is in the way of a new claim on s (Redis's
@@ -31,6 +33,7 @@ func (t *table) free(s slots.Slot) bool { return t.owner[s] == nil || t.unclaime
 // bind makes p the owner of s. The slot must be unbound.
 func (n *Node) bind(s slots.Slot, p *peer) {
 	n.table.owner[s] = p
+	n.table.moved.Add(s)
 	p.ownSet().Add(s)
 	p.slotCount++
 	// A primary with its first slot may attract replicas if there are any in
@@ -48,6 +51,7 @@ func (n *Node) unbind(s slots.Slot) {
 		return
 	}
 	n.table.owner[s] = nil
+	n.table.moved.Add(s)
 	n.table.unclaimed.Remove(s)
 	p.ownSet().Remove(s)
 	p.slotCount--

@@ -36,6 +36,7 @@ func (n *Node) tick() {
 	if n.myself.isReplica() {
 		n.migrateReplica()
 	}
+	n.considerGivingWay()
 	if !n.health.ok {
 		n.todo.state = true
 	}

@@ -16,6 +16,10 @@ type View struct {
 	Nodes []NodeView
 	// Myself is the index of the node itself in Nodes.
 	Myself int
+	// Settled: if the node has started as a primary, it does not look any more
+	// for a replica with more data. Before that it must make no replica throw its
+	// data away.
+	Settled bool
 	// OK is cluster_state:ok.
 	OK           bool
 	Size         int // primaries with slots
@@ -51,10 +55,19 @@ type LinkView struct {
 
 // routes is the part of a View that changes seldom.
 type routes struct {
-	owner     [slots.Count]uint16 // 1 + index in Nodes; 0: nobody
-	migrating map[slots.Slot]int  // index in Nodes of the other end
+	owners    owners
+	migrating map[slots.Slot]int // index in Nodes of the other end
 	importing map[slots.Slot]int
 }
+
+// owners is a table from slots to owners: 1 + index in Nodes, or 0 for nobody.
+// Tables of successive Views share the parts in which no slot has changed hands:
+// a resharding makes a View for each slot that it moves.
+type owners [slots.Count / ownersPart]*[ownersPart]uint16
+
+const ownersPart = 256
+
+func (o *owners) of(s slots.Slot) int { return int(o[s/ownersPart][s%ownersPart]) }
 
 // viewCache keeps the last View as long as nothing has happened, and its
 // routes as long as slots and membership are the same.
@@ -75,6 +88,7 @@ func (n *Node) View() *View {
 	v := &View{
 		Nodes:        make([]NodeView, len(n.order)),
 		OK:           n.health.ok,
+		Settled:      n.settledIn(),
 		Size:         n.health.size,
 		CurrentEpoch: n.currentEpoch,
 		MyEpoch:      n.identity().configEpoch,
@@ -94,7 +108,7 @@ func (n *Node) View() *View {
 		}
 	}
 	v.Myself = index[n.myself]
-	v.Nodes[v.Myself].Offset = n.facts.Offset
+	v.Nodes[v.Myself].Offset = n.offset()
 	v.routes = n.routes(index)
 	c.view, c.stale = v, false
 	return v
@@ -102,19 +116,25 @@ func (n *Node) View() *View {
 
 func (n *Node) routes(index map[*peer]int) *routes {
 	c := &n.view
-	if c.view != nil && c.changes == n.table.changes && samePeers(c.members, n.order) {
+	same := c.view != nil && samePeers(c.members, n.order)
+	if same && c.changes == n.table.changes {
 		return c.view.routes
 	}
 	r := &routes{
 		migrating: make(map[slots.Slot]int, len(n.table.migrating)),
 		importing: make(map[slots.Slot]int, len(n.table.importing)),
 	}
-	for i, p := range n.order {
-		p.set().Each(func(s slots.Slot) bool {
-			r.owner[s] = uint16(i + 1)
-			return true
+	if same {
+		r.owners = c.view.routes.owners.with(n.table.moved, func(s slots.Slot) uint16 {
+			if p := n.table.owner[s]; p != nil {
+				return uint16(index[p] + 1)
+			}
+			return 0
 		})
+	} else {
+		r.owners = n.allOwners()
 	}
+	n.table.moved = slots.Set{}
 	for s, p := range n.table.migrating {
 		r.migrating[s] = index[p]
 	}
@@ -124,6 +144,34 @@ func (n *Node) routes(index map[*peer]int) *routes {
 	c.changes = n.table.changes
 	c.members = append([]*peer(nil), n.order...)
 	return r
+}
+
+// with is the table with the owners of the given slots looked up anew.
+func (o owners) with(changed slots.Set, owner func(slots.Slot) uint16) owners {
+	var cloned [len(owners{})]bool
+	changed.Each(func(s slots.Slot) bool {
+		part := s / ownersPart
+		if !cloned[part] {
+			clone := *o[part]
+			o[part], cloned[part] = &clone, true
+		}
+		o[part][s%ownersPart] = owner(s)
+		return true
+	})
+	return o
+}
+
+func (n *Node) allOwners() (o owners) {
+	for i := range o {
+		o[i] = new([ownersPart]uint16)
+	}
+	for i, p := range n.order {
+		p.set().Each(func(s slots.Slot) bool {
+			o[s/ownersPart][s%ownersPart] = uint16(i + 1)
+			return true
+		})
+	}
+	return o
 }
 
 func samePeers(a, b []*peer) bool {
@@ -174,14 +222,14 @@ func (v *View) Node(id bus.NodeID) *NodeView {
 
 // Owner is the owner of s; nil if it has none.
 func (v *View) Owner(s slots.Slot) *NodeView {
-	if i := v.routes.owner[s]; i > 0 {
+	if i := v.routes.owners.of(s); i > 0 {
 		return &v.Nodes[i-1]
 	}
 	return nil
 }
 
 // Mine reports whether the node itself owns s.
-func (v *View) Mine(s slots.Slot) bool { return int(v.routes.owner[s]) == v.Myself+1 }
+func (v *View) Mine(s slots.Slot) bool { return v.routes.owners.of(s) == v.Myself+1 }
 
 // ClientPort is the port of n for a client that uses TLS, or does not. If n
 // has only one port, it is that one.

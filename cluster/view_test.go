@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -156,6 +157,60 @@ func TestViewIsKeptWhileNothingHappens(t *testing.T) {
 	}
 }
 
+// A View shares most of its table of owners with the one before, which must
+// neither see what has changed nor keep it from the new one.
+func TestOwnersOfAViewAreThoseOfTheTable(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	rnd := rand.New(rand.NewPCG(1, 1))
+	owners := func(of func(slots.Slot) bus.NodeID) (ids [slots.Count]bus.NodeID) {
+		for s := range ids {
+			ids[s] = of(slots.Slot(s))
+		}
+		return ids
+	}
+	shown := func(v *View) [slots.Count]bus.NodeID {
+		return owners(func(s slots.Slot) bus.NodeID {
+			if p := v.Owner(s); p != nil {
+				return p.ID
+			}
+			return ""
+		})
+	}
+	known := func() [slots.Count]bus.NodeID {
+		return owners(func(s slots.Slot) bus.NodeID {
+			if p := l.n.table.owner[s]; p != nil {
+				return p.id
+			}
+			return ""
+		})
+	}
+	last, was := l.n.View(), known()
+	for i := range 200 {
+		s := slots.Slot(rnd.IntN(slots.Count))
+		switch rnd.IntN(4) {
+		case 0:
+			l.step(DelSlots{[]slots.Range{{First: s, Last: min(s+slots.Slot(rnd.IntN(600)), slots.Count-1)}}})
+		case 1:
+			l.step(AddSlots{[]slots.Range{{First: s, Last: s}}})
+		default:
+			l.step(SetSlot{Slot: s, Action: SlotNode, ID: id([]string{"a", "b", "c"}[rnd.IntN(3)])})
+		}
+		if i == 100 {
+			l.step(Meet{IP: "127.0.0.1", Port: 7099}) // another member: all indices may differ
+		}
+		if rnd.IntN(2) == 0 {
+			continue // a View need not be made after every Step
+		}
+		if shown(last) != was {
+			t.Fatalf("step %d has changed a View that was given out", i)
+		}
+		last, was = l.n.View(), known()
+		if shown(last) != was {
+			t.Fatalf("after step %d the View has other owners than the table", i)
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -198,7 +253,7 @@ func TestFirstStepTellsTheRole(t *testing.T) {
 		want RoleChange
 	}{
 		{"a", RoleChange{}},
-		{"x", RoleChange{Replica: true, Primary: id("a"), Host: "10.0.0.97", Port: 7000}},
+		{"x", RoleChange{Replica: true, Primary: id("a"), Shard: string(id("a")), Host: "10.0.0.97", Port: 7000}},
 	} {
 		t.Run(c.me, func(t *testing.T) {
 			l := newLab(t, c.me, threeShards())
@@ -215,7 +270,7 @@ func TestFirstStepTellsTheRole(t *testing.T) {
 	orphan := newLab(t, "x", threeShards())
 	orphan.n.leavePrimary(orphan.n.myself)
 	again := newLabOf(t, orphan.n.state())
-	if fx := again.step(Tick{}); fx.Role == nil || *fx.Role != (RoleChange{Replica: true}) {
+	if fx := again.step(Tick{}); fx.Role == nil || *fx.Role != (RoleChange{Replica: true, Shard: string(id("a"))}) {
 		t.Errorf("of a replica without a known primary: %+v", fx.Role)
 	}
 }

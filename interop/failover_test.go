@@ -1,7 +1,10 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -216,5 +219,46 @@ func TestADivergedPrimaryComesBack(t *testing.T) {
 	}
 	if got := heir.Do("EXISTS", mine); got != int64(0) {
 		t.Error("the new primary has what it never saw")
+	}
+}
+
+// A primary that was started over an older journal, as a power cut leaves one,
+// lets its replica take over, which has what was acknowledged since.
+func TestAPrimaryWithAShorterJournalGivesWay(t *testing.T) {
+	oursOnly(t)
+	c := startCluster(t, patience, nil)
+	old := primaries(t, c)[0]
+	heir := replicaOf(t, c, old)
+	untilLinked(t, heir, old)
+	slot := myself(t, old).first(t)
+	key, count := keyIn(slot, "kept:"), keyIn(slot, "count:")
+	journal, copied := filepath.Join(old.Dir, "appendonlydir"), filepath.Join(t.TempDir(), "journal")
+	old.Kill()
+	if err := os.CopyFS(copied, os.DirFS(journal)); err != nil {
+		t.Fatal(err)
+	}
+	old.Restart()
+	untilLinked(t, heir, old)
+	untilWritten(t, old, key, settle)
+	for range 1000 {
+		old.Do("INCR", count)
+	}
+	untilLinked(t, heir, old)
+
+	old.Kill()
+	if err := errors.Join(os.RemoveAll(journal), os.CopyFS(journal, os.DirFS(copied))); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	old.Restart()
+	untilWritten(t, heir, key, settle)
+	t.Logf("the replica serves after %v", time.Since(began))
+	if got := heir.Do("GET", count); got != "1000" {
+		t.Errorf("the new primary has counted to %v", got)
+	}
+	c.UntilStable(settle)
+	untilLinked(t, old, heir)
+	if a, b := old.Do("DEBUG", "DIGEST"), heir.Do("DEBUG", "DIGEST"); a != b {
+		t.Errorf("digests differ: %v, %v", a, b)
 	}
 }

@@ -1,6 +1,9 @@
 package slots
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Bytes is the size of a Set on the wire and in memory.
 const Bytes = Count / 8
@@ -34,9 +37,9 @@ func (t *Set) Empty() bool { return *t == Set{} }
 // Each calls f for every slot of the set in ascending order until f returns
 // false.
 func (t *Set) Each(f func(Slot) bool) {
-	for i, b := range t {
-		for ; b != 0; b &= b - 1 {
-			if !f(Slot(i<<3 + bits.TrailingZeros8(b))) {
+	for i := 0; i < len(t); i += 8 {
+		for w := binary.LittleEndian.Uint64(t[i:]); w != 0; w &= w - 1 {
+			if !f(Slot(i<<3 + bits.TrailingZeros64(w))) {
 				return
 			}
 		}
@@ -55,6 +58,16 @@ func (t *Set) Ranges() []Range {
 		return true
 	})
 	return rs
+}
+
+// Without returns the slots of the set that are not in u.
+func (t *Set) Without(u *Set) Set {
+	var left Set
+	for i := 0; i < len(t); i += 8 {
+		w := binary.LittleEndian.Uint64(t[i:]) &^ binary.LittleEndian.Uint64(u[i:])
+		binary.LittleEndian.PutUint64(left[i:], w)
+	}
+	return left
 }
 
 // AddRange puts all slots of r into the set.

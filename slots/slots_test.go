@@ -48,3 +48,15 @@ func TestSetRangesAreMaximalAndAscending(t *testing.T) {
 		t.Error("All() or Empty() is wrong")
 	}
 }
+
+func TestWithoutIsTheDifference(t *testing.T) {
+	var a, b Set
+	a.AddRange(Range{60, 200})
+	a.Add(Count - 1)
+	b.AddRange(Range{64, 127})
+	b.Add(3)
+	left := a.Without(&b)
+	if got, want := left.Ranges(), []Range{{60, 63}, {128, 200}, {Count - 1, Count - 1}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -28,8 +28,9 @@ type Capture struct {
 
 	// detached are the tables that flushes let go, guarded by being in a unit
 	// and taken by the one that walks.
-	detached []detachedTable
+	detached []*detachedTable
 	cursor   uint64 // in the last of them
+	released bool
 }
 
 // BeginCapture begins a snapshot of this moment. changed is called with every
@@ -49,7 +50,9 @@ func (tx *Tx) BeginCapture(changed func(db int, e Entry)) (*Capture, error) {
 		c.order = append(c.order, phys)
 		c.logical[phys] = db
 	}
-	ks.epoch++
+	ks.captures++
+	ks.epoch = byte(ks.captures)
+	ks.readers++
 	c.epoch = ks.epoch
 	ks.capture = c
 	return c, nil
@@ -63,10 +66,36 @@ func (tx *Tx) EndCapture(c *Capture) {
 		tx.ks.capture = nil
 	}
 	for _, d := range c.detached {
-		tx.ks.discard(d)
+		tx.ks.discard(garbage{table: d})
 	}
 	c.detached = nil
 }
+
+// Release says that nothing that was handed over is read any more: it ends the
+// snapshot if need be, and what was kept for it is freed. The unit must hold the
+// world lock.
+func (tx *Tx) Release(c *Capture) {
+	tx.EndCapture(c)
+	if c.released {
+		return
+	}
+	c.released = true
+	ks := tx.ks
+	if ks.readers--; ks.readers > 0 {
+		return
+	}
+	for _, e := range ks.world.running {
+		if len(e.kept) > 0 {
+			ks.discard(garbage{refs: e.kept})
+			e.kept = nil
+		}
+	}
+	ks.keptBytes.Store(0)
+}
+
+// Kept is about how many bytes of memory are kept for snapshots: what has been
+// replaced since they began.
+func (ks *Keyspace) Kept() int64 { return ks.keptBytes.Load() }
 
 // NextSlot returns the first slot at or after from that may have records for
 // the snapshot in db. It must be called within a unit.
@@ -89,7 +118,7 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 	if t == nil {
 		return 0
 	}
-	return c.walk(tx, t, n, db, cursor, count, f)
+	return c.walk(tx, t, db, cursor, count, f)
 }
 
 // WalkDetached is Walk over the tables that flushes let go, with its own
@@ -98,9 +127,9 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
 	if n := len(c.detached); n > 0 {
 		d := c.detached[n-1]
-		if c.cursor = c.walk(tx, &d.table, d.slot, c.logical[d.phys], c.cursor, count, f); c.cursor == 0 {
+		if c.cursor = c.walk(tx, &d.table, c.logical[d.phys], c.cursor, count, f); c.cursor == 0 {
 			c.detached = slices.Delete(c.detached, n-1, n)
-			tx.ks.discard(d)
+			tx.ks.discard(garbage{table: d})
 		}
 	}
 	return len(c.detached) > 0
@@ -110,7 +139,7 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) 
 // must be called within a unit.
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
-func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
+func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
 	return t.walk(cursor, count, func(ref slab.Ref) bool {
 		r := c.ks.at(ref)
 		if r.epoch() == c.epoch {
@@ -131,32 +160,47 @@ func (tx *Tx) preimage(r record) {
 }
 
 // adopt takes over a table that a flush lets go.
-func (c *Capture) adopt(d detachedTable) {
+func (c *Capture) adopt(d *detachedTable) {
 	// The table at the end is the one whose walk the cursor belongs to.
 	c.detached = slices.Insert(c.detached, 0, d)
 }
 
-// Freeze returns the entry as it is now, valid for ever and safe to read from
-// any goroutine.
-func (e Entry) Freeze() Frozen {
-	l := e.rec.layout()
-	all := slices.Clone(e.rec.view(l.key, l.end))
-	n := l.value - l.key
-	f := Frozen{Type: e.Type(), Key: all[:n:n], ExpireAt: e.ExpireAt()}
-	if e.rec.outside() {
-		f.value = e.value().image()
-	} else {
-		f.Bytes = all[n:]
-	}
-	return f
-}
-
-// Frozen is a key as it was at one moment.
+// Frozen is a key as it was at one moment, for any goroutine to read until the
+// snapshot for which it was frozen is released.
 type Frozen struct {
 	Type     Type
 	Key      []byte
-	Bytes    []byte // of a string
-	ExpireAt int64  // Unix milliseconds; 0 is never
+	ExpireAt int64 // Unix milliseconds; 0 is never
 
-	value value // of another type
+	space  *slab.Space
+	coding byte
+	value  []byte // as the record had it
+}
+
+// Freeze returns the entry as it is now. Its key and value are appended to arena,
+// which is returned too; the nodes of a large collection are not copied, for
+// while a snapshot is open they are replaced instead of changed.
+func (e Entry) Freeze(arena []byte) (Frozen, []byte) {
+	l := e.rec.layout()
+	start, n := len(arena), l.value-l.key
+	arena = append(arena, e.rec.view(l.key, l.end)...)
+	all := arena[start:len(arena):len(arena)]
+	return Frozen{
+		Type: e.Type(), Key: all[:n:n], ExpireAt: e.ExpireAt(),
+		space: e.tx.ks.space, coding: e.rec.coding(), value: all[n:],
+	}, arena
+}
+
+// FrozenBytes is how many bytes Freeze appends.
+func (e Entry) FrozenBytes() int {
+	key, value := e.rec.lengths()
+	return key + value
+}
+
+// Bytes is the string, nil for another type.
+func (f *Frozen) Bytes() []byte {
+	if f.Type != TypeString {
+		return nil
+	}
+	return f.value
 }

@@ -1,57 +1,196 @@
 package storage
 
-// collection is a key of one type as a command works on it: what Hash, List, Set
+import (
+	"unsafe"
+
+	"redoubt/storage/slab"
+	"redoubt/storage/tree"
+)
+
+// collection is a key of one type as a command works on it: what List, Hash, Set
 // and ZSet have in common. It stays valid until another key of the unit is
-// written. Views of elements that it returns are valid until its next change.
+// written or the command ends. Views of elements that it returns are valid until
+// the next call of one of its methods. The zero collection is one without
+// elements, for reading.
+//
+// The value of the key's record is a packed leaf, or names the nodes of a tree
+// that lie outside of the record; package storage/tree knows the one from the
+// other.
 type collection struct {
-	tx  *Tx
-	key []byte
-	p   place // its record is zero while the key does not exist
+	tx   *Tx
+	key  []byte
+	p    place      // its record is zero while the key does not exist
+	tree *tree.Tree // opened on the record's value
+	typ  Type
+}
+
+// treeKinds are the trees of the types that are trees.
+var treeKinds = [...]tree.Kind{TypeList: tree.List, TypeSet: tree.Set, TypeZSet: tree.ZSet, TypeHash: tree.Hash}
+
+func (t Type) tree() tree.Kind { return treeKinds[t] }
+
+// env is what trees of the executor live in, for the unit at hand.
+func (tx *Tx) env() *tree.Env {
+	v := &tx.e.env
+	v.Epoch, v.Open = tx.ks.captures, tx.ks.readers > 0
+	return v
+}
+
+// maxTrees is how many trees an executor keeps as scratch.
+const maxTrees = 64
+
+// scratchTree returns a tree that nobody uses until the command ends. All trees
+// are the same but for the methods of their kinds.
+func (e *Executor) scratchTree() *tree.ListTree {
+	if e.treesUsed == len(e.trees) {
+		e.trees = append(e.trees, new(tree.ListTree))
+	}
+	e.treesUsed++
+	return e.trees[e.treesUsed-1]
+}
+
+// endTrees takes back what scratchTree has returned.
+func (e *Executor) endTrees() {
+	e.treesUsed = 0
+	if len(e.trees) > maxTrees {
+		clear(e.trees[maxTrees:])
+		e.trees = e.trees[:maxTrees]
+	}
+}
+
+// open returns the collection of the record that p found, or an empty one.
+func (tx *Tx) open(key []byte, p place, t Type) (collection, *tree.ListTree) {
+	s := tx.e.scratchTree()
+	var value []byte
+	if p.found() {
+		value = p.rec.value()
+	}
+	s.Tree.Open(tx.env(), t.tree(), value)
+	return collection{tx, key, p, &s.Tree, t}, s
+}
+
+// read returns the entry's collection, for reading.
+func (e Entry) read(t Type) (collection, *tree.ListTree) {
+	return e.tx.open(e.rec.key(), place{rec: e.rec}, t)
 }
 
 // edit finds key for a command that changes a collection of type t. The key need
 // not exist: then the first element makes it. ok is false if it holds another
 // type.
-func (tx *Tx) edit(key []byte, t Type) (c collection, ok bool) {
+func (tx *Tx) edit(key []byte, t Type) (c collection, s *tree.ListTree, ok bool) {
 	p := tx.find(key, forWrite)
 	if p.found() {
 		if p.rec.typ() != t {
-			return collection{}, false
+			return collection{}, nil, false
 		}
 		tx.ks.access.touch(tx, p.rec)
 	}
-	return collection{tx, key, p}, true
+	c, s = tx.open(key, p, t)
+	return c, s, true
 }
 
 // Exists reports whether the key exists: it does from the first element to the
 // last.
 func (c *collection) Exists() bool { return c.p.found() }
 
-// value is the collection's value; the key exists.
-func (c *collection) value() value { return c.tx.ks.valueOf(c.p.slot, c.p.rec) }
-
-// change precedes every change of the value, which fresh makes if the key does
-// not exist. It returns the value's size before.
-func (c *collection) change(fresh func() value) (before int64) {
-	if !c.p.found() {
-		v := fresh()
-		r := c.tx.newRecord(kindOf(v.typ())|kindOutside, c.key, boxBytes, 0)
-		setBox(r, c.tx.ks.slots[c.p.slot].rarity().boxes.put(v))
-		c.tx.insert(&c.p, r)
-	} else {
-		c.tx.preimage(c.p.rec)
+// Len is the number of elements; 0 if the key does not exist.
+func (c *collection) Len() int {
+	if c.tree == nil {
+		return 0
 	}
+	return c.tree.Len()
+}
+
+// change precedes every change of the tree. It returns the record's size before.
+func (c *collection) change() (before int64) {
+	if !c.p.found() {
+		return 0
+	}
+	c.tx.preimage(c.p.rec)
 	return c.tx.ks.size(c.p.rec)
 }
 
-// changed follows a change of n elements. A collection without elements does
-// not exist: its key is removed.
-func (c *collection) changed(before int64, elements, n int) {
-	c.tx.resized(c.tx.ks.size(c.p.rec) - before)
-	if elements == 0 {
-		c.tx.remove(c.p)
-		c.p.rec = record{}
+// coding is the name of the collection's encoding, 0 for a new one.
+func (c *collection) coding() byte {
+	if !c.p.found() {
+		return 0
 	}
-	c.tx.dirty += n
-	c.tx.changed(c.p.slot, c.key)
+	return c.p.rec.coding()
+}
+
+// changed follows a change of n elements: the record gets what the tree has
+// become, and the name of its encoding. A collection without elements does not
+// exist: its key is removed.
+func (c *collection) changed(before int64, coding byte, n int) {
+	tx := c.tx
+	switch v := c.tree.Value(); {
+	case len(v) == 0:
+		c.removed(before)
+	case !c.p.found():
+		r := tx.newRecord(c.kind(v, coding), c.key, len(v), 0)
+		copy(r.value(), v)
+		tx.insert(&c.p, r)
+		c.tree.Stored(r.value())
+	default:
+		if old := c.p.rec.value(); len(old) != len(v) || unsafe.SliceData(old) != unsafe.SliceData(v) {
+			tx.reshape(&c.p, c.kind(v, coding), len(v), 0, c.p.rec.expireAt(), 0)
+			copy(c.p.rec.value(), v)
+		} else {
+			c.p.rec.setKind(c.kind(v, coding))
+		}
+		c.tree.Stored(c.p.rec.value())
+		tx.resized(tx.ks.size(c.p.rec) - before)
+	}
+	tx.dirty += n
+	tx.changed(c.p.slot, c.key)
+}
+
+// kind is the kind byte of a record with a value.
+func (c *collection) kind(value []byte, coding byte) byte {
+	kind := kindOf(c.typ) | coding<<codingShift
+	if tree.Outside(c.tx.ks.space, c.typ.tree(), value) > 0 {
+		kind |= kindOutside
+	}
+	return kind
+}
+
+// removed removes the key of a collection whose last element has gone, and all
+// nodes with it.
+func (c *collection) removed(before int64) {
+	if !c.p.found() {
+		return
+	}
+	c.p.rec.setKind(*c.p.rec.byte(0) &^ kindOutside)
+	c.tx.resized(c.tx.ks.size(c.p.rec) - before)
+	c.tx.remove(c.p)
+	c.p.rec = record{}
+	c.tree.Stored(nil)
+}
+
+// freeNow is up to how many bytes the nodes of a value are freed at once. Larger
+// ones are left to Reclaim.
+const freeNow = 64 << 10
+
+// freeTree frees the nodes of the value of a record that is going.
+func (tx *Tx) freeTree(r record) {
+	k, v := r.typ().tree(), r.value()
+	if tree.Outside(tx.ks.space, k, v) > freeNow {
+		tx.ks.discard(garbage{kind: k, value: append([]byte(nil), v...)})
+		return
+	}
+	tx.e.freeTree(tx.env(), k, v, 1<<30)
+}
+
+// freeTree frees about budget nodes of a value and returns what is left of it.
+func (e *Executor) freeTree(env *tree.Env, k tree.Kind, value []byte, budget int) (rest []byte) {
+	t := e.scratchTree()
+	rest = t.Tree.Free(env, k, value, budget)
+	e.treesUsed--
+	return rest
+}
+
+// keep takes a node that a snapshot still reads; see Capture.
+func (e *Executor) keep(r slab.Ref) {
+	e.kept = append(e.kept, r)
+	e.ks.keptBytes.Add(int64(e.ks.space.Size(r)))
 }

@@ -83,8 +83,8 @@ func listModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
 			model = slices.Delete(model, i, i+m)
 		}
 		var up, down [][]byte
-		l.Ascend(0, func(e []byte) bool { up = append(up, e); return true })
-		l.Descend(l.Len(), func(e []byte) bool { down = append(down, e); return true })
+		l.Ascend(0, func(e []byte) bool { up = append(up, bytes.Clone(e)); return true })
+		l.Descend(l.Len(), func(e []byte) bool { down = append(down, bytes.Clone(e)); return true })
 		slices.Reverse(down)
 		return slices.EqualFunc(up, model, bytes.Equal) && slices.EqualFunc(down, model, bytes.Equal)
 	}

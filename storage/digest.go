@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 
-	"redoubt/slots"
 	"redoubt/storage/slab"
 )
 
@@ -32,13 +31,10 @@ func (d *digester) mix(b []byte) {
 func (d *digester) mixInt(n uint32) { d.mix(binary.BigEndian.AppendUint32(nil, n)) }
 
 // value adds what a record holds.
-func (d *digester) value(tx *Tx, n slots.Slot, r record) {
+func (d *digester) value(tx *Tx, r record) {
 	d.mixInt(uint32(r.typ()))
-	if r.typ() == TypeString {
-		d.mix(r.value())
-	} else {
-		tx.ks.valueOf(n, r).digest(d)
-	}
+	kinds[r.typ()].digest(d, Entry{r, tx})
+	tx.e.endTrees()
 	if r.expires() {
 		d.xor([]byte("!!expire!!"))
 	}
@@ -61,7 +57,7 @@ func (tx *Tx) Digest() Digest {
 				r := tx.ks.at(ref)
 				var one digester
 				one.mix(r.key())
-				one.value(tx, n, r)
+				one.value(tx, r)
 				all.xor(one.sum[:])
 			})
 		}
@@ -74,7 +70,7 @@ func (tx *Tx) Digest() Digest {
 func (tx *Tx) DigestValue(key []byte) Digest {
 	var d digester
 	if p := tx.find(key, forRead); p.found() {
-		d.value(tx, p.slot, p.rec)
+		d.value(tx, p.rec)
 	}
 	return d.sum
 }

@@ -4,7 +4,7 @@
 // # The model
 //
 // A key belongs to a hash slot (package slots), and the slot is the unit of
-// everything here: it has the lock, the tables (one a database), the offset of
+// everything here: it has the lock, the tables (one per database), the offset of
 // its last write and the marks of WATCH. Outside cluster mode the same slots
 // are lock stripes.
 //
@@ -15,7 +15,7 @@
 // to the Stream as one append, stamps the written slots and unlocks. Locks are
 // never upgraded and nobody waits for a message while holding one, so there is
 // no deadlock. What cannot name its slots takes the world lock instead: one
-// mutex, and a flag an executor that says whether it is in a unit. An executor
+// mutex, and a flag per executor that says whether it is in a unit. An executor
 // that waits for the world counts as out.
 //
 // An effect is a deterministic command in RESP, as replicas and the journal

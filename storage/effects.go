@@ -20,6 +20,7 @@ const unitKept = 64 << 10
 // must stay valid until CommandEnd. Changes outside of commands are counted, but
 // only Effect propagates them.
 func (tx *Tx) Command(raw []byte) {
+	tx.e.endTrees()
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
 }
 
@@ -119,6 +120,7 @@ func (tx *Tx) flush() replication.Offset {
 		tx.unit = unit
 	}
 	end := tx.ks.stream.Append(tx.firstDB, tx.lastDB, unit)
+	tx.e.unannounced = true
 	if cap(tx.unit) > unitKept {
 		tx.unit = append(make([]byte, 0, unitKept), multi...)
 	}

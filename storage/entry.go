@@ -20,14 +20,8 @@ func (e Entry) ExpireAt() int64 { return e.rec.expireAt() }
 
 // Encoding is what OBJECT ENCODING says.
 func (e Entry) Encoding() string {
-	if e.Type() == TypeString {
-		return stringEncoding(e.rec)
-	}
-	return e.value().encoding()
+	return kinds[e.Type()].encoding(e.rec)
 }
-
-// value is the value of a collection.
-func (e Entry) value() value { return e.tx.ks.valueOf(slots.Of(e.rec.key()), e.rec) }
 
 // Size is about how many bytes the key occupies, with all that belongs to it.
 func (e Entry) Size() int64 { return e.tx.ks.size(e.rec) }
@@ -49,11 +43,12 @@ const (
 
 // place is where a key is, or would be.
 type place struct {
-	slot  slots.Slot
-	hash  uint64
-	table *table // nil if the slot never had a key in the database
-	cell  int    // of the record in its segment, until the table changes
-	rec   record // zero if there is no such key
+	slot    slots.Slot
+	hash    uint64
+	table   *table // nil if the slot never had a key in the database
+	cell    int    // of the record in its segment, at version
+	version uint64 // see settle
+	rec     record // zero if there is no such key
 }
 
 func (p *place) found() bool { return p.rec.p != nil }
@@ -124,7 +119,7 @@ func (tx *Tx) find(key []byte, why purpose) place {
 
 // lookUp is find without regard to expiry.
 func (tx *Tx) lookUp(n slots.Slot, key []byte) place {
-	p := place{slot: n, hash: tx.ks.hash(key), table: tx.ks.slots[n].table(tx.phys)}
+	p := place{slot: n, hash: tx.ks.hash(key), table: tx.ks.slots[n].table(tx.phys), version: tx.e.version}
 	if p.table != nil {
 		p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
 	}

@@ -8,6 +8,7 @@ import (
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage/slab"
+	"redoubt/storage/tree"
 )
 
 // Executor runs execution units, one at a time, for one goroutine: an event
@@ -26,8 +27,19 @@ type Executor struct {
 
 	heap   *slab.Heap
 	hashes []hashed // scratch of a split
+	// version counts the records that came and went, see Tx.settle.
+	version uint64
+
+	env       tree.Env
+	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
+	treesUsed int
+	builder   builder
+	kept      []slab.Ref // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead
+
+	announceLater bool // the owner announces
+	unannounced   bool // units were appended to the stream since the last Announce
 }
 
 // NewExecutor makes an executor for the calling goroutine's use.
@@ -36,6 +48,7 @@ func (ks *Keyspace) NewExecutor() *Executor {
 	defer ks.executorsMu.Unlock()
 	e := &Executor{ks: ks, heap: ks.space.NewHeap(), rand: rand.NewPCG(ks.seed, uint64(len(ks.executors)))}
 	e.tx.ks, e.tx.e = ks, e
+	e.env = tree.Env{Heap: e.heap, Space: ks.space, Hash: ks.hash, Keep: e.keep}
 	e.tx.unit = append(e.tx.unit, multi...)
 	e.stats.dbs = make([]dbCounters, len(ks.order))
 	// A copy, not an append in place: readers of the old slice hold no lock.
@@ -97,6 +110,11 @@ func (e *Executor) lockSlots(ss []slots.Slot) {
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
 	end := max(tx.flush(), tx.flushed)
+	// Looked at now: the executor of World belongs to others after the unlock.
+	announce := e.unannounced && !e.announceLater
+	if announce {
+		e.unannounced = false
+	}
 	gate := end
 	if tx.kind&unitWorld != 0 {
 		gate = max(gate, e.ks.stream.End())
@@ -105,6 +123,9 @@ func (e *Executor) End() replication.Offset {
 		}
 		tx.finish()
 		e.ks.world.unlock()
+		if announce {
+			e.ks.stream.Announce()
+		}
 		return gate
 	}
 	if end > 0 {
@@ -121,5 +142,24 @@ func (e *Executor) End() replication.Offset {
 		e.ks.slots[s].mu.Unlock()
 	}
 	e.leave()
+	if announce {
+		e.ks.stream.Announce()
+	}
 	return gate
+}
+
+// AnnounceLater leaves it to the executor's owner to announce to the stream what
+// its units append: an event loop does so once for many units.
+func (e *Executor) AnnounceLater() { e.announceLater = true }
+
+// Unannounced reports whether units have appended to the stream since the last
+// Announce.
+func (e *Executor) Unannounced() bool { return e.unannounced }
+
+// Announce announces what units have appended. The executor is in no unit.
+func (e *Executor) Announce() {
+	if e.unannounced {
+		e.unannounced = false
+		e.ks.stream.Announce()
+	}
 }

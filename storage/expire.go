@@ -134,6 +134,7 @@ func (tx *Tx) expirePicked(p place) {
 		key := tx.ks.at(ref).key()
 		p.hash = tx.ks.hash(key)
 		p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
+		p.version = tx.e.version
 		tx.expire(p)
 	}
 	tx.picked = tx.picked[:0]

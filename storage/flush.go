@@ -29,15 +29,15 @@ func (tx *Tx) FlushDB(db int) int {
 func (tx *Tx) take(n slots.Slot, phys int) {
 	ks := tx.ks
 	t := ks.slots[n].table(phys)
-	d := detachedTable{slot: n, phys: phys, table: *t}
+	d := detachedTable{phys: phys, table: *t}
 	t.segment, t.more = segment{}, nil
 	t.add(-t.len())
 	ks.setOccupied(n, phys, false)
 	if ks.capture != nil {
-		ks.capture.adopt(d)
+		ks.capture.adopt(&d)
 		return
 	}
-	ks.discard(d)
+	ks.discard(garbage{table: &d})
 }
 
 // FlushAll is FlushDB of every database.

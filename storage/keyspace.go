@@ -30,9 +30,11 @@ type Config struct {
 // Append adds one unit, whose first effect belongs to database firstDB and
 // whose last one leaves lastDB selected, and returns the offset of its last
 // byte. It is called under slot locks, by several executors at once, and must
-// not wait. The unit's bytes belong to the caller again when it returns.
+// not wait. The unit's bytes belong to the caller again when it returns. Announce
+// wakes those who wait for what was appended; it is called without locks.
 type Stream interface {
 	Append(firstDB, lastDB int, unit []byte) replication.Offset
+	Announce()
 	End() replication.Offset
 }
 
@@ -64,7 +66,9 @@ type Keyspace struct {
 	expiryHeld bool
 	worldWrite replication.Offset // end of the last writing world unit
 	capture    *Capture           // the open snapshot, nil if none
-	epoch      byte               // of the newest snapshot
+	captures   uint32             // how many snapshots were begun
+	epoch      byte               // of the newest one, captures without the high bits
+	readers    int                // snapshots that are not released
 	access     accessPolicy
 	limits     Limits
 	listened   Class
@@ -90,8 +94,11 @@ type Keyspace struct {
 	watchers atomic.Int64
 
 	refuseMu sync.Mutex
-	refuse   []detachedTable // guarded by refuseMu; what Reclaim frees
-	unfreed  atomic.Int64    // records in refuse
+	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
+	unfreed  atomic.Int64 // objects in refuse
+	// keptBytes is of nodes that have been replaced and that a snapshot may still
+	// read.
+	keptBytes atomic.Int64
 
 	// slots are in an allocation of their own, which begins at a page, so that
 	// each lies in one line of cache.
@@ -179,6 +186,8 @@ func (ks *Keyspace) nextOccupied(phys int, from slots.Slot) (slots.Slot, bool) {
 
 // discard is the Stream of a keyspace without one.
 type discard struct{ end atomic.Int64 }
+
+func (d *discard) Announce() {}
 
 func (d *discard) Append(_, _ int, unit []byte) replication.Offset {
 	return replication.Offset(d.end.Add(int64(len(unit))))

@@ -321,9 +321,9 @@ func TestAFrozenEntryStaysAsItIs(t *testing.T) {
 		b.set("k", was, 0)
 		b.unit(func(tx *Tx) {
 			e, _ := tx.Peek([]byte("k"))
-			frozen := e.Freeze()
+			frozen, _ := e.Freeze(nil)
 			c.change(tx, []byte("k"))
-			if string(frozen.Key) != "k" || string(frozen.Bytes) != was || frozen.ExpireAt != 0 {
+			if string(frozen.Key) != "k" || string(frozen.Bytes()) != was || frozen.ExpireAt != 0 {
 				t.Errorf("%s changes it", c.name)
 			}
 		}, "k")

@@ -1,79 +1,123 @@
 package storage
 
-import "redoubt/slots"
+import (
+	"redoubt/storage/slab"
+	"redoubt/storage/tree"
+)
+
+// garbage is memory that nobody reaches any more and that is freed bit by bit:
+// one of a table with its records, the value of a collection, or blocks that were
+// kept for a snapshot.
+type garbage struct {
+	table *detachedTable
+	kind  tree.Kind
+	value []byte
+	refs  []slab.Ref
+}
 
 // detachedTable is a table that a flush took out of its slot, with all its
 // records.
 type detachedTable struct {
-	slot slots.Slot
 	phys int
 	table
 }
 
-// discard leaves a detached table to Reclaim. The caller is in a unit.
-func (ks *Keyspace) discard(d detachedTable) {
-	ks.refuseMu.Lock()
-	ks.refuse = append(ks.refuse, d)
-	ks.refuseMu.Unlock()
-	ks.unfreed.Add(int64(d.len()))
+// objects is how many keys or blocks there are to free.
+func (g *garbage) objects() int64 {
+	switch {
+	case g.table != nil:
+		return int64(g.table.len())
+	case g.value != nil:
+		return 1
+	}
+	return int64(len(g.refs))
 }
 
-// Unfreed is how many keys have been deleted whose memory is not free yet (INFO's
-// lazyfree_pending_objects).
+// discard leaves garbage to Reclaim.
+func (ks *Keyspace) discard(g garbage) {
+	n := g.objects()
+	if n == 0 {
+		return
+	}
+	ks.refuseMu.Lock()
+	ks.refuse = append(ks.refuse, g)
+	ks.refuseMu.Unlock()
+	ks.unfreed.Add(n)
+}
+
+// Unfreed is how many objects have been deleted whose memory is not free yet
+// (INFO's lazyfree_pending_objects).
 func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }
 
-// Reclaim frees memory of what flushes took away, at most about budget records,
-// and reports whether there is more. The executor must not be in a unit. It takes
-// no lock of storage but a brief one.
+// Reclaim frees memory that flushes, deletions of large values and snapshots have
+// left, about budget blocks of it, and reports whether there is more. The
+// executor must not be in a unit. Reclaim holds no slot.
 func (e *Executor) Reclaim(budget int) (more bool) {
 	ks := e.ks
-	if ks.unfreed.Load() == 0 {
-		return false
-	}
-	for budget > 0 {
+	for ks.unfreed.Load() > 0 && budget > 0 {
 		ks.refuseMu.Lock()
 		n := len(ks.refuse)
 		if n == 0 {
 			ks.refuseMu.Unlock()
-			return false
+			return false // another executor is at the rest
 		}
-		d := ks.refuse[n-1]
+		g := ks.refuse[n-1]
+		ks.refuse[n-1] = garbage{}
 		ks.refuse = ks.refuse[:n-1]
 		ks.refuseMu.Unlock()
-		// A table is freed whole, but for one that is larger than a budget.
-		budget -= e.reclaim(&d, budget)
-		if d.len() > 0 {
-			ks.refuseMu.Lock()
-			ks.refuse = append(ks.refuse, d)
-			ks.refuseMu.Unlock()
-		}
+
+		// Within a unit no snapshot begins or is released, which decides what
+		// becomes of a tree's nodes.
+		before := g.objects()
+		tx := e.Begin(0, nil)
+		budget -= e.reclaim(tx, &g, budget)
+		e.End()
+		ks.unfreed.Add(-before)
+		ks.discard(g)
 	}
-	return true
+	return ks.unfreed.Load() > 0
 }
 
-// reclaim frees about budget records of a table, and the table with the last.
-func (e *Executor) reclaim(d *detachedTable, budget int) (freed int) {
+// reclaim frees about budget blocks of g and returns how many.
+func (e *Executor) reclaim(tx *Tx, g *garbage, budget int) (freed int) {
+	switch {
+	case g.table != nil:
+		return e.reclaimTable(tx, g.table, budget)
+	case g.value != nil:
+		g.value = e.freeTree(tx.env(), g.kind, g.value, budget)
+		return budget
+	}
+	n := max(len(g.refs)-budget, 0)
+	for _, r := range g.refs[n:] {
+		e.heap.Free(r)
+		freed++
+	}
+	g.refs = g.refs[:n]
+	return freed
+}
+
+// reclaimTable frees about budget records of a table, and the table with the
+// last.
+func (e *Executor) reclaimTable(tx *Tx, d *detachedTable, budget int) (freed int) {
 	d.eachSegment(func(g *segment) {
 		if freed >= budget || g.used == 0 {
 			return
 		}
 		for i := range int(g.size) {
-			if ref := g.ref(i); ref != 0 {
-				if r := e.ks.at(ref); r.outside() {
-					e.one[0] = d.slot
-					e.Begin(0, e.one[:])
-					e.ks.slots[d.slot].rare.Load().boxes.drop(boxOf(r))
-					e.End()
-				}
-				e.heap.Free(ref)
-				g.set(i, 0, 0)
+			ref := g.ref(i)
+			if ref == 0 {
+				continue
 			}
+			if r := e.ks.at(ref); r.outside() {
+				tx.freeTree(r)
+			}
+			e.heap.Free(ref)
+			g.set(i, 0, 0)
 		}
 		freed += int(g.used)
 		g.used = 0
 	})
 	d.add(-freed)
-	e.ks.unfreed.Add(int64(-freed))
 	if d.len() == 0 {
 		d.free(e)
 	}

@@ -6,12 +6,13 @@ import (
 	"unsafe"
 
 	"redoubt/storage/slab"
+	"redoubt/storage/tree"
 )
 
 // record is a key with all that belongs to it, in one block outside the heap:
 //
 //	0    kind: bits 0–2 the type plus one (0 is no record), bits 3–4 the
-//	     encoding, bit 5 outside (the value is a descriptor), bit 7 has an expiry
+//	     encoding, bit 5 outside (the value has memory besides), bit 7 has an expiry
 //	1    epoch of the newest snapshot that has the record, or began before it
 //	2–4  access bits, see accessPolicy
 //	5    length of the key; long: four bytes of it follow the header
@@ -91,13 +92,14 @@ func (r record) layout() layout {
 	return layoutOf(key, value, r.expires())
 }
 
-func (r record) typ() Type        { return Type(*r.byte(0)&kindType) - 1 }
-func (r record) expires() bool    { return *r.byte(0)&kindExpires != 0 }
-func (r record) outside() bool    { return *r.byte(0)&kindOutside != 0 }
-func (r record) coding() byte     { return *r.byte(0) & kindCoding >> codingShift }
-func (r record) setCoding(c byte) { *r.byte(0) = *r.byte(0)&^kindCoding | c<<codingShift }
-func (r record) epoch() byte      { return *r.byte(1) }
-func (r record) setEpoch(e byte)  { *r.byte(1) = e }
+func (r record) typ() Type         { return Type(*r.byte(0)&kindType) - 1 }
+func (r record) expires() bool     { return *r.byte(0)&kindExpires != 0 }
+func (r record) outside() bool     { return *r.byte(0)&kindOutside != 0 }
+func (r record) coding() byte      { return *r.byte(0) & kindCoding >> codingShift }
+func (r record) setCoding(c byte)  { *r.byte(0) = *r.byte(0)&^kindCoding | c<<codingShift }
+func (r record) epoch() byte       { return *r.byte(1) }
+func (r record) setKind(kind byte) { *r.byte(0) = *r.byte(0)&kindExpires | kind&^kindExpires }
+func (r record) setEpoch(e byte)   { *r.byte(1) = e }
 func (r record) access() uint32 {
 	return uint32(*r.byte(2)) | uint32(*r.byte(3))<<8 | uint32(*r.byte(4))<<16
 }
@@ -173,7 +175,7 @@ func (ks *Keyspace) at(ref slab.Ref) record { return record{ks.space.Pointer(ref
 func (ks *Keyspace) size(r record) int64 {
 	n := int64(ks.space.Size(r.ref)) + recordMargin
 	if r.outside() {
-		n += ks.outsideSize(r)
+		n += int64(tree.Outside(ks.space, r.typ().tree(), r.value()))
 	}
 	return n
 }

@@ -74,6 +74,7 @@ func (tx *Tx) randomPlace() (place, bool) {
 		p := place{slot: n, table: t, rec: tx.ks.at(t.nth(i))}
 		p.hash = tx.ks.hash(p.rec.key())
 		p.cell, _ = tx.ks.findIn(t.segmentOf(p.hash), p.hash, p.rec.key())
+		p.version = tx.e.version
 		return p, true
 	}
 }

@@ -3,148 +3,94 @@ package storage
 import (
 	"strconv"
 
-	"redoubt/slots"
+	"redoubt/storage/tree"
 )
 
-// members is the value of a set.
-type members struct {
-	fields
-	bytes  int
-	coding setCoding
-}
-
-// setCoding is the name of a set's encoding; a set never gets a lesser one.
-type setCoding uint8
-
+// The encodings of a set by name; a set never gets a lesser one.
 const (
-	codingIntset setCoding = iota
-	codingListpack
-	codingHashtable
+	codingIntset = iota
+	codingListpackSet
+	codingSet
 )
-
-func newMembers() value { return new(members) }
-
-func (v *members) typ() Type { return TypeSet }
-
-func (v *members) encoding() string {
-	return [...]string{"intset", "listpack", "hashtable"}[v.coding]
-}
-
-func (v *members) size() int { return v.bytes + 56*v.n }
-
-func (v *members) clone() value {
-	c := *v
-	c.sequence = v.sequence.clone()
-	return &c
-}
-
-func (v *members) image() value { return v.clone() }
-
-func (v *members) digest(d *digester) {
-	v.ascend(0, func(f field) bool {
-		d.xor(f.name)
-		return true
-	})
-}
-
-// name follows Redis's setTypeAdd and maybeConvertIntset.
-func (v *members) name(added []byte, l *Limits) {
-	if v.coding == codingIntset {
-		if _, ok := integerOf(added); !ok {
-			v.coding = codingListpack
-			if v.n > l.SetEntries {
-				v.coding = codingHashtable
-			}
-		} else if v.n > min(l.SetInts, 1<<30) {
-			v.coding = codingHashtable
-		}
-	}
-	if v.coding == codingListpack && (v.n > l.SetEntries || len(added) > l.SetValue) {
-		v.coding = codingHashtable
-	}
-}
 
 // Set is a set as a command works on it.
-type Set struct{ collection }
+type Set struct {
+	collection
+	t *tree.SetTree
+}
 
 // Set is the entry's set; its type must be TypeSet.
 func (e Entry) Set() Set {
-	return Set{collection{tx: e.tx, key: e.rec.key(), p: place{slot: slots.Of(e.rec.key()), rec: e.rec}}}
+	c, t := e.read(TypeSet)
+	return Set{c, (*tree.SetTree)(t)}
 }
 
 // EditSet finds key for a command that changes a set; see collection.
 func (tx *Tx) EditSet(key []byte) (Set, bool) {
-	c, ok := tx.edit(key, TypeSet)
-	return Set{c}, ok
+	c, t, ok := tx.edit(key, TypeSet)
+	return Set{c, (*tree.SetTree)(t)}, ok
 }
 
-func (s *Set) value() *members { return s.collection.value().(*members) }
-
-// Len is the number of members; 0 if the key does not exist.
-func (s *Set) Len() int {
-	if !s.p.found() {
-		return 0
+// name follows Redis's setTypeAdd and maybeConvertIntset.
+func (s *Set) name(added []byte) byte {
+	coding, n, l := s.coding(), s.Len(), &s.tx.ks.limits
+	if coding == codingIntset {
+		if _, ok := integerOf(added); !ok {
+			coding = codingListpackSet
+		} else if n > min(l.SetInts, 1<<30) {
+			coding = codingSet
+		}
 	}
-	return s.value().n
+	if coding == codingListpackSet && (n > l.SetEntries || len(added) > l.SetValue) {
+		coding = codingSet
+	}
+	return coding
 }
 
 // Has reports whether member is in the set.
-func (s *Set) Has(member []byte) bool {
-	if !s.p.found() {
-		return false
-	}
-	_, ok := s.value().find(s.tx.ks.hash(member), member)
-	return ok
-}
+func (s *Set) Has(member []byte) bool { return s.t != nil && s.t.Has(member) }
 
 // Add adds a member, which is copied, and reports whether it is new.
 func (s *Set) Add(member []byte) bool {
-	if s.Has(member) {
+	if s.t.Has(member) {
 		return false
 	}
-	before := s.change(newMembers)
-	v, hash := s.value(), s.tx.ks.hash(member)
-	i, _ := v.find(hash, member)
-	v.insert(i, field{hash: hash, name: append([]byte(nil), member...)})
-	v.bytes += len(member)
-	v.name(member, &s.tx.ks.limits)
-	s.changed(before, v.n, 1)
+	before := s.change()
+	s.t.Add(member)
+	s.changed(before, s.name(member), 1)
 	return true
 }
 
 // Remove takes a member out and reports whether it was there. The key goes with
 // its last member.
 func (s *Set) Remove(member []byte) bool {
-	if !s.Has(member) {
+	if !s.t.Has(member) {
 		return false
 	}
-	before := s.change(newMembers)
-	v := s.value()
-	i, _ := v.find(s.tx.ks.hash(member), member)
-	v.bytes -= len(member)
-	v.remove(i)
-	s.changed(before, v.n, 1)
+	before := s.change()
+	s.t.Delete(member)
+	s.changed(before, s.coding(), 1)
 	return true
 }
 
 // At is the i-th member in an order that changes with every write: for picking
 // at random.
-func (s *Set) At(i int) []byte { return s.value().at(i).name }
+func (s *Set) At(i int) []byte { return s.t.At(i) }
 
 // Each calls f for all members, in no order that means anything, until it
 // returns false.
 func (s *Set) Each(f func(member []byte) bool) {
-	if s.p.found() {
-		s.value().ascend(0, func(x field) bool { return f(x.name) })
+	if s.t != nil {
+		s.t.Each(f)
 	}
 }
 
 // Scan is Hash.Scan for members.
 func (s *Set) Scan(cursor uint64, count int, f func(member []byte)) (next uint64) {
-	if !s.p.found() {
+	if s.t == nil {
 		return 0
 	}
-	return s.value().scan(cursor, count, func(x field) { f(x.name) })
+	return s.t.Scan(cursor, count, f)
 }
 
 // integerOf returns the int64 that b is the canonical decimal form of.

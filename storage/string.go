@@ -57,7 +57,7 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 		expireAt = was
 	}
 	if p.rec.outside() {
-		tx.ks.slots[p.slot].rare.Load().boxes.drop(boxOf(p.rec))
+		tx.freeTree(p.rec)
 	}
 	tx.reshape(&p, kindOf(TypeString), len(value), 0, expireAt, 0)
 	copy(p.rec.value(), value)
@@ -95,6 +95,17 @@ func (tx *Tx) GrowString(key []byte, size int) []byte {
 	tx.resized(tx.ks.size(p.rec) - before)
 	tx.wrote(p, key)
 	return p.rec.value()
+}
+
+// appendString makes the string at key, which exists, n bytes longer and returns
+// these, for a loader: the string is not one that was changed in place.
+func (tx *Tx) appendString(key []byte, n int) []byte {
+	p := tx.find(key, forWrite)
+	before := tx.ks.size(p.rec)
+	_, old := p.rec.lengths()
+	tx.reshape(&p, kindOf(TypeString), old+n, old, p.rec.expireAt(), growSlack(old+n))
+	tx.resized(tx.ks.size(p.rec) - before)
+	return p.rec.value()[old:]
 }
 
 // isInteger reports whether b is an int64 in its canonical decimal form.

@@ -13,6 +13,13 @@ type log struct {
 	units             []string
 	firstDBs, lastDBs []int
 	end               replication.Offset
+	announce          func() // nil: nothing
+}
+
+func (l *log) Announce() {
+	if l.announce != nil {
+		l.announce()
+	}
 }
 
 func (l *log) Append(firstDB, lastDB int, unit []byte) replication.Offset {
@@ -65,6 +72,47 @@ func slotsOf(keys ...string) (ss []slots.Slot) {
 		ss = append(ss, slots.Of([]byte(k)))
 	}
 	return ss
+}
+
+// TestUnitsAreAnnouncedWithoutLocks: what Announce wakes may cost a system call,
+// and an owner that announces by itself does so once for many units.
+func TestUnitsAreAnnouncedWithoutLocks(t *testing.T) {
+	var stream log
+	ks := New(Config{Stream: &stream})
+	e := ks.NewExecutor()
+	k := []byte("k")
+	s := &ks.slots[slots.Of(k)]
+	announced := 0
+	stream.announce = func() {
+		announced++
+		if !s.mu.TryLock() || e.inUnit.Load() || !ks.world.mu.TryLock() {
+			t.Error("announced under a lock")
+			return
+		}
+		s.mu.Unlock()
+		ks.world.mu.Unlock()
+	}
+	set := func(tx *Tx) { command(tx, "set k v", func() { tx.SetString(k, k, 0, 0) }) }
+	get := func(tx *Tx) { command(tx, "get k", func() { tx.Find(k) }) }
+	unit := func(f func(*Tx)) { f(e.Begin(t0, slotsOf("k"))); e.End() }
+	unit(set)
+	unit(get)
+	ks.World(t0, set)
+	ks.World(t0, get)
+	if announced != 2 {
+		t.Errorf("two units that wrote and two that did not were announced %d times", announced)
+	}
+	e.AnnounceLater()
+	unit(set)
+	unit(set)
+	if announced != 2 || !e.Unannounced() {
+		t.Error("the owner's units are announced by themselves")
+	}
+	e.Announce()
+	e.Announce()
+	if announced != 3 || e.Unannounced() {
+		t.Errorf("two units and two calls were announced %d times", announced-2)
+	}
 }
 
 func TestEffectsOfAUnit(t *testing.T) {

@@ -9,18 +9,18 @@ import (
 // world is the lock of everything. Whoever holds it runs alone: no executor is
 // in a unit.
 //
-// An executor says that it is in a unit by a flag of its own (a line of cache
-// that nobody else writes), and then looks whether the world is wanted; who
-// wants the world says so and then looks at the flags. The operations are
-// sequentially consistent, so one of the two sees the other: the executor
-// steps back, or the world waits for it. An executor that waits for a slot
-// lock is in; whoever has that lock is in as well and does not wait for the
-// world, so it comes to its end.
+// An executor first sets its own flag, inUnit (on a cache line that nobody else
+// writes), and then reads wanted. Whoever wants the lock first sets wanted, and
+// then reads the flags of all executors. The operations are sequentially
+// consistent, so at least one of the two sees the other: the executor steps
+// back, or the locker waits for it. An executor that waits for a slot lock has
+// its flag set. The holder of that slot lock has its flag set as well and does
+// not wait for the world, so its unit ends.
 type world struct {
 	mu     sync.Mutex
 	wanted atomic.Bool
-	// left wakes who holds mu and waits for executors to leave their units.
-	// One token is enough: the waiter looks at the flag again.
+	// left wakes the holder of mu, which waits for executors to leave their
+	// units. One token is enough: the waiter reads the flag again.
 	left chan struct{}
 	// running are the executors when the lock was taken, the outsider first.
 	running []*Executor

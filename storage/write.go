@@ -42,7 +42,8 @@ func (tx *Tx) insert(p *place, r record) {
 	}
 	t.insert(tx.e, p.hash, r.ref)
 	p.rec = r
-	p.cell = t.segmentOf(p.hash).cellOf(p.hash, r.ref)
+	tx.e.version++
+	tx.settle(p)
 	c := tx.counts()
 	c.keys.Add(1)
 	c.bytes.Add(tx.ks.size(r))
@@ -53,13 +54,19 @@ func (tx *Tx) insert(p *place, r record) {
 	}
 }
 
-// cellOf is the cell of a record that is in the segment.
-func (g *segment) cellOf(hash uint64, r slab.Ref) int {
-	i := g.home(g.bits(hash))
-	for g.ref(i) != r {
-		i++
+// settle finds the cell of a record again if records have come or gone since it
+// was found: a command may hold several keys of one table.
+func (tx *Tx) settle(p *place) {
+	if p.version == tx.e.version {
+		return
 	}
-	return i
+	p.version = tx.e.version
+	g := p.table.segmentOf(p.hash)
+	for p.cell = g.home(g.bits(p.hash)); g.ref(p.cell) != p.rec.ref; p.cell++ {
+		if p.cell == int(g.size)-1 {
+			panic("storage: a record was deleted while a command held it")
+		}
+	}
 }
 
 // remove takes the record that p found out of its table and frees it with all
@@ -73,6 +80,8 @@ func (tx *Tx) remove(p place) {
 // detach takes the record that p found out of its table.
 func (tx *Tx) detach(p place) {
 	at := p.rec.expireAt()
+	tx.settle(&p)
+	tx.e.version++
 	p.table.removeAt(tx.e, p.hash, p.cell)
 	if p.table.len() == 0 {
 		tx.ks.setOccupied(p.slot, tx.phys, false)
@@ -89,7 +98,7 @@ func (tx *Tx) detach(p place) {
 // free gives a record's block back and what its value has outside of it.
 func (tx *Tx) free(p place) {
 	if p.rec.outside() {
-		tx.ks.slots[p.slot].rare.Load().boxes.drop(boxOf(p.rec))
+		tx.freeTree(p.rec)
 	}
 	tx.e.heap.Free(p.rec.ref)
 }
@@ -125,6 +134,7 @@ func (tx *Tx) reshape(p *place, kind byte, value, kept int, expireAt int64, slac
 	next := tx.ks.at(tx.e.alloc(slab.Records, want.end+min(slack, value/8)))
 	next.write(kind, old.epoch(), old.access(), old.view(was.key, was.value), value, expireAt)
 	copy(next.view(want.value, want.value+kept), old.view(was.value, was.end))
+	tx.settle(p)
 	p.table.segmentOf(p.hash).setRef(p.cell, next.ref)
 	tx.e.heap.Free(old.ref)
 	p.rec = next
@@ -212,18 +222,14 @@ func (tx *Tx) adopt(key []byte, from place, clone bool) {
 		p.rec = record{}
 	}
 	old := from.rec
-	l := old.layout()
-	r := tx.newRecord(*old.byte(0)&^kindExpires, key, l.end-l.value, old.expireAt())
-	copy(r.value(), old.view(l.value, l.end))
-	if old.outside() {
-		v := tx.ks.valueOf(from.slot, old)
-		if clone {
-			v = v.clone()
-		} else {
-			tx.ks.slots[from.slot].rare.Load().boxes.drop(boxOf(old))
-		}
-		setBox(r, tx.ks.slots[p.slot].rarity().boxes.put(v))
+	value := old.value()
+	if clone && old.outside() {
+		t := tx.e.scratchTree()
+		t.Tree.Open(tx.env(), old.typ().tree(), value)
+		value = t.Clone()
 	}
+	r := tx.newRecord(*old.byte(0), key, len(value), old.expireAt())
+	copy(r.value(), value)
 	if !clone {
 		r.setAccess(old.access())
 		tx.e.heap.Free(old.ref)

@@ -36,7 +36,20 @@ func (w *World) Create(primaries int) error {
 			return err
 		}
 	}
-	return w.Settle(limit)
+	if err := w.Settle(limit); err != nil {
+		return err
+	}
+	return w.RunUntil(limit, "all replicas are in step", w.allInStep)
+}
+
+// allInStep reports whether every replica that is up has its primary's data.
+func (w *World) allInStep() bool {
+	for _, m := range w.Members {
+		if m.Up() && m.View().IsReplica() && !m.data.link.inStep {
+			return false
+		}
+	}
+	return true
 }
 
 // share is the i-th of n parts of the slots.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"redoubt/bus"
@@ -87,7 +88,7 @@ func (c *Chaos) settle(elections int) error {
 // losePrimaries crashes, for good, as many primaries at once as the others can
 // replace: a minority of the voters, each with a replica. It returns how many.
 func (w *World) losePrimaries() (lost int) {
-	w.Run(time.Second) // let replication catch up
+	w.Run(5 * w.opt.NodeTimeout) // let replication catch up
 	voters := w.Members[0].View().Size
 	for _, i := range w.rand.Perm(len(w.Members)) {
 		m := w.Members[i]
@@ -95,7 +96,7 @@ func (w *World) losePrimaries() (lost int) {
 		if lost == voters-voters/2-1 || w.rand.IntN(3) == 0 {
 			break
 		}
-		if me.Flags.Has(bus.FlagPrimary) && len(me.Replicas) > 0 {
+		if me.Flags.Has(bus.FlagPrimary) && w.hasReplicaInStep(m) {
 			m.Crash()
 			lost++
 		}
@@ -103,8 +104,17 @@ func (w *World) losePrimaries() (lost int) {
 	return lost
 }
 
+// hasReplicaInStep reports whether somebody could take the place of a primary.
+func (w *World) hasReplicaInStep(p *Member) bool {
+	return slices.ContainsFunc(w.Members, func(m *Member) bool {
+		return m.Up() && m.data.primary() == p.ID() && m.data.link.inStep
+	})
+}
+
 // repair heals the network and starts everybody.
 func (w *World) repair() {
+	w.traps = 0
+	w.repairs++
 	w.Heal()
 	for _, m := range w.Members {
 		m.Restart()
@@ -115,11 +125,14 @@ func (w *World) repair() {
 func (w *World) fault() {
 	m := w.Members[w.rand.IntN(len(w.Members))]
 	other := w.Members[w.rand.IntN(len(w.Members))]
-	switch w.rand.IntN(10) {
+	switch w.rand.IntN(14) {
 	case 0, 1, 2:
 		m.Crash()
+	case 13:
+		m.PowerCut()
+		w.after(w.between(0, w.opt.NodeTimeout), m.Restart)
 	case 3:
-		m.Crash()
+		m.PowerCut()
 		if w.rand.IntN(2) == 0 {
 			m.Move()
 		}
@@ -136,6 +149,41 @@ func (w *World) fault() {
 		w.ResetLinks(10 + w.rand.IntN(90))
 	case 9:
 		w.manualFailover()
+	case 10, 11:
+		w.traps++
+	case 12:
+		w.traps++
+		w.moveReplica()
+	}
+}
+
+// spring crashes a primary that has begun a full resync, if there is a trap: the
+// shard is then left with a replica whose data are not to be had.
+func (w *World) spring(p *Member) {
+	if w.traps == 0 {
+		return
+	}
+	w.traps--
+	repairs := w.repairs
+	w.after(w.between(0, 4*w.opt.NodeTimeout), func() {
+		if w.repairs == repairs {
+			p.Crash()
+		}
+	})
+}
+
+// moveReplica makes a replica one of another primary, as an administrator does.
+func (w *World) moveReplica() {
+	for _, i := range w.rand.Perm(len(w.Members)) {
+		m := w.Members[i]
+		if !m.Up() || m.frozen.After(w.now) || !m.View().IsReplica() {
+			continue
+		}
+		to := w.Members[w.rand.IntN(len(w.Members))]
+		if err := m.Command(cluster.Replicate{ID: to.id}); err != nil {
+			w.log(m, err.Error())
+		}
+		return
 	}
 }
 

@@ -5,38 +5,133 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/replication"
 )
 
-// replicationPeriod is how often offsets move.
+// replicationPeriod is how often a primary writes and a replica looks at its
+// link.
 const replicationPeriod = 100 * time.Millisecond
 
-// data stands for the keys of a member: all that matters of them here is how
-// far their replication stream has come.
+// write is what a primary wrote at one moment, and all that was before. Two
+// members have the same data up to the last write that both have.
+//
+// The first is empty: it only tells the data of one member from another's.
+type write struct {
+	before *write // nil for the first
+	end    int64  // replication offset
+	by     int    // the member that wrote it
+}
+
+// has reports whether w is u or comes after it.
+func (w *write) has(u *write) bool {
+	for w != nil && u != nil && w.end > u.end {
+		w = w.before
+	}
+	return w == u
+}
+
+// fork is the last write that w and u have in common; nil if there is none.
+func fork(w, u *write) *write {
+	for w != u {
+		switch {
+		case w == nil || u == nil:
+			return nil
+		case w.end >= u.end:
+			w = w.before
+		default:
+			u = u.before
+		}
+	}
+	return w
+}
+
+// data are the keys of a member, as its journal has them, and its replication.
+// What they are worth the server decides with a replication.Standing, and so
+// does the member.
 type data struct {
-	primary bus.NodeID // empty: a primary
-	offset  int64
-	contact time.Time // with the primary, after a full copy
-	paused  time.Time // no writes until then
+	head     *write // nil: none that anything could be added to
+	standing replication.Standing
+	saved    replication.Fitness // on disk
+	link     replicationLink
+	paused   time.Time // no writes until then
+	changes  []change  // roles that wait for a snapshot to be loaded
+}
+
+// replicationLink is a replica's connection to its primary.
+type replicationLink struct {
+	primary *Member // nil: there is none
+	life    int     // of the primary
+	inStep  bool
+	// A full resync: the snapshot, and when it has arrived and is loaded.
+	snapshot *write
+	arrives  time.Time
+	loaded   time.Time
+}
+
+// change is a change of role and what follows it.
+type change struct {
+	version uint64
+	fx      cluster.Effects
 }
 
 // start is a restart: the data are there again (from the journal), the link to
-// the primary is not.
-func (d *data) start(fresh bool) {
-	offset := d.offset
-	if fresh {
-		offset = 0
-	}
-	*d = data{offset: offset}
+// the primary is not, and the role is told.
+func (d *data) start(now time.Time) {
+	*d = data{head: d.head, saved: d.saved}
+	d.standing.Restore(d.saved, now)
 }
 
+// offset is the end of the replication stream.
+func (d *data) offset() int64 {
+	if d.head == nil {
+		return 0
+	}
+	return d.head.end
+}
+
+// primary is whom the member replicates; empty for a primary.
+func (d *data) primary() bus.NodeID { return bus.NodeID(d.standing.Source().Primary) }
+
+// changeRole takes a role, as the server's replicator does.
 func (m *Member) changeRole(r *cluster.RoleChange) {
+	d := &m.data
+	d.link = replicationLink{}
+	if !r.Replica {
+		d.standing.Promote()
+		if d.head == nil {
+			d.head = &write{by: m.Index}
+		}
+		d.saved = replication.Fitness{}
+	} else {
+		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
+	}
 	if r.Flush {
-		m.data.offset = 0
+		d.forget()
 	}
-	if r.Replica && r.Primary != m.data.primary {
-		m.data.contact = time.Time{} // no data of that primary yet
+}
+
+// forget leaves the member without keys.
+func (d *data) forget() {
+	d.head = nil
+	d.standing.Forget()
+	d.saved = replication.Fitness{}
+}
+
+// lose takes the last writes away.
+func (d *data) lose(writes int) {
+	for ; writes > 0 && d.head.before != nil; writes-- {
+		d.head = d.head.before
 	}
-	m.data.primary = r.Primary
+}
+
+// saveFitness puts on disk what the data are worth, as seldom as the server
+// does.
+func (d *data) saveFitness(period time.Duration) {
+	f := d.standing.Fitness()
+	same := f.Primary == d.saved.Primary && f.Shard == d.saved.Shard
+	if !same || f.Contact.Sub(d.saved.Contact) > period {
+		d.saved = f
+	}
 }
 
 // pauseWrites stops the writes and says where they stand, as the server does
@@ -47,43 +142,123 @@ func (m *Member) pauseWrites(until time.Time) {
 		return
 	}
 	m.later(m.world.between(0, 2*time.Millisecond), func() {
-		m.step(cluster.Paused{Offset: m.data.offset})
+		m.step(cluster.Paused{Offset: m.data.offset()})
 	})
 }
 
-// replicate moves the offset: a primary's by the writes of clients, a
-// replica's after its primary's, with some lag.
+// replicate moves the data: a primary's by the writes of clients, a replica's
+// after its primary's, with some lag.
 func (m *Member) replicate() {
 	m.later(replicationPeriod, func() {
-		if m.data.primary == "" {
+		d := &m.data
+		if d.standing.Replica() {
+			m.tendLink()
+			d.saveFitness(cluster.DefaultSettings().ReplPingPeriod)
+		} else if !d.paused.After(m.world.now) && m.serves() {
+			m.world.judgeReturn(m)
 			m.write()
-		} else if p := m.world.member(m.data.primary); p != nil {
-			m.copyFrom(p)
 		}
 		m.tellFacts()
 		m.replicate()
 	})
 }
 
+// serves reports whether clients can write here.
+func (m *Member) serves() bool {
+	v := m.View()
+	return v.OK && !v.IsReplica() && !v.Me().Slots.Empty()
+}
+
 func (m *Member) write() {
-	if !m.data.paused.After(m.world.now) {
-		m.data.offset += 100 + m.world.rand.Int64N(100)
+	d := &m.data
+	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.rand.Int64N(100), by: m.Index}
+}
+
+// tendLink is a moment of a replica's link.
+func (m *Member) tendLink() {
+	d, l, now := &m.data, &m.data.link, m.world.now
+	if d.standing.Loading() {
+		if !l.loaded.After(now) {
+			m.load()
+		}
+		return
+	}
+	p := m.world.member(d.primary())
+	if p == nil || !m.linkedTo(p) {
+		*l = replicationLink{}
+		return
+	}
+	switch {
+	case l.primary != p || l.life != p.life:
+		m.synchronize(p)
+	case l.inStep:
+		d.standing.Hear(now)
+		m.copyFrom(p)
+	case !l.arrives.After(now):
+		d.standing.Load()
+		l.loaded = now.Add(m.world.between(0, 4*m.world.opt.NodeTimeout))
 	}
 }
 
-// copyFrom is a moment of replication. What a primary has written is not
-// always here at once, but a primary that pauses lets its replica catch up.
-func (m *Member) copyFrom(p *Member) {
+// linkedTo reports whether the stream of p flows to m.
+func (m *Member) linkedTo(p *Member) bool {
 	w := m.world
-	if m.detached || p.frozen.After(w.now) || p.data.primary != "" || !w.net.open(p, m) || !w.net.open(m, p) {
+	return !m.detached && !p.frozen.After(w.now) && !p.data.standing.Replica() && w.net.open(p, m) && w.net.open(m, p)
+}
+
+// synchronize is PSYNC: the primary lets the replica go on, or begins to send a
+// snapshot.
+func (m *Member) synchronize(p *Member) {
+	d, w := &m.data, m.world
+	d.link = replicationLink{primary: p, life: p.life}
+	if d.head != nil && p.data.head.has(d.head) {
+		d.link.inStep = true
+		d.standing.Sync(w.now)
 		return
 	}
-	m.data.contact = w.now
-	pausing := p.data.paused.After(w.now)
-	switch behind := w.rand.Int64N(300); {
-	case pausing || behind >= 100:
-		m.data.offset = p.data.offset
-	default:
-		m.data.offset = max(m.data.offset, p.data.offset-behind)
+	if d.head != nil && !p.View().Settled {
+		d.link = replicationLink{} // it is told to ask again
+		return
+	}
+	d.link.snapshot = p.data.head
+	d.link.arrives = w.now.Add(w.between(0, 4*w.opt.NodeTimeout))
+	w.spring(p)
+}
+
+// load ends the loading of a snapshot, which seldom fails, and lets the roles
+// change that have waited for that.
+func (m *Member) load() {
+	d, w := &m.data, m.world
+	if w.percent(5) {
+		w.log(m, "the snapshot cannot be loaded")
+		d.forget()
+		d.link = replicationLink{}
+	} else {
+		d.head, d.saved = d.link.snapshot, replication.Fitness{}
+		d.standing.Sync(w.now)
+		d.link.inStep = true
+	}
+	waiting := d.changes
+	d.changes = nil
+	for _, c := range waiting {
+		m.doWhenSaved(c.version, &c.fx)
+	}
+	if len(waiting) > 0 {
+		m.tellSaved()
+	}
+}
+
+// copyFrom brings what the primary has written, most of the time not quite all.
+// One that pauses lets its replica catch up.
+func (m *Member) copyFrom(p *Member) {
+	w := m.world
+	from := p.data.head
+	if !p.data.paused.After(w.now) {
+		for behind := w.rand.IntN(3); behind > 0 && from.before != nil; behind-- {
+			from = from.before
+		}
+	}
+	if from.end > m.data.offset() {
+		m.data.head = from
 	}
 }

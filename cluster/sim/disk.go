@@ -14,6 +14,8 @@ const fsyncMin = 100 * time.Microsecond
 // of those that wait only the newest is written.
 type disk struct {
 	saved   *cluster.State // safe
+	whole   []byte         // nodes.conf, and behind it
+	changes [][]byte       // what has changed since; together they say saved
 	writing *cluster.State
 	next    *cluster.State
 
@@ -22,8 +24,18 @@ type disk struct {
 	current, lastVote, own bus.Epoch
 }
 
-// keep makes s the safe state.
+// settleAt is how many changes are kept beside nodes.conf. A real log takes more;
+// here a restart reads about as often a long log as a short one.
+const settleAt = 64
+
+// keep makes s the safe state, as the server does: as a change, or as a whole
+// nodes.conf.
 func (d *disk) keep(s *cluster.State) {
+	if d.saved == nil || len(d.changes) == settleAt {
+		d.whole, d.changes = s.Append(nil), nil
+	} else {
+		d.changes = append(d.changes, s.AppendChanges(nil, d.saved))
+	}
 	d.saved, d.current, d.lastVote = s, s.CurrentEpoch, s.LastVoteEpoch
 	for i := range s.Nodes {
 		if s.Nodes[i].Flags.Has(bus.FlagMyself) {
@@ -37,7 +49,13 @@ func (d *disk) load() (*cluster.State, error) {
 	if d.saved == nil {
 		return nil, nil
 	}
-	return cluster.ParseState(d.saved.Append(nil), false)
+	s, err := cluster.ParseState(d.whole, false)
+	for _, change := range d.changes {
+		if err == nil {
+			err = s.Change(change)
+		}
+	}
+	return s, err
 }
 
 // crash loses what is not safe. The write in progress may just have made it.

@@ -38,14 +38,75 @@ func (w *World) breakRule(format string, args ...any) {
 
 // judgeRole looks at a member that has become a primary by election.
 func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
-	if r == nil || r.Replica || r.Flush || m.data.primary == "" || m.takingOver {
+	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" || m.takingOver {
 		return
 	}
+	w.judgeWinner(m)
 	epoch := m.node.View().MyEpoch
 	if other, found := w.law.elected[epoch]; found && other != m.Index {
 		w.breakRule("epoch %d has elected member %d and member %d", epoch, other, m.Index)
 	}
 	w.law.elected[epoch] = m.Index
+}
+
+// judgeWinner looks at the data with which a member was elected: they have to
+// be those of the shard, as one of its primaries had them.
+func (w *World) judgeWinner(m *Member) {
+	old := w.formerly(m.data.primary())
+	if old == nil || old.data.head == nil || m.forced.After(w.now) {
+		return
+	}
+	mine, its := m.data.head, old.data.head
+	common := fork(mine, its)
+	switch {
+	case m.data.standing.Loading():
+		w.breakRule("member %d is elected in the place of %d while it loads a snapshot", m.Index, old.Index)
+	case mine == nil:
+		w.breakRule("member %d is elected in the place of %d, without any data", m.Index, old.Index)
+	case common == nil:
+		w.breakRule("member %d is elected in the place of %d, with the data of another shard", m.Index, old.Index)
+	case common == its:
+		return // it has more: the other has lost something
+	}
+	for ; mine != common; mine = mine.before {
+		if mine.by == m.Index {
+			w.breakRule("member %d is elected in the place of %d, with writes of its own that the shard does not have", m.Index, old.Index)
+			return
+		}
+	}
+}
+
+// judgeReturn looks at a primary that serves for the first time since its start:
+// no replica from which it has heard may have more, or that would be thrown away.
+// It need not wait for ever.
+func (w *World) judgeReturn(m *Member) {
+	if m.returned {
+		return
+	}
+	m.returned = true
+	v := m.View()
+	for _, r := range w.Members {
+		if !r.Up() || r.data.primary() != m.id || w.now.Sub(m.started) > 4*w.opt.NodeTimeout {
+			continue
+		}
+		n := v.Node(r.id)
+		if n == nil || n.Flags&(bus.FlagPFail|bus.FlagFail) != 0 || n.Offset == 0 {
+			continue
+		}
+		if r.data.head != m.data.head && r.data.head.has(m.data.head) {
+			w.breakRule("member %d serves again with less data than its replica %d, which must throw the rest away", m.Index, r.Index)
+		}
+	}
+}
+
+// formerly is the member that has or last had this node id.
+func (w *World) formerly(id bus.NodeID) *Member {
+	for _, m := range w.Members {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
 }
 
 // judgeMessage looks at a message that leaves m.

@@ -7,6 +7,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/replication"
 )
 
 const (
@@ -21,6 +22,7 @@ type Member struct {
 	world *World
 	ip    string
 	node  *cluster.Node // nil while it is down
+	id    bus.NodeID    // the last that it had
 	life  int           // counts starts: what was planned in an earlier life does not happen
 
 	disk disk
@@ -30,12 +32,17 @@ type Member struct {
 	tickAt   time.Time
 	frozen   time.Time // stopped until then
 	ran      time.Time // when it last did something
-	waiting  []held    // effects that wait for the disk
+	started  time.Time
+	returned bool   // it has served since its start
+	waiting  []held // effects that wait for the disk
+	onDisk   uint64 // the version that the disk has
 	lastFact cluster.Facts
 
-	unwell     bool // its server is stuck
-	detached   bool // its replication link is down
-	takingOver bool // by TAKEOVER, whose epoch nobody voted for
+	unwell     bool      // its server is stuck
+	detached   bool      // its replication link is down
+	deaf       bool      // it takes no MFSTART, as if it were no primary of anybody
+	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
+	forced     time.Time // told to take over whatever its data are, until then
 }
 
 // held is the part of a Step's effects that must not be done before version
@@ -82,8 +89,9 @@ func (m *Member) start() {
 	}
 	m.node = node
 	m.life++
-	m.ran = w.now
-	m.data.start(state == nil)
+	m.ran, m.started, m.returned = w.now, w.now, false
+	m.data.start(w.now)
+	m.onDisk = 0
 	m.lastFact = cluster.Facts{}
 	m.waiting = nil
 	m.inbound = uint64(m.life) << 32
@@ -101,6 +109,17 @@ func (m *Member) Crash() {
 	m.life++
 	m.disk.crash(m.world)
 	m.world.net.hangUpAll(m)
+}
+
+// PowerCut is a Crash that also takes up to a second of the journal.
+func (m *Member) PowerCut() {
+	if m.node == nil {
+		return
+	}
+	m.Crash()
+	if m.data.head != nil {
+		m.data.lose(1 + m.world.rand.IntN(10))
+	}
 }
 
 // Restart starts a member that has crashed.
@@ -187,6 +206,7 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 		return nil
 	}
 	fx := m.node.Step(m.world.now, ev)
+	m.id = m.node.ID()
 	for _, note := range fx.Notes {
 		m.world.log(m, note.Text)
 	}
@@ -199,7 +219,7 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	case len(m.waiting) > 0 && waits(&fx):
 		m.waiting = append(m.waiting, held{m.waiting[len(m.waiting)-1].version, fx})
 	default:
-		m.doWhenSaved(&fx)
+		m.doWhenSaved(m.onDisk, &fx)
 	}
 	if m.node != nil {
 		m.planTick()
@@ -228,8 +248,14 @@ func (m *Member) doAtOnce(fx *cluster.Effects) {
 	}
 }
 
-func (m *Member) doWhenSaved(fx *cluster.Effects) {
+// doWhenSaved does the rest of a step. A change of role, and what is said of it,
+// waits until a snapshot has been loaded.
+func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
 	if fx.Role != nil {
+		if m.data.standing.Loading() {
+			m.data.changes = append(m.data.changes, change{version, *fx})
+			return
+		}
 		m.changeRole(fx.Role)
 	}
 	for _, e := range fx.SendAfterPersist {
@@ -242,7 +268,17 @@ func (m *Member) saved(version uint64) {
 	for len(m.waiting) > 0 && m.waiting[0].version <= version {
 		fx := m.waiting[0].fx
 		m.waiting = m.waiting[1:]
-		m.doWhenSaved(&fx)
+		m.doWhenSaved(version, &fx)
+	}
+	m.onDisk = version
+	m.tellSaved()
+}
+
+// tellSaved tells the node what is settled: on disk, and the role taken.
+func (m *Member) tellSaved() {
+	version := m.onDisk
+	for _, c := range m.data.changes {
+		version = min(version, c.version-1)
 	}
 	m.step(cluster.Persisted{Version: version})
 }
@@ -253,17 +289,24 @@ func (m *Member) Command(ev cluster.Event) error {
 	m.tellFacts()
 	f, isFailover := ev.(cluster.Failover)
 	m.takingOver = isFailover && f.Mode == cluster.FailoverTakeover
+	if isFailover && f.Mode == cluster.FailoverForce {
+		m.forced = m.world.now.Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
+	}
 	defer func() { m.takingOver = false }()
 	return m.step(ev).Err
 }
 
 func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
+	if m.deaf && msg.Type == bus.TypeMFStart {
+		return
+	}
 	m.tellFacts()
 	m.step(cluster.Received{Link: link, Msg: msg})
 }
 
 func (m *Member) tellFacts() {
-	facts := cluster.Facts{Offset: m.data.offset, PrimaryContact: m.data.contact, Unwell: m.unwell}
+	offset, contact := m.data.standing.Offer(replication.Offset(m.data.offset()))
+	facts := cluster.Facts{Replica: m.data.standing.Replica(), Primary: m.data.primary(), Offset: int64(offset), PrimaryContact: contact, Unwell: m.unwell}
 	if facts != m.lastFact {
 		m.lastFact = facts
 		m.step(facts)

@@ -59,8 +59,8 @@ func TestReplicaOfAKilledPrimaryTakesOver(t *testing.T) {
 		if got := primary.View().Me().Primary; got != replica.ID() {
 			t.Errorf("it is a replica of %q, want %q", got, replica.ID())
 		}
-		if primary.data.primary != replica.ID() {
-			t.Errorf("its data come from %q", primary.data.primary)
+		if primary.data.primary() != replica.ID() {
+			t.Errorf("its data come from %q", primary.data.primary())
 		}
 	})
 }
@@ -114,11 +114,11 @@ func TestEpochCollisionsOfNewPrimariesResolve(t *testing.T) {
 
 func TestReplicaWithMoreDataWinsTheRace(t *testing.T) {
 	w := create(t, 6, 3, 9, DefaultOptions())
-	w.Run(time.Second)
+	w.Run(5 * time.Second)
 	// Members 3, 6 and 9 are the replicas of member 0.
 	w.Members[0].Crash()
-	w.Members[3].data.offset -= 2000
-	w.Members[9].data.offset -= 1000
+	w.Members[3].data.lose(20)
+	w.Members[9].data.lose(10)
 	mustHold(t, w, w.RunUntil(4*time.Second, "a replica takes over", func() bool {
 		return ownerOfSlot0(w, 1) != nil
 	}))
@@ -164,10 +164,10 @@ func TestManualFailoverLosesNothing(t *testing.T) {
 	if !primary.data.paused.After(w.now) {
 		t.Fatal("the primary does not pause")
 	}
-	final := primary.data.offset
-	mustHold(t, w, w.RunUntil(time.Second, "the replica is promoted", func() bool { return replica.data.primary == "" }))
-	if replica.data.offset < final {
-		t.Errorf("promoted at offset %d, the primary had written %d", replica.data.offset, final)
+	final := primary.data.offset()
+	mustHold(t, w, w.RunUntil(time.Second, "the replica is promoted", func() bool { return !replica.data.standing.Replica() }))
+	if replica.data.offset() < final {
+		t.Errorf("promoted at offset %d, the primary had written %d", replica.data.offset(), final)
 	}
 }
 

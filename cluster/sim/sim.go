@@ -15,7 +15,7 @@
 //
 // Two kinds of rules are checked. Safety, all the time: a voter votes once an
 // epoch, across restarts too; no epoch elects two; no promise leaves before
-// it is on disk. And, by Verdict, after everything has healed: config epochs
+// it is on disk; who is elected has the data of its shard. And, by Verdict, after everything has healed: config epochs
 // are distinct, every slot has one owner, all agree on it, all are connected,
 // every shard has a primary.
 package sim
@@ -58,15 +58,17 @@ func DefaultOptions() Options {
 type World struct {
 	Members []*Member
 
-	opt   Options
-	rand  *rand.Rand
-	now   time.Time
-	queue queue
-	seq   uint64
-	moves int // addresses that were given out by Move
-	net   network
-	trace trace
-	law   law
+	opt     Options
+	rand    *rand.Rand
+	now     time.Time
+	queue   queue
+	seq     uint64
+	traps   int // full resyncs whose primaries will crash
+	repairs int
+	moves   int // addresses that were given out by Move
+	net     network
+	trace   trace
+	law     law
 }
 
 // start is when every world begins.

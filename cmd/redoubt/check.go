@@ -27,10 +27,13 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Write and read all slots, and say which acknowledged writes are gone; exit 1 if any",
-		Long: `Writes and reads all slots of a cluster with many clients and prints a line a
+		Long: `Writes and reads all slots of a cluster with many clients and prints a line per
 second. In the end it prints the longest outage of each shard and every
-acknowledged write that is gone. Interrupt it to end it early; the keys are
-verified all the same. Interrupt it twice to leave at once.`,
+acknowledged write that is gone. Interrupt it to end it early: the keys are
+still verified. Interrupt it twice to end it without that.
+
+The exit code is 0 only if every key has been read in the end and no
+acknowledged write is gone: a run that could verify nothing is no success.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Client = acc.options(timeout)
@@ -65,9 +68,9 @@ verified all the same. Interrupt it twice to leave at once.`,
 	acc.register(f)
 	f.StringSliceVar(&cfg.Seeds, "nodes", []string{"127.0.0.1:7000"}, "host:port of one or more nodes of the cluster")
 	f.DurationVar(&cfg.Duration, "duration", time.Minute, "how long to write and read; 0: until interrupted")
-	f.IntVar(&cfg.Clients, "clients", 12, "concurrent clients; at least one a shard is used")
+	f.IntVar(&cfg.Clients, "clients", 12, "concurrent clients; at least one per shard is used")
 	f.IntVar(&cfg.Keys, "keys", 16384, "keys, spread evenly over all slots")
-	f.IntVar(&cfg.Rate, "rate", 2000, "commands a second of all clients together; 0: as fast as they go")
+	f.IntVar(&cfg.Rate, "rate", 2000, "commands per second of all clients together; 0: as fast as they go")
 	f.DurationVar(&timeout, "timeout", time.Second, "how long a client waits for a connection or a reply")
 	f.StringVar(&cfg.Prefix, "prefix", "redoubt-check", "prefix of the keys")
 	f.BoolVar(&cfg.Cleanup, "cleanup", false, "delete the keys in the end")

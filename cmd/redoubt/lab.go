@@ -25,8 +25,8 @@ func newLabCommand() *cobra.Command {
 		Use:   "lab",
 		Short: "Run a six-node cluster on this machine",
 		Long: `Starts six nodes on the loopback interface, makes a cluster of them and says
-what can be done with it. The nodes go on when the command has ended. A lab
-that is there is started again, with its data.`,
+what can be done with it. The nodes keep running when the command has ended. A lab
+that exists already is started again, with its data.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("replicas") {

@@ -1,5 +1,5 @@
-// Command redoubt is the server and all its tools in one binary: a cobra
-// subcommand a file. Nothing is decided here: the subcommands turn flags into
+// Command redoubt is the server and all its tools in one binary: one
+// cobra subcommand per file. Nothing is decided here: the subcommands turn flags into
 // the options of a package and print its answer.
 package main
 

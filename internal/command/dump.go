@@ -25,22 +25,18 @@ func dump(c *Ctx) {
 		c.Out.Null()
 		return
 	}
-	payload, err := AppendDump(nil, e)
-	if err != nil {
-		c.Out.Error(resp.Error("ERR " + err.Error()))
-		return
-	}
-	c.Out.Bulk(payload)
+	c.Out.Bulk(AppendDump(nil, e))
 }
 
 // encoders are kept because each has the 32 KiB table of a compressor.
 var encoders = sync.Pool{New: func() any { return &rdb.Encoder{Compress: true} }}
 
 // AppendDump appends the DUMP payload of a key's value: for DUMP and MIGRATE.
-func AppendDump(dst []byte, e storage.Entry) ([]byte, error) {
+func AppendDump(dst []byte, e storage.Entry) []byte {
 	enc := encoders.Get().(*rdb.Encoder)
 	defer encoders.Put(enc)
-	return enc.AppendPayload(dst, &rdb.Entry{Type: rdb.String, Value: e.Bytes()})
+	f, _ := e.Freeze(nil)
+	return enc.AppendPayload(dst, &f)
 }
 
 // restoreOptions is what may follow RESTORE's payload.
@@ -114,8 +110,8 @@ func restore(c *Ctx) {
 		c.Out.Error(resp.ErrRestoreTTL)
 		return
 	}
-	var e rdb.Entry
-	if err := rdb.DecodePayload(c.Args[3], &e); err != nil {
+	value, err := rdb.ParsePayload(c.Args[3])
+	if err != nil {
 		c.Out.Error(restoreError(err))
 		return
 	}
@@ -133,7 +129,11 @@ func restore(c *Ctx) {
 		c.Out.OK()
 		return
 	}
-	store(c, key, e.Value, at, false)
+	if err := value.Load(c.Tx, key, at); err != nil {
+		c.Out.Error(restoreError(err))
+		return
+	}
+	c.Tx.CountAs(1)
 	if o.idle >= 0 || o.freq >= 0 {
 		c.Tx.SetAccess(key, o.idle, o.freq)
 	}

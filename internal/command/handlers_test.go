@@ -30,6 +30,8 @@ func newNode() *node {
 	return n
 }
 
+func (n *node) Announce() {}
+
 func (n *node) Append(_, _ int, unit []byte) replication.Offset {
 	n.sent = append(n.sent, string(unit))
 	n.end += replication.Offset(len(unit))

@@ -341,14 +341,14 @@ func hScan(c *Ctx) {
 		return
 	}
 	h := e.Hash()
-	var fields [][]byte
+	var fields copies
 	next := h.Scan(cursor, o.atOnce(e, h.Len()), func(name, value []byte) {
 		if o.match != nil && !glob.Match(o.match, name) {
 			return
 		}
-		fields = append(fields, name)
+		fields.add(name)
 		if !o.noValues {
-			fields = append(fields, value)
+			fields.add(value)
 		}
 	})
 	c.replyScan(next, fields)

@@ -120,7 +120,7 @@ func scan(c *Ctx) {
 		return
 	}
 	slot, within := slots.Slot(cursor&(1<<slotBits-1)), cursor>>slotBits
-	var found [][]byte
+	var found copies
 	seen := 0
 	for more := true; more && seen < o.count; {
 		if within == 0 {
@@ -133,7 +133,7 @@ func scan(c *Ctx) {
 			within = tx.Scan(slot, within, o.count-seen, func(e storage.Entry) {
 				seen++
 				if o.matches(e) {
-					found = append(found, append([]byte(nil), e.Key()...))
+					found.add(e.Key())
 				}
 			})
 		})
@@ -158,15 +158,15 @@ func (c *Ctx) cursor(arg []byte) (uint64, bool) {
 }
 
 // replyScan answers with the next cursor and what was found.
-func (c *Ctx) replyScan(next uint64, found [][]byte) {
+func (c *Ctx) replyScan(next uint64, found copies) {
 	c.Out.Array(2)
 	c.Out.BulkString(strconv.FormatUint(next, 10))
 	c.replyBulks(found)
 }
 
-func (c *Ctx) replyBulks(found [][]byte) {
-	c.Out.Array(len(found))
-	for _, b := range found {
+func (c *Ctx) replyBulks(found copies) {
+	c.Out.Array(found.len())
+	for b := range found.all {
 		c.Out.Bulk(b)
 	}
 }
@@ -178,7 +178,7 @@ func (c *Ctx) scanned(key []byte, t storage.Type) (e storage.Entry, found, ok bo
 	e, found = c.Tx.Find(key)
 	switch {
 	case !found:
-		c.replyScan(0, nil)
+		c.replyScan(0, copies{})
 	case e.Type() != t:
 		c.Out.Error(resp.ErrWrongType)
 		return e, true, false
@@ -207,12 +207,12 @@ func collectionScanArgs() []Arg {
 
 func keys(c *Ctx) {
 	o := scanOptions{match: c.Args[1]}
-	var found [][]byte
+	var found copies
 	for s, ok := c.Host.Keyspace().NextSlot(c.Tx.DB(), 0); ok; s, ok = c.Host.Keyspace().NextSlot(c.Tx.DB(), s+1) {
 		for cursor, again := uint64(0), true; again; again = cursor != 0 {
 			cursor = c.Tx.Scan(s, cursor, 1<<10, func(e storage.Entry) {
 				if o.matches(e) {
-					found = append(found, e.Key())
+					found.add(e.Key())
 				}
 			})
 		}

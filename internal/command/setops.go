@@ -59,7 +59,8 @@ func sDiffStore(c *Ctx)  { c.storeOf(difference, "sdiffstore") }
 // false if one holds another type.
 func (c *Ctx) sets(keys [][]byte) (sets []storage.Set, ok bool) {
 	for _, key := range keys {
-		if _, _, ok := c.set(key); !ok {
+		if e, found := c.Tx.Find(key); found && e.Type() != storage.TypeSet {
+			c.Out.Error(resp.ErrWrongType)
 			return nil, false
 		}
 	}
@@ -74,15 +75,14 @@ func (c *Ctx) sets(keys [][]byte) (sets []storage.Set, ok bool) {
 	return sets, true
 }
 
-// result is the members that op finds in the sets at several keys, valid until
-// the next write of the unit.
-func (c *Ctx) result(op operation, keys [][]byte) (members [][]byte, ok bool) {
+// result is the members that op finds in the sets at several keys.
+func (c *Ctx) result(op operation, keys [][]byte) (members copies, ok bool) {
 	sets, ok := c.sets(keys)
 	if !ok {
-		return nil, false
+		return copies{}, false
 	}
 	op(sets, func(member []byte) bool {
-		members = append(members, member)
+		members.add(member)
 		return true
 	})
 	return members, true
@@ -93,8 +93,8 @@ func (c *Ctx) replyOf(op operation) {
 	if !ok {
 		return
 	}
-	c.Out.Set(len(members))
-	for _, m := range members {
+	c.Out.Set(members.len())
+	for m := range members.all {
 		c.Out.Bulk(m)
 	}
 }
@@ -107,20 +107,16 @@ func (c *Ctx) storeOf(op operation, event string) {
 	if !ok {
 		return
 	}
-	var result copies
-	for _, m := range members {
-		result.add(m)
-	}
 	existed := c.Tx.Delete(key)
-	c.Out.Int(int64(len(members)))
-	if len(members) == 0 {
+	c.Out.Int(int64(members.len()))
+	if members.len() == 0 {
 		if existed {
 			c.Tx.Note(storage.ClassGeneric, "del", key)
 		}
 		return
 	}
 	s, _ := c.Tx.EditSet(key)
-	for member := range result.all {
+	for member := range members.all {
 		s.Add(member)
 	}
 	c.Tx.CountAs(1)

@@ -236,6 +236,9 @@ func (s *copies) add(b []byte) {
 	s.ends = append(s.ends, len(s.buf))
 }
 
+// len is how many strings there are.
+func (s *copies) len() int { return len(s.ends) }
+
 // all calls f for each string, in the order in which they came, until it returns
 // false.
 func (s *copies) all(f func([]byte) bool) {
@@ -291,10 +294,10 @@ func sScan(c *Ctx) {
 		return
 	}
 	s := e.Set()
-	var members [][]byte
+	var members copies
 	next := s.Scan(cursor, o.atOnce(e, s.Len()), func(member []byte) {
 		if o.match == nil || glob.Match(o.match, member) {
-			members = append(members, member)
+			members.add(member)
 		}
 	})
 	c.replyScan(next, members)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var rewriteDocs = flag.Bool("rewrite", false, "write docs/config.md anew")
@@ -28,58 +29,133 @@ func TestDocumentationIsUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i, line := range strings.Split(want, "\n") {
+		if n := utf8.RuneCountInString(line); n > 160 && strings.HasPrefix(line, "|") {
+			t.Errorf("line %d of docs/config.md, in a table, has %d characters", i+1, n)
+		}
+	}
 	if string(got) != want {
 		t.Error("docs/config.md differs from the table; run go test ./internal/config -run Documentation -rewrite")
 	}
 }
 
-func documentation() string {
-	var b strings.Builder
-	b.WriteString(`# Configuration
+const configIntro = `# Configuration
 
-This page is made from the table in ` + "`internal/config`" + `; change it there.
+A node takes the configuration files and the command line of redis-server. A redis.conf comes first, options after it:
 
-A node reads a file in the syntax of redis.conf, named first on the command line, and options
-(` + "`--name value`" + `) after it. Every directive of Redis 7.0 to 8 and of Valkey 8 to 9 is known; a wrong name
-ends the start with an error. Names in parentheses are aliases.
+    redoubt server redis.conf --port 7000 --dir /var/lib/redoubt
 
-* *fixed*: cannot be changed by CONFIG SET.
-* *protected*: CONFIG SET needs ` + "`enable-protected-configs`" + `.
+Every directive of Redis 7.0 to 8 and of Valkey 8 to 9 is known. A wrong name or value ends the start with an error.
+
+What to look at when you come from Redis:
+
+* ${appendonly} is ${yes} here, with ${appendfsync everysec}: a node is durable unless it is told otherwise. Set
+  ${appendonly no} for a cache.
+* A node listens on all addresses, but serves clients of other machines only with a password or with
+  ${protected-mode no}, as Redis does.
+* ${maxmemory} has no effect yet. A node that sets it logs a WARNING; see [below](#warned-of-at-start).
+* Users and TLS are not built. A node that is configured for them does not start; see [below](#refused).
+* ${user default on >password} is taken, and means ${requirepass password}.
+
+Sizes take the units k, kb, m, mb, g and gb: 1k is 1000 and 1kb is 1024 bytes. In the tables, names in parentheses are
+aliases, and
+
+* *fixed*: CONFIG SET cannot change it.
+* *protected*: CONFIG SET needs ${enable-protected-configs}.
 * *secret*: not shown in the slow log and by MONITOR.
 * *hidden*: CONFIG GET shows it by its exact name only.
 
-Sizes take the units k, kb, m, mb, g and gb: 1k is 1000 and 1kb is 1024 bytes.
-`)
+CONFIG REWRITE writes the settings in force back to the file. Directives without an effect are written back too, so that
+a file can move to Redoubt and out again.
+
+The tables are made from the one in ${internal/config}: change it there, then run
+${go test ./internal/config -run Documentation -rewrite}.
+`
+
+func documentation() string {
+	var b strings.Builder
+	b.WriteString(strings.NewReplacer("${", "`", "}", "`").Replace(configIntro))
 	for _, section := range []struct {
 		title string
 		rows  []*directive
 	}{
 		{"Network", networkRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
 		{"Clients and access", clientRows}, {"Names of encodings", encodingRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
-		{"Logs of the node's own", observeRows},
+		{"Slow log and latency", observeRows},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| directive | values | default | | what it does |\n| --- | --- | --- | --- | --- |\n", section.title)
 		for _, d := range section.rows {
 			if d.does != "" {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), d.typ, code(d.def), remarks(d), d.does)
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), d.typ, shortDefault(d), remarks(d), d.does)
 			}
 		}
+		if slices.Contains(section.rows, row("client-output-buffer-limit")) {
+			fmt.Fprintf(&b, "\nThe default of `client-output-buffer-limit` is %s.\n", code(row("client-output-buffer-limit").def))
+		}
+	}
+	without := func(has func(d *directive) bool) []*directive {
+		rows := slices.DeleteFunc(slices.Clone(table), func(d *directive) bool { return !has(d) })
+		slices.SortFunc(rows, func(a, b *directive) int { return strings.Compare(a.name, b.name) })
+		return rows
 	}
 	b.WriteString(`
-## Kept, without a meaning yet
+## Refused
 
-These are checked, kept, shown by CONFIG GET and written back by CONFIG REWRITE. Those that a
-configuration sets are named once in the log at start.
+Any value but the default ends the start and is refused by CONFIG SET, because the node would be less guarded than its
+configuration says. The same holds for lines of the directive ` + "`user`" + ` that ask for more than a password of the user default.
+
+| directive | default | why |
+| --- | --- | --- |
+`)
+	for _, d := range without(func(d *directive) bool { return d.refuse != "" }) {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", title(d), code(d.def), firstSentence(d.refuse))
+	}
+	b.WriteString(`
+## Warned of at start
+
+These have no effect yet. A node that sets one logs a WARNING, at start and at CONFIG SET.
+
+| directive | values | default | | what does not happen |
+| --- | --- | --- | --- | --- |
+`)
+	for _, d := range without(func(d *directive) bool { return d.lacks != "" }) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), d.typ, code(d.def), remarks(d), d.lacks)
+	}
+	b.WriteString(`
+## Without an effect
+
+These are checked, kept, shown by CONFIG GET and written back by CONFIG REWRITE. Those that a configuration sets are
+named once in the log at start.
 
 | directive | values | default | | known since |
 | --- | --- | --- | --- | --- |
 `)
-	kept := slices.DeleteFunc(slices.Clone(table), func(d *directive) bool { return d.does != "" })
-	slices.SortFunc(kept, func(a, b *directive) int { return strings.Compare(a.name, b.name) })
-	for _, d := range kept {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), d.typ, code(d.def), remarks(d), d.since)
+	var long []*directive
+	for _, d := range without(func(d *directive) bool { return d.does == "" && d.lacks == "" && d.refuse == "" }) {
+		values := d.typ.String()
+		if len(values) > 100 {
+			long, values = append(long, d), "see below"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, code(d.def), remarks(d), d.since)
+	}
+	for _, d := range long {
+		fmt.Fprintf(&b, "\nThe values of %s are %s.\n", code(d.name), d.typ)
 	}
 	return b.String()
+}
+
+// shortDefault is the default, but not one that would make the table too wide.
+func shortDefault(d *directive) string {
+	if d.name == "client-output-buffer-limit" {
+		return "see below"
+	}
+	return code(d.def)
+}
+
+// firstSentence is text up to its first full stop.
+func firstSentence(text string) string {
+	text, _, _ = strings.Cut(text, ". ")
+	return text
 }
 
 func title(d *directive) string {

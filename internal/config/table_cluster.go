@@ -22,7 +22,7 @@ var clusterRows = []*directive{
 		does:  "milliseconds between pings; 0: by Redis's schedule",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.ClusterPingInterval })},
 	{name: "cluster-replica-validity-factor", aliases: []string{"cluster-slave-validity-factor"}, typ: nonNegative, def: "10",
-		does:  "age of a replica's data, in node timeouts, beyond which it does not stand; 0: any",
+		does:  "most node timeouts that a candidate's data may be old; 0: any",
 		store: toInt(func(s *Settings) *int { return &s.ClusterReplicaValidityFactor })},
 	{name: "cluster-migration-barrier", typ: nonNegative, def: "1",
 		does:  "replicas that a primary keeps when one moves to an orphaned primary",

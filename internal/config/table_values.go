@@ -12,7 +12,7 @@ var encodingRows = []*directive{
 		does:  "bytes of the longest field or value of such a hash",
 		store: toInt(func(s *Settings) *int { return &s.Encodings.HashValue })},
 	{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, typ: ints(math.MinInt32, math.MaxInt32), def: "-2",
-		does:  "elements up to which a list is called a listpack; -1 to -5: up to 4, 8, 16, 32 or 64 KiB",
+		does:  "elements of a listpack; -1 to -5: up to 4, 8, 16, 32 or 64 KiB",
 		store: toInt(func(s *Settings) *int { return &s.Encodings.ListSize })},
 	{name: "set-max-intset-entries", typ: unbounded, def: "512",
 		does:  "members up to which a set of integers is called an intset",

@@ -40,13 +40,13 @@ var rooms = []room{
 	{path: "bus/link", imports: []string{"bus"}},
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
 	{path: "cluster/sentinel", pure: true},
-	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel"}},
+	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
 	{path: "storage/slab"},
-	{path: "storage/tree"},
+	{path: "storage/tree", imports: []string{"storage/slab"}},
 	{path: "storage/rdb/wire", pure: true},
-	{path: "storage/rdb", pure: true, imports: []string{"replication", "storage/rdb/wire"}},
+	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
 	{path: "storage/journal", imports: []string{"replication"}},
 

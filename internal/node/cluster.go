@@ -48,8 +48,9 @@ type clusterParts struct {
 type roles interface {
 	// BecomeReplica follows the primary at host:port. An empty host means that
 	// its address is not known yet: the node serves as a replica that follows
-	// nobody, and a call with an address comes later.
-	BecomeReplica(host string, port int)
+	// nobody, and a call with an address comes later. The facts name the primary
+	// of source from then on.
+	BecomeReplica(host string, port int, source replication.Source)
 	// BecomePrimary changes nothing on a primary.
 	BecomePrimary()
 	// Empty deletes all keys: by the stream on a primary, together with the
@@ -84,7 +85,7 @@ type shell interface {
 //   - run owns the Node and everything below "owned by run". Others send it
 //     functions by way of inbox. It waits for nothing but that and the clock,
 //     so heartbeats are late only if the processor is.
-//   - saver writes nodes.conf (cluster_disk.go).
+//   - saver writes nodes.conf and its log (cluster_disk.go, cluster_log.go).
 //   - changer carries out role changes and pauses, which take the world lock
 //     (cluster_role.go); sweeper deletes keys of slots that were lost
 //     (cluster_sweep.go).
@@ -150,11 +151,11 @@ func openClusterDriver(p clusterParts) (*clusterDriver, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(cfg.Dir, path)
 	}
-	file, state, err := openNodesFile(path)
+	file, state, err := openNodesFile(path, p.Log)
 	if err != nil {
 		return nil, err
 	}
-	d.saver = newSaver(file)
+	d.saver = newSaver(file, p.Log)
 	d.changer.init(d)
 	d.sweeper.init(d)
 	d.node, err = cluster.New(time.Now(), cluster.Config{

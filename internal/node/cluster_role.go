@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"redoubt/cluster"
+	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -79,7 +80,8 @@ func (c *changer) run() {
 
 func (c *changer) become(role *cluster.RoleChange, flush bool) {
 	if role.Replica {
-		c.d.Roles.BecomeReplica(role.Host, int(role.Port))
+		c.d.Roles.BecomeReplica(role.Host, int(role.Port),
+			replication.Source{Primary: string(role.Primary), Shard: role.Shard})
 	} else {
 		c.d.Roles.BecomePrimary()
 	}

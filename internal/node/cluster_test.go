@@ -64,6 +64,10 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 		Facts: func() cluster.Facts {
 			m.facts.Lock()
 			defer m.facts.Unlock()
+			m.roles.mu.Lock()
+			defer m.roles.mu.Unlock()
+			m.facts.Replica = strings.HasPrefix(m.roles.role, "replica")
+			m.facts.Primary = bus.NodeID(m.roles.primary)
 			return m.facts.Facts
 		},
 		Roles: m.roles, Shell: m.shell, Mover: mv,
@@ -266,6 +270,7 @@ func (s *testShell) Resume() { s.Pause(0) }
 type testRoles struct {
 	mu      sync.Mutex
 	role    string
+	primary string
 	emptied int           // how often
 	gate    chan struct{} // closed: changes go through
 }
@@ -276,14 +281,14 @@ func newTestRoles() *testRoles {
 	return r
 }
 
-func (r *testRoles) become(role string) {
+func (r *testRoles) become(role, primary string) {
 	r.mu.Lock()
 	gate := r.gate
 	r.mu.Unlock()
 	<-gate
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.role = role
+	r.role, r.primary = role, primary
 }
 
 func (r *testRoles) block() {
@@ -311,10 +316,10 @@ func (r *testRoles) is(role string) error {
 	return nil
 }
 
-func (r *testRoles) BecomeReplica(host string, port int) {
-	r.become(fmt.Sprintf("replica of %s:%d", host, port))
+func (r *testRoles) BecomeReplica(host string, port int, source replication.Source) {
+	r.become(fmt.Sprintf("replica of %s:%d", host, port), source.Primary)
 }
-func (r *testRoles) BecomePrimary() { r.become("primary") }
+func (r *testRoles) BecomePrimary() { r.become("primary", "") }
 func (r *testRoles) Empty() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -503,7 +508,7 @@ func TestMessagesThatAreDroppedAreCounted(t *testing.T) {
 // A node that could not save its vote might vote twice.
 func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
 	dir := t.TempDir()
-	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"))
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -511,12 +516,12 @@ func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	s := newSaver(file)
+	s := newSaver(file, zap.NewNop())
 	end := make(chan struct{})
 	s.save(&cluster.State{Version: 1})
 	var failure error
 	s.run(end, func(version uint64) { t.Errorf("version %d is said to be saved", version) }, func(err error) { failure = err })
-	if !os.IsNotExist(failure) {
+	if !errors.Is(failure, os.ErrNotExist) {
 		t.Errorf("got %v", failure)
 	}
 }

@@ -133,7 +133,13 @@ func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, ru
 			}
 		}
 		tx.Select(e.DB)
-		tx.SetString(e.Key, e.Value, e.ExpireAtMs, 0)
+		empty, err := r.Load(tx)
+		if err != nil {
+			return false, err
+		}
+		if empty {
+			continue
+		}
 		if e.Idle >= 0 || e.Freq >= 0 {
 			tx.SetAccess(e.Key, e.Idle, e.Freq)
 		}

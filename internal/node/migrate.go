@@ -186,8 +186,8 @@ func (k *movingKey) load(tx *storage.Tx) (err error) {
 		return errGone
 	}
 	k.expireAt = e.ExpireAt()
-	k.payload, err = command.AppendDump(k.payload[:0], e)
-	return err
+	k.payload = command.AppendDump(k.payload[:0], e)
+	return nil
 }
 
 var errGone = errors.New("node: the key is gone")

@@ -141,6 +141,8 @@ type testStream struct {
 	bytes []byte
 }
 
+func (s *testStream) Announce() {}
+
 func (s *testStream) Append(_, _ int, unit []byte) replication.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()

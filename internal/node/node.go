@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/bus"
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -48,6 +49,7 @@ type Node struct {
 	runID  string
 	role   func(replica bool) // told at each change of role
 
+	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	keys        *storage.Keyspace
@@ -75,8 +77,13 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	var err error
+	if cfg.AppendOnly {
+		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
+			return nil, err
+		}
+	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, n.lock.release())
 	}
 	databases := cfg.Databases
 	if cfg.ClusterEnabled {
@@ -99,12 +106,12 @@ func New(c Config) (*Node, error) {
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {
-			return nil, errors.Join(err, n.stream.Close())
+			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
 	}
 	if n.server, err = server.New(sc); err != nil {
-		return nil, errors.Join(err, n.stream.Close())
+		return nil, errors.Join(err, n.closeStream())
 	}
 	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
 	n.applier.Failed = func(args [][]byte, err string) {
@@ -126,14 +133,40 @@ func (n *Node) followSettings() {
 		case next.AppendOnly == old.AppendOnly:
 			return nil
 		case !next.AppendOnly:
-			return n.stream.Disable()
+			return n.disableJournal()
 		}
-		if err := n.stream.Enable(); err != nil {
+		return n.enableJournal()
+	}, "appendonly")
+}
+
+// enableJournal and disableJournal are CONFIG SET appendonly.
+func (n *Node) enableJournal() (err error) {
+	if n.lock == nil {
+		if n.lock, err = lockDir(n.stream.Dir()); err != nil {
 			return err
 		}
-		n.persistence.askBase()
-		return nil
-	}, "appendonly")
+	}
+	if err := n.stream.Enable(); err != nil {
+		return errors.Join(err, n.unlock())
+	}
+	n.persistence.askBase()
+	return nil
+}
+
+func (n *Node) disableJournal() error {
+	if err := n.stream.Disable(); err != nil {
+		return err
+	}
+	return n.unlock()
+}
+
+// closeStream ends the stream and gives up its directory.
+func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
+
+func (n *Node) unlock() error {
+	l := n.lock
+	n.lock = nil
+	return l.release()
 }
 
 func policy(f config.Fsync) journal.Policy {
@@ -209,15 +242,19 @@ func (n *Node) end() error {
 	}
 	n.mover.Close()
 	n.replicator.Close()
-	return errors.Join(n.persistence.Close(), n.stream.Close())
+	return errors.Join(n.persistence.Close(), n.closeStream())
 }
 
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
+	standing := n.replicator.Standing()
+	offset, contact := standing.Offer(n.stream.End())
 	return cluster.Facts{
-		Offset:         int64(n.stream.End()),
-		PrimaryContact: n.replicator.PrimaryContact(),
+		Replica:        standing.Replica(),
+		Primary:        bus.NodeID(standing.Source().Primary),
+		Offset:         int64(offset),
+		PrimaryContact: contact,
 		// A primary whose disk hangs answers nobody and must be replaced. A full
 		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
@@ -327,7 +364,9 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 		}
 		db = max(l.db, 0)
 	}
+	began := time.Now()
 	db, err = n.replay(ctx, from, db)
+	n.persistence.replayed(int64(n.stream.End()-from), time.Since(began))
 	return l, db, err
 }
 

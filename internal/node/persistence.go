@@ -63,9 +63,12 @@ type persistence struct {
 
 	current   atomic.Pointer[snapshot.Snapshot] // being walked
 	baseBytes atomic.Int64                      // size of the journal's base
-	orders    chan *order
-	stop      context.CancelFunc
-	stopped   chan struct{}
+	// replaySpeed is how many bytes of journal the last replay managed in a
+	// second, 0 if none was long enough to tell.
+	replaySpeed atomic.Int64
+	orders      chan *order
+	stop        context.CancelFunc
+	stopped     chan struct{}
 
 	mu        sync.Mutex
 	base      *order // the base that is being made, or waits for it
@@ -171,14 +174,10 @@ func (p *persistence) orderDue(now time.Time) {
 	if failed && wait {
 		return
 	}
-	grown := false
-	if c.AutoAOFRewritePercentage > 0 {
-		limit := max(c.AutoAOFRewriteMinBytes, p.baseBytes.Load()*int64(c.AutoAOFRewritePercentage)/100)
-		grown = p.stream.SizeSinceBase() > limit
-	}
+	limit, grown := p.baseLimit()
 	// Without its first base a journal that was just switched on counts for
 	// nothing at a restart, so one that failed is tried again in any case.
-	if failed || grown {
+	if failed || (limit > 0 && grown > limit) {
 		p.askBase()
 	}
 }
@@ -238,8 +237,8 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
-		if errors.Is(o.err, errReplaced) || errors.Is(o.err, errOvertaken) {
-			break // it was given up, which is no failure of the disk
+		if givenUp(o.err) {
+			break // which is no failure of the disk
 		}
 		p.saveErr, p.saveTook = o.err, took
 		if o.err == nil {
@@ -258,7 +257,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	p.mu.Unlock()
 	switch {
-	case errors.Is(o.err, errReplaced), errors.Is(o.err, errOvertaken):
+	case givenUp(o.err):
 		p.log.Info("Background saving given up", zap.NamedError("because", o.err))
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
@@ -410,6 +409,12 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 	return p.saveNow(tx)
 }
 
+// givenUp reports whether a snapshot with that error was of no use any more, or
+// the node ends.
+func givenUp(err error) bool {
+	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, snapshot.ErrAborted)
+}
+
 func (p *persistence) currentEpoch() int {
 	p.settle.Lock()
 	defer p.settle.Unlock()
@@ -532,9 +537,12 @@ func (p *persistence) writeAll(tx *storage.Tx, out io.Writer) error {
 }
 
 func (p *persistence) dumpDB(tx *storage.Tx, w *rdb.Writer, db int) (err error) {
+	var arena []byte
 	entry := func(e storage.Entry) {
 		if err == nil {
-			err = w.Entry(&rdb.Entry{Key: e.Key(), Value: e.Bytes(), ExpireAtMs: e.ExpireAt()})
+			var f storage.Frozen
+			f, arena = e.Freeze(arena[:0])
+			err = w.Entry(&rdb.Entry{Key: f.Key, ExpireAtMs: f.ExpireAt}, &f)
 		}
 	}
 	for s, ok := p.keys.NextSlot(db, 0); ok && err == nil; s, ok = p.keys.NextSlot(db, s+1) {
@@ -660,8 +668,24 @@ func (p *persistence) Info() string {
 		line("aof_buffer_length", int64(p.stream.End()-p.stream.Committed()))
 		line("aof_pending_bio_fsync", 0)
 		line("aof_delayed_fsync", 0)
+		p.journalInfo(line)
 	}
 	return b.String()
+}
+
+// journalInfo is what INFO persistence has and Redis has not: what the journal
+// costs, and what a restart would replay.
+func (p *persistence) journalInfo(line func(name string, v any)) {
+	limit, grown := p.baseLimit()
+	speed := p.basePolicy().replaySpeed
+	stats := p.stream.Stats()
+	line("journal_appended_bytes", stats.Appended)
+	line("journal_written_bytes", stats.Written)
+	line("journal_write_amplification", fmt.Sprintf("%.2f", float64(stats.Written)/float64(max(stats.Appended, 1))))
+	line("journal_fsyncs", stats.Syncs)
+	line("journal_base_limit_bytes", limit)
+	line("journal_replay_bytes_per_sec", speed)
+	line("journal_replay_estimate_ms", grown*1000/speed)
 }
 
 func oneIf(on bool) int {

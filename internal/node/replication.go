@@ -47,9 +47,9 @@ type replicator struct {
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
-	contact  atomic.Int64              // when a link was last up and heard something, in Unix nanoseconds
 	turn     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	saved    savedFitness              // last; runFitness's, and then Close's
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
 
 	// Guarded by the world lock.
@@ -61,7 +61,8 @@ type replicator struct {
 // roleState is what the node is. It never changes once it is published.
 type roleState struct {
 	role
-	history replication.History
+	history  replication.History
+	standing replication.Standing // what the data are worth to the node's shard
 	// known: the history is one in which a primary could go on, because the
 	// node has been in step with it or made it.
 	known bool
@@ -78,6 +79,13 @@ type role struct {
 	replica bool
 	host    string
 	port    int
+	source  replication.Source // in a cluster: who is at that address
+}
+
+// sameLink reports whether the role needs the same link as another.
+func (r role) sameLink(other role) bool {
+	r.source.Shard = other.source.Shard // a name for the same data
+	return r == other
 }
 
 // unknownHost is how a replica calls a primary whose address is not known.
@@ -98,6 +106,7 @@ func newReplicator(n *Node) *replicator {
 		Stream:    feed{n.stream},
 		Snapshots: snapshots{n},
 		History:   r.History,
+		Settled:   func() bool { return n.cluster == nil || n.cluster.View().Settled },
 		Settings:  r.serveSettings,
 		OnAck: func() {
 			if f := r.onAck.Load(); f != nil {
@@ -140,6 +149,7 @@ func (r *replicator) start(ctx context.Context) error {
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
 		first.history, first.known = r.n.recovered.History, true
 	}
+	first.standing.Restore(r.n.recovered.Fitness, time.Now())
 	begin := first.role
 	// Seen from here the node is a replica of nobody that takes a role.
 	first.role = role{replica: true}
@@ -154,6 +164,7 @@ func (r *replicator) start(ctx context.Context) error {
 	}
 	r.running.Go(func() { r.runLinks(r.ctx) })
 	r.running.Go(func() { r.runBeat(r.ctx) })
+	r.running.Go(func() { r.runFitness(r.ctx) })
 	return nil
 }
 
@@ -163,8 +174,10 @@ func (r *replicator) Close() {
 		return // it was never started
 	}
 	r.primary.Close()
+	last := r.Standing() // the link knows when its primary was last heard
 	r.stop()
 	r.running.Wait()
+	r.saveFitness(last, 0)
 }
 
 func now() int64 { return time.Now().UnixMilli() }
@@ -185,8 +198,8 @@ func (r *replicator) Follow(tx *storage.Tx, host string, port int) {
 // BecomeReplica makes the node a replica of the primary at host:port, or with
 // an empty host one of nobody, if it is not that already. It waits for a
 // snapshot that is being loaded.
-func (r *replicator) BecomeReplica(host string, port int) {
-	r.become(role{replica: true, host: host, port: port})
+func (r *replicator) BecomeReplica(host string, port int, source replication.Source) {
+	r.become(role{replica: true, host: host, port: port, source: source})
 }
 
 // BecomePrimary makes the node a primary if it is none.
@@ -219,11 +232,17 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	if old.role == to {
 		return nil
 	}
+	next := *old
+	next.role, next.standing = to, r.Standing()
+	if old.sameLink(to) {
+		next.standing.Follow(to.source)
+		r.state.Store(&next)
+		return nil
+	}
 	release := r.primary.Hold()
 	r.cutOff()
-	next := *old
-	next.role = to
 	if to.replica {
+		next.standing.Follow(to.source)
 		if !old.replica && old.asked == r.ids.Load() {
 			next.history = next.history.Rejoin(r.n.stream.End())
 		}
@@ -265,6 +284,7 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 		next.history = replication.NewHistory(newID())
 	}
 	next.known = true
+	next.standing.Promote()
 	next.selected, next.asked = r.n.stream.SelectedDB(), r.ids.Load()
 	r.n.stream.ResetDB()
 	tx.SetRole(storage.RolePrimary)
@@ -340,11 +360,8 @@ func (r *replicator) Empty() {
 func (r *replicator) forget(tx *storage.Tx) {
 	next := *r.state.Load()
 	next.history, next.known = replication.NewHistory(newID()), false
+	next.standing.Forget()
 	tx.FlushAll()
-	// Replies that wait for the old stream must leave before its offsets go.
-	if err := r.n.stream.Flush(); err != nil {
-		r.log.Warn("The end of the old stream is not on disk.", zap.Error(err))
-	}
 	err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) })
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -72,7 +73,9 @@ func (f *follower) Continue(h replication.History) (err error) {
 			return
 		}
 		next := *r.state.Load()
+		next.standing.Sync(time.Now())
 		if next.history == h {
+			r.state.Store(&next)
 			return
 		}
 		release := r.primary.Hold()
@@ -104,6 +107,7 @@ func (f *follower) Apply(u *psync.Unit) error {
 			n.stream.SetSelectedDB(u.DB)
 		}
 	})
+	n.stream.Announce()
 	f.stuck = errors.Is(err, command.ErrUnknownEffect)
 	return err
 }
@@ -142,6 +146,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		}
 		r.loading = make(chan struct{})
 		n.persistence.replacing = true
+		r.setStanding((*replication.Standing).Load)
 		tx.FlushAll()
 		return nil
 	})
@@ -163,6 +168,9 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if err != nil && !back {
 			r.forget(tx)
 		}
+		if back {
+			r.setStanding((*replication.Standing).Keep)
+		}
 		n.persistence.replacing = false
 		close(r.loading)
 		r.loading = nil
@@ -174,6 +182,13 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		}
 		return err
 	})
+}
+
+// setStanding changes what the data are worth. The unit holds the world lock.
+func (r *replicator) setStanding(change func(*replication.Standing)) {
+	next := *r.state.Load()
+	change(&next.standing)
+	r.state.Store(&next)
 }
 
 // fallBack brings back the data that a snapshot was to replace, which could not
@@ -206,6 +221,7 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 	}
 	next := *r.state.Load()
 	next.history, next.known = full.History, true
+	next.standing.Sync(time.Now())
 	err = n.persistence.replaced(info.Size(), func() error {
 		return n.stream.NewGeneration(full.Path, full.At, full.History, true)
 	})

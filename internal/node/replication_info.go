@@ -117,7 +117,7 @@ func (r *replicator) linkInfo(line func(string, any), at time.Time) {
 		r.syncInfo(line, s, since(s.LastIO))
 	}
 	if !s.Up() {
-		line("master_link_down_since_seconds", since(r.PrimaryContact()))
+		line("master_link_down_since_seconds", since(s.DownSince))
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"net"
 	"time"
 
+	"go.uber.org/zap"
+
+	"redoubt/replication"
 	"redoubt/replication/psync"
 )
 
@@ -48,7 +51,6 @@ func (r *replicator) closeLink() {
 	if f == nil {
 		return
 	}
-	r.noteContact(f.Status())
 	f.Close()
 }
 
@@ -101,25 +103,64 @@ func (r *replicator) status() (s psync.Status, ok bool) {
 	return f.Status(), true
 }
 
-// noteContact remembers when a primary was last heard of.
-func (r *replicator) noteContact(s psync.Status) {
-	at := s.DownSince
+// heard is when a link that was up last heard of its primary; zero if it never
+// was up.
+func heard(s psync.Status) time.Time {
 	if s.Up() {
-		at = s.LastIO
+		return s.LastIO
 	}
-	if !at.IsZero() {
-		r.contact.Store(at.UnixNano())
+	return s.DownSince
+}
+
+// Standing is what the node may tell its cluster about its data.
+func (r *replicator) Standing() replication.Standing {
+	// The link is looked at before the state: one that is up had the state say
+	// so before, and if the role has changed since, the state knows that the
+	// contact is with another.
+	link, ok := r.status()
+	standing := r.state.Load().standing
+	if ok {
+		standing.Hear(heard(link))
+	}
+	return standing
+}
+
+// fitnessPeriod is how often the fitness of a replica is looked at, to be saved
+// if it has changed or its contact is older than repl-ping-replica-period on
+// disk. By that much data may be older than cluster-replica-validity-factor
+// says, so a restart costs a replica nothing.
+const fitnessPeriod = time.Second
+
+// runFitness keeps the fitness on disk up to date.
+func (r *replicator) runFitness(ctx context.Context) {
+	tick := time.NewTicker(fitnessPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.saveFitness(r.Standing(), r.n.config.Current().ReplPingReplicaPeriod)
+		}
 	}
 }
 
-// PrimaryContact is when the node last heard from a primary with which it was in
-// step; zero if it never was.
-func (r *replicator) PrimaryContact() time.Time {
-	if s, ok := r.status(); ok {
-		r.noteContact(s)
+// saveFitness saves what the data of a replica are worth, unless the disk has
+// the same with a contact that is at most so much older.
+func (r *replicator) saveFitness(standing replication.Standing, older time.Duration) {
+	history, f, saved := r.ID(), standing.Fitness(), r.saved
+	same := saved.history == history && saved.Shard == f.Shard && saved.Primary == f.Primary
+	if same && f.Contact.Sub(saved.Contact) <= older {
+		return
 	}
-	if at := r.contact.Load(); at != 0 {
-		return time.Unix(0, at)
+	if err := r.n.stream.SaveFitness(history, f); err != nil {
+		r.log.Warn("What the data are worth in an election cannot be saved", zap.Error(err))
 	}
-	return time.Time{}
+	r.saved = savedFitness{history, f}
+}
+
+// savedFitness is a fitness and the id of the history it was saved for.
+type savedFitness struct {
+	history string
+	replication.Fitness
 }

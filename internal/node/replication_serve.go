@@ -160,4 +160,5 @@ func (r *replicator) say(e *storage.Executor, unit []byte) {
 		r.n.stream.Append(-1, -1, unit)
 	}
 	e.End()
+	r.n.stream.Announce()
 }

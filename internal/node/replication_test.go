@@ -35,6 +35,11 @@ func startNode(t *testing.T, dir string, args ...string) (n *Node, stop func()) 
 	if n, err = New(Config{Settings: settings, Log: zap.NewNop()}); err != nil {
 		t.Fatal(err)
 	}
+	if n.cluster != nil {
+		// The test says what the cluster would: of which role the node is.
+		n.cluster.Close()
+		n.cluster = nil
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()
@@ -150,14 +155,14 @@ func TestRoles(t *testing.T) {
 	first := r.History()
 	end := set(n, e, "k", "v")
 
-	r.BecomeReplica(nobody.host, nobody.port)
+	r.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	if got := position(n); got.History != first || got.End != end {
 		t.Errorf("a demoted primary asks to go on from %+v", got)
 	}
 	if set(n, e, "local", "v") != end {
 		t.Error("a replica adds to the stream by itself")
 	}
-	r.BecomeReplica(nobody.host, nobody.port)
+	r.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 
 	r.BecomePrimary()
 	second := r.History()
@@ -169,7 +174,7 @@ func TestRoles(t *testing.T) {
 		t.Error("a second promotion changed the history")
 	}
 
-	r.BecomeReplica("", 0)
+	r.BecomeReplica("", 0, replication.Source{})
 	if host, _ := r.Primary(); host != unknownHost {
 		t.Errorf("a replica of nobody says it follows %q", host)
 	}
@@ -180,7 +185,7 @@ func TestRoles(t *testing.T) {
 	r.BecomePrimary()
 	third := r.History()
 	end = set(n, e, "k", "v")
-	r.BecomeReplica(nobody.host, nobody.port)
+	r.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	if got := position(n); got.History != third || got.End != end {
 		t.Errorf("a primary that has written asks to go on from %+v, want %+v until %d", got, third, end)
 	}
@@ -196,9 +201,9 @@ func TestPromotionWithoutAWriteKeepsTheDatabase(t *testing.T) {
 		tx.SetString([]byte("k"), []byte("v"), 0, 0)
 		tx.CommandEnd()
 	})
-	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	n.replicator.BecomePrimary()
-	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	if got := position(n); got.DB != 3 {
 		t.Errorf("database %d is selected, want 3", got.DB)
 	}
@@ -295,7 +300,7 @@ func snapshotFile(t *testing.T, dir string, keys ...string) string {
 	w := rdb.NewWriter(out, rdb.Options{Checksum: true})
 	err = errors.Join(w.Header(rdb.Header{ServerVersion: "7.0.15", ReplID: idOther, ReplOffset: 500, ReplStreamDB: 2}), w.SelectDB(0, len(keys), 0))
 	for _, k := range keys {
-		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k), Value: []byte("v")}))
+		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k)}, rdb.Text("v")))
 	}
 	if err = errors.Join(err, w.Finish()); err != nil {
 		t.Fatal(err)
@@ -517,7 +522,7 @@ func TestInfo(t *testing.T) {
 		want []string
 	}{
 		{"a primary", n.replicator.BecomePrimary, append([]string{"role"}, common...)},
-		{"a replica whose link is down", func() { n.replicator.BecomeReplica(nobody.host, nobody.port) },
+		{"a replica whose link is down", func() { n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{}) },
 			append([]string{"role", "master_host", "master_port", "master_link_status", "master_last_io_seconds_ago",
 				"master_sync_in_progress", "slave_read_repl_offset", "slave_repl_offset", "master_link_down_since_seconds",
 				"slave_priority", "slave_read_only", "replica_announced"}, common...)},

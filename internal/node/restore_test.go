@@ -18,6 +18,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
+	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/rdb"
@@ -36,7 +37,7 @@ func writeDumpOf(t *testing.T, dir string, h rdb.Header, key, value string, at i
 	for _, err := range []error{
 		w.Header(h),
 		w.SelectDB(0, 1, 1),
-		w.Entry(&rdb.Entry{Key: []byte(key), Value: []byte(value), ExpireAtMs: at}),
+		w.Entry(&rdb.Entry{Key: []byte(key), ExpireAtMs: at}, rdb.Text(value)),
 		w.Finish(),
 	} {
 		if err != nil {
@@ -269,7 +270,7 @@ func TestTheJournalStaysWhereDirWas(t *testing.T) {
 	if path, _ := n.stream.Base(); filepath.Dir(path) != n.stream.Dir() {
 		t.Errorf("the base is %q", path)
 	}
-	n.replicator.BecomeReplica(nobody.host, nobody.port)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	f := linked(t, n)
 	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
 		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())

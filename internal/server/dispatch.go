@@ -174,6 +174,7 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		l.unit(c, q)
 	}
 	l.account(c, q.row, q.info, q.args, start, began)
+	l.announceDue()
 	if len(l.published) > 0 {
 		l.sendPublished(c)
 	}

@@ -29,11 +29,14 @@ type memoryStream struct {
 	mu        sync.Mutex
 	end       replication.Offset
 	committed replication.Offset
+	announced replication.Offset
 	manual    bool
 	full      bool
+	fullAt    int  // so many units fill it; 0: none do
 	quiet     bool // keep no units
 	units     []string
 	onCommit  []func(replication.Offset)
+	onRoom    func(bool)
 }
 
 func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
@@ -46,7 +49,16 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	if !m.manual {
 		m.committed = m.end
 	}
+	if len(m.units) == m.fullAt && m.fullAt > 0 {
+		m.setFull(true)
+	}
 	return m.end
+}
+
+func (m *memoryStream) Announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.announced = m.end
 }
 
 func (m *memoryStream) End() replication.Offset {
@@ -67,6 +79,23 @@ func (m *memoryStream) Room() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.full
+}
+
+func (m *memoryStream) OnRoom(f func(bool)) {
+	m.onRoom = f
+	f(true)
+}
+
+// fill makes the stream full, or gives it room.
+func (m *memoryStream) fill(full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setFull(full)
+}
+
+func (m *memoryStream) setFull(full bool) {
+	m.full = full
+	m.onRoom(!full)
 }
 
 // recorded is the units appended so far.
@@ -94,6 +123,15 @@ func (m *memoryStream) commit(at replication.Offset) {
 	for _, f := range m.onCommit {
 		f(at)
 	}
+}
+
+// replace puts another stream in the place of this one, all of which has been
+// committed, so that it ends at offset at.
+func (m *memoryStream) replace(at replication.Offset) {
+	m.commit(-1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end, m.committed = at, at
 }
 
 // node is a server under test.

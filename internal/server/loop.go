@@ -1,6 +1,7 @@
 package server
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ const (
 	readBytes   = 64 << 10               // of one read; also the share of one connection in a turn
 	cronPeriod  = 100 * time.Millisecond // of a loop's housekeeping
 	retryPeriod = 2 * time.Millisecond   // between tries of requests that wait
+	// announceAfter is for how long a loop that has more to do keeps what it
+	// appended to itself.
+	announceAfter = 100 * time.Microsecond
 	// spinPolls is how often a loop polls before it waits: a wait and its
 	// wake-up cost more than the next request takes to arrive on a busy node.
 	spinPolls = 50
@@ -46,7 +50,8 @@ type loop struct {
 
 	turn  sync.Mutex
 	exec  *storage.Executor
-	conns []*conn // by descriptor, nil where there is none
+	since time.Duration // of the first append that is not announced, as far as the clock was read; 0: none
+	conns []*conn       // by descriptor, nil where there is none
 	other map[*conn]struct{}
 	count int // connections, both kinds
 
@@ -61,6 +66,7 @@ type loop struct {
 	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
 	moving    bool    // connections that belong to other loops are still here
+	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
@@ -110,6 +116,7 @@ func newLoop(s *Server, id int) (*loop, error) {
 		stats:   newLoopStats(len(s.table.all)),
 	}
 	l.ctx.Host, l.ctx.Exec = s, l.exec
+	l.exec.AnnounceLater()
 	l.missing = l.countMissing
 	l.last.info = &noRow
 	return l, nil
@@ -141,6 +148,7 @@ func (l *loop) run() {
 			l.reclaim()
 		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
+		l.announceDue()
 		l.release()
 		l.writeReady()
 		l.stats.turns++
@@ -148,6 +156,7 @@ func (l *loop) run() {
 		l.turn.Unlock()
 	}
 	l.turn.Lock()
+	l.announce()
 	l.dropAll()
 	l.poll.close()
 	l.turn.Unlock()
@@ -165,11 +174,21 @@ func (l *loop) wait() []unix.EpollEvent {
 		// and so does most of who would send requests.
 		spins = 1
 	}
+	if l.asked {
+		// Whoever was asked runs on this processor now, and often has the answer
+		// ready when it comes back to the loop. If not, it waits for a disk.
+		l.asked = false
+		runtime.Gosched()
+		spins = 1
+	}
 	for range spins {
 		if ev := l.poll.poll(); len(ev) > 0 || l.mailed.Load() {
 			return ev
 		}
 	}
+	l.turn.Lock()
+	l.announce()
+	l.turn.Unlock()
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	// Mail and commits look at asleep after they have come; this looks at them
@@ -185,6 +204,25 @@ func (l *loop) wait() []unix.EpollEvent {
 		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))
 	}
 	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+}
+
+// announce wakes those who wait for what the loop's units have appended to the
+// stream: the journal, whose fsync then covers all of it, and the feeders.
+func (l *loop) announce() {
+	l.since = 0
+	l.exec.Announce()
+}
+
+// announceDue announces what has waited for long enough, since the loop may go
+// on for long before it has nothing to do.
+func (l *loop) announceDue() {
+	switch {
+	case !l.exec.Unannounced():
+	case l.since == 0:
+		l.since = l.mono
+	case l.mono-l.since >= announceAfter:
+		l.announce()
+	}
 }
 
 func (l *loop) beginTurn() time.Duration {
@@ -270,9 +308,9 @@ func (l *loop) committed() {
 // commitWaits reports whether held output could leave now. Only the loop's own
 // goroutine adds to held, so it may look without its turn.
 func (l *loop) commitWaits() bool {
-	at := l.srv.stream.Committed()
+	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && c.marks[0].at <= at {
+		if len(c.marks) > 0 && (c.marks[0].at <= committed || c.marks[0].at > end) {
 			return true
 		}
 	}
@@ -302,6 +340,7 @@ func (l *loop) recycle(b []byte) {
 // have been closed when the call returns. The caller must not be in a unit.
 func (s *Server) stopLoops(l *loop) {
 	if l != nil {
+		l.announce()
 		l.turn.Unlock()
 	}
 	s.stopMu.Lock()

@@ -11,7 +11,8 @@ import (
 )
 
 // mark says that the output from start on must not leave before the stream is
-// committed up to at.
+// committed up to at. An offset beyond the stream's end is of a stream that was
+// replaced, and was committed before that; see Stream.
 type mark struct {
 	start int
 	at    replication.Offset
@@ -49,7 +50,11 @@ func (l *loop) hold(c *conn, start int, at replication.Offset) {
 	if at <= l.srv.stream.Committed() {
 		return
 	}
-	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at {
+	end := l.srv.stream.End()
+	if at > end {
+		return
+	}
+	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at && c.marks[n-1].at <= end {
 		return
 	}
 	c.marks = append(c.marks, mark{start, at})
@@ -81,11 +86,11 @@ func (l *loop) release() {
 	if len(l.held) == 0 {
 		return
 	}
-	at := l.srv.stream.Committed()
+	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	kept := l.held[:0]
 	for _, c := range l.held {
 		n := 0
-		for n < len(c.marks) && c.marks[n].at <= at {
+		for n < len(c.marks) && (c.marks[n].at <= committed || c.marks[n].at > end) {
 			n++
 		}
 		if n > 0 {

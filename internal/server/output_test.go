@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redoubt/replication"
 )
 
 // D5: "A connection's output is released up to the first reply whose offset is
@@ -32,6 +34,75 @@ func TestRepliesWaitForTheirOffset(t *testing.T) {
 	a.wantNext("OK")
 	a.wantNext("PONG")
 	b.wantNext("1")
+}
+
+// The stream may be replaced by one that ends lower before a loop has looked
+// at what was committed of it. Replies that wait for the old stream leave then,
+// and those that wait for the new one do not leave with them.
+func TestRepliesOutliveTheStreamTheyWaitedFor(t *testing.T) {
+	n := startNode(t)
+	a := n.dial()
+	a.want("PING", "PONG")
+	n.stream.hold()
+	l := n.loops[0]
+	onLoop := func(f func()) {
+		done := make(chan struct{})
+		l.post(func() { f(); close(done) })
+		<-done
+	}
+	var c *conn
+	onLoop(func() {
+		for _, x := range l.conns {
+			if x != nil {
+				c = x
+			}
+		}
+		l.openOutput(c)
+		reply := func(text string, gate replication.Offset) {
+			start := c.out.Len()
+			c.out.Simple(text)
+			l.hold(c, start, gate)
+		}
+		old := n.stream.Append(0, 0, []byte("a unit of the old stream"))
+		reply("written before", old)
+		n.stream.replace(0)
+		reply("held late", old)
+		reply("written after", n.stream.Append(0, 0, []byte("new")))
+	})
+	a.wantNext("written before")
+	a.wantNext("held late")
+	onLoop(func() { // the turn in which the two left is over
+		if c.heldBytes() != len("+written after\r\n") || c.releasable() != c.sent {
+			t.Errorf("%d bytes wait for the new stream, and %d may leave", c.heldBytes(), c.releasable()-c.sent)
+		}
+	})
+	n.stream.commit(-1)
+	a.wantNext("written after")
+}
+
+// A loop announces what it appends before it waits for what only the
+// announcement brings about.
+func TestALoopAnnouncesWhatItAppended(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	for i := range 100 {
+		a.want(fmt.Sprintf("SET k %d", i), "OK")
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			n.stream.mu.Lock()
+			end, announced := n.stream.end, n.stream.announced
+			n.stream.mu.Unlock()
+			if announced == end {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("announced %d of %d", announced, end)
+			}
+			if i%2 == 0 {
+				b.want("PING", "PONG") // or nothing happens on the loop any more
+			}
+		}
+	}
 }
 
 func TestPublishedMessagesFollowTheirUnit(t *testing.T) {

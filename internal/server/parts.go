@@ -15,13 +15,17 @@ import (
 type Stream interface {
 	storage.Stream
 	// Committed is the offset up to which the stream is as durable as the
-	// policy in force promises.
+	// policy in force promises. Before a stream is replaced by one that ends
+	// lower, as a full resync does, all of it has been committed: so an offset
+	// beyond End holds nothing back.
 	Committed() replication.Offset
 	// OnCommit has f called, by any goroutine, after Committed has moved.
 	OnCommit(f func(replication.Offset))
 	// Room reports whether the journal keeps up; if not, writes wait before
-	// they take a lock.
+	// they take a lock. OnRoom has f called with the answer, now and at once
+	// after each change; f must not call the stream.
 	Room() bool
+	OnRoom(f func(room bool))
 }
 
 // Replication is what the shell needs of asynchronous replication. All methods

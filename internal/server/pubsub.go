@@ -237,7 +237,7 @@ func (s *subscriber) put(encode func(w *resp.Writer)) {
 func (l *loop) takeInbox(s *subscriber) {
 	s.mu.Lock()
 	messages, at := s.inbox, s.at
-	s.inbox, s.posted = nil, false
+	s.inbox, s.at, s.posted = nil, 0, false
 	s.mu.Unlock()
 	c := s.c
 	if c.is(stateClosed | stateClosing) {

@@ -147,6 +147,7 @@ func New(c Config) (*Server, error) {
 			l.committed()
 		}
 	})
+	s.stream.OnRoom(func(room bool) { s.setCondition(condFull, !room) })
 	if s.replication != nil {
 		s.replication.OnAck(s.acknowledged)
 	}
@@ -346,7 +347,6 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
 	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
-	s.setCondition(condFull, !s.stream.Room())
 }
 
 // Keyspace, Table, ClusterEnabled, Now, LFU and MaxBulk are what handlers of

@@ -21,6 +21,7 @@ func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, r
 		return nil
 	}
 	c.state |= stateWaiting
+	l.asked = true
 	return func(gate replication.Offset, reply func(*resp.Writer)) {
 		home := c.home.Load() // a connection that waits stays where it is
 		home.post(func() { home.endSuspension(c, gate, reply) })

@@ -105,7 +105,7 @@ func (w *waiter) timeout(x *command.Ctx, text []byte) resp.Error {
 // otherwise.
 func (l *loop) beginWait(x *command.Ctx, w *waiter) {
 	s, c := l.srv, w.c
-	w.at = c.woff
+	w.at = min(c.woff, s.stream.End()) // it may be of a longer stream that was replaced
 	have := w.have(s)
 	if w.content(have) || l.inExec {
 		w.reply(x.Out, have)

@@ -144,7 +144,7 @@ func rdbOf(t testing.TB, keys map[string]string, h rdb.Header) string {
 		err = errors.Join(err, w.SelectDB(0, len(keys), 0))
 	}
 	for k, v := range keys {
-		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k), Value: []byte(v)}))
+		err = errors.Join(err, w.Entry(&rdb.Entry{Key: []byte(k)}, rdb.Text(v)))
 	}
 	if err = errors.Join(err, w.Finish()); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,11 @@ func (m *memTarget) Replace(ctx context.Context, full Full) error {
 		if err != nil {
 			return err
 		}
-		keys[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value)
+		value, err := r.Text()
+		if err != nil {
+			return err
+		}
+		keys[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(value)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

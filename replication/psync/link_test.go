@@ -321,12 +321,12 @@ func TestLinkSynchronizes(t *testing.T) {
 // The node's own data stay as they are if what was received is no good.
 func TestBadSnapshotReplacesNothing(t *testing.T) {
 	good := rdbOf(t, map[string]string{"a": "1"}, rdb.Header{})
-	hash := good[:len(good)-9] + "\x04\x01h\x01\x01f\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"
+	stream := good[:len(good)-9] + "\x13\x01s\x00\xff\x00\x00\x00\x00\x00\x00\x00\x00"
 	flipped := strings.Replace(good, "\x01a", "\x01b", 1)
 	cases := []struct{ name, transfer, want string }{
 		{"a flipped bit", sized(flipped), "checksum"},
 		{"bytes behind the end", sized(good + "x"), "bytes behind the end"},
-		{"a type that is not built yet", sized(hash), `hash at key "h"`},
+		{"a type that is not built yet", sized(stream), `stream at key "s"`},
 		{"no snapshot at all", "$0\r\n", "corrupt"},
 		{"a connection that breaks within", sized(good)[:60], "unexpected EOF"},
 		{"a connection that breaks before the mark", "$EOF:" + strings.Repeat("m", 40) + "\r\n" + good, "unexpected EOF"},

@@ -172,6 +172,43 @@ func TestARefusedPartialResync(t *testing.T) {
 	})
 }
 
+// A primary that has just started may have less than a replica: that is not to
+// throw its data away before it is settled who goes on.
+func TestAReplicaKeepsItsDataUntilThePrimaryIsSettled(t *testing.T) {
+	cases := []struct {
+		name      string
+		handshake Handshake
+		want      string
+	}{
+		{"a replica that is ahead", psync(idA, 500), "-LOADING"},
+		{"of another history", psync(strings.Repeat("c", 40), 120), "-LOADING"},
+		{"a replica that can go on", psync(idA, 128), "+CONTINUE"},
+		{"a new replica", psync("?", -1), "+FULLRESYNC"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				settled := false
+				r.primary.cfg.Settled = func() bool { return settled }
+				r.come(c.handshake)
+				if got := r.line(); !strings.HasPrefix(got, c.want) {
+					t.Errorf("unsettled: %q, want %s", got, c.want)
+				}
+				r.conn.Close()
+				<-r.done
+				settled = true
+				r.come(c.handshake)
+				if got := r.line(); got[0] != '+' {
+					t.Errorf("settled: %q", got)
+				}
+				r.conn.Close()
+				<-r.done
+			})
+		})
+	}
+}
+
 func TestFullResyncWithMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -34,6 +34,7 @@ func BenchmarkAppend(b *testing.B) {
 					}
 				}
 				s.Append(0, 0, u)
+				s.Announce()
 			}
 		})
 	}

@@ -80,10 +80,10 @@ func TestAPowerCutCostsNoMoreThanThePolicyAllows(t *testing.T) {
 						n = 2 * minRingBytes
 					}
 					want = append(want, unit(i, n)...)
-					ends[s.AppendRaw(unit(i, n))] = true
+					ends[put(s, unit(i, n))] = true
 					for j := 0; i == 12 && j < 200; j++ { // more small units than the ring holds
 						want = append(want, unit(j, 500)...)
-						ends[s.AppendRaw(unit(j, 500))] = true
+						ends[put(s, unit(j, 500))] = true
 					}
 					if i%5 == 4 || policy == Always {
 						if err := s.Flush(); err != nil {
@@ -162,13 +162,13 @@ func TestAPowerCutFindsOneGenerationOrTheOther(t *testing.T) {
 	var old, kept []byte
 	for i := range 5 {
 		kept = append(kept, unit(i, 50)...)
-		s.AppendRaw(unit(i, 50))
+		put(s, unit(i, 50))
 	}
 	at := s.End()
 	old = append(old, kept...)
 	for i := range 5 {
 		old = append(old, unit(50+i, 40)...)
-		s.AppendRaw(unit(50+i, 40))
+		put(s, unit(50+i, 40))
 	}
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestAPowerCutFindsOneGenerationOrTheOther(t *testing.T) {
 	}
 	afterCut := len(c.cuts)
 	kept = append(kept, unit(70, 30)...)
-	s.AppendRaw(unit(70, 30))
+	put(s, unit(70, 30))
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestAPowerCutFindsOneGenerationOrTheOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	afterResync := len(c.cuts)
-	s.AppendRaw(unit(80, 30))
+	put(s, unit(80, 30))
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ type disk struct {
 	ballast      string
 	ballastBytes int64
 	log          *zap.Logger
+	count        *counters
 
 	full    atomic.Bool
 	ready   atomic.Bool  // false while opening: errors are returned then
@@ -37,8 +38,8 @@ type disk struct {
 	wg      sync.WaitGroup
 }
 
-func newDisk(fs vfs.FS, ballast string, ballastBytes int64, log *zap.Logger) *disk {
-	return &disk{FS: fs, ballast: ballast, ballastBytes: ballastBytes, log: log, stop: make(chan struct{})}
+func newDisk(fs vfs.FS, ballast string, ballastBytes int64, log *zap.Logger, count *counters) *disk {
+	return &disk{FS: fs, ballast: ballast, ballastBytes: ballastBytes, log: log, count: count, stop: make(chan struct{})}
 }
 
 // noSpace says whether err means that the disk, or a quota, is full.
@@ -226,6 +227,7 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 	err = f.d.retry(func() error {
 		k, err := f.File.Write(p[n:])
 		n += k
+		f.d.count.written.Add(int64(k))
 		return err
 	})
 	return n, err
@@ -236,9 +238,30 @@ func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
 	err = f.d.retry(func() error {
 		k, err := f.File.WriteAt(p[n:], off+int64(n))
 		n += k
+		f.d.count.written.Add(int64(k))
 		return err
 	})
 	return n, err
+}
+
+// Sync, SyncData and SyncTo are counted.
+func (f *diskFile) Sync() error {
+	f.d.count.syncs.Add(1)
+	return f.File.Sync()
+}
+
+// SyncData is as Sync.
+func (f *diskFile) SyncData() error {
+	f.d.count.syncs.Add(1)
+	return f.File.SyncData()
+}
+
+// SyncTo is as Sync if it was one.
+func (f *diskFile) SyncTo(length int64) (full bool, err error) {
+	if full, err = f.File.SyncTo(length); full {
+		f.d.count.syncs.Add(1)
+	}
+	return full, err
 }
 
 // Preallocate is a hint, so a full disk is no error here.

@@ -192,7 +192,7 @@ func TestASmallFileSystemFillsUpAndRecovers(t *testing.T) {
 	f.Close()
 	for i, isFull := 0, false; !isFull; i++ {
 		want = append(want, unit(i, 1000)...)
-		s.AppendRaw(unit(i, 1000))
+		put(s, unit(i, 1000))
 		select {
 		case <-full:
 			isFull = true
@@ -262,7 +262,7 @@ func TestAFailedFsyncIsFatal(t *testing.T) {
 	}
 	broken.Store(true)
 	before := s.Committed()
-	s.AppendRaw(unit(0, 10))
+	put(s, unit(0, 10))
 	got := (<-died).Error()
 	if !strings.HasPrefix(got, "Can't persist AOF for fsync error when the AOF fsync policy is 'always': ") || !strings.HasSuffix(got, ". Exiting...") {
 		t.Errorf("the last words are %q", got)

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"redoubt/replication"
 )
@@ -13,27 +14,51 @@ func (s *Stream) onWriter(f func(w *writer) error) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return ErrDisabled
 	}
 	return w.ask(func() error { return f(w) })
 }
 
-func (s *Stream) writerNow() *writer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w
-}
-
 // SaveHistory saves the node's histories and whether it is a replica, durably.
-// Without a journal it does nothing.
+// A primary has no fitness. Without a journal it does nothing.
 func (s *Stream) SaveHistory(h replication.History, replica bool) error {
 	err := s.onWriter(func(w *writer) error {
 		m := w.manifest
 		m.history, m.replica = h, replica
+		if !replica {
+			m.fitness = replication.Fitness{}
+		}
 		if w.pending {
 			w.manifest = m // the manifest on disk is another generation's
+			return nil
+		}
+		return w.save(m)
+	})
+	if errors.Is(err, ErrDisabled) {
+		return nil
+	}
+	return err
+}
+
+// SaveFitness saves what a replica's data are worth, durably, together with the
+// history of that id. If the node has gone over to another history, or become a
+// primary, there is nothing to save. Without a journal it does nothing.
+func (s *Stream) SaveFitness(id string, f replication.Fitness) error {
+	if f.Shard == "" {
+		f = replication.Fitness{}
+	} else {
+		f.Contact = time.UnixMilli(f.Contact.UnixMilli()) // as it will be read
+	}
+	err := s.onWriter(func(w *writer) error {
+		m := w.manifest
+		if m.history.ID != id || !m.replica || m.fitness == f {
+			return nil
+		}
+		m.fitness = f
+		if w.pending {
+			w.manifest = m
 			return nil
 		}
 		return w.save(m)
@@ -62,9 +87,11 @@ func (w *writer) adopt(path string, generation uint64, at replication.Offset) (n
 	if err != nil {
 		return "", fmt.Errorf("journal: open the new base: %w", err)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", fmt.Errorf("journal: sync the new base: %w", err)
 	}
+	w.s.count.written.Add(info.Size())
 	name = fmt.Sprintf("base-%d-%d.rdb", generation, at)
 	if err := fs.Rename(path, fs.PathJoin(dir, name)); err != nil {
 		return "", fmt.Errorf("journal: take the new base: %w", err)
@@ -117,32 +144,40 @@ func (s *Stream) SetBase(path string, at replication.Offset) error {
 // histories. This is what a full resync ends with, after the caller has checked
 // the file. Until the one rename inside it, a crash finds the old generation
 // whole; after it, the new one. The pins and readers of the old are the caller's
-// to end. Without a journal only the memory changes, and basePath is left alone.
+// to end. Before the offsets change, all of the old stream is committed, and
+// OnCommit's function was called: whoever waits for an offset beyond the new end
+// need not wait any longer. Without a journal only the memory changes, and
+// basePath is left alone.
 func (s *Stream) NewGeneration(basePath string, at replication.Offset, h replication.History, replica bool) error {
-	err := s.onWriter(func(w *writer) error {
-		old := w.manifest
-		m := manifest{generation: old.generation + 1, baseOffset: at, history: h, replica: replica}
-		if basePath != "" {
-			name, err := w.adopt(basePath, m.generation, at)
-			if err != nil {
-				return err
-			}
-			m.base = name
-		}
-		if err := w.save(m); err != nil {
-			return err
-		}
-		w.pending = false
-		s.restart(at, m.generation)
-		w.store.generation.Store(m.generation)
-		w.dropBase(old.base)
-		return w.store.keepOnly(m.generation)
-	})
+	m := manifest{baseOffset: at, history: h, replica: replica}
+	err := s.onWriter(func(w *writer) error { return w.replace(basePath, m) })
 	if errors.Is(err, ErrDisabled) {
 		s.restart(at, 0)
 		return nil
 	}
 	return err
+}
+
+// replace makes m, whose generation and base are still missing, current.
+func (w *writer) replace(basePath string, m manifest) error {
+	w.drain()
+	old := w.manifest
+	m.generation = old.generation + 1
+	if basePath != "" {
+		name, err := w.adopt(basePath, m.generation, m.baseOffset)
+		if err != nil {
+			return err
+		}
+		m.base = name
+	}
+	if err := w.save(m); err != nil {
+		return err
+	}
+	w.pending = false
+	w.s.restart(m.baseOffset, m.generation)
+	w.store.generation.Store(m.generation)
+	w.dropBase(old.base)
+	return w.store.keepOnly(m.generation)
 }
 
 // restart empties the memory and puts the stream at offset at.
@@ -155,21 +190,37 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	if s.ring != nil {
 		s.ring.reset(generation, kernelBootID())
 	}
-	s.ringEnd.Store(int64(at))
+	s.countFrom(at)
 	s.end.Store(int64(at))
+	s.announced.Store(int64(at))
 	s.taken.Store(int64(at))
 	s.synced.Store(int64(at))
-	s.committed.Store(int64(at))
+	s.resetReach(at)
 	s.first.Store(int64(at))
+	s.noteRoom()
 	s.guard.Unlock()
 	s.mu.Unlock()
 	s.roomy.wakeAll()
 }
 
+// resetReach puts ringEnd and committed where they belong if the ring holds
+// nothing and what was appended up to offset at is committed. mu is held.
+func (s *Stream) resetReach(at replication.Offset) {
+	s.ringEnd.at.Store(theEnd)
+	if !s.tail.empty() && s.ring != nil {
+		s.ringEnd.at.Store(int64(s.tail.list[0].after))
+	}
+	s.committed.at.Store(theEnd)
+	if !s.commitAppended() {
+		s.committed.at.Store(int64(at))
+	}
+}
+
 // Cut drops everything after offset at, which must be the end of a unit and not
 // below the base: a promotion cuts at the applied offset, a deposed primary at
-// its successor's. The caller has read what it wants to keep. The database
-// selected in the stream is unknown afterwards.
+// its successor's. The caller has read what it wants to keep. All of it is
+// committed first, as by NewGeneration. The database selected in the stream is
+// unknown afterwards.
 func (s *Stream) Cut(at replication.Offset) error {
 	err := s.onWriter(func(w *writer) error {
 		w.drain()
@@ -199,15 +250,15 @@ func (s *Stream) Cut(at replication.Offset) error {
 	}
 	s.tail.cut(at)
 	s.db = -1
+	s.countFrom(at)
 	s.end.Store(int64(at))
-	s.committed.Store(int64(at))
 	return nil
 }
 
 // SizeSinceBase is how many bytes of stream follow the base: what a restart
 // would replay. 0 without a journal.
 func (s *Stream) SizeSinceBase() int64 {
-	if s.writerNow() == nil {
+	if s.w.Load() == nil {
 		return 0
 	}
 	return s.end.Load() - s.base.Load()

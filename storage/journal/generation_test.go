@@ -6,7 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"redoubt/replication"
 )
@@ -34,7 +39,7 @@ func fill(t *testing.T, s *Stream, n int) (bytes []byte) {
 	t.Helper()
 	for i := range n {
 		bytes = append(bytes, unit(i, 500)...)
-		s.AppendRaw(unit(i, 500))
+		put(s, unit(i, 500))
 	}
 	return bytes
 }
@@ -99,6 +104,67 @@ func TestTrimmingWaitsForItsStep(t *testing.T) {
 	}
 }
 
+// TestAPinGrantedDuringATrimHolds stops a trim after it has removed what is
+// below its floor. A reader that pins and looks at First then is either told
+// that the bytes are gone or finds them there.
+func TestAPinGrantedDuringATrimHolds(t *testing.T) {
+	var armed atomic.Bool
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	cfg := testConfig(t, "/j")
+	cfg.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		// A trim ends with a flush, which begins a new log.
+		if op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpReuseForWrite {
+			if strings.HasSuffix(op.Path, ".log") && armed.CompareAndSwap(true, false) {
+				close(arrived)
+				<-goOn
+			}
+		}
+		return nil
+	}))
+	s := openServing(t, cfg)
+	fill(t, s, 300)
+	f, err := cfg.FS.Create("/j/temp-one.rdb", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	set := make(chan error)
+	go func() { set <- s.SetBase("/j/temp-one.rdb", s.End()) }()
+	<-arrived
+	const at = 1000
+	pin := s.Pin(at)
+	defer pin.Release()
+	granted := s.First() <= at
+	close(goOn)
+	if err := <-set; err != nil {
+		t.Fatal(err)
+	}
+	if s.First() == 0 {
+		t.Fatal("nothing was trimmed")
+	}
+	if _, err := s.ReadAt(make([]byte, 1), at); granted && err != nil {
+		t.Errorf("the pin was granted, and the read says %v", err)
+	}
+}
+
+// TestATrimStopsForAPinThatCameAfterItsFloorWasChosen: the trim is given up,
+// and the next one takes the pin into account.
+func TestATrimStopsForAPinThatCameAfterItsFloorWasChosen(t *testing.T) {
+	s := openServing(t, testConfig(t, t.TempDir()))
+	fill(t, s, 30)
+	pin := s.Pin(1000)
+	if s.raiseFirst(2000) || s.First() != 0 {
+		t.Errorf("a trim up to 2000 goes over a pin at 1000; First is %d", s.First())
+	}
+	pin.Move(2000)
+	if !s.raiseFirst(2000) || s.First() != 2000 {
+		t.Errorf("a trim up to a pin is refused; First is %d", s.First())
+	}
+}
+
 func TestAFullResyncReplacesTheStream(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
@@ -128,6 +194,27 @@ func TestAFullResyncReplacesTheStream(t *testing.T) {
 	}
 }
 
+// TestAStreamIsCommittedBeforeItIsReplaced: replies may wait for offsets that the
+// new stream does not reach.
+func TestAStreamIsCommittedBeforeItIsReplaced(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Policy = Always
+	s := openServing(t, cfg)
+	var told replication.Offset
+	s.OnCommit(func(o replication.Offset) { told = max(told, o) })
+	var end replication.Offset
+	err := s.onWriter(func(w *writer) error { // so it cannot write what is appended here by itself
+		end = put(s, unit(1, 100))
+		return w.replace("", manifest{history: testHistory})
+	})
+	if err != nil || s.End() != 0 || s.Committed() != 0 {
+		t.Fatalf("replaced: end %d committed %d, %v", s.End(), s.Committed(), err)
+	}
+	if told != end {
+		t.Errorf("committed up to %d of %d before the stream was replaced", told, end)
+	}
+}
+
 func TestCutForgetsForGood(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
@@ -145,7 +232,7 @@ func TestCutForgetsForGood(t *testing.T) {
 		t.Errorf("killed after Cut: recovered up to %d (%q), want %d", rec.End, rec.Torn, at)
 	}
 	want = append(want, unit(7, 7)...)
-	s.AppendRaw(unit(7, 7))
+	put(s, unit(7, 7))
 	if !bytes.Equal(readAll(t, s, 0, 4096), want) {
 		t.Error("what is appended after Cut does not follow")
 	}
@@ -162,19 +249,19 @@ func TestCutForgetsForGood(t *testing.T) {
 
 func TestWithoutAJournalTheStreamCanBeCutAndReplaced(t *testing.T) {
 	s, _ := open(t, memoryConfig(1<<20))
-	end := s.AppendRaw(unit(0, 100))
-	s.AppendRaw(unit(1, 100))
+	end := put(s, unit(0, 100))
+	put(s, unit(1, 100))
 	if err := s.Cut(end); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw(unit(2, 50))
+	put(s, unit(2, 50))
 	if got := readAll(t, s, 0, 64); !bytes.Equal(got, append(unit(0, 100), unit(2, 50)...)) {
 		t.Errorf("after Cut: %q", got)
 	}
 	if err := s.NewGeneration("", 900, testHistory, true); err != nil {
 		t.Fatal(err)
 	}
-	s.AppendRaw([]byte("x"))
+	put(s, []byte("x"))
 	if s.First() != 900 || s.End() != 901 || s.Committed() != 901 {
 		t.Errorf("first %d end %d committed %d", s.First(), s.End(), s.Committed())
 	}
@@ -267,10 +354,45 @@ func TestAMissingBaseIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
+var testFitness = replication.Fitness{
+	Shard: strings.Repeat("5", 40), Primary: strings.Repeat("9", 40), Contact: time.UnixMilli(1_800_000_000_123),
+}
+
+func TestFitnessIsSavedForItsHistory(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	s := openServing(t, cfg)
+	recovered := func() replication.Fitness {
+		_, rec := open(t, testConfig(t, image(t, cfg.Dir)))
+		return rec.Fitness
+	}
+	none := replication.Fitness{}
+	do := func(what string, want replication.Fitness, err error) {
+		t.Helper()
+		if got := recovered(); err != nil || got != want {
+			t.Errorf("%s: a restart finds %+v (%v), want %+v", what, got, err, want)
+		}
+	}
+	do("on a primary", none, s.SaveFitness(testHistory.ID, testFitness))
+	if err := s.SaveHistory(testHistory, true); err != nil {
+		t.Fatal(err)
+	}
+	do("of a history that is another's", none, s.SaveFitness(strings.Repeat("7", 40), testFitness))
+	do("of the node's history", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("when the primary goes on in a new history", testFitness, s.SaveHistory(testHistory.Branch(strings.Repeat("e", 40), 9), true))
+	do("after a promotion", none, s.SaveHistory(testHistory, false))
+	do("and a demotion", none, s.SaveHistory(testHistory, true))
+	do("once more", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("of data that are nobody's", none, s.SaveFitness(testHistory.ID, none))
+	do("and of a shard's again", testFitness, s.SaveFitness(testHistory.ID, testFitness))
+	do("with a new generation", none, s.NewGeneration("", 900, testHistory, true))
+}
+
 func TestManifestRoundTrip(t *testing.T) {
 	for _, m := range []manifest{
 		{generation: 1, history: testHistory},
 		{generation: 9, base: "base-9-1.rdb", baseOffset: 1, replica: true, history: replication.History{ID: strings.Repeat("f", 40), ID2: strings.Repeat("0", 40), Second: 12}},
+		{generation: 3, history: testHistory, replica: true, fitness: testFitness},
+		{generation: 3, history: testHistory, replica: true, fitness: replication.Fitness{Shard: "s", Contact: time.UnixMilli(1)}},
 	} {
 		got, err := decodeManifest(m.encode())
 		if err != nil || got != m {
@@ -281,6 +403,8 @@ func TestManifestRoundTrip(t *testing.T) {
 
 func FuzzManifest(f *testing.F) {
 	m := manifest{generation: 2, base: "base-2-7.rdb", baseOffset: 7, history: testHistory}
+	f.Add(m.encode())
+	m.replica, m.fitness = true, testFitness
 	f.Add(m.encode())
 	f.Add([]byte("crc 00000000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -3,7 +3,7 @@ package journal
 import "redoubt/replication"
 
 // Enabled reports whether there is a journal (appendonly yes).
-func (s *Stream) Enabled() bool { return s.writerNow() != nil }
+func (s *Stream) Enabled() bool { return s.w.Load() != nil }
 
 // Dir is the journal's directory, which nobody else writes to while there is a
 // journal. A base in the making is best put there, under the name temp-….rdb:

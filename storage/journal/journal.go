@@ -209,6 +209,8 @@ type Recovered struct {
 	History replication.History
 	// Replica says that the node was a replica when it last saved.
 	Replica bool
+	// Fitness is what SaveFitness saved last for this history; zero for a primary.
+	Fitness replication.Fitness
 	// Torn says why recovery stopped before the last byte it saw; "" if the
 	// journal ended cleanly.
 	Torn string
@@ -219,4 +221,6 @@ const (
 	gatherBytes = 256 << 10            // … or this many bytes
 	batchBytes  = 1 << 20              // one commit takes about this much
 	syncPeriod  = time.Second          // appendfsync everysec
+
+	unloadPeriod = time.Second // between two looks at how much of the ring is resident in vain
 )

@@ -47,7 +47,7 @@ func appendForever(args string) error {
 		i = int(rec.End) / len(unit(0, 100))
 	}
 	for ; ; i++ {
-		s.AppendRaw(unit(i, 100))
+		put(s, unit(i, 100))
 		if _, err := fmt.Println(s.Committed()); err != nil {
 			return err
 		}

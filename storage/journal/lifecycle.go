@@ -17,7 +17,7 @@ func (s *Stream) Enable() error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if s.writerNow() != nil {
+	if s.w.Load() != nil {
 		return nil
 	}
 	w, rec, err := s.openDisk()
@@ -49,6 +49,7 @@ func (s *Stream) Enable() error {
 	s.first.Store(int64(from))
 	s.base.Store(int64(end))
 	s.begin(r, w, from, end)
+	s.noteRoom()
 	s.mu.Unlock()
 	go w.run()
 	return nil
@@ -63,7 +64,7 @@ func (s *Stream) Disable() error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return nil
 	}
@@ -74,13 +75,15 @@ func (s *Stream) Disable() error {
 		s.guard.Lock()
 		r := s.ring
 		s.keepBacklog()
-		s.ring, s.w = nil, nil
+		s.ring = nil
+		s.w.Store(nil)
 		s.current.Store(nil)
-		s.durable.Store(false)
 		s.guard.Unlock()
 		s.synced.Store(0)
 		s.taken.Store(0)
-		moved := s.commitTo(replication.Offset(s.end.Load()))
+		s.ringEnd.at.Store(theEnd)
+		moved := s.commitTo(theEnd)
+		s.noteRoom()
 		s.mu.Unlock()
 		if moved {
 			s.notify()
@@ -117,7 +120,7 @@ func (s *Stream) Close() error {
 	}
 	defer s.roomy.wakeAll()
 	defer s.grown.wakeAll()
-	w := s.writerNow()
+	w := s.w.Load()
 	if w == nil {
 		return nil
 	}
@@ -133,9 +136,10 @@ func (s *Stream) Close() error {
 	s.mu.Lock()
 	s.guard.Lock()
 	r := s.ring
-	s.ring, s.w = nil, nil
-	s.durable.Store(false)
+	s.ring = nil
+	s.w.Store(nil)
 	s.guard.Unlock()
+	s.noteRoom()
 	s.mu.Unlock()
 	return errors.Join(w.shut(), r.unmap())
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -15,23 +16,25 @@ import (
 )
 
 // manifest is the content of the file "current": which generation counts, with
-// which base, and what SaveHistory saved. It is replaced as a whole.
+// which base, and what SaveHistory and SaveFitness saved. It is replaced as a whole.
 type manifest struct {
 	generation uint64
 	base       string // file name in Config.Dir, "" for none
 	baseOffset replication.Offset
 	history    replication.History
 	replica    bool
+	fitness    replication.Fitness // what SaveFitness saved since
 }
 
 const (
 	manifestName    = "current"
 	manifestMagic   = "redoubt-journal 1"
 	manifestMaxSize = 4096
+	fitnessLine     = "fitness "
 )
 
-// encode renders the manifest: a line a field, the last one the checksum of
-// the lines before.
+// encode renders the manifest: one line per field, the last one the checksum of
+// the lines before. A node without fitness has no line for it.
 func (m *manifest) encode() []byte {
 	role := "primary"
 	if m.replica {
@@ -43,6 +46,13 @@ func (m *manifest) encode() []byte {
 	}
 	text := fmt.Sprintf("%s\ngeneration %d\nbase %s\nbase-offset %d\nid %s\nid2 %s\nsecond %d\nrole %s\n",
 		manifestMagic, m.generation, base, m.baseOffset, m.history.ID, m.history.ID2, m.history.Second, role)
+	if f := m.fitness; f != (replication.Fitness{}) {
+		primary := f.Primary
+		if primary == "" {
+			primary = "-"
+		}
+		text += fmt.Sprintf("%s%d %s %s\n", fitnessLine, f.Contact.UnixMilli(), f.Shard, primary)
+	}
 	return fmt.Appendf(nil, "%scrc %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
 }
 
@@ -58,6 +68,13 @@ func decodeManifest(b []byte) (manifest, error) {
 	}
 	lines := strings.Split(strings.TrimSuffix(text[:i], "\n"), "\n")
 	names := []string{"generation", "base", "base-offset", "id", "id2", "second", "role"}
+	var m manifest
+	if last, ok := strings.CutPrefix(lines[len(lines)-1], fitnessLine); ok {
+		if m.fitness, ok = decodeFitness(last); !ok {
+			return bad("the fitness is none")
+		}
+		lines = lines[:len(lines)-1]
+	}
 	if len(lines) != len(names)+1 || lines[0] != manifestMagic {
 		return bad("unknown format")
 	}
@@ -69,7 +86,6 @@ func decodeManifest(b []byte) (manifest, error) {
 		}
 		values[name] = v
 	}
-	var m manifest
 	generation, err1 := strconv.ParseUint(values["generation"], 10, 63)
 	offset, err2 := strconv.ParseInt(values["base-offset"], 10, 64)
 	second, err3 := strconv.ParseInt(values["second"], 10, 64)
@@ -92,6 +108,24 @@ func decodeManifest(b []byte) (manifest, error) {
 		return bad("a value is out of range")
 	}
 	return m, nil
+}
+
+// decodeFitness reads what follows fitnessLine: the contact in Unix
+// milliseconds, the shard, the primary or "-".
+func decodeFitness(text string) (f replication.Fitness, ok bool) {
+	fields := strings.Fields(text)
+	if len(fields) != 3 {
+		return f, false
+	}
+	ms, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil {
+		return f, false
+	}
+	f = replication.Fitness{Contact: time.UnixMilli(ms), Shard: fields[1], Primary: fields[2]}
+	if f.Primary == "-" {
+		f.Primary = ""
+	}
+	return f, true
 }
 
 // readManifest reads the manifest in dir; found is false if there is none.

@@ -32,7 +32,11 @@ func mapRing(path string, size int) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: map the ring: %w", err)
 	}
-	return newRing(m, size, func() error { return unix.Munmap(m) }), nil
+	r := newRing(m, size, func() error { return unix.Munmap(m) })
+	// On a shared mapping this takes entries of the page table only; a page that
+	// was written stays dirty in the kernel's cache.
+	r.unload = func(b []byte) error { return unix.Madvise(b, unix.MADV_DONTNEED) }
+	return r, nil
 }
 
 // allocate gives a file that is at most size bytes long all of them. Where the

@@ -13,7 +13,7 @@ import (
 func (s *Stream) First() replication.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.w != nil {
+	if s.w.Load() != nil {
 		return replication.Offset(s.first.Load())
 	}
 	if s.tail.empty() {
@@ -58,7 +58,7 @@ func (s *Stream) ReadAt(p []byte, after replication.Offset) (int, error) {
 func (s *Stream) readRing(p []byte, after replication.Offset) int {
 	s.guard.RLock()
 	defer s.guard.RUnlock()
-	end := replication.Offset(s.ringEnd.Load())
+	end := s.ringEnd.of(&s.end)
 	if s.ring == nil || after < s.floor || after >= end {
 		return 0
 	}
@@ -73,8 +73,8 @@ func (s *Stream) readTail(p []byte, after replication.Offset) (n int, w *writer,
 	s.mu.Lock()
 	s.guard.RLock() // does not wait: who has it for writing has mu
 	defer s.guard.RUnlock()
-	found, w := s.tail.find(after), s.w
-	moved = found == nil && s.ring != nil && after >= s.floor && after < replication.Offset(s.ringEnd.Load())
+	found, w := s.tail.find(after), s.w.Load()
+	moved = found == nil && s.ring != nil && after >= s.floor && after < s.ringEnd.of(&s.end)
 	s.mu.Unlock()
 	return copy(p, found), w, moved
 }
@@ -96,7 +96,8 @@ type Pin struct {
 	owner *pins
 }
 
-// Pin makes a pin at offset at. Release it.
+// Pin makes a pin at offset at. Release it. What lies behind First when it is
+// looked at after this stays.
 func (s *Stream) Pin(at replication.Offset) *Pin {
 	p := &Pin{owner: &s.pins}
 	p.at.Store(int64(at))
@@ -132,9 +133,13 @@ type pins struct {
 // lowest is the lowest offset that a pin within limit of end holds, or the
 // largest offset there is.
 func (p *pins) lowest(end replication.Offset, limit int64) replication.Offset {
-	low := int64(math.MaxInt64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.lowestLocked(end, limit)
+}
+
+func (p *pins) lowestLocked(end replication.Offset, limit int64) replication.Offset {
+	low := int64(math.MaxInt64)
 	for _, pin := range p.list {
 		if at := pin.at.Load(); int64(end)-at <= limit {
 			low = min(low, at)

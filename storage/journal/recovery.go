@@ -54,7 +54,7 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 			return nil, nil, fmt.Errorf("journal: the base that the journal continues is not there (restore it, or move %s away to start empty): %w", cfg.Dir, err)
 		}
 	}
-	d := newDisk(fs, fs.PathJoin(cfg.Dir, "ballast"), int64(cfg.BallastBytes), s.log)
+	d := newDisk(fs, fs.PathJoin(cfg.Dir, "ballast"), int64(cfg.BallastBytes), s.log, &s.count)
 	st, err := openStore(fs.PathJoin(cfg.Dir, "pebble"), d, s.log, s.fatal)
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +72,7 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 			return nil, nil, err
 		}
 	}
-	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica}
+	rec := &Recovered{Found: found, BaseOffset: m.baseOffset, History: m.history, Replica: m.replica, Fitness: m.fitness}
 	if m.base != "" {
 		rec.Base = fs.PathJoin(cfg.Dir, m.base)
 	}
@@ -215,14 +215,14 @@ func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset
 func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.guard.Lock()
 	s.ring, s.floor, s.held = r, from, from
+	s.resetReach(end)
 	s.guard.Unlock()
-	s.w = w
-	s.durable.Store(true)
+	s.w.Store(w)
+	s.countFrom(end)
 	s.end.Store(int64(end))
-	s.ringEnd.Store(int64(from))
+	s.announced.Store(int64(end))
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
-	s.committed.Store(int64(end))
 }
 
 // removeStrays removes snapshots that a crash left unfinished beside the bases.
@@ -258,7 +258,7 @@ func (s *Stream) removeStrayBases(current string) {
 // the rest. An error of f ends the replay and is returned as it is.
 func (s *Stream) Replay(from replication.Offset, f func(unit []byte, end replication.Offset) error) error {
 	s.mu.Lock()
-	w := s.w
+	w := s.w.Load()
 	s.mu.Unlock()
 	if w == nil {
 		return ErrDisabled

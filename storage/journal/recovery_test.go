@@ -73,7 +73,7 @@ func TestACleanRestartFindsEverything(t *testing.T) {
 	var want []byte
 	for i := range 300 {
 		want = append(want, unit(i, 500)...)
-		s.AppendRaw(unit(i, 500))
+		put(s, unit(i, 500))
 	}
 	h := replication.History{ID: strings.Repeat("b", 40), ID2: strings.Repeat("c", 40), Second: 77}
 	if err := s.SaveHistory(h, true); err != nil {
@@ -102,7 +102,7 @@ func TestAfterKillEverythingAppendedIsThere(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	cfg.FS = g.wrap(vfs.Default)
 	s := openServing(t, cfg)
-	s.AppendRaw(unit(0, 1000))
+	put(s, unit(0, 1000))
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestAfterKillEverythingAppendedIsThere(t *testing.T) {
 	want := unit(0, 1000)
 	for i := 1; i < 30; i++ {
 		want = append(want, unit(i, i*50)...)
-		s.AppendRaw(unit(i, i*50))
+		put(s, unit(i, i*50))
 		if i%7 != 0 {
 			continue
 		}
@@ -142,7 +142,7 @@ func TestAFullRingKeepsWhatARecordNeeds(t *testing.T) {
 	var want []byte
 	for i := range 20 { // another place in the ring every time
 		want = append(want, unit(i, 1000+i)...)
-		s.AppendRaw(unit(i, 1000+i))
+		put(s, unit(i, 1000+i))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestAFullRingKeepsWhatARecordNeeds(t *testing.T) {
 	defer g.open()
 	for i := 0; s.Committed() == s.End(); i++ {
 		want = append(want, unit(i, 300)...)
-		s.AppendRaw(unit(i, 300))
+		put(s, unit(i, 300))
 	}
 	committed := s.Committed()
 	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
@@ -180,7 +180,7 @@ func TestADamagedRingIsUsedUpToTheDamage(t *testing.T) {
 	for i := range 3 {
 		total += len(unit(i, recordBytes))
 		ends = append(ends, total)
-		s.AppendRaw(unit(i, recordBytes))
+		put(s, unit(i, recordBytes))
 	}
 	_, table, slots := ringFileBytes(cfg.RingBytes)
 	data := int64(pageBytes + table)
@@ -232,7 +232,7 @@ func TestADamagedLogEndsTheJournalAtAWholeUnit(t *testing.T) {
 	s := openServing(t, cfg)
 	var ends []replication.Offset
 	for i := range 50 {
-		ends = append(ends, s.AppendRaw(unit(i, 900)))
+		ends = append(ends, put(s, unit(i, 900)))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func TestReplayStopsWhereTheJournalIsNotWhole(t *testing.T) {
 	s := openServing(t, cfg)
 	var ends []replication.Offset
 	for i := range 10 {
-		ends = append(ends, s.AppendRaw(unit(i, 100)))
+		ends = append(ends, put(s, unit(i, 100)))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -307,8 +307,8 @@ var errStop = errors.New("stop")
 func TestAnUnfinishedLargeUnitIsDropped(t *testing.T) {
 	cfg := testConfig(t, t.TempDir())
 	s := openServing(t, cfg)
-	end := s.AppendRaw(unit(0, 100))
-	s.AppendRaw(unit(1, 4*minRingBytes))
+	end := put(s, unit(0, 100))
+	put(s, unit(1, 4*minRingBytes))
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,9 @@ type ring struct {
 	size   replication.Offset
 	slots  uint64
 	unmap  func() error
+	// unload drops pages of data from the process's resident memory. The kernel
+	// keeps their content. Nil for a ring that is not mapped.
+	unload func([]byte) error
 
 	generation uint64
 	seq        uint64 // number of the open record, or the next if none is
@@ -133,6 +136,23 @@ func (r *ring) view(at, n replication.Offset) (a, b []byte) {
 		return r.data[pos : pos+n], nil
 	}
 	return r.data[pos:], r.data[:pos+n-r.size]
+}
+
+// unloadBetween drops the pages that lie wholly in (from, to] from the process's
+// resident memory, and returns where it stopped. They are read back, or written
+// again, at the price of a page fault.
+func (r *ring) unloadBetween(from, to replication.Offset) (replication.Offset, error) {
+	to -= to % pageBytes
+	from = max((from+pageBytes-1)/pageBytes*pageBytes, to-r.size)
+	if r.unload == nil || to <= from {
+		return to, nil
+	}
+	a, b := r.view(from, to-from)
+	err := r.unload(a)
+	if len(b) > 0 && err == nil {
+		err = r.unload(b)
+	}
+	return to, err
 }
 
 // span is a run of whole units: the bytes after offset after, up to end.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	memTableBytes   = 16 << 20
+	memTableBytes   = 8 << 20
 	blockCacheBytes = 8 << 20
 )
 
@@ -223,25 +223,30 @@ func (st *store) dropAfter(generation uint64, at replication.Offset) error {
 	return st.db.DeleteRange(key(generation, at), key(generation, math.MaxInt64), pebble.NoSync)
 }
 
-// trim removes the chunks that end at or below floor and returns the offset
-// after which bytes are left. Unsynced: a crash brings them back, which does no
-// harm, and the space returns once the memtable with the tombstone is flushed.
-func (st *store) trim(floor replication.Offset) (replication.Offset, error) {
-	generation := st.generation.Load()
-	cur, err := st.cursor(generation)
+// chunkAt is where the chunk begins that holds the byte before offset at, or at
+// itself if there is none: chunks that end at or below it can go.
+func (st *store) chunkAt(at replication.Offset) (replication.Offset, error) {
+	cur, err := st.cursor(st.generation.Load())
 	if err != nil {
 		return 0, err
 	}
 	defer cur.close()
-	if !cur.it.SeekLT(key(generation, floor+1)) {
-		return floor, cur.it.Error()
+	if !cur.it.SeekLT(key(st.generation.Load(), at+1)) {
+		return at, cur.it.Error()
 	}
-	kept := replication.Offset(binary.BigEndian.Uint64(cur.it.Key()[8:]))
-	if err := st.db.DeleteRange(key(generation, 0), key(generation, kept), pebble.NoSync); err != nil {
-		return 0, err
+	return replication.Offset(binary.BigEndian.Uint64(cur.it.Key()[8:])), nil
+}
+
+// trim removes the chunks that begin below an offset that chunkAt returned.
+// Unsynced: a crash brings them back, which does no harm, and the space returns
+// once the memtable with the tombstone is flushed.
+func (st *store) trim(below replication.Offset) error {
+	generation := st.generation.Load()
+	if err := st.db.DeleteRange(key(generation, 0), key(generation, below), pebble.NoSync); err != nil {
+		return err
 	}
-	_, err = st.db.AsyncFlush()
-	return kept, err
+	_, err := st.db.AsyncFlush()
+	return err
 }
 
 // prepareCut makes the batch that removes everything after offset at.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,8 +19,8 @@ import (
 // appends while Cut, NewGeneration, Enable or Disable runs.
 //
 // Invariants, while mu is free:
-//  1. synced <= taken <= end, and committed <= end; committed never goes down
-//     but in Cut and NewGeneration.
+//  1. synced <= taken <= end. What Committed answers never goes down but in Cut
+//     and NewGeneration.
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
 //  3. The ring holds every byte of (floor, ringEnd].
@@ -34,20 +35,22 @@ type Stream struct {
 	tail  segments
 	ring  *ring              // nil without a journal
 	held  replication.Offset // the ring's places below it may be written again
-	w     *writer            // nil without a journal
 	sel   []byte
 	bound replication.Offset // how far synced may lag before executors must park; never changes
 
 	end       atomic.Int64 // written under mu
-	ringEnd   atomic.Int64 // written under mu
-	committed atomic.Int64 // written under mu
+	committed upTo         // see Committed; written under mu
+	ringEnd   upTo         // what follows is in tail; written under mu
 	synced    atomic.Int64
 	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
-	durable   atomic.Bool // there is a journal; written under mu
-	closed    atomic.Bool
+	behind    atomic.Bool // end - synced > bound; written under mu
+	announced atomic.Int64
+
+	w      atomic.Pointer[writer] // nil without a journal; written under mu
+	closed atomic.Bool
 
 	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
 
@@ -60,7 +63,9 @@ type Stream struct {
 	floor replication.Offset // guarded by guard, and written under mu as well
 
 	onCommit atomic.Pointer[func(replication.Offset)]
+	onRoom   func(bool) // guarded by mu
 
+	count        counters
 	grown, roomy waiters
 	pins         pins
 
@@ -71,6 +76,7 @@ func newStream(cfg Config) *Stream {
 	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64)}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
+	s.resetReach(0)
 	return s
 }
 
@@ -78,7 +84,8 @@ func newStream(cfg Config) *Stream {
 // firstDB is the database its first command runs in and lastDB the one selected
 // after its last; a SELECT is prepended when firstDB is not the database last
 // selected in the stream. A unit that belongs to no database (PING) has firstDB
-// < 0. The bytes are copied. It never blocks on the disk: see Room.
+// < 0. The bytes are copied. It never blocks on the disk (see Room) and wakes
+// nobody (see Announce).
 func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 	s.mu.Lock()
 	var sel []byte
@@ -88,19 +95,36 @@ func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 	if lastDB >= 0 {
 		s.db = lastDB
 	}
-	end, w := s.add(sel, unit)
+	end := s.add(sel, unit)
 	s.mu.Unlock()
-	s.announce(w)
 	return end
 }
 
 // AppendRaw adds bytes a replica received, verbatim: a whole unit, or several.
+// Like Append it wakes nobody.
 func (s *Stream) AppendRaw(unit []byte) replication.Offset {
 	s.mu.Lock()
-	end, w := s.add(nil, unit)
-	s.mu.Unlock()
-	s.announce(w)
-	return end
+	defer s.mu.Unlock()
+	return s.add(nil, unit)
+}
+
+// Announce wakes those who wait for what was appended: the readers, and the
+// writer if the policy calls for it. Whoever appends calls it afterwards, without
+// the locks of a slot, since it may cost a system call. It may wait until the
+// caller has nothing more to append at once: under always one fsync then covers
+// more.
+func (s *Stream) Announce() {
+	end := s.end.Load()
+	for {
+		old := s.announced.Load()
+		if old >= end || s.announced.CompareAndSwap(old, end) {
+			break
+		}
+	}
+	if w := s.w.Load(); w != nil && w.wanted() {
+		w.kick()
+	}
+	s.grown.wakeAll()
 }
 
 // selectCommand renders SELECT db in a buffer that lives until the next call.
@@ -133,47 +157,31 @@ func (s *Stream) SetSelectedDB(db int) {
 	s.mu.Unlock()
 }
 
-// add copies a unit in and publishes the new end. It returns the writer if
-// that must be woken. mu is held.
-func (s *Stream) add(sel, unit []byte) (end replication.Offset, wake *writer) {
+// add copies a unit in and publishes the new end. mu is held.
+func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 	at := replication.Offset(s.end.Load())
 	end = at + replication.Offset(len(sel)+len(unit))
 	if end == at {
-		return end, nil
+		return end
 	}
-	urgent := Policy(s.policy.Load()) == Always
 	switch {
 	case s.ring == nil:
 		s.tail.append(at, sel, unit)
-		s.committed.Store(int64(end))
 		s.end.Store(int64(end))
 		s.forget(end)
-		return end, nil
+		return end
 	case s.tail.empty() && end-s.held <= s.ring.size:
 		s.raiseFloor(end)
 		s.ring.append(at, sel, unit)
-		s.ringEnd.Store(int64(end))
-		if !urgent {
-			s.committed.Store(int64(end))
-		}
+		s.count.ring += int64(end - at)
 	default:
 		s.tail.append(at, sel, unit)
-		urgent = true // its reply waits for the disk, whatever the policy
+		s.ringEnd.stopAt(at)
+		s.committed.stopAt(at) // replies wait for the disk now, whatever the policy
 	}
 	s.end.Store(int64(end))
-	if s.w.wants(end-replication.Offset(s.taken.Load()), urgent) {
-		return end, s.w
-	}
-	return end, nil
-}
-
-// announce tells those who wait for the stream to grow. Without mu, because it
-// may cost a system call.
-func (s *Stream) announce(w *writer) {
-	if w != nil {
-		w.kick()
-	}
-	s.grown.wakeAll()
+	s.noteRoom()
+	return end
 }
 
 // raiseFloor makes room in the ring for bytes up to end. mu is held, and what
@@ -209,7 +217,28 @@ func (s *Stream) End() replication.Offset { return replication.Offset(s.end.Load
 // Committed is the offset up to which the policy's promise holds: what everysec
 // and no promise is that the kernel has the bytes, what always promises is that
 // they were fsynced. Without a journal it is End.
-func (s *Stream) Committed() replication.Offset { return replication.Offset(s.committed.Load()) }
+func (s *Stream) Committed() replication.Offset { return s.committed.of(&s.end) }
+
+// upTo is an offset at or below the stream's end that mostly is that end: then
+// an append need not store it. What "the end" stands for must hold for whatever
+// was appended by the time it is set.
+type upTo struct{ at atomic.Int64 }
+
+const theEnd = math.MaxInt64
+
+// of is the offset. The end is read first: by the time the other is read it may
+// stand for more, but not for less.
+func (u *upTo) of(end *atomic.Int64) replication.Offset {
+	e := end.Load()
+	return replication.Offset(min(e, u.at.Load()))
+}
+
+// stopAt makes it an offset, if it was the end, before that goes beyond.
+func (u *upTo) stopAt(at replication.Offset) {
+	if u.at.Load() == theEnd {
+		u.at.Store(int64(at))
+	}
+}
 
 // Synced is the offset up to which the journal has been fsynced; 0 without a
 // journal.
@@ -222,8 +251,29 @@ func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
 // Room says whether the writer keeps up. If not, executors must park before
 // they take a lock, by WaitRoom. A unit that is appended all the same is kept.
-func (s *Stream) Room() bool {
-	return !s.durable.Load() || s.end.Load()-s.synced.Load() <= int64(s.bound)
+func (s *Stream) Room() bool { return !s.behind.Load() }
+
+// OnRoom registers the function that is told what Room says, now and after each
+// change, before the append that made the change returns. It runs under the
+// stream's lock: it must be quick and call no method of the stream.
+func (s *Stream) OnRoom(f func(room bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onRoom = f
+	f(s.Room())
+}
+
+// noteRoom tells of it if the writer has fallen behind or has caught up. mu is
+// held.
+func (s *Stream) noteRoom() {
+	behind := s.ring != nil && s.end.Load()-s.synced.Load() > int64(s.bound)
+	if behind == s.behind.Load() {
+		return
+	}
+	s.behind.Store(behind)
+	if s.onRoom != nil {
+		s.onRoom(!behind)
+	}
 }
 
 // WaitRoom returns when Room does, or with ctx's error.
@@ -248,10 +298,14 @@ func (s *Stream) SetPolicy(p Policy) {
 	s.mu.Lock()
 	s.policy.Store(int32(p))
 	moved := false
-	if s.ring != nil && p != Always && s.tail.empty() {
-		moved = s.commitTo(replication.Offset(s.end.Load()))
+	switch {
+	case s.ring == nil:
+	case p == Always:
+		s.committed.stopAt(s.End())
+	case s.tail.empty():
+		moved = s.commitTo(theEnd)
 	}
-	w := s.w
+	w := s.w.Load()
 	s.mu.Unlock()
 	if w != nil {
 		w.kick()
@@ -263,11 +317,17 @@ func (s *Stream) SetPolicy(p Policy) {
 
 // commitTo raises committed; mu is held. It says whether it moved.
 func (s *Stream) commitTo(to replication.Offset) bool {
-	if int64(to) <= s.committed.Load() {
-		return false
+	before := s.Committed()
+	if to > before {
+		s.committed.at.Store(int64(to))
 	}
-	s.committed.Store(int64(to))
-	return true
+	return s.Committed() > before
+}
+
+// commitAppended says whether what lies in memory only is committed: the kernel
+// has it, and the policy asks for no more. mu is held.
+func (s *Stream) commitAppended() bool {
+	return s.ring == nil || (s.tail.empty() && Policy(s.policy.Load()) != Always)
 }
 
 func (s *Stream) notify() {
@@ -279,9 +339,7 @@ func (s *Stream) notify() {
 // DiskFull says that a write to the journal waits for space. What was accepted
 // is not lost; the server refuses new writes meanwhile.
 func (s *Stream) DiskFull() bool {
-	s.mu.Lock()
-	w := s.w
-	s.mu.Unlock()
+	w := s.w.Load()
 	return w != nil && w.store.disk.full.Load()
 }
 
@@ -289,9 +347,7 @@ func (s *Stream) DiskFull() bool {
 // operation it is in, 0 if it is in none or waits for space: a full disk is
 // not a sick one.
 func (s *Stream) Stalled(now time.Time) time.Duration {
-	s.mu.Lock()
-	w := s.w
-	s.mu.Unlock()
+	w := s.w.Load()
 	if w == nil {
 		return 0
 	}

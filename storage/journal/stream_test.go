@@ -55,6 +55,13 @@ func openServing(t testing.TB, cfg Config) *Stream {
 	return s
 }
 
+// put appends and announces.
+func put(s *Stream, unit []byte) replication.Offset {
+	end := s.AppendRaw(unit)
+	s.Announce()
+	return end
+}
+
 // unit is a command of about n bytes that names its number, so that a byte in a
 // wrong place shows.
 func unit(i, n int) []byte {
@@ -104,7 +111,7 @@ func TestSelectIsPrependedWhenTheDatabaseChanges(t *testing.T) {
 	s.Append(12, 3, []byte("d")) // EXEC that ends in another database
 	s.Append(3, 3, []byte("e"))
 	s.ResetDB()
-	s.AppendRaw([]byte("raw"))
+	put(s, []byte("raw"))
 	s.Append(3, 3, []byte("f"))
 	want := "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nabpingc*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\nderaw*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\nf"
 	if got := string(readAll(t, s, 0, 7)); got != want {
@@ -141,7 +148,7 @@ func TestReadersSeeTheSameBytesWhereverTheyLie(t *testing.T) {
 				}
 				u := unit(i, n)
 				want = append(want, u...)
-				if got := s.AppendRaw(u); got != replication.Offset(len(want)) {
+				if got := put(s, u); got != replication.Offset(len(want)) {
 					t.Fatalf("append returned %d, want %d", got, len(want))
 				}
 				if i%20 == 0 {
@@ -200,7 +207,7 @@ func TestAReaderKeepsUpWithAWriter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.AppendRaw(unit(i, i%700))
+		put(s, unit(i, i%700))
 	}
 	if !bytes.Equal(<-got, want) {
 		t.Error("the feeder read something else than was appended")
@@ -232,7 +239,7 @@ func TestWithoutAJournalMemoryKeepsTheBacklogAndWhatIsPinned(t *testing.T) {
 	u := unit(1, 4000)
 	fill := func(upTo replication.Offset) {
 		for s.End() < upTo {
-			s.AppendRaw(u)
+			put(s, u)
 		}
 	}
 	fill(6 * segmentBytes)
@@ -265,9 +272,20 @@ func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
 	cfg := testConfig(t, "/j")
 	cfg.FS = gate.wrap(vfs.NewMem())
 	s := openServing(t, cfg)
+	var told []bool // nobody reads it while the writer may still tell
+	s.OnRoom(func(room bool) { told = append(told, room) })
 	gate.shut()
+	for s.End()-s.Synced() <= minRingBytes/2 {
+		if len(told) != 1 || !told[0] || !s.Room() {
+			t.Fatalf("%d bytes before the disk: told %v", s.End()-s.Synced(), told)
+		}
+		put(s, unit(0, 1000))
+	}
+	if len(told) != 2 || told[1] {
+		t.Errorf("the append that took the last room told %v", told[1:])
+	}
 	for range 200 { // three times the ring: the rest overshoots to the heap
-		s.AppendRaw(unit(0, 1000))
+		put(s, unit(0, 1000))
 	}
 	if s.Room() {
 		t.Error("there is room though nothing was synced")
@@ -284,6 +302,9 @@ func TestRoomIsRefusedWhileTheDiskIsBehind(t *testing.T) {
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	if len(told) != 3 || !told[2] {
+		t.Errorf("told %v in the end", told)
+	}
 	if s.Committed() != s.End() || len(s.tail.list) != 0 {
 		t.Errorf("after the disk caught up: committed %d of %d, %d segments on the heap", s.Committed(), s.End(), len(s.tail.list))
 	}
@@ -298,11 +319,11 @@ func TestAnOverflowEndsWithTheRingStillHalfWritten(t *testing.T) {
 	s := openServing(t, cfg)
 	gate.shut()
 	want := unit(0, 100)
-	s.AppendRaw(want)
+	put(s, want)
 	<-gate.arrived
 	for i := 1; s.tail.empty(); i++ {
 		want = append(want, unit(i, 100)...)
-		s.AppendRaw(unit(i, 100))
+		put(s, unit(i, 100))
 	}
 	gate.open()
 	if err := s.Flush(); err != nil {
@@ -337,9 +358,9 @@ func TestAReaderMissesNothingWhenAnOverflowEnds(t *testing.T) {
 	}
 	for i := range 200 {
 		gate.shut()
-		s.AppendRaw(unit(i, minRingBytes)) // goes to the heap …
+		put(s, unit(i, minRingBytes)) // goes to the heap …
 		<-gate.arrived
-		s.AppendRaw(unit(i, 10000)) // … and this returns from there
+		put(s, unit(i, 10000)) // … and this returns from there
 		gate.open()
 		for s.Committed() < s.End() {
 			runtime.Gosched()
@@ -358,7 +379,7 @@ func TestAStalledDiskShows(t *testing.T) {
 		t.Errorf("an idle writer is stalled for %v", d)
 	}
 	gate.shut()
-	s.AppendRaw(unit(0, 10))
+	put(s, unit(0, 10))
 	<-gate.arrived
 	if d := s.Stalled(time.Now().Add(time.Minute)); d < time.Minute {
 		t.Errorf("after a minute in one write, Stalled says %v", d)
@@ -376,7 +397,7 @@ func TestCommittedFollowsThePolicy(t *testing.T) {
 	told := make(chan replication.Offset, 100)
 	s.OnCommit(func(o replication.Offset) { told <- o })
 	gate.shut()
-	if end := s.AppendRaw([]byte("everysec")); s.Committed() != end {
+	if end := put(s, []byte("everysec")); s.Committed() != end {
 		t.Errorf("everysec: committed %d, appended up to %d", s.Committed(), end)
 	}
 	s.SetPolicy(Always)
@@ -386,9 +407,9 @@ func TestCommittedFollowsThePolicy(t *testing.T) {
 	}
 	gate.shut()
 	before := s.Committed()
-	first := s.AppendRaw([]byte("always"))
+	first := put(s, []byte("always"))
 	<-gate.arrived // the writer is at the disk with the first unit and knows no second
-	end := s.AppendRaw([]byte("always, while the disk is busy"))
+	end := put(s, []byte("always, while the disk is busy"))
 	if s.Committed() != before {
 		t.Errorf("always: committed %d before any fsync", s.Committed())
 	}
@@ -400,12 +421,38 @@ func TestCommittedFollowsThePolicy(t *testing.T) {
 		t.Errorf("always: told %d, synced %d committed %d of %d", o, s.Synced(), s.Committed(), end)
 	}
 	gate.shut()
-	end = s.AppendRaw([]byte("always again"))
+	end = put(s, []byte("always again"))
 	s.SetPolicy(No)
 	if s.Committed() != end || <-told != end {
 		t.Errorf("from always to no: committed %d of %d", s.Committed(), end)
 	}
 	gate.open()
+}
+
+// TestAnFsyncCoversAllThatIsAnnouncedAtOnce: with always the writer does not begin
+// with the first unit of somebody who has more.
+func TestAnFsyncCoversAllThatIsAnnouncedAtOnce(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Policy = gate.wrap(vfs.NewMem()), Always
+	s := openServing(t, cfg)
+	told := make(chan replication.Offset, 100)
+	s.OnCommit(func(o replication.Offset) { told <- o })
+	for i := range 20 {
+		gate.shut()
+		first := put(s, unit(0, 10))
+		<-gate.arrived // at the disk with the first unit
+		s.AppendRaw(unit(1, 10))
+		gate.open()
+		if o := <-told; o != first {
+			t.Fatalf("round %d: the first fsync committed %d, not %d", i, o, first)
+		}
+		end := s.AppendRaw(unit(2, 10))
+		s.Announce()
+		if o := <-told; o != end {
+			t.Fatalf("round %d: an fsync committed %d, of which nothing was announced; announced is %d", i, o, end)
+		}
+	}
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {
@@ -418,6 +465,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		db := 0
 		if n := testing.AllocsPerRun(2000, func() {
 			s.Append(db, db, u)
+			s.Announce()
 			db ^= 1
 		}); n != 0 {
 			t.Errorf("%s: %v allocations an append", name, n)
@@ -432,7 +480,7 @@ func TestABacklogInMemoryNeedsNoMoreMemoryOnceItIsFull(t *testing.T) {
 	u := unit(1, 1000)
 	fill := func() {
 		for range 10 * segmentBytes / len(u) {
-			s.AppendRaw(u)
+			put(s, u)
 		}
 	}
 	fill()
@@ -477,7 +525,7 @@ func TestAReaderInMemoryKeepsItsBytes(t *testing.T) {
 		for j := range u {
 			u[j] = byte(i)
 		}
-		s.AppendRaw(u)
+		put(s, u)
 	}
 	<-done
 }

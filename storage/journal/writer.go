@@ -12,7 +12,7 @@ import (
 // What the writer's goroutine is doing, for those who might wake it.
 const (
 	awake     = iota
-	idle      // nothing to do: any append wakes it
+	idle      // nothing to do: anything that was appended wakes it
 	gathering // lets bytes gather: much, or somebody who waits, wakes it
 )
 
@@ -30,6 +30,9 @@ type writer struct {
 	since    atomic.Int64 // when the disk operation in progress began, Unix ns; 0 if none
 
 	lastSync time.Time
+	unloaded replication.Offset // the ring's pages below it are not resident
+	lastHeld replication.Offset // Stream.held when unload last looked, at lastLook
+	lastLook time.Time
 	timer    *time.Timer
 	spans    []span
 	chunks   []chunk
@@ -53,14 +56,15 @@ func newWriter(s *Stream, st *store, m manifest) *writer {
 	}
 }
 
-// wants says whether an append that leaves pending bytes for the writer must
-// wake it. urgent: its reply waits for the disk.
-func (w *writer) wants(pending replication.Offset, urgent bool) bool {
+// wanted says whether what was announced must wake the writer.
+func (w *writer) wanted() bool {
+	s := w.s
+	announced := s.announced.Load()
 	switch w.sleeping.Load() {
 	case idle:
-		return true
+		return announced > s.taken.Load()
 	case gathering:
-		return urgent || pending >= gatherBytes
+		return announced-s.taken.Load() >= gatherBytes || announced > int64(s.Committed())
 	}
 	return false
 }
@@ -121,8 +125,11 @@ func (w *writer) turn() {
 	urgent := policy == Always || w.overflowing()
 	due := time.Until(w.lastSync.Add(syncPeriod))
 	tight := end-synced > int64(s.bound)/2
+	// Where replies wait for an fsync it begins when somebody has announced what
+	// it appended: whoever has not is about to append more that it can cover.
+	more := end > taken && (!urgent || tight || s.announced.Load() > taken)
 	switch {
-	case end > taken:
+	case more:
 		w.batch(urgent || tight || (policy == EverySec && due <= 0))
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
 			w.sleep(gathering, gather)
@@ -131,6 +138,8 @@ func (w *writer) turn() {
 		w.sync()
 	case synced < taken && policy == EverySec:
 		w.sleep(idle, due)
+	case w.unload():
+		w.sleep(idle, unloadPeriod)
 	default:
 		w.sleep(idle, -1)
 	}
@@ -148,10 +157,8 @@ func (w *writer) sleep(state int32, d time.Duration) {
 	s := w.s
 	w.sleeping.Store(state)
 	defer w.sleeping.Store(awake)
-	// Whoever appended before the store above did not kick: look once more.
-	end, always := s.end.Load(), s.Policy() == Always
-	pending := replication.Offset(end - s.taken.Load())
-	if (pending > 0 && w.wants(pending, always)) || (always && s.synced.Load() < end) {
+	// Whoever announced before the store above did not kick: look once more.
+	if w.wanted() || (s.Policy() == Always && s.synced.Load() < s.taken.Load()) {
 		return
 	}
 	var expired <-chan time.Time
@@ -186,7 +193,7 @@ func (w *writer) collect() replication.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	taken := replication.Offset(s.taken.Load())
-	if taken < replication.Offset(s.ringEnd.Load()) {
+	if taken < s.ringEnd.of(&s.end) {
 		w.spans = s.ring.pending(w.spans[:0], taken, batchBytes)
 		for _, sp := range w.spans {
 			a, b := s.ring.view(sp.after, sp.end-sp.after)
@@ -267,16 +274,47 @@ func (w *writer) synced(to replication.Offset) {
 		s.returnToRing(to)
 	}
 	commit := to
-	if Policy(s.policy.Load()) != Always && s.tail.empty() {
-		commit = replication.Offset(s.end.Load())
+	if s.commitAppended() {
+		commit = theEnd
 	}
 	moved := s.commitTo(commit)
+	s.noteRoom()
 	s.mu.Unlock()
 	if moved {
 		s.notify()
 	}
 	s.roomy.wakeAll()
+	w.unload()
 	w.trim()
+}
+
+// unload takes the ring's pages whose bytes are on the disk out of resident
+// memory, at most once in unloadPeriod, and says whether it has to come again.
+// While the ring is overwritten within a few of these periods it does not: the
+// next append to each page would pay a fault to have it back.
+func (w *writer) unload() (again bool) {
+	s, now := w.s, time.Now()
+	held := s.held // written by this goroutine only
+	if w.unloaded > held {
+		w.unloaded, w.lastHeld = 0, 0 // another generation
+	}
+	if held-w.unloaded < pageBytes || s.ring.unload == nil {
+		return false
+	}
+	if now.Sub(w.lastLook) < unloadPeriod {
+		return true
+	}
+	fast := held-w.lastHeld > s.ring.size/4
+	w.lastLook, w.lastHeld = now, held
+	if fast {
+		return true
+	}
+	to, err := s.ring.unloadBetween(w.unloaded, held)
+	if err != nil {
+		s.log.Warn("journal: cannot take the ring out of memory", zap.Error(err))
+	}
+	w.unloaded = to
+	return false
 }
 
 // returnToRing ends an overflow when little of it is left: everything up to
@@ -284,7 +322,7 @@ func (w *writer) synced(to replication.Offset) {
 // ring. mu is held, so the rest must be short: under a steady load it never is
 // nothing.
 func (s *Stream) returnToRing(to replication.Offset) {
-	if to < replication.Offset(s.ringEnd.Load()) {
+	if to < s.ringEnd.of(&s.end) {
 		return // the ring itself still holds what is not on the disk
 	}
 	end := replication.Offset(s.end.Load())
@@ -301,7 +339,8 @@ func (s *Stream) returnToRing(to replication.Offset) {
 		s.ring.append(at, nil, part)
 		at += replication.Offset(len(part))
 	}
-	s.ringEnd.Store(int64(end))
+	s.count.ring += int64(end - to)
+	s.ringEnd.at.Store(theEnd)
 	s.tail.reset()
 }
 
@@ -326,18 +365,32 @@ func (w *writer) trim() {
 	if w.pending || int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}
-	floor = min(floor, s.pins.lowest(replication.Offset(s.end.Load()), s.cfg.PinDiskBytes))
+	floor = min(floor, s.pins.lowest(s.End(), s.cfg.PinDiskBytes))
 	if int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}
 	err := w.timed(func() error {
-		kept, err := w.store.trim(floor)
-		if err == nil {
-			s.first.Store(int64(kept))
+		kept, err := w.store.chunkAt(floor)
+		if err != nil || !s.raiseFirst(kept) {
+			return err
 		}
-		return err
+		return w.store.trim(kept)
 	})
 	if err != nil {
 		s.log.Warn("journal: cannot trim", zap.Error(err))
 	}
+}
+
+// raiseFirst says that what lies up to offset to is about to be removed, unless
+// a pin has come that needs it. Pins are made under the same lock, so a reader
+// that pins and then looks at First either holds back the trim or sees what it
+// leaves.
+func (s *Stream) raiseFirst(to replication.Offset) bool {
+	s.pins.mu.Lock()
+	defer s.pins.mu.Unlock()
+	if s.pins.lowestLocked(s.End(), s.cfg.PinDiskBytes) < to {
+		return false
+	}
+	s.first.Store(int64(to))
+	return true
 }

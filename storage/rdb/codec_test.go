@@ -6,8 +6,19 @@ import (
 	"strings"
 	"testing"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
+
+// textOf returns the string that a payload holds.
+func textOf(payload []byte) (string, error) {
+	p, err := ParsePayload(payload)
+	if err != nil {
+		return "", err
+	}
+	b, err := wire.NewBytesReader(p.value).ReadString()
+	return string(b), err
+}
 
 // Payloads as a real redis-server 7.0.15 answers DUMP.
 func TestPayloadsOfRealRedis(t *testing.T) {
@@ -17,18 +28,17 @@ func TestPayloadsOfRealRedis(t *testing.T) {
 		{"\x00\xc3\t*\x01aa\xe0\x1d\x00\x01aa\n\x00\xf2`\x95\xdcM\\\xa9X", strings.Repeat("a", 42)},
 	}
 	for _, c := range cases {
-		var e Entry
-		if err := DecodePayload([]byte(c.payload), &e); err != nil || string(e.Value) != c.value {
-			t.Errorf("%q: %q, %v", c.payload, e.Value, err)
+		if value, err := textOf([]byte(c.payload)); err != nil || value != c.value {
+			t.Errorf("%q: %q, %v", c.payload, value, err)
 		}
 		// Compressors may differ, so the third is compared by what it means.
 		enc := Encoder{Compress: true}
-		ours, err := enc.AppendPayload(nil, &Entry{Value: []byte(c.value)})
-		if err != nil || len(c.value) <= 20 && string(ours) != c.payload {
-			t.Errorf("ours %q, %v", ours, err)
+		ours := enc.AppendPayload(nil, Text(c.value))
+		if len(c.value) <= 20 && string(ours) != c.payload {
+			t.Errorf("ours %q", ours)
 		}
-		if err := DecodePayload(ours, &e); err != nil || string(e.Value) != c.value {
-			t.Errorf("ours %q read back: %q, %v", ours, e.Value, err)
+		if value, err := textOf(ours); err != nil || value != c.value {
+			t.Errorf("ours %q read back: %q, %v", ours, value, err)
 		}
 	}
 }
@@ -62,12 +72,15 @@ func TestPayloadRefusals(t *testing.T) {
 		{"bytes behind the value are bad data", sign("\x00\x01ab", 10), ErrCorrupt},
 		{"an unknown type is bad data", sign("\x3f\x01a", 10), ErrCorrupt},
 		{"an opcode is bad data", sign("\xff\x01a", 10), ErrCorrupt},
-		{"a list is not supported yet", sign("\x01\x01\x01a", 10), ErrUnsupportedType},
+		{"a list is read", sign("\x01\x01\x01a", 10), nil},
+		{"an empty list is bad data", sign("\x01\x00", 10), ErrCorrupt},
+		{"a member that is there twice is bad data", sign("\x02\x02\x01a\x01a", 10), ErrCorrupt},
+		{"a stream is not supported yet", sign("\x13\x01\x01a", 10), ErrUnsupportedType},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			before := bytes.Clone(c.payload)
-			if err := DecodePayload(c.payload, new(Entry)); !errors.Is(err, c.want) {
+			if _, err := ParsePayload(c.payload); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 			if !bytes.Equal(before, c.payload) {
@@ -96,28 +109,37 @@ func FuzzReader(f *testing.F) {
 
 func FuzzPayload(f *testing.F) {
 	for _, value := range []string{"", "1", "-70000", "hello", strings.Repeat("ab", 100)} {
-		p, err := (&Encoder{Compress: true}).AppendPayload(nil, &Entry{Value: []byte(value)})
-		if err != nil {
-			f.Fatal(err)
-		}
+		p := (&Encoder{Compress: true}).AppendPayload(nil, Text(value))
 		f.Add(p[:len(p)-payloadTrailerBytes])
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		DecodePayload(body, new(Entry))
+		ParsePayload(body)
 		p := append(bytes.Clone(body), Version, 0)
 		crc := wire.Checksum(0, p)
 		for range 8 {
 			p = append(p, byte(crc))
 			crc >>= 8
 		}
-		var e Entry
-		if DecodePayload(p, &e) != nil {
+		value, err := ParsePayload(p)
+		if err != nil {
 			return
 		}
-		again, err := (&Encoder{Compress: true}).AppendPayload(nil, &e)
-		var back Entry
-		if err != nil || DecodePayload(again, &back) != nil || !bytes.Equal(back.Value, e.Value) {
-			t.Errorf("%q does not come back: %v", e.Value, err)
+		// What passes the check can be loaded, and comes back as it went.
+		ks := storage.New(storage.Config{Reserve: 64 << 20})
+		tx := ks.NewExecutor().BeginWorld(1)
+		if err := value.Load(tx, []byte("k"), 0); err != nil {
+			t.Fatalf("checked and not loaded: %v", err)
+		}
+		e, _ := tx.Peek([]byte("k"))
+		frozen, _ := e.Freeze(nil)
+		want := tx.DigestValue([]byte("k"))
+		again, err := ParsePayload((&Encoder{Compress: true}).AppendPayload(nil, &frozen))
+		if err != nil {
+			t.Fatalf("written and not read: %v", err)
+		}
+		again.Load(tx, []byte("again"), 0)
+		if got := tx.DigestValue([]byte("again")); got != want {
+			t.Errorf("the value does not come back: %x, want %x", got, want)
 		}
 	})
 }

@@ -3,74 +3,58 @@ package rdb
 import (
 	"fmt"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
-// codec is one encoding of a value type: a type byte of the file. decode is
-// nil as long as nobody has built it; it appends to the Entry's own buffers.
-type codec struct {
-	typ    Type
-	decode func(r *wire.Reader, e *Entry) error
+// Value is a value that can be written: *storage.Frozen, or Text.
+type Value interface {
+	// Encoding is the type byte under which Save writes the value.
+	Encoding() byte
+	// Save writes the value without type byte and key.
+	Save(w *wire.Writer)
 }
 
-// codecs lists the encodings by their type byte. What is missing is
-// unknown to all servers, or refused by all of them.
-var codecs = [256]*codec{
-	0:  {String, decodeString},
-	1:  {List, nil},
-	2:  {Set, nil},
-	3:  {ZSet, nil},
-	4:  {Hash, nil},
-	5:  {ZSet, nil},
-	7:  {Module, nil},
-	9:  {Hash, nil}, // zipmap
-	10: {List, nil}, // ziplist
-	11: {Set, nil},  // intset
-	12: {ZSet, nil}, // ziplist
-	13: {Hash, nil}, // ziplist
-	14: {List, nil}, // quicklist
-	15: {Stream, nil},
-	16: {Hash, nil}, // listpack
-	17: {ZSet, nil}, // listpack
-	18: {List, nil}, // quicklist of listpacks
-	19: {Stream, nil},
-	20: {Set, nil}, // listpack
-	21: {Stream, nil},
-	22: {Hash, nil}, // field TTLs, Valkey 9
-	24: {Hash, nil}, // field TTLs, Redis 7.4
-	25: {Hash, nil}, // the same as a listpack
-	26: {Stream, nil},
-	27: {Stream, nil},
-	28: {Array, nil},
-	29: {GCRA, nil},
+// Text is a string as a Value.
+type Text []byte
+
+// Encoding implements Value.
+func (t Text) Encoding() byte { return 0 }
+
+// Save implements Value.
+func (t Text) Save(w *wire.Writer) { w.String(t) }
+
+// unread names the types of values that files of Redis and Valkey may hold and
+// that cannot be loaded here, by their type byte. A byte that is neither here nor
+// known to storage.LoadedType is corruption.
+var unread = map[byte]string{
+	6: "module", 7: "module",
+	15: "stream", 19: "stream", 21: "stream", 26: "stream", 27: "stream",
+	22: "hash with field expiry", 24: "hash with field expiry", 25: "hash with field expiry",
+	28: "array", 29: "gcra",
 }
 
-// encodingOf returns the type byte under which the value of e is written.
-func encodingOf(e *Entry) (byte, error) {
-	if e.Type != String {
-		return 0, unsupported(e.Type, e.Key)
+// typeOf returns the type of the values under a type byte.
+func typeOf(encoding byte, key []byte) (storage.Type, error) {
+	if t, ok := storage.LoadedType(encoding); ok {
+		return t, nil
 	}
-	return 0, nil
-}
-
-// writeValue writes the value of e, which encodingOf has accepted.
-func writeValue(w *wire.Writer, e *Entry) { w.String(e.Value) }
-
-func decodeString(r *wire.Reader, e *Entry) (err error) {
-	e.Value, err = r.AppendString(e.Value[:0])
-	return err
+	if name, ok := unread[encoding]; ok {
+		return 0, unsupported(name, key)
+	}
+	return 0, wire.Corruptf("unknown type %d", encoding)
 }
 
 const shownKeyBytes = 128
 
 // unsupported returns the error for a value of a type not built yet. A key
 // names it, unless it comes from a DUMP payload, which has none.
-func unsupported(t Type, key []byte) error {
+func unsupported(name string, key []byte) error {
 	if len(key) == 0 {
-		return fmt.Errorf("%w: %s", ErrUnsupportedType, t)
+		return fmt.Errorf("%w: %s", ErrUnsupportedType, name)
 	}
 	if len(key) > shownKeyBytes {
-		return fmt.Errorf("%w: %s at key %q...", ErrUnsupportedType, t, key[:shownKeyBytes])
+		return fmt.Errorf("%w: %s at key %q...", ErrUnsupportedType, name, key[:shownKeyBytes])
 	}
-	return fmt.Errorf("%w: %s at key %q", ErrUnsupportedType, t, key)
+	return fmt.Errorf("%w: %s at key %q", ErrUnsupportedType, name, key)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -28,54 +29,65 @@ type Encoder struct {
 	w wire.Writer
 }
 
-// AppendPayload appends the DUMP payload of the value of e to dst.
-func (enc *Encoder) AppendPayload(dst []byte, e *Entry) ([]byte, error) {
-	encoding, err := encodingOf(e)
-	if err != nil {
-		return dst, err
-	}
+// AppendPayload appends the DUMP payload of a value to dst.
+func (enc *Encoder) AppendPayload(dst []byte, v Value) []byte {
 	w := &enc.w
 	w.Compress, w.Checksum = enc.Compress, true
 	w.Reset(dst)
-	w.Byte(encoding)
-	writeValue(w, e)
+	w.Byte(v.Encoding())
+	v.Save(w)
 	w.Uint16(Version)
 	w.Uint64(w.Sum())
 	dst = w.Collected()
 	w.Reset(nil) // the payload is the caller's
-	return dst, nil
+	return dst
 }
 
-// DecodePayload reads a payload of DUMP into e, of which it sets Type and
-// Value and uses Value's memory. It returns ErrPayload, or an error that wraps
-// ErrCorrupt or ErrUnsupportedType.
-func DecodePayload(payload []byte, e *Entry) error {
+// Payload is the value in a payload of DUMP that has been checked.
+type Payload struct {
+	Type storage.Type
+
+	encoding byte
+	value    []byte
+}
+
+// ParsePayload checks a payload of DUMP, frame and value, and keeps it. It
+// returns ErrPayload, or an error that wraps ErrCorrupt or ErrUnsupportedType. A
+// collection without elements is corrupt.
+func ParsePayload(payload []byte) (p Payload, err error) {
 	if len(payload) < payloadTrailerBytes {
-		return ErrPayload
+		return p, ErrPayload
 	}
 	body := payload[:len(payload)-payloadTrailerBytes]
 	version := binary.LittleEndian.Uint16(payload[len(body):])
 	if (version == 0 || version > maxRedisVersion) && version != valkeyVersion {
-		return ErrPayload
+		return p, ErrPayload
 	}
 	summed := payload[:len(payload)-payloadChecksumBytes]
 	if wire.Checksum(0, summed) != binary.LittleEndian.Uint64(payload[len(summed):]) {
-		return ErrPayload
+		return p, ErrPayload
 	}
 	if len(body) == 0 {
-		return wire.Corruptf("no value")
+		return p, wire.Corruptf("no value")
 	}
-	codec := codecs[body[0]]
-	if codec == nil {
-		return wire.Corruptf("unknown type %d", body[0])
+	p = Payload{encoding: body[0], value: body[1:]}
+	if p.Type, err = typeOf(p.encoding, nil); err != nil {
+		return p, err
 	}
-	e.Type = codec.typ
-	if codec.decode == nil {
-		return unsupported(e.Type, nil)
+	r := wire.NewBytesReader(p.value)
+	empty, err := new(storage.Checker).Check(p.encoding, r)
+	if err == nil && empty {
+		err = wire.Corruptf("a collection without elements")
 	}
-	r := wire.NewBytesReader(body[1:])
-	if err := codec.decode(r, e); err != nil {
-		return err
+	if err == nil {
+		err = r.ExpectEnd()
 	}
-	return r.ExpectEnd()
+	return p, err
+}
+
+// Load makes the value that of key in the database that tx has selected, with the
+// expiry expireAt in Unix milliseconds, 0 for none.
+func (p *Payload) Load(tx *storage.Tx, key []byte, expireAt int64) error {
+	_, err := tx.Load(key, p.encoding, wire.NewBytesReader(p.value), expireAt)
+	return err
 }

@@ -10,9 +10,9 @@
 // every Valkey can load. [Check] reads a file for its own sake: a file that
 // came from elsewhere is checked before it replaces anything.
 //
-// String is the value type built so far. Another is one file with its decoder
-// and encoder and one row in the table of [codecs]; until then a key of that
-// type is [ErrUnsupportedType], because skipping it would lose it silently.
+// The forms of values are storage's: it has a loader for each type byte and writes
+// each type. A key of a type that it does not have is [ErrUnsupportedType], because
+// skipping it would lose it silently.
 //
 // Nothing in a file is believed: a length makes the reader allocate no more
 // than has arrived, and every damage is an error that wraps [ErrCorrupt].
@@ -22,8 +22,8 @@ package rdb
 
 import (
 	"errors"
-	"fmt"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -62,40 +62,12 @@ var (
 	ErrUnsupportedType = errors.New("rdb: value type not supported")
 )
 
-// Type is the kind of value of a key, as the TYPE command names it. Several
-// encodings in a file map to one Type.
-type Type uint8
-
-// The types an RDB file can hold.
-const (
-	String Type = iota
-	List
-	Set
-	ZSet
-	Hash
-	Stream
-	Module
-	Array
-	GCRA
-)
-
-var typeNames = [...]string{"string", "list", "set", "zset", "hash", "stream", "module", "array", "gcra"}
-
-func (t Type) String() string {
-	if int(t) < len(typeNames) {
-		return typeNames[t]
-	}
-	return fmt.Sprintf("type %d", uint8(t))
-}
-
-// Entry is one key of a file, or of a DUMP payload (then only Type and Value
-// have a meaning).
+// Entry is one key of a file, but for its value.
 type Entry struct {
 	DB         int
 	Key        []byte
-	Type       Type
-	Value      []byte // of a String
-	ExpireAtMs int64  // Unix milliseconds; 0 if the key does not expire
-	Idle       int64  // seconds since the last access; -1 if the file does not tell
-	Freq       int    // LFU counter, 0 to 255; -1 if the file does not tell
+	Type       storage.Type // as read
+	ExpireAtMs int64        // Unix milliseconds; 0 if the key does not expire
+	Idle       int64        // seconds since the last access; -1 if the file does not tell
+	Freq       int          // LFU counter, 0 to 255; -1 if the file does not tell
 }

@@ -2,10 +2,12 @@ package rdb
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -35,6 +37,10 @@ type Reader struct {
 	aux     Aux
 	scratch []byte
 	skipped Skipped
+
+	encoding byte // of the entry's value
+	pending  bool // it has not been read
+	checker  storage.Checker
 }
 
 // NewReader returns a Reader of the file that in delivers. It reads ahead, so
@@ -64,6 +70,9 @@ func (r *Reader) Next() (*Entry, error) {
 	if !r.started {
 		r.started = true
 		r.err = r.readMagic()
+	}
+	if r.err == nil && r.pending {
+		r.err = r.pass()
 	}
 	if r.err == nil {
 		r.err = r.readEntry()
@@ -144,23 +153,59 @@ func (r *Reader) readEntry() error {
 	}
 }
 
+// readKey reads the key of a record; the value follows.
 func (r *Reader) readKey(encoding byte) (err error) {
 	e := &r.entry
-	codec := codecs[encoding]
-	if codec == nil {
+	if _, err = typeOf(encoding, nil); errors.Is(err, ErrCorrupt) {
 		return wire.Corruptf("unknown type or opcode %d at %d", encoding, r.src.Offset()-1)
 	}
 	if e.Key, err = r.src.AppendString(e.Key[:0]); err != nil {
 		return err
 	}
-	e.Type = codec.typ
-	if codec.decode == nil {
-		return unsupported(e.Type, e.Key)
+	if e.Type, err = typeOf(encoding, e.Key); err != nil {
+		return err
 	}
-	if err = codec.decode(r.src, e); err != nil {
-		return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
-	}
+	r.encoding, r.pending = encoding, true
 	return nil
+}
+
+// Load makes the value of the entry that Next has returned that of its key in the
+// database that tx has selected, with its expiry. It is called once for an entry,
+// or not at all. empty says that the value is a collection without elements, as
+// old faults of Redis have left behind, and that there is no key for it.
+func (r *Reader) Load(tx *storage.Tx) (empty bool, err error) {
+	r.pending = false
+	empty, err = tx.Load(r.entry.Key, r.encoding, r.src, r.entry.ExpireAtMs)
+	r.err = r.at(err)
+	return empty, r.err
+}
+
+// Text returns the string that is the value of the entry that Next has returned;
+// the bytes are valid until the next call. It is called once for an entry, or not
+// at all.
+func (r *Reader) Text() ([]byte, error) {
+	if !r.pending || r.entry.Type != storage.TypeString {
+		return nil, errors.New("rdb: the value is no string, or was read before")
+	}
+	r.pending = false
+	b, err := r.src.ReadString()
+	r.err = r.at(err)
+	return b, r.err
+}
+
+// pass reads the value of the entry at hand, checks it and makes nothing of it.
+func (r *Reader) pass() error {
+	r.pending = false
+	_, err := r.checker.Check(r.encoding, r.src)
+	return r.at(err)
+}
+
+// at adds to an error where it was.
+func (r *Reader) at(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w (%s at key %.*q)", err, r.entry.Type, shownKeyBytes, r.entry.Key)
 }
 
 // readEnd verifies the checksum behind the end record. Zero says that there is

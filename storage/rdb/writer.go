@@ -85,18 +85,14 @@ func (w *Writer) SelectDB(db, keys, expires int) error {
 
 // Entry writes a key of the database selected last; e.DB, e.Idle and e.Freq
 // are not looked at.
-func (w *Writer) Entry(e *Entry) error {
-	encoding, err := encodingOf(e)
-	if err != nil {
-		return err
-	}
+func (w *Writer) Entry(e *Entry, v Value) error {
 	if e.ExpireAtMs != 0 {
 		w.w.Byte(opExpireTimeMs)
 		w.w.Millis(e.ExpireAtMs)
 	}
-	w.w.Byte(encoding)
+	w.w.Byte(v.Encoding())
 	w.w.String(e.Key)
-	writeValue(w.w, e)
+	v.Save(w.w)
 	return w.w.Err()
 }
 

@@ -92,13 +92,16 @@ func (s *Space) largeSize(r Ref) int {
 // Granules are numbered through the whole space.
 
 func (s *Space) granuleOf(r Ref) uint32 {
-	return (r.page()<<s.pageShift + r.index()*uint32(s.stride())) / granule
+	return r.page()<<s.granuleShift() + r.index()>>(indexBits-s.granuleShift())
 }
 
 func (s *Space) refOfGranule(g uint32) Ref {
-	perPage := uint32(s.pageSize() / granule)
-	return refOf(g/perPage, g%perPage*granule/uint32(s.stride()))
+	n := s.granuleShift()
+	return refOf(g>>n, g&(1<<n-1)<<(indexBits-n))
 }
+
+// granuleShift is the binary logarithm of the granules in a page.
+func (s *Space) granuleShift() uint8 { return s.pageShift - 8 }
 
 func (s *Space) firstGranule(e uint32) uint32 { return e * uint32(s.granulesPerExtent()) }
 
@@ -112,18 +115,19 @@ func (s *Space) clearIdle(g uint32)  { s.idle[g/64] &^= 1 << (g % 64) }
 
 // runAt returns the length of the run that begins with granule g.
 func (s *Space) runAt(g uint32) int32 {
-	end := (g/uint32(s.granulesPerExtent()) + 1) * uint32(s.granulesPerExtent())
-	from := g + 1
-	for w := from / 64; w < end/64; w++ {
-		word := s.starts[w].Load()
-		if w == from/64 {
-			word &= ^uint64(0) << (from % 64)
-		}
-		if word != 0 {
-			return int32(w*64 + uint32(bits.TrailingZeros64(word)) - g)
-		}
+	end := (g | uint32(s.granulesPerExtent()-1)) + 1
+	if g+1 == end {
+		return 1
 	}
-	return int32(end - g)
+	w := (g + 1) / 64
+	word := s.starts[w].Load() &^ (1<<((g+1)%64) - 1)
+	for word == 0 {
+		if w++; w == end/64 {
+			return int32(end - g)
+		}
+		word = s.starts[w].Load()
+	}
+	return int32(w*64 + uint32(bits.TrailingZeros64(word)) - g)
 }
 
 // runBefore returns the first granule of the run before g, which is not the
@@ -165,14 +169,20 @@ func (s *Space) openArena(e uint32, a Area) {
 	s.fileArena(e)
 }
 
-// arenaFor finds an arena with a free run of n granules.
+// arenaFor finds an arena with a free run of n granules. Those in the first
+// bucket may have a shorter one, so only some of them are asked.
 func (s *Space) arenaFor(a Area, n int32) (uint32, bool) {
 	l := &s.arenas[a]
 	b := bucketOf(n)
-	for at := l.first[b]; at != 0; at = s.extents[at-1].next {
+	at := l.first[b]
+	for range 8 {
+		if at == 0 {
+			break
+		}
 		if s.extents[at-1].largest >= n {
 			return at - 1, true
 		}
+		at = s.extents[at-1].next
 	}
 	for b++; b < buckets; b = (b/64 + 1) * 64 {
 		if w := l.filled[b/64] >> (b % 64); w != 0 {
@@ -182,33 +192,46 @@ func (s *Space) arenaFor(a Area, n int32) (uint32, bool) {
 	return 0, false
 }
 
-// carve takes n granules of the free run that fits best into use and returns the
+// carve takes n granules into use of the free run that fits best and returns the
 // first of them. There is one.
 func (s *Space) carve(e uint32, n int32) uint32 {
-	at, length := s.bestFit(e, n)
-	s.takeRun(e, at, n, length)
-	s.extents[e].used += n
-	return at
-}
-
-// takeRun takes the first n granules of a free run into use.
-func (s *Space) takeRun(e, g uint32, n, length int32) {
+	g, length, longest := s.lookThrough(e, n)
 	s.clearIdle(g)
 	if n < length {
 		s.setStart(g + uint32(n))
 		s.setIdle(g + uint32(n))
+		longest = max(longest, length-n)
 	}
 	x := &s.extents[e]
+	x.used += n
 	s.usePages(e, x.free&s.pagesTouching(g, n))
-	s.shorten(e, length)
+	s.setLongest(e, longest)
+	return g
 }
 
-// shorten files an arena after a free run of a length went or became shorter.
-func (s *Space) shorten(e uint32, length int32) {
+// lookThrough finds the shortest free run of at least n granules in an arena, and
+// the length of the longest of the others.
+func (s *Space) lookThrough(e uint32, n int32) (at uint32, length, longest int32) {
+	first := s.firstGranule(e) / 64
+	for i, word := range s.idle[first : first+uint32(s.granulesPerExtent()/64)] {
+		for ; word != 0; word &= word - 1 {
+			g := (first+uint32(i))*64 + uint32(bits.TrailingZeros64(word))
+			m := s.runAt(g)
+			if m >= n && (length == 0 || m < length) {
+				m, at, length = length, g, m
+			}
+			longest = max(longest, m)
+		}
+	}
+	return at, length, longest
+}
+
+// setLongest files an arena by its longest free run.
+func (s *Space) setLongest(e uint32, longest int32) {
 	x := &s.extents[e]
-	if length == x.largest {
+	if longest != x.largest {
 		s.unfileArena(e)
-		x.largest = s.longestRun(e)
+		x.largest = longest
 		s.fileArena(e)
 	}
 }
@@ -238,58 +261,24 @@ func (s *Space) freeRun(e, g uint32) {
 		s.clearIdle(g)
 		s.clearStart(g)
 		s.emptyExtent(e)
-	} else if n > x.largest {
-		s.unfileArena(e)
-		x.largest = n
-		s.fileArena(e)
+	} else {
+		s.setLongest(e, max(x.largest, n))
 	}
-}
-
-// eachIdle calls f with the free runs of an arena, until it returns false.
-func (s *Space) eachIdle(e uint32, f func(g uint32, n int32) bool) {
-	first := s.firstGranule(e) / 64
-	for w := first; w < first+uint32(s.granulesPerExtent()/64); w++ {
-		for word := s.idle[w]; word != 0; word &= word - 1 {
-			g := w*64 + uint32(bits.TrailingZeros64(word))
-			if !f(g, s.runAt(g)) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Space) bestFit(e uint32, n int32) (at uint32, length int32) {
-	s.eachIdle(e, func(g uint32, m int32) bool {
-		if m >= n && (length == 0 || m < length) {
-			at, length = g, m
-		}
-		return length != n
-	})
-	return at, length
-}
-
-func (s *Space) longestRun(e uint32) (longest int32) {
-	s.eachIdle(e, func(_ uint32, n int32) bool {
-		longest = max(longest, n)
-		return true
-	})
-	return longest
 }
 
 // pagesTouching returns the pages of its extent in which granules of a run lie.
 func (s *Space) pagesTouching(g uint32, n int32) uint32 {
-	perPage := uint32(s.pageSize() / granule)
-	first := g / perPage % extentPages
-	last := (g + uint32(n) - 1) / perPage % extentPages
+	first := g >> s.granuleShift() % extentPages
+	last := (g + uint32(n) - 1) >> s.granuleShift() % extentPages
 	return uint32(1<<(last+1)-1) &^ (1<<first - 1)
 }
 
 // pagesWithin returns the pages of which all granules lie in a run.
 func (s *Space) pagesWithin(g uint32, n int32) uint32 {
-	perPage := uint32(s.pageSize() / granule)
-	base := g / uint32(s.granulesPerExtent()) * extentPages
-	first := (g+perPage-1)/perPage - base
-	end := (g+uint32(n))/perPage - base
+	perPage := uint32(1) << s.granuleShift()
+	base := g >> s.granuleShift() &^ (extentPages - 1)
+	first := (g+perPage-1)>>s.granuleShift() - base
+	end := (g+uint32(n))>>s.granuleShift() - base
 	if first >= end {
 		return 0
 	}

@@ -10,7 +10,7 @@ func audit(t testing.TB, s *Space) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := &auditor{TB: t, s: s, listed: make(map[uint32]uint16)}
+	a := &auditor{TB: t, s: s, shelved: make(map[uint32]bool), known: make(map[uint32]bool)}
 	a.lists()
 	for e := range s.top {
 		a.extent(e)
@@ -20,7 +20,7 @@ func audit(t testing.TB, s *Space) {
 	}
 	var bytes [areas]int64
 	bytes, blocks := s.closedBytes, s.closedBlocks
-	for _, h := range s.heaps {
+	for _, h := range *s.heaps.Load() {
 		if h != nil {
 			h.addTo(&bytes, &blocks)
 		}
@@ -36,7 +36,8 @@ func audit(t testing.TB, s *Space) {
 type auditor struct {
 	testing.TB
 	s       *Space
-	listed  map[uint32]uint16 // pages in lists, by owner; the shelf has 0
+	shelved map[uint32]bool // pages on the shelf
+	known   map[uint32]bool // pages that heaps remember
 	counts  counts
 	pagesOf [classes]int32
 	bytes   [areas]int64
@@ -45,30 +46,36 @@ type auditor struct {
 
 func (a *auditor) lists() {
 	s := a.s
-	walk := func(c class, p uint32, owner uint16) (n int) {
-		for prev := uint32(0); p != 0; prev, p = p, s.pages[p].next {
-			m := &s.pages[p]
-			if _, twice := a.listed[p]; twice || m.class != c || m.prev != prev || m.load().owner() != owner {
-				a.Fatalf("page %d in a list of class %d of heap %d: twice %v, class %d, owner %d", p, c, owner, twice, m.class, m.load().owner())
-			}
-			a.listed[p] = owner
-			n++
-		}
-		return n
-	}
 	for c := range class(classes) {
-		walk(c, s.shelf[c], 0)
+		prev := uint32(0)
+		for p := s.shelf[c]; p != 0; prev, p = p, s.pages[p].next {
+			m := &s.pages[p]
+			if a.shelved[p] || m.class != c || m.prev != prev || !m.load().shelved() {
+				a.Fatalf("page %d on the shelf of class %d: twice %v, class %d, word %#x", p, c, a.shelved[p], m.class, m.load())
+			}
+			a.shelved[p] = true
+		}
 	}
-	for _, h := range s.heaps {
+	for _, h := range *s.heaps.Load() {
 		if h == nil {
 			continue
 		}
-		n := 0
+		owned := 0
 		for c := range class(classes) {
-			n += walk(c, h.room[c], h.id)
+			if p := h.own[c]; p != 0 {
+				owned++
+				if m := &s.pages[p]; m.class != c || m.load().owner() != h.id {
+					a.Errorf("page %d is heap %d's for class %d: class %d, word %#x", p, h.id, c, m.class, m.load())
+				}
+			}
+			if l := h.hints[c].Load(); l != nil {
+				for i := range l.page[:l.n] {
+					a.known[l.page[i].Load()] = true
+				}
+			}
 		}
-		if n != h.owned || n > maxOwned {
-			a.Errorf("heap %d has %d pages in its lists and counts %d", h.id, n, h.owned)
+		if owned != h.owned || owned > maxOwned {
+			a.Errorf("heap %d has %d pages and counts %d", h.id, owned, h.owned)
 		}
 	}
 }
@@ -121,19 +128,22 @@ func (a *auditor) page(p uint32, free bool) {
 	n := m.inUse()
 	a.blocks += int64(n)
 	a.bytes[m.class.area()] += int64(n) * int64(classSizes[m.class])
-	owner, listed := a.listed[p]
 	w := m.load()
+	sparse := a.s.sparsePage(p)
 	switch {
 	case w.owner() != 0:
-		if !listed || owner != w.owner() {
-			a.Errorf("page %d of heap %d is not in its lists", p, w.owner())
+		if h := (*a.s.heaps.Load())[w.owner()-1]; h == nil || h.own[m.class] != p {
+			a.Errorf("page %d is not known to its owner %d", p, w.owner())
 		}
-	case w.shelved():
-		if listed == a.s.sparsePage(p) || n == 0 || listed != m.shelf {
-			a.Errorf("page %d with %d blocks, sparse %v: on the shelf %v", p, n, a.s.sparsePage(p), listed)
+	case w.hasRoom():
+		if n == 0 || w.shelved() != a.shelved[p] || sparse && w.shelved() {
+			a.Errorf("page %d with %d blocks, word %#x, sparse %v: on the shelf %v", p, n, w, sparse, a.shelved[p])
 		}
-	case listed || n != int(m.cap) || m.hasRoom():
-		a.Errorf("page %d of nobody with %d of %d blocks: in a list %v", p, n, m.cap, listed)
+		if w.loose() && !sparse && !a.known[p] {
+			a.Errorf("page %d with %d of %d blocks is loose, and nobody knows it", p, n, m.cap)
+		}
+	case n != int(m.cap) || m.free != 0 || m.fresh < m.cap:
+		a.Errorf("page %d of nobody has no room with %d of %d blocks", p, n, m.cap)
 	}
 }
 

@@ -1,6 +1,7 @@
 package slab
 
 import (
+	"bytes"
 	"fmt"
 	"sync/atomic"
 	"unsafe"
@@ -9,39 +10,54 @@ import (
 // poison fills the free blocks of checked builds.
 const poison = 0xDB
 
+var poisoned = bytes.Repeat([]byte{poison}, maxSmall)
+
+// spoil fills b with poison, a piece at a time: the race detector takes a copy
+// for one access.
+func spoil(b []byte) {
+	for len(b) > 0 {
+		b = b[copy(b, poisoned):]
+	}
+}
+
 // users knows which blocks are in use, in checked builds: a bit for each index
-// of each page.
+// of each page, an array for each extent that was ever used.
 type users struct {
-	used []atomic.Pointer[[(indexMask + 1) / 64]atomic.Uint64]
+	extents []atomic.Pointer[usersOfExtent]
 }
 
-func (u *users) init(pages int) {
+type usersOfExtent [extentPages << indexBits / 64]atomic.Uint64
+
+func (u *users) init(extents int) {
 	if checked {
-		u.used = make([]atomic.Pointer[[(indexMask + 1) / 64]atomic.Uint64], pages)
+		u.extents = make([]atomic.Pointer[usersOfExtent], extents)
 	}
 }
 
-func (u *users) inUse(r Ref) bool {
-	if int(r.page()) >= len(u.used) {
-		return false
+// word returns where the bit of a block is, nil if its extent was never used.
+func (u *users) word(r Ref) (word *atomic.Uint64, bit uint64) {
+	e, i := r.page()/extentPages, r%(extentPages<<indexBits)
+	if int(e) >= len(u.extents) {
+		return nil, 0
 	}
-	page := u.used[r.page()].Load()
-	return page != nil && page[r.index()/64].Load()>>(r.index()%64)&1 != 0
+	of := u.extents[e].Load()
+	if of == nil {
+		return nil, 0
+	}
+	return &of[i/64], 1 << (i % 64)
 }
 
 func (s *Space) checkAllocated(r Ref) {
-	if !s.users.inUse(r) {
+	if word, bit := s.users.word(r); word == nil || word.Load()&bit == 0 {
 		panic(fmt.Sprintf("slab: block %#x is not allocated: it was freed, or never was", uint32(r)))
 	}
 }
 
 func (s *Space) markAllocated(r Ref) {
-	at := &s.users.used[r.page()]
-	if at.Load() == nil {
-		at.CompareAndSwap(nil, new([(indexMask + 1) / 64]atomic.Uint64))
+	if at := &s.users.extents[r.page()/extentPages]; at.Load() == nil {
+		at.CompareAndSwap(nil, new(usersOfExtent))
 	}
-	bit := uint64(1) << (r.index() % 64)
-	if at.Load()[r.index()/64].Or(bit)&bit != 0 {
+	if word, bit := s.users.word(r); word.Or(bit)&bit != 0 {
 		panic(fmt.Sprintf("slab: block %#x was allocated twice", uint32(r)))
 	}
 }
@@ -49,12 +65,8 @@ func (s *Space) markAllocated(r Ref) {
 // markFreed poisons a block that is about to be freed.
 func (s *Space) markFreed(r Ref) {
 	s.checkAllocated(r)
-	b := s.Bytes(r)
-	for i := range b {
-		b[i] = poison
-	}
-	bit := uint64(1) << (r.index() % 64)
-	if s.users.used[r.page()].Load()[r.index()/64].And(^bit)&bit == 0 {
+	spoil(s.Bytes(r))
+	if word, bit := s.users.word(r); word.And(^bit)&bit == 0 {
 		panic(fmt.Sprintf("slab: block %#x was freed twice at a time", uint32(r)))
 	}
 }
@@ -64,9 +76,13 @@ func (s *Space) markFreed(r Ref) {
 func (s *Space) checkPoison(p, i uint32) {
 	size := uint32(s.sizes[p])
 	b := unsafe.Slice((*byte)(s.at(p, i*size)), size)
-	for at, c := range b[2:] {
+	const linked = 2 // bytes at the beginning
+	if bytes.Equal(b[linked:], poisoned[linked:size]) {
+		return
+	}
+	for at, c := range b[linked:] {
 		if c != poison {
-			panic(fmt.Sprintf("slab: block %#x was written to after it was freed, at byte %d", uint32(refOf(p, i)), at+2))
+			panic(fmt.Sprintf("slab: block %#x was written to after it was freed, at byte %d", uint32(refOf(p, i)), at+linked))
 		}
 	}
 }

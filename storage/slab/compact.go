@@ -23,8 +23,8 @@ type survey struct {
 	blocks int
 }
 
-// ChooseSparse begins a compaction if more than a share of the committed memory,
-// such as 0.125, is lost: free memory beside blocks in pages that are in use. It
+// ChooseSparse begins a compaction if more than a share, such as 0.125, of the
+// memory of pages in use is lost, which is what lies free beside their blocks. It
 // marks the emptiest extents, as many as may bring the loss down to half of that
 // and no more than the others seem to have room for. They give no new blocks. It
 // returns how many blocks are in them, 0 if nothing was marked. A compaction that
@@ -39,13 +39,13 @@ func (s *Space) ChooseSparse(loss float64) (blocks int) {
 	s.compaction.Lock()
 	defer s.compaction.Unlock()
 	s.unmarkAll()
-	all, committed, allowance := s.survey()
+	all, inUse, allowance := s.survey()
 	lost, room := -allowance, 0
 	for _, x := range all {
 		lost += x.pages*s.pageSize() - x.live
 		room += x.pages*s.pageSize() - x.live
 	}
-	limit := loss * float64(committed)
+	limit := loss * float64(inUse)
 	if float64(lost) <= limit {
 		return 0
 	}
@@ -81,10 +81,10 @@ func (s *Space) EndCompaction() {
 }
 
 // survey looks at all extents with blocks that could be moved.
-func (s *Space) survey() (all []survey, committed, allowance int) {
+func (s *Space) survey() (all []survey, inUse, allowance int) {
 	s.mu.Lock()
 	top := s.top
-	committed = (s.counts.used + s.counts.free) * s.pageSize()
+	inUse = s.counts.used * s.pageSize()
 	for _, n := range s.pagesOf {
 		if n > 0 {
 			allowance += s.pageSize()
@@ -96,7 +96,7 @@ func (s *Space) survey() (all []survey, committed, allowance int) {
 			all = append(all, x)
 		}
 	}
-	return all, committed, allowance
+	return all, inUse, allowance
 }
 
 func (s *Space) surveyExtent(e uint32) survey {
@@ -150,7 +150,9 @@ func (s *Space) mark(e uint32) bool {
 		s.roomy.remove(e)
 		s.setSparse(e, true)
 		for p := e * extentPages; p < (e+1)*extentPages; p++ {
-			s.unshelve(p)
+			if s.pages[p].load().shelved() {
+				s.unshelve(p)
+			}
 		}
 	default:
 		return false
@@ -179,9 +181,7 @@ func (s *Space) unmark(e uint32) {
 	case extentOfPages:
 		s.pagesFree(e)
 		for p := e * extentPages; p < (e+1)*extentPages; p++ {
-			if w := s.pages[p].load(); w.owner() == 0 && w.shelved() {
-				s.putOnShelf(p)
-			}
+			s.shelveLoose(p)
 		}
 	}
 }

@@ -102,9 +102,11 @@ func (s *Space) unusePages(e, mask uint32) {
 	s.inMemory.add(e)
 }
 
-// newPage opens a page for blocks of a class, for a heap. Pages that are in
+// openPage takes a free page for blocks of a class, for a heap, or returns 0. Pages that are in
 // memory come first, and low extents: high ones empty themselves.
-func (s *Space) newPage(heap uint16, c class) uint32 {
+func (s *Space) openPage(heap uint16, c class) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	e, ok := s.roomy.first()
 	if !ok {
 		if e, ok = s.newExtent(extentOfPages); !ok {

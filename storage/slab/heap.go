@@ -1,30 +1,43 @@
 package slab
 
+import (
+	"slices"
+	"sync/atomic"
+)
+
 // A Heap allocates and frees blocks of a Space. One goroutine at a time may use
 // it; each executor has its own.
 //
-// A heap owns pages: those that it opened, and full ones of which it freed a
-// block. Only it allocates from them. A page whose last block is allocated
-// belongs to nobody until one of its blocks is freed, so a heap owns no more
-// pages than have room, and never more than maxOwned.
+// A heap owns at most one page of a class, from which it allocates. When that
+// page has no free block left it belongs to nobody, and the heap looks for another
+// one: first among the loose pages it remembers, which are those of which it
+// freed the first block after they were full, then on the space's shelf, then
+// among the loose pages that other heaps remember, and last it opens a new one.
+// Only the shelf and new pages take the space's lock.
+//
+// Blocks of the owned pages are freed without any locked instruction. All others
+// are pushed on the stack of their page with one compare-and-swap, whoever frees
+// them, so pages that become empty are given up at once unless they are owned.
 type Heap struct {
 	space *Space
 	id    uint16
 	epoch uint32 // the space's, when the owned pages were last looked through
-	owned int    // pages in all lists
-	empty uint32 // an owned page without a block, kept for the next one
 
-	room   [classes]uint32 // first of the owned pages of a class
-	recent [classes]bool   // a page was taken for the class since the last shed
+	own    [classes]uint32 // the owned page of a class, 0 if none
+	recent [classes]bool   // the class needed a page since the last loosening
+	owned  int             // pages in own
+	empty  uint32          // an owned page that had no block in use, or 0
+	hints  [classes]atomic.Pointer[hints]
 
-	// What this heap allocated less what it freed, negative if others' blocks
-	// are freed here.
+	// What this heap allocated less what it freed; negative if it frees what
+	// others allocate.
 	bytes  [areas]int64
 	blocks int64
 }
 
-// maxOwned is how many pages a heap may own: 4 MiB with pages of 64 KiB. What
-// is beyond goes to the shelf, for whichever heap needs room.
+// maxOwned is how many pages a heap may own, 4 MiB with pages of 64 KiB: nobody
+// else can use their free blocks, and they stay in memory if others empty them.
+// With more the pages of the least used classes become loose.
 const maxOwned = 64
 
 // NewHeap returns a heap of the space. There can be 4095 at a time; Close makes
@@ -32,17 +45,18 @@ const maxOwned = 64
 func (s *Space) NewHeap() *Heap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, h := range s.heaps {
-		if h == nil {
-			s.heaps[i] = &Heap{space: s, id: uint16(i + 1), epoch: s.epoch.Load()}
-			return s.heaps[i]
+	heaps := slices.Clone(*s.heaps.Load())
+	at := slices.Index(heaps, nil)
+	if at < 0 {
+		if len(heaps) == maxHeaps {
+			panic("slab: too many heaps")
 		}
+		at = len(heaps)
+		heaps = append(heaps, nil)
 	}
-	if len(s.heaps) == maxHeaps {
-		panic("slab: too many heaps")
-	}
-	h := &Heap{space: s, id: uint16(len(s.heaps) + 1), epoch: s.epoch.Load()}
-	s.heaps = append(s.heaps, h)
+	h := &Heap{space: s, id: uint16(at + 1), epoch: s.epoch.Load()}
+	heaps[at] = h
+	s.heaps.Store(&heaps)
 	return h
 }
 
@@ -56,8 +70,9 @@ func (h *Heap) Close() {
 		s.closedBytes[a] += n
 	}
 	s.closedBlocks += h.blocks
-	s.heaps[h.id-1] = nil
-	h.space = nil
+	heaps := slices.Clone(*s.heaps.Load())
+	heaps[h.id-1] = nil
+	s.heaps.Store(&heaps)
 }
 
 // Alloc returns a block of at least n bytes, whose contents are undefined, or 0
@@ -73,24 +88,22 @@ func (h *Heap) Alloc(a Area, n int) Ref {
 		return h.allocLarge(a, n)
 	}
 	c := classFor(a, n)
-	p := h.room[c]
-	m := &s.pages[p] // of page 0, which never has room, if there is none
+	p := h.own[c]
+	m := &s.pages[p] // page 0, which never has room, if there is none
 	if !m.hasRoom() {
 		if p = h.refill(c); p == 0 {
 			return 0
 		}
 		m = &s.pages[p]
 	}
-	var i uint32
+	i := uint32(m.fresh)
 	if m.free != 0 {
 		i = uint32(m.free) - 1
-		b := s.at(p, i*uint32(classSizes[c]))
-		m.free = *link(b)
+		m.free = *link(s.at(p, i*uint32(classSizes[c])))
 		if checked {
 			s.checkPoison(p, i)
 		}
 	} else {
-		i = uint32(m.fresh)
 		m.fresh++
 	}
 	m.used++
@@ -102,106 +115,114 @@ func (h *Heap) Alloc(a Area, n int) Ref {
 	return refOf(p, i)
 }
 
-// refill returns a page of the class with room, now the first in its list, or 0
-// if there is no memory.
+// refill returns a page of the class with room, which the heap now owns, or 0 if
+// there is no memory.
 func (h *Heap) refill(c class) uint32 {
 	s := h.space
-	for {
-		p := h.room[c]
-		if p == 0 {
-			break
-		}
+	if p := h.own[c]; p != 0 {
 		m := &s.pages[p]
-		if m.hasRoom() || m.collect() {
+		if m.collect() {
 			return p
 		}
-		// All in use: it is nobody's from now on. Whoever takes it over uses
-		// its links, so it leaves the list first.
-		h.unlink(p)
-		if !m.swap(ownedBy(h.id), fullOf(m.cap)) {
-			h.push(c, p) // a block came back in the meantime
+		h.disown(c)
+		for !m.swap(ownedBy(h.id), fullOf(m.cap)) {
+			if m.collect() { // a block came back just now
+				h.adopt(c, p)
+				return p
+			}
 		}
 	}
+	if h.owned >= maxOwned {
+		h.loosen()
+	}
 	h.recent[c] = true
-	p := s.takePage(h.id, c)
+	p := h.takeLoose(c)
+	if p == 0 {
+		p = s.takeShelved(h, c)
+	}
+	if p == 0 {
+		p = h.steal(c)
+	}
+	if p == 0 {
+		p = s.openPage(h.id, c)
+	}
 	if p == 0 {
 		return 0
 	}
-	h.push(c, p)
-	m := &s.pages[p]
-	if !m.hasRoom() {
+	h.adopt(c, p)
+	if m := &s.pages[p]; !m.hasRoom() {
 		m.collect()
 	}
 	return p
 }
 
+func (h *Heap) adopt(c class, p uint32) {
+	h.own[c] = p
+	h.owned++
+}
+
+func (h *Heap) disown(c class) {
+	if h.empty == h.own[c] {
+		h.empty = 0
+	}
+	h.own[c] = 0
+	h.owned--
+}
+
 // Free gives a block back. Any heap of the space may free any block.
 func (h *Heap) Free(r Ref) {
 	s := h.space
-	p, i := r.page(), r.index()
-	size := s.sizes[p]
 	if checked {
 		s.markFreed(r)
 	}
+	p, i := r.page(), r.index()
+	size := s.sizes[p]
 	if size&largePage != 0 {
 		h.freeLarge(r)
 		return
 	}
 	m := &s.pages[p]
-	h.bytes[m.class.area()] -= int64(size)
+	c := m.class
+	b := link(s.at(p, i*uint32(size)))
+	h.bytes[c.area()] -= int64(size)
 	h.blocks--
 	w := m.load()
-	if w.owner() != h.id {
-		h.freeElsewhere(m, p, i)
+	if w.owner() == h.id {
+		*b = m.free
+		m.free = uint16(i + 1)
+		m.used--
+		if m.used == w.count() {
+			h.emptied(c)
+		}
 		return
 	}
-	*link(s.at(p, i*uint32(size))) = m.free
-	m.free = uint16(i + 1)
-	m.used--
-	if m.used == w.count() {
-		h.emptied(m, p)
-	}
-}
-
-// freeElsewhere frees block i of a page that the heap does not own.
-func (h *Heap) freeElsewhere(m *page, p, i uint32) {
-	s := h.space
-	b := link(s.at(p, i*uint32(s.sizes[p])))
 	for {
-		w := m.load()
-		nobodys := w.owner() == 0
-		if nobodys && !w.shelved() && !s.sparsePage(p) {
-			// A full page: take it over.
-			if !m.swap(w, ownedBy(h.id)) {
-				continue
-			}
-			*b = 0
-			m.free, m.used = uint16(i+1), m.cap-1
-			h.push(m.class, p)
-			if h.owned > maxOwned {
-				h.shed()
+		*b = w.head()
+		to := w.push(i)
+		if m.swap(w, to) {
+			if w.owner() == 0 {
+				h.pushed(c, p, w, to)
 			}
 			return
 		}
-		*b = w.head()
-		to := w.push(i)
-		if nobodys {
-			to |= shelfBit
-		}
-		if !m.swap(w, to) {
-			continue
-		}
-		if nobodys && (!w.shelved() || to.count() == to.used()) {
-			s.settle(p)
-		}
-		return
+		w = m.load()
 	}
 }
 
-// emptied gives up a page whose last block was freed, unless it is the only one:
-// a class of which one block comes and goes would otherwise take a page from the
-// space each time.
-func (h *Heap) emptied(m *page, p uint32) {
+// pushed sees to a page that nobody owns after a block was pushed on it.
+func (h *Heap) pushed(c class, p uint32, from, to word) {
+	if to.count() == to.used() {
+		h.space.settle(p)
+	} else if !from.hasRoom() {
+		h.remember(c, p)
+	}
+}
+
+// emptied gives up the owned page of a class whose last block was freed, unless
+// it is the only one of the heap: a class of which one block comes and goes would
+// otherwise take a page from the space each time.
+func (h *Heap) emptied(c class) {
+	p := h.own[c]
 	if h.empty == p {
 		return
 	}
@@ -209,68 +230,63 @@ func (h *Heap) emptied(m *page, p uint32) {
 		h.empty = p
 		return
 	}
-	h.unlink(p)
+	h.disown(c)
 	s := h.space
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shelve(p)
 }
 
-// Retire hands all pages that the heap owns to the others. An executor calls it
-// when it goes idle; the heap may be used again.
+// Retire hands all pages with room to the other heaps. An executor calls it when
+// it goes idle; the heap may be used again.
 func (h *Heap) Retire() {
-	if h.owned == 0 {
-		return
-	}
-	h.release(func(class, uint32, bool) bool { return true })
-}
-
-// shed hands over what the heap has too much of: all but one page of each class
-// that needed one since the last time, and if that is not half of all, those too.
-func (h *Heap) shed() {
-	h.release(func(c class, _ uint32, first bool) bool { return !first || !h.recent[c] })
-	if h.owned > maxOwned/2 {
-		h.release(func(class, uint32, bool) bool { return true })
-	}
-	clear(h.recent[:])
-}
-
-// recall hands over the pages in extents that are being emptied.
-func (h *Heap) recall() {
-	s := h.space
-	h.epoch = s.epoch.Load()
 	if h.owned > 0 {
-		h.release(func(_ class, p uint32, _ bool) bool { return s.sparsePage(p) })
-	}
-}
-
-// release hands over the pages for which which says so.
-func (h *Heap) release(which func(c class, p uint32, first bool) bool) {
-	s := h.space
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range class(classes) {
-		for p := h.room[c]; p != 0; {
-			next := s.pages[p].next
-			if which(c, p, p == h.room[c]) {
-				h.unlink(p)
+		s := h.space
+		s.mu.Lock()
+		for c, p := range h.own {
+			if p != 0 {
+				h.disown(class(c))
 				s.shelve(p)
 			}
-			p = next
+		}
+		s.mu.Unlock()
+	}
+	for c := range h.hints {
+		if l := h.hints[c].Load(); l != nil && l.n > 0 {
+			h.forget(l, l.n)
 		}
 	}
 }
 
-func (h *Heap) push(c class, p uint32) {
-	h.space.link(&h.room[c], p)
-	h.owned++
+// loosen gives up the owned pages of classes that needed no page since the last
+// time, and if those are less than half, all.
+func (h *Heap) loosen() {
+	for _, all := range []bool{false, true} {
+		if all && h.owned <= maxOwned/2 {
+			break
+		}
+		for c := range class(classes) {
+			if p := h.own[c]; p != 0 && (all || !h.recent[c]) {
+				h.disown(c)
+				if h.space.loosen(p) {
+					h.remember(c, p)
+				}
+			}
+		}
+	}
+	clear(h.recent[:])
 }
 
-// unlink takes a page that the heap owns out of its list.
-func (h *Heap) unlink(p uint32) {
-	h.space.unlink(&h.room[h.space.pages[p].class], p)
-	h.owned--
-	if h.empty == p {
-		h.empty = 0
+// recall gives up the owned pages in extents that are being emptied.
+func (h *Heap) recall() {
+	s := h.space
+	h.epoch = s.epoch.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, p := range h.own {
+		if p != 0 && s.sparsePage(p) {
+			h.disown(class(c))
+			s.shelve(p)
+		}
 	}
 }

@@ -42,10 +42,7 @@ func (m *memory) giveBack(p uint32, n int) {
 		m.bases[p/extentPages] = nil
 		return
 	}
-	b := unsafe.Slice((*byte)(m.at(p, 0)), n<<m.shift)
-	for i := range b {
-		b[i] = poison
-	}
+	spoil(unsafe.Slice((*byte)(m.at(p, 0)), n<<m.shift))
 }
 
 func (m *memory) at(p, offset uint32) unsafe.Pointer {

@@ -31,22 +31,25 @@ func (c *cell) fill(b []byte) {
 	}
 }
 
+// verify uses Error: it runs on other goroutines than the test's.
 func (c *cell) verify(t *testing.T, s *Space) {
 	b := s.Bytes(c.ref)
 	if len(b) != c.area.SizeFor(c.asked) || cap(b) != len(b) || s.Size(c.ref) != len(b) {
-		t.Fatalf("a block of %v for %d bytes has %d, capacity %d, Size %d", c.area, c.asked, len(b), cap(b), s.Size(c.ref))
+		t.Errorf("a block of %v for %d bytes has %d, capacity %d, Size %d", c.area, c.asked, len(b), cap(b), s.Size(c.ref))
 	}
 	if addr := uintptr(s.Pointer(c.ref)); addr%4 != 0 || (c.area == Tables || len(b) > maxSmall) && addr%line != 0 {
-		t.Fatalf("a block of %v for %d bytes lies at %#x", c.area, c.asked, addr)
+		t.Errorf("a block of %v for %d bytes lies at %#x", c.area, c.asked, addr)
 	}
 	for i := 0; i+8 <= len(b); i += 8 {
 		if got := binary.LittleEndian.Uint64(b[i:]); got != c.stamp*0x9e3779b97f4a7c15+uint64(i) {
-			t.Fatalf("block %#x of %d bytes was overwritten at %d", c.ref, len(b), i)
+			t.Errorf("block %#x of %d bytes was overwritten at %d", c.ref, len(b), i)
+			return
 		}
 	}
 	for i := len(b) &^ 7; i < len(b); i++ {
 		if b[i] != byte(c.stamp)+byte(i) {
-			t.Fatalf("block %#x of %d bytes was overwritten at %d", c.ref, len(b), i)
+			t.Errorf("block %#x of %d bytes was overwritten at %d", c.ref, len(b), i)
+			return
 		}
 	}
 }
@@ -68,7 +71,18 @@ func randomSize(rng *rand.Rand, largest int) int {
 // trimmed and compacted. Every block keeps its contents, and at the end nothing
 // is left.
 func TestModel(t *testing.T) {
-	s := newTest(t, 256<<20)
+	t.Run("pages of 64 KiB", func(t *testing.T) { model(t, newTest(t, 256<<20)) })
+	t.Run("pages of 512 KiB", func(t *testing.T) {
+		s, err := newSpace(1<<30, maxPageShift)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		model(t, s)
+	})
+}
+
+func model(t *testing.T, s *Space) {
 	cells := make([]cell, 4000)
 	const workers = 4
 	ops := 20_000

@@ -32,7 +32,7 @@ const largePage = 1 << 15
 
 // Config is what a Space is made with.
 type Config struct {
-	// Reserve is how much address space to reserve, in bytes, at most 1 TiB. 0
+	// Reserve is how much address space to reserve, in bytes, at most 512 GiB. 0
 	// takes it from the machine's memory: 64 GiB, or more if that is not well
 	// above it. Beyond 64 GiB pages are larger than 64 KiB, since a reference
 	// reaches a million of them.
@@ -60,8 +60,10 @@ type Space struct {
 	compaction sync.Mutex // one at a time; locked before mu
 	trimming   sync.Mutex // likewise
 
-	mu       sync.Mutex // guards all below
-	heaps    []*Heap
+	// heaps is replaced, under mu, not written to. A closed one leaves nil.
+	heaps atomic.Pointer[[]*Heap]
+
+	mu       sync.Mutex      // guards all below
 	shelf    [classes]uint32 // pages with room that nobody owns
 	pagesOf  [classes]int32  // pages in use
 	extents  []extent
@@ -80,7 +82,7 @@ type Space struct {
 // Limits of what a space can reserve.
 const (
 	minPageShift = 16
-	maxPageShift = 20
+	maxPageShift = 19
 	maxReserve   = maxPages << maxPageShift
 )
 
@@ -90,24 +92,29 @@ func New(c Config) (*Space, error) {
 		return nil, fmt.Errorf("slab: cannot reserve %d bytes: at least 0 and at most %d", c.Reserve, int64(maxReserve))
 	}
 	if c.Reserve > 0 {
-		return newSpace(c.Reserve)
+		return newSpace(c.Reserve, shiftFor(c.Reserve))
 	}
 	// Limits on address space (ulimit -v) are rare; a smaller reserve is then
 	// better than none.
 	const least = 1 << 30
 	for n := defaultReserve(); ; n /= 2 {
-		s, err := newSpace(n)
+		s, err := newSpace(n, shiftFor(n))
 		if err == nil || n <= least {
 			return s, err
 		}
 	}
 }
 
-func newSpace(reserve int64) (*Space, error) {
-	s := &Space{pageShift: minPageShift}
-	for reserve > maxPages<<s.pageShift {
-		s.pageShift++
+// shiftFor returns the binary logarithm of the smallest pages with which
+// references reach all of a reserve.
+func shiftFor(reserve int64) (shift uint8) {
+	for shift = minPageShift; reserve > maxPages<<shift; shift++ {
 	}
+	return shift
+}
+
+func newSpace(reserve int64, pageShift uint8) (*Space, error) {
+	s := &Space{pageShift: pageShift}
 	extents := int((reserve + int64(s.extentSize()) - 1) / int64(s.extentSize()))
 	if err := s.memory.reserve(extents, s.extentSize()); err != nil {
 		return nil, fmt.Errorf("slab: cannot reserve %d bytes of address space: %w; the limit is that of ulimit -v", reserve, err)
@@ -128,7 +135,8 @@ func newSpace(reserve int64) (*Space, error) {
 	for _, b := range []*bitset{&s.spare, &s.roomy, &s.inMemory} {
 		b.words = make([]uint64, (extents+63)/64)
 	}
-	s.users.init(n)
+	s.users.init(extents)
+	s.heaps.Store(new([]*Heap))
 	// Page 0 is never used, so that no reference is 0.
 	if _, ok := s.newExtent(extentOfPages); !ok {
 		s.memory.release()
@@ -170,7 +178,7 @@ func (s *Space) Size(r Ref) int {
 	if checked {
 		s.checkAllocated(r)
 	}
-	if size := s.sizes[r.page()]; size&largePage == 0 {
+	if size := s.sizes[r>>indexBits]; size&largePage == 0 {
 		return int(size)
 	}
 	return s.largeSize(r)

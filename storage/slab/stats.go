@@ -33,7 +33,7 @@ func (s *Space) Stats() Stats {
 		}
 	}
 	bytes, blocks := s.closedBytes, s.closedBlocks
-	for _, h := range s.heaps {
+	for _, h := range *s.heaps.Load() {
 		if h != nil {
 			h.addTo(&bytes, &blocks)
 		}

@@ -1,6 +1,9 @@
 package slab
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // keepFree is how many free pages stay in memory for the blocks to come, or a
 // 32nd of those in use if that is more.
@@ -69,9 +72,10 @@ func (s *Space) takeSurplus(n int) (t trim, ok bool) {
 		// The pages lie in one run, as free runs are never side by side. It
 		// counts as in use meanwhile.
 		p := e*extentPages + uint32(bits.TrailingZeros32(t.mask))
-		t.run = s.runBefore(p*uint32(s.pageSize()/granule) + 1)
+		t.run = s.runBefore(p<<s.granuleShift() + 1)
 		s.clearIdle(t.run)
-		s.shorten(e, s.runAt(t.run))
+		_, _, longest := s.lookThrough(e, math.MaxInt32)
+		s.setLongest(e, longest)
 	}
 	s.counts.free -= bits.OnesCount32(t.mask)
 	x.free &^= t.mask

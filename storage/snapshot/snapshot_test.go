@@ -59,9 +59,14 @@ func loaded(t *testing.T, file []byte) state {
 			t.Fatal(err)
 		}
 		before := len(st)
-		st.add(e.DB, e.Key, e.Value, e.ExpireAtMs)
+		db, key, at := e.DB, bytes.Clone(e.Key), e.ExpireAtMs
+		value, err := r.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.add(db, key, value, at)
 		if len(st) == before {
-			t.Fatalf("key %q of database %d is twice in the file", e.Key, e.DB)
+			t.Fatalf("key %q of database %d is twice in the file", key, db)
 		}
 	}
 }
@@ -115,7 +120,7 @@ func (m *mutator) key() []byte { return fmt.Appendf(nil, "%s%d", m.tags, m.rand.
 func (m *mutator) value() []byte {
 	n := m.rand.IntN(80)
 	if m.rand.IntN(50) == 0 {
-		n = copyMax + m.rand.IntN(copyMax)
+		n = arenaBytes + m.rand.IntN(arenaBytes)
 	}
 	return bytes.Repeat([]byte{byte('a' + m.rand.IntN(26))}, n)
 }

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"cmp"
+	"redoubt/storage"
 	"slices"
 
 	"redoubt/storage/rdb"
@@ -27,6 +28,7 @@ func (s *Snapshot) write(w *writer, h rdb.Header) {
 	s.takePending() // let the memory go
 	s.pendingBytes.Store(0)
 	s.roomAgain() // a Step that waits must learn that it is over
+	s.ks.World(0, func(tx *storage.Tx) { tx.Release(s.capture) })
 }
 
 func (s *Snapshot) writeAll(w *writer, h rdb.Header) error {
@@ -90,8 +92,8 @@ func (w *writer) batch(b *batch) error {
 			}
 			w.db = it.db
 		}
-		w.entry.Key, w.entry.Type, w.entry.Value, w.entry.ExpireAtMs = it.key, it.kind, it.value, it.expireAt
-		if err := w.rdb.Entry(&w.entry); err != nil {
+		w.entry.Key, w.entry.ExpireAtMs = it.value.Key, it.value.ExpireAt
+		if err := w.rdb.Entry(&w.entry, &it.value); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
 // Command bench measures a Redoubt binary beside redis-server: throughput and
-// server CPU time an operation, in alternating runs of redis-benchmark, and the
+// server CPU time per operation, in alternating runs of redis-benchmark, and the
 // memory that idle connections take.
 //
 // Both servers run at the same time; of each pair of runs one follows the other

@@ -116,7 +116,7 @@ func (n *node) stop() {
 // measure is one run of redis-benchmark.
 type measure struct {
 	rate float64 // operations a second
-	cpu  float64 // of the server, in microseconds an operation
+	cpu  float64 // of the server, in microseconds per operation
 }
 
 func (n *node) load(o options, test, pipeline string, requests int) (measure, error) {

@@ -58,15 +58,44 @@ type Report struct {
 }
 
 // Good reports whether every acknowledged write is known to be there.
-func (r *Report) Good() bool { return len(r.Lost) == 0 && r.Unverified == 0 && r.Foreign == 0 }
+func (r *Report) Good() bool { return len(r.Lost) == 0 && r.Unproven() == "" }
+
+// Unproven is why the run does not prove that nothing is lost, or "". A run
+// whose keys could not be read proves nothing, nor does one that wrote nothing.
+func (r *Report) Unproven() string {
+	switch {
+	case r.Writes.OK == 0:
+		return "no write was acknowledged"
+	case r.blind():
+		return fmt.Sprintf("none of the %d keys could be read in the end", r.Keys)
+	case r.Unverified > 0:
+		return fmt.Sprintf("%d of %d keys could not be read in the end", r.Unverified, r.Keys)
+	case r.Foreign > 0:
+		return fmt.Sprintf("%d replies held values that this run did not write", r.Foreign)
+	}
+	return ""
+}
+
+// blind reports whether no key could be read in the end.
+func (r *Report) blind() bool { return r.Unverified > 0 && r.Unverified >= r.Keys }
 
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
 	r.PrintSummary(w)
-	if len(r.Lost) == 0 {
-		fmt.Fprintf(w, "no acknowledged write is gone: %d keys verified\n", r.Keys-r.Unverified)
-		return
+	why := r.Unproven()
+	switch {
+	case len(r.Lost) > 0:
+		r.printLost(w)
+	case why == "":
+		fmt.Fprintf(w, "no acknowledged write is gone: %d keys verified\n", r.Keys)
+	case r.Writes.OK == 0 || r.blind():
+		fmt.Fprintf(w, "NOTHING COULD BE VERIFIED: %s\n", why)
+	default:
+		fmt.Fprintf(w, "NOT ALL COULD BE VERIFIED: %s; no write of the others is gone\n", why)
 	}
+}
+
+func (r *Report) printLost(w io.Writer) {
 	fmt.Fprintf(w, "%d acknowledged writes are gone:\n", len(r.Lost))
 	for i, l := range r.Lost {
 		if i == maxPrinted {

@@ -48,6 +48,7 @@ func TestOnRealRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(l.Port+i)) }
+	verify := time.Duration(0) // the default
 	run := func(cleanup bool, then ...func(stop func())) (*check.Report, *progress) {
 		t.Helper()
 		ctx, stop := context.WithCancel(t.Context())
@@ -63,6 +64,7 @@ func TestOnRealRedis(t *testing.T) {
 			Rate:     3000,
 			Progress: p,
 			Cleanup:  cleanup,
+			Verify:   verify,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -161,6 +163,26 @@ func TestOnRealRedis(t *testing.T) {
 		var out strings.Builder
 		rep.Print(&out)
 		if !strings.Contains(out.String(), "shard 1 ("+addr(0)+", slots 0-5460): longest outage: reads ") {
+			t.Errorf("printed:\n%s", out.String())
+		}
+	})
+
+	t.Run("a cluster that is gone in the end proves nothing", func(t *testing.T) {
+		verify = 200 * time.Millisecond
+		rep, _ := run(false, func(stop func()) {
+			for i := range 6 {
+				if err := l.Kill(&bytes.Buffer{}, fmt.Sprint(i+1)); err != nil {
+					t.Error(err)
+				}
+			}
+			stop()
+		})
+		if rep.Good() || rep.Writes.OK == 0 || rep.Unverified != rep.Keys {
+			t.Errorf("%+v", rep)
+		}
+		var out strings.Builder
+		rep.Print(&out)
+		if want := "\nNOTHING COULD BE VERIFIED: none of the 300 keys could be read in the end\n"; !strings.HasSuffix(out.String(), want) {
 			t.Errorf("printed:\n%s", out.String())
 		}
 	})

@@ -51,15 +51,7 @@ func (a *Allowance) Judge(r *Report) (*Verdict, error) {
 			return nil, fmt.Errorf("the run knew no node %s", f.Node)
 		}
 	}
-	v := &Verdict{}
-	switch {
-	case r.Writes.OK == 0:
-		v.Unjudged = "no write was acknowledged"
-	case r.Unverified > 0:
-		v.Unjudged = fmt.Sprintf("%d keys could not be read in the end", r.Unverified)
-	case r.Foreign > 0:
-		v.Unjudged = fmt.Sprintf("%d replies held values of somebody else", r.Foreign)
-	}
+	v := &Verdict{Unjudged: r.Unproven()}
 	for _, l := range r.Lost {
 		if l.Shard < 1 || l.Shard > len(r.Shards) {
 			return nil, fmt.Errorf("the report names shard %d and has %d", l.Shard, len(r.Shards))

@@ -28,6 +28,50 @@ func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
 	if !sure && !t.confirm("Can I set the above configuration?") {
 		return ErrFailed
 	}
+	return t.carryOut(c, l, ids)
+}
+
+// Resume finishes what an interrupted Create of the same nodes has begun, or
+// not yet begun: it carries out what is left of the plan. It changes nothing, and
+// fails, if the nodes are anything else than a part of that plan.
+func (t *Tool) Resume(addrs []string, replicas int) error {
+	c, err := t.connectAll(addrs)
+	defer c.close()
+	if err != nil {
+		return err
+	}
+	l, ids, err := t.draw(c, replicas)
+	if err != nil {
+		return err
+	}
+	for i, p := range l.nodes {
+		if why := c.strays(c[i], p, ids); why != "" {
+			return t.fail("Node %s is no part of such a cluster: %s", c[i].addr(), why)
+		}
+	}
+	return t.carryOut(c, l, ids)
+}
+
+// strays returns in what a node differs from its place in a plan that has not
+// been carried out to the end, or "".
+func (c cluster) strays(m *member, p *place, ids map[*place]string) string {
+	self := m.view.self()
+	if foreign := self.slots.Without(&p.slots); !foreign.Empty() {
+		return "it has the slots " + slotList(foreign)
+	}
+	if self.replica() && (p.primary == nil || self.primary != ids[p.primary]) {
+		return "it is a replica of " + c.name(self.primary)
+	}
+	for i := range m.view.entries {
+		if e := &m.view.entries[i]; !e.is("handshake") && c.byID(e.id) == nil {
+			return fmt.Sprintf("it knows %s:%d", e.host, e.port)
+		}
+	}
+	return ""
+}
+
+// carryOut makes a cluster as planned of nodes that may be a part of it already.
+func (t *Tool) carryOut(c cluster, l *layout, ids map[*place]string) error {
 	if err := t.assignSlots(c, l); err != nil {
 		return err
 	}
@@ -40,7 +84,7 @@ func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
 	if err := t.replicate(c, l, ids); err != nil {
 		return err
 	}
-	after, err := t.discover(addrs[0])
+	after, err := t.discover(c[0].addr())
 	defer after.close()
 	if err != nil {
 		return err
@@ -78,10 +122,28 @@ func (t *Tool) Ensure(addrs []string, replicas int) error {
 	return t.Check(addrs[0], false)
 }
 
-// emptyNodes connects to the nodes and refuses those that are no cluster
-// nodes, hold keys, or know other nodes. What is connected is returned with
-// an error too.
+// emptyNodes connects to the nodes and refuses those that hold keys or know
+// other nodes. What is connected is returned with an error too.
 func (t *Tool) emptyNodes(addrs []string) (cluster, error) {
+	c, err := t.connectAll(addrs)
+	if err != nil {
+		return c, err
+	}
+	for _, m := range c {
+		empty, err := m.empty()
+		if err != nil {
+			return c, t.replied(m, err)
+		}
+		if !empty {
+			return c, t.fail("Node %s is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or contains some key in database 0.", m.addr())
+		}
+	}
+	return c, nil
+}
+
+// connectAll connects to the nodes and refuses those that are no cluster nodes
+// or are named twice. What is connected is returned with an error too.
+func (t *Tool) connectAll(addrs []string) (cluster, error) {
 	var c cluster
 	for _, addr := range addrs {
 		host, port, err := client.SplitAddr(addr)
@@ -98,13 +160,6 @@ func (t *Tool) emptyNodes(addrs []string) (cluster, error) {
 			return c, t.fail("Node %s is the same node as %s.", addr, same.addr())
 		}
 		c = append(c, m)
-		empty, err := m.empty()
-		if err != nil {
-			return c, t.replied(m, err)
-		}
-		if !empty {
-			return c, t.fail("Node %s is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or contains some key in database 0.", m.addr())
-		}
 	}
 	return c, nil
 }
@@ -189,15 +244,19 @@ func (t *Tool) confirm(question string) bool {
 	return strings.EqualFold(strings.TrimSpace(answer), "yes")
 }
 
-// assignSlots gives the primaries their slots and every node an epoch of its
-// own, which spares the new cluster a round of epoch collisions.
+// assignSlots gives the primaries the slots they lack and every node an epoch of
+// its own, which spares the new cluster a round of epoch collisions.
 func (t *Tool) assignSlots(c cluster, l *layout) error {
 	for i, p := range l.nodes {
 		if p.primary != nil {
 			continue
 		}
+		lacking := p.slots.Without(&c[i].view.self().slots)
+		if lacking.Empty() {
+			continue
+		}
 		args := []string{"CLUSTER", "ADDSLOTS"}
-		p.slots.Each(func(s slots.Slot) bool {
+		lacking.Each(func(s slots.Slot) bool {
 			args = append(args, strconv.Itoa(int(s)))
 			return true
 		})
@@ -208,7 +267,7 @@ func (t *Tool) assignSlots(c cluster, l *layout) error {
 	t.step("Nodes configuration updated")
 	t.step("Assign a different config epoch to each node")
 	for i, m := range c {
-		// A node that was in a cluster before may refuse, and keeps its epoch.
+		// A node that is or was in a cluster may refuse, and keeps its epoch.
 		if _, err := m.conn.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil && client.Code(err) == "" {
 			return t.replied(m, err)
 		}
@@ -246,6 +305,9 @@ func (t *Tool) replicate(c cluster, l *layout, ids map[*place]string) error {
 		}
 		primary := ids[p.primary]
 		want[c[i].id()] = primary
+		if c[i].view.self().primary == primary {
+			continue
+		}
 		if _, err := c[i].conn.Do("CLUSTER", "REPLICATE", primary); err != nil {
 			return t.replied(c[i], err)
 		}

@@ -8,6 +8,11 @@
 // process is a node's only if both match: after a reboot, or when the number
 // has been given out anew, a stale file makes nothing happen to a stranger.
 //
+// A command may be interrupted, or killed, at any moment. The next one takes over
+// what runs: a process without a pid file is adopted if it answers on a node's port
+// and works in that node's directory. lab.json says whether the nodes were ever a
+// whole cluster; until then Up does what is left to do of making one.
+//
 // Nodes are numbered from 1. Every operation may be repeated: what is already
 // as wanted stays as it is. One command at a time works in a directory.
 //

@@ -88,9 +88,17 @@ func (c *Config) findServer() error {
 
 const configFile = "lab.json"
 
+// record is the content of lab.json.
+type record struct {
+	Config
+	// Made says that the nodes were once a cluster of the lab's shape. Until
+	// then whatever they are is what an interrupted command has left.
+	Made bool `json:"made"`
+}
+
 // Lab is an opened lab. It belongs to one goroutine.
 type Lab struct {
-	Config
+	record
 	dir     string // absolute
 	timeout time.Duration
 	lock    *os.File
@@ -193,14 +201,15 @@ func (l *Lab) read() error {
 	if err != nil {
 		return err
 	}
-	var cfg Config
-	if err := json.Unmarshal(b, &cfg); err != nil {
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
 		return fmt.Errorf("%s: %w", configFile, err)
 	}
-	if err := cfg.validate(); err != nil {
+	if err := r.validate(); err != nil {
 		return fmt.Errorf("%s: %w", configFile, err)
 	}
-	l.setConfig(cfg)
+	l.setConfig(r.Config)
+	l.Made = r.Made
 	return nil
 }
 
@@ -214,7 +223,7 @@ func (l *Lab) setConfig(cfg Config) {
 }
 
 func (l *Lab) write() error {
-	b, err := json.MarshalIndent(l.Config, "", "  ")
+	b, err := json.MarshalIndent(l.record, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -231,8 +240,12 @@ func replaceFile(path string, b []byte) error {
 }
 
 // Up starts the nodes that do not run and makes the cluster if there is none
-// yet. It returns when the cluster serves.
+// yet, or finishes one that an interrupted command has begun. It returns when
+// the cluster serves.
 func (l *Lab) Up(out io.Writer) error {
+	if err := l.adopt(out); err != nil {
+		return err
+	}
 	var down []*node
 	for _, n := range l.nodes {
 		if _, running := n.running(); !running {
@@ -254,19 +267,37 @@ func (l *Lab) Up(out io.Writer) error {
 			return err
 		}
 	}
-	for _, n := range down {
+	// Those that run already may have been started by a command that was killed a
+	// moment ago.
+	for _, n := range l.nodes {
 		if err := n.awaitAnswer(l.timeout); err != nil {
 			return err
 		}
 	}
-	fresh, err := l.fresh()
-	if err != nil {
-		return err
-	}
-	if fresh {
-		return l.makeCluster(out)
+	if !l.Made {
+		if err := l.makeCluster(out); err != nil {
+			return err
+		}
 	}
 	return client.Wait(l.timeout, l.serving)
+}
+
+// adopt finds nodes that run although their pid files do not say so: the command
+// that started them was killed before it could write down which process it is.
+func (l *Lab) adopt(out io.Writer) error {
+	for _, n := range l.nodes {
+		if _, running := n.running(); running {
+			continue
+		}
+		pid, err := n.adopt()
+		if err != nil {
+			return err
+		}
+		if pid != 0 {
+			fmt.Fprintf(out, "%s runs already (pid %d): an earlier command has started it\n", n, pid)
+		}
+	}
+	return nil
 }
 
 func (l *Lab) launch(n *node) error {
@@ -284,32 +315,73 @@ func (l *Lab) fresh() (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", n, err)
 		}
-		if d.Known > 1 {
+		if d.Known > 1 || d.Slots != "" {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// makeCluster runs cluster create. What that prints is shown only if it
-// fails, and is in create.log anyhow.
+// patience is how long nodes that were just started may take to agree on who is
+// a primary.
+const patience = 10 * time.Second
+
+// shaped returns why the nodes are no cluster of the lab's shape, whatever their
+// roles are by now.
+func (l *Lab) shaped() error {
+	primaries := 0
+	for _, n := range l.nodes {
+		d, err := n.describe()
+		switch {
+		case err != nil:
+			return err
+		case d.State != "ok" || d.Known < len(l.nodes) || !d.Replica && d.Slots == "":
+			return fmt.Errorf("%s has no place in the cluster", n)
+		case !d.Replica:
+			primaries++
+		}
+	}
+	if want := len(l.nodes) / (*l.Replicas + 1); primaries != want {
+		return fmt.Errorf("there are %d primaries, not %d", primaries, want)
+	}
+	return nil
+}
+
+// makeCluster runs cluster create, or the rest of one that was interrupted. What
+// that prints is shown only if it fails, and is in create.log anyhow.
 func (l *Lab) makeCluster(out io.Writer) error {
-	fmt.Fprintf(out, "making the cluster\n")
+	fresh, err := l.fresh()
+	if err != nil {
+		return err
+	}
+	if fresh {
+		fmt.Fprintf(out, "making the cluster\n")
+	} else {
+		fmt.Fprintf(out, "completing the cluster, which no earlier command has seen ready\n")
+	}
 	addrs := make([]string, len(l.nodes))
 	for i, n := range l.nodes {
 		addrs[i] = n.addr()
 	}
 	var text bytes.Buffer
 	tool := &clustertool.Tool{Out: &text, Timeout: l.timeout}
-	err := tool.Create(addrs, *l.Replicas, true)
+	err = tool.Resume(addrs, *l.Replicas)
 	if werr := replaceFile(filepath.Join(l.dir, "create.log"), text.Bytes()); werr != nil && err == nil {
 		err = werr
 	}
+	if err != nil && !fresh && client.Wait(min(l.timeout, patience), l.shaped) == nil {
+		err = nil // a lab of an older version, in which replicas have taken over
+	}
 	if err != nil {
 		out.Write(text.Bytes())
-		return fmt.Errorf("the cluster could not be made (%w); to begin anew stop the lab and remove %s", err, l.dir)
+		return fmt.Errorf("the cluster could not be made (%w). Try again; or, to begin anew without the data, stop the lab (redoubt lab stop --dir %s) and remove %s", err, l.dir, l.dir)
 	}
-	return nil
+	return l.setMade()
+}
+
+func (l *Lab) setMade() error {
+	l.Made = true
+	return l.write()
 }
 
 // serving returns why the cluster does not serve.
@@ -320,7 +392,7 @@ func (l *Lab) serving() error {
 			return fmt.Errorf("%s: %w", n, err)
 		}
 		if d.Known < len(l.nodes) {
-			return fmt.Errorf("%s knows %d of %d nodes; if the cluster was never made whole, stop the lab and remove %s", n, d.Known, len(l.nodes), l.dir)
+			return fmt.Errorf("%s knows %d of %d nodes; to begin anew without the data, stop the lab and remove %s", n, d.Known, len(l.nodes), l.dir)
 		}
 		if d.State != "ok" {
 			return fmt.Errorf("%s says cluster_state:%s; see %s", n, d.State, n.logFile())
@@ -345,6 +417,9 @@ func (l *Lab) Kill(out io.Writer, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := l.adopt(out); err != nil {
+		return err
+	}
 	pid, running := n.running()
 	if !running {
 		fmt.Fprintf(out, "%s is not running\n", n)
@@ -364,6 +439,9 @@ func (l *Lab) Kill(out io.Writer, name string) error {
 func (l *Lab) Start(out io.Writer, name string) error {
 	n, err := l.node(name)
 	if err != nil {
+		return err
+	}
+	if err := l.adopt(out); err != nil {
 		return err
 	}
 	if pid, running := n.running(); running {
@@ -390,6 +468,9 @@ func (l *Lab) Stop(out io.Writer) error {
 	// A request may be declined: redis-server forgets SIGTERM while it writes
 	// its first append-only file. So those that still run are asked again.
 	const again = time.Second
+	if err := l.adopt(out); err != nil {
+		return err
+	}
 	running, asked := 0, time.Time{}
 	err := client.Wait(l.timeout, func() error {
 		ask := time.Since(asked) > again

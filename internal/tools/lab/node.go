@@ -56,6 +56,52 @@ func (n *node) running() (pid int, running bool) {
 	return pid, err == nil && now == identity
 }
 
+// adopt writes the pid file of a process of the node that the pid file does not
+// name, and returns its process id, or 0 if there is none to adopt. Only a server
+// proves to be the node: it answers on the node's port and works in the node's
+// directory.
+func (n *node) adopt() (pid int, err error) {
+	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	if err != nil {
+		return 0, nil // nobody is there
+	}
+	defer conn.Close()
+	dir, err := conn.Do("CONFIG", "GET", "dir")
+	if err != nil || len(dir.Array()) != 2 || !sameDir(dir.Array()[1].String(), n.dir) {
+		return 0, nil // a stranger; portsFree says so
+	}
+	info, err := conn.Do("INFO", "server")
+	if err != nil {
+		return 0, nil
+	}
+	field, _ := clustertool.InfoField(info.String(), "process_id")
+	if pid, err = strconv.Atoi(field); err != nil || pid <= 1 {
+		return 0, nil
+	}
+	if known, running := n.running(); running && known == pid {
+		return 0, nil
+	}
+	identity, err := processIdentity(pid)
+	if err != nil {
+		return 0, nil // it has ended since
+	}
+	return pid, n.writePID(pid, identity)
+}
+
+func (n *node) writePID(pid int, identity string) error {
+	return replaceFile(n.pidFile(), fmt.Appendf(nil, "%d %s\n", pid, identity))
+}
+
+// sameDir reports whether two paths are one directory.
+func sameDir(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
 // signal sends sig to the node's process, if it has one.
 func (n *node) signal(sig syscall.Signal) error {
 	pid, running := n.running()
@@ -124,30 +170,66 @@ func (n *node) launch(server []string, nodeTimeout time.Duration) error {
 	if idErr != nil {
 		return fmt.Errorf("%s ended at once: %s", n, n.lastWords())
 	}
-	return replaceFile(n.pidFile(), fmt.Appendf(nil, "%d %s\n", pid, identity))
+	return n.writePID(pid, identity)
 }
 
-// awaitAnswer waits until the node that launch started answers, be it with
-// an error such as LOADING, or has ended.
+// awaitAnswer waits until the node answers, be it with an error such as LOADING,
+// or its process has ended.
 func (n *node) awaitAnswer(limit time.Duration) error {
 	var ended error
 	err := client.Wait(limit, func() error {
-		select {
-		case <-n.exited:
-			ended = fmt.Errorf("%s ended at once: %s", n, n.lastWords())
-			return nil
-		default:
-		}
-		_, err := n.ask("PING")
-		if client.Code(err) != "" {
+		if n.ended() {
+			ended = n.replaced()
 			return nil
 		}
-		return err
+		if _, err := n.ask("PING"); err != nil && client.Code(err) == "" {
+			return err
+		}
+		// Another process of the node may have been faster, see adopt.
+		if pid, err := n.adopt(); err != nil || pid == 0 {
+			return err
+		}
+		n.exited = nil
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s does not answer after %v: %w; see %s", n, limit, err, n.logFile())
 	}
 	return ended
+}
+
+// ended reports whether the node's process is gone.
+func (n *node) ended() bool {
+	if n.exited == nil {
+		_, running := n.running()
+		return !running
+	}
+	select {
+	case <-n.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// replaced is for a process that ended at once. It may have met another one of
+// the node that a killed command had started, which was not listening yet when
+// adopt asked; then that one is the node, and all is well.
+func (n *node) replaced() error {
+	err := fmt.Errorf("%s ended at once: %s", n, n.lastWords())
+	if n.portsFree() == nil {
+		return err
+	}
+	n.exited = nil
+	if client.Wait(askTimeout, func() error {
+		if pid, adoptErr := n.adopt(); adoptErr != nil || pid == 0 {
+			return err
+		}
+		return nil
+	}) != nil {
+		return err
+	}
+	return nil
 }
 
 // awaitEnd waits until the node's process is gone, and forgets it.

@@ -1,0 +1,52 @@
+package journal
+
+import (
+	"sync/atomic"
+
+	"redoubt/replication"
+)
+
+// Stats are totals since the stream was opened.
+type Stats struct {
+	// Appended is how many bytes were appended to the stream.
+	Appended int64
+	// Written is how many bytes that cost to write: Pebble's files, the
+	// manifests, the bases, and the ring, whose pages the kernel writes back once
+	// or several times and which counts once. 0 without a journal.
+	Written int64
+	// Syncs counts the fsyncs of the journal's files.
+	Syncs int64
+}
+
+// counters are what Stats is made of.
+type counters struct {
+	written, syncs atomic.Int64
+	// Guarded by Stream.mu: what was appended to the streams before this one,
+	// where this one began, and what went through the ring.
+	before, ring int64
+	began        replication.Offset
+}
+
+// Stats returns the totals.
+func (s *Stream) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Appended: s.count.before + s.end.Load() - int64(s.count.began),
+		Written:  s.count.written.Load() + s.count.ring,
+		Syncs:    s.count.syncs.Load(),
+	}
+}
+
+// countFrom goes on counting what is appended behind offset at. mu is held.
+func (s *Stream) countFrom(at replication.Offset) {
+	s.count.before += s.end.Load() - int64(s.count.began)
+	s.count.began = at
+}
+
+// DiskFree is how many bytes are free where the journal lies; ok is false if
+// that cannot be told.
+func (s *Stream) DiskFree() (bytes int64, ok bool) {
+	u, err := s.cfg.FS.GetDiskUsage(s.cfg.Dir)
+	return int64(min(u.AvailBytes, 1<<62)), err == nil
+}

@@ -1,0 +1,50 @@
+package journal
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func TestStatsCountOverGenerations(t *testing.T) {
+	cfg := testConfig(t, "/j")
+	cfg.FS = vfs.NewMem()
+	s := openServing(t, cfg)
+	before := s.Stats()
+	appended := int64(0)
+	add := func(n int) {
+		appended += int64(len(fill(t, s, n)))
+	}
+	add(10)
+	if err := s.NewGeneration("", 1<<40, testHistory, false); err != nil {
+		t.Fatal(err)
+	}
+	add(20)
+	if err := s.NewGeneration("", 0, testHistory, false); err != nil {
+		t.Fatal(err)
+	}
+	add(30)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Stats()
+	if got.Appended != appended {
+		t.Errorf("appended %d bytes, counted %d", appended, got.Appended)
+	}
+	// The ring, and Pebble's log.
+	if written := got.Written - before.Written; written < 2*appended || written > 3*appended {
+		t.Errorf("%d bytes appended cost %d of writing", appended, written)
+	}
+	if got.Syncs <= before.Syncs {
+		t.Error("no fsync was counted")
+	}
+	s.Close()
+	s, _ = open(t, cfg)
+	if n := s.Stats().Appended; n != 0 {
+		t.Errorf("%d bytes were appended at the start", n)
+	}
+	fill(t, s, 1)
+	if n := s.Stats().Appended; n != int64(len(unit(0, 500))) {
+		t.Errorf("%d bytes were appended after the start", n)
+	}
+}

@@ -1,0 +1,377 @@
+package storage
+
+import (
+	"io"
+	"math"
+
+	"redoubt/storage/rdb/wire"
+)
+
+// sink takes the elements of a value that a loader reads. Its methods return
+// corruption if an element cannot be one: a member that is there already.
+type sink interface {
+	text(s *wire.StringReader) error // of a string
+	element(b []byte) error          // of a list or set
+	pair(name, value []byte) error   // of a hash
+	scored(member []byte, score float64) error
+}
+
+// loader reads one form that values of a type have in RDB files.
+type loader struct {
+	typ  Type
+	load func(r *wire.Reader, to sink) error
+}
+
+// loaders are the forms by their type byte: all that Redis 2.6 to 7.2 and Valkey 8
+// write for these types.
+var loaders = [256]*loader{
+	rdbString:        {TypeString, loadString},
+	rdbList:          {TypeList, loadElements},
+	rdbSet:           {TypeSet, loadElements},
+	3:                {TypeZSet, loadOldZSet},
+	rdbHash:          {TypeHash, loadPairs},
+	rdbZSet2:         {TypeZSet, loadZSet},
+	9:                {TypeHash, packedPairs(wire.ParseZipmap)},
+	10:               {TypeList, packedElements(wire.ParseZiplist)},
+	rdbSetIntset:     {TypeSet, packedElements(wire.ParseIntset)},
+	12:               {TypeZSet, packedScores(wire.ParseZiplist)},
+	13:               {TypeHash, packedPairs(wire.ParseZiplist)},
+	14:               {TypeList, loadZiplists},
+	rdbHashListpack:  {TypeHash, packedPairs(wire.ParseListpack)},
+	rdbZSetListpack:  {TypeZSet, packedScores(wire.ParseListpack)},
+	rdbListQuicklist: {TypeList, loadQuicklist},
+	20:               {TypeSet, packedElements(wire.ParseListpack)},
+}
+
+// LoadedType is the type of the values that an RDB file has under a type byte; ok
+// is false if none can be loaded.
+func LoadedType(encoding byte) (t Type, ok bool) {
+	l := loaders[encoding]
+	if l == nil {
+		return 0, false
+	}
+	return l.typ, true
+}
+
+// Load reads a value as an RDB file has it under a type byte, which must be one
+// that LoadedType knows, and makes it that of key in the selected database,
+// whatever key held, with the expiry expireAt (Unix milliseconds, 0 for none).
+// empty says that the value had no elements, and that there is no key therefore.
+// After an error the key holds what has been read: whoever cannot have that checks
+// it first: Checker.
+func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (empty bool, err error) {
+	if p := tx.find(key, forWrite); p.found() {
+		tx.remove(p)
+	}
+	l := loaders[encoding]
+	b := &tx.e.builder
+	*b = builder{tx: tx, key: key, typ: l.typ}
+	b.open()
+	err = l.load(r, b)
+	tx.e.endTrees()
+	if err != nil {
+		return false, err
+	}
+	p := tx.find(key, forRead)
+	if !p.found() {
+		return true, nil
+	}
+	if expireAt != 0 {
+		before := tx.ks.size(p.rec)
+		_, n := p.rec.lengths()
+		tx.reshape(&p, *p.rec.byte(0), n, n, expireAt, 0)
+		tx.expiryChanged(p, 0, expireAt)
+		tx.resized(tx.ks.size(p.rec) - before)
+	}
+	return false, nil
+}
+
+// A Checker reads values as Load does and makes nothing of them. It is scratch.
+type Checker struct{ sink checker }
+
+// Check reads a value. The error wraps wire.ErrCorrupt if Load would fail.
+func (c *Checker) Check(encoding byte, r *wire.Reader) (empty bool, err error) {
+	l := loaders[encoding]
+	clear(c.sink.seen)
+	c.sink.n, c.sink.unique = 0, l.typ != TypeList && l.typ != TypeString
+	if err := l.load(r, &c.sink); err != nil {
+		return false, err
+	}
+	return c.sink.n == 0 && l.typ != TypeString, nil
+}
+
+// builder is the sink that makes a key of what it gets.
+type builder struct {
+	tx   *Tx
+	key  []byte
+	typ  Type
+	list List
+	set  Set
+	hash Hash
+	zset ZSet
+}
+
+func (b *builder) open() {
+	switch b.typ {
+	case TypeList:
+		b.list, _ = b.tx.EditList(b.key)
+	case TypeSet:
+		b.set, _ = b.tx.EditSet(b.key)
+	case TypeHash:
+		b.hash, _ = b.tx.EditHash(b.key)
+	case TypeZSet:
+		b.zset, _ = b.tx.EditZSet(b.key)
+	}
+}
+
+var errTwice = wire.Corruptf("an element is there twice")
+
+// text makes a string grow with the bytes that arrive, whatever length they were
+// announced with.
+func (b *builder) text(s *wire.StringReader) error {
+	n := 0
+	for {
+		piece, err := s.Next()
+		switch {
+		case err == io.EOF && n == 0:
+			b.tx.SetString(b.key, nil, 0, 0)
+			return nil
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n == 0:
+			b.tx.SetString(b.key, piece, 0, 0)
+		default:
+			copy(b.tx.appendString(b.key, len(piece)), piece)
+		}
+		n += len(piece)
+	}
+}
+
+func (b *builder) element(e []byte) error {
+	if b.typ == TypeList {
+		b.list.PushBack(e)
+		return nil
+	}
+	if !b.set.Add(e) {
+		return errTwice
+	}
+	return nil
+}
+
+func (b *builder) pair(name, value []byte) error {
+	if !b.hash.Set(name, value) {
+		return errTwice
+	}
+	return nil
+}
+
+func (b *builder) scored(member []byte, score float64) error {
+	if !b.zset.Set(member, score) {
+		return errTwice
+	}
+	return nil
+}
+
+// checker is the sink that only counts, and remembers what must be there once.
+type checker struct {
+	n      int
+	unique bool
+	seen   map[string]struct{}
+}
+
+// text reads the string: whether compressed bytes can be unpacked shows only so.
+func (c *checker) text(s *wire.StringReader) error {
+	for {
+		if _, err := s.Next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *checker) element(e []byte) error {
+	c.n++
+	if !c.unique {
+		return nil
+	}
+	if c.seen == nil {
+		c.seen = map[string]struct{}{}
+	}
+	if _, twice := c.seen[string(e)]; twice {
+		return errTwice
+	}
+	c.seen[string(e)] = struct{}{}
+	return nil
+}
+
+func (c *checker) pair(name, _ []byte) error             { return c.element(name) }
+func (c *checker) scored(member []byte, _ float64) error { return c.element(member) }
+
+func loadString(r *wire.Reader, to sink) error {
+	s, err := r.OpenString()
+	if err != nil {
+		return err
+	}
+	return to.text(s)
+}
+
+func loadElements(r *wire.Reader, to sink) error {
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		var b []byte
+		if b, err = r.ReadString(); err == nil {
+			err = to.element(b)
+		}
+	}
+	return err
+}
+
+func loadPairs(r *wire.Reader, to sink) error {
+	var name []byte
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		if name, err = r.AppendString(name[:0]); err != nil {
+			break
+		}
+		var value []byte
+		if value, err = r.ReadString(); err == nil {
+			err = to.pair(name, value)
+		}
+	}
+	return err
+}
+
+func loadZSet(r *wire.Reader, to sink) error    { return loadScores(r, to, (*wire.Reader).Double) }
+func loadOldZSet(r *wire.Reader, to sink) error { return loadScores(r, to, (*wire.Reader).DoubleText) }
+
+func loadScores(r *wire.Reader, to sink, score func(*wire.Reader) (float64, error)) error {
+	var member []byte
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		if member, err = r.AppendString(member[:0]); err != nil {
+			break
+		}
+		var f float64
+		if f, err = score(r); err == nil {
+			if math.IsNaN(f) {
+				return r.Corruptf("a score that is not a number")
+			}
+			err = to.scored(member, f)
+		}
+	}
+	return err
+}
+
+// parser is one of the packed encodings of package wire.
+type parser func(b []byte) (wire.Packed, error)
+
+// parse reads a packed encoding.
+func (p parser) parse(r *wire.Reader) (wire.Packed, error) {
+	b, err := r.AppendString(nil)
+	if err != nil {
+		return wire.Packed{}, err
+	}
+	return p(b)
+}
+
+func packedElements(p parser) func(*wire.Reader, sink) error {
+	return func(r *wire.Reader, to sink) error { return sinkElements(p, r, to) }
+}
+
+func sinkElements(p parser, r *wire.Reader, to sink) error {
+	packed, err := p.parse(r)
+	if err != nil {
+		return err
+	}
+	var scratch []byte
+	for e := range packed.All() {
+		scratch = e.AppendTo(scratch[:0])
+		if err := to.element(scratch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func packedPairs(p parser) func(*wire.Reader, sink) error {
+	return func(r *wire.Reader, to sink) error {
+		packed, err := p.parse(r)
+		if err != nil {
+			return err
+		}
+		if packed.Len()%2 != 0 {
+			return r.Corruptf("a field without a value")
+		}
+		var name, value []byte
+		for n, v := range packed.Pairs() {
+			name, value = n.AppendTo(name[:0]), v.AppendTo(value[:0])
+			if err := to.pair(name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func packedScores(p parser) func(*wire.Reader, sink) error {
+	return func(r *wire.Reader, to sink) error {
+		packed, err := p.parse(r)
+		if err != nil {
+			return err
+		}
+		if packed.Len()%2 != 0 {
+			return r.Corruptf("a member without a score")
+		}
+		var member []byte
+		for m, s := range packed.Pairs() {
+			score, ok := s.Double()
+			if !ok {
+				return r.Corruptf("the score %q", s.String())
+			}
+			member = m.AppendTo(member[:0])
+			if err := to.scored(member, score); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// loadZiplists reads the quicklists of Redis 3.2 to 6.2.
+func loadZiplists(r *wire.Reader, to sink) error {
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		err = sinkElements(wire.ParseZiplist, r, to)
+	}
+	return err
+}
+
+// The containers of a quicklist's nodes since Redis 7.0.
+const quicklistPlain = 1
+
+// loadQuicklist reads the quicklists of Redis since 7.0, whose nodes are listpacks
+// or single elements.
+func loadQuicklist(r *wire.Reader, to sink) error {
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		var container uint64
+		if container, err = r.Length(); err != nil {
+			break
+		}
+		switch container {
+		case quicklistPlain:
+			var b []byte
+			if b, err = r.ReadString(); err == nil {
+				err = to.element(b)
+			}
+		case quicklistPacked:
+			err = sinkElements(wire.ParseListpack, r, to)
+		default:
+			return r.Corruptf("container %d of a quicklist", container)
+		}
+	}
+	return err
+}

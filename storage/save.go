@@ -1,0 +1,148 @@
+package storage
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"redoubt/storage/rdb/wire"
+	"redoubt/storage/tree"
+)
+
+// Type bytes of an RDB file that are written here, all of which Redis 7.0 reads.
+const (
+	rdbString        = 0
+	rdbList          = 1
+	rdbSet           = 2
+	rdbHash          = 4
+	rdbZSet2         = 5
+	rdbSetIntset     = 11
+	rdbHashListpack  = 16
+	rdbZSetListpack  = 17
+	rdbListQuicklist = 18
+)
+
+// quicklistPacked says that a node of a quicklist is a listpack.
+const quicklistPacked = 2
+
+// Encoding is the type byte of an RDB file under which Save writes the value.
+func (f *Frozen) Encoding() byte {
+	encoding, _ := kinds[f.Type].save(f)
+	return encoding
+}
+
+// Save writes the value as an RDB file has it, without type byte and key. A value
+// of any size is written piece by piece.
+func (f *Frozen) Save(w *wire.Writer) {
+	_, write := kinds[f.Type].save(f)
+	write(w)
+}
+
+// each calls f for all elements of a collection.
+func (f *Frozen) each(each func(e tree.Element)) {
+	r := f.reader()
+	r.Each(func(e tree.Element) bool {
+		each(e)
+		return true
+	})
+}
+
+func (f *Frozen) reader() *tree.Reader {
+	r := new(tree.Reader)
+	r.Open(f.space, f.Type.tree(), f.value)
+	return r
+}
+
+func (f *Frozen) length() uint64 { return uint64(f.reader().Len()) }
+
+func saveString(f *Frozen) (byte, func(w *wire.Writer)) {
+	return rdbString, func(w *wire.Writer) { w.String(f.value) }
+}
+
+// saveList writes a small list as a quicklist of one node, and a large one in the
+// oldest form, a count and the elements, which needs no look ahead.
+func saveList(f *Frozen) (byte, func(w *wire.Writer)) {
+	if f.coding == codingListpackList && !tree.IsLarge(f.value) {
+		return rdbListQuicklist, func(w *wire.Writer) {
+			w.Length(1)
+			w.Length(quicklistPacked)
+			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) { l.Append(e.Text) }))
+		}
+	}
+	return rdbList, func(w *wire.Writer) {
+		w.Length(f.length())
+		f.each(func(e tree.Element) { w.String(e.Text) })
+	}
+}
+
+func saveSet(f *Frozen) (byte, func(w *wire.Writer)) {
+	if f.coding == codingIntset {
+		return rdbSetIntset, func(w *wire.Writer) {
+			var ints []int64
+			f.each(func(e tree.Element) {
+				n, _ := integerOf(e.Text)
+				ints = append(ints, n)
+			})
+			slices.Sort(ints)
+			w.String(wire.AppendIntset(nil, ints))
+		}
+	}
+	return rdbSet, func(w *wire.Writer) {
+		w.Length(f.length())
+		f.each(func(e tree.Element) { w.String(e.Text) })
+	}
+}
+
+func saveHash(f *Frozen) (byte, func(w *wire.Writer)) {
+	if f.coding == codingListpackHash {
+		return rdbHashListpack, func(w *wire.Writer) {
+			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
+				l.Append(e.Text)
+				l.Append(e.Value)
+			}))
+		}
+	}
+	return rdbHash, func(w *wire.Writer) {
+		w.Length(f.length())
+		f.each(func(e tree.Element) {
+			w.String(e.Text)
+			w.String(e.Value)
+		})
+	}
+}
+
+func saveZSet(f *Frozen) (byte, func(w *wire.Writer)) {
+	if f.coding == codingListpackZSet {
+		return rdbZSetListpack, func(w *wire.Writer) {
+			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
+				l.Append(e.Text)
+				l.Append(appendScore(nil, e.Score))
+			}))
+		}
+	}
+	return rdbZSet2, func(w *wire.Writer) {
+		w.Length(f.length())
+		f.each(func(e tree.Element) {
+			w.String(e.Text)
+			w.Double(e.Score)
+		})
+	}
+}
+
+// listpack returns a listpack of the collection, which is small.
+func (f *Frozen) listpack(add func(l *wire.ListpackBuilder, e tree.Element)) []byte {
+	var l wire.ListpackBuilder
+	f.each(func(e tree.Element) { add(&l, e) })
+	return l.Finish()
+}
+
+// appendScore writes a score as text that reads back as the same number.
+func appendScore(b []byte, score float64) []byte {
+	switch {
+	case math.IsInf(score, 1):
+		return append(b, "inf"...)
+	case math.IsInf(score, -1):
+		return append(b, "-inf"...)
+	}
+	return strconv.AppendFloat(b, score, 'g', 17, 64)
+}

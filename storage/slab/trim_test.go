@@ -1,0 +1,58 @@
+package slab
+
+import "testing"
+
+// All that was freed goes back but for what is kept for the blocks to come, within
+// the budget of each call, and can be used again.
+func TestTrim(t *testing.T) {
+	total := 96 << 20
+	if checked {
+		total = 24 << 20
+	}
+	for _, n := range []int{50, 1000, 30_000, 200_000, 6_000_000} {
+		s := newTest(t, 512<<20)
+		h := s.NewHeap()
+		for range 2 {
+			var refs []Ref
+			for range total / n {
+				refs = append(refs, h.Alloc(Nodes, n))
+			}
+			for _, r := range refs {
+				h.Free(r)
+			}
+			h.Retire()
+			before := s.Stats()
+			calls := 1
+			for s.Trim(1 << 20) {
+				calls++
+				audit(t, s)
+			}
+			audit(t, s)
+			after := s.Stats()
+			if after.Committed > keepFree*s.pageSize() || after.Free != after.Committed {
+				t.Errorf("blocks of %d: %d bytes are committed after everything was freed, %d free", n, after.Committed, after.Free)
+			}
+			if got := after.Returned - before.Returned; got != before.Committed-after.Committed || calls < got>>20 {
+				t.Errorf("blocks of %d: %d bytes were given back in %d calls of 1 MiB, committed %d before and %d now", n, got, calls, before.Committed, after.Committed)
+			}
+		}
+	}
+}
+
+// Pages of which some blocks are in use stay, and so do their contents.
+func TestTrimLeavesWhatIsInUse(t *testing.T) {
+	s := newTest(t, 512<<20)
+	h := s.NewHeap()
+	cells := thinOut(h, 64<<20, 5_000, 100_000, 0.7)
+	for s.Trim(64 << 10) {
+	}
+	audit(t, s)
+	for i := range cells {
+		if cells[i].ref != 0 {
+			cells[i].verify(t, s)
+		}
+	}
+	if st := s.Stats(); st.Returned == 0 {
+		t.Errorf("nothing was given back: %+v", st)
+	}
+}

@@ -1,0 +1,93 @@
+package tree
+
+// cut takes entries [i, j) out of the leaf of the path, which is owned; they are
+// not counted any more. A leaf that has become small joins a sibling.
+func (s *spine) cut(i, j int) {
+	l := &s.leaf
+	s.dropEntries(i, j)
+	if i == 0 && j == l.n && s.height > 0 {
+		s.cutLeaves(1)
+		return
+	}
+	l.remove(i, j)
+	s.store()
+	if !s.small() && l.n > 0 {
+		s.shrink()
+	}
+}
+
+// dropEntries gives the blocks of long items of the open leaf back.
+func (s *spine) dropEntries(i, j int) {
+	s.t.dropItems(&s.leaf.a, i, j)
+	if s.sh.pairs {
+		v := s.leaf.values()
+		s.t.dropItems(&v, i, j)
+	}
+}
+
+// cutLeaves takes n leaves out, from that of the path on, all of one parent; what
+// they held is gone. The tree keeps at least one.
+func (s *spine) cutLeaves(n int) {
+	up := s.path[s.height-1]
+	for j := range n {
+		r := child(up.bytes, up.i+j)
+		if s.sh.ids {
+			s.t.freeID(leafID(s.bytes(r)))
+		}
+		s.drop(r)
+	}
+	s.replace(s.height, n, nil)
+}
+
+// shrink follows a removal from the leaf of the path: it joins a sibling or gets
+// a smaller block.
+func (s *spine) shrink() {
+	used := nodeHeader + s.leaf.used
+	if s.height > 0 && used < maxLeaf/3 && s.join(used) {
+		return
+	}
+	room := nodeHeader + len(s.leaf.b)
+	size := (used + leafStep - 1) &^ (leafStep - 1)
+	if s.sh.order == byPosition && room <= maxLeaf && (s.atEnd(s.height, false) || s.atEnd(s.height, true)) {
+		return // an end of a list stays as it is
+	}
+	if size+leafStep <= room && used+leafStep+shrinkSlack <= room {
+		s.copyNode(s.height, size)
+	}
+}
+
+// join joins the leaf of the path with the leaf beside it, if both fit.
+func (s *spine) join(used int) bool {
+	up := s.path[s.height-1]
+	b := up.bytes
+	sibling := up.i + 1
+	if sibling == children(b) {
+		sibling = up.i - 1
+	}
+	if sibling < 0 {
+		return false
+	}
+	q := s.bytes(child(b, sibling))
+	if nodeUsed(q)+used > maxLeaf*85/100 {
+		return false
+	}
+	n := entriesUnder(b, up.i) + entriesUnder(b, sibling)
+	if n > maxEntries*85/100 {
+		return false
+	}
+	s.path[s.height-1].i = min(sibling, up.i)
+	p := &s.work.pack
+	p.reset()
+	for i := range 2 {
+		s.arrive(child(b, s.path[s.height-1].i+i))
+		s.take()
+	}
+	lay := p.layout(s.sh, p.entries, 0)
+	if nodeHeader+lay.size > maxLeaf {
+		s.path[s.height-1] = up
+		s.arrive(child(b, up.i))
+		return false
+	}
+	s.rewrite(2, len(p.entries), 0)
+	return true
+}
