@@ -33,7 +33,11 @@ func (n *Node) command(ev Event) Result {
 	if err := n.change(ev); err != nil {
 		return Result{Err: err}
 	}
-	if set, ok := ev.(SetSlot); ok && set.Action != SlotNode {
+	set, ok := ev.(SetSlot)
+	if ok {
+		n.tellReplicas()
+	}
+	if ok && set.Action != SlotNode {
 		// The mark of an open slot promises nothing to anybody, and a lost one
 		// is what redis-cli --cluster fix is for. An fsync for each would be most
 		// of the time that moving a slot takes.

@@ -95,6 +95,9 @@ func (n *Node) addExtensions(m *bus.Message, to *peer) {
 	m.Ext.HumanName = n.myself.humanName
 	m.Ext.ShardID = n.myself.shardID
 	m.Ext.Forgotten = n.bans()
+	if to.redoubt && to.primary == n.myself {
+		m.Ext.Open = n.openList()
+	}
 }
 
 // absorbGossip takes in the gossip section of m. Only what a node of our
@@ -188,6 +191,9 @@ func (n *Node) absorbExtensions(sender *peer, m *bus.Message) {
 		n.forgetOnHearsay(sender, f)
 	}
 	n.learnShard(sender, ext.ShardID)
+	if m.Redoubt && sender == n.myself.primary {
+		n.inheritOpenSlots(ext.Open)
+	}
 }
 
 // learnShard stores the shard id of the sender. A node that tells none has

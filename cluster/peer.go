@@ -58,6 +58,7 @@ type peer struct {
 	// knewUs: it has dialled us, or was in our nodes.conf.
 	knewUs bool
 
+	redoubt    bool   // is a node of this product
 	shards     bool   // knows extensions beyond the host name, unlike Redis 7.0
 	gossipMark uint64 // the last gossip section it was put into
 }

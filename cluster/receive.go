@@ -87,7 +87,7 @@ func (n *Node) absorbHeader(sender *peer, m *bus.Message) {
 		n.outbidElection(m.ConfigEpoch)
 		n.save()
 	}
-	sender.offset = m.Offset
+	sender.offset, sender.redoubt = m.Offset, m.Redoubt
 	if sender == n.myself.primary && m.MsgFlags.Has(bus.MsgPaused) {
 		n.primaryPaused(sender)
 	}
