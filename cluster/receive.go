@@ -87,7 +87,8 @@ func (n *Node) absorbHeader(sender *peer, m *bus.Message) {
 		n.outbidElection(m.ConfigEpoch)
 		n.save()
 	}
-	sender.offset, sender.redoubt = m.Offset, m.Redoubt
+	sender.offset = m.Offset
+	sender.redoubt, sender.valkey = m.Redoubt, m.Flags.Has(bus.FlagLightPublish)
 	if sender == n.myself.primary && m.MsgFlags.Has(bus.MsgPaused) {
 		n.primaryPaused(sender)
 	}

@@ -69,6 +69,8 @@ type shell interface {
 	// nothing is under way when it returns. Resume ends that.
 	Pause(until int64)
 	Resume()
+	// IPv6 reports whether the client of a call came over IPv6.
+	IPv6(x *command.Ctx) bool
 	// Suspend stops the connection of a call. The handler then returns
 	// without a reply, and the function that Suspend gave is called once, by
 	// any goroutine, with the reply and the offset it depends on. Within a

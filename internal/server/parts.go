@@ -154,7 +154,7 @@ type Route struct {
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
-	TLS      bool
+	IPv6     bool // the client came over IPv6
 	// Missing counts those of the keys that do not exist, with the slot locked;
 	// nil before.
 	Missing func() int
