@@ -237,6 +237,9 @@ func (d *clusterDriver) Publish(channel, message []byte, sharded bool) {
 // from this one (getClusterConnectionsCount).
 func (d *clusterDriver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
 
+// LinkBytes implements server.Cluster.
+func (d *clusterDriver) LinkBytes() int64 { return d.endpoint.Bytes() }
+
 // busPortOffset is between the client port and the port of the bus.
 const busPortOffset = 10000
 

@@ -140,6 +140,9 @@ type Cluster interface {
 	Rows() []*command.Row
 	// Connections is how many links to other nodes there should be.
 	Connections() int
+	// LinkBytes is about how much memory the links take, with what waits to be
+	// sent.
+	LinkBytes() int64
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,
