@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
 func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
 func (f *fakeCluster) Connections() int            { return 10 }
+func (f *fakeCluster) LinkBytes() int64            { return 1000 }
 
 func TestRequestsAreRouted(t *testing.T) {
 	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
@@ -659,5 +661,34 @@ func TestMessagesGoOneWay(t *testing.T) {
 				t.Errorf("%d units in the stream, want %d: %q", len(units), tc.units, units)
 			}
 		})
+	}
+}
+
+// What a transaction has published counts as memory of the links until it is on
+// its way.
+func TestPublishedMessagesAreMemoryOfTheLinks(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{} }, "--cluster-enabled", "yes")
+	c := n.dial()
+	memory := func(info string) int {
+		_, rest, _ := strings.Cut(info, "mem_cluster_links:")
+		value, _, _ := strings.Cut(rest, "\r\n")
+		bytes, err := strconv.Atoi(value)
+		if err != nil {
+			t.Fatalf("%q: %v", info, err)
+		}
+		return bytes
+	}
+	c.do("MULTI")
+	c.do("INFO memory")
+	c.do("PUBLISH channel " + strings.Repeat("x", 10000))
+	c.do("INFO memory")
+	reply := c.do("EXEC")
+	before := memory(reply)
+	_, second, _ := strings.Cut(reply, "mem_cluster_links:")
+	if after := memory(second); before != 1000 || after < before+10000 {
+		t.Errorf("%d bytes before, %d after a message of 10000", before, after)
+	}
+	if got := memory(c.do("INFO memory")); got != before {
+		t.Errorf("%d bytes when it is sent", got)
 	}
 }

@@ -102,6 +102,7 @@ type Server struct {
 	startMemory  int64        // in use when the server was made
 	peakMemory   atomic.Int64 // the most that was seen in use
 	authDenied   atomic.Int64 // wrong passwords
+	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
 	applied      appliedStats
