@@ -376,3 +376,28 @@ func TestRedisServerTakesTheFile(t *testing.T) {
 		})
 	}
 }
+
+// Whatever is in the file, what is taken from it are the changes that were
+// written, from the first on.
+func FuzzParseChangeLog(f *testing.F) {
+	const id = 7
+	whole := title(id)
+	for i := range 3 {
+		whole = append(whole, frame(id, uint64(i)+1, []byte(fmt.Sprint("vars ", i, "\n")))...)
+	}
+	f.Add(append(bytes.Clone(whole), 0, 0, 0))
+	f.Add(whole[:len(whole)-3])
+	f.Add(append(bytes.Clone(whole), "change 4 99999999999999999999 0\n"...))
+	f.Add(append(bytes.Clone(whole), "change 4 -1 0\n"...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		again, number := title(id), uint64(0)
+		count, torn, err := parseChangeLog(text, id, func(change []byte) error {
+			number++
+			again = append(again, frame(id, number, change)...)
+			return nil
+		})
+		if count != int(number) || count > 0 && !bytes.HasPrefix(text, again) {
+			t.Errorf("%d changes were read (torn %v, %v) that are not there", count, torn, err)
+		}
+	})
+}
