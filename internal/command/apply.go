@@ -60,13 +60,16 @@ func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
 // Executor is the executor that Apply uses, for the same goroutine.
 func (a *Applier) Executor() *storage.Executor { return a.exec }
 
-// DB, Proto and Redact make the applier a Conn; its replies go nowhere, and
-// nobody watches it.
-func (a *Applier) DB() int       { return 0 }
-func (a *Applier) Proto() int    { return 2 }
+// DB is that of the command at hand: Conn.
+func (a *Applier) DB() int { return a.ctx.Tx.DB() }
+
+// Proto makes the applier a Conn, whose replies nobody reads.
+func (a *Applier) Proto() int { return 2 }
+
+// Redact does nothing, as no log or monitor sees what is applied: Conn.
 func (a *Applier) Redact(...int) {}
 
-// Block is never asked: in a stream nobody waits.
+// Block is never asked, as nobody waits in a stream: Conn.
 func (a *Applier) Block(*Ctx, *Wait) bool { return false }
 
 // Apply executes one unit. end is the offset of its last byte. record, if not
