@@ -226,3 +226,43 @@ func (w *writer) differs(want, got map[keyIn]storage.Digest) error {
 	return fmt.Errorf("%d of %d values differ, such as %s; the last commands on %s were\n%s",
 		len(wrong), len(want), wrong[len(wrong)-1], key, strings.Join(lines[max(0, len(lines)-8):], "\n"))
 }
+
+// A stream is somebody else's bytes. Whatever command it holds, with whatever
+// arguments, is executed, passed over or refused.
+func TestNoCommandOfAStreamEndsTheProcess(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--databases", "4")
+	lines := commandtest.Lines{Rand: rand.New(rand.NewPCG(1, 2)), Keys: 3, Databases: 4, Now: now()}
+	apply := func(line [][]byte) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Fatalf("%q: %v", line, p) // its unit has not ended
+			}
+		}()
+		effect := command.Effect{DB: lines.IntN(4), Args: line}
+		if err := n.applier.Apply(now(), []command.Effect{effect}, 1, nil); err != nil && !errors.Is(err, command.ErrUnknownEffect) {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	for range 20 {
+		for _, r := range n.server.Table().Rows() {
+			if r.Run != nil {
+				apply(lines.Line(r))
+			}
+			for _, sub := range r.Sub {
+				apply(lines.Line(sub))
+			}
+		}
+	}
+}
+
+func TestACommandForClientsIsRefusedInAStream(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	line := strings.Fields("MIGRATE 127.0.0.1 1 k 0 100")
+	args := make([][]byte, len(line))
+	for i, s := range line {
+		args[i] = []byte(s)
+	}
+	if err := n.applier.Apply(now(), []command.Effect{{Args: args}}, 1, nil); !errors.Is(err, command.ErrUnknownEffect) {
+		t.Errorf("MIGRATE in a stream: %v", err)
+	}
+}
