@@ -75,7 +75,7 @@ func debugHelp(x *command.Ctx) {
 // node, as in Redis.
 func debugUnit(x *command.Ctx, f func(tx *storage.Tx)) {
 	loopOf(x).everything(func(tx *storage.Tx) {
-		tx.Select(x.Conn.DB())
+		tx.Select(x.DB())
 		if x.Tx == nil {
 			tx.Command(nil)
 			defer tx.CommandEnd()

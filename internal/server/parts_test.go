@@ -281,6 +281,37 @@ func TestADemotionEndsWaits(t *testing.T) {
 	c.wantNext("error: UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
 }
 
+// demotingCluster takes the node's role away when a gate asks for the way, so that
+// the request has passed all gates and is yet to lock its slots.
+type demotingCluster struct {
+	fakeCluster
+	keys    *storage.Keyspace
+	demotes atomic.Bool
+}
+
+func (d *demotingCluster) Route(r Route) resp.Error {
+	if r.Missing == nil && d.demotes.Load() {
+		d.keys.SetRole(storage.RoleReplica)
+	}
+	return ""
+}
+
+func TestAWriteThatPassedItsGatesMeetsADemotion(t *testing.T) {
+	d := new(demotingCluster)
+	n := startParts(t, func(c *Config) { c.Cluster, d.keys = d, c.Keyspace }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	d.demotes.Store(true)
+	c.want("EXEC", "error: EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.")
+	n.keyspace.SetRole(storage.RolePrimary)
+	c.want("SET k v", "error: "+string(resp.ErrReadOnly))
+	c.want("GET k", "(nil)")
+	if end := n.stream.End(); end != 0 {
+		t.Errorf("the stream ends at %d", end)
+	}
+}
+
 func TestWaitEndsWithAnAcknowledgement(t *testing.T) {
 	f := newFakeReplication()
 	n := startParts(t, func(c *Config) { c.Replication = f })
