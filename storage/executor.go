@@ -34,6 +34,7 @@ type Executor struct {
 	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
 	treesUsed int
 	builder   builder
+	pool      []candidate // for evictions, the best last
 	kept      []slab.Ref // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead

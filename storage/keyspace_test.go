@@ -436,7 +436,7 @@ func TestAccessBits(t *testing.T) {
 		b.unit(func(tx *Tx) { e, _ := tx.Peek(k); n = e.Freq() }, "k")
 		return n
 	}
-	b.World(b.now, func(tx *Tx) { tx.UseLFU(true) })
+	b.World(b.now, func(tx *Tx) { tx.UseLFU(true, 10, 1) })
 	b.unit(func(tx *Tx) { tx.Delete(k) }, "k")
 	b.set("k", "v", 0)
 	b.want("frequency of a new key", freq(), lfuInitial)
