@@ -69,7 +69,8 @@ type Settings struct {
 	MaxMemoryBytes   int64 // 0: no limit
 
 	// Values.
-	Encodings Encodings
+	Encodings     Encodings
+	LazyServerDel bool // what the server deletes by itself goes out as UNLINK
 
 	// Replication.
 	ReplicaOf             Address // Host empty: a primary

@@ -23,7 +23,6 @@ var keptRows = []*directive{
 	{name: "lfu-log-factor", typ: nonNegative, def: "10"},
 	{name: "lazyfree-lazy-eviction", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-expire", typ: boolean{}, def: "no"},
-	{name: "lazyfree-lazy-server-del", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-del", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-flush", typ: boolean{}, def: "no"},
 	{name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, typ: boolean{}, def: "no"},

@@ -379,3 +379,7 @@ func (s *Server) LFU() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// LazyServerDel reports whether replicas are asked to free in the background
+// what the server deletes by itself.
+func (s *Server) LazyServerDel() bool { return s.config.Current().LazyServerDel }
