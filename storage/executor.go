@@ -35,7 +35,7 @@ type Executor struct {
 	treesUsed int
 	builder   builder
 	pool      []candidate // for evictions, the best last
-	kept      []slab.Ref // nodes that snapshots may still read
+	kept      []slab.Ref  // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead
 

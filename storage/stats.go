@@ -19,8 +19,8 @@ type Stats struct {
 // over the executors, so that no two of them share a line of cache.
 type counters struct {
 	hits, misses, expired, evicted, dirty atomic.Int64
-	dbs                          []dbCounters // by physical database
-	_                            [64]byte
+	dbs                                   []dbCounters // by physical database
+	_                                     [64]byte
 }
 
 // dbCounters are an executor's share of a database's totals; a share may be

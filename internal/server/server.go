@@ -352,6 +352,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
+	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
 	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
 }
@@ -371,10 +372,7 @@ func (s *Server) Now() int64 { return s.now() }
 
 // LFU reports whether the eviction policy counts frequencies.
 func (s *Server) LFU() bool {
-	for _, p := range s.config.Get("maxmemory-policy") {
-		return strings.HasSuffix(p.Value, "-lfu")
-	}
-	return false
+	return strings.HasSuffix(s.config.Current().MaxMemory.Policy, "-lfu")
 }
 
 // MaxBulk is the longest string in bytes.
