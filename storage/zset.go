@@ -42,8 +42,11 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 }
 
 // Set gives a member, which is copied, a score, which is no NaN, and reports
-// whether the member is new.
+// whether the member is new. -0 is kept as 0, as Redis does in a listpack.
 func (z *ZSet) Set(member []byte, score float64) (added bool) {
+	if score == 0 {
+		score = 0 // it may have been the negative one
+	}
 	before := z.change()
 	added = z.t.Set(member, score)
 	coding := z.coding()

@@ -46,15 +46,20 @@ type Wait struct {
 	// false if there is nothing for the command after all. c.Args are those of
 	// the command.
 	Serve func(c *Ctx, key []byte) bool
-	// Expired writes the reply of a wait that was in vain.
-	Expired func(out *resp.Writer)
+	// Expired writes the reply of a wait that was in vain, Refused that where
+	// nobody can wait; nil: the same.
+	Expired, Refused func(out *resp.Writer)
 }
 
 // Block ends a command that has found nothing: it is answered when one of the
 // keys is ready or the time is up, or at once where nobody can wait (in a
 // transaction, in a stream). The unit holds the slots of all keys.
 func (c *Ctx) Block(b *Wait) {
-	if c.Tx.Applying() || !c.Conn.Block(c, b) {
+	switch {
+	case !c.Tx.Applying() && c.Conn.Block(c, b):
+	case b.Refused != nil:
+		b.Refused(c.Out)
+	default:
 		b.Expired(c.Out)
 	}
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -33,6 +34,24 @@ func distinct(n, k int) []int {
 	}
 	slices.Sort(picked)
 	return picked
+}
+
+// drawOptions reads the count of HRANDFIELD or ZRANDMEMBER and the word that may
+// stand behind it, which makes the reply twice as long.
+func (c *Ctx) drawOptions(word string) (count int64, with, ok bool) {
+	if count, ok = c.integerIn(c.Args[2], -math.MaxInt64, math.MaxInt64, ""); !ok {
+		return 0, false, false
+	}
+	with = len(c.Args) == 4 && is(c.Args[3], word)
+	switch {
+	case len(c.Args) > 3 && !with:
+		c.Out.Error(resp.ErrSyntax)
+	case with && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
+		c.Out.Error(resp.ErrRange)
+	default:
+		return count, with, true
+	}
+	return 0, false, false
 }
 
 // draw answers with elements of a collection of n, at least one, chosen at

@@ -24,7 +24,7 @@ type node struct {
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n

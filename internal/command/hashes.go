@@ -1,7 +1,6 @@
 package command
 
 import (
-	"math"
 	"math/rand/v2"
 	"strconv"
 
@@ -278,16 +277,7 @@ func hRandField(c *Ctx) {
 	count, many, withValues := int64(1), len(c.Args) > 2, false
 	if many {
 		var ok bool
-		if count, ok = c.integerIn(c.Args[2], -math.MaxInt64, math.MaxInt64, ""); !ok {
-			return
-		}
-		withValues = len(c.Args) == 4 && is(c.Args[3], "WITHVALUES")
-		if len(c.Args) > 3 && !withValues {
-			c.Out.Error(resp.ErrSyntax)
-			return
-		}
-		if withValues && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-			c.Out.Error(resp.ErrRange)
+		if count, withValues, ok = c.drawOptions("WITHVALUES"); !ok {
 			return
 		}
 	}

@@ -278,7 +278,7 @@ func (h *twins) pick(words ...string) string { return words[h.rand.IntN(len(word
 // key is mostly one of type t, which is the first part of its name.
 func (h *twins) key(t string) string {
 	if h.rand.IntN(40) == 0 {
-		t = h.pick("list", "hash", "set", "string")
+		t = h.pick("list", "hash", "set", "zset", "string")
 	}
 	return t + ":" + h.pick("a", "b", "c")
 }
@@ -314,7 +314,7 @@ func (h *twins) keys(t string) (keys []string) {
 func (h *twins) command() (words []string, like likeness) {
 	line := func(name string, more ...[]string) []string { return append([]string{name}, slices.Concat(more...)...) }
 	one := func(words ...string) []string { return words }
-	switch h.rand.IntN(12) {
+	switch h.rand.IntN(17) {
 	case 0:
 		// They empty a key as DEL does.
 		if h.rand.IntN(2) == 0 {
@@ -331,6 +331,8 @@ func (h *twins) command() (words []string, like likeness) {
 		return h.listCommand(line), exactly
 	case 5, 6, 7:
 		return h.hashCommand(line)
+	case 8, 9, 10, 11, 12:
+		return h.zsetCommand(line)
 	default:
 		return h.setCommand(line)
 	}
@@ -458,4 +460,145 @@ func (h *twins) setCommand(line liner) ([]string, likeness) {
 		return words, exactly
 	}
 	return line(h.pick("SMEMBERS"), key), unordered
+}
+
+// score is a number that Redis 7.0 and 7.2 print alike.
+func (h *twins) score() string {
+	if h.rand.IntN(20) == 0 {
+		return h.pick("inf", "-inf", "x", "nan", "0x10", "1e3", "-1.25e-1")
+	}
+	return h.pick("", "-") + strconv.Itoa(1+h.rand.IntN(9)) + h.pick("", ".5", ".25")
+}
+
+func (h *twins) scoreBound() string {
+	if h.rand.IntN(5) == 0 {
+		return h.pick("-inf", "+inf", "", "x")
+	}
+	return h.pick("", "(") + h.score()
+}
+
+func (h *twins) lexBound() string {
+	if h.rand.IntN(4) == 0 {
+		return h.pick("-", "+", "", "x", "-x")
+	}
+	return h.pick("[", "(") + h.element()
+}
+
+func (h *twins) sometimes(words ...string) []string {
+	if h.rand.IntN(3) > 0 {
+		return nil
+	}
+	return words
+}
+
+func (h *twins) limit() []string { return h.sometimes("LIMIT", h.number(), h.number()) }
+
+// zsetKey is the key of a sorted set; those for ranges by the bytes of members
+// have only one score.
+func (h *twins) zsetKey() []string { return []string{h.key("zset")} }
+
+const lexKey = "zset:lex"
+
+func (h *twins) zsetCommand(line liner) ([]string, likeness) {
+	key := h.zsetKey()
+	switch h.rand.IntN(24) {
+	case 0, 1, 2, 3, 4, 5:
+		words := line("ZADD", key, h.sometimes(h.pick("NX", "XX")), h.sometimes(h.pick("GT", "LT")), h.sometimes("CH"))
+		if h.rand.IntN(4) == 0 {
+			words = append(words, "INCR")
+		}
+		for range 1 + h.rand.IntN(3) {
+			words = append(words, h.score(), h.element())
+		}
+		return words, exactly
+	case 6:
+		return line("ZINCRBY", key, []string{h.score(), h.element()}), exactly
+	case 7:
+		return line(h.pick("ZSCORE", "ZRANK", "ZREVRANK"), key, []string{h.element()}), exactly
+	case 8:
+		return line(h.pick("ZMSCORE", "ZREM"), key, h.elements()), exactly
+	case 9:
+		if h.rand.IntN(2) == 0 {
+			return line("ZADD", []string{lexKey, "0", h.element()}), exactly
+		}
+		return line("ZCARD", key), exactly
+	case 10:
+		return line(h.pick("ZRANGE", "ZREVRANGE"), key, []string{h.number(), h.number()}, h.sometimes("WITHSCORES")), exactly
+	case 11:
+		return line(h.pick("ZRANGEBYSCORE", "ZREVRANGEBYSCORE"), key, []string{h.scoreBound(), h.scoreBound()}, h.sometimes("WITHSCORES"), h.limit()), exactly
+	case 12:
+		return line(h.pick("ZRANGEBYLEX", "ZREVRANGEBYLEX"), []string{lexKey, h.lexBound(), h.lexBound()}, h.limit()), exactly
+	case 13:
+		by, bound := "BYSCORE", h.scoreBound
+		switch h.rand.IntN(3) {
+		case 0:
+			by, bound, key = "BYLEX", h.lexBound, []string{lexKey}
+		case 1:
+			by, bound = "", h.number
+		}
+		return h.someRange(line, key, by, bound), exactly
+	case 14:
+		return line("ZCOUNT", key, []string{h.scoreBound(), h.scoreBound()}), exactly
+	case 15:
+		return line(h.pick("ZLEXCOUNT", "ZREMRANGEBYLEX"), []string{lexKey, h.lexBound(), h.lexBound()}), exactly
+	case 16:
+		return line("ZREMRANGEBYRANK", key, []string{h.number(), h.number()}), exactly
+	case 17:
+		return line("ZREMRANGEBYSCORE", key, []string{h.scoreBound(), h.scoreBound()}), exactly
+	case 18, 19:
+		return h.combineCommand(line), exactly
+	case 20:
+		words := line(h.pick("ZPOPMIN", "ZPOPMAX"), key)
+		if h.rand.IntN(2) == 0 {
+			words = append(words, h.number())
+		}
+		return words, exactly
+	case 21:
+		keys := h.keys("zset")
+		return line("ZMPOP", []string{strconv.Itoa(len(keys))}, keys, []string{h.pick("MIN", "max", "MID")}, h.sometimes("COUNT", h.number())), exactly
+	case 22:
+		words := line("ZRANDMEMBER", key)
+		if h.rand.IntN(3) > 0 {
+			words = append(words, strconv.Itoa(h.rand.IntN(40)-20))
+			words = append(words, h.sometimes("WITHSCORES")...)
+		}
+		return words, asMany
+	}
+	return line("ZSCAN", key, []string{"0", "COUNT", "1000", "MATCH", h.pick("*", "1*", "?")}), unordered
+}
+
+func (h *twins) someRange(line liner, key []string, by string, bound func() string) []string {
+	words := line("ZRANGE", key, []string{bound(), bound()})
+	if h.rand.IntN(2) == 0 {
+		words = line("ZRANGESTORE", []string{h.key("zset")}, key, []string{bound(), bound()})
+	}
+	if by != "" {
+		words = append(words, by)
+	}
+	return append(append(append(words, h.sometimes("REV")...), h.limit()...), h.sometimes("WITHSCORES")...)
+}
+
+func (h *twins) combineCommand(line liner) []string {
+	name := h.pick("ZUNION", "ZINTER", "ZDIFF", "ZINTERCARD")
+	words := []string{name}
+	if name != "ZINTERCARD" && h.rand.IntN(2) == 0 {
+		words = []string{name + "STORE", h.key("zset")}
+	}
+	keys := h.keys("zset")
+	if h.rand.IntN(3) == 0 {
+		keys = append(keys, h.key("set"))
+	}
+	words = append(append(words, strconv.Itoa(len(keys))), keys...)
+	if h.rand.IntN(3) == 0 {
+		words = append(words, "WEIGHTS")
+		for range keys {
+			words = append(words, h.pick("1", "2", "-1", "0", "0.5", "inf", "x"))
+		}
+	}
+	words = append(words, h.sometimes("AGGREGATE", h.pick("SUM", "min", "MAX", "AVG"))...)
+	words = append(words, h.sometimes("WITHSCORES")...)
+	if name == "ZINTERCARD" {
+		words = append(words, h.sometimes("LIMIT", h.number())...)
+	}
+	return words
 }

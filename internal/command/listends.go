@@ -25,7 +25,8 @@ var ListMoves = []*Row{
 
 var moveKeys = []KeySpec{KeyAt(1, KeyRW|KeyAccess|KeyDelete), KeyAt(2, KeyRW|KeyInsert)}
 
-// end is one of the two ends of a list.
+// end is one of the two ends of a list, or of a sorted set, whose head is the
+// member with the lowest score.
 type end uint8
 
 const (
@@ -57,13 +58,20 @@ func (e end) push(l *storage.List, element []byte) {
 	}
 }
 
-// end reads LEFT or RIGHT. It matches getListPositionFromObjectOrReply.
-func (c *Ctx) end(arg []byte) (e end, ok bool) {
-	switch {
-	case is(arg, "LEFT"):
-		return atHead, true
-	case is(arg, "RIGHT"):
-		return atTail, true
+// endNames are the words for the two ends.
+type endNames [2]string
+
+var (
+	ofList = endNames{"LEFT", "RIGHT"}
+	ofZSet = endNames{"MIN", "MAX"}
+)
+
+// end reads one of the words. It matches getListPositionFromObjectOrReply.
+func (c *Ctx) end(arg []byte, names endNames) (e end, ok bool) {
+	for i, name := range names {
+		if is(arg, name) {
+			return end(i), true
+		}
 	}
 	c.Out.Error(resp.ErrSyntax)
 	return atHead, false
@@ -130,11 +138,11 @@ func (c *Ctx) takeOff(l *storage.List, key []byte, where end, n int) {
 }
 
 func lMove(c *Ctx) {
-	from, ok := c.end(c.Args[3])
+	from, ok := c.end(c.Args[3], ofList)
 	if !ok {
 		return
 	}
-	to, ok := c.end(c.Args[4])
+	to, ok := c.end(c.Args[4], ofList)
 	if !ok {
 		return
 	}
@@ -187,13 +195,13 @@ func (c *Ctx) moveElement(fromKey, toKey []byte, from, to end) (answered bool) {
 
 // lMPop matches lmpopGenericCommand.
 func lMPop(c *Ctx) {
-	o, ok := parseMPop(c, 1)
+	o, ok := parseMPop(c, 1, ofList)
 	if ok && !c.popFromFirst(o.keys, o.where, o.count) {
 		c.Out.NullArray()
 	}
 }
 
-// mpopOptions are the arguments of LMPOP.
+// mpopOptions are the arguments of LMPOP and ZMPOP.
 type mpopOptions struct {
 	keys  [][]byte
 	where end
@@ -201,7 +209,7 @@ type mpopOptions struct {
 }
 
 // parseMPop reads them, from the number of keys at argument i on.
-func parseMPop(c *Ctx, i int) (o mpopOptions, ok bool) {
+func parseMPop(c *Ctx, i int, names endNames) (o mpopOptions, ok bool) {
 	n, ok := c.integerIn(c.Args[i], 1, math.MaxInt64, resp.ErrNumKeys)
 	if !ok {
 		return o, false
@@ -212,7 +220,7 @@ func parseMPop(c *Ctx, i int) (o mpopOptions, ok bool) {
 		return o, false
 	}
 	o.keys, rest = rest[:n], rest[n:]
-	if o.where, ok = c.end(rest[0]); !ok {
+	if o.where, ok = c.end(rest[0], names); !ok {
 		return o, false
 	}
 	switch rest = rest[1:]; {

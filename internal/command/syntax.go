@@ -37,6 +37,9 @@ func oneOf(name string, alternatives ...Arg) Arg {
 }
 func block(name string, parts ...Arg) Arg { return Arg{Name: name, Type: "block", Args: parts} }
 
+// named gives an argument another name than that of its token.
+func (a Arg) named(name string) Arg { a.Name = name; return a }
+
 // after puts a token before the argument: MATCH pattern.
 func (a Arg) after(token string) Arg { a.Token = token; return a }
 

@@ -55,6 +55,7 @@ const (
 	ErrBusyKey     Error = "BUSYKEY Target key name already exists."
 	ErrDBIndex     Error = "ERR DB index is out of range"
 	ErrBadTimeout  Error = "ERR timeout is not an integer or out of range"
+	ErrBadSeconds  Error = "ERR timeout is not a float or out of range"
 	ErrNegTimeout  Error = "ERR timeout is negative"
 	ErrFarTimeout  Error = "ERR timeout is out of range"
 	ErrCursor      Error = "ERR invalid cursor"

@@ -68,6 +68,27 @@ const (
 	ErrNaNOrInf    Error = "ERR value is NaN or Infinity"
 )
 
+// Sorted sets and SORT.
+const (
+	ErrScoreNaN       Error = "ERR resulting score is not a number (NaN)"
+	ErrAddNXXX        Error = "ERR XX and NX options at the same time are not compatible"
+	ErrAddGTLTNX      Error = "ERR GT, LT, and/or NX options at the same time are not compatible"
+	ErrAddIncr        Error = "ERR INCR option supports a single increment-element pair"
+	ErrScoreRange     Error = "ERR min or max is not a float"
+	ErrLexRange       Error = "ERR min or max not valid string range item"
+	ErrRangeLimit     Error = "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
+	ErrLexScores      Error = "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+	ErrWeight         Error = "ERR weight value is not a float"
+	ErrSortByCluster  Error = "ERR BY option of SORT denied in cluster mode."
+	ErrSortGetCluster Error = "ERR GET option of SORT denied in cluster mode."
+	ErrSortScore      Error = "ERR One or more scores can't be converted into double"
+)
+
+// ErrInputKeys is the error of the command with this full name for no keys.
+func ErrInputKeys(name string) Error {
+	return Error("ERR at least 1 input key is needed for '" + name + "' command")
+}
+
 // ErrBetween is the error of an integer outside of a range.
 func ErrBetween(low, high int64) Error {
 	return Error(fmt.Sprintf("ERR value is out of range, value must between %d and %d", low, high))

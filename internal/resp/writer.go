@@ -1,9 +1,6 @@
 package resp
 
-import (
-	"math"
-	"strconv"
-)
+import "strconv"
 
 // Writer appends replies to a buffer. The zero value writes RESP2.
 type Writer struct {
@@ -140,21 +137,11 @@ func (w *Writer) Push(n int) {
 // must follow. RESP2 has none: callers write them only when Proto is Proto3.
 func (w *Writer) Attribute(n int) { w.head('|', int64(n)) }
 
-// Double writes a floating point number with 17 significant digits. RESP2 gets
-// a bulk string.
+// Double writes a floating point number, see AppendDouble. RESP2 gets a bulk
+// string.
 func (w *Writer) Double(f float64) {
 	var digits [32]byte
-	var b []byte
-	switch {
-	case math.IsInf(f, 1):
-		b = append(digits[:0], "inf"...)
-	case math.IsInf(f, -1):
-		b = append(digits[:0], "-inf"...)
-	case math.IsNaN(f):
-		b = append(digits[:0], "nan"...)
-	default:
-		b = strconv.AppendFloat(digits[:0], f, 'g', 17, 64)
-	}
+	b := AppendDouble(digits[:0], f)
 	if !w.proto3 {
 		w.Bulk(b)
 		return

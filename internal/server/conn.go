@@ -389,10 +389,11 @@ func (l *loop) protocolError(c *conn, err resp.Error) {
 	l.wantWrite(c)
 }
 
-// watchSocket asks the poller for what the connection can use now.
+// watchSocket asks the poller for what the connection can use now. A client that
+// is blocked is not read, but must not be served an element once it has left.
 func (l *loop) watchSocket(c *conn) {
 	if c.wire != nil {
-		if !c.stopped() {
+		if !c.stopped() || c.blocked != nil && len(c.in) < wireReadBytes {
 			c.wire.more()
 		}
 		return
@@ -401,8 +402,11 @@ func (l *loop) watchSocket(c *conn) {
 		return
 	}
 	var want interest
-	if !c.stopped() {
+	switch {
+	case !c.stopped():
 		want |= readable
+	case c.blocked != nil:
+		want |= gone
 	}
 	if c.polled&writable != 0 {
 		want |= writable

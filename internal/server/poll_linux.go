@@ -28,6 +28,7 @@ const (
 	readable interest = unix.EPOLLIN
 	writable interest = unix.EPOLLOUT
 	broken   interest = unix.EPOLLERR | unix.EPOLLHUP
+	gone     interest = unix.EPOLLRDHUP // the client sends nothing more
 )
 
 func openPoller() (*poller, error) {

@@ -100,7 +100,10 @@ func (l *loop) received(c *conn, b []byte) {
 	l.stats.inBytes.Add(int64(len(b)))
 	l.stats.reads++
 	c.active = l.mono
-	if !c.stopped() && !l.overlong(c) {
+	switch {
+	case c.stopped():
+		l.watchSocket(c)
+	case !l.overlong(c):
 		l.resume(c)
 	}
 }

@@ -329,3 +329,23 @@ func scoreBits(f float64) uint64 { return math.Float64bits(f) }
 func compareElements(a, b element) int {
 	return cmp.Or(strings.Compare(a.text, b.text), strings.Compare(a.value, b.value), cmp.Compare(a.score, b.score))
 }
+
+// A Tree that is opened again may have been of another kind.
+func TestATreeTakesNothingFromTheOneBefore(t *testing.T) {
+	e, z := newEnv(t), new(ZSetTree)
+	z.Open(e, nil)
+	for i := range 3 {
+		z.Set([]byte{'a' + byte(i)}, math.Sqrt(float64(i)))
+	}
+	z.At(0) // opens the leaf
+	s := (*SetTree)(z)
+	s.Open(e, nil)
+	for _, m := range []string{"-3", "18", "-1", "5"} {
+		if !s.Add([]byte(m)) || !s.Has([]byte(m)) {
+			t.Fatalf("%s is not there once it is added", m)
+		}
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -86,6 +86,8 @@ func (t *Tree) Open(e *Env, k Kind, value []byte) {
 	t.env, t.kind, t.value, t.changed, t.owned = e, k, value, false, false
 	t.main.t, t.main.sh, t.main.work = t, &shapes[k], e.scratch(0)
 	t.main.root, t.main.height, t.main.n = 0, 0, 0
+	t.rows.root, t.rows.height, t.rows.n = 0, 0, 0
+	t.ids = ids{}
 	t.small, t.bytes, t.moved, t.located = nil, 0, 0, false
 	switch {
 	case len(value) == 0:
