@@ -153,7 +153,7 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 		if row.Lock == LockNone {
 			continue
 		}
-		if row.Lock != LockKeys || len(row.Keys) == 0 {
+		if row.Needs(e.Args) != LockKeys || len(row.Keys) == 0 {
 			world = true
 			continue
 		}
