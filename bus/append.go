@@ -3,6 +3,7 @@ package bus
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -77,6 +78,9 @@ func putHeader(b []byte, m *Message) {
 	binary.BigEndian.PutUint16(b[offFlags:], uint16(m.Flags))
 	b[offState] = byte(m.State)
 	b[offMsgFlags] = byte(m.MsgFlags)
+	if m.Redoubt {
+		b[offProduct] = product
+	}
 }
 
 func appendID(dst []byte, id NodeID) []byte {
@@ -141,6 +145,18 @@ func appendExtensions(dst []byte, x *Extensions) ([]byte, int) {
 	}
 	if x.ShardID != "" {
 		block(extShardID, []byte(x.ShardID), 0)
+	}
+	for open := range slices.Chunk(x.Open, openSlotMost) {
+		data := make([]byte, 0, len(open)*openSlotLen)
+		for _, o := range open {
+			data = binary.BigEndian.AppendUint16(data, uint16(o.Slot))
+			importing := byte(0)
+			if o.Importing {
+				importing = 1
+			}
+			data = appendID(append(data, importing, 0, 0, 0, 0, 0), o.Node)
+		}
+		block(extOpenSlots, data, 0)
 	}
 	return dst, n
 }

@@ -71,6 +71,10 @@ type Header struct {
 	Flags     Flags
 	State     State
 	MsgFlags  MsgFlags
+	// Redoubt: the sender is a node of this product, so it knows all the
+	// extensions below, and type 4 as a client's address. Other products neither
+	// set this nor look at it.
+	Redoubt bool
 }
 
 // Gossip is what the sender of a PING, PONG or MEET says about another node.
@@ -114,6 +118,16 @@ type Extensions struct {
 	ClientTCPPort uint16 // type 6
 	ClientTLSPort uint16 // type 7
 	Zone          string // type 8, the availability zone
+	// Open are the slots that the sender is moving, for its replicas of this
+	// product.
+	Open []OpenSlot
+}
+
+// OpenSlot is a slot under way between the sender's shard and that of Node.
+type OpenSlot struct {
+	Slot      slots.Slot
+	Importing bool // from Node; else it is migrating to it
+	Node      NodeID
 }
 
 // Forgotten is a node under the ban of CLUSTER FORGET.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"redoubt/slots"
 )
 
 // Decode reads the message b, which has the length that FrameLen found. The
@@ -58,6 +60,7 @@ func readHeader(h *Header, b []byte) error {
 	h.Flags = Flags(binary.BigEndian.Uint16(b[offFlags:]))
 	h.State = State(b[offState])
 	h.MsgFlags = MsgFlags(b[offMsgFlags])
+	h.Redoubt = b[offProduct] == product
 
 	var ok bool
 	if h.Sender, ok = readID(b[offSender:]); !ok {
@@ -233,6 +236,23 @@ func readExtension(x *Extensions, typ uint16, data []byte) error {
 			return errShardID
 		}
 		x.ShardID = id
+	case extOpenSlots:
+		return readOpenSlots(x, data)
+	}
+	return nil
+}
+
+func readOpenSlots(x *Extensions, data []byte) error {
+	if len(data)%openSlotLen != 0 {
+		return errTooFew
+	}
+	for ; len(data) > 0; data = data[openSlotLen:] {
+		id, ok := readID(data[openSlotLen-IDLen:])
+		slot := slots.Slot(binary.BigEndian.Uint16(data))
+		if !ok || slot >= slots.Count {
+			return fmt.Errorf("slot %d on its way from or to %q", slot, id)
+		}
+		x.Open = append(x.Open, OpenSlot{Slot: slot, Importing: data[2] == 1, Node: id})
 	}
 	return nil
 }

@@ -113,6 +113,9 @@ func TestWrongMessagesAreDropped(t *testing.T) {
 		{"a shard id that is too short", withExt(layout(40, field{0, uint32(40)}, field{4, uint16(3)}, field{8, idB[:32]})), "type 3"},
 		{"a shard id in capitals", withExt(ext(field{0, uint32(48)}, field{4, uint16(3)}, field{8, strings.ToUpper(idB)})), "type 3"},
 		{"a client port without data", withExt(layout(8, field{0, uint32(8)}, field{4, uint16(6)})), "type 6"},
+		{"half an open slot", withExt(layout(16, field{0, uint32(16)}, field{4, uint16(0x5201)})), "type 20993"},
+		{"an open slot beyond the last", withExt(layout(56, field{0, uint32(56)}, field{4, uint16(0x5201)}, field{8, uint16(16384)}, field{16, idB})), "slot 16384"},
+		{"an open slot to nobody", withExt(layout(56, field{0, uint32(56)}, field{4, uint16(0x5201)})), "slot 0"},
 		{"a FAIL about nobody", header(3, 0, 0, 0), "payload of 0 bytes, expected 40"},
 		{"a FAIL of zeros", header(3, 0, 0, 0, make([]byte, 40)), "failed node"},
 		{"an UPDATE that is too long", header(7, 0, 0, 0, make([]byte, 2097)), "payload of 2097 bytes, expected 2096"},
@@ -265,6 +268,7 @@ func randomMessage(r *rand.Rand) *Message {
 		m.Port, m.OtherPort, m.BusPort = uint16(r.Uint32()), uint16(r.Uint32()), uint16(r.Uint32())
 		m.Flags, m.State = Flags(r.Uint32()), State(r.IntN(2))
 		m.MsgFlags = MsgFlags(r.Uint32()) | MsgExtData
+		m.Redoubt = r.IntN(2) == 0
 	}
 	switch m.Type {
 	case TypePing, TypePong, TypeMeet:
@@ -301,6 +305,9 @@ func randomExtensions(r *rand.Rand) (x Extensions) {
 	x.ShardID = some(string(randomID(r)))
 	for range r.IntN(3) {
 		x.Forgotten = append(x.Forgotten, Forgotten{randomID(r), time.Duration(r.IntN(100)) * time.Second})
+	}
+	for range r.IntN(3) * r.IntN(openSlotMost) {
+		x.Open = append(x.Open, OpenSlot{slots.Slot(r.IntN(slots.Count)), r.IntN(2) == 0, randomID(r)})
 	}
 	if r.IntN(2) == 0 {
 		x.Type4 = make([]byte, 8*r.IntN(6))

@@ -3,7 +3,7 @@ package bus
 import "redoubt/slots"
 
 // Offsets of the fields in a full header. All integers are big-endian. Bytes
-// 2216 to 2245 and the last two of the message flags are reserved and zero.
+// 2216 to 2245 and the second of the message flags are reserved and zero.
 const (
 	offSignature    = 0
 	offLength       = 4
@@ -24,6 +24,7 @@ const (
 	offFlags        = 2250
 	offState        = 2252
 	offMsgFlags     = 2253
+	offProduct      = 2255 // the third of the message flags, which no other product uses
 	headerLen       = 2256
 )
 
@@ -48,6 +49,8 @@ const (
 	moduleFixed  = 13 // module id, length, type, then the bytes
 	extHeaderLen = 8  // length of the block, type, two zero bytes
 	forgottenLen = IDLen + 8
+	openSlotLen  = 8 + IDLen // slot, direction, five zero bytes, node
+	openSlotMost = 1000      // in a block: Redis reads its length as 16 bits
 )
 
 // Types of extension blocks.
@@ -61,11 +64,13 @@ const (
 	extClientTCPPort = 6
 	extClientTLSPort = 7
 	extZone          = 8
+	extOpenSlots     = 0x5201
 )
 
 const (
 	signature      = "RCmb"
 	version        = 1
+	product        = 'R'
 	lightHeaderLen = 16
 	ipLen          = 46 // with the terminating NUL
 )

@@ -128,6 +128,15 @@ var layoutCases = []struct {
 			Forgotten: []Forgotten{{idB, 59 * time.Second}, {idC, 0}}, ShardID: idC,
 		}},
 	},
+	{
+		"a PING of this product, with two open slots",
+		with(header(0, 0, 1, 0x04,
+			layout(104, field{0, uint32(104)}, field{4, uint16(0x5201)},
+				field{8, uint16(5)}, field{16, idB}, field{56, uint16(0x3fff)}, field{58, uint8(1)}, field{64, idC})), field{2255, "R"}),
+		Message{Header: func() Header { h := headerOf(TypePing, MsgExtData); h.Redoubt = true; return h }(), Ext: Extensions{
+			Open: []OpenSlot{{Slot: 5, Node: idB}, {Slot: 16383, Importing: true, Node: idC}},
+		}},
+	},
 	{"a MEET without anything", header(2, 0, 0, 0), Message{Header: headerOf(TypeMeet, 0)}},
 	{"a FAIL", header(3, 0, 0, 0x04, []byte(idC)), Message{Header: headerOf(TypeFail, MsgExtData), Fail: idC}},
 	{

@@ -117,7 +117,7 @@ func TestReset(t *testing.T) {
 			fx := l.step(Reset{Hard: c.hard})
 			v := l.n.View()
 			if len(v.Nodes) != 1 || v.IsReplica() || v.Me().Slots.Len() != 0 || v.Owner(0) != nil {
-				t.Errorf("left: %s", v.NodesText(false))
+				t.Errorf("left: %s", v.NodesText(Client{}))
 			}
 			if len(fx.Close) != links {
 				t.Errorf("%d of %d links closed", len(fx.Close), links)

@@ -65,6 +65,7 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 	head := me.head() // whose slots this node serves
 	var dirty slots.Set
 	var taken int // slots taken from head
+	var old *peer // whom p has replaced in its shard
 	held := *p.set()
 	for i, b := range claimed {
 		if b == held[i] && b&n.table.unclaimed[i] == 0 {
@@ -83,8 +84,8 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 				continue
 			}
 			// An importing slot is closed by hand: the source may have given
-			// it up already and advertise that.
-			if n.table.importing[s] != nil {
+			// it up already and advertise that. Only its successor has it now.
+			if source := n.table.importing[s]; source != nil && !n.sameShard(source, p) {
 				continue
 			}
 			if !n.table.free(s) && n.table.owner[s].configEpoch >= epoch {
@@ -96,11 +97,17 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 			if head != nil && n.table.owner[s] == head {
 				taken++
 			}
+			if owner := n.table.owner[s]; owner != nil && n.sameShard(owner, p) {
+				old = owner
+			}
 			delete(n.table.migrating, s)
 			n.rebind(s, p)
 			n.save()
 			n.todo.state = true
 		}
+	}
+	if old != nil {
+		n.repoint(old, p)
 	}
 	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)
 }

@@ -55,6 +55,10 @@ type Settings struct {
 	AnnounceIP        string
 	AnnounceHostname  string
 	AnnounceHumanName string
+	// AnnounceClientIPv4 and AnnounceClientIPv6 are told to clients of that
+	// family in the place of the address; empty: none.
+	AnnounceClientIPv4 string
+	AnnounceClientIPv6 string
 
 	// The rest only concerns what clients see.
 

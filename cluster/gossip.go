@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
 	"redoubt/bus"
@@ -95,6 +97,15 @@ func (n *Node) addExtensions(m *bus.Message, to *peer) {
 	m.Ext.HumanName = n.myself.humanName
 	m.Ext.ShardID = n.myself.shardID
 	m.Ext.Forgotten = n.bans()
+	if to.takesClientIPs() {
+		m.Ext.ClientIPv6 = n.myself.clientIPv6
+		if ip := n.myself.clientIPv4; ip != "" {
+			m.Ext.Type4 = append([]byte(ip), 0)
+		}
+	}
+	if to.redoubt && to.primary == n.myself {
+		m.Ext.Open = n.openList()
+	}
 }
 
 // absorbGossip takes in the gossip section of m. Only what a node of our
@@ -184,10 +195,29 @@ func (n *Node) absorbExtensions(sender *peer, m *bus.Message) {
 		sender.hostname, sender.humanName = ext.Hostname, ext.HumanName
 		n.save()
 	}
+	if sender.takesClientIPs() {
+		v4, _, _ := strings.Cut(string(ext.Type4), "\x00")
+		sender.clientIPv4, sender.clientIPv6 = address(v4, netip.Addr.Is4), address(ext.ClientIPv6, netip.Addr.Is6)
+	}
 	for _, f := range ext.Forgotten {
 		n.forgetOnHearsay(sender, f)
 	}
 	n.learnShard(sender, ext.ShardID)
+	if m.Redoubt && sender == n.myself.primary {
+		n.inheritOpenSlots(ext.Open)
+	}
+}
+
+// takesClientIPs reports whether an extension of type 4 is a client's address in
+// the language of p: in that of Redis 8 it is a secret.
+func (p *peer) takesClientIPs() bool { return p.redoubt || p.valkey }
+
+// address is text if that is an address of the family, else empty.
+func address(text string, family func(netip.Addr) bool) string {
+	if a, err := netip.ParseAddr(text); err != nil || !family(a) {
+		return ""
+	}
+	return text
 }
 
 // learnShard stores the shard id of the sender. A node that tells none has

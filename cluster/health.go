@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"redoubt/bus"
+	"redoubt/slots"
 )
 
 // Delays that keep a primary from serving writes too early.
@@ -94,10 +95,11 @@ func (n *Node) evaluate() {
 
 // covered reports whether every slot has an owner that is not FAIL.
 func (n *Node) covered() bool {
-	for _, p := range n.table.owner {
-		if p == nil || p.failed() {
-			return false
+	count := 0
+	for _, p := range n.order {
+		if !p.failed() {
+			count += p.slotCount
 		}
 	}
-	return true
+	return count == slots.Count
 }

@@ -183,7 +183,7 @@ func TestInvariantsHoldUnderNonsense(t *testing.T) {
 				if _, err := ParseState(text, false); err != nil {
 					t.Fatalf("seed %d, event %d: what is saved cannot be read: %v\n%s", seed, i, err, text)
 				}
-				l.n.View().NodesText(false)
+				l.n.View().NodesText(Client{})
 			}
 		}
 	}

@@ -48,6 +48,7 @@ func (n *Node) messageAs(t bus.Type, id identity) *bus.Message {
 		Flags:        id.flags,
 		State:        bus.StateFail,
 		MsgFlags:     bus.MsgExtData,
+		Redoubt:      true,
 	}}
 	if n.health.ok {
 		m.State = bus.StateOK

@@ -278,6 +278,7 @@ func (n *Node) announce() {
 	me := n.myself
 	me.tcpPort, me.tlsPort, me.busPort = n.cfg.TCPPort, n.cfg.TLSPort, n.cfg.BusPort
 	me.hostname, me.humanName = n.cfg.AnnounceHostname, n.cfg.AnnounceHumanName
+	me.clientIPv4, me.clientIPv6 = n.cfg.AnnounceClientIPv4, n.cfg.AnnounceClientIPv6
 	if n.cfg.AnnounceIP != "" {
 		me.ip = n.cfg.AnnounceIP
 	}

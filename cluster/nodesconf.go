@@ -39,9 +39,13 @@ type NodeRecord struct {
 	BusPort   uint16
 	Hostname  string
 	HumanName string
-	ShardID   string
-	Flags     bus.Flags
-	Primary   bus.NodeID // empty for a primary
+	// ClientIPv4 and ClientIPv6 are what clients of a family are told; empty:
+	// IP. They are not part of nodes.conf.
+	ClientIPv4 string
+	ClientIPv6 string
+	ShardID    string
+	Flags      bus.Flags
+	Primary    bus.NodeID // empty for a primary
 	// PingSent is zero if no PING waits for its PONG.
 	PingSent     time.Time
 	PongReceived time.Time
@@ -77,7 +81,7 @@ const logVariable = "changesLog"
 // appendSaved writes the record as a line of nodes.conf.
 func (r *NodeRecord) appendSaved(dst []byte) []byte {
 	dst = append(dst, r.ID...)
-	dst = r.appendAddress(dst, r.TCPPort)
+	dst = r.appendAddress(dst, r.IP, r.TCPPort)
 	dst = append(dst, ',')
 	dst = append(dst, r.Hostname...)
 	dst = fmt.Appendf(dst, ",tls-port=%d", r.TLSPort)
@@ -92,9 +96,9 @@ func (r *NodeRecord) appendSaved(dst []byte) []byte {
 
 // appendLine writes the record as a line of CLUSTER NODES, without the end of
 // the line.
-func (r *NodeRecord) appendLine(dst []byte, port uint16) []byte {
+func (r *NodeRecord) appendLine(dst []byte, ip string, port uint16) []byte {
 	dst = append(dst, r.ID...)
-	dst = r.appendAddress(dst, port)
+	dst = r.appendAddress(dst, ip, port)
 	if r.Hostname != "" {
 		dst = append(append(dst, ','), r.Hostname...)
 	}
@@ -108,8 +112,8 @@ func fitsLine(name string) bool {
 	return name != "" && !strings.ContainsAny(name, notInAux+",=") && !strings.ContainsFunc(name, unicode.IsSpace)
 }
 
-func (r *NodeRecord) appendAddress(dst []byte, port uint16) []byte {
-	return fmt.Appendf(dst, " %s:%d@%d", r.IP, port, r.BusPort)
+func (r *NodeRecord) appendAddress(dst []byte, ip string, port uint16) []byte {
+	return fmt.Appendf(dst, " %s:%d@%d", ip, port, r.BusPort)
 }
 
 func (r *NodeRecord) appendRest(dst []byte) []byte {

@@ -224,7 +224,7 @@ func FuzzParseState(f *testing.F) {
 			return
 		}
 		n.Step(time.Unix(2, 0), Tick{})
-		n.View().NodesText(tls)
+		n.View().NodesText(Client{TLS: tls})
 		n.View().Route(Query{Slot: slots.Count - 1})
 	})
 }

@@ -28,7 +28,11 @@ type peer struct {
 	busPort   uint16
 	hostname  string
 	humanName string
-	shardID   string
+	// What clients of a family are told; empty: ip. Not saved: it comes with
+	// every PING.
+	clientIPv4 string
+	clientIPv6 string
+	shardID    string
 
 	primary     *peer   // nil for a primary, and for a replica whose primary we do not know
 	replicas    []*peer // ordered by id
@@ -58,6 +62,8 @@ type peer struct {
 	// knewUs: it has dialled us, or was in our nodes.conf.
 	knewUs bool
 
+	redoubt    bool   // is a node of this product
+	valkey     bool   // is one of Valkey 8 or later
 	shards     bool   // knows extensions beyond the host name, unlike Redis 7.0
 	gossipMark uint64 // the last gossip section it was put into
 }

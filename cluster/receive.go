@@ -88,6 +88,7 @@ func (n *Node) absorbHeader(sender *peer, m *bus.Message) {
 		n.save()
 	}
 	sender.offset = m.Offset
+	sender.redoubt, sender.valkey = m.Redoubt, m.Flags.Has(bus.FlagLightPublish)
 	if sender == n.myself.primary && m.MsgFlags.Has(bus.MsgPaused) {
 		n.primaryPaused(sender)
 	}

@@ -41,6 +41,7 @@ func (n *Node) demote(sender, primary *peer, m *bus.Message) bool {
 			n.makePrimary(primary)
 			primary.configEpoch = max(primary.configEpoch, m.ConfigEpoch)
 			n.rebindAll(sender, primary)
+			n.repoint(sender, primary)
 		}
 	}
 	if sender.slotCount > 0 {
@@ -69,8 +70,8 @@ func (n *Node) becomeReplicaOf(p *peer) {
 	me := n.myself
 	if me.isPrimary() {
 		me.flags = me.flags&^(bus.FlagPrimary|bus.FlagMigrateTo) | bus.FlagReplica
-		n.closeAllSlots()
 	}
+	n.closeAllSlots() // if the primary has open ones, it says so
 	n.follow(me, p)
 	me.shardID = p.shardID
 	n.resetManualFailover()

@@ -115,8 +115,8 @@ func (verdict Verdict) Missing(present, missing int) Verdict {
 }
 
 // RedirectText is the error line for a verdict other than Run, without the
-// leading '-', for a client that uses TLS or does not.
-func (v *View) RedirectText(verdict Verdict, s slots.Slot, tls bool) string {
+// leading '-'.
+func (v *View) RedirectText(verdict Verdict, s slots.Slot, c Client) string {
 	switch verdict {
 	case CrossSlot:
 		return "CROSSSLOT Keys in request don't hash to the same slot"
@@ -128,17 +128,17 @@ func (v *View) RedirectText(verdict Verdict, s slots.Slot, tls bool) string {
 		return "CLUSTERDOWN The cluster is down and only accepts read commands"
 	case Ask:
 		if to, open := v.routes.migrating[s]; open {
-			return v.redirect("ASK", s, &v.Nodes[to], tls)
+			return v.redirect("ASK", s, &v.Nodes[to], c)
 		}
 	case Moved:
 		if owner := v.Owner(s); owner != nil {
-			return v.redirect("MOVED", s, owner, tls)
+			return v.redirect("MOVED", s, owner, c)
 		}
 	}
 	return "CLUSTERDOWN Hash slot not served"
 }
 
-func (v *View) redirect(word string, s slots.Slot, to *NodeView, tls bool) string {
-	endpoint, _ := v.Endpoint(to)
-	return fmt.Sprintf("%s %d %s:%d", word, s, endpoint, to.ClientPort(tls))
+func (v *View) redirect(word string, s slots.Slot, to *NodeView, c Client) string {
+	endpoint, _ := v.Endpoint(to, c)
+	return fmt.Sprintf("%s %d %s:%d", word, s, endpoint, to.ClientPort(c))
 }

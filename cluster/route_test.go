@@ -137,7 +137,7 @@ func TestRedirectTexts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l.n.cfg.Endpoint = c.endpoint
 			l.n.view.stale, l.n.table.changes = true, l.n.table.changes+1
-			if got := l.n.View().RedirectText(c.verdict, c.slot, c.tls); got != c.want {
+			if got := l.n.View().RedirectText(c.verdict, c.slot, Client{TLS: c.tls}); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})

@@ -34,6 +34,8 @@ func (n *Node) record(p *peer) NodeRecord {
 		BusPort:      p.busPort,
 		Hostname:     p.hostname,
 		HumanName:    p.humanName,
+		ClientIPv4:   p.clientIPv4,
+		ClientIPv6:   p.clientIPv6,
 		ShardID:      p.shardID,
 		Flags:        p.flags,
 		PingSent:     p.pingSent,

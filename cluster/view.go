@@ -135,11 +135,13 @@ func (n *Node) routes(index map[*peer]int) *routes {
 		r.owners = n.allOwners()
 	}
 	n.table.moved = slots.Set{}
-	for s, p := range n.table.migrating {
-		r.migrating[s] = index[p]
-	}
-	for s, p := range n.table.importing {
-		r.importing[s] = index[p]
+	if n.myself.isPrimary() { // a replica has the marks for the day it is one
+		for s, p := range n.table.migrating {
+			r.migrating[s] = index[p]
+		}
+		for s, p := range n.table.importing {
+			r.importing[s] = index[p]
+		}
 	}
 	c.changes = n.table.changes
 	c.members = append([]*peer(nil), n.order...)
@@ -231,11 +233,30 @@ func (v *View) Owner(s slots.Slot) *NodeView {
 // Mine reports whether the node itself owns s.
 func (v *View) Mine(s slots.Slot) bool { return v.routes.owners.of(s) == v.Myself+1 }
 
+// Client is how a client is connected; it is told addresses where it can reach
+// them.
+type Client struct {
+	TLS  bool
+	IPv6 bool
+}
+
+// ClientIP is the address of n for a client, as Valkey 8's clusterNodeIp: what n
+// announces to clients of that family, or what other nodes use.
+func (n *NodeView) ClientIP(c Client) string {
+	switch {
+	case c.IPv6 && n.ClientIPv6 != "":
+		return n.ClientIPv6
+	case !c.IPv6 && n.ClientIPv4 != "":
+		return n.ClientIPv4
+	}
+	return n.IP
+}
+
 // ClientPort is the port of n for a client that uses TLS, or does not. If n
 // has only one port, it is that one.
-func (n *NodeView) ClientPort(tls bool) uint16 {
+func (n *NodeView) ClientPort(c Client) uint16 {
 	first, second := n.TCPPort, n.TLSPort
-	if tls {
+	if c.TLS {
 		first, second = second, first
 	}
 	if first != 0 {
@@ -244,9 +265,9 @@ func (n *NodeView) ClientPort(tls bool) uint16 {
 	return second
 }
 
-// Endpoint is how clients are told to reach n, by
+// Endpoint is how a client is told to reach n, by
 // cluster-preferred-endpoint-type; known is false for unknown-endpoint.
-func (v *View) Endpoint(n *NodeView) (endpoint string, known bool) {
+func (v *View) Endpoint(n *NodeView, c Client) (endpoint string, known bool) {
 	switch v.cfg.Endpoint {
 	case EndpointHostname:
 		if n.Hostname == "" {
@@ -256,17 +277,17 @@ func (v *View) Endpoint(n *NodeView) (endpoint string, known bool) {
 	case EndpointUnknown:
 		return "", false
 	}
-	return n.IP, true
+	return n.ClientIP(c), true
 }
 
 // EndpointType is cluster-preferred-endpoint-type.
 func (v *View) EndpointType() EndpointType { return v.cfg.Endpoint }
 
 // NodesText is the answer to CLUSTER NODES.
-func (v *View) NodesText(tls bool) string {
+func (v *View) NodesText(c Client) string {
 	var text []byte
 	for i := range v.Nodes {
-		text = v.Nodes[i].appendLine(text, v.Nodes[i].ClientPort(tls))
+		text = v.Nodes[i].appendLine(text, v.Nodes[i].ClientIP(c), v.Nodes[i].ClientPort(c))
 		text = append(text, '\n')
 	}
 	return string(text)
@@ -274,7 +295,7 @@ func (v *View) NodesText(tls bool) string {
 
 // ReplicaLines are the lines of CLUSTER REPLICAS: one a replica of the node
 // with that id.
-func (v *View) ReplicaLines(id bus.NodeID, tls bool) ([]string, error) {
+func (v *View) ReplicaLines(id bus.NodeID, c Client) ([]string, error) {
 	n := v.Node(id)
 	if n == nil {
 		return nil, errUnknownNode(id)
@@ -284,7 +305,8 @@ func (v *View) ReplicaLines(id bus.NodeID, tls bool) ([]string, error) {
 	}
 	lines := make([]string, len(n.Replicas))
 	for i, r := range n.Replicas {
-		lines[i] = string(v.Nodes[r].appendLine(nil, v.Nodes[r].ClientPort(tls)))
+		replica := &v.Nodes[r]
+		lines[i] = string(replica.appendLine(nil, replica.ClientIP(c), replica.ClientPort(c)))
 	}
 	return lines, nil
 }

@@ -23,7 +23,7 @@ func TestNodesText(t *testing.T) {
 	y.tlsPort = 7443
 	y.pingSent, y.pongReceived = l.now, l.now.Add(time.Millisecond)
 	l.n.view.stale = true
-	text := l.n.View().NodesText(true)
+	text := l.n.View().NodesText(Client{TLS: true})
 	for _, want := range []string{
 		string(id("a")) + " 10.0.0.97:7000@17000,a.example myself,master - 0 0 1 connected 0-99 101-5460 [5->-" + string(id("b")) + "]\n",
 		string(id("b")) + " 10.0.0.98:7000@17000 master - 0 1800000000000 2 connected 5461-10921\n",
@@ -42,14 +42,14 @@ func TestNodesText(t *testing.T) {
 func TestReplicaLines(t *testing.T) {
 	l := newLab(t, "a", threeShards())
 	v := l.n.View()
-	lines, err := v.ReplicaLines(id("b"), false)
+	lines, err := v.ReplicaLines(id("b"), Client{})
 	if err != nil || len(lines) != 2 || !strings.HasPrefix(lines[0], string(id("y"))) || strings.HasSuffix(lines[0], "\n") {
 		t.Errorf("lines %q, error %v", lines, err)
 	}
-	if _, err = v.ReplicaLines(id("y"), false); errorText(err) != "ERR The specified node is not a master" {
+	if _, err = v.ReplicaLines(id("y"), Client{}); errorText(err) != "ERR The specified node is not a master" {
 		t.Errorf("of a replica: %v", err)
 	}
-	if _, err = v.ReplicaLines("q", false); errorText(err) != "ERR Unknown node q" {
+	if _, err = v.ReplicaLines("q", Client{}); errorText(err) != "ERR Unknown node q" {
 		t.Errorf("of a stranger: %v", err)
 	}
 }
@@ -281,7 +281,7 @@ func TestNewNodeSavesItsName(t *testing.T) {
 	if fx.Persist == nil || len(fx.Persist.Nodes) != 1 || fx.Persist.Nodes[0].ID != l.n.ID() || !l.n.ID().Valid() {
 		t.Fatalf("saved %+v", fx.Persist)
 	}
-	if got := l.n.View().NodesText(false); got != string(l.n.ID())+" :7000@17000 myself,master - 0 0 0 connected\n" {
+	if got := l.n.View().NodesText(Client{}); got != string(l.n.ID())+" :7000@17000 myself,master - 0 0 0 connected\n" {
 		t.Errorf("CLUSTER NODES is %q", got)
 	}
 }
@@ -293,5 +293,63 @@ func TestMessagesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 	l.step(Dropped{bus.TypeCount}) // of a type that nobody knows
 	if got := l.n.stats.received[bus.TypeUpdate] - before[bus.TypeUpdate]; got != 1 {
 		t.Errorf("%d messages are counted, want 1", got)
+	}
+}
+
+func TestClientsAreToldTheAddressOfTheirFamily(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	tell := func(name string, change func(m *bus.Message)) {
+		l.send(bus.TypePing, name, func(m *bus.Message) {
+			m.Ext.Type4, m.Ext.ClientIPv6 = append([]byte("192.0.2.7"), 0, 0, 0, 0, 0, 0, 0), "2001:db8::7"
+			change(m)
+		})
+	}
+	tell("b", func(m *bus.Message) { m.Redoubt = true })
+	tell("y", func(m *bus.Message) { m.Flags |= bus.FlagLightPublish }) // Valkey's
+	tell("c", func(m *bus.Message) {})                                  // Redis's, where type 4 is a secret
+	tell("z", func(m *bus.Message) {
+		m.Redoubt, m.Ext.Type4, m.Ext.ClientIPv6 = true, []byte("no address here\x00"), "192.0.2.7"
+	})
+	v := l.n.View()
+	for name, want := range map[string][2]string{
+		"b": {"192.0.2.7", "2001:db8::7"},
+		"y": {"192.0.2.7", "2001:db8::7"},
+		"c": {l.peer("c").ip, l.peer("c").ip},
+		"z": {l.peer("z").ip, l.peer("z").ip},
+	} {
+		n := v.Node(id(name))
+		if got := [2]string{n.ClientIP(Client{}), n.ClientIP(Client{IPv6: true})}; got != want {
+			t.Errorf("%s is at %q, want %q", name, got, want)
+		}
+	}
+	if got := v.RedirectText(Moved, 6000, Client{IPv6: true}); got != "MOVED 6000 2001:db8::7:7000" {
+		t.Errorf("redirected by %q", got)
+	}
+	if got := v.NodesText(Client{}); !strings.Contains(got, " 192.0.2.7:7000@17000 ") {
+		t.Errorf("CLUSTER NODES is\n%s", got)
+	}
+	tell("b", func(m *bus.Message) { m.Redoubt, m.Ext = true, bus.Extensions{} })
+	if got := l.n.View().Node(id("b")).ClientIP(Client{}); got != l.peer("b").ip {
+		t.Errorf("b tells no address any more, and is at %q", got)
+	}
+}
+
+func TestClientAddressesAreToldToThoseWhoUnderstand(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	settings := l.n.cfg
+	settings.AnnounceClientIPv4, settings.AnnounceClientIPv6 = "192.0.2.1", "2001:db8::1"
+	l.step(Configure{settings})
+	for name, family := range map[string]func(m *bus.Message){
+		"b": func(m *bus.Message) { m.Redoubt = true },
+		"y": func(m *bus.Message) { m.Flags |= bus.FlagLightPublish },
+		"c": func(m *bus.Message) {},
+	} {
+		ext := l.send(bus.TypePing, name, family).Send[0].Msg.Ext
+		if told := string(ext.Type4) == "192.0.2.1\x00" && ext.ClientIPv6 == "2001:db8::1"; told != (name != "c") {
+			t.Errorf("%s is told %q and %q", name, ext.Type4, ext.ClientIPv6)
+		}
+	}
+	if n := l.n.View().Me(); n.ClientIP(Client{}) != "192.0.2.1" || n.ClientIP(Client{IPv6: true}) != "2001:db8::1" {
+		t.Error("the node does not show its own")
 	}
 }

@@ -93,6 +93,8 @@ type Keyspace struct {
 	// whether to look for them.
 	watchers atomic.Int64
 
+	compaction compaction
+
 	refuseMu sync.Mutex
 	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
 	unfreed  atomic.Int64 // objects in refuse

@@ -117,6 +117,21 @@ func (e *Endpoint) SetSendLimit(bytes int64) {
 	e.sendLimit.Store(bytes)
 }
 
+// linkBytes is about what a link takes beside its queue.
+const linkBytes = 4 << 10
+
+// Bytes is about how much memory the links take, with what waits to be sent:
+// mem_cluster_links of INFO.
+func (e *Endpoint) Bytes() (total int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for l := range e.links {
+		_, allocated := l.QueueBytes()
+		total += linkBytes + int64(allocated)
+	}
+	return total
+}
+
 // Listen accepts links on addr, "host:port", until the endpoint is closed. It
 // returns the address that was bound, and may be called for several.
 func (e *Endpoint) Listen(addr string) (net.Addr, error) {

@@ -276,6 +276,9 @@ func TestALinkWhosePeerDoesNotReadIsClosedAtTheLimit(t *testing.T) {
 	for range 3 {
 		l.Send(message) // the third passes the limit and is still taken
 	}
+	if total := e.Bytes(); total < int64(3*len(message)) {
+		t.Errorf("the links take %d bytes", total)
+	}
 	if used, allocated := l.QueueBytes(); used != 3*len(message) || allocated < used {
 		t.Errorf("%d bytes wait in %d, want %d", used, allocated, 3*len(message))
 	}

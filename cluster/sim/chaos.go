@@ -7,6 +7,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/slots"
 )
 
 // Chaos is a random run. A cluster is created, faults happen to it for a
@@ -125,9 +126,11 @@ func (w *World) repair() {
 func (w *World) fault() {
 	m := w.Members[w.rand.IntN(len(w.Members))]
 	other := w.Members[w.rand.IntN(len(w.Members))]
-	switch w.rand.IntN(14) {
+	switch w.rand.IntN(15) {
 	case 0, 1, 2:
 		m.Crash()
+	case 14:
+		w.openSlot(m, other)
 	case 13:
 		m.PowerCut()
 		w.after(w.between(0, w.opt.NodeTimeout), m.Restart)
@@ -170,6 +173,24 @@ func (w *World) spring(p *Member) {
 			p.Crash()
 		}
 	})
+}
+
+// openSlot begins to move a slot, which nobody ends: both ends and their
+// successors have to serve all the same.
+func (w *World) openSlot(source, target *Member) {
+	if !source.Up() || !target.Up() || source.View().Me().Slots.Empty() {
+		return
+	}
+	var first slots.Slot
+	source.View().Me().Slots.Each(func(s slots.Slot) bool { first = s; return false })
+	for _, err := range []error{
+		target.Command(cluster.SetSlot{Slot: first, Action: cluster.SlotImporting, ID: source.ID()}),
+		source.Command(cluster.SetSlot{Slot: first, Action: cluster.SlotMigrating, ID: target.ID()}),
+	} {
+		if err != nil {
+			w.log(source, err.Error())
+		}
+	}
 }
 
 // moveReplica makes a replica one of another primary, as an administrator does.

@@ -30,7 +30,7 @@ func create(t *testing.T, seed uint64, primaries, replicas int, opt Options) *Wo
 
 func TestSixNodesMeetAndBecomeACluster(t *testing.T) {
 	w := create(t, 1, 3, 3, DefaultOptions())
-	t.Logf("whole after %v\n%s", w.Now(), w.Members[0].View().NodesText(false))
+	t.Logf("whole after %v\n%s", w.Now(), w.Members[0].View().NodesText(cluster.Client{}))
 	w.Run(10 * time.Second)
 	mustHold(t, w, w.Verdict())
 }

@@ -28,8 +28,8 @@ type Applier struct {
 	// is executed: its error ends the unit, and Apply returns it. There a node
 	// finds that it no longer follows the stream's producer.
 	Admit func() error
-	// Side is called, if set, for a command of a unit that is not about data,
-	// after the unit (PUBLISH, which reaches the subscribers of a replica).
+	// Side is called, if set, for a command of a unit that is not about data
+	// (Row.OnData), after the unit: PUBLISH reaches the subscribers of a replica.
 	Side func(row *Row, args [][]byte)
 	// Failed is called, if set, when a command answers with an error: the data
 	// differ from where the stream was made.
@@ -60,13 +60,16 @@ func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
 // Executor is the executor that Apply uses, for the same goroutine.
 func (a *Applier) Executor() *storage.Executor { return a.exec }
 
-// DB, Proto and Redact make the applier a Conn; its replies go nowhere, and
-// nobody watches it.
-func (a *Applier) DB() int       { return 0 }
-func (a *Applier) Proto() int    { return 2 }
+// DB is that of the command at hand: Conn.
+func (a *Applier) DB() int { return a.ctx.Tx.DB() }
+
+// Proto makes the applier a Conn, whose replies nobody reads.
+func (a *Applier) Proto() int { return 2 }
+
+// Redact does nothing, as no log or monitor sees what is applied: Conn.
 func (a *Applier) Redact(...int) {}
 
-// Block is never asked: in a stream nobody waits.
+// Block is never asked, as nobody waits in a stream: Conn.
 func (a *Applier) Block(*Ctx, *Wait) bool { return false }
 
 // Apply executes one unit. end is the offset of its last byte. record, if not
@@ -94,7 +97,7 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
 	clock := a.begin()
 	for i, e := range unit {
-		if row := a.rows[i]; row.Lock != LockNone {
+		if row := a.rows[i]; row.OnData() {
 			clock.ran(row, a.run(tx, row, e))
 		}
 	}
@@ -105,7 +108,7 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 	clock = a.begin()
 	for i, e := range unit {
 		row := a.rows[i]
-		if row.Lock != LockNone {
+		if row.OnData() {
 			continue
 		}
 		if a.Side != nil {
@@ -150,8 +153,11 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 			return false, fmt.Errorf("%w %q in database %d: there are %d", ErrUnknownEffect, e.Args[0], e.DB, a.host.Keyspace().Databases())
 		}
 		a.rows = append(a.rows, row)
-		if row.Lock == LockNone {
+		if !row.OnData() {
 			continue
+		}
+		if row.Is(ClientOnly) {
+			return false, fmt.Errorf("%w %q: it is for clients", ErrUnknownEffect, e.Args[0])
 		}
 		if row.Needs(e.Args) != LockKeys || len(row.Keys) == 0 {
 			world = true

@@ -214,3 +214,41 @@ func TestOperationsOnManySets(t *testing.T) {
 		}
 	}
 }
+
+// Commands on several keys find some of them expired while they already hold
+// others of the same slot.
+func TestExpiredCollectionsAmongSeveralKeys(t *testing.T) {
+	for _, c := range []struct{ line, reply, effect string }{
+		{"lmove {a}live {a}dead left left", "1", "MULTI DEL {a}dead lmove {a}live {a}dead left left EXEC"},
+		{"lmove {a}dead {a}live left left", "$-1", "DEL {a}dead"},
+		{"rpoplpush {a}live {a}deadset", "2", "MULTI DEL {a}deadset rpoplpush {a}live {a}deadset EXEC"},
+		{"lmpop 3 {a}dead {a}none {a}live left", "{a}live *1 1", "MULTI DEL {a}dead LPOP {a}live 1 EXEC"},
+		{"lpop {a}dead", "$-1", "DEL {a}dead"},
+		{"rpushx {a}dead x", ":0", "DEL {a}dead"},
+		{"rpush {a}dead x", ":1", "MULTI DEL {a}dead rpush {a}dead x EXEC"},
+		{"smove {a}set {a}deadset m", ":1", "MULTI DEL {a}deadset smove {a}set {a}deadset m EXEC"},
+		{"smove {a}deadset {a}set m", ":0", "DEL {a}deadset"},
+		{"sinter {a}set {a}deadset {a}dead", "", "MULTI DEL {a}deadset DEL {a}dead EXEC"},
+		{"sunion {a}set {a}deadset {a}set", "m", "DEL {a}deadset"},
+		{"sunionstore {a}dead {a}set {a}deadset", ":1", "MULTI DEL {a}deadset DEL {a}dead sunionstore {a}dead {a}set {a}deadset EXEC"},
+		{"sdiffstore {a}deadset {a}deadset {a}set", ":0", "DEL {a}deadset"},
+		{"sintercard 2 {a}set {a}deadset", ":0", "DEL {a}deadset"},
+		{"hset {a}dead f v", ":1", "MULTI DEL {a}dead hset {a}dead f v EXEC"},
+		{"hincrby {a}deadset f 5", ":5", "MULTI DEL {a}deadset hincrby {a}deadset f 5 EXEC"},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			n := newNode()
+			for _, line := range []string{
+				"rpush {a}live 1 2", "rpush {a}dead 1", "pexpire {a}dead 5", "sadd {a}set m", "sadd {a}deadset m", "pexpire {a}deadset 5",
+			} {
+				n.do(strings.Fields(line)...)
+			}
+			n.now += 6
+			reply, effect := n.do(strings.Fields(c.line)...)
+			effect = strings.Join(slices.DeleteFunc(strings.Fields(effect), func(w string) bool { return w[0] == '*' }), " ")
+			if reply != c.reply || effect != c.effect {
+				t.Errorf("reply %q, effect %q; want %q, %q", reply, effect, c.reply, c.effect)
+			}
+		})
+	}
+}

@@ -23,8 +23,18 @@ type Ctx struct {
 	Host Host
 }
 
+// DB is the database in which the call works. A unit's is its own: the handler
+// may have been called for a stream, which has no connection.
+func (c *Ctx) DB() int {
+	if c.Tx != nil {
+		return c.Tx.DB()
+	}
+	return c.Conn.DB()
+}
+
 // Conn is what a handler of data may know of its connection.
 type Conn interface {
+	// DB is the connection's database; handlers ask Ctx.DB.
 	DB() int
 	Proto() int
 	// Redact hides arguments of the request, by position, from the slow log and

@@ -32,6 +32,9 @@ const (
 	// TouchesArbitraryKeys: the keys are the server's choice (SCAN, RANDOMKEY).
 	// Those that it finds expired go to the stream one by one.
 	TouchesArbitraryKeys
+	// ClientOnly: the handler needs the client that asks (MIGRATE, which lets it
+	// wait). A stream never holds the command, as its effects are others.
+	ClientOnly
 )
 
 var flagNames = []struct {

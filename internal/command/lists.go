@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -233,14 +234,18 @@ func lRem(c *Ctx) {
 }
 
 // removeAll removes the elements at the positions, which descend or ascend, the
-// last one first, so that the others stay where they are.
+// last one first, so that the others stay where they are. Neighbours go at once.
 func removeAll(l *storage.List, at []int, descending bool) {
-	for i := range at {
-		if descending {
-			l.Remove(at[i], 1)
-		} else {
-			l.Remove(at[len(at)-1-i], 1)
+	if descending {
+		slices.Reverse(at)
+	}
+	for end := len(at); end > 0; {
+		start := end - 1
+		for start > 0 && at[start-1] == at[start]-1 {
+			start--
 		}
+		l.Remove(at[start], end-start)
+		end = start
 	}
 }
 

@@ -101,6 +101,13 @@ func (r *Row) Needs(args [][]byte) Lock {
 // its flags, as Redis's setImplicitACLCategories computes them.
 func (r *Row) Categories() Category { return r.cats }
 
+// OnData reports whether the command is about data. Of a stream only such
+// commands are executed; the others are about clients, or about the node that
+// made the stream (PUBLISH, WATCH, CONFIG).
+func (r *Row) OnData() bool {
+	return r.Lock != LockNone && r.Flags&(Write|ReadOnly|MayReplicate) != 0
+}
+
 // Takes reports whether a call with n arguments, the name included, has the
 // right arity.
 func (r *Row) Takes(n int) bool {

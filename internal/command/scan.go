@@ -30,19 +30,12 @@ func (c *Ctx) inSlot(s slots.Slot, f func(tx *storage.Tx)) {
 	}
 	one := [1]slots.Slot{s}
 	tx := c.Exec.Begin(c.Host.Now(), one[:])
-	tx.Select(c.Conn.DB())
+	tx.Select(c.DB())
 	if c.Row.Is(TouchesArbitraryKeys) {
 		tx.Loose()
 	}
 	f(tx)
 	c.Gate = max(c.Gate, c.Exec.End())
-}
-
-func (c *Ctx) db() int {
-	if c.Tx != nil {
-		return c.Tx.DB()
-	}
-	return c.Conn.DB()
 }
 
 // slotBits is where a client's cursor holds the slot; above it stands the
@@ -124,7 +117,7 @@ func scan(c *Ctx) {
 	seen := 0
 	for more := true; more && seen < o.count; {
 		if within == 0 {
-			if slot, more = c.Host.Keyspace().NextSlot(c.db(), slot); !more {
+			if slot, more = c.Host.Keyspace().NextSlot(c.DB(), slot); !more {
 				cursor = 0
 				break
 			}
@@ -231,4 +224,4 @@ func randomKey(c *Ctx) {
 	}
 }
 
-func dbSize(c *Ctx) { c.Out.Int(int64(c.Host.Keyspace().Len(c.db()))) }
+func dbSize(c *Ctx) { c.Out.Int(int64(c.Host.Keyspace().Len(c.DB()))) }

@@ -59,7 +59,8 @@ func sDiffStore(c *Ctx)  { c.storeOf(difference, "sdiffstore") }
 // false if one holds another type.
 func (c *Ctx) sets(keys [][]byte) (sets []storage.Set, ok bool) {
 	for _, key := range keys {
-		if _, _, ok := c.set(key); !ok {
+		if e, found := c.Tx.Find(key); found && e.Type() != storage.TypeSet {
+			c.Out.Error(resp.ErrWrongType)
 			return nil, false
 		}
 	}

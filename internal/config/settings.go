@@ -109,6 +109,8 @@ type Settings struct {
 	ClusterAnnounceBusPort          int
 	ClusterAnnounceHostname         string
 	ClusterAnnounceHumanNodename    string
+	ClusterAnnounceClientIPv4       string
+	ClusterAnnounceClientIPv6       string
 	ClusterPreferredEndpoint        Endpoint
 	ClusterBlacklistTTL             time.Duration
 	ClusterManualFailoverTimeout    time.Duration

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -358,6 +359,21 @@ func hostname(s string) error {
 		if !isAlnum(c) && c != '-' && c != '.' {
 			return refusal("Hostnames may only contain alphanumeric characters, hyphens or dots")
 		}
+	}
+	return nil
+}
+
+// ipv4 and ipv6 refuse what is no address of the family, as inet_pton does.
+func ipv4(s string) error {
+	if a, err := netip.ParseAddr(s); s != "" && (err != nil || !a.Is4()) {
+		return refusal("Invalid IPv4 address")
+	}
+	return nil
+}
+
+func ipv6(s string) error {
+	if a, err := netip.ParseAddr(s); s != "" && (err != nil || !a.Is6() || a.Zone() != "") {
+		return refusal("Invalid IPv6 address")
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ var rooms = []room{
 	// Tests only, of the binary from outside.
 	{path: "interop", imports: []string{anyRoom}},
 
+	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/redistest/...", testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }

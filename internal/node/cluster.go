@@ -69,6 +69,8 @@ type shell interface {
 	// nothing is under way when it returns. Resume ends that.
 	Pause(until int64)
 	Resume()
+	// IPv6 reports whether the client of a call came over IPv6.
+	IPv6(x *command.Ctx) bool
 	// Suspend stops the connection of a call. The handler then returns
 	// without a reply, and the function that Suspend gave is called once, by
 	// any goroutine, with the reply and the offset it depends on. Within a
@@ -234,6 +236,9 @@ func (d *clusterDriver) Publish(channel, message []byte, sharded bool) {
 // Connections implements server.Cluster: each other node has a link to and one
 // from this one (getClusterConnectionsCount).
 func (d *clusterDriver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
+
+// LinkBytes implements server.Cluster.
+func (d *clusterDriver) LinkBytes() int64 { return d.endpoint.Bytes() }
 
 // busPortOffset is between the client port and the port of the bus.
 const busPortOffset = 10000

@@ -20,6 +20,36 @@ import (
 // a transaction the connection is suspended meanwhile and its loop goes on;
 // within one the loop waits, at most for one write of nodes.conf.
 func (d *clusterDriver) administer(x *command.Ctx, ev cluster.Event, reply func(*resp.Writer, cluster.Result)) {
+	d.give(x, ev, nil, reply)
+}
+
+// administerCounted is administer for an event that tells how many keys there
+// are, and in which the Node gives slots up if there are none. The slots are
+// locked (all of them, if ss is nil) from the count until the new View is
+// published. A client's write comes before that and is counted, or after and is
+// sent to the new owner; in between it would be acknowledged and lost.
+func (d *clusterDriver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*storage.Tx) cluster.Event, reply func(*resp.Writer, cluster.Result)) {
+	if x.Tx != nil { // a transaction: it has the world lock, and waits for the answer
+		d.administer(x, count(x.Tx), reply)
+		return
+	}
+	begin := x.Exec.BeginWorld
+	if ss != nil {
+		begin = func(now int64) *storage.Tx { return x.Exec.Begin(now, ss) }
+	}
+	tx := begin(x.Host.Now())
+	defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+	decided := make(chan struct{})
+	d.give(x, count(tx), decided, reply)
+	select {
+	case <-decided: // run waits for no lock, so this is soon
+	case <-d.quit:
+	}
+}
+
+// give posts the event. decided, if not nil, is closed when the Node has decided
+// and the View shows it.
+func (d *clusterDriver) give(x *command.Ctx, ev cluster.Event, decided chan struct{}, reply func(*resp.Writer, cluster.Result)) {
 	answer := func(w *resp.Writer, r cluster.Result) {
 		if r.Err != nil {
 			w.Error(resp.Error(r.Err.Error()))
@@ -31,6 +61,10 @@ func (d *clusterDriver) administer(x *command.Ctx, ev cluster.Event, reply func(
 		return d.post(func() {
 			d.tellFacts()
 			d.step(ev, q)
+			if decided != nil {
+				d.publishView()
+				close(decided)
+			}
 		})
 	}
 	if resume := d.Shell.Suspend(x); resume != nil {
@@ -108,7 +142,9 @@ func (d *clusterDriver) delSlots(x *command.Ctx, step int) {
 }
 
 func (d *clusterDriver) flushSlotsCommand(x *command.Ctx) {
-	d.administer(x, cluster.FlushSlots{Keys: d.Keys.Len(0)}, ok)
+	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
+		return cluster.FlushSlots{Keys: d.Keys.Len(0)}
+	}, ok)
 }
 
 func (d *clusterDriver) bumpEpochCommand(x *command.Ctx) {
@@ -175,11 +211,14 @@ func (d *clusterDriver) meetCommand(x *command.Ctx) {
 }
 
 func (d *clusterDriver) replicateCommand(x *command.Ctx) {
-	d.administer(x, cluster.Replicate{ID: nodeID(x.Args[2]), Keys: d.Keys.Len(0)}, ok)
+	id := nodeID(x.Args[2])
+	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
+		return cluster.Replicate{ID: id, Keys: d.Keys.Len(0)}
+	}, ok)
 }
 
 func (d *clusterDriver) resetCommand(x *command.Ctx) {
-	reset := cluster.Reset{Keys: d.Keys.Len(0)}
+	var reset cluster.Reset
 	switch {
 	case len(x.Args) == 2:
 	case len(x.Args) > 3:
@@ -191,7 +230,10 @@ func (d *clusterDriver) resetCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	d.administer(x, reset, ok)
+	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
+		reset.Keys = d.Keys.Len(0)
+		return reset
+	}, ok)
 }
 
 func (d *clusterDriver) saveConfigCommand(x *command.Ctx) {
@@ -230,7 +272,6 @@ func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
 		set.Action = cluster.SlotImporting
 	case equalFold(action, "node"):
 		set.Action = cluster.SlotNode
-		set.Keys = d.liveKeys(x, s)
 	default:
 		x.Out.Error(errSetSlot)
 		return
@@ -238,26 +279,37 @@ func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
 	if len(x.Args) == 5 {
 		set.ID = nodeID(x.Args[4])
 	}
-	d.administer(x, set, ok)
+	if set.Action != cluster.SlotNode {
+		d.administer(x, set, ok)
+		return
+	}
+	d.administerCounted(x, []slots.Slot{s}, func(tx *storage.Tx) cluster.Event {
+		set.Keys = d.liveKeys(tx, s)
+		return set
+	}, ok)
 }
 
 // liveKeys is the number of keys in a slot, or 0 if all of them have expired:
 // GETKEYSINSLOT does not show those, so nobody could move them.
-func (d *clusterDriver) liveKeys(x *command.Ctx, s slots.Slot) int {
+func (d *clusterDriver) liveKeys(tx *storage.Tx, s slots.Slot) int {
 	n := d.Keys.SlotLen(s, 0)
-	if n > 0 && len(d.keysIn(x, s, 1)) == 0 {
+	if n > 0 && len(scanSlot(tx, s, 1)) == 0 {
 		return 0
 	}
 	return n
 }
 
 // keysIn is up to count keys of a slot.
-func (d *clusterDriver) keysIn(x *command.Ctx, s slots.Slot, count int) (keys [][]byte) {
-	tx := x.Tx
-	if tx == nil {
-		tx = x.Exec.Begin(x.Host.Now(), []slots.Slot{s})
-		defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+func (d *clusterDriver) keysIn(x *command.Ctx, s slots.Slot, count int) [][]byte {
+	if x.Tx != nil {
+		return scanSlot(x.Tx, s, count)
 	}
+	tx := x.Exec.Begin(x.Host.Now(), []slots.Slot{s})
+	defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+	return scanSlot(tx, s, count)
+}
+
+func scanSlot(tx *storage.Tx, s slots.Slot, count int) (keys [][]byte) {
 	for cursor := uint64(0); len(keys) < count; {
 		cursor = tx.Scan(s, cursor, min(count, 1000), func(e storage.Entry) {
 			if len(keys) < count {

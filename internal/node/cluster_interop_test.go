@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/cluster"
 	"redoubt/internal/redistest"
 	"redoubt/slots"
 )
@@ -59,7 +60,7 @@ func TestAMemberAmongRealServers(t *testing.T) {
 		}
 		ranges := m.View().SlotRanges()
 		if len(ranges) != 3 || len(ranges[0].Nodes) != 2 {
-			return fmt.Errorf("%s", m.View().NodesText(false))
+			return fmt.Errorf("%s", m.View().NodesText(cluster.Client{}))
 		}
 		return nil
 	})
@@ -69,7 +70,7 @@ func TestAMemberAmongRealServers(t *testing.T) {
 	idReplica := fmt.Sprint(replica.Do("CLUSTER", "MYID"))
 	redistest.Until(t, 20*time.Second, "the replica is elected", func() error {
 		if owner := m.View().Owner(0); string(owner.ID) != idReplica || !m.View().OK {
-			return fmt.Errorf("%s", m.View().NodesText(false))
+			return fmt.Errorf("%s", m.View().NodesText(cluster.Client{}))
 		}
 		return nil
 	})

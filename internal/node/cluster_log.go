@@ -129,6 +129,11 @@ func readChangeLog(nodesConf string, id uint64, apply func(change []byte) error)
 	if err != nil {
 		return 0, false, err
 	}
+	return parseChangeLog(text, id, apply)
+}
+
+// parseChangeLog is readChangeLog of a log that is there.
+func parseChangeLog(text []byte, id uint64, apply func(change []byte) error) (count int, torn bool, err error) {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	var owner uint64
 	var sum uint32
@@ -167,17 +172,20 @@ func parseFrame(b []byte, id, number uint64) (change []byte, size int) {
 	if !found {
 		return nil, 0
 	}
-	rest := b[len(head)+1:]
 	var n uint64
 	var length int
-	var sum uint32
-	if c, err := fmt.Sscanf(string(head), "change %d %d %x", &n, &length, &sum); c != 3 || err != nil {
+	if c, _ := fmt.Sscanf(string(head), "change %d %d", &n, &length); c != 2 {
 		return nil, 0
 	}
-	if n != number || length < 0 || length > len(rest) || sum != changeSum(id, n, rest[:length]) {
+	rest := b[len(head)+1:]
+	if n != number || length < 0 || length > len(rest) {
 		return nil, 0
 	}
-	return rest[:length], len(head) + 1 + length
+	change = rest[:length]
+	if f := frame(id, number, change); bytes.HasPrefix(b, f) {
+		return change, len(f)
+	}
+	return nil, 0
 }
 
 // wholeFrameIn looks for a change with a number above number anywhere in b and

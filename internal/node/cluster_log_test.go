@@ -123,14 +123,19 @@ func TestATornChangeIsLeftOut(t *testing.T) {
 	conf, log := d.read(d.path), d.read(d.log())
 	end := len(bytes.TrimRight(log, "\x00"))
 	begin := bytes.LastIndex(log[:end], []byte("change "))
+	id := logIDOf(t, conf)
 	for cut := begin; cut < end; cut++ {
-		torn := bytes.Clone(log)
-		clear(torn[cut:])
+		lost := bytes.Clone(log)
+		clear(lost[cut:])
+		for _, torn := range [][]byte{lost, lost[:cut]} { // the file system may have lost the length, too
+			if n, isTorn, err := parseChangeLog(torn, id, func([]byte) error { return nil }); n != 1 || isTorn != (cut > begin) || err != nil {
+				t.Fatalf("cut at byte %d of %d to %d: %d changes, torn %v, %v", cut, begin, end, n, isTorn, err)
+			}
+		}
+	}
+	for _, cut := range []int{begin, begin + 1, end - 1} {
 		d.write(d.path, conf)
-		d.write(d.log(), torn)
-		d.wantAfterRestart(2)
-		d.write(d.path, conf)
-		d.write(d.log(), torn[:cut]) // a file system that lost the length, too
+		d.write(d.log(), log[:cut])
 		d.wantAfterRestart(2)
 	}
 	garbled := bytes.Clone(log)
@@ -149,20 +154,36 @@ func TestDamageWithinTheLogIsRefused(t *testing.T) {
 	conf, log := d.read(d.path), d.read(d.log())
 	end := len(bytes.TrimRight(log, "\x00"))
 	last := bytes.LastIndex(log[:end], []byte("change "))
-	for i := range 2 * last {
-		bad := bytes.Clone(log)
-		at := i / 2
-		bad[at] ^= []byte{0x10, 0x01}[i%2] // a digit becomes another sign, and another digit
-		d.write(d.path, conf)
-		d.write(d.log(), bad)
-		got, err := d.restart()
-		if err == nil || !strings.Contains(err.Error(), d.log()) {
-			t.Fatalf("with byte %d changed the node starts with %d slots (%v)", at, got, err)
-		}
-		if !bytes.Equal(d.read(d.path), conf) || !bytes.Equal(d.read(d.log()), bad) {
-			t.Fatal("the files have been changed")
+	id := logIDOf(t, conf)
+	for at := range last {
+		for _, flip := range []byte{0x10, 0x01} { // a digit becomes another sign, and another digit
+			bad := bytes.Clone(log[:end])
+			bad[at] ^= flip
+			if n, _, err := parseChangeLog(bad, id, func([]byte) error { return nil }); err == nil {
+				t.Fatalf("with byte %d changed %d changes are taken", at, n)
+			}
+			if at%97 != 0 {
+				continue
+			}
+			d.write(d.log(), bad)
+			if got, err := d.restart(); err == nil || !strings.Contains(err.Error(), d.log()) {
+				t.Fatalf("with byte %d changed the node starts with %d slots (%v)", at, got, err)
+			}
+			if !bytes.Equal(d.read(d.path), conf) || !bytes.Equal(d.read(d.log()), bad) {
+				t.Fatal("the files have been changed")
+			}
 		}
 	}
+}
+
+// logIDOf is the log that a nodes.conf names.
+func logIDOf(t *testing.T, conf []byte) uint64 {
+	t.Helper()
+	s, err := cluster.ParseState(conf, false)
+	if err != nil || s.LogID == 0 {
+		t.Fatalf("the file names no log (%v):\n%s", err, conf)
+	}
+	return s.LogID
 }
 
 func TestALogThatIsGoneLeavesTheFile(t *testing.T) {
@@ -218,12 +239,18 @@ func TestAFullLogBecomesANewFile(t *testing.T) {
 	}
 	defer file.close()
 	ids := map[uint64]bool{}
-	for n := 1; len(ids) < 3; n++ {
-		if err := file.write(stateAt(n % 1000)); err != nil {
+	for n := 0; len(ids) < 3; n++ {
+		s := stateAt(1)
+		if n%2 == 0 { // each second slot is lost and comes back: a long change
+			for slot := 0; slot < slots.Count; slot += 2 {
+				s.Nodes[1].Slots.Remove(slots.Slot(slot))
+			}
+		}
+		if err := file.write(s); err != nil {
 			t.Fatal(err)
 		}
 		ids[file.logID] = true
-		if n > 100_000 {
+		if n > 100 {
 			t.Fatal("the log never gets full")
 		}
 		if log, err := os.Stat(d.log()); err == nil && log.Size() > changeLogBytes {
@@ -375,4 +402,29 @@ func TestRedisServerTakesTheFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever is in the file, what is taken from it are the changes that were
+// written, from the first on.
+func FuzzParseChangeLog(f *testing.F) {
+	const id = 7
+	whole := title(id)
+	for i := range 3 {
+		whole = append(whole, frame(id, uint64(i)+1, []byte(fmt.Sprint("vars ", i, "\n")))...)
+	}
+	f.Add(append(bytes.Clone(whole), 0, 0, 0))
+	f.Add(whole[:len(whole)-3])
+	f.Add(append(bytes.Clone(whole), "change 4 99999999999999999999 0\n"...))
+	f.Add(append(bytes.Clone(whole), "change 4 -1 0\n"...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		again, number := title(id), uint64(0)
+		count, torn, err := parseChangeLog(text, id, func(change []byte) error {
+			number++
+			again = append(again, frame(id, number, change)...)
+			return nil
+		})
+		if count != int(number) || count > 0 && !bytes.HasPrefix(text, again) {
+			t.Errorf("%d changes were read (torn %v, %v) that are not there", count, torn, err)
+		}
+	})
 }

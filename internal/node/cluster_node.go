@@ -35,6 +35,8 @@ func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
 
 func (s nodeShell) Resume() { s.n.server.Resume() }
 
+func (s nodeShell) IPv6(x *command.Ctx) bool { return s.n.server.IPv6(x) }
+
 func (s nodeShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
 	return s.n.server.Suspend(x)
 }

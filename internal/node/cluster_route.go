@@ -30,7 +30,7 @@ func (d *clusterDriver) Route(r server.Route) resp.Error {
 		verdict = verdict.Missing(r.Keys-absent, absent)
 	}
 	if verdict != cluster.Run {
-		return resp.Error(v.RedirectText(verdict, r.Slot, tlsClient))
+		return resp.Error(v.RedirectText(verdict, r.Slot, cluster.Client{IPv6: r.IPv6}))
 	}
 	if locked && r.Write && d.Mover.busy(r.Slot) {
 		return resp.ErrTryAgain

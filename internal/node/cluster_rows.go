@@ -32,7 +32,7 @@ func (d *clusterDriver) Rows() []*command.Row {
 			clusterRow("failover", -2, write, d.failoverCommand, "Makes this replica take the place of its primary.", "3.0.0", "O(1)",
 				command.Arg{Name: "options", Type: "oneof", Flags: command.Optional, Args: []command.Arg{
 					{Name: "force", Type: "pure-token", Token: "FORCE"}, {Name: "takeover", Type: "pure-token", Token: "TAKEOVER"}}}),
-			clusterRow("flushslots", 2, write, d.flushSlotsCommand, "Gives all slots of this node up.", "3.0.0", "O(1)"),
+			selfLocked(clusterRow("flushslots", 2, write, d.flushSlotsCommand, "Gives all slots of this node up.", "3.0.0", "O(1)")),
 			clusterRow("forget", 3, write, d.forgetCommand, "Removes a node from the table of nodes.", "3.0.0", "O(1)", node),
 			volatile(selfLocked(clusterRow("getkeysinslot", 4, read, d.getKeysCommand, "Names keys that this node has in a slot.", "3.0.0", "O(N) where N is the number of requested keys", slot, command.Arg{Name: "count", Type: "integer"}))),
 			clusterRow("help", 2, about, clusterHelp, "Lists the subcommands.", "5.0.0", "O(1)"),
@@ -46,10 +46,10 @@ func (d *clusterDriver) Rows() []*command.Row {
 			volatile(clusterRow("myshardid", 2, about, d.myShardIDCommand, "Names the shard of this node.", "7.2.0", "O(1)")),
 			volatile(clusterRow("nodes", 2, about, d.nodesCommand, "Lists the nodes as this one sees them.", "3.0.0", "O(N) where N is the number of nodes")),
 			volatile(clusterRow("replicas", 3, admin|about, d.replicasCommand, "Lists the replicas of a primary.", "5.0.0", "O(N) where N is the number of replicas", node)),
-			clusterRow("replicate", 3, write, d.replicateCommand, "Makes this node a replica of a primary.", "3.0.0", "O(1)", node),
-			clusterRow("reset", -2, admin|command.NoScript, d.resetCommand, "Makes this node forget its cluster.", "3.0.0", "O(N) where N is the number of nodes; a replica deletes its keys as well",
+			selfLocked(clusterRow("replicate", 3, write, d.replicateCommand, "Makes this node a replica of a primary.", "3.0.0", "O(1)", node)),
+			selfLocked(clusterRow("reset", -2, admin|command.NoScript, d.resetCommand, "Makes this node forget its cluster.", "3.0.0", "O(N) where N is the number of nodes; a replica deletes its keys as well",
 				command.Arg{Name: "reset-type", Type: "oneof", Flags: command.Optional, Args: []command.Arg{
-					{Name: "hard", Type: "pure-token", Token: "HARD"}, {Name: "soft", Type: "pure-token", Token: "SOFT"}}}),
+					{Name: "hard", Type: "pure-token", Token: "HARD"}, {Name: "soft", Type: "pure-token", Token: "SOFT"}}})),
 			clusterRow("saveconfig", 2, write, d.saveConfigCommand, "Writes the state of the cluster to disk.", "3.0.0", "O(1)"),
 			clusterRow("set-config-epoch", 3, write, d.setConfigEpochCommand, "Gives a new node its first config epoch.", "3.0.0", "O(1)", command.Arg{Name: "config-epoch", Type: "integer"}),
 			selfLocked(clusterRow("setslot", -4, write, d.setSlotCommand, "Opens, closes or assigns a slot by hand.", "3.0.0", "O(1)", slot,

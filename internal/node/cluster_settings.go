@@ -12,6 +12,7 @@ var clusterDirectives = []string{
 	"cluster-replica-no-failover", "cluster-allow-reads-when-down", "cluster-allow-pubsubshard-when-down",
 	"cluster-link-sendbuf-limit", "cluster-announce-ip", "cluster-announce-port", "cluster-announce-tls-port",
 	"cluster-announce-bus-port", "cluster-announce-hostname", "cluster-announce-human-nodename",
+	"cluster-announce-client-ipv4", "cluster-announce-client-ipv6",
 	"cluster-preferred-endpoint-type", "cluster-blacklist-ttl", "cluster-manual-failover-timeout",
 	"repl-ping-replica-period",
 }
@@ -36,6 +37,8 @@ func clusterSettings(c *config.Settings, bus int) cluster.Settings {
 		AnnounceIP:               c.ClusterAnnounceIP,
 		AnnounceHostname:         c.ClusterAnnounceHostname,
 		AnnounceHumanName:        c.ClusterAnnounceHumanNodename,
+		AnnounceClientIPv4:       c.ClusterAnnounceClientIPv4,
+		AnnounceClientIPv6:       c.ClusterAnnounceClientIPv6,
 		AllowReadsWhenDown:       c.ClusterAllowReadsWhenDown,
 		AllowShardPubSubWhenDown: c.ClusterAllowPubSubShardWhenDown,
 		Endpoint:                 endpointType(c.ClusterPreferredEndpoint),

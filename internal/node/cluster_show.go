@@ -10,13 +10,15 @@ import (
 
 // The CLUSTER commands that only look: at the View, at a key, at a slot.
 
-// tlsClient is whether clients use TLS, by which the ports shown to them are
-// chosen. The server has no TLS listener yet.
-const tlsClient = false
+// client is how the client of a call is connected, by which the addresses shown
+// to it are chosen. The server has no TLS listener yet.
+func (d *clusterDriver) client(x *command.Ctx) cluster.Client {
+	return cluster.Client{IPv6: d.Shell.IPv6(x)}
+}
 
 func (d *clusterDriver) infoCommand(x *command.Ctx) { x.Out.Verbatim("txt", d.View().InfoText()) }
 func (d *clusterDriver) nodesCommand(x *command.Ctx) {
-	x.Out.Verbatim("txt", d.View().NodesText(tlsClient))
+	x.Out.Verbatim("txt", d.View().NodesText(d.client(x)))
 }
 func (d *clusterDriver) myIDCommand(x *command.Ctx) { x.Out.BulkString(string(d.View().Me().ID)) }
 func (d *clusterDriver) myShardIDCommand(x *command.Ctx) {
@@ -26,7 +28,7 @@ func (d *clusterDriver) myShardIDCommand(x *command.Ctx) {
 func keySlotCommand(x *command.Ctx) { x.Out.Int(int64(slots.Of(x.Args[2]))) }
 
 func (d *clusterDriver) replicasCommand(x *command.Ctx) {
-	lines, err := d.View().ReplicaLines(nodeID(x.Args[2]), tlsClient)
+	lines, err := d.View().ReplicaLines(nodeID(x.Args[2]), d.client(x))
 	if err != nil {
 		x.Out.Error(resp.Error(err.Error()))
 		return
@@ -70,7 +72,7 @@ func (d *clusterDriver) getKeysCommand(x *command.Ctx) {
 
 // slotsCommand is CLUSTER SLOTS (clusterReplyMultiBulkSlots).
 func (d *clusterDriver) slotsCommand(x *command.Ctx) {
-	v := d.View()
+	v, client := d.View(), d.client(x)
 	ranges := v.SlotRanges()
 	x.Out.Array(len(ranges))
 	for _, r := range ranges {
@@ -78,28 +80,28 @@ func (d *clusterDriver) slotsCommand(x *command.Ctx) {
 		x.Out.Int(int64(r.First))
 		x.Out.Int(int64(r.Last))
 		for _, n := range r.Nodes {
-			writeSlotNode(x.Out, v, n)
+			writeSlotNode(x.Out, v, n, client)
 		}
 	}
 }
 
 // writeSlotNode writes a node: its preferred endpoint, and in a map the
 // addresses that are not preferred (addNodeToNodeReply).
-func writeSlotNode(w *resp.Writer, v *cluster.View, n *cluster.NodeView) {
+func writeSlotNode(w *resp.Writer, v *cluster.View, n *cluster.NodeView, c cluster.Client) {
 	w.Array(4)
-	if endpoint, known := v.Endpoint(n); known {
+	if endpoint, known := v.Endpoint(n, c); known {
 		w.BulkString(endpoint)
 	} else {
 		w.Null()
 	}
-	w.Int(int64(n.ClientPort(tlsClient)))
+	w.Int(int64(n.ClientPort(c)))
 	w.BulkString(string(n.ID))
 	ip := v.EndpointType() != cluster.EndpointIP
 	hostname := v.EndpointType() != cluster.EndpointHostname && n.Hostname != ""
 	w.Map(howMany(ip, hostname))
 	if ip {
 		w.BulkString("ip")
-		w.BulkString(n.IP)
+		w.BulkString(n.ClientIP(c))
 	}
 	if hostname {
 		w.BulkString("hostname")
@@ -119,7 +121,7 @@ func howMany(conditions ...bool) (n int) {
 
 // shardsCommand is CLUSTER SHARDS (clusterReplyShards).
 func (d *clusterDriver) shardsCommand(x *command.Ctx) {
-	v := d.View()
+	v, client := d.View(), d.client(x)
 	shards := v.Shards()
 	x.Out.Array(len(shards))
 	for _, shard := range shards {
@@ -133,13 +135,13 @@ func (d *clusterDriver) shardsCommand(x *command.Ctx) {
 		x.Out.BulkString("nodes")
 		x.Out.Array(len(shard.Nodes))
 		for _, n := range shard.Nodes {
-			writeShardNode(x.Out, v, n)
+			writeShardNode(x.Out, v, n, client)
 		}
 	}
 }
 
 // writeShardNode matches addNodeDetailsToShardReply.
-func writeShardNode(w *resp.Writer, v *cluster.View, n *cluster.NodeView) {
+func writeShardNode(w *resp.Writer, v *cluster.View, n *cluster.NodeView, c cluster.Client) {
 	hasPort, hasTLS, hasName := n.TCPPort != 0, n.TLSPort != 0, n.Hostname != ""
 	w.Map(6 + howMany(hasPort, hasTLS, hasName))
 	w.BulkString("id")
@@ -153,8 +155,8 @@ func writeShardNode(w *resp.Writer, v *cluster.View, n *cluster.NodeView) {
 		w.Int(int64(n.TLSPort))
 	}
 	w.BulkString("ip")
-	w.BulkString(n.IP)
-	endpoint, _ := v.Endpoint(n)
+	w.BulkString(n.ClientIP(c))
+	endpoint, _ := v.Endpoint(n, c)
 	w.BulkString("endpoint")
 	w.BulkString(endpoint)
 	if hasName {

@@ -218,6 +218,8 @@ func (s *testShell) suspended(reply chan<- string) {
 	s.reply = reply
 }
 
+func (s *testShell) IPv6(*command.Ctx) bool { return false }
+
 func (s *testShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -343,11 +345,11 @@ func (m *member) id() string { m.t.Helper(); return bulk(m.t, m.do("cluster", "m
 func (m *member) sees(nodes int, ok bool) error {
 	v := m.View()
 	if len(v.Nodes) != nodes || v.OK != ok {
-		return fmt.Errorf("%d nodes, ok %v:\n%s", len(v.Nodes), v.OK, v.NodesText(false))
+		return fmt.Errorf("%d nodes, ok %v:\n%s", len(v.Nodes), v.OK, v.NodesText(cluster.Client{}))
 	}
 	for _, n := range v.Nodes {
 		if !n.Connected || strings.Contains(n.Flags.String(), "handshake") {
-			return fmt.Errorf("not connected:\n%s", v.NodesText(false))
+			return fmt.Errorf("not connected:\n%s", v.NodesText(cluster.Client{}))
 		}
 	}
 	return nil
@@ -378,7 +380,7 @@ func TestDriversMakeACluster(t *testing.T) {
 	}
 	for _, m := range members[:2] {
 		redistest.Until(t, 10*time.Second, "the replica is known", func() error {
-			if lines, err := m.View().ReplicaLines(first.View().Me().ID, false); err != nil || len(lines) != 1 {
+			if lines, err := m.View().ReplicaLines(first.View().Me().ID, cluster.Client{}); err != nil || len(lines) != 1 {
 				return fmt.Errorf("%q, %v", lines, err)
 			}
 			return nil
@@ -441,7 +443,7 @@ func TestDriversMakeACluster(t *testing.T) {
 		first.facts.Unlock()
 		redistest.Until(t, 10*time.Second, "the swap is known", func() error {
 			if !members[1].View().Node(first.View().Me().ID).Flags.Has(replicaFlag) {
-				return fmt.Errorf("%s", members[1].View().NodesText(false))
+				return fmt.Errorf("%s", members[1].View().NodesText(cluster.Client{}))
 			}
 			return nil
 		})
@@ -449,7 +451,7 @@ func TestDriversMakeACluster(t *testing.T) {
 		redistest.Until(t, 20*time.Second, "the replica is a primary", func() error { return first.roles.is("primary") })
 		redistest.Until(t, 10*time.Second, "the cluster is well", func() error {
 			if v := members[2].View(); !v.OK || v.Owner(0).ID != first.View().Me().ID {
-				return fmt.Errorf("%s", v.NodesText(false))
+				return fmt.Errorf("%s", v.NodesText(cluster.Client{}))
 			}
 			return nil
 		})
@@ -464,7 +466,7 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	}
 	m.wantOK("cluster", "setslot", 3, "stable")
 	id := m.id()
-	before := m.View().NodesText(false)
+	before := m.View().NodesText(cluster.Client{})
 
 	if _, err := openMember(t, m.dir, m.port); err == nil || !strings.Contains(err.Error(), "already used by a different Redis Cluster node") {
 		t.Fatalf("a second node took the file: %v", err)
@@ -474,8 +476,8 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.id() != id || again.View().NodesText(false) != before {
-		t.Errorf("before:\n%safter:\n%s", before, again.View().NodesText(false))
+	if again.id() != id || again.View().NodesText(cluster.Client{}) != before {
+		t.Errorf("before:\n%safter:\n%s", before, again.View().NodesText(cluster.Client{}))
 	}
 	if left, _ := filepath.Glob(filepath.Join(m.dir, "*.tmp-*")); len(left) != 0 {
 		t.Errorf("temporary files are left: %v", left)
@@ -633,7 +635,7 @@ func TestKeysAtStartClaimTheirSlots(t *testing.T) {
 	}
 	redistest.Until(t, 5*time.Second, "the slot is ours", func() error {
 		if !m.View().Mine(slots.Of([]byte("foo"))) {
-			return fmt.Errorf("%s", m.View().NodesText(false))
+			return fmt.Errorf("%s", m.View().NodesText(cluster.Client{}))
 		}
 		return nil
 	})

@@ -24,7 +24,7 @@ import (
 	"redoubt/storage/rdb"
 )
 
-// startNode runs a node without a port in dir, which it leaves as a node does
+// startNode runs a node in dir, without a port unless args name one, which it leaves as a node does
 // that is shut down.
 func startNode(t *testing.T, dir string, args ...string) (n *Node, stop func()) {
 	t.Helper()
@@ -39,6 +39,11 @@ func startNode(t *testing.T, dir string, args ...string) (n *Node, stop func()) 
 		// The test says what the cluster would: of which role the node is.
 		n.cluster.Close()
 		n.cluster = nil
+	}
+	if settings.Current().Port != 0 {
+		if err := n.server.Listen(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)

@@ -28,7 +28,8 @@ type Client struct {
 	r    *bufio.Reader
 }
 
-func dial(addr string) (*Client, error) {
+// Dial opens a connection to a server, in whatever process it runs.
+func Dial(addr string) (*Client, error) {
 	conn, err := net.DialTimeout("tcp", addr, replyTimeout)
 	if err != nil {
 		return nil, err
@@ -63,11 +64,7 @@ func (c *Client) DoRaw(args ...any) ([]byte, error) {
 // Pipeline sends all commands at once and returns their replies in order, as
 // Do would; an error reply is an Error in its place.
 func (c *Client) Pipeline(commands ...[]any) ([]any, error) {
-	var all []byte
-	for _, args := range commands {
-		all = append(all, encode(args)...)
-	}
-	if err := c.Write(all); err != nil {
+	if err := c.Send(commands...); err != nil {
 		return nil, err
 	}
 	replies := make([]any, len(commands))
@@ -87,6 +84,15 @@ func (c *Client) Pipeline(commands ...[]any) ([]any, error) {
 		replies[i] = reply
 	}
 	return replies, nil
+}
+
+// Send sends all commands at once and leaves the replies.
+func (c *Client) Send(commands ...[]any) error {
+	var all []byte
+	for _, args := range commands {
+		all = append(all, encode(args)...)
+	}
+	return c.Write(all)
 }
 
 // Write sends bytes as they are, for what is not a proper command.

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 func openEmpty(s *Server, proto int) func(t *testing.T) Session {
 	var last *testing.T
 	return func(t *testing.T) Session {
-		c, err := dial(s.Addr())
+		c, err := Dial(s.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}

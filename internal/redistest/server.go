@@ -112,7 +112,7 @@ func (s *Server) Restart() {
 // ping returns nil if the server takes commands; one that asks for a password
 // does.
 func (s *Server) ping() error {
-	c, err := dial(s.Addr())
+	c, err := Dial(s.Addr())
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func tail(s string, most int) string {
 // Client returns a new connection to the server, closed with the test.
 func (s *Server) Client() *Client {
 	s.t.Helper()
-	c, err := dial(s.Addr())
+	c, err := Dial(s.Addr())
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
@@ -213,7 +213,7 @@ func (s *Server) Client() *Client {
 // fails the test.
 func (s *Server) Do(args ...any) (reply any) {
 	s.t.Helper()
-	c, err := dial(s.Addr())
+	c, err := Dial(s.Addr())
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}

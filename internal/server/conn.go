@@ -25,6 +25,7 @@ type conn struct {
 
 	remote, local string // addresses as CLIENT LIST shows them
 	loopback      bool   // came over the loopback interface or a Unix socket
+	ipv6          bool   // came over IPv6
 	born          time.Duration
 	active        time.Duration // time of the last bytes from the client
 
@@ -104,8 +105,8 @@ func (s *Server) newConn(fd int, remote, local string) *conn {
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), fd: fd, remote: remote, local: local,
 		user: "default", authed: cfg.RequirePass == "",
-		loopback: isLoopback(remote),
-		born:     time.Since(s.started),
+		loopback: isLoopback(remote), ipv6: isIPv6(remote),
+		born: time.Since(s.started),
 	}
 	c.active = c.born
 	c.parser.Limits = resp.Limits{MaxBulk: cfg.MaxBulkBytes, Unauthenticated: !c.authed}
@@ -121,6 +122,13 @@ func isLoopback(remote string) bool {
 	}
 	ap, err := netip.ParseAddrPort(remote)
 	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// isIPv6 reports whether an address is of that family. A socket for both shows
+// IPv4 addresses as mapped ones.
+func isIPv6(remote string) bool {
+	ap, err := netip.ParseAddrPort(remote)
+	return err == nil && ap.Addr().Unmap().Is6()
 }
 
 // adopt makes c a connection of the loop.

@@ -75,7 +75,7 @@ func debugHelp(x *command.Ctx) {
 // node, as in Redis.
 func debugUnit(x *command.Ctx, f func(tx *storage.Tx)) {
 	loopOf(x).everything(func(tx *storage.Tx) {
-		tx.Select(x.Conn.DB())
+		tx.Select(x.DB())
 		if x.Tx == nil {
 			tx.Command(nil)
 			defer tx.CommandEnd()
@@ -103,15 +103,16 @@ func debugObject(x *command.Ctx) {
 			x.Out.Error(resp.ErrNoKey)
 			return
 		}
-		length := int64(len(e.Bytes()))
-		if e.Type() != storage.TypeString {
-			length = e.Size()
-		}
+		length := len(command.AppendDump(nil, e)) - dumpFrame
 		idle := e.IdleSeconds()
 		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
 			e.Encoding(), length, lruClock(tx.Now()/1000-idle), idle))
 	})
 }
+
+// dumpFrame is what a DUMP payload has beside the value: its type, the version of
+// the format and a checksum.
+const dumpFrame = 1 + 2 + 8
 
 // debugListpack has no structure to show: how large a collection is does not
 // change how it is stored.

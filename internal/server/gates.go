@@ -3,6 +3,7 @@ package server
 import (
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 // condition is a set of circumstances under which some gate has something to
@@ -78,6 +79,20 @@ func (l *loop) admit(c *conn, q *request) verdict {
 		}
 	}
 	return pass
+}
+
+// admitLocked looks again at what a gate has passed and what may have changed
+// since, now that the unit holds its locks: whose slots they are, and whether the
+// node still is a primary. A role changes under the world lock, so it stays as it
+// is until the unit ends. What a write changed on a replica would be in no stream.
+func (l *loop) admitLocked(q *request) resp.Error {
+	if q.flags&command.Write != 0 && l.ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
+		if q.info.is(traitExec) {
+			return resp.ErrExecAbortedBy(resp.ErrReadOnly)
+		}
+		return resp.ErrReadOnly
+	}
+	return l.routeLocked(q)
 }
 
 // deny refuses with e.

@@ -84,7 +84,12 @@ func infoMemory(s *Server, b *strings.Builder) {
 	s.eachConn(func(c *conn) { clients += int64(cap(c.in)+cap(c.out.Bytes())) + connBytes })
 	zeros(b, "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
 	field(b, "mem_clients_normal", clients)
-	zeros(b, "mem_cluster_links", "mem_aof_buffer")
+	links := int64(0)
+	if s.cluster != nil {
+		links = s.cluster.LinkBytes() + s.forBus.Load()
+	}
+	field(b, "mem_cluster_links", links)
+	zeros(b, "mem_aof_buffer")
 	field(b, "mem_allocator", "go")
 	zeros(b, "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
 }

@@ -63,6 +63,7 @@ type loop struct {
 	held      []*conn // have output that waits for an offset
 	paused    []*conn // have a request that waits for the end of a pause
 	expiring  bool    // more keys have expired than one slice could delete
+	compacts  bool    // memory is being compacted
 	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
 	moving    bool    // connections that belong to other loops are still here
@@ -147,6 +148,9 @@ func (l *loop) run() {
 		if l.freeing {
 			l.reclaim()
 		}
+		if l.compacts {
+			l.compact()
+		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.announceDue()
 		l.release()
@@ -165,7 +169,7 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
-	if l.walking || l.expiring || l.freeing {
+	if l.walking || l.expiring || l.freeing || l.compacts {
 		return l.poll.poll()
 	}
 	spins := spinPolls
@@ -384,6 +388,7 @@ func (l *loop) cron() {
 	l.cronConns()
 	l.expire()
 	l.reclaim()
+	l.compact()
 	l.place()
 	if l.id == 0 {
 		l.srv.cron(l)
@@ -396,6 +401,13 @@ const reclaimBudget = 500
 
 // reclaim frees memory of what was flushed, a bounded slice.
 func (l *loop) reclaim() { l.freeing = l.exec.Reclaim(reclaimBudget) }
+
+// compactBudget is how many records a loop looks at in a turn for compaction: some
+// tens of microseconds.
+const compactBudget = 200
+
+// compact moves blocks out of memory that is used little, a bounded slice.
+func (l *loop) compact() { l.compacts = l.exec.Compact(l.unix, compactBudget) }
 
 // expireBudget is how many keys a loop looks at for expiry in a turn.
 const expireBudget = 200

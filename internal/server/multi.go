@@ -190,7 +190,7 @@ func (l *loop) transact(c *conn, q *request) verdict {
 	for _, w := range c.watched {
 		changed = changed || l.ctx.Tx.Changed(w)
 	}
-	err := l.routeLocked(q)
+	err := l.admitLocked(q)
 	endWatches(l.ctx.Tx, c)
 	// The commands that run still see the transaction: CLIENT LIST shows it.
 	defer func() {

@@ -87,7 +87,7 @@ func (s *Server) flushed(tx *storage.Tx) {
 
 func flushDBCommand(x *command.Ctx) {
 	if flushOption(x) {
-		x.Tx.FlushDB(x.Conn.DB())
+		x.Tx.FlushDB(x.DB())
 		x.Tx.Force()
 		x.Out.OK()
 	}

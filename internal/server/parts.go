@@ -145,6 +145,9 @@ type Cluster interface {
 	Rows() []*command.Row
 	// Connections is how many links to other nodes there should be.
 	Connections() int
+	// LinkBytes is about how much memory the links take, with what waits to be
+	// sent.
+	LinkBytes() int64
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,
@@ -159,6 +162,7 @@ type Route struct {
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
+	IPv6     bool // the client came over IPv6
 	// Missing counts those of the keys that do not exist, with the slot locked;
 	// nil before.
 	Missing func() int

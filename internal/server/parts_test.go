@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
 func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
 func (f *fakeCluster) Connections() int            { return 10 }
+func (f *fakeCluster) LinkBytes() int64            { return 1000 }
 
 func TestRequestsAreRouted(t *testing.T) {
 	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Of([]byte("{m}"))}
@@ -277,6 +279,37 @@ func TestADemotionEndsWaits(t *testing.T) {
 	f.locked(func() { f.host = "127.0.0.1" })
 	n.Server.RoleChanged()
 	c.wantNext("error: UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+}
+
+// demotingCluster takes the node's role away when a gate asks for the way, so that
+// the request has passed all gates and is yet to lock its slots.
+type demotingCluster struct {
+	fakeCluster
+	keys    *storage.Keyspace
+	demotes atomic.Bool
+}
+
+func (d *demotingCluster) Route(r Route) resp.Error {
+	if r.Missing == nil && d.demotes.Load() {
+		d.keys.SetRole(storage.RoleReplica)
+	}
+	return ""
+}
+
+func TestAWriteThatPassedItsGatesMeetsADemotion(t *testing.T) {
+	d := new(demotingCluster)
+	n := startParts(t, func(c *Config) { c.Cluster, d.keys = d, c.Keyspace }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	d.demotes.Store(true)
+	c.want("EXEC", "error: EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.")
+	n.keyspace.SetRole(storage.RolePrimary)
+	c.want("SET k v", "error: "+string(resp.ErrReadOnly))
+	c.want("GET k", "(nil)")
+	if end := n.stream.End(); end != 0 {
+		t.Errorf("the stream ends at %d", end)
+	}
 }
 
 func TestWaitEndsWithAnAcknowledgement(t *testing.T) {
@@ -659,5 +692,34 @@ func TestMessagesGoOneWay(t *testing.T) {
 				t.Errorf("%d units in the stream, want %d: %q", len(units), tc.units, units)
 			}
 		})
+	}
+}
+
+// What a transaction has published counts as memory of the links until it is on
+// its way.
+func TestPublishedMessagesAreMemoryOfTheLinks(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{} }, "--cluster-enabled", "yes")
+	c := n.dial()
+	memory := func(info string) int {
+		_, rest, _ := strings.Cut(info, "mem_cluster_links:")
+		value, _, _ := strings.Cut(rest, "\r\n")
+		bytes, err := strconv.Atoi(value)
+		if err != nil {
+			t.Fatalf("%q: %v", info, err)
+		}
+		return bytes
+	}
+	c.do("MULTI")
+	c.do("INFO memory")
+	c.do("PUBLISH channel " + strings.Repeat("x", 10000))
+	c.do("INFO memory")
+	reply := c.do("EXEC")
+	before := memory(reply)
+	_, second, _ := strings.Cut(reply, "mem_cluster_links:")
+	if after := memory(second); before != 1000 || after < before+10000 {
+		t.Errorf("%d bytes before, %d after a message of 10000", before, after)
+	}
+	if got := memory(c.do("INFO memory")); got != before {
+		t.Errorf("%d bytes when it is sent", got)
 	}
 }

@@ -262,6 +262,9 @@ func spublishCommand(x *command.Ctx) { loopOf(x).publish(x, true) }
 
 func (l *loop) publish(x *command.Ctx, sharded bool) {
 	l.published = append(l.published, publication{x.Out.Len(), x.Args[1], x.Args[2], sharded})
+	if l.srv.cluster != nil {
+		l.srv.forBus.Add(int64(len(x.Args[1]) + len(x.Args[2])))
+	}
 	if l.srv.cluster == nil && x.Tx != nil {
 		x.Tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
 	}
@@ -281,6 +284,7 @@ func (l *loop) sendPublished(c *conn) {
 		}
 		if l.srv.cluster != nil {
 			l.srv.cluster.Publish(p.channel, p.payload, p.sharded)
+			l.srv.forBus.Add(-int64(len(p.channel) + len(p.payload)))
 		}
 		tail := append(l.encoded[:0], c.out.Bytes()[p.reply+shift:]...)
 		l.encoded = tail

@@ -61,14 +61,21 @@ func replicaOfCommand(x *command.Ctx) {
 		x.Out.Simple("OK Already connected to specified master")
 		return
 	}
-	l.everything(func(tx *storage.Tx) { s.replication.Follow(tx, host, int(port)) })
+	l.follow(host, int(port))
 	if host == "" {
 		s.record("replicaof", "no", "one")
 	} else {
 		s.record("replicaof", host, strconv.FormatInt(port, 10))
 	}
-	s.refreshConditions()
 	x.Out.OK()
+}
+
+// follow changes the role, and what gates look at with it, while nothing runs.
+func (l *loop) follow(host string, port int) {
+	l.everything(func(tx *storage.Tx) {
+		l.srv.replication.Follow(tx, host, port)
+		l.srv.refreshConditions()
+	})
 }
 
 // record notes a setting that a command changed, for CONFIG GET and REWRITE.
@@ -234,9 +241,8 @@ func (l *loop) takeOver(id []byte) resp.Error {
 		return resp.ErrPsyncOtherID
 	}
 	s.log.Warn("Failover request received for replid " + string(id) + ".")
-	l.everything(func(tx *storage.Tx) { s.replication.Follow(tx, "", 0) })
+	l.follow("", 0)
 	s.record("replicaof", "no", "one")
-	s.refreshConditions()
 	return ""
 }
 

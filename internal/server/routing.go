@@ -98,6 +98,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 		Shard:    len(l.sought) == 0,
 		Migrate:  q.info.is(traitMigrate),
 		ReadOnly: c.is(stateReadOnly),
+		IPv6:     c.ipv6,
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
 	}
 	for _, k := range l.routed[1:] {

@@ -83,6 +83,7 @@ type Server struct {
 	stopMu       sync.Mutex // serialises stopLoops
 
 	conds   atomic.Uint32 // condition
+	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
 	loading atomic.Int32 // how many are loading
 
@@ -102,6 +103,7 @@ type Server struct {
 	startMemory  int64        // in use when the server was made
 	peakMemory   atomic.Int64 // the most that was seen in use
 	authDenied   atomic.Int64 // wrong passwords
+	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
 	ending       ending
 	applied      appliedStats
@@ -313,7 +315,8 @@ func (s *Server) setCondition(c condition, on bool) {
 }
 
 // RoleChanged tells the shell that the node became a primary or a replica, or
-// that its link came up or broke. Replication calls it after each change.
+// that its link came up or broke. Replication calls it after each change; for a
+// role in the unit that changes it, so that no gate sees the old one afterwards.
 func (s *Server) RoleChanged() { s.refreshConditions() }
 
 // SetLoading says that data are being loaded, or no longer; commands that need
@@ -329,8 +332,11 @@ func (s *Server) SetLoading(on bool) {
 }
 
 // refreshConditions takes the conditions that follow from settings and other
-// parts afresh.
+// parts afresh. One caller at a time, so that none undoes with what it read
+// before a change what another read after it.
 func (s *Server) refreshConditions() {
+	s.condsMu.Lock()
+	defer s.condsMu.Unlock()
 	cfg := s.config.Current()
 	replica := false
 	if s.replication != nil {

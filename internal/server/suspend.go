@@ -28,6 +28,9 @@ func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, r
 	}
 }
 
+// IPv6 reports whether the client of a call came over IPv6.
+func (s *Server) IPv6(x *command.Ctx) bool { return connOf(x).ipv6 }
+
 // endSuspension answers and goes on with the connection.
 func (l *loop) endSuspension(c *conn, gate replication.Offset, reply func(*resp.Writer)) {
 	if c.is(stateClosed) {

@@ -40,7 +40,7 @@ func (l *loop) unit(c *conn, q *request) {
 			l.ctx.Tx = l.exec.BeginWorld(l.unix)
 		}
 	}
-	if err := l.routeLocked(q); err != "" {
+	if err := l.admitLocked(q); err != "" {
 		l.endUnit()
 		c.out.Error(err)
 		return

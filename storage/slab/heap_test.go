@@ -102,3 +102,43 @@ func TestOneBlockKeepsItsPage(t *testing.T) {
 		}
 	}
 }
+
+// Of the pages that its owner empties one is kept, whatever the classes.
+func TestEmptyPagesAreGivenUp(t *testing.T) {
+	s := newTest(t, 64<<20)
+	h := s.NewHeap()
+	var refs []Ref
+	for n := 20; n < 200; n += 4 {
+		refs = append(refs, h.Alloc(Records, n))
+	}
+	for _, r := range refs {
+		h.Free(r)
+	}
+	if st := s.Stats(); st.Committed-st.Free != s.pageSize() {
+		t.Errorf("%d bytes in pages without a block", st.Committed-st.Free)
+	}
+	audit(t, s)
+}
+
+// Whoever pushes the last block on a page settles it later; somebody may have
+// taken the page by then, or emptied it himself.
+func TestLateSettleDoesNothing(t *testing.T) {
+	s := newTest(t, 64<<20)
+	h, other := s.NewHeap(), s.NewHeap()
+	owned := h.Alloc(Records, 100)
+	s.settle(owned.page())
+	audit(t, s)
+	other.Free(owned) // empty, but owned
+	s.settle(owned.page())
+	audit(t, s)
+	again := h.Alloc(Records, 100)
+	h.Retire() // on the shelf, with a block
+	s.settle(again.page())
+	audit(t, s)
+	other.Free(again) // and free
+	s.settle(again.page())
+	audit(t, s)
+	if st := s.Stats(); st.Committed != st.Free {
+		t.Errorf("%+v", st)
+	}
+}

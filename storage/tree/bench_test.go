@@ -88,6 +88,25 @@ func (x *bench) held(name string, t *Tree) {
 	}
 }
 
+// compact empties sparse pages as long as there are some, and reports what the
+// space holds then and the time per leaf looked at.
+func (x *bench) compact(name string, t *Tree) {
+	start, looked := cpu(), 0
+	for range 20 {
+		if x.e.Space.ChooseSparse(1.0/16) == 0 {
+			break
+		}
+		for t.Move(64) {
+			looked += 64
+		}
+	}
+	x.e.Space.EndCompaction()
+	if looked > 0 {
+		x.b.ReportMetric(float64(cpu()-start)/float64(looked), "ns/leaf-"+name)
+	}
+	x.held(name, t)
+}
+
 func (x *bench) random(i int) int { return int(mix(uint64(i)+77) % uint64(x.n)) }
 
 func BenchmarkZSet(b *testing.B) {
@@ -139,10 +158,13 @@ func benchZSet(x *bench, z *ZSetTree, member func(i int) []byte, score func(i, r
 	x.held("changed", &z.Tree)
 	x.time("ZADD-churn", x.n, func(i int) { z.Set(member(x.random(i)), score(i, 2)) })
 	x.held("churned", &z.Tree)
+	x.compact("churned-moved", &z.Tree)
 	x.time("ZREM", x.n/2, func(i int) { z.Delete(member(2 * i)) })
 	x.held("half", &z.Tree)
+	x.compact("half-moved", &z.Tree)
 	x.time("ZADD-again", x.n/2, func(i int) { z.Set(member(2*i), score(i, 99)) })
 	x.held("again", &z.Tree)
+	x.compact("again-moved", &z.Tree)
 	x.time("ZPOPMIN", x.n/4, func(int) { z.At(0); z.Remove(0, 1) })
 	x.time("ZREMRANGE-1000", 100, func(i int) { z.Remove(i*1000, 1000) })
 }
@@ -163,6 +185,7 @@ func BenchmarkHash(b *testing.B) {
 	x.time("HSET", x.n, func(i int) { h.Set(letters(name[:], uint64(x.random(i))), letters(value[:], uint64(i))) })
 	x.time("HDEL", x.n/2, func(i int) { h.Delete(letters(name[:], uint64(2*i))) })
 	x.held("half", &h.Tree)
+	x.compact("half-moved", &h.Tree)
 	x.time("HSET-again", x.n/2, func(i int) { h.Set(letters(name[:], uint64(2*i)), letters(value[:], uint64(i))) })
 	x.held("again", &h.Tree)
 }
@@ -187,6 +210,7 @@ func BenchmarkSet(b *testing.B) {
 			x.time("SRANDMEMBER", x.n, func(i int) { s.At(x.random(i)) })
 			x.time("SREM", x.n/2, func(i int) { s.Delete(member(2 * i)) })
 			x.held("half", &s.Tree)
+			x.compact("half-moved", &s.Tree)
 			x.time("SADD-again", x.n/2, func(i int) { s.Add(member(2 * i)) })
 			x.held("again", &s.Tree)
 			x.time("SPOP", x.n/2, func(i int) { s.Delete(s.At(x.random(i) % s.Len())) })
@@ -212,6 +236,7 @@ func BenchmarkList(b *testing.B) {
 	x.time("LINSERT", x.n/2, func(i int) { l.Insert(x.random(i), letters(buf[:], uint64(i))) })
 	x.time("LREM", x.n/2, func(i int) { l.Remove(x.random(i), 1) })
 	x.held("churned", &l.Tree)
+	x.compact("churned-moved", &l.Tree)
 	x.time("RPOP", x.n/4, func(int) { l.At(l.Len() - 1); l.Remove(l.Len()-1, 1) })
 	x.time("LTRIM", 1, func(int) { l.Remove(1000, l.Len()-2000) })
 }

@@ -74,10 +74,7 @@ func (t *Tree) freeNext(s *spine, path []byte, budget *int) bool {
 		}
 		r = child(b, int(path[l]))
 	}
-	s.leaf.openNode(s.sh, s.bytes(r))
-	if !s.sh.private {
-		s.dropEntries(0, s.leaf.n)
-	}
+	t.dropItemsIn(s, s.bytes(r))
 	s.drop(r)
 	*budget--
 	if s.height > 0 {
@@ -94,8 +91,15 @@ func (t *Tree) dropUnder(r slab.Ref) {
 			t.dropUnder(child(b, i))
 		}
 	} else {
-		t.main.leaf.openNode(t.main.sh, b)
-		t.main.dropEntries(0, t.main.leaf.n)
+		t.dropItemsIn(&t.main, b)
 	}
 	t.drop(r)
+}
+
+// dropItemsIn gives the blocks of the long items of a leaf back, which is going.
+func (t *Tree) dropItemsIn(s *spine, b []byte) {
+	if b[nodeHeader]&(flagRefsA|flagRefsB) != 0 {
+		s.leaf.openNode(s.sh, b)
+		s.dropEntries(0, s.leaf.n)
+	}
 }

@@ -26,11 +26,20 @@ func (s *spine) rowID(i int) uint32 {
 	return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
 }
 
+// seekRow takes the path of the index to the leaf of rows with the key k, if it is
+// not known to be there.
+func (t *Tree) seekRow(k uint64) {
+	if !t.located || t.locatedKey != k {
+		t.rows.down(k, nil)
+	}
+	t.located = false
+}
+
 // addRow says that a member is in a leaf.
 func (t *Tree) addRow(hash uint64, id uint32) {
 	s, k := &t.rows, rowKey(hash)
 	var buf [3]byte
-	s.down(k, nil)
+	t.seekRow(k)
 	s.own()
 	s.add(1)
 	s.put(s.leaf.lowerHash(k), k, item{text: rowText(id, &buf)}, item{})
@@ -39,7 +48,7 @@ func (t *Tree) addRow(hash uint64, id uint32) {
 // findRow takes the path of the index to the row of a member in a leaf.
 func (t *Tree) findRow(hash uint64, id uint32) int {
 	s, k := &t.rows, rowKey(hash)
-	s.down(k, nil)
+	t.seekRow(k)
 	for i := s.leaf.lowerHash(k); i < s.leaf.n && s.leaf.key(i) == k; i++ {
 		if s.rowID(i) == id {
 			return i
@@ -65,6 +74,7 @@ func (t *Tree) repoint(member []byte, from, to uint32) {
 
 func (t *Tree) repointHash(hash uint64, from, to uint32) {
 	if from == to {
+		t.located = false
 		return
 	}
 	s := &t.rows
@@ -118,6 +128,7 @@ func (t *Tree) locate(member []byte, hash uint64) (ref slab.Ref, i int) {
 	}
 	s, k := &t.rows, rowKey(hash)
 	s.down(k, nil)
+	t.locatedKey = k
 	for j := s.leaf.lowerHash(k); j < s.leaf.n && s.leaf.key(j) == k; j++ {
 		ref = t.leafOf(s.rowID(j))
 		b := m.bytes(ref)

@@ -83,6 +83,7 @@ type leaf struct {
 // open reads the header of a packed leaf. b may be longer than it.
 func (l *leaf) open(sh *shape, b []byte, used int) {
 	l.sh, l.b, l.used = sh, b, used
+	l.width = 0 // of what was open before, which may have been of another kind
 	flags := b[0]
 	l.n = int(binary.LittleEndian.Uint16(b[1:]))
 	l.a = column{b: b, off: sh.head, n: l.n, ml: int(b[3]), pl: int(b[4]), nib: flags&flagNibblesA != 0, refs: flags&flagRefsA != 0}

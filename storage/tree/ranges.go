@@ -34,12 +34,14 @@ func (t *Tree) removeLeaves(n int) (gone int) {
 	b := up.bytes
 	leaves := 0
 	for up.i+leaves < children(b) && gone+entriesUnder(b, up.i+leaves) <= n {
-		if leaves > 0 {
-			s.arrive(child(b, up.i+leaves))
+		if t.kind == ZSet {
+			if leaves > 0 {
+				s.arrive(child(b, up.i+leaves))
+			}
+			t.removeRows(0, s.leaf.n)
 		}
-		t.removeRows(0, s.leaf.n)
-		s.dropEntries(0, s.leaf.n)
-		gone += s.leaf.n
+		t.dropItemsIn(s, s.bytes(child(b, up.i+leaves)))
+		gone += entriesUnder(b, up.i+leaves)
 		leaves++
 	}
 	s.n -= gone

@@ -42,6 +42,11 @@ type Tree struct {
 	bytes int    // of all blocks
 	moved uint64 // where Move goes on
 
+	// The path of the index is still where locate took it, for a change of the
+	// same member. Every change of the index ends that.
+	located    bool
+	locatedKey uint64
+
 	views   [2][]byte // what texts are put together in
 	copied  []byte    // of an element that moves
 	scan    []scanned
@@ -81,7 +86,9 @@ func (t *Tree) Open(e *Env, k Kind, value []byte) {
 	t.env, t.kind, t.value, t.changed, t.owned = e, k, value, false, false
 	t.main.t, t.main.sh, t.main.work = t, &shapes[k], e.scratch(0)
 	t.main.root, t.main.height, t.main.n = 0, 0, 0
-	t.small, t.bytes, t.moved = nil, 0, 0
+	t.rows.root, t.rows.height, t.rows.n = 0, 0, 0
+	t.ids = ids{}
+	t.small, t.bytes, t.moved, t.located = nil, 0, 0, false
 	switch {
 	case len(value) == 0:
 	case IsLarge(value):
@@ -236,6 +243,7 @@ func (t *Tree) settled() {
 		return
 	}
 	root := s.root
+	t.moved = 0
 	t.owned, t.small = false, b[nodeHeader:nodeHeader+used]
 	s.root = 0
 	t.ownSmall()

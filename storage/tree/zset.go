@@ -75,6 +75,7 @@ func (t *ZSetTree) Set(member []byte, score float64) (added bool) {
 	ref, i := t.locate(member, h)
 	if i < 0 {
 		a, small := t.newItem(member, 0), t.main.small()
+		t.located = !small
 		t.insert(k, a)
 		if !small {
 			t.addRow(h, t.main.made)
@@ -91,6 +92,7 @@ func (t *ZSetTree) Set(member []byte, score float64) (added bool) {
 	if !s.small() {
 		id = leafID(s.bytes(ref))
 	}
+	t.located = !s.small()
 	t.seek(old, a)
 	t.change()
 	i, _ = s.leaf.lower(t.env.Space, normal(old), t.textOf(a))
@@ -199,6 +201,7 @@ func (t *ZSetTree) Delete(member []byte) bool {
 	s := &t.main
 	if !s.small() {
 		s.down(normal(s.leaf.key(i)), member)
+		t.located = true
 		t.removeRow(h, s.leafID())
 	}
 	t.change()

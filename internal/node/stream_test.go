@@ -1,0 +1,268 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/command/commandtest"
+	"redoubt/internal/redistest"
+	"redoubt/storage"
+)
+
+// The rule of all mutations, over the commands that clients really call: what a
+// restart replays and what a replica applies gives the data of the primary, in
+// every database.
+func TestEveryCommandGivesTheSameDataToRestartsAndReplicas(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			dir, port := t.TempDir(), redistest.Port(t)
+			args := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--appendonly", "yes", "--databases", "4", "--save", ""}
+			primary, stop := startNode(t, dir, args...)
+			replica, _ := startNode(t, t.TempDir(), "--databases", "4", "--replicaof", fmt.Sprint("127.0.0.1 ", port))
+			w := newWriter(t, primary, fmt.Sprint("127.0.0.1:", port), seed)
+			w.run(1500)
+			want := contents(primary)
+			redistest.Until(t, 20*time.Second, "the replica has the primary's data", func() error {
+				return w.differs(want, contents(replica))
+			})
+			joined, _ := startNode(t, t.TempDir(), "--databases", "4", "--replicaof", fmt.Sprint("127.0.0.1 ", port))
+			redistest.Until(t, 20*time.Second, "a replica that joins has them, too", func() error {
+				return w.differs(want, contents(joined))
+			})
+			stop()
+			restarted, _ := startNode(t, dir, args...)
+			if err := w.differs(want, contents(restarted)); err != nil {
+				t.Errorf("after a restart: %v", err)
+			}
+		})
+	}
+}
+
+// keyIn names a key of a database.
+type keyIn struct {
+	db  int
+	key string
+}
+
+// contents is a fingerprint of each value, and one of everything.
+func contents(n *Node) map[keyIn]storage.Digest {
+	all := map[keyIn]storage.Digest{}
+	n.keys.World(now(), func(tx *storage.Tx) {
+		all[keyIn{-1, "everything"}] = tx.Digest()
+		for db := range n.keys.Databases() {
+			tx.Select(db)
+			for s, ok := n.keys.NextSlot(db, 0); ok; s, ok = n.keys.NextSlot(db, s+1) {
+				var keys []string
+				for cursor, more := uint64(0), true; more; more = cursor != 0 {
+					cursor = tx.Scan(s, cursor, 100, func(e storage.Entry) { keys = append(keys, string(e.Key())) })
+				}
+				for _, key := range keys {
+					all[keyIn{db, key}] = tx.DigestValue([]byte(key))
+				}
+			}
+		}
+	})
+	return all
+}
+
+// writer sends random commands to a node, in all its databases, now and then in
+// transactions. Beside it stand clients that wait for elements.
+type writer struct {
+	t       *testing.T
+	c       *redistest.Client
+	waiting []*redistest.Client
+	lines   commandtest.Lines
+	rows    []*command.Row // that write
+	reads   []*command.Row
+	last    map[string][]string // the last lines that name a key
+}
+
+func newWriter(t *testing.T, n *Node, addr string, seed uint64) *writer {
+	w := &writer{t: t, last: map[string][]string{}}
+	dial := func() *redistest.Client {
+		c, err := redistest.Dial(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	}
+	w.c = dial()
+	for range 4 {
+		w.waiting = append(w.waiting, dial())
+	}
+	w.lines = commandtest.Lines{Rand: rand.New(rand.NewPCG(seed, 1)), Keys: 12, Databases: n.keys.Databases(), Now: now()}
+	for _, r := range n.server.Table().Rows() {
+		switch {
+		case r.Name == "migrate", len(r.Sub) > 0:
+		case r.Is(command.Write):
+			w.rows = append(w.rows, r)
+		case r.Is(command.ReadOnly):
+			w.reads = append(w.reads, r)
+		}
+	}
+	return w
+}
+
+// run sends so many commands and returns when none of the keys is about to
+// expire.
+func (w *writer) run(commands int) {
+	l := &w.lines
+	open := false
+	for range commands {
+		switch l.IntN(25) {
+		case 0:
+			w.do("SELECT", l.IntN(l.Databases))
+		case 1:
+			if open {
+				w.do("EXEC")
+			} else {
+				w.do("MULTI")
+			}
+			open = !open
+		case 2:
+			w.wait(w.waiting[l.IntN(len(w.waiting))])
+		case 3:
+			w.keepPayload()
+		case 4:
+			w.send(w.lines.Line(w.reads[l.IntN(len(w.reads))]))
+		default:
+			r := w.rows[l.IntN(len(w.rows))]
+			if r.Name == "flushall" && l.IntN(30) > 0 || r.Name == "flushdb" && l.IntN(4) > 0 {
+				continue // something should be left of the rest
+			}
+			l.Now = now()
+			w.send(w.lines.Line(r))
+		}
+	}
+	if open {
+		w.do("EXEC")
+	}
+	redistest.Until(w.t, 10*time.Second, "keys that expire soon are gone", w.expiring)
+}
+
+// wait makes another client wait for an element of a list, and at most for as
+// long as keys live that expire soon.
+func (w *writer) wait(c *redistest.Client) {
+	l := &w.lines
+	line := []any{"BLMOVE", l.Key("list"), l.Key("list"), "LEFT", "RIGHT", "0.05"}
+	if w.lines.IntN(2) == 0 {
+		line = []any{"BRPOP", l.Key("list"), l.Key("list"), "0.05"}
+	}
+	if err := c.Send([]any{"SELECT", l.IntN(l.Databases)}, line); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// keepPayload keeps what DUMP gives for RESTORE.
+func (w *writer) keepPayload() {
+	if reply, ok := w.do("DUMP", w.lines.Key("")).(string); ok && len(reply) > 10 {
+		w.lines.Payloads = append(w.lines.Payloads, []byte(reply))
+	}
+}
+
+func (w *writer) send(line [][]byte) {
+	args := make([]any, len(line))
+	for i, a := range line {
+		args[i] = a
+	}
+	w.do(args...)
+	text := fmt.Sprintf("%q", line)
+	for _, a := range line[1:] {
+		key := string(a)
+		w.last[key] = append(w.last[key], text)
+	}
+}
+
+// do runs a command, which may be refused.
+func (w *writer) do(args ...any) any {
+	reply, err := w.c.Do(args...)
+	var refusal redistest.Error
+	if err != nil && !errors.As(err, &refusal) {
+		w.t.Fatalf("%q: %v", args, err)
+	}
+	return reply
+}
+
+// expiring reports keys that expire soon.
+func (w *writer) expiring() error {
+	for db := range w.lines.Databases {
+		w.do("SELECT", db)
+		for _, key := range w.do("KEYS", "*").([]any) {
+			if ttl := w.do("PTTL", key).(int64); ttl >= 0 && ttl < commandtest.Late/2 {
+				return fmt.Errorf("%q of database %d expires in %d ms", key, db, ttl)
+			}
+		}
+	}
+	return nil
+}
+
+// differs reports a key whose value is not what it should be, with the last
+// commands that name it.
+func (w *writer) differs(want, got map[keyIn]storage.Digest) error {
+	var wrong []string
+	for k := range want {
+		if got[k] != want[k] {
+			wrong = append(wrong, fmt.Sprintf("%q of database %d", k.key, k.db))
+		}
+	}
+	for k := range got {
+		if _, there := want[k]; !there {
+			wrong = append(wrong, fmt.Sprintf("%q of database %d, which should not be there", k.key, k.db))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	key := strings.Split(wrong[len(wrong)-1], `"`)[1]
+	lines := w.last[key]
+	return fmt.Errorf("%d of %d values differ, such as %s; the last commands on %s were\n%s",
+		len(wrong), len(want), wrong[len(wrong)-1], key, strings.Join(lines[max(0, len(lines)-8):], "\n"))
+}
+
+// A stream is somebody else's bytes. Whatever command it holds, with whatever
+// arguments, is executed, passed over or refused.
+func TestNoCommandOfAStreamEndsTheProcess(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--databases", "4")
+	lines := commandtest.Lines{Rand: rand.New(rand.NewPCG(1, 2)), Keys: 3, Databases: 4, Now: now()}
+	apply := func(line [][]byte) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Fatalf("%q: %v", line, p) // its unit has not ended
+			}
+		}()
+		effect := command.Effect{DB: lines.IntN(4), Args: line}
+		if err := n.applier.Apply(now(), []command.Effect{effect}, 1, nil); err != nil && !errors.Is(err, command.ErrUnknownEffect) {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	for range 20 {
+		for _, r := range n.server.Table().Rows() {
+			if r.Run != nil {
+				apply(lines.Line(r))
+			}
+			for _, sub := range r.Sub {
+				apply(lines.Line(sub))
+			}
+		}
+	}
+}
+
+func TestACommandForClientsIsRefusedInAStream(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	line := strings.Fields("MIGRATE 127.0.0.1 1 k 0 100")
+	args := make([][]byte, len(line))
+	for i, s := range line {
+		args[i] = []byte(s)
+	}
+	if err := n.applier.Apply(now(), []command.Effect{{Args: args}}, 1, nil); !errors.Is(err, command.ErrUnknownEffect) {
+		t.Errorf("MIGRATE in a stream: %v", err)
+	}
+}
