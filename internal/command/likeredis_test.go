@@ -59,6 +59,7 @@ func newTwins(t *testing.T, seed uint64, proto int) *twins {
 	if _, err := h.events.DoRaw("PSUBSCRIBE", "__keyevent@0__:*"); err != nil {
 		t.Fatal(err)
 	}
+	h.both(strings.Fields("ZADD " + ascendingKey + " 1 -3 2 1 3 10 4 15 4 2 5 21 6 5"))
 	return h
 }
 
@@ -502,6 +503,9 @@ func (h *twins) zsetKey() []string { return []string{h.key("zset")} }
 
 const lexKey = "zset:lex"
 
+// ascendingKey has members whose order is that of their scores.
+const ascendingKey = "zset:ascending"
+
 func (h *twins) zsetCommand(line liner) ([]string, likeness) {
 	key := h.zsetKey()
 	switch h.rand.IntN(24) {
@@ -523,6 +527,9 @@ func (h *twins) zsetCommand(line liner) ([]string, likeness) {
 	case 9:
 		if h.rand.IntN(2) == 0 {
 			return line("ZADD", []string{lexKey, "0", h.element()}), exactly
+		}
+		if h.rand.IntN(2) == 0 {
+			return line(h.pick("ZRANGEBYLEX", "ZREVRANGEBYLEX"), []string{ascendingKey, h.lexBound(), h.lexBound()}), exactly
 		}
 		return line("ZCARD", key), exactly
 	case 10:
