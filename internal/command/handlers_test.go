@@ -25,7 +25,7 @@ type node struct {
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n
@@ -66,7 +66,10 @@ func (n *node) do(words ...string) (reply, effect string) {
 
 // run runs one command as dispatch would, without its gates, and returns the
 // bytes of the reply.
-func (n *node) run(line [][]byte, proto int) []byte {
+func (n *node) run(line [][]byte, proto int) []byte { return n.runOn(n, line, proto) }
+
+// runOn is run with another host.
+func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	out := resp.NewWriter(nil, proto)
 	row, known := n.table.Resolve(line)
 	switch {
@@ -83,8 +86,8 @@ func (n *node) run(line [][]byte, proto int) []byte {
 		out.Error(resp.ErrArity(row.FullName()))
 		return out.Bytes()
 	}
-	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
-	switch row.Lock {
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: h}
+	switch row.Needs(line) {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
 		if row.Is(TouchesArbitraryKeys) {
