@@ -217,6 +217,9 @@ func (m *Member) synchronize(p *Member) {
 		return
 	}
 	if d.head != nil && !p.View().Settled {
+		if d.head.has(p.data.head) {
+			p.outrun = d.offset()
+		}
 		d.link = replicationLink{} // it is told to ask again
 		return
 	}

@@ -221,6 +221,7 @@ func (n *Node) facts() cluster.Facts {
 		Primary:        bus.NodeID(standing.Source().Primary),
 		Offset:         int64(offset),
 		PrimaryContact: contact,
+		Outrun:         n.replicator.outrun.Load(),
 		// A disk that hangs must not keep a primary in office that answers
 		// nobody (design D7). A full disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
