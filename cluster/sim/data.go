@@ -103,6 +103,7 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 		}
 		d.saved = replication.Fitness{}
 	} else {
+		m.returned = true // whoever is elected later is judged as a winner
 		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
 	}
 	if r.Flush {

@@ -33,7 +33,7 @@ type Member struct {
 	frozen   time.Time // stopped until then
 	ran      time.Time // when it last did something
 	started  time.Time
-	returned bool   // it has served since its start
+	returned bool   // since its start it has served, or been a replica
 	outrun   int64  // how far a replica has its stream, beyond its end
 	waiting  []held // effects that wait for the disk
 	onDisk   uint64 // the version that the disk has
