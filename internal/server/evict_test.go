@@ -48,7 +48,7 @@ func TestGatesRefuseWhatWouldTakeMoreThanMaxmemory(t *testing.T) {
 	// None of the keys expires.
 	c.want("CONFIG SET maxmemory-policy volatile-ttl", "OK")
 	full := false
-	for i := 0; i < 10 && !full; i++ {
+	for i := 0; i < 200 && !full; i++ {
 		full = c.do(fmt.Sprintf("SET full:%d %s", i, value)) == "error: "+string(resp.ErrOOM)
 	}
 	if !full {
