@@ -81,6 +81,7 @@ func (ks *Keyspace) ResetStats() {
 		e.stats.misses.Store(0)
 		e.stats.expired.Store(0)
 	}
+	ks.freed.Store(0)
 }
 
 // Len is the number of keys in db, expired ones that have not been found yet
