@@ -71,8 +71,10 @@ type loop struct {
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	nextRetry time.Duration
-	deadlines deadlines     // of blocked clients
+	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
+	idle      int           // housekeepings in a row without a command before them
+	before    loopCounts    // as they were at the last cron
 
 	readBuf []byte
 	buffers [][]byte // free output buffers
@@ -133,7 +135,7 @@ func (l *loop) run() {
 		l.serve(events)
 		l.readMail()
 		if len(l.deadlines) > 0 {
-			l.expireBlocked()
+			l.expireParked()
 		}
 		if l.mono >= l.nextCron {
 			l.cron()
@@ -380,11 +382,8 @@ func (s *Server) eachConn(f func(*conn)) {
 // cron is a loop's housekeeping, ten times a second.
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
-	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
-	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
-	l.stats.publish(l.busy)
-	l.busy = 0
 	l.nextCron = l.mono + cronPeriod
+	l.measure(period)
 	l.cronConns()
 	l.expire()
 	l.reclaim()
@@ -394,6 +393,24 @@ func (l *loop) cron() {
 		l.srv.cron(l)
 	}
 }
+
+// measure notes what the loop did in the period that ends.
+func (l *loop) measure(period time.Duration) {
+	st := &l.stats
+	st.turnMicros += l.busy.Microseconds()
+	st.busy.Store(int64(l.busy * 1000 / max(period, 1)))
+	st.depth.Store((st.commands - l.before.commands) / max(st.reads-l.before.reads, 1))
+	if st.commands != l.before.commands || l.freeing {
+		l.idle = 0
+	} else if l.idle++; l.idle == retireAfter {
+		l.exec.Retire()
+	}
+	l.busy, l.before = 0, st.loopCounts
+}
+
+// retireAfter is for how many housekeepings in a row a loop has had nothing to
+// do when it hands the memory that it keeps at hand to the others.
+const retireAfter = 10
 
 // reclaimBudget is of how many keys a loop frees the memory in a turn: some tens
 // of microseconds.

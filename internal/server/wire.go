@@ -97,7 +97,7 @@ func (l *loop) received(c *conn, b []byte) {
 		return
 	}
 	c.in = append(c.in, b...)
-	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.inBytes += int64(len(b))
 	l.stats.reads++
 	c.active = l.mono
 	switch {
@@ -133,7 +133,7 @@ func (l *loop) writeWire(c *conn) {
 	w.pending = append(w.pending[:0], c.out.Bytes()[c.sent:end]...)
 	w.wake.Signal()
 	w.mu.Unlock()
-	l.stats.outBytes.Add(int64(end - c.sent))
+	l.stats.outBytes += int64(end - c.sent)
 	l.stats.writes++
 	c.sent = end
 	if !c.is(stateClosing) {
