@@ -40,8 +40,9 @@ type loop struct {
 	id   int
 	poll *poller
 
-	mailMu sync.Mutex
-	mail   []func() // guarded by mailMu
+	mailMu   sync.Mutex
+	mail     []func()  // guarded by mailMu
+	arrivals []arrival // guarded by mailMu
 
 	mailed  atomic.Bool // mail may be waiting
 	asleep  atomic.Bool // the loop is about to wait, or waits
@@ -368,6 +369,7 @@ func (s *Server) resumeLoops(l *loop) {
 // eachConn calls f for every connection; all loops are stopped.
 func (s *Server) eachConn(f func(*conn)) {
 	for _, l := range s.loops {
+		l.welcome()
 		for _, c := range l.conns {
 			if c != nil {
 				f(c)

@@ -263,6 +263,7 @@ func (s *Server) stopServing() {
 // dropAll closes the loop's connections after a last try to write what they
 // were promised.
 func (l *loop) dropAll() {
+	l.welcome()
 	l.release()
 	l.writeReady()
 	for _, c := range l.conns {

@@ -254,6 +254,35 @@ func TestClientListAndKillReachAllLoops(t *testing.T) {
 	cs[0].want("EXEC", "[OK ]")
 }
 
+// A connection that moves from one loop to another is a client all the time.
+func TestAConnectionThatMovesCanBeListedAndKilled(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	c, other := n.dial(), n.dial()
+	id := c.do("CLIENT ID")
+	n.stopLoops(nil)
+	var moving *conn
+	n.eachConn(func(x *conn) {
+		if fmt.Sprint(x.id) == id {
+			moving = x
+		}
+	})
+	from, to := n.loops[0], n.loops[1]
+	if moving.home.Load() == to {
+		from, to = to, from
+	}
+	from.move(moving, to)
+	seen := false
+	n.eachConn(func(x *conn) { seen = seen || x == moving })
+	to.move(moving, from)
+	n.resumeLoops(nil)
+	if !seen {
+		t.Error("nobody sees it")
+	}
+	c.want("PING", "PONG")
+	other.want("CLIENT KILL ID "+id, "1")
+	c.closed()
+}
+
 func TestResetStatSetsTheCountersToZero(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c := n.dial()

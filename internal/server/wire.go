@@ -41,9 +41,7 @@ func (s *Server) serveWire(nc net.Conn) {
 	w.wake.L = &w.mu
 	c.wire = w
 	l := s.loopFor(c.id)
-	c.home.Store(l)
-	l.post(func() {
-		l.adopt(c)
+	l.expect(c, func() {
 		s.goroutines.Go(w.read)
 		s.goroutines.Go(w.write)
 		if err := s.admit(); err != "" {
