@@ -185,6 +185,9 @@ func (l *loop) forget(c *conn) {
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
 	}
+	if c.inPaused {
+		l.leavePaused(c)
+	}
 	if p := c.parked; p != nil {
 		p.wait.claim() // or somebody answers, whom nobody hears
 		l.unpark(p)

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	readBytes   = 64 << 10               // of one read; also the share of one connection in a turn
-	cronPeriod  = 100 * time.Millisecond // of a loop's housekeeping
-	retryPeriod = 2 * time.Millisecond   // between tries of requests that wait
+	readBytes  = 64 << 10               // of one read; also the share of one connection in a turn
+	cronPeriod = 100 * time.Millisecond // of a loop's housekeeping
 	// announceAfter is for how long a loop that has more to do keeps what it
 	// appended to itself.
 	announceAfter = 100 * time.Microsecond
@@ -71,7 +70,7 @@ type loop struct {
 	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
-	nextRetry time.Duration
+	resumeAt  time.Duration // when a pause that holds one of paused back is over; 0: not known
 	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
 	idle      int           // housekeepings in a row without a command before them
@@ -141,8 +140,7 @@ func (l *loop) run() {
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
-		if len(l.paused) > 0 && l.mono >= l.nextRetry {
-			l.nextRetry = l.mono + retryPeriod
+		if l.resumeAt > 0 && l.mono >= l.resumeAt {
 			l.retry()
 		}
 		if l.expiring {
@@ -204,8 +202,8 @@ func (l *loop) wait() []unix.EpollEvent {
 		return l.poll.poll()
 	}
 	rest := l.nextCron - time.Since(l.srv.started)
-	if len(l.paused) > 0 {
-		rest = min(rest, retryPeriod)
+	if l.resumeAt > 0 {
+		rest = min(rest, l.resumeAt-time.Since(l.srv.started))
 	}
 	if len(l.deadlines) > 0 {
 		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))

@@ -150,7 +150,11 @@ func New(c Config) (*Server, error) {
 			l.committed()
 		}
 	})
-	s.stream.OnRoom(func(room bool) { s.setCondition(condFull, !room) })
+	s.stream.OnRoom(func(room bool) {
+		if s.setCondition(condFull, !room); room {
+			s.retryAll()
+		}
+	})
 	if s.replication != nil {
 		s.replication.OnAck(s.acknowledged)
 	}
