@@ -34,7 +34,8 @@ type Executor struct {
 	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
 	treesUsed int
 	builder   builder
-	kept      []slab.Ref // nodes that snapshots may still read
+	pool      []candidate // for evictions, the best last
+	kept      []slab.Ref  // nodes that snapshots may still read
 
 	fetched byte // see FetchAhead
 

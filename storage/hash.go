@@ -20,6 +20,15 @@ func (e Entry) Hash() Hash {
 	return Hash{c, (*tree.HashTree)(t)}
 }
 
+// Field is Hash().Get of an entry whose type is TypeHash, for commands that look
+// at any number of hashes: the value is valid until the next look-up.
+func (e Entry) Field(name []byte) (value []byte, ok bool) {
+	h := e.Hash()
+	value, ok = h.Get(name)
+	e.tx.e.treesUsed--
+	return value, ok
+}
+
 // EditHash finds key for a command that changes a hash; see collection.
 func (tx *Tx) EditHash(key []byte) (Hash, bool) {
 	c, t, ok := tx.edit(key, TypeHash)

@@ -67,6 +67,7 @@ type Keyspace struct {
 	worldWrite replication.Offset // end of the last writing world unit
 	capture    *Capture           // the open snapshot, nil if none
 	captures   uint32             // how many snapshots were begun
+	walked     uint32             // captures when one was walked to its end, and all records had its epoch
 	epoch      byte               // of the newest one, captures without the high bits
 	readers    int                // snapshots that are not released
 	access     accessPolicy

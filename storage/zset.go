@@ -72,7 +72,11 @@ func (z *ZSet) Remove(member []byte) bool {
 // RemoveRange takes n members from a rank on out. The key goes with its last
 // member.
 func (z *ZSet) RemoveRange(rank, n int) {
-	if n == 0 {
+	switch n {
+	case 0:
+		return
+	case z.Len():
+		z.empty(n)
 		return
 	}
 	before := z.change()

@@ -177,7 +177,7 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 		if row.Is(ClientOnly) {
 			return false, fmt.Errorf("%w %q: it is for clients", ErrUnknownEffect, e.Args[0])
 		}
-		if row.Lock != LockKeys || len(row.Keys) == 0 {
+		if row.Needs(e.Args) != LockKeys || len(row.Keys) == 0 {
 			world = true
 			continue
 		}

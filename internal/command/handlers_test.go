@@ -20,11 +20,12 @@ type node struct {
 	now   int64
 	sent  []string
 	end   replication.Offset
+	lazy  bool     // lazyfree-lazy-server-del
 	noted []string // events, as "name key"
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n
@@ -45,6 +46,7 @@ func (n *node) ClusterEnabled() bool        { return false }
 func (n *node) Now() int64                  { return n.now }
 func (n *node) LFU() bool                   { return false }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
+func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
 func (n *node) Redact(...int)               {}
@@ -64,7 +66,10 @@ func (n *node) do(words ...string) (reply, effect string) {
 
 // run runs one command as dispatch would, without its gates, and returns the
 // bytes of the reply.
-func (n *node) run(line [][]byte, proto int) []byte {
+func (n *node) run(line [][]byte, proto int) []byte { return n.runOn(n, line, proto) }
+
+// runOn is run with another host.
+func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	out := resp.NewWriter(nil, proto)
 	row, known := n.table.Resolve(line)
 	switch {
@@ -81,8 +86,8 @@ func (n *node) run(line [][]byte, proto int) []byte {
 		out.Error(resp.ErrArity(row.FullName()))
 		return out.Bytes()
 	}
-	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: n}
-	switch row.Lock {
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: h}
+	switch row.Needs(line) {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
 		if row.Is(TouchesArbitraryKeys) {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 
 	"redoubt/internal/glob"
@@ -311,7 +312,9 @@ func commandGetKeysAndFlags(c *Ctx) {
 	}
 }
 
-// accessOf is what the command line does to the key at position k.
+// accessOf is what the command line does to the key at position k. One that no
+// specification finds is that of the last one of which they only tell that it
+// may be there.
 func (r *Row) accessOf(line [][]byte, k int) KeyFlags {
 	if r.Access != nil {
 		return r.Access(line)
@@ -323,6 +326,11 @@ func (r *Row) accessOf(line [][]byte, k int) KeyFlags {
 			if p == k {
 				return r.Keys[i].Flags
 			}
+		}
+	}
+	for _, s := range slices.Backward(r.Keys) {
+		if s.Begin == (Begin{}) {
+			return s.Flags
 		}
 	}
 	return 0

@@ -59,6 +59,7 @@ func newTwins(t *testing.T, seed uint64, proto int) *twins {
 	if _, err := h.events.DoRaw("PSUBSCRIBE", "__keyevent@0__:*"); err != nil {
 		t.Fatal(err)
 	}
+	h.both(strings.Fields("ZADD " + ascendingKey + " 1 -3 2 1 3 10 4 15 4 2 5 21 6 5"))
 	return h
 }
 
@@ -316,6 +317,9 @@ func (h *twins) command() (words []string, like likeness) {
 	one := func(words ...string) []string { return words }
 	switch h.rand.IntN(17) {
 	case 0:
+		if h.rand.IntN(3) > 0 {
+			return h.sortCommand(line)
+		}
 		// They empty a key as DEL does.
 		if h.rand.IntN(2) == 0 {
 			key := h.key("set")
@@ -499,6 +503,9 @@ func (h *twins) zsetKey() []string { return []string{h.key("zset")} }
 
 const lexKey = "zset:lex"
 
+// ascendingKey has members whose order is that of their scores.
+const ascendingKey = "zset:ascending"
+
 func (h *twins) zsetCommand(line liner) ([]string, likeness) {
 	key := h.zsetKey()
 	switch h.rand.IntN(24) {
@@ -520,6 +527,9 @@ func (h *twins) zsetCommand(line liner) ([]string, likeness) {
 	case 9:
 		if h.rand.IntN(2) == 0 {
 			return line("ZADD", []string{lexKey, "0", h.element()}), exactly
+		}
+		if h.rand.IntN(2) == 0 {
+			return line(h.pick("ZRANGEBYLEX", "ZREVRANGEBYLEX"), []string{ascendingKey, h.lexBound(), h.lexBound()}), exactly
 		}
 		return line("ZCARD", key), exactly
 	case 10:
@@ -601,4 +611,40 @@ func (h *twins) combineCommand(line liner) []string {
 		words = append(words, h.sometimes("LIMIT", h.number())...)
 	}
 	return words
+}
+
+// sortCommand sorts anything; a set that is not sorted has an order of the
+// server's own, and so has what LIMIT leaves of it.
+func (h *twins) sortCommand(line liner) ([]string, likeness) {
+	key := h.key(h.pick("list", "list", "set", "zset"))
+	words := line("SORT", []string{key}, h.sometimes(h.pick("ASC", "DESC")))
+	alpha := h.rand.IntN(4) > 0
+	if alpha {
+		words = append(words, "ALPHA")
+	}
+	stored := h.rand.IntN(3) == 0
+	// A sorted set that is sorted in another way begins in no order.
+	like, list, zset := exactly, strings.HasPrefix(key, "list"), strings.HasPrefix(key, "zset")
+	switch h.rand.IntN(5) {
+	case 0:
+		words = append(words, "BY", h.pick("list:*", "hash:*->1", "string:*", "set:*"))
+		if alpha && !list {
+			like, stored = asMany, false
+		}
+	case 1:
+		words = append(words, "BY", "nosort")
+		if !stored && !list && !zset {
+			like = asMany
+		}
+	}
+	if h.rand.IntN(3) == 0 {
+		words = append(words, "LIMIT", h.number(), h.number())
+	}
+	for range h.rand.IntN(3) {
+		words = append(words, "GET", h.pick("#", "hash:*->1", "string:*", "x", "hash:*->"))
+	}
+	if stored {
+		words = append(words, "STORE", h.key("list"))
+	}
+	return words, like
 }

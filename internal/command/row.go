@@ -37,7 +37,7 @@ const (
 //
 // Invariants, checked by NewTable: Name is lower case; Arity is not zero; a row
 // has either Run or Sub (or both, for a container that also answers alone); a
-// row with keys has the lock LockKeys or LockWorld.
+// row with keys has the lock LockKeys or LockWorld; one with LockFor has LockKeys.
 type Row struct {
 	Name  string
 	Arity int // number of arguments with the name; negative: at least so many
@@ -51,9 +51,12 @@ type Row struct {
 	// line does to its keys.
 	Access func(args [][]byte) KeyFlags
 	Lock   Lock
-	Run    Handler
-	Sub    []*Row
-	Doc    Doc
+	// LockFor tells, where one command line needs more than another, what it
+	// needs: LockKeys, which Lock then is, or LockWorld.
+	LockFor func(args [][]byte) Lock
+	Run     Handler
+	Sub     []*Row
+	Doc     Doc
 
 	parent  *Row
 	subs    map[string]*Row
@@ -85,6 +88,14 @@ func (r *Row) FullName() string {
 
 // Parent is the container of a sub-command, nil for a command.
 func (r *Row) Parent() *Row { return r.parent }
+
+// Needs is what a unit must hold for a call with these arguments.
+func (r *Row) Needs(args [][]byte) Lock {
+	if r.LockFor != nil {
+		return r.LockFor(args)
+	}
+	return r.Lock
+}
 
 // Categories is all ACL categories of the row: its own and those implied by
 // its flags, as Redis's setImplicitACLCategories computes them.

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"math"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -126,8 +127,8 @@ func parseScoreBound(b []byte) (s scoreBound, ok bool) {
 	return s, ok
 }
 
-// lexRange is a range by the bytes of members; it has a meaning where all scores
-// are the same.
+// lexRange is a range by the bytes of members, which is meant for where all
+// scores are the same.
 type lexRange struct{ low, high lexBound }
 
 type lexBound struct {
@@ -141,15 +142,25 @@ func (r lexRange) of(z *storage.ZSet) interval {
 }
 
 // before is how many members stand before the bound, those equal to it among
-// them if inclusive.
+// them if inclusive. With several scores it is right, as in Redis, where the
+// order of the scores is that of the members.
 func (b *lexBound) before(z *storage.ZSet, inclusive bool) int {
+	n := z.Len()
 	switch {
-	case b.beyond < 0:
+	case b.beyond < 0 || n == 0:
 		return 0
 	case b.beyond > 0:
-		return z.Len()
+		return n
 	}
-	return z.CountBefore(b.member, inclusive)
+	_, first := z.At(0)
+	if _, last := z.At(n - 1); first == last {
+		return z.CountBefore(b.member, inclusive)
+	}
+	return sort.Search(n, func(i int) bool {
+		member, _ := z.At(i)
+		c := bytes.Compare(member, b.member)
+		return c > 0 || c == 0 && !inclusive
+	})
 }
 
 // parseLexBound matches zslParseLexRangeItem.

@@ -48,4 +48,5 @@ func (a Arg) spec(index int) Arg { a.Key = index + 1; return a }
 
 func (a Arg) optional() Arg            { a.Flags |= Optional; return a }
 func (a Arg) multiple() Arg            { a.Flags |= Multiple; return a }
+func (a Arg) repeated() Arg            { a.Flags |= MultipleToken; return a } // the token stands before each
 func (a Arg) since(version string) Arg { a.Since = version; return a }

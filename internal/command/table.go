@@ -89,6 +89,9 @@ func (r *Row) prepare() {
 	if len(r.Keys) > 0 && (r.Lock == LockNone || r.Lock == LockSelf) && !r.keysAreNames() {
 		panic(fmt.Sprintf("command: the row %q has keys but does not lock them", r.Name))
 	}
+	if r.LockFor != nil && (r.Lock != LockKeys || len(r.Keys) == 0) {
+		panic(fmt.Sprintf("command: the row %q tells what it needs beyond keys that it does not have", r.Name))
+	}
 	r.cats = r.ACL | implied(r.Flags)
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]

@@ -260,6 +260,7 @@ func (n *Node) facts() cluster.Facts {
 		Primary:        bus.NodeID(standing.Source().Primary),
 		Offset:         int64(offset),
 		PrimaryContact: contact,
+		Outrun:         n.replicator.outrun.Load(),
 		// A primary whose disk hangs answers nobody and must be replaced. A full
 		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,

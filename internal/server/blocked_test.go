@@ -120,6 +120,8 @@ func TestWhatMakesAKeyReady(t *testing.T) {
 		{"BLPOP k 0", "RPUSH other x", "RENAMENX other k", "[k x]"},
 		{"BLPOP k 0", "RPUSH other x", "COPY other k", "[k x]"},
 		{"BLPOP k 0", "RPUSH other x", "LMOVE other k LEFT LEFT", "[k x]"},
+		{"BLPOP k 0", "RPUSH other x", "SORT other ALPHA STORE k", "[k x]"},
+		{"BLPOP k 0", "RPUSH other x", "SORT other BY w_* STORE k", "[k x]"},
 		{"BLPOP k 0", "SELECT 1; RPUSH k x", "MOVE k 0", "[k x]"},
 		{"BLPOP k 0", "SELECT 1; RPUSH k x", "SWAPDB 0 1", "[k x]"},
 		{"BLPOP k 0", "MULTI; SET k v; DEL k; RPUSH k x", "EXEC", "[k x]"},

@@ -24,6 +24,7 @@ const (
 	condLoading                               // data are being loaded
 	condFeed                                  // the connection is a monitor or a replica
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
+	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
 )
 
@@ -46,12 +47,13 @@ type gate struct {
 
 // gates is every check in the order of Redis's processCommand. Existence and
 // arity come before, since the others need the row. The place of ACLs is after
-// "not in MULTI", that of maxmemory after the route.
+// "not in MULTI".
 var gates = []gate{
 	{"protected command", 0, gateProtected},
 	{"authentication", condPassword, gateAuth},
 	{"not in MULTI", condMulti, gateNoMulti},
 	{"route", condCluster, gateRoute},
+	{"memory", condMemory, gateMemory},
 	{"disk", condDisk, gateDisk},
 	{"enough replicas", condFewReplicas, gateReplicas},
 	{"read-only replica", condReplica, gateReadOnly},

@@ -221,7 +221,8 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "expired_stale_perc", "0.00") // keys are not sampled: all that have expired are found
 	field(b, "expired_time_cap_reached_count", capped)
 	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
-	zeros(b, "evicted_keys", "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	field(b, "evicted_keys", ks.Evicted)
+	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))

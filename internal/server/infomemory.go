@@ -127,7 +127,7 @@ func infoMemory(s *Server, b *strings.Builder) {
 	field(b, "used_memory_vm_total_human", human(0))
 	zeros(b, "used_memory_functions", "used_memory_scripts")
 	field(b, "used_memory_scripts_human", human(0))
-	limit := s.config.Current().MaxMemoryBytes
+	limit := s.config.Current().MaxMemory.Bytes
 	field(b, "maxmemory", limit)
 	field(b, "maxmemory_human", human(limit))
 	for _, p := range s.config.Get("maxmemory-policy") {

@@ -63,6 +63,7 @@ type loop struct {
 	held      []*conn // have output that waits for an offset
 	paused    []*conn // have a request that waits for the end of a pause
 	expiring  bool    // more keys have expired than one slice could delete
+	evicting  bool    // more keys must go than one slice could evict
 	compacts  bool    // memory is being compacted
 	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
@@ -152,6 +153,9 @@ func (l *loop) run() {
 		if l.compacts {
 			l.compact()
 		}
+		if l.evicting {
+			l.makeRoom()
+		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.announceDue()
 		l.release()
@@ -170,7 +174,7 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
-	if l.walking || l.expiring || l.freeing || l.compacts {
+	if l.walking || l.expiring || l.freeing || l.compacts || l.evicting {
 		return l.poll.poll()
 	}
 	spins := spinPolls

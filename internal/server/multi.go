@@ -215,12 +215,12 @@ func (l *loop) needs(m *transaction) (world, all bool) {
 	l.slots = l.slots[:0]
 	for i := range m.queue {
 		e := &m.queue[i]
-		switch {
-		case e.row.Lock == command.LockSelf:
+		switch lock := e.row.Needs(e.args); {
+		case lock == command.LockSelf:
 			all = true
-		case e.row.Lock == command.LockWorld, e.row.Lock != command.LockNone && len(e.row.Keys) == 0 && e.row.Is(command.Write):
+		case lock == command.LockWorld, lock != command.LockNone && len(e.row.Keys) == 0 && e.row.Is(command.Write):
 			world = true
-		case e.row.Lock == command.LockKeys:
+		case lock == command.LockKeys:
 			var ok bool
 			if l.slots, ok = l.keySlots(l.slots, e.info, e.args); !ok {
 				world = true

@@ -175,7 +175,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
-		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits,
+		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
 		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
@@ -357,6 +357,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
+	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
 	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
 }
@@ -376,11 +377,12 @@ func (s *Server) Now() int64 { return s.now() }
 
 // LFU reports whether the eviction policy counts frequencies.
 func (s *Server) LFU() bool {
-	for _, p := range s.config.Get("maxmemory-policy") {
-		return strings.HasSuffix(p.Value, "-lfu")
-	}
-	return false
+	return strings.HasSuffix(s.config.Current().MaxMemory.Policy, "-lfu")
 }
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// LazyServerDel reports whether replicas are asked to free in the background
+// what the server deletes by itself.
+func (s *Server) LazyServerDel() bool { return s.config.Current().LazyServerDel }

@@ -11,7 +11,7 @@ import (
 // for, and leaves its gate in the context.
 func (l *loop) unit(c *conn, q *request) {
 	l.ctx.Tx = nil
-	switch q.row.Lock {
+	switch q.row.Needs(q.args) {
 	case command.LockNone, command.LockSelf:
 		if q.row.Flags&command.MayReplicate == 0 {
 			q.row.Run(&l.ctx)

@@ -10,7 +10,8 @@ import (
 // few blocks each. Only the keyspace knows where the references are, so it does
 // the moving: it calls ChooseSparse, walks its references, allocates a new block
 // for each that is Sparse and frees the old one, and calls EndCompaction. It may
-// take as long as it wants; commands go on in between.
+// take as long as it wants; commands go on in between. Blocks that it does not
+// find or does not want to move, such as very large ones, stay where they are.
 //
 // Whole extents are emptied, not pages here and there: an extent of which one page
 // is left takes no memory for the others, but it takes addresses.

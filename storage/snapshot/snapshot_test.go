@@ -342,6 +342,30 @@ func TestAbort(t *testing.T) {
 	compare(t, loaded(t, file.Bytes()), want)
 }
 
+// The marks of snapshots that were given up go round after 256 of them.
+func TestAfterManyThatWereGivenUp(t *testing.T) {
+	for _, given := range []int{254, 255, 256, 257, 600} {
+		ks := storage.New(storage.Config{Databases: 2})
+		e := fill(ks, 100, []byte("value"))
+		s, _ := begin(t, ks, e, io.Discard, Options{})
+		if err := s.Run(e, t0); err != nil {
+			t.Fatal(err)
+		}
+		for i := range given {
+			s, _ := begin(t, ks, e, io.Discard, Options{})
+			s.Step(e, t0, i%50) // as far as the disk goes
+			s.Abort(e.BeginWorld(t0))
+			e.End()
+		}
+		var file bytes.Buffer
+		s, want := begin(t, ks, e, &file, Options{})
+		if err := s.Run(e, t0); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, loaded(t, file.Bytes()), want)
+	}
+}
+
 // full is a disk that is full after some bytes.
 type full struct{ room int }
 
