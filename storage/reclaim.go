@@ -45,9 +45,6 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.unfreed.Add(n)
 }
 
-// Memory describes the memory of keys and values; any goroutine may ask.
-func (ks *Keyspace) Memory() slab.Stats { return ks.space.Stats() }
-
 // Unfreed is how many objects have been deleted whose memory is not free yet
 // (INFO's lazyfree_pending_objects).
 func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }

@@ -63,7 +63,7 @@ func (s *Server) cron(l *loop) {
 	s.continueEnd(l)
 	s.balance()
 	s.rates.sample(l.mono, s.totals())
-	s.notePeak(s.memoryInUse())
+	s.notePeak(s.usedMemory())
 	if s.monitors.any.Load() {
 		l.sweepMonitors()
 	}

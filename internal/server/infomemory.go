@@ -20,7 +20,7 @@ type memoryUse struct {
 	objects, stacks int64 // of the Go heap
 	unused, free    int64 // of the Go heap: beside objects, and without any
 
-	used    int64 // what is in use: committed for keys, objects and stacks
+	used    int64 // what maxmemory limits: usedMemory
 	peak    int64 // the most of that so far
 	startup int64 // what there was at the start
 	rss     int64 // the process's memory
@@ -49,18 +49,18 @@ func (m *memoryUse) readGo() {
 	}
 }
 
-// memoryInUse is used of memoryUse.
-func (s *Server) memoryInUse() int64 {
+// memoryAtStart is what the process has in use before there are keys.
+func memoryAtStart() int64 {
 	var m memoryUse
 	m.readGo()
-	return s.keyspace.Memory().Committed + m.objects + m.stacks
+	return m.objects + m.stacks
 }
 
 // memoryUse takes stock, and notes the peak.
 func (s *Server) memoryUse() memoryUse {
 	m := memoryUse{keys: s.keyspace.Memory(), startup: s.startMemory, rss: residentBytes()}
 	m.readGo()
-	m.used = m.keys.Committed + m.objects + m.stacks
+	m.used = m.startup + m.keys.Data + m.keys.Tables
 	m.peak = s.notePeak(m.used)
 	for _, l := range s.loops {
 		m.clients += l.stats.bytes.Load()

@@ -159,7 +159,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
-	s.startMemory = s.memoryInUse()
+	s.startMemory = memoryAtStart()
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
