@@ -85,6 +85,7 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	if q == nil {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
+		tx.ks.awaited.Add(1)
 	}
 	for x := q.first; x != nil; x = x.next {
 		if x.w == w {
@@ -112,6 +113,9 @@ func (tx *Tx) Leave(w *Waiter) {
 	w.places = nil
 }
 
+// Awaited is how many keys somebody waits for (INFO's total_blocking_keys).
+func (ks *Keyspace) Awaited() int64 { return ks.awaited.Load() }
+
 func (ks *Keyspace) unlink(p *waitPlace) {
 	if !p.linked {
 		return
@@ -134,6 +138,7 @@ func (ks *Keyspace) unlink(p *waitPlace) {
 	}
 	if q.first == nil {
 		delete(s.waiting.queues, p.key)
+		ks.awaited.Add(-1)
 	}
 	if len(s.waiting.queues) == 0 {
 		s.waiting = nil

@@ -16,7 +16,7 @@ import (
 func (n *node) blocks(line string) *client {
 	n.t.Helper()
 	c := n.dial()
-	before := n.blocked.count()
+	before := n.parked.count()
 	c.send(line)
 	n.waiting(before + 1)
 	return c
@@ -26,7 +26,7 @@ func (n *node) blocks(line string) *client {
 func (n *node) waiting(want int) {
 	n.t.Helper()
 	redistest.Until(n.t, 10*time.Second, fmt.Sprintf("%d clients wait", want), func() error {
-		if got := n.blocked.count(); got != want {
+		if got := n.parked.count(); got != want {
 			return fmt.Errorf("%d do", got)
 		}
 		return nil
