@@ -74,6 +74,11 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 		tx.checkHeld(n, key)
 	}
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
+	for _, other := range w.places {
+		if other.key == p.key {
+			return // the key was named twice
+		}
+	}
 	for _, k := range also {
 		p.wide = p.wide || slots.Of(k) != n
 	}
@@ -85,11 +90,6 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	if q == nil {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
-	}
-	for x := q.first; x != nil; x = x.next {
-		if x.w == w {
-			return // the key was named twice
-		}
 	}
 	if p.prev = q.last; p.prev == nil {
 		q.first = p
@@ -208,7 +208,7 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if _, exists := tx.Peek(key); !exists {
+			if !tx.present(r.slot, key) {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -218,6 +218,13 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
+}
+
+// present reports whether a key exists, without deleting it if its time is past:
+// its deletion belongs to a client that asks for it, not to the unit at hand.
+func (tx *Tx) present(n slots.Slot, key []byte) bool {
+	p := tx.lookUp(n, key)
+	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.
