@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"redoubt/slots"
@@ -46,8 +47,18 @@ type waiting struct {
 }
 
 // Claim gives the caller the right to end the wait, or to give it back with
-// Unclaim. Of several callers one gets it; after Ended nobody does.
-func (w *Waiter) Claim() bool { return w.state.CompareAndSwap(waiterWaits, waiterClaimed) }
+// Unclaim. Of several callers one gets it; after End nobody does. Whoever has it
+// runs one handler at most and waits for nothing meanwhile, so the others wait:
+// it may be given back, because the key of another slot is of no use.
+func (w *Waiter) Claim() bool {
+	for !w.state.CompareAndSwap(waiterWaits, waiterClaimed) {
+		if w.Ended() {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return true
+}
 
 // Unclaim gives a claim back: the wait goes on.
 func (w *Waiter) Unclaim() { w.state.Store(waiterWaits) }

@@ -130,9 +130,11 @@ func (l *loop) serveBlocked() {
 	l.ctx = asked
 }
 
+// serveOne serves a client with a key that has become ready, unless its wait is
+// over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {
 	if !b.Claim() {
-		return false // its loop is about to end the wait, or has
+		return true
 	}
 	tx := l.ctx.Tx
 	tx.Break()
@@ -187,28 +189,21 @@ func (l *loop) unblock(b *blocked) {
 	l.exec.End()
 }
 
-// cancel ends a wait with a reply, unless somebody is serving it.
-func (l *loop) cancel(b *blocked, reply func(out *resp.Writer)) bool {
-	if !b.Claim() {
-		return false
+// cancel ends a wait with a reply, unless it is over.
+func (l *loop) cancel(b *blocked, reply func(out *resp.Writer)) {
+	if b.Claim() {
+		b.End()
+		l.endBlocked(b, 0, reply)
 	}
-	b.End()
-	l.endBlocked(b, 0, reply)
-	return true
 }
 
-// expireBlocked ends the waits whose time is up.
+// expireBlocked ends the waits whose time is up. The reply of one that is over
+// may still be on its way.
 func (l *loop) expireBlocked() {
 	for len(l.deadlines) > 0 && l.deadlines[0].until <= l.mono {
 		b := l.deadlines[0]
-		if !l.cancel(b, b.expired) {
-			// Its reply is on the way, or a unit looks whether there is one.
-			if b.Ended() {
-				heap.Remove(&l.deadlines, b.place-1)
-				continue
-			}
-			return
-		}
+		heap.Remove(&l.deadlines, b.place-1)
+		l.cancel(b, b.expired)
 	}
 }
 
