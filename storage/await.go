@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"redoubt/slots"
@@ -46,8 +47,18 @@ type waiting struct {
 }
 
 // Claim gives the caller the right to end the wait, or to give it back with
-// Unclaim. Of several callers one gets it; after Ended nobody does.
-func (w *Waiter) Claim() bool { return w.state.CompareAndSwap(waiterWaits, waiterClaimed) }
+// Unclaim. Of several callers one gets it; after End nobody does. Whoever has it
+// runs one handler at most and waits for nothing meanwhile, so the others wait:
+// it may be given back, because the key of another slot is of no use.
+func (w *Waiter) Claim() bool {
+	for !w.state.CompareAndSwap(waiterWaits, waiterClaimed) {
+		if w.Ended() {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return true
+}
 
 // Unclaim gives a claim back: the wait goes on.
 func (w *Waiter) Unclaim() { w.state.Store(waiterWaits) }
@@ -74,6 +85,11 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 		tx.checkHeld(n, key)
 	}
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
+	for _, other := range w.places {
+		if other.key == p.key {
+			return // the key was named twice
+		}
+	}
 	for _, k := range also {
 		p.wide = p.wide || slots.Of(k) != n
 	}
@@ -86,11 +102,6 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
 		tx.ks.awaited.Add(1)
-	}
-	for x := q.first; x != nil; x = x.next {
-		if x.w == w {
-			return // the key was named twice
-		}
 	}
 	if p.prev = q.last; p.prev == nil {
 		q.first = p
@@ -213,7 +224,7 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if _, exists := tx.Peek(key); !exists {
+			if !tx.present(r.slot, key) {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -223,6 +234,13 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
+}
+
+// present reports whether a key exists, without deleting it if its time is past:
+// its deletion belongs to a client that asks for it, not to the unit at hand.
+func (tx *Tx) present(n slots.Slot, key []byte) bool {
+	p := tx.lookUp(n, key)
+	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

@@ -94,9 +94,11 @@ func (l *loop) serveBlocked() {
 	l.ctx = asked
 }
 
+// serveOne serves a client with a key that has become ready, unless its wait is
+// over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {
 	if !b.Claim() {
-		return false // its loop is about to end the wait, or has
+		return true
 	}
 	tx := l.ctx.Tx
 	tx.Break()
