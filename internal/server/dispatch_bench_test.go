@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -19,9 +21,9 @@ func BenchmarkDispatchInCluster(b *testing.B) {
 
 func benchmarkStrings(b *testing.B, n *node) {
 	benchmarkDispatch(b, n, []benchmarked{
-		{"SET", []string{"SET key:%012[1]d xxxxxxxx"}},
-		{"GET", []string{"GET key:%012[1]d"}},
-		{"INCR", []string{"INCR counter:%012[1]d"}},
+		{"SET", []string{"SET key:$n xxxxxxxx"}},
+		{"GET", []string{"GET key:$n"}},
+		{"INCR", []string{"INCR counter:$n"}},
 	})
 }
 
@@ -29,25 +31,24 @@ func benchmarkStrings(b *testing.B, n *node) {
 // elements, and for 10,000 of ten. What a command adds another takes out.
 func BenchmarkDispatchTypes(b *testing.B) {
 	benchmarkDispatch(b, startNode(b), []benchmarked{
-		{"HSET/one", []string{"HSET hash element:%06[1]d xxxxxxxx"}},
-		{"HSET_HDEL/one", []string{"HSET fields element:%06[1]d xxxxxxxx", "HDEL fields element:%06[1]d"}},
-		{"SADD_SREM/one", []string{"SADD set element:%06[1]d", "SREM set element:%06[1]d"}},
-		{"ZADD/one", []string{"ZADD zset %[2]d element:%06[1]d", "ZADD zset %[2]d element:%06[1]d"}},
-		{"ZADD_ZREM/one", []string{"ZADD members %[2]d element:%06[1]d", "ZREM members element:%06[1]d"}},
-		{"LPUSH_RPOP/one", []string{"LPUSH list element:%06[1]d", "RPOP list"}},
-		{"HSET/many", []string{"HSET hash:%04[3]d field:%[4]d xxxxxxxx"}},
-		{"HSET_HDEL/many", []string{"HSET fields:%04[3]d field:%[4]d xxxxxxxx", "HDEL fields:%04[3]d field:%[4]d"}},
-		{"SADD_SREM/many", []string{"SADD set:%04[3]d member:%[4]d", "SREM set:%04[3]d member:%[4]d"}},
-		{"ZADD/many", []string{"ZADD zset:%04[3]d %[2]d member:%[4]d", "ZADD zset:%04[3]d %[2]d member:%[4]d"}},
-		{"ZADD_ZREM/many", []string{"ZADD members:%04[3]d %[2]d member:%[4]d", "ZREM members:%04[3]d member:%[4]d"}},
-		{"LPUSH_RPOP/many", []string{"LPUSH list:%04[3]d element:%[4]d", "RPOP list:%04[3]d"}},
+		{"HSET/one", []string{"HSET hash element:$n xxxxxxxx"}},
+		{"HSET_HDEL/one", []string{"HSET fields element:$n xxxxxxxx", "HDEL fields element:$n"}},
+		{"SADD_SREM/one", []string{"SADD set element:$n", "SREM set element:$n"}},
+		{"ZADD/one", []string{"ZADD zset $random element:$n", "ZADD zset $random element:$n"}},
+		{"ZADD_ZREM/one", []string{"ZADD members $random element:$n", "ZREM members element:$n"}},
+		{"LPUSH_RPOP/one", []string{"LPUSH list element:$n", "RPOP list"}},
+		{"HSET/many", []string{"HSET hash:$key field:$element xxxxxxxx"}},
+		{"HSET_HDEL/many", []string{"HSET fields:$key field:$element xxxxxxxx", "HDEL fields:$key field:$element"}},
+		{"SADD_SREM/many", []string{"SADD set:$key member:$element", "SREM set:$key member:$element"}},
+		{"ZADD/many", []string{"ZADD zset:$key $random member:$element", "ZADD zset:$key $random member:$element"}},
+		{"ZADD_ZREM/many", []string{"ZADD members:$key $random member:$element", "ZREM members:$key member:$element"}},
+		{"LPUSH_RPOP/many", []string{"LPUSH list:$key element:$element", "RPOP list:$key"}},
 	})
 }
 
-// benchmarked is a benchmark of commands: each of the lines is sent with all
-// numbers below 100,000, then the next line. A line takes, by index: 1 the
-// number, 2 a random one, 3 and 4 the number as one of 10,000 keys and of ten
-// elements.
+// benchmarked is a benchmark of commands: each of the lines is sent with $n from 0
+// to 99,999, in any order, then the next line. $key and $element are the same
+// number as one of 10,000 keys and one of ten elements, $random is any.
 type benchmarked struct {
 	name  string
 	lines []string
@@ -69,10 +70,14 @@ func benchmarkDispatch(b *testing.B, n *node, benchmarks []benchmarked) {
 				var p []byte
 				for i := range depth {
 					x := (first + i) * 7919 % numbers
-					p = appendRequest(p, fmt.Sprintf(line, x, random.IntN(1_000_000), x%10_000, x/10_000))
+					p = appendRequest(p, strings.NewReplacer("$n", fmt.Sprintf("%012d", x), "$key", fmt.Sprintf("%04d", x%10_000),
+						"$element", strconv.Itoa(x/10_000), "$random", strconv.Itoa(random.IntN(1_000_000))).Replace(line))
 				}
 				pipelines = append(pipelines, p)
 				l.feed(c, p) // the keys are there before the clock runs
+				if bytes.Contains(c.out.Bytes(), []byte("-ERR")) {
+					b.Fatalf("%s: %s", line, c.out.Bytes())
+				}
 				c.out.Truncate(0)
 				l.closeOutput(c)
 			}
