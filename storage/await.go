@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"redoubt/slots"
@@ -46,8 +47,18 @@ type waiting struct {
 }
 
 // Claim gives the caller the right to end the wait, or to give it back with
-// Unclaim. Of several callers one gets it; after Ended nobody does.
-func (w *Waiter) Claim() bool { return w.state.CompareAndSwap(waiterWaits, waiterClaimed) }
+// Unclaim. Of several callers one gets it; after End nobody does. Whoever has it
+// runs one handler at most and waits for nothing meanwhile, so the others wait:
+// it may be given back, because the key of another slot is of no use.
+func (w *Waiter) Claim() bool {
+	for !w.state.CompareAndSwap(waiterWaits, waiterClaimed) {
+		if w.Ended() {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return true
+}
 
 // Unclaim gives a claim back: the wait goes on.
 func (w *Waiter) Unclaim() { w.state.Store(waiterWaits) }
@@ -72,6 +83,11 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	n := slots.Of(key)
 	tx.checkHeld(n, key)
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
+	for _, other := range w.places {
+		if other.key == p.key {
+			return // the key was named twice
+		}
+	}
 	for _, k := range also {
 		p.wide = p.wide || slots.Of(k) != n
 	}
@@ -84,11 +100,6 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
 		tx.ks.awaited.Add(1)
-	}
-	for x := q.first; x != nil; x = x.next {
-		if x.w == w {
-			return // the key was named twice
-		}
 	}
 	if p.prev = q.last; p.prev == nil {
 		q.first = p
@@ -199,7 +210,10 @@ func (tx *Tx) Wide() bool {
 // the order in which the keys were changed and the waiters came, with the key's
 // database selected. serve claims the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
-func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
+// now is the present time: a key that expired while the unit ran serves nobody,
+// and its DEL does not belong to the effects of the unit.
+func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
+	tx.now = max(tx.now, now)
 	for i := 0; i < len(tx.ready); i++ {
 		r := tx.ready[i]
 		tx.ready[i].key.db = -1 // it can become ready again
@@ -207,11 +221,12 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		if w == nil || w.queues[r.key] == nil {
 			continue
 		}
+		tx.Break()
 		key := []byte(r.key.key)
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if _, exists := tx.Peek(key); !exists {
+			if !tx.present(r.slot, key) {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -221,6 +236,13 @@ func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
+}
+
+// present reports whether a key exists, without deleting it if its time is past:
+// its deletion belongs to a client that asks for it, not to the unit at hand.
+func (tx *Tx) present(n slots.Slot, key []byte) bool {
+	p := tx.lookUp(n, key)
+	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

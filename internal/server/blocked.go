@@ -90,13 +90,16 @@ func (l *loop) serveBlocked() {
 		return
 	}
 	asked := l.ctx
-	l.ctx.Tx.Serve(func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
+	l.look()
+	l.ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
 	l.ctx = asked
 }
 
+// serveOne serves a client with a key that has become ready, unless its wait is
+// over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {
 	if !b.Claim() {
-		return false // its loop is about to end the wait, or has
+		return true
 	}
 	tx := l.ctx.Tx
 	tx.Break()

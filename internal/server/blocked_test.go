@@ -154,6 +154,45 @@ func TestWhatMakesAKeyReady(t *testing.T) {
 	}
 }
 
+// The DEL of an expired key that wakes somebody stands on its own in the stream,
+// as in Redis 7.0.
+func TestAReadyKeyThatHasExpiredServesNobody(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		lines, stream []string
+	}{
+		{"it had when the unit began",
+			[]string{"SELECT 1", "RPUSH k x", "PEXPIRE k 1", "DEBUG SLEEP 0.01", "SWAPDB 0 1"},
+			[]string{"RPUSH k x", "PEXPIREAT k", "SWAPDB 0 1", "DEL k"}},
+		{"it has while the unit ran",
+			[]string{"MULTI", "RPUSH k x", "PEXPIRE k 1", "DEBUG SLEEP 0.01", "EXEC"},
+			[]string{"MULTI", "RPUSH k x", "PEXPIREAT k", "EXEC", "DEL k"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := startNode(t)
+			d := n.dial()
+			d.want("DEBUG SET-ACTIVE-EXPIRE 0", "OK")
+			w := n.blocks("BLPOP k 0")
+			for _, line := range c.lines {
+				d.do(line)
+			}
+			n.waiting(1)
+			stream := n.streamed()
+			for i, line := range stream {
+				if strings.HasPrefix(line, "PEXPIREAT k ") {
+					stream[i] = "PEXPIREAT k"
+				}
+			}
+			if !slices.Equal(stream, c.stream) {
+				t.Errorf("the stream has %q, want %q", stream, c.stream)
+			}
+			d.do("SELECT 0")
+			d.want("RPUSH k y", "1")
+			w.wantNext("[k y]")
+		})
+	}
+}
+
 func TestARestoredKeyIsReady(t *testing.T) {
 	n := startNode(t)
 	d := n.dial()
@@ -316,4 +355,52 @@ func TestRepliesToWaitersInRESP3(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Two units on different loops may make two keys of one waiter ready at the same
+// time, one of them with a type that it does not wait for: the other must serve
+// it all the same.
+func TestAWaiterIsNotMissedWhileAnotherKeyIsLookedAt(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	w, a, b := n.dial(), n.dial(), n.dial()
+	for round := range 200 {
+		w.send("BLPOP a b 0")
+		n.waiting(1)
+		a.send("SADD a x")
+		b.send("RPUSH b x")
+		a.read()
+		b.read()
+		if got := w.read(); got != "[b x]" {
+			t.Fatalf("round %d: %s", round, got)
+		}
+		a.want("DEL a", "1")
+	}
+}
+
+// Each list has several clients, and each client gets what was pushed when it
+// was the first.
+func TestManyBlockedClients(t *testing.T) {
+	const lists, each = 200, 10
+	n := startNode(t, "--event-loops", "2")
+	var waiting [each][lists]*client
+	for round := range each {
+		for i := range lists {
+			c := n.dial()
+			c.send(fmt.Sprintf("BLPOP list:%d 0", i))
+			waiting[round][i] = c
+		}
+		n.waiting((round + 1) * lists)
+	}
+	pusher := n.dial()
+	for i := range lists {
+		pusher.want(fmt.Sprintf("RPUSH list:%d 0 1 2 3 4", i), "5")
+	}
+	pusher.pipelined(lists, key("RPUSH list:%d 5 6 7 8 9"), word("5"))
+	for round := range each {
+		for i, c := range waiting[round] {
+			c.wantNext(fmt.Sprintf("[list:%d %d]", i, round))
+		}
+	}
+	n.waiting(0)
+	pusher.want("DBSIZE", "0")
 }
