@@ -81,9 +81,7 @@ func (w *Waiter) AppendSlots(dst []slots.Slot) []slots.Slot {
 // are keys that the unit that serves w has to hold besides.
 func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	n := slots.Of(key)
-	if checked {
-		tx.checkHeld(n, key)
-	}
+	tx.checkHeld(n, key)
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
 	for _, other := range w.places {
 		if other.key == p.key {

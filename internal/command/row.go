@@ -59,6 +59,7 @@ type Row struct {
 	Doc     Doc
 
 	parent  *Row
+	onlyKey int
 	subs    map[string]*Row
 	cats    Category
 	renamed bool
@@ -106,6 +107,22 @@ func (r *Row) Categories() Category { return r.cats }
 // made the stream (PUBLISH, WATCH, CONFIG).
 func (r *Row) OnData() bool {
 	return r.Lock != LockNone && r.Flags&(Write|ReadOnly|MayReplicate) != 0
+}
+
+// OnlyKey is the position of the row's one key, if it always has one and in the
+// same place, or 0.
+func (r *Row) OnlyKey() int { return r.onlyKey }
+
+// findOnlyKey is OnlyKey from the row's specifications.
+func (r *Row) findOnlyKey() int {
+	if len(r.Keys) != 1 || r.FindKeys != nil {
+		return 0
+	}
+	k := r.Keys[0]
+	if k.Begin.Keyword != "" || k.Find != (Find{Step: 1}) || k.Flags&KeyNotKey != 0 {
+		return 0
+	}
+	return k.Begin.Index
 }
 
 // Takes reports whether a call with n arguments, the name included, has the

@@ -86,18 +86,7 @@ func (t *table) add(r *command.Row) {
 	for i := range info.route.Keys {
 		info.route.Keys[i].Flags &^= command.KeyNotKey
 	}
-	info.onlyKey = onlyKey(r)
+	info.onlyKey = r.OnlyKey()
 	t.all = append(t.all, r)
 	t.info[r] = info
-}
-
-func onlyKey(r *command.Row) int {
-	if len(r.Keys) != 1 || r.FindKeys != nil {
-		return 0
-	}
-	k := r.Keys[0]
-	if k.Begin.Keyword != "" || k.Find != (command.Find{Step: 1}) || k.Flags&command.KeyNotKey != 0 {
-		return 0
-	}
-	return k.Begin.Index
 }
