@@ -207,7 +207,10 @@ func (tx *Tx) Wide() bool {
 // the order in which the keys were changed and the waiters came, with the key's
 // database selected. serve claims the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
-func (tx *Tx) Serve(serve func(w *Waiter, key []byte) bool) {
+// now is the time of all that, which is a matter of its own: a transaction may
+// have lasted.
+func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
+	tx.now = now
 	for i := 0; i < len(tx.ready); i++ {
 		r := tx.ready[i]
 		tx.ready[i].key.db = -1 // it can become ready again

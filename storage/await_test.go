@@ -25,7 +25,7 @@ func (b *waiters) await(name string, keys ...string) *Waiter {
 
 // serve is what a server does at the end of a unit.
 func (b *waiters) serve(tx *Tx) {
-	tx.Serve(func(w *Waiter, key []byte) bool {
+	tx.Serve(b.now, func(w *Waiter, key []byte) bool {
 		if !w.Claim() {
 			return false
 		}
@@ -135,6 +135,20 @@ func TestAnExpiredKeyIsNotReady(t *testing.T) {
 	b.want("the key", b.get("k"), "(nil)")
 	b.push("k", "1")
 	b.wantGot("first k 1")
+}
+
+// The unit that pushed may have lasted longer than what it pushed lives.
+func TestServingHasATimeOfItsOwn(t *testing.T) {
+	b := &waiters{bench: newBench(t, 1)}
+	b.await("first", "k")
+	b.unit(func(tx *Tx) {
+		l, _ := tx.EditList([]byte("k"))
+		l.PushBack([]byte("x"))
+		tx.SetExpire([]byte("k"), t0+1)
+		b.now += 10
+		b.serve(tx)
+	}, "k")
+	b.wantGot()
 }
 
 // Only the world may serve a waiter that uses a key in another slot.

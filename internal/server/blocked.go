@@ -126,7 +126,8 @@ func (l *loop) serveBlocked() {
 		return
 	}
 	asked := l.ctx
-	l.ctx.Tx.Serve(func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
+	l.look()
+	l.ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
 	l.ctx = asked
 }
 
