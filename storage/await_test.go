@@ -137,6 +137,20 @@ func TestAnExpiredKeyIsNotReady(t *testing.T) {
 	b.wantGot("first k 1")
 }
 
+// The unit that pushed may have lasted longer than what it pushed lives.
+func TestServingHasATimeOfItsOwn(t *testing.T) {
+	b := &waiters{bench: newBench(t, 1)}
+	b.await("first", "k")
+	b.unit(func(tx *Tx) {
+		l, _ := tx.EditList([]byte("k"))
+		l.PushBack([]byte("x"))
+		tx.SetExpire([]byte("k"), t0+1)
+		b.now += 10
+		b.serve(tx)
+	}, "k")
+	b.wantGot()
+}
+
 // Only the world may serve a waiter that uses a key in another slot.
 func TestAWaiterOfTwoSlotsNeedsTheWorld(t *testing.T) {
 	b := &waiters{bench: newBench(t, 1)}
