@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"redoubt/slots"
@@ -46,8 +47,18 @@ type waiting struct {
 }
 
 // Claim gives the caller the right to end the wait, or to give it back with
-// Unclaim. Of several callers one gets it; after Ended nobody does.
-func (w *Waiter) Claim() bool { return w.state.CompareAndSwap(waiterWaits, waiterClaimed) }
+// Unclaim. Of several callers one gets it; after End nobody does. Whoever has it
+// runs one handler at most and waits for nothing meanwhile, so the others wait:
+// it may be given back, because the key of another slot is of no use.
+func (w *Waiter) Claim() bool {
+	for !w.state.CompareAndSwap(waiterWaits, waiterClaimed) {
+		if w.Ended() {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return true
+}
 
 // Unclaim gives a claim back: the wait goes on.
 func (w *Waiter) Unclaim() { w.state.Store(waiterWaits) }
@@ -74,6 +85,11 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 		tx.checkHeld(n, key)
 	}
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
+	for _, other := range w.places {
+		if other.key == p.key {
+			return // the key was named twice
+		}
+	}
 	for _, k := range also {
 		p.wide = p.wide || slots.Of(k) != n
 	}
@@ -85,11 +101,7 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	if q == nil {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
-	}
-	for x := q.first; x != nil; x = x.next {
-		if x.w == w {
-			return // the key was named twice
-		}
+		tx.ks.awaited.Add(1)
 	}
 	if p.prev = q.last; p.prev == nil {
 		q.first = p
@@ -111,6 +123,9 @@ func (tx *Tx) Leave(w *Waiter) {
 	}
 	w.places = nil
 }
+
+// Awaited is how many keys somebody waits for (INFO's total_blocking_keys).
+func (ks *Keyspace) Awaited() int64 { return ks.awaited.Load() }
 
 func (ks *Keyspace) unlink(p *waitPlace) {
 	if !p.linked {
@@ -134,6 +149,7 @@ func (ks *Keyspace) unlink(p *waitPlace) {
 	}
 	if q.first == nil {
 		delete(s.waiting.queues, p.key)
+		ks.awaited.Add(-1)
 	}
 	if len(s.waiting.queues) == 0 {
 		s.waiting = nil
@@ -212,7 +228,7 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if _, exists := tx.Peek(key); !exists {
+			if !tx.present(r.slot, key) {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -222,6 +238,13 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
+}
+
+// present reports whether a key exists, without deleting it if its time is past:
+// its deletion belongs to a client that asks for it, not to the unit at hand.
+func (tx *Tx) present(n slots.Slot, key []byte) bool {
+	p := tx.lookUp(n, key)
+	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

@@ -45,12 +45,12 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.unfreed.Add(n)
 }
 
-// Memory describes the memory of keys and values; any goroutine may ask.
-func (ks *Keyspace) Memory() slab.Stats { return ks.space.Stats() }
-
 // Unfreed is how many objects have been deleted whose memory is not free yet
 // (INFO's lazyfree_pending_objects).
 func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }
+
+// Freed is how many objects Reclaim has freed (INFO's lazyfreed_objects).
+func (ks *Keyspace) Freed() int64 { return ks.freed.Load() }
 
 // Reclaim frees memory that flushes, deletions of large values and snapshots have
 // left, about budget blocks of it, and reports whether there is more. The
@@ -75,6 +75,7 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 		tx := e.Begin(0, nil)
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
+		ks.freed.Add(before - g.objects())
 		ks.unfreed.Add(-before)
 		ks.discard(g)
 	}

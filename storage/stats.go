@@ -84,6 +84,7 @@ func (ks *Keyspace) ResetStats() {
 		e.stats.expired.Store(0)
 		e.stats.evicted.Store(0)
 	}
+	ks.freed.Store(0)
 }
 
 // Len is the number of keys in db, expired ones that have not been found yet

@@ -16,7 +16,7 @@ import (
 func (n *node) blocks(line string) *client {
 	n.t.Helper()
 	c := n.dial()
-	before := n.blocked.count()
+	before := n.parked.count()
 	c.send(line)
 	n.waiting(before + 1)
 	return c
@@ -26,7 +26,7 @@ func (n *node) blocks(line string) *client {
 func (n *node) waiting(want int) {
 	n.t.Helper()
 	redistest.Until(n.t, 10*time.Second, fmt.Sprintf("%d clients wait", want), func() error {
-		if got := n.blocked.count(); got != want {
+		if got := n.parked.count(); got != want {
 			return fmt.Errorf("%d do", got)
 		}
 		return nil
@@ -355,4 +355,52 @@ func TestRepliesToWaitersInRESP3(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Two units on different loops may make two keys of one waiter ready at the same
+// time, one of them with a type that it does not wait for: the other must serve
+// it all the same.
+func TestAWaiterIsNotMissedWhileAnotherKeyIsLookedAt(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	w, a, b := n.dial(), n.dial(), n.dial()
+	for round := range 200 {
+		w.send("BLPOP a b 0")
+		n.waiting(1)
+		a.send("SADD a x")
+		b.send("RPUSH b x")
+		a.read()
+		b.read()
+		if got := w.read(); got != "[b x]" {
+			t.Fatalf("round %d: %s", round, got)
+		}
+		a.want("DEL a", "1")
+	}
+}
+
+// Each list has several clients, and each client gets what was pushed when it
+// was the first.
+func TestManyBlockedClients(t *testing.T) {
+	const lists, each = 200, 10
+	n := startNode(t, "--event-loops", "2")
+	var waiting [each][lists]*client
+	for round := range each {
+		for i := range lists {
+			c := n.dial()
+			c.send(fmt.Sprintf("BLPOP list:%d 0", i))
+			waiting[round][i] = c
+		}
+		n.waiting((round + 1) * lists)
+	}
+	pusher := n.dial()
+	for i := range lists {
+		pusher.want(fmt.Sprintf("RPUSH list:%d 0 1 2 3 4", i), "5")
+	}
+	pusher.pipelined(lists, key("RPUSH list:%d 5 6 7 8 9"), word("5"))
+	for round := range each {
+		for i, c := range waiting[round] {
+			c.wantNext(fmt.Sprintf("[list:%d %d]", i, round))
+		}
+	}
+	n.waiting(0)
+	pusher.want("DBSIZE", "0")
 }

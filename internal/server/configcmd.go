@@ -126,7 +126,8 @@ func configResetStat(x *command.Ctx) {
 			l.stats.reset()
 		}
 		s.rates.reset()
-		s.replBefore = s.replicationCounts()
+		before := s.replicationCounts()
+		s.replBefore.Store(&before)
 		s.applied.reset()
 	})
 	s.keyspace.ResetStats()

@@ -239,3 +239,6 @@ func resetCommand(x *command.Ctx) {
 	c.authenticated(l.cfg.RequirePass == "")
 	x.Out.Simple("RESET")
 }
+
+// IPv6 reports whether the client of a call came over IPv6.
+func (s *Server) IPv6(x *command.Ctx) bool { return connOf(x).ipv6 }

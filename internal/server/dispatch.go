@@ -43,8 +43,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q.args, q.raw = args, raw
 	q.redirected, q.found, q.oneSlot = false, false, false
 	l.pushes, l.redacted = l.pushes[:0], l.redacted[:0]
-	l.stats.commands.Add(1)
-	l.stats.ran++
+	l.stats.commands++
 	c.set(stateSkipping, c.is(stateReplySkip))
 	c.set(stateReplySkip, false)
 
@@ -72,7 +71,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	}
 	switch v {
 	case wait:
-		l.stats.commands.Add(-1)
+		l.stats.commands--
 		c.set(stateReplySkip, c.is(stateSkipping))
 		l.holdBack(c)
 		return false

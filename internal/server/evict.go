@@ -14,7 +14,8 @@ import (
 // usedMemory is what maxmemory limits and INFO calls used_memory: the blocks of
 // keys and values, exactly, and what the process had in use before there were any.
 func (s *Server) usedMemory() int64 {
-	return s.startMemory + int64(s.keyspace.Memory().Allocated)
+	m := s.keyspace.Memory()
+	return s.startMemory + m.Data + m.Tables
 }
 
 // eviction is the policy of the settings.

@@ -8,6 +8,7 @@ import (
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/slots"
 )
 
 // subscriber is a connection as pub/sub sees it. Publishers put messages into
@@ -311,6 +312,10 @@ func (s *Server) Side(row *command.Row, args [][]byte) {
 		s.Publish(args[1], args[2], t&traitShard != 0)
 	}
 }
+
+// DropShardChannels ends the subscriptions to shard channels in slots that the
+// node does not serve any more, and tells their clients.
+func (s *Server) DropShardChannels(gone *slots.Set) { s.pubsub.DropSlots(gone) }
 
 // Publish delivers a message that came over the cluster bus to the clients of
 // this node.
