@@ -110,6 +110,8 @@ func New(c Config) (*Node, error) {
 			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
+	} else {
+		sc.Rows = append(sc.Rows, server.WithoutCluster(n.cluster.Rows())...)
 	}
 	if n.server, err = server.New(sc); err != nil {
 		return nil, errors.Join(err, n.closeStream())

@@ -30,10 +30,14 @@ func markCommand(mark connState, on bool) command.Handler {
 	}
 }
 
-// withoutCluster is the CLUSTER command of a node outside of cluster mode.
-var withoutCluster = []*command.Row{
-	{Name: "cluster", Arity: -2, Flags: command.Stale, Lock: command.LockNone, Run: clusterDisabled,
-		Doc: doc("3.0.0", "cluster", "Administers the cluster and tells about it.")},
+// WithoutCluster makes of the CLUSTER command that of a node outside of cluster
+// mode. It has the same sub-commands, and all of them answer with an error.
+func WithoutCluster(rows []*command.Row) []*command.Row {
+	for _, r := range rows {
+		r.Run = clusterDisabled
+		WithoutCluster(r.Sub)
+	}
+	return rows
 }
 
 // routeLocked asks the cluster once more where the request at hand belongs,

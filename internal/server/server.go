@@ -182,8 +182,6 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
-	} else {
-		groups = append(groups, withoutCluster)
 	}
 	t := command.NewTable(groups...)
 	for _, line := range s.config.Lines("rename-command") {
