@@ -66,20 +66,12 @@ func (l *loop) makeRoom() bool {
 		return true
 	}
 	policy := eviction(m)
-	if policy.By == storage.EvictNothing {
-		return false
-	}
 	began, limit := time.Now(), evictionTime(m.Tenacity)
 	for n := 1; s.usedMemory() > m.Bytes; n++ {
-		if !l.exec.Evict(l.unix, policy) {
-			// What was deleted may not be free yet.
-			if !l.exec.Reclaim(reclaimBudget) && s.usedMemory() > m.Bytes {
-				return false
-			}
-			continue
-		}
-		if s.keyspace.Unfreed() > 0 {
-			l.exec.Reclaim(reclaimBudget)
+		// What is deleted already but not free yet comes before further keys.
+		if !l.exec.Reclaim(reclaimBudget) && s.usedMemory() > m.Bytes &&
+			(policy.By == storage.EvictNothing || !l.exec.Evict(l.unix, policy)) {
+			return false
 		}
 		if n%16 == 0 && time.Since(began) > limit {
 			l.evicting = true

@@ -56,6 +56,29 @@ func TestGatesRefuseWhatWouldTakeMoreThanMaxmemory(t *testing.T) {
 	}
 }
 
+// A flush leaves its memory to be freed bit by bit. Until it is, writes are not
+// refused and no key has to go for it.
+func TestWhatIsDeletedIsFreedBeforeKeysAreEvicted(t *testing.T) {
+	for _, policy := range []string{"noeviction", "allkeys-lru"} {
+		t.Run(policy, func(t *testing.T) {
+			h := startNode(t)
+			c := h.dial()
+			for i := range 5000 {
+				c.send(fmt.Sprintf("SET key:%d %s", i, strings.Repeat("v", 100)))
+			}
+			for range 5000 {
+				c.wantNext("OK")
+			}
+			c.want("CONFIG SET maxmemory-policy "+policy, "OK")
+			c.want("CONFIG SET maxmemory "+fmt.Sprint(h.usedMemory()-1000), "OK")
+			c.raw("FLUSHALL\r\nSET a x\r\nSET b x\r\nSET c x\r\nDBSIZE\r\n")
+			for _, want := range []string{"OK", "OK", "OK", "OK", "3"} {
+				c.wantNext(want)
+			}
+		})
+	}
+}
+
 func TestEvictionTime(t *testing.T) {
 	if evictionTime(0) != 0 || evictionTime(10).Microseconds() != 500 || evictionTime(99).Minutes() < 1 {
 		t.Error(evictionTime(0), evictionTime(10), evictionTime(99))
