@@ -3,10 +3,8 @@
 // One Row describes a command: its name and arity, its flags and ACL
 // categories, where its keys stand in the arguments, what it locks, what
 // COMMAND DOCS says of it, and the function that runs it. Dispatch, cluster
-// routing, MULTI, COMMAND and the replay of a stream all read the same row.
-// What dispatch must know of a few commands besides (EXEC, ASKING, PUBLISH …) it
-// keeps in one table of its own, traits in internal/server; nothing else switches
-// on a command's name.
+// routing, MULTI, COMMAND and the replay of a stream all read the same row;
+// nothing switches on a command's name.
 //
 // Rows stand beside their handlers, one file a group. Handlers of data read
 // and write through a storage.Tx and answer through a resp.Writer; they know

@@ -66,7 +66,7 @@ func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
 		tx.Only(l.ctx.Args[k])
 	}
 	if c.is(stateNoTouch) {
-		tx.NoTouch(!l.srv.table.info[row].is(traitTouch))
+		tx.NoTouch(!row.Is(command.Touches))
 	}
 	row.Run(&l.ctx)
 	tx.CommandEnd()
