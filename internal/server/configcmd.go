@@ -69,7 +69,11 @@ func configSet(x *command.Ctx) {
 	})
 	if err == nil && l.srv.config.Current().MaxMemory != memory {
 		l.everything(l.srv.followPolicy)
-		l.makeRoom()
+		if l.ctx.Tx == nil {
+			l.makeRoom()
+		} else {
+			l.evicting = true // evictions are units of their own, after that of the transaction
+		}
 	}
 	if err == nil && l.srv.config.Current().Encodings != encodings {
 		l.everything(l.srv.followEncodings)
