@@ -25,7 +25,7 @@ func (b *waiters) await(name string, keys ...string) *Waiter {
 
 // serve is what a server does at the end of a unit.
 func (b *waiters) serve(tx *Tx) {
-	tx.Serve(func(w *Waiter, key []byte) bool {
+	tx.Serve(0, func(w *Waiter, key []byte) bool {
 		if !w.Claim() {
 			return false
 		}
