@@ -57,6 +57,20 @@ func TestGatesRefuseWhatWouldTakeMoreThanMaxmemory(t *testing.T) {
 	}
 }
 
+func TestIntegersAreNotSharedIfTheirUseDecidesAboutEviction(t *testing.T) {
+	c := startNode(t).dial()
+	c.want("SET k 1", "OK")
+	for _, x := range []struct{ limit, policy, count string }{
+		{"0", "allkeys-lru", "2147483647"},
+		{"1gb", "allkeys-random", "2147483647"},
+		{"1gb", "allkeys-lru", "1"},
+		{"1gb", "volatile-lfu", "1"},
+	} {
+		c.want("CONFIG SET maxmemory "+x.limit+" maxmemory-policy "+x.policy, "OK")
+		c.want("OBJECT REFCOUNT k", x.count)
+	}
+}
+
 func TestATransactionThatLowersMaxmemory(t *testing.T) {
 	h := startNode(t)
 	c := h.dial()
