@@ -81,9 +81,7 @@ func (w *Waiter) AppendSlots(dst []slots.Slot) []slots.Slot {
 // are keys that the unit that serves w has to hold besides.
 func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	n := slots.Of(key)
-	if checked {
-		tx.checkHeld(n, key)
-	}
+	tx.checkHeld(n, key)
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
 	for _, other := range w.places {
 		if other.key == p.key {
@@ -226,7 +224,7 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if !tx.present(r.slot, key) {
+			if _, exists := tx.Peek(key); !exists {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -236,13 +234,6 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
-}
-
-// present reports whether a key exists, without deleting it if its time is past:
-// its deletion belongs to a client that asks for it, not to the unit at hand.
-func (tx *Tx) present(n slots.Slot, key []byte) bool {
-	p := tx.lookUp(n, key)
-	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

@@ -25,7 +25,7 @@ func (b *waiters) await(name string, keys ...string) *Waiter {
 
 // serve is what a server does at the end of a unit.
 func (b *waiters) serve(tx *Tx) {
-	tx.Serve(0, func(w *Waiter, key []byte) bool {
+	tx.Serve(b.now, func(w *Waiter, key []byte) bool {
 		if !w.Claim() {
 			return false
 		}
@@ -111,8 +111,8 @@ func TestAKeyOfAnotherTypeOrDatabaseServesNobody(t *testing.T) {
 	b.wantGot("first k 1")
 }
 
-// As in Redis, the deletion of an expired key is not a matter of those who wait
-// for it.
+// As in Redis 7.0, a key that is found expired serves nobody and is deleted, by an
+// effect of its own.
 func TestAnExpiredKeyIsNotReady(t *testing.T) {
 	b := &waiters{bench: newBench(t, 2)}
 	b.await("first", "k")
@@ -129,12 +129,26 @@ func TestAnExpiredKeyIsNotReady(t *testing.T) {
 		b.serve(tx)
 	})
 	b.wantGot()
-	if more := strings.Join(b.log.units[sent:], ""); strings.Contains(more, "DEL") {
-		t.Errorf("the unit has deleted the key: %q", more)
+	if more := strings.Join(b.log.units[sent:], ";"); more != "DEL k" {
+		t.Errorf("the unit leaves %q in the stream", more)
 	}
 	b.want("the key", b.get("k"), "(nil)")
 	b.push("k", "1")
 	b.wantGot("first k 1")
+}
+
+// The unit that pushed may have lasted longer than what it pushed lives.
+func TestServingHasATimeOfItsOwn(t *testing.T) {
+	b := &waiters{bench: newBench(t, 1)}
+	b.await("first", "k")
+	b.unit(func(tx *Tx) {
+		l, _ := tx.EditList([]byte("k"))
+		l.PushBack([]byte("x"))
+		tx.SetExpire([]byte("k"), t0+1)
+		b.now += 10
+		b.serve(tx)
+	}, "k")
+	b.wantGot()
 }
 
 // Only the world may serve a waiter that uses a key in another slot.

@@ -37,8 +37,6 @@ type Executor struct {
 	pool      []candidate // for evictions, the best last
 	kept      []slab.Ref  // nodes that snapshots may still read
 
-	fetched byte // see FetchAhead
-
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce
 }

@@ -197,6 +197,9 @@ func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) (failed bool) {
 	tx.Select(e.DB)
 	a.out.SetBuffer(a.out.Bytes()[:0])
 	a.ctx.Row, a.ctx.Args = row, e.Args
+	if k := row.OnlyKey(); k > 0 && k < len(e.Args) {
+		tx.Only(e.Args[k])
+	}
 	tx.Command(nil)
 	row.Run(&a.ctx)
 	tx.CommandEnd()

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 				Kind:  redistest.Redoubt,
 				Proto: proto,
 				Open:  func(*testing.T) redistest.Session { return &inProcess{newNode(), proto} },
-			}, "multi.resp", "node.resp") // they are the server's
+			}, "multi.resp", "node.resp", "waits.resp") // they are the server's
 		})
 	}
 }

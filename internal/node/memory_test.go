@@ -14,7 +14,7 @@ func TestMemoryOfDeletedKeysReturnsToTheSystem(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--event-loops", "2")
 	empty := n.keys.Memory().Committed
 	e := n.keys.NewExecutor()
-	for i := range 50_000 {
+	for i := range 150_000 {
 		set(n, e, fmt.Sprint("key:", i), "0123456789012345678901234567890123456789")
 	}
 	full := n.keys.Memory().Committed - empty

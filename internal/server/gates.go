@@ -89,7 +89,7 @@ func (l *loop) admit(c *conn, q *request) verdict {
 // is until the unit ends. What a write changed on a replica would be in no stream.
 func (l *loop) admitLocked(q *request) resp.Error {
 	if q.flags&command.Write != 0 && l.ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
-		if q.info.is(traitExec) {
+		if q.row.Is(command.RunsQueue) {
 			return resp.ErrExecAbortedBy(resp.ErrReadOnly)
 		}
 		return resp.ErrReadOnly
@@ -128,14 +128,14 @@ func gateNoMulti(_ *loop, c *conn, q *request) verdict {
 // cluster's present view without a lock; the unit looks again under the locks
 // of its slots. What MULTI queues has no unit yet, and looks here.
 func gateRoute(l *loop, c *conn, q *request) verdict {
-	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
+	if len(q.row.Keys) == 0 && !q.row.Is(command.RunsQueue) {
 		return pass
 	}
 	if q.found = l.findWay(c, q); !q.found {
 		return pass
 	}
 	err := l.srv.cluster.Route(q.way)
-	if err == "" && c.multi != nil && !q.info.is(traitExec) {
+	if err == "" && c.multi != nil && !q.row.Is(command.RunsQueue) {
 		err = l.routeQueued(q)
 	}
 	if err == "" {
@@ -146,7 +146,7 @@ func gateRoute(l *loop, c *conn, q *request) verdict {
 }
 
 func gateDisk(l *loop, _ *conn, q *request) verdict {
-	if q.flags&command.Write == 0 && !q.info.is(traitPing) {
+	if q.flags&command.Write == 0 && !q.row.Is(command.NeedsDisk) {
 		return pass
 	}
 	if err := l.srv.diskError(); err != "" {
@@ -171,7 +171,7 @@ func gateReadOnly(l *loop, _ *conn, q *request) verdict {
 }
 
 func gateSubscriber(_ *loop, _ *conn, q *request) verdict {
-	if q.info.is(traitSubscriber) {
+	if q.row.Is(command.WhileSubscribed) {
 		return pass
 	}
 	return q.deny(resp.ErrPubSubContext(q.row.FullName()))
@@ -212,7 +212,7 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 }
 
 func gateQueue(_ *loop, c *conn, q *request) verdict {
-	if c.multi == nil || q.info.is(traitUnqueued) {
+	if c.multi == nil || q.row.Is(command.Unqueued) {
 		return pass
 	}
 	return queue

@@ -10,7 +10,7 @@ import (
 func clusterDisabled(x *command.Ctx) { x.Out.Error(resp.ErrClusterDisabled) }
 
 var clusterRows = []*command.Row{
-	{Name: "asking", Arity: 1, Flags: command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
+	{Name: "asking", Arity: 1, Flags: command.Fast | command.SetsAsking, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
 		Doc: doc("3.0.0", "cluster", "Lets the next command into a slot that is being imported.")},
 	{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, true),
 		Doc: doc("3.0.0", "cluster", "Lets a replica answer the connection's reads in a cluster.")},
@@ -85,7 +85,7 @@ func (l *loop) countMissing() int {
 func (l *loop) findWay(c *conn, q *request) bool {
 	l.routed, l.sought = l.routed[:0], l.sought[:0]
 	whole := true
-	if q.info.is(traitExec) && c.multi != nil {
+	if q.row.Is(command.RunsQueue) && c.multi != nil {
 		for i := range c.multi.queue {
 			whole = l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args) && whole
 		}
@@ -100,7 +100,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 		Keys:     len(l.sought),
 		Write:    q.flags&command.Write != 0,
 		Shard:    len(l.sought) == 0,
-		Migrate:  q.info.is(traitMigrate),
+		Migrate:  q.row.Is(command.MovesKeys),
 		ReadOnly: c.is(stateReadOnly),
 		IPv6:     c.ipv6,
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
@@ -127,7 +127,7 @@ func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
 	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
 	for _, i := range l.keys {
 		l.routed = append(l.routed, args[i])
-		if !info.is(traitShard) {
+		if !info.row.Is(command.OfShards) {
 			l.sought = append(l.sought, args[i])
 		}
 	}
