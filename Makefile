@@ -6,12 +6,13 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS   := -s -w -X redoubt/internal/version.Build=$(VERSION)
 STATIC    := CGO_ENABLED=0
 SEEDS     ?= 1000
+SOAK      ?= 10m
 SEED      ?=
 FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop bench image compose check clean
+.PHONY: help build lab test race lint sim fuzz interop soak bench image compose check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -44,6 +45,9 @@ endif
 
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
+
+soak: build ## for SOAK=10m all commands on a primary with replicas of either kind, which are killed now and then
+	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
 
 bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
 	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)

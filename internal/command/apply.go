@@ -21,9 +21,6 @@ var ErrUnknownEffect = errors.New("command: cannot apply")
 // consult the clock: effects are absolute. It belongs to one goroutine, like its
 // executor.
 type Applier struct {
-	table *Table
-	exec  *storage.Executor
-	host  Host
 	// Admit is called, if set, under the locks of a unit before anything of it
 	// is executed: its error ends the unit, and Apply returns it. There a node
 	// finds that it no longer follows the stream's producer.
@@ -34,13 +31,16 @@ type Applier struct {
 	// Failed is called, if set, when a command answers with an error: the data
 	// differ from where the stream was made.
 	Failed func(args [][]byte, err string)
-	// Ran is called, if set, after each command, with how long it ran and whether
-	// it answered with an error (INFO commandstats counts what a replica applies).
-	Ran func(row *Row, took time.Duration, failed bool)
+	// Uncounted says that what is executed does not count in the statistics of
+	// Runner: a restart replays what has been counted before.
+	Uncounted bool
 
-	ctx    Ctx
+	table  *Table
+	exec   *storage.Executor
+	host   Host
+	run    Runner
+	db     int // of the command at hand
 	out    resp.Writer
-	keys   []int
 	slots  []slots.Slot
 	rows   []*Row
 	worked bool // data have changed since the last pause
@@ -55,22 +55,28 @@ type Effect struct {
 
 // NewApplier returns an applier that runs units with e.
 func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
-	return &Applier{table: t, exec: e, host: h}
+	return &Applier{table: t, exec: e, host: h, run: NewRunner(t, e, h)}
 }
 
 // Executor is the executor that Apply uses, for the same goroutine.
 func (a *Applier) Executor() *storage.Executor { return a.exec }
 
-// DB is that of the command at hand: Conn.
-func (a *Applier) DB() int { return a.ctx.Tx.DB() }
+// Runner is the runner that Apply uses, for its statistics.
+func (a *Applier) Runner() *Runner { return &a.run }
 
-// Proto makes the applier a Conn, whose replies nobody reads.
-func (a *Applier) Proto() int { return 2 }
+// DB is that of the command at hand: Caller.
+func (a *Applier) DB() int { return a.db }
 
-// Redact does nothing, as no log or monitor sees what is applied: Conn.
+// Proto makes the applier a Caller, whose replies nobody reads.
+func (a *Applier) Proto() int { return resp.Proto2 }
+
+// NoTouch lets the commands of a stream use their keys: Caller.
+func (a *Applier) NoTouch() bool { return false }
+
+// Redact does nothing, as no log or monitor sees what is applied: Caller.
 func (a *Applier) Redact(...int) {}
 
-// Block is never asked, as nobody waits in a stream: Conn.
+// Block is never asked, as nobody waits in a stream: Caller.
 func (a *Applier) Block(*Ctx, *Wait) bool { return false }
 
 // Apply executes one unit. end is the offset of its last byte. record, if not
@@ -95,17 +101,17 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 			return err
 		}
 	}
-	a.ctx.Tx, a.ctx.Out, a.ctx.Conn, a.ctx.Host, a.ctx.Exec = tx, &a.out, a, a.host, a.exec
+	a.run.Ctx.Tx = tx
 	clock := a.begin()
 	for i, e := range unit {
 		if row := a.rows[i]; row.OnData() {
-			clock.ran(row, a.run(tx, row, e))
+			clock.ran(row, a.execute(row, e))
 		}
 	}
 	if record != nil {
 		record()
 	}
-	a.exec.End()
+	a.run.End()
 	clock = a.begin()
 	for i, e := range unit {
 		row := a.rows[i]
@@ -137,25 +143,25 @@ func (a *Applier) pause() bool {
 	return worked
 }
 
-// stopwatch measures commands that run one after the other, for Applier.Ran.
+// stopwatch measures commands that run one after the other, for the statistics.
 type stopwatch struct {
-	tell func(row *Row, took time.Duration, failed bool)
+	run  *Runner // nil: nobody counts
 	last time.Time
 }
 
 func (a *Applier) begin() stopwatch {
-	if a.Ran == nil {
+	if a.Uncounted {
 		return stopwatch{}
 	}
-	return stopwatch{a.Ran, time.Now()}
+	return stopwatch{&a.run, time.Now()}
 }
 
 func (w *stopwatch) ran(row *Row, failed bool) {
-	if w.tell == nil {
+	if w.run == nil {
 		return
 	}
 	now := time.Now()
-	w.tell(row, now.Sub(w.last), failed)
+	w.run.Count(row, now.Sub(w.last), failed)
 	w.last = now
 }
 
@@ -182,27 +188,19 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 			continue
 		}
 		var ok bool
-		if a.keys, ok = row.AppendKeys(a.keys[:0], e.Args); !ok {
+		if a.slots, ok = a.run.Slots(a.slots, row, e.Args); !ok {
 			return false, fmt.Errorf("%w %q: its keys cannot be told", ErrUnknownEffect, e.Args[0])
-		}
-		for _, k := range a.keys {
-			a.slots = append(a.slots, slots.Of(e.Args[k]))
 		}
 	}
 	return world, nil
 }
 
-// run executes one command and reports whether it answered with an error.
-func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) (failed bool) {
-	tx.Select(e.DB)
+// execute executes one command and reports whether it answered with an error.
+func (a *Applier) execute(row *Row, e Effect) (failed bool) {
 	a.out.SetBuffer(a.out.Bytes()[:0])
-	a.ctx.Row, a.ctx.Args = row, e.Args
-	if k := row.OnlyKey(); k > 0 && k < len(e.Args) {
-		tx.Only(e.Args[k])
-	}
-	tx.Command(nil)
-	row.Run(&a.ctx)
-	tx.CommandEnd()
+	a.db = e.DB
+	a.run.Bind(a, &a.out, row, e.Args)
+	a.run.Run(nil)
 	b := a.out.Bytes()
 	if failed = len(b) > 0 && b[0] == '-'; failed && a.Failed != nil {
 		a.Failed(e.Args, string(b[1:max(len(b)-2, 1)]))

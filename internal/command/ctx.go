@@ -18,9 +18,9 @@ type Ctx struct {
 	Exec *storage.Executor // for LockSelf
 	// Gate is the stream offset the reply depends on. A LockSelf handler raises
 	// it to the gate of each unit it runs.
-	Gate replication.Offset
-	Conn Conn
-	Host Host
+	Gate   replication.Offset
+	Caller Caller
+	Host   Host
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler
@@ -29,20 +29,7 @@ func (c *Ctx) DB() int {
 	if c.Tx != nil {
 		return c.Tx.DB()
 	}
-	return c.Conn.DB()
-}
-
-// Conn is what a handler of data may know of its connection.
-type Conn interface {
-	// DB is the connection's database; handlers ask Ctx.DB.
-	DB() int
-	Proto() int
-	// Redact hides arguments of the request, by position, from the slow log and
-	// MONITOR.
-	Redact(at ...int)
-	// Block makes the connection wait, see Ctx.Block. It reports false if it
-	// cannot: within a transaction every command answers at once.
-	Block(c *Ctx, b *Wait) bool
+	return c.Caller.DB()
 }
 
 // Wait is how a command waits that has found nothing.
@@ -66,7 +53,7 @@ type Wait struct {
 // transaction, in a stream). The unit holds the slots of all keys.
 func (c *Ctx) Block(b *Wait) {
 	switch {
-	case !c.Tx.Applying() && c.Conn.Block(c, b):
+	case !c.Tx.Applying() && c.Caller.Block(c, b):
 	case b.Refused != nil:
 		b.Refused(c.Out)
 	default:

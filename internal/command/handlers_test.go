@@ -50,6 +50,7 @@ func (n *node) MaxBulk() int64              { return 512 << 20 }
 func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
+func (n *node) NoTouch() bool               { return false }
 func (n *node) Redact(...int)               {}
 func (n *node) Block(*Ctx, *Wait) bool      { return false }
 
@@ -87,7 +88,7 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 		out.Error(resp.ErrArity(row.FullName()))
 		return out.Bytes()
 	}
-	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Conn: n, Host: h}
+	c := &Ctx{Row: row, Args: line, Out: out, Exec: n.exec, Caller: n, Host: h}
 	switch row.Needs(line) {
 	case LockWorld:
 		c.Tx = n.exec.BeginWorld(n.now)
@@ -314,7 +315,7 @@ func TestGetAndSetDoNotAllocate(t *testing.T) {
 	raw := resp.AppendArray(nil, line...)
 	get, set := n.table.Lookup([]byte("get")), n.table.Lookup([]byte("set"))
 	out := resp.NewWriter(make([]byte, 0, 128), 2)
-	c := &Ctx{Out: out, Conn: n, Host: n}
+	c := &Ctx{Out: out, Caller: n, Host: n}
 	ss := []slots.Slot{slots.Of([]byte("k"))}
 	n.ks = storage.New(storage.Config{Databases: 1})
 	n.exec = n.ks.NewExecutor()

@@ -94,6 +94,23 @@ func (r *Row) AppendKeys(dst []int, args [][]byte) (_ []int, ok bool) {
 		return r.FindKeys(dst, args)
 	}
 	for i := range r.Keys {
+		if r.Keys[i].Flags&KeyNotKey != 0 {
+			continue
+		}
+		if dst, ok = r.Keys[i].appendKeys(dst, args); !ok {
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+// AppendRouted is AppendKeys with the names that stand in the place of keys for a
+// cluster (channels of sharded pub/sub).
+func (r *Row) AppendRouted(dst []int, args [][]byte) (_ []int, ok bool) {
+	if r.FindKeys != nil {
+		return r.FindKeys(dst, args)
+	}
+	for i := range r.Keys {
 		if dst, ok = r.Keys[i].appendKeys(dst, args); !ok {
 			return dst, false
 		}
@@ -102,9 +119,6 @@ func (r *Row) AppendKeys(dst []int, args [][]byte) (_ []int, ok bool) {
 }
 
 func (k *KeySpec) appendKeys(dst []int, args [][]byte) ([]int, bool) {
-	if k.Flags&KeyNotKey != 0 {
-		return dst, true
-	}
 	first := k.Begin.find(args)
 	if first == 0 || first >= len(args) {
 		return dst, k.Begin.Keyword != "" // an option that was not given

@@ -57,6 +57,7 @@ type Row struct {
 	Doc     Doc
 
 	parent  *Row
+	index   int
 	onlyKey int
 	subs    map[string]*Row
 	cats    Category
@@ -106,6 +107,9 @@ func (r *Row) Categories() Category { return r.cats }
 func (r *Row) OnData() bool {
 	return r.Lock != LockNone && r.Flags&(Write|ReadOnly|MayReplicate) != 0
 }
+
+// Index is the row's place in Table.All.
+func (r *Row) Index() int { return r.index }
 
 // OnlyKey is the position of the row's one key, if it always has one and in the
 // same place, or 0.

@@ -13,6 +13,7 @@ import (
 // journal once its configuration has changed.
 type Table struct {
 	rows   []*Row
+	all    []*Row
 	byName map[string]*Row // as clients call them
 	stream map[string]*Row // as streams call them
 	long   bool            // some name is longer than maxName
@@ -37,12 +38,12 @@ func (t *Table) add(row *Row) {
 	if t.byName[r.Name] != nil {
 		panic("command: two rows are named " + r.Name)
 	}
-	r.prepare()
+	t.prepare(&r)
 	r.Sub = nil
 	for _, sub := range row.Sub {
 		s := *sub
 		s.parent = &r
-		s.prepare()
+		t.prepare(&s)
 		if r.subs == nil {
 			r.subs = map[string]*Row{}
 		}
@@ -82,7 +83,7 @@ func (t *Table) Rename(from, to string) (known bool, err error) {
 	return true, nil
 }
 
-func (r *Row) prepare() {
+func (t *Table) prepare(r *Row) {
 	if r.Arity == 0 || (r.Run == nil && len(r.Sub) == 0) || lower(r.Name) != r.Name {
 		panic(fmt.Sprintf("command: the row %q is incomplete", r.Name))
 	}
@@ -93,6 +94,8 @@ func (r *Row) prepare() {
 		panic(fmt.Sprintf("command: the row %q tells what it needs beyond keys that it does not have", r.Name))
 	}
 	r.onlyKey = r.findOnlyKey()
+	r.index = len(t.all)
+	t.all = append(t.all, r)
 	r.cats = r.ACL | implied(r.Flags)
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]
@@ -200,6 +203,10 @@ func resolve(known *Row, args [][]byte) (row, _ *Row) {
 	}
 	return nil, known
 }
+
+// All is the rows of all commands and sub-commands, those included that a rename
+// took away from clients. A row's Index is its place.
+func (t *Table) All() []*Row { return t.all }
 
 // Rows is all commands, in the order they were added.
 func (t *Table) Rows() []*Row { return t.rows }

@@ -101,6 +101,7 @@ type testConn struct{}
 
 func (testConn) DB() int       { return 0 }
 func (testConn) Proto() int    { return resp.Proto2 }
+func (testConn) NoTouch() bool { return false }
 func (testConn) Redact(...int) {}
 
 func (testConn) Block(*command.Ctx, *command.Wait) bool { return false }
@@ -150,7 +151,7 @@ func (m *member) ask(args ...any) <-chan string {
 
 func (m *member) call(args ...any) (*command.Ctx, *command.Row) {
 	m.t.Helper()
-	x := &command.Ctx{Out: resp.NewWriter(nil, resp.Proto2), Exec: m.exec, Conn: testConn{}, Host: testHost{m}}
+	x := &command.Ctx{Out: resp.NewWriter(nil, resp.Proto2), Exec: m.exec, Caller: testConn{}, Host: testHost{m}}
 	for _, a := range args {
 		x.Args = append(x.Args, []byte(fmt.Sprint(a)))
 	}

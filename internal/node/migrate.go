@@ -147,7 +147,7 @@ type move struct {
 // migrate is MIGRATE (migrateCommand).
 func (m *mover) migrate(x *command.Ctx) {
 	req, err := parseMigration(x.Args)
-	x.Conn.Redact(req.secrets...)
+	x.Caller.Redact(req.secrets...)
 	if err != "" {
 		x.Out.Error(err)
 		return

@@ -120,7 +120,8 @@ func New(c Config) (*Node, error) {
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
 	}
-	n.applier.Side, n.applier.Ran = n.server.Side, n.server.Applied
+	n.applier.Side = n.server.Side
+	n.server.CountApplied(n.applier.Runner())
 	n.followSettings()
 	return n, nil
 }
@@ -382,9 +383,9 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 // is selected at its end. Messages that were published are not published again,
 // and INFO does not count the commands, as in Redis.
 func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
-	side, ran := n.applier.Side, n.applier.Ran
-	n.applier.Side, n.applier.Ran = nil, nil
-	defer func() { n.applier.Side, n.applier.Ran = side, ran }()
+	side := n.applier.Side
+	n.applier.Side, n.applier.Uncounted = nil, true
+	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)

@@ -47,14 +47,15 @@ func (b *blocked) leave(l *loop) {
 	l.exec.End()
 }
 
-// DB, Proto, Redact and Block make a waiting client the caller of its command
-// when it is served: command.Conn.
+// DB, Proto, NoTouch, Redact and Block make a waiting client the caller of its command
+// when it is served: command.Caller.
 func (b *blocked) DB() int                                { return b.db }
 func (b *blocked) Proto() int                             { return b.proto }
+func (b *blocked) NoTouch() bool                          { return b.noTouch }
 func (b *blocked) Redact(...int)                          {}
 func (b *blocked) Block(*command.Ctx, *command.Wait) bool { return false }
 
-// Block makes the connection wait: command.Conn.
+// Block makes the connection wait: command.Caller.
 func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 	l := c.home.Load()
 	if l.inExec {
@@ -86,13 +87,13 @@ type served struct {
 // before it ends. Each is a transaction of its own in the stream, as in Redis
 // (handleClientsBlockedOnKeys).
 func (l *loop) serveBlocked() {
-	if !l.ctx.Tx.HasReady() {
+	if !l.runner.Ctx.Tx.HasReady() {
 		return
 	}
-	asked := l.ctx
+	asked := l.runner.Ctx
 	l.look()
-	l.ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
-	l.ctx = asked
+	l.runner.Ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
+	l.runner.Ctx = asked
 }
 
 // serveOne serves a client with a key that has become ready, unless its wait is
@@ -101,15 +102,10 @@ func (l *loop) serveOne(b *blocked, key []byte) bool {
 	if !b.Claim() {
 		return true
 	}
-	tx := l.ctx.Tx
-	tx.Break()
-	tx.Command(nil)
 	out := resp.NewWriter(nil, b.proto)
-	l.ctx.Row, l.ctx.Args, l.ctx.Out, l.ctx.Conn = b.row, b.args, out, b
-	tx.NoTouch(b.noTouch)
-	ok := b.serve(&l.ctx, key)
-	tx.CommandEnd()
-	if !ok {
+	l.runner.Ctx.Tx.Break()
+	l.runner.Bind(b, out, b.row, b.args)
+	if !l.runner.Resume(func(c *command.Ctx) bool { return b.serve(c, key) }) {
 		b.Unclaim()
 		return false
 	}

@@ -438,9 +438,9 @@ func (s *Server) describe(l *loop, c *conn) string {
 	channels, patterns, shards := c.subs.counts()
 	now := time.Since(s.started)
 	argv, input := 0, len(c.in)
-	if c == l.ctx.Conn {
+	if c == l.runner.Ctx.Caller {
 		input = max(input, l.feeding)
-		for _, a := range l.ctx.Args {
+		for _, a := range l.runner.Ctx.Args {
 			argv += len(a)
 		}
 	}

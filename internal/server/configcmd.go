@@ -53,7 +53,7 @@ func configSet(x *command.Ctx) {
 	var pairs []config.Pair
 	for i := 2; i < len(x.Args); i += 2 {
 		if config.Sensitive(string(x.Args[i])) {
-			x.Conn.Redact(i + 1)
+			x.Caller.Redact(i + 1)
 		}
 		pairs = append(pairs, config.Pair{Name: string(x.Args[i]), Value: string(x.Args[i+1])})
 	}
@@ -128,11 +128,12 @@ func configResetStat(x *command.Ctx) {
 	l.allConns(func() {
 		for _, l := range s.loops {
 			l.stats.reset()
+			l.runner.ResetStats()
 		}
 		s.rates.reset()
 		before := s.replicationCounts()
 		s.replBefore.Store(&before)
-		s.applied.reset()
+		s.applied.reset(len(s.table.All()))
 	})
 	s.keyspace.ResetStats()
 	s.accepted.Store(0)

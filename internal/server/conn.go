@@ -89,11 +89,14 @@ func (c *conn) set(s connState, on bool) {
 func (c *conn) DB() int    { return c.db }
 func (c *conn) Proto() int { return c.out.Proto() }
 
+// NoTouch is CLIENT NO-TOUCH.
+func (c *conn) NoTouch() bool { return c.is(stateNoTouch) }
+
 // Redact hides arguments of the request from the slow log and from MONITOR.
 func (c *conn) Redact(at ...int) {
 	l := c.home.Load()
 	for _, i := range at {
-		if i < len(l.ctx.Args) {
+		if i < len(l.runner.Ctx.Args) {
 			l.redacted = append(l.redacted, i)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // connOf, loopOf and serverOf are how the handlers of this package reach what
 // handlers of data must not know.
-func connOf(x *command.Ctx) *conn     { return x.Conn.(*conn) }
+func connOf(x *command.Ctx) *conn     { return x.Caller.(*conn) }
 func loopOf(x *command.Ctx) *loop     { return connOf(x).home.Load() }
 func serverOf(x *command.Ctx) *Server { return connOf(x).srv }
 

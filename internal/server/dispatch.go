@@ -10,8 +10,7 @@ import (
 
 // request is the command line at hand.
 type request struct {
-	row  *command.Row
-	info *rowInfo
+	row  *command.Row // &noRow if there is none
 	args [][]byte
 	raw  []byte // as RESP; nil for an inline request
 
@@ -32,7 +31,6 @@ type request struct {
 type lastFound struct {
 	name []byte
 	row  *command.Row
-	info *rowInfo
 }
 
 // request runs one command line, or queues or refuses it. It reports false if
@@ -48,10 +46,10 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	c.set(stateReplySkip, false)
 
 	start := c.out.Len()
-	q.row, q.info = l.find(args)
+	q.row = l.find(args)
 	v := refuse
 	switch {
-	case q.row == nil:
+	case q.row == &noRow:
 		if q.refusal = l.unknown(c, args); q.refusal == "" {
 			return true
 		}
@@ -85,7 +83,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 			l.drop(c)
 		}
 	}
-	if c.is(stateAsking) && c.multi == nil && !q.info.row.Is(command.SetsAsking) {
+	if c.is(stateAsking) && c.multi == nil && !q.row.Is(command.SetsAsking) {
 		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
@@ -94,23 +92,25 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	return true
 }
 
+// noRow stands for the row of a name that is no command.
+var noRow command.Row
+
 // find is Table.Resolve, with the row of the last request at hand, since
 // clients tend to repeat themselves.
-func (l *loop) find(args [][]byte) (*command.Row, *rowInfo) {
+func (l *loop) find(args [][]byte) *command.Row {
 	last := &l.last
 	if string(args[0]) == string(last.name) {
-		return last.row, last.info
+		return last.row
 	}
 	row, _ := l.srv.table.Resolve(args)
 	if row == nil {
-		return nil, &noRow
+		return &noRow
 	}
-	info := l.srv.table.info[row]
 	if len(row.Sub) == 0 && equalFold(args[0], row.Name) { // no sub-command: the first word is all of it
 		last.name = append(last.name[:0], args[0]...)
-		last.row, last.info = row, info
+		last.row = row
 	}
-	return row, info
+	return row
 }
 
 // unknown is the answer to a name that is no command.
@@ -134,7 +134,7 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 // refuse answers a request that did not pass, as Redis's rejectCommand.
 func (l *loop) refuse(c *conn, q *request) {
 	err := q.refusal
-	exec := q.info.row.Is(command.RunsQueue)
+	exec := q.row.Is(command.RunsQueue)
 	switch {
 	case exec && q.redirected:
 		l.discard(c)
@@ -151,8 +151,8 @@ func (l *loop) refuse(c *conn, q *request) {
 		l.srv.monitors.feed(l, c, q.args) // they have seen MULTI, and see its end
 	}
 	l.stats.errorReply(err)
-	if q.row != nil {
-		l.stats.rows[q.info.index].rejected++
+	if q.row != &noRow {
+		l.runner.CountRejection(q.row)
 	}
 }
 
@@ -160,8 +160,8 @@ func (l *loop) refuse(c *conn, q *request) {
 // find, when it has what it needs, that it must wait or is refused after all.
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
-	l.ctx.Row, l.ctx.Args = q.row, q.args
-	l.ctx.Out, l.ctx.Conn, l.ctx.Gate = &c.out, c, 0
+	l.runner.Bind(c, &c.out, q.row, q.args)
+	l.runner.Ctx.Gate = 0
 	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v
@@ -172,30 +172,29 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	} else {
 		l.unit(c, q)
 	}
-	l.account(c, q.row, q.info, q.args, start, began)
+	l.account(c, q.row, q.args, start, began)
 	l.announceDue()
 	if len(l.published) > 0 {
 		l.sendPublished(c)
 	}
 	if !c.is(stateClosed | stateDetached) {
-		l.hold(c, start, l.ctx.Gate)
-		c.woff = max(c.woff, l.ctx.Gate)
+		l.hold(c, start, l.runner.Ctx.Gate)
+		c.woff = max(c.woff, l.runner.Ctx.Gate)
 	}
 	return pass
 }
 
 // account keeps the books of one executed command: its statistics, the slow
 // log, the monitors.
-func (l *loop) account(c *conn, row *command.Row, info *rowInfo, args [][]byte, start int, began time.Duration) {
+func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, began time.Duration) {
 	took := l.look() - began
-	st := &l.stats.rows[info.index]
-	st.calls++
-	st.took += took
+	b := c.out.Bytes()
+	failed := !c.is(stateClosed) && len(b) > start && b[start] == '-'
+	l.runner.Count(row, took, failed)
 	if c.is(stateClosed) {
 		return
 	}
-	if b := c.out.Bytes(); len(b) > start && b[start] == '-' {
-		st.failed++
+	if failed {
 		l.stats.errorReply(errorLine(b[start:]))
 	}
 	if len(l.redacted) > 0 {

@@ -88,7 +88,7 @@ func (l *loop) admit(c *conn, q *request) verdict {
 // node still is a primary. A role changes under the world lock, so it stays as it
 // is until the unit ends. What a write changed on a replica would be in no stream.
 func (l *loop) admitLocked(q *request) resp.Error {
-	if q.flags&command.Write != 0 && l.ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
+	if q.flags&command.Write != 0 && l.runner.Ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
 		if q.row.Is(command.RunsQueue) {
 			return resp.ErrExecAbortedBy(resp.ErrReadOnly)
 		}

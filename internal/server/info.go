@@ -198,9 +198,9 @@ func infoStats(s *Server, b *strings.Builder) {
 		expiring += c.expiring
 		reads += c.reads
 		writes += c.writes
-		for i := range l.stats.rows {
-			ran += l.stats.row(i).took
-		}
+	}
+	for i := range s.table.All() {
+		ran += s.rowStats(i).Took
 	}
 	field(b, "total_connections_received", s.accepted.Load())
 	field(b, "total_commands_processed", sum.commands)
@@ -301,22 +301,14 @@ func infoCPU(_ *Server, b *strings.Builder) {
 }
 
 func infoCommandStats(s *Server, b *strings.Builder) {
-	for i, r := range s.table.all {
-		applied := &s.applied.rows[i]
-		sum := rowStats{calls: applied.calls.Load(), failed: applied.failed.Load(), took: time.Duration(applied.took.Load())}
-		for _, l := range s.loops {
-			st := l.stats.row(i)
-			sum.calls += st.calls
-			sum.rejected += st.rejected
-			sum.failed += st.failed
-			sum.took += st.took
-		}
-		if sum.calls+sum.rejected+sum.failed == 0 {
+	for i, r := range s.table.All() {
+		sum := s.rowStats(i)
+		if sum.Calls+sum.Rejected+sum.Failed == 0 {
 			continue
 		}
-		usec := sum.took.Microseconds()
+		usec := sum.Took.Microseconds()
 		fmt.Fprintf(b, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n",
-			r.FullName(), sum.calls, usec, float64(usec)/float64(max(sum.calls, 1)), sum.rejected, sum.failed)
+			r.FullName(), sum.Calls, usec, float64(usec)/float64(max(sum.Calls, 1)), sum.Rejected, sum.Failed)
 	}
 }
 

@@ -82,11 +82,10 @@ type loop struct {
 	mailbox []func() // the mail being read
 	spare   []*conn
 
-	ctx     command.Ctx
+	runner  command.Runner
 	req     request
 	last    lastFound
 	slots   []slots.Slot
-	keys    []int
 	routed  [][]byte   // the keys, or channels, by which the request is routed
 	sought  [][]byte   // the keys among them
 	missing func() int // countMissing, as a value made once
@@ -117,12 +116,12 @@ func newLoop(s *Server, id int) (*loop, error) {
 		exec:    s.keyspace.NewExecutor(),
 		other:   map[*conn]struct{}{},
 		readBuf: make([]byte, readBytes),
-		stats:   newLoopStats(len(s.table.all)),
+		stats:   newLoopStats(),
 	}
-	l.ctx.Host, l.ctx.Exec = s, l.exec
+	l.runner = command.NewRunner(s.table, l.exec, s)
 	l.exec.AnnounceLater()
 	l.missing = l.countMissing
-	l.last.info = &noRow
+	l.last.row = &noRow
 	return l, nil
 }
 

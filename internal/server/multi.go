@@ -20,7 +20,6 @@ type transaction struct {
 // queued is one command of a transaction with bytes of its own.
 type queued struct {
 	row  *command.Row
-	info *rowInfo
 	args [][]byte
 	raw  []byte
 }
@@ -42,7 +41,7 @@ func (m *transaction) add(q *request) {
 	if _, err := p.Parse(raw); err != nil {
 		panic("server: a request that was parsed cannot be parsed again")
 	}
-	m.queue = append(m.queue, queued{q.row, q.info, p.Args, raw})
+	m.queue = append(m.queue, queued{q.row, p.Args, raw})
 	m.flags |= q.row.Flags
 	m.lacking |= ^q.row.Flags
 	m.bytes += len(raw)
@@ -178,20 +177,20 @@ func (l *loop) transact(c *conn, q *request) verdict {
 		}()
 	}
 	if world || all {
-		l.ctx.Tx = l.exec.BeginWorld(l.unix)
+		l.runner.Ctx.Tx = l.exec.BeginWorld(l.unix)
 	} else {
 		for _, w := range c.watched {
 			l.slots = append(l.slots, w.Slot())
 		}
-		l.ctx.Tx = l.begin(l.slots, m.flags&command.Write != 0)
+		l.runner.Ctx.Tx = l.begin(l.slots, m.flags&command.Write != 0)
 	}
 	defer l.endUnit()
 	changed := false
 	for _, w := range c.watched {
-		changed = changed || l.ctx.Tx.Changed(w)
+		changed = changed || l.runner.Ctx.Tx.Changed(w)
 	}
 	err := l.admitLocked(q)
-	endWatches(l.ctx.Tx, c)
+	endWatches(l.runner.Ctx.Tx, c)
 	// The commands that run still see the transaction: CLIENT LIST shows it.
 	defer func() {
 		c.multi = nil
@@ -222,7 +221,7 @@ func (l *loop) needs(m *transaction) (world, all bool) {
 			world = true
 		case lock == command.LockKeys:
 			var ok bool
-			if l.slots, ok = l.keySlots(l.slots, e.info, e.args); !ok {
+			if l.slots, ok = l.runner.Slots(l.slots, e.row, e.args); !ok {
 				world = true
 			}
 		}
@@ -237,10 +236,10 @@ func (l *loop) runQueue(c *conn, m *transaction) {
 	for i := range m.queue {
 		e := &m.queue[i]
 		start, began := c.out.Len(), l.mono
-		l.ctx.Row, l.ctx.Args = e.row, e.args
 		l.redacted = l.redacted[:0]
-		l.call(c, e.row, e.args, e.raw)
-		l.account(c, e.row, e.info, e.args, start, began)
+		l.runner.Bind(c, &c.out, e.row, e.args)
+		l.runner.Run(e.raw)
+		l.account(c, e.row, e.args, start, began)
 	}
 	l.redacted = l.redacted[:0]
 }

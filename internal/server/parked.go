@@ -146,9 +146,7 @@ func (l *loop) lateReply(c *conn, start int) {
 		return
 	}
 	l.stats.errorReply(errorLine(b[start:]))
-	if info := l.srv.table.info[c.last]; info != nil {
-		l.stats.rows[info.index].failed++
-	}
+	l.runner.CountFailure(c.last)
 }
 
 // answerLater has the connection's loop answer it. Any goroutine may call it.

@@ -23,7 +23,9 @@ func (s *Server) totals() (t totals) {
 		t.turns += c.turns
 		t.turnMicros += c.turnMicros
 	}
-	t.commands += s.applied.commands.Load()
+	for i := range s.table.All() {
+		t.commands += s.applied.stats(i).Calls
+	}
 	if r, ok := s.replication.(TrafficCounter); ok {
 		t.replIn, t.replOut = r.Traffic()
 	}

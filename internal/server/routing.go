@@ -57,23 +57,23 @@ func (l *loop) routeLocked(q *request) resp.Error {
 // yet: in a slot that is on the move it depends on the keys where it goes.
 func (l *loop) routeQueued(q *request) resp.Error {
 	var known bool
-	if l.slots, known = l.keySlots(l.slots[:0], q.info, q.args); !known || len(l.slots) == 0 {
+	if l.slots, known = l.runner.Slots(l.slots[:0], q.row, q.args); !known || len(l.slots) == 0 {
 		return ""
 	}
-	l.ctx.Tx = l.exec.Begin(l.unix, l.slots)
+	l.runner.Ctx.Tx = l.exec.Begin(l.unix, l.slots)
 	err := l.routeLocked(q)
-	l.ctx.Gate = max(l.ctx.Gate, l.exec.End())
-	l.ctx.Tx = nil
+	l.runner.Ctx.Gate = max(l.runner.Ctx.Gate, l.exec.End())
+	l.runner.Ctx.Tx = nil
 	return err
 }
 
 // countMissing counts the keys of the request, channels left out, that do not
 // exist, for the unit at hand.
 func (l *loop) countMissing() int {
-	l.ctx.Tx.Select(0)
+	l.runner.Ctx.Tx.Select(0)
 	n := 0
 	for _, k := range l.sought {
-		if _, ok := l.ctx.Tx.Peek(k); !ok {
+		if _, ok := l.runner.Ctx.Tx.Peek(k); !ok {
 			n++
 		}
 	}
@@ -87,10 +87,10 @@ func (l *loop) findWay(c *conn, q *request) bool {
 	whole := true
 	if q.row.Is(command.RunsQueue) && c.multi != nil {
 		for i := range c.multi.queue {
-			whole = l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args) && whole
+			whole = l.routeKeys(c.multi.queue[i].row, c.multi.queue[i].args) && whole
 		}
 	} else {
-		whole = l.routeKeys(q.info, q.args)
+		whole = l.routeKeys(q.row, q.args)
 	}
 	if len(l.routed) == 0 {
 		return false
@@ -118,16 +118,16 @@ func (l *loop) findWay(c *conn, q *request) bool {
 // routeKeys appends the keys, or channels, by which a command is routed, to
 // l.routed, and the keys among them to l.sought. It reports false if its
 // arguments do not fit, so that there may be others.
-func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
-	if k := info.onlyKey; k > 0 && k < len(args) {
-		l.keys = append(l.keys[:0], k)
+func (l *loop) routeKeys(row *command.Row, args [][]byte) (ok bool) {
+	if k := row.OnlyKey(); k > 0 && k < len(args) {
+		l.runner.Keys = append(l.runner.Keys[:0], k)
 		l.routed, l.sought = append(l.routed, args[k]), append(l.sought, args[k])
 		return true
 	}
-	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
-	for _, i := range l.keys {
+	l.runner.Keys, ok = row.AppendRouted(l.runner.Keys[:0], args)
+	for _, i := range l.runner.Keys {
 		l.routed = append(l.routed, args[i])
-		if !info.row.Is(command.OfShards) {
+		if !row.Is(command.OfShards) {
 			l.sought = append(l.sought, args[i])
 		}
 	}

@@ -66,7 +66,7 @@ type Server struct {
 	cachedTargets func() int
 	runID         string
 
-	table  *table
+	table  *command.Table
 	pubsub *pubsub.Registry
 
 	started   time.Time
@@ -106,7 +106,7 @@ type Server struct {
 	forBus       atomic.Int64               // bytes that units have published and the bus has not yet
 	replBefore   atomic.Pointer[replCounts] // what RESETSTAT takes off replication's counts
 	ending       ending
-	applied      appliedStats
+	applied      applied
 }
 
 // New makes a server that does not listen yet.
@@ -128,7 +128,6 @@ func New(c Config) (*Server, error) {
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
 	}
-	s.applied.rows = make([]appliedRow, len(s.table.all))
 	s.minLoops = 1
 	most := max(1, min(runtime.GOMAXPROCS(0), 8))
 	if cfg.EventLoops > 0 {
@@ -194,7 +193,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 			s.log.Warn("No such command in rename-command: " + line.Args[0])
 		}
 	}
-	s.table = newTable(t)
+	s.table = t
 	return nil
 }
 
@@ -365,7 +364,7 @@ func (s *Server) refreshConditions() {
 func (s *Server) Keyspace() *storage.Keyspace { return s.keyspace }
 
 // Table is all commands of the node.
-func (s *Server) Table() *command.Table { return s.table.Table }
+func (s *Server) Table() *command.Table { return s.table }
 
 // ClusterEnabled reports whether keys belong to slots of nodes.
 func (s *Server) ClusterEnabled() bool { return s.config.Current().ClusterEnabled }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -344,8 +345,10 @@ func TestAppliedCommandsAreCounted(t *testing.T) {
 	c.want("SET k v", "OK")
 	before := n.totals().commands
 	set := n.table.Lookup([]byte("set"))
-	n.Applied(set, 2*time.Second, false)
-	n.Applied(set, time.Second, true)
+	applier := command.NewRunner(n.table, n.keyspace.NewExecutor(), n)
+	n.CountApplied(&applier)
+	applier.Count(set, 2*time.Second, false)
+	applier.Count(set, time.Second, true)
 	if got := n.totals().commands - before; got != 2 {
 		t.Errorf("%d commands more, want 2", got)
 	}

@@ -14,11 +14,10 @@ import (
 //
 // Only the loop counts, in plain words: a locked instruction for each would cost
 // more than all else that a small command does besides its look-up. Others read
-// them through counts and row at any time, and may miss what the loop has counted
+// them through counts at any time, and may miss what the loop has counted
 // last. The race detector is told to look away there.
 type loopStats struct {
 	loopCounts
-	rows []rowStats // by a row's index
 
 	errorsMu sync.Mutex
 	errors   map[string]int64 // by code; guarded by errorsMu
@@ -46,63 +45,60 @@ type loopCounts struct {
 	expireCapped      int64         // slices of that which did not get done
 }
 
-// rowStats are the counters of one command on one loop.
-type rowStats struct {
-	calls, rejected, failed int64
-	took                    time.Duration
-}
-
 // counts returns the counters, for any goroutine.
 //
 //go:norace
 func (s *loopStats) counts() loopCounts { return s.loopCounts }
 
-// row returns the counters of a row, for any goroutine.
-//
-//go:norace
-func (s *loopStats) row(i int) rowStats { return s.rows[i] }
-
-// appliedStats count, beside the loops, what the node executed of a stream that
-// another node made. Any goroutine may use them.
-type appliedStats struct {
-	commands atomic.Int64
-	rows     []appliedRow // by a row's index
+// applied is what the node executes of a stream that another node made. It counts
+// in INFO, beside what the loops execute.
+type applied struct {
+	runner atomic.Pointer[command.Runner]
+	before atomic.Pointer[[]command.RowStats] // what RESETSTAT takes off
 }
 
-type appliedRow struct{ calls, failed, took atomic.Int64 }
+// CountApplied has INFO count what a runner executes that no loop owns.
+func (s *Server) CountApplied(r *command.Runner) { s.applied.runner.Store(r) }
 
-// Applied counts a command of the primary's stream, for INFO.
-func (s *Server) Applied(row *command.Row, took time.Duration, failed bool) {
-	info := s.table.info[row]
-	if info == nil {
+func (a *applied) stats(row int) (st command.RowStats) {
+	r := a.runner.Load()
+	if r == nil {
+		return st
+	}
+	st = r.Stats(row)
+	if before := a.before.Load(); before != nil {
+		st = st.Less((*before)[row])
+	}
+	return st
+}
+
+// reset is CONFIG RESETSTAT. The runner's goroutine alone changes its counts.
+func (a *applied) reset(rows int) {
+	r := a.runner.Load()
+	if r == nil {
 		return
 	}
-	s.applied.commands.Add(1)
-	st := &s.applied.rows[info.index]
-	st.calls.Add(1)
-	st.took.Add(int64(took))
-	if failed {
-		st.failed.Add(1)
+	before := make([]command.RowStats, rows)
+	for i := range before {
+		before[i] = r.Stats(i)
 	}
+	a.before.Store(&before)
 }
 
-func (s *appliedStats) reset() {
-	s.commands.Store(0)
-	for i := range s.rows {
-		r := &s.rows[i]
-		r.calls.Store(0)
-		r.failed.Store(0)
-		r.took.Store(0)
+// rowStats are the counts of a row on all loops and of what is applied.
+func (s *Server) rowStats(row int) command.RowStats {
+	sum := s.applied.stats(row)
+	for _, l := range s.loops {
+		sum = sum.Plus(l.runner.Stats(row))
 	}
+	return sum
 }
 
 // maxErrorCodes bounds the codes that are told apart, as a script could invent
 // any number of them.
 const maxErrorCodes = 128
 
-func newLoopStats(rows int) loopStats {
-	return loopStats{rows: make([]rowStats, rows), errors: map[string]int64{}}
-}
+func newLoopStats() loopStats { return loopStats{errors: map[string]int64{}} }
 
 // errorReply counts an error that was written.
 func (s *loopStats) errorReply(err resp.Error) {
@@ -125,7 +121,6 @@ func (s *loopStats) errorCounts() map[string]int64 {
 // reset is CONFIG RESETSTAT for one loop; its turn is held.
 func (s *loopStats) reset() {
 	s.loopCounts = loopCounts{}
-	clear(s.rows)
 	s.errorsMu.Lock()
 	defer s.errorsMu.Unlock()
 	clear(s.errors)
