@@ -210,7 +210,8 @@ func (tx *Tx) Wide() bool {
 // the order in which the keys were changed and the waiters came, with the key's
 // database selected. serve claims the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
-// now is the present time: a key that expired while the unit ran serves nobody.
+// now is the present time: a key that expired while the unit ran serves nobody,
+// and its DEL does not belong to the effects of the unit.
 func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 	tx.now = max(tx.now, now)
 	for i := 0; i < len(tx.ready); i++ {
@@ -220,6 +221,7 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		if w == nil || w.queues[r.key] == nil {
 			continue
 		}
+		tx.Break()
 		key := []byte(r.key.key)
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
