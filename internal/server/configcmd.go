@@ -69,10 +69,10 @@ func configSet(x *command.Ctx) {
 	})
 	if err == nil && l.srv.config.Current().MaxMemory != memory {
 		l.everything(l.srv.followPolicy)
-		if l.ctx.Tx == nil {
+		if x.Tx == nil {
 			l.makeRoom()
 		} else {
-			l.evicting = true // evictions are units of their own, after that of the transaction
+			l.evicting = true // each eviction is a unit of its own: after the transaction
 		}
 	}
 	if err == nil && l.srv.config.Current().Encodings != encodings {
