@@ -81,6 +81,9 @@ type Host interface {
 	// LFU reports whether maxmemory-policy counts frequencies (OBJECT FREQ)
 	// instead of idle times.
 	LFU() bool
+	// SharedIntegers reports whether Redis would share the objects of small
+	// integers (OBJECT REFCOUNT): not if maxmemory-policy looks at each key's use.
+	SharedIntegers() bool
 	// MaxBulk is proto-max-bulk-len, in bytes.
 	MaxBulk() int64
 	// LazyServerDel is lazyfree-lazy-server-del.

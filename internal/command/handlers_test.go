@@ -45,6 +45,7 @@ func (n *node) Table() *Table               { return n.table }
 func (n *node) ClusterEnabled() bool        { return false }
 func (n *node) Now() int64                  { return n.now }
 func (n *node) LFU() bool                   { return false }
+func (n *node) SharedIntegers() bool        { return true }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
 func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }

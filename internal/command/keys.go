@@ -205,7 +205,7 @@ func objectRefCount(c *Ctx) {
 	if !found {
 		return
 	}
-	if n, ok := resp.ParseInt(e.Bytes()); ok && e.Encoding() == "int" && 0 <= n && n < sharedIntegers {
+	if n, ok := resp.ParseInt(e.Bytes()); ok && c.Host.SharedIntegers() && e.Encoding() == "int" && 0 <= n && n < sharedIntegers {
 		c.Out.Int(math.MaxInt32)
 		return
 	}

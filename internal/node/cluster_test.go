@@ -199,6 +199,7 @@ func (h testHost) Keyspace() *storage.Keyspace { return h.m.Keys }
 func (h testHost) ClusterEnabled() bool        { return true }
 func (h testHost) Now() int64                  { return time.Now().UnixMilli() }
 func (h testHost) LFU() bool                   { return false }
+func (h testHost) SharedIntegers() bool        { return true }
 func (h testHost) MaxBulk() int64              { return 1 << 29 }
 func (h testHost) LazyServerDel() bool         { return false }
 func (h testHost) Table() *command.Table       { return h.m.table }

@@ -69,7 +69,11 @@ func configSet(x *command.Ctx) {
 	})
 	if err == nil && l.srv.config.Current().MaxMemory != memory {
 		l.everything(l.srv.followPolicy)
-		l.makeRoom()
+		if x.Tx == nil {
+			l.makeRoom()
+		} else {
+			l.evicting = true // each eviction is a unit of its own: after the transaction
+		}
 	}
 	if err == nil && l.srv.config.Current().Encodings != encodings {
 		l.everything(l.srv.followEncodings)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,36 @@ func TestGatesRefuseWhatWouldTakeMoreThanMaxmemory(t *testing.T) {
 	}
 	if !full {
 		t.Error("keys that do not expire were evicted")
+	}
+}
+
+func TestIntegersAreNotSharedIfTheirUseDecidesAboutEviction(t *testing.T) {
+	c := startNode(t).dial()
+	c.want("SET k 1", "OK")
+	for _, x := range []struct{ limit, policy, count string }{
+		{"0", "allkeys-lru", "2147483647"},
+		{"1gb", "allkeys-random", "2147483647"},
+		{"1gb", "allkeys-lru", "1"},
+		{"1gb", "volatile-lfu", "1"},
+	} {
+		c.want("CONFIG SET maxmemory "+x.limit+" maxmemory-policy "+x.policy, "OK")
+		c.want("OBJECT REFCOUNT k", x.count)
+	}
+}
+
+func TestATransactionThatLowersMaxmemory(t *testing.T) {
+	h := startNode(t)
+	c := h.dial()
+	c.want("CONFIG SET maxmemory-policy allkeys-lru", "OK")
+	c.want("MULTI", "OK")
+	for _, line := range []string{"INCR k", "CONFIG SET maxmemory 1", "INCR k"} {
+		c.want(line, "QUEUED")
+	}
+	c.want("EXEC", "[1 OK 2]")
+	c.want("EXISTS k", "0")
+	want := []string{"MULTI", "INCR k", "INCR k", "EXEC", "DEL k"}
+	if got := h.streamed(); !slices.Equal(got, want) {
+		t.Errorf("the stream has %q, want %q", got, want)
 	}
 }
 

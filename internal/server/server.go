@@ -377,6 +377,13 @@ func (s *Server) LFU() bool {
 	return strings.HasSuffix(s.config.Current().MaxMemory.Policy, "-lfu")
 }
 
+// SharedIntegers reports whether Redis would share small integers with these
+// settings (MAXMEMORY_FLAG_NO_SHARED_INTEGERS).
+func (s *Server) SharedIntegers() bool {
+	m := &s.config.Current().MaxMemory
+	return m.Bytes == 0 || !strings.HasSuffix(m.Policy, "-lru") && !strings.HasSuffix(m.Policy, "-lfu")
+}
+
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
 
