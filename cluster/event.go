@@ -45,6 +45,9 @@ type Facts struct {
 	// over the replication link; zero if its data are not those of the shard,
 	// in which case it does not stand for election.
 	PrimaryContact time.Time
+	// Outrun is how far a replica has this node's own stream that has asked to go
+	// on with it beyond its end, since the node started; 0 if none has.
+	Outrun int64
 	// Unwell says that the server does not get anything done, for example
 	// because its disk hangs. An unwell node falls silent, so that the others
 	// fail it over.

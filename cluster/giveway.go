@@ -16,10 +16,12 @@ import (
 //	MFSTART, every second  ────▶     a manual failover with FORCE
 //	becomes a replica   ◀────        claims the slots
 //
-// A replica that is in step with this primary tells an offset, any other tells
-// 0, so the offsets are positions in one stream. Redis tells its offset always
-// and takes no MFSTART from a primary: for its replicas the primary falls
-// silent after two node timeouts, so that the others fail it over.
+// A replica of this product that is in step with the primary tells an offset, any
+// other tells 0, so the offsets are positions in one stream. Redis's tell theirs
+// whatever it counts in: such a one must also have asked, with PSYNC, for what
+// comes behind the end of this node's stream. And it takes no MFSTART from a
+// primary, which therefore falls silent after two node timeouts, so that the
+// others fail it over.
 //
 // The wait ends when that replica is lost, and in any case after giveWayLimit:
 // a shard without its last writes is better than none.
@@ -106,6 +108,9 @@ func (n *Node) replicaAhead() (best *peer) {
 	for _, p := range n.myself.replicas {
 		// While the node is silent, nobody answers it.
 		if p.failed() || p.has(bus.FlagNoFailover) || p.has(bus.FlagPFail) && !n.silent() {
+			continue
+		}
+		if !p.redoubt && n.facts.Outrun <= n.giving.offset {
 			continue
 		}
 		if p.offset > n.giving.offset && (best == nil || p.offset > best.offset) {

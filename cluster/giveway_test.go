@@ -13,6 +13,7 @@ func returned(t *testing.T, y, z int64) *lab {
 	l := newLab(t, "b", threeShards())
 	l.n.giving = giveWay{}
 	l.peer("y").offset, l.peer("z").offset = y, z
+	l.redoubt = "yz"
 	l.step(Facts{Offset: 50})
 	return l
 }
@@ -56,6 +57,7 @@ func TestPrimaryThatHasAllServes(t *testing.T) {
 	}{
 		{name: "its replicas have less", y: 50, z: 49},
 		{name: "none is in step", y: 0, z: 0},
+		{name: "another's has more of another stream, perhaps", y: 50, z: 99, prepare: func(l *lab) { l.redoubt = "y" }},
 		{name: "those with more may not be elected", y: 50, z: 99, prepare: func(l *lab) { l.peer("z").flags |= bus.FlagNoFailover }},
 		{name: "those with more are dead", y: 50, z: 99, prepare: func(l *lab) { l.peer("z").flags |= bus.FlagFail }},
 	} {
@@ -99,6 +101,8 @@ func TestGivingWayEnds(t *testing.T) {
 // silent.
 func TestPrimaryThatGivesWayFallsSilent(t *testing.T) {
 	l := returned(t, 50, 80)
+	l.redoubt = ""
+	l.step(Facts{Offset: 50, Outrun: 80}) // it has asked for what comes behind 80
 	sent := func() bool {
 		l.pass(tickPeriod)
 		return len(l.send(bus.TypePing, "c", nil).Send) > 0

@@ -22,6 +22,7 @@ type lab struct {
 	last Effects
 	// persistent says that every State is reported as Persisted at once.
 	persistent bool
+	redoubt    string // the peers of this product, by letter
 }
 
 const testTimeout = time.Second
@@ -158,7 +159,7 @@ func (l *lab) message(t bus.Type, from bus.NodeID) *bus.Message {
 	m := &bus.Message{Header: bus.Header{
 		Type: t, Sender: from, Flags: p.flags &^ (bus.FlagFail | bus.FlagPFail),
 		Port: 7000, BusPort: 17000, MsgFlags: bus.MsgExtData,
-		CurrentEpoch: l.n.currentEpoch, Offset: p.offset,
+		CurrentEpoch: l.n.currentEpoch, Offset: p.offset, Redoubt: strings.Contains(l.redoubt, string(from[0])),
 	}}
 	if head != nil {
 		m.ConfigEpoch, m.Slots = head.configEpoch, *head.set()

@@ -6,20 +6,22 @@ import "math/rand/v2"
 // does in Redis: the second of the last access, or, with lfu, the minute of the
 // last decay (16 bits, cyclic) and a logarithmic counter of accesses (8 bits).
 // They are written only when they change.
-type accessPolicy struct{ lfu bool }
+type accessPolicy struct {
+	lfu       bool
+	logFactor int // lfu-log-factor
+	decayMin  int // lfu-decay-time: minutes for one decrement, 0: none
+}
 
-const (
-	lfuInitial   = 5  // of a new key, so that it is not the first to go
-	lfuLogFactor = 10 // lfu-log-factor's default
-	lfuDecayMin  = 1  // lfu-decay-time's default: minutes for one decrement
-)
+// lfuInitial is the counter of a new key, so that it is not the first to go.
+const lfuInitial = 5
 
 // UseLFU makes access bits count accesses instead of noting the last one, or
 // back. The bits of existing keys mean nothing then until they are touched, as
-// in Redis. The unit must hold the world lock.
-func (tx *Tx) UseLFU(on bool) {
+// in Redis. logFactor and decayMin are lfu-log-factor and lfu-decay-time. The unit
+// must hold the world lock.
+func (tx *Tx) UseLFU(on bool, logFactor, decayMin int) {
 	tx.needWorld("UseLFU")
-	tx.ks.access.lfu = on
+	tx.ks.access = accessPolicy{on, logFactor, decayMin}
 }
 
 // seconds is the wall clock of the access bits, which goes round in 194 days.
@@ -42,7 +44,7 @@ func (a accessPolicy) touch(tx *Tx, r record) {
 	bits := seconds(tx.now)
 	if a.lfu {
 		n := a.freq(r, tx.now)
-		bits = minutes(tx.now)<<8 | uint32(increment(n, tx.e.rand))
+		bits = minutes(tx.now)<<8 | uint32(a.increment(n, tx.e.rand))
 	}
 	r.setAccess(bits)
 }
@@ -57,22 +59,25 @@ func (a accessPolicy) overwrite(r record, now int64) {
 
 // increment counts an access with a probability that falls with the counter
 // (Redis's LFULogIncr).
-func increment(n int, src rand.Source) int {
+func (a accessPolicy) increment(n int, src rand.Source) int {
 	if n >= 255 {
 		return 255
 	}
-	p := 1 / float64(max(n-lfuInitial, 0)*lfuLogFactor+1)
+	p := 1 / float64(max(n-lfuInitial, 0)*a.logFactor+1)
 	if float64(src.Uint64()>>11)/(1<<53) < p {
 		n++
 	}
 	return n
 }
 
-// freq is the counter less a decrement for every lfuDecayMin minutes without
-// an access.
+// freq is the counter less a decrement for every decayMin minutes without an
+// access.
 func (a accessPolicy) freq(r record, now int64) int {
+	if a.decayMin == 0 {
+		return int(r.access() & 0xff)
+	}
 	idle := (minutes(now) - r.access()>>8) & 0xffff
-	return max(int(r.access()&0xff)-int(idle/lfuDecayMin), 0)
+	return max(int(r.access()&0xff)-int(idle)/a.decayMin, 0)
 }
 
 func (a accessPolicy) idleSeconds(r record, now int64) int64 {

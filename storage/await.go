@@ -81,9 +81,7 @@ func (w *Waiter) AppendSlots(dst []slots.Slot) []slots.Slot {
 // are keys that the unit that serves w has to hold besides.
 func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	n := slots.Of(key)
-	if checked {
-		tx.checkHeld(n, key)
-	}
+	tx.checkHeld(n, key)
 	p := &waitPlace{w: w, slot: n, key: watchKey{tx.db, string(key)}, linked: true}
 	for _, other := range w.places {
 		if other.key == p.key {
@@ -101,6 +99,7 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	if q == nil {
 		q = new(waitQueue)
 		s.waiting.queues[p.key] = q
+		tx.ks.awaited.Add(1)
 	}
 	if p.prev = q.last; p.prev == nil {
 		q.first = p
@@ -122,6 +121,9 @@ func (tx *Tx) Leave(w *Waiter) {
 	}
 	w.places = nil
 }
+
+// Awaited is how many keys somebody waits for (INFO's total_blocking_keys).
+func (ks *Keyspace) Awaited() int64 { return ks.awaited.Load() }
 
 func (ks *Keyspace) unlink(p *waitPlace) {
 	if !p.linked {
@@ -145,6 +147,7 @@ func (ks *Keyspace) unlink(p *waitPlace) {
 	}
 	if q.first == nil {
 		delete(s.waiting.queues, p.key)
+		ks.awaited.Add(-1)
 	}
 	if len(s.waiting.queues) == 0 {
 		s.waiting = nil
@@ -207,10 +210,10 @@ func (tx *Tx) Wide() bool {
 // the order in which the keys were changed and the waiters came, with the key's
 // database selected. serve claims the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
-// now is the time of all that, which is a matter of its own: a transaction may
-// have lasted.
+// now is the present time: a key that expired while the unit ran serves nobody,
+// and its DEL does not belong to the effects of the unit.
 func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
-	tx.now = now
+	tx.now = max(tx.now, now)
 	for i := 0; i < len(tx.ready); i++ {
 		r := tx.ready[i]
 		tx.ready[i].key.db = -1 // it can become ready again
@@ -218,11 +221,12 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		if w == nil || w.queues[r.key] == nil {
 			continue
 		}
+		tx.Break()
 		key := []byte(r.key.key)
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if !tx.present(r.slot, key) {
+			if _, exists := tx.Peek(key); !exists {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -232,13 +236,6 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
-}
-
-// present reports whether a key exists, without deleting it if its time is past:
-// its deletion belongs to a client that asks for it, not to the unit at hand.
-func (tx *Tx) present(n slots.Slot, key []byte) bool {
-	p := tx.lookUp(n, key)
-	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

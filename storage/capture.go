@@ -50,12 +50,42 @@ func (tx *Tx) BeginCapture(changed func(db int, e Entry)) (*Capture, error) {
 		c.order = append(c.order, phys)
 		c.logical[phys] = db
 	}
+	if ks.captures-ks.walked >= epochs-1 {
+		ks.forgetEpochs()
+	}
 	ks.captures++
 	ks.epoch = byte(ks.captures)
 	ks.readers++
 	c.epoch = ks.epoch
 	ks.capture = c
 	return c, nil
+}
+
+// epochs is how many different epochs a record can have.
+const epochs = 1 << 8
+
+// forgetEpochs gives all records the epoch of the newest snapshot. Epochs go
+// round: after as many snapshots as there are, of which none was walked to its
+// end, the next one would take records that none of them has reached for its own.
+// A disk that stays full brings that about, slowly.
+func (ks *Keyspace) forgetEpochs() {
+	for n := range ks.slots {
+		for phys := range ks.order {
+			if t := ks.slots[n].table(phys); t != nil {
+				t.each(func(ref slab.Ref) { ks.at(ref).setEpoch(ks.epoch) })
+			}
+		}
+	}
+	ks.walked = ks.captures
+}
+
+// Complete ends a snapshot of which all was walked. The unit must hold the world
+// lock.
+func (tx *Tx) Complete(c *Capture) {
+	if tx.ks.capture == c {
+		tx.ks.walked = tx.ks.captures
+	}
+	tx.EndCapture(c)
 }
 
 // EndCapture ends a snapshot, whether all of it was walked or not; an ended one

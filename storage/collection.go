@@ -167,6 +167,17 @@ func (c *collection) removed(before int64) {
 	c.tree.Stored(nil)
 }
 
+// empty removes the key with all its n elements. Its nodes are freed like those
+// of any other deleted key: later and bit by bit if there are many.
+func (c *collection) empty(n int) {
+	tx := c.tx
+	tx.remove(c.p)
+	c.p.rec = record{}
+	c.tree.Open(tx.env(), c.typ.tree(), nil)
+	tx.dirty += n
+	tx.changed(c.p.slot, c.key)
+}
+
 // freeNow is up to how many bytes the nodes of a value are freed at once. Larger
 // ones are left to Reclaim.
 const freeNow = 64 << 10

@@ -141,3 +141,66 @@ func zsetModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
 		return same && i == len(members) && z.CountBelow(12, false) == below
 	}
 }
+
+// Removing all elements at once deletes the key: the nodes of a large collection
+// are left to Reclaim, and the next element makes a new one.
+func TestRemovingAllElementsFreesLater(t *testing.T) {
+	b := newBench(t, 1)
+	key := []byte("k")
+	for name, c := range map[string]struct{ fill, empty func(tx *Tx) (exists bool) }{
+		"list": {
+			func(tx *Tx) bool {
+				l, _ := tx.EditList(key)
+				for i := range 50000 {
+					l.PushBack(fmt.Appendf(nil, "element:%d", i))
+				}
+				return l.Exists()
+			},
+			func(tx *Tx) bool {
+				l, _ := tx.EditList(key)
+				l.Remove(0, l.Len())
+				return l.Exists() || l.Len() > 0
+			},
+		},
+		"sorted set": {
+			func(tx *Tx) bool {
+				z, _ := tx.EditZSet(key)
+				for i := range 50000 {
+					z.Set(fmt.Appendf(nil, "member:%d", i), float64(i))
+				}
+				return z.Exists()
+			},
+			func(tx *Tx) bool {
+				z, _ := tx.EditZSet(key)
+				z.RemoveRange(0, z.Len())
+				return z.Exists() || z.Len() > 0
+			},
+		},
+	} {
+		before := b.space.Stats().Allocated
+		for range 2 {
+			b.World(b.now, func(tx *Tx) {
+				if !c.fill(tx) {
+					t.Errorf("%s: does not exist when filled", name)
+				}
+			})
+		}
+		full := b.space.Stats().Allocated
+		b.World(b.now, func(tx *Tx) {
+			if c.empty(tx) {
+				t.Errorf("%s: exists when empty", name)
+			}
+			if _, ok := tx.Peek(key); ok {
+				t.Errorf("%s: the key is still there", name)
+			}
+		})
+		if now := b.space.Stats().Allocated; now < full*9/10 || b.Unfreed() != 1 {
+			t.Errorf("%s: %d of %d bytes left in the command, %d objects to free", name, now, full, b.Unfreed())
+		}
+		for b.Reclaim(100) {
+		}
+		if now := b.space.Stats().Allocated; now > before+4096 {
+			t.Errorf("%s: %d bytes are left over, %d before", name, now, before)
+		}
+	}
+}

@@ -29,26 +29,42 @@
 // them by itself either; an applying unit sees them, because the DEL of the
 // primary has not come yet. The clock is an argument: Begin is told the time.
 //
-// # Tables
+// # Memory
 //
-// A table is a directory of segments, by the first bits of a key's hash
-// (extendible hashing). A segment holds up to a thousand records and splits
-// alone, so no table is ever rehashed as a whole. Position in a segment
-// follows the hash too, which makes a hash prefix a cursor that splits do not
-// disturb (Tx.Scan). A table is made with its first key and freed with its
-// last.
+// Keys and values lie outside the Go heap, in blocks of package storage/slab that
+// references of 32 bits name. A record is one block: a header, the key, the value.
+// The value of a small collection is a packed leaf, that of a large one names the
+// nodes of a tree (package storage/tree). An Entry, and a List, Hash, Set or ZSet,
+// is a view: it ends with the next write of another key, and what it returns with
+// the next call.
+//
+// A table is an array of cells, each 16 bits of a hash and a reference, in the
+// order of the hashes. With more than about a thousand keys it becomes a directory
+// of such arrays by the first bits of the hash (extendible hashing); each splits
+// alone, so no table is ever rehashed as a whole. The order makes a hash prefix a
+// cursor that splits do not disturb (Tx.Scan).
+//
+// What deletions leave is freed in slices between commands (Executor.Reclaim), and
+// memory that is used little is compacted (Executor.Compact).
 //
 // # Snapshots
 //
 // Records carry the epoch of the last snapshot that has them. While a Capture
 // is open, a writer hands the record it is about to change to it first, and
-// tables that a flush detaches go to it whole. Package storage/snapshot walks
-// and writes.
+// tables that a flush detaches go to it whole. Nodes of trees that a snapshot may
+// read are replaced, not changed, and kept until it is released. Package
+// storage/snapshot walks and writes.
+//
+// # Waiting
+//
+// A client that waits for a key stands in a queue of the key's slot (Tx.Await). The
+// unit that changes the key serves it before it ends (Tx.Serve).
 //
 // # Adding a value type
 //
-// A type is one file: a struct that implements value, a Type constant, and the
-// methods of Tx that work on it. string.go is the pattern.
+// A type is a constant of Type, a row of the table kinds (how values are named,
+// digested and written), loaders for its forms in RDB files, and a file with the
+// handle that commands work on; hash.go is the pattern.
 //
 // What the package does not do: it knows no command, connection or reply, no
 // file and no socket. Whether a slot may be served here is the cluster's

@@ -34,9 +34,8 @@ type Executor struct {
 	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
 	treesUsed int
 	builder   builder
-	kept      []slab.Ref // nodes that snapshots may still read
-
-	fetched byte // see FetchAhead
+	pool      []candidate // for evictions, the best last
+	kept      []slab.Ref  // nodes that snapshots may still read
 
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce

@@ -74,6 +74,17 @@ type expiryWalk struct {
 	earliest int64 // expiry of those that were walked and stay; 0: no walk is under way
 }
 
+// restartExpiry makes the walks under way begin again, for databases have changed
+// places: what a walk has seen of one counts for another otherwise. The bounds of
+// the slots stand.
+func (ks *Keyspace) restartExpiry() {
+	for n := range ks.slots {
+		if r := ks.slots[n].rare.Load(); r != nil {
+			r.expiry = expiryWalk{}
+		}
+	}
+}
+
 // expireSlot deletes the slot's expired keys until about budget records were
 // looked at; the next call goes on from there. When it comes to the end it makes
 // the slot's bound exact.

@@ -63,6 +63,7 @@ func (tx *Tx) SwapDB(a, b int) {
 		tx.ks.order[a].Store(physB)
 		tx.ks.order[b].Store(physA)
 		tx.Select(tx.db)
+		tx.ks.restartExpiry()
 		tx.signalDB(a)
 		tx.signalDB(b)
 	}

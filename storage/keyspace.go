@@ -67,6 +67,7 @@ type Keyspace struct {
 	worldWrite replication.Offset // end of the last writing world unit
 	capture    *Capture           // the open snapshot, nil if none
 	captures   uint32             // how many snapshots were begun
+	walked     uint32             // captures when one was walked to its end, and all records had its epoch
 	epoch      byte               // of the newest one, captures without the high bits
 	readers    int                // snapshots that are not released
 	access     accessPolicy
@@ -92,12 +93,14 @@ type Keyspace struct {
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
 	watchers atomic.Int64
+	awaited  atomic.Int64 // keys with waiters
 
 	compaction compaction
 
 	refuseMu sync.Mutex
 	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
 	unfreed  atomic.Int64 // objects in refuse
+	freed    atomic.Int64 // objects that were in it
 	// keptBytes is of nodes that have been replaced and that a snapshot may still
 	// read.
 	keptBytes atomic.Int64

@@ -82,7 +82,11 @@ func (l *List) Set(i int, element []byte) {
 // Remove takes n elements from position i on out. The key goes with its last
 // element.
 func (l *List) Remove(i, n int) {
-	if n == 0 {
+	switch n {
+	case 0:
+		return
+	case l.Len():
+		l.empty(n)
 		return
 	}
 	before := l.change()

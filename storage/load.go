@@ -67,7 +67,9 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	b := &tx.e.builder
 	*b = builder{tx: tx, key: key, typ: l.typ}
 	b.open()
-	err = l.load(r, b)
+	if err = l.load(r, b); l.typ == TypeZSet {
+		b.zset.Complete()
+	}
 	tx.e.endTrees()
 	if err != nil {
 		return false, err

@@ -85,3 +85,40 @@ func TestUnitsAndWorldsExcludeEachOther(t *testing.T) {
 		}
 	})
 }
+
+// A row that does not declare a key that its handler uses would put it into a slot
+// where nobody finds it, and race with those who do.
+func TestAKeyInASlotThatIsNotHeldIsRefused(t *testing.T) {
+	declared, other := []byte("a"), []byte("b")
+	for _, c := range []struct {
+		name string
+		held [][]byte
+		only bool
+		use  func(tx *Tx)
+	}{
+		{"beside one key", [][]byte{declared}, false, func(tx *Tx) { tx.Find(other) }},
+		{"beside the only key", [][]byte{declared}, true, func(tx *Tx) { tx.SetString(other, nil, 0, 0) }},
+		{"beside several", [][]byte{declared, []byte("c"), []byte("d")}, false, func(tx *Tx) { tx.Delete(other) }},
+		{"without any", nil, false, func(tx *Tx) { tx.Find(other) }},
+		{"watched", [][]byte{declared}, false, func(tx *Tx) { tx.Watch(other) }},
+		{"awaited", [][]byte{declared}, false, func(tx *Tx) { tx.Await(new(Waiter), other) }},
+	} {
+		var ss []slots.Slot
+		for _, key := range c.held {
+			ss = append(ss, slots.Of(key))
+		}
+		tx := New(Config{}).NewExecutor().Begin(t0, ss)
+		if c.only {
+			tx.Only(declared)
+			tx.Find(declared)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: it is used", c.name)
+				}
+			}()
+			c.use(tx)
+		}()
+	}
+}

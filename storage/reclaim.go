@@ -49,6 +49,9 @@ func (ks *Keyspace) discard(g garbage) {
 // (INFO's lazyfree_pending_objects).
 func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }
 
+// Freed is how many objects Reclaim has freed (INFO's lazyfreed_objects).
+func (ks *Keyspace) Freed() int64 { return ks.freed.Load() }
+
 // Reclaim frees memory that flushes, deletions of large values and snapshots have
 // left, about budget blocks of it, and reports whether there is more. The
 // executor must not be in a unit. Reclaim holds no slot.
@@ -72,6 +75,7 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 		tx := e.Begin(0, nil)
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
+		ks.freed.Add(before - g.objects())
 		ks.unfreed.Add(-before)
 		ks.discard(g)
 	}

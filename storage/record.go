@@ -65,8 +65,7 @@ func layoutOf(key, value int, expires bool) (l layout) {
 	return l
 }
 
-func (r record) at(i int) unsafe.Pointer { return unsafe.Add(r.p, i) }
-func (r record) byte(i int) *byte        { return (*byte)(unsafe.Add(r.p, i)) }
+func (r record) byte(i int) *byte { return (*byte)(unsafe.Add(r.p, i)) }
 
 // view is the bytes from i to j of the block.
 func (r record) view(i, j int) []byte { return unsafe.Slice(r.byte(i), j-i) }
@@ -96,7 +95,6 @@ func (r record) typ() Type         { return Type(*r.byte(0)&kindType) - 1 }
 func (r record) expires() bool     { return *r.byte(0)&kindExpires != 0 }
 func (r record) outside() bool     { return *r.byte(0)&kindOutside != 0 }
 func (r record) coding() byte      { return *r.byte(0) & kindCoding >> codingShift }
-func (r record) setCoding(c byte)  { *r.byte(0) = *r.byte(0)&^kindCoding | c<<codingShift }
 func (r record) epoch() byte       { return *r.byte(1) }
 func (r record) setKind(kind byte) { *r.byte(0) = *r.byte(0)&kindExpires | kind&^kindExpires }
 func (r record) setEpoch(e byte)   { *r.byte(1) = e }

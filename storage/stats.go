@@ -11,15 +11,16 @@ type Stats struct {
 	Hits    int64 // INFO's keyspace_hits
 	Misses  int64 // keyspace_misses
 	Expired int64 // expired_keys, lazily or actively
+	Evicted int64 // evicted_keys
 	Dirty   int64 // changes, for rdb_changes_since_last_save
 }
 
 // counters are those of one executor. Only its goroutine adds; anybody sums
 // over the executors, so that no two of them share a line of cache.
 type counters struct {
-	hits, misses, expired, dirty atomic.Int64
-	dbs                          []dbCounters // by physical database
-	_                            [64]byte
+	hits, misses, expired, evicted, dirty atomic.Int64
+	dbs                                   []dbCounters // by physical database
+	_                                     [64]byte
 }
 
 // dbCounters are an executor's share of a database's totals; a share may be
@@ -69,6 +70,7 @@ func (ks *Keyspace) Stats() Stats {
 		s.Hits += e.stats.hits.Load()
 		s.Misses += e.stats.misses.Load()
 		s.Expired += e.stats.expired.Load()
+		s.Evicted += e.stats.evicted.Load()
 		s.Dirty += e.stats.dirty.Load()
 	}
 	return s
@@ -80,7 +82,9 @@ func (ks *Keyspace) ResetStats() {
 		e.stats.hits.Store(0)
 		e.stats.misses.Store(0)
 		e.stats.expired.Store(0)
+		e.stats.evicted.Store(0)
 	}
+	ks.freed.Store(0)
 }
 
 // Len is the number of keys in db, expired ones that have not been found yet

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"fmt"
+	"slices"
+	"unsafe"
 
 	"redoubt/replication"
 	"redoubt/slots"
@@ -29,6 +31,8 @@ type Tx struct {
 	phys int // its physical number
 
 	held    []slots.Slot // locked, ascending
+	only    *byte        // see Only
+	onlyLen int
 	written []slots.Slot // changed by the unit, in order of the change; may repeat
 	applied replication.Offset
 
@@ -56,6 +60,7 @@ type Tx struct {
 
 func (tx *Tx) begin(now int64, kind unitKind) {
 	tx.kind, tx.now = kind, now
+	tx.only, tx.onlyLen = nil, -1
 	tx.Select(0)
 	if kind&unitWorld != 0 {
 		tx.held = tx.held[:0]
@@ -153,29 +158,35 @@ func (tx *Tx) needWorld(method string) {
 	}
 }
 
-// slotOf returns the slot of key, which the unit holds. With one slot in hand
-// it must be that one: the CRC would cost more than the look-up.
+// Only says that key is the one whose slot is all that the unit holds, so that
+// looking it up needs no CRC. It is known by its address: its bytes must stay as
+// they are until the unit ends.
+func (tx *Tx) Only(key []byte) {
+	if !checked {
+		tx.only, tx.onlyLen = unsafe.SliceData(key), len(key)
+	}
+}
+
+// slotOf returns the slot of key, which the unit holds.
 func (tx *Tx) slotOf(key []byte) slots.Slot {
-	if len(tx.held) == 1 && !checked {
+	if unsafe.SliceData(key) == tx.only && len(key) == tx.onlyLen && len(tx.held) == 1 {
 		return tx.held[0]
 	}
 	n := slots.Of(key)
-	if checked {
-		tx.checkHeld(n, key)
-	}
+	tx.checkHeld(n, key)
 	return n
 }
 
-// checkHeld panics if the unit does not hold the slot of key: the caller named
-// the wrong slots to Begin, which would be a data race.
+// checkHeld panics if the unit does not hold the slot of key: its caller named
+// the wrong slots to Begin, because a row does not declare all keys that its
+// handler uses. Going on would be a data race, and the key in a slot in which
+// nobody finds it.
 func (tx *Tx) checkHeld(n slots.Slot, key []byte) {
 	if tx.kind&unitWorld != 0 {
 		return
 	}
-	for _, s := range tx.held {
-		if s == n {
-			return
-		}
+	if _, held := slices.BinarySearch(tx.held, n); held {
+		return
 	}
 	panic(fmt.Sprintf("storage: key %q of slot %d is touched, but the unit holds %v", key, n, tx.held))
 }

@@ -37,9 +37,7 @@ func (w *Watch) Key() string { return w.key.key }
 // not. It lasts until Unwatch.
 func (tx *Tx) Watch(key []byte) *Watch {
 	w := &Watch{key: watchKey{tx.db, string(key)}, slot: slots.Of(key)}
-	if checked {
-		tx.checkHeld(w.slot, key)
-	}
+	tx.checkHeld(w.slot, key)
 	s := &tx.ks.slots[w.slot]
 	r := tx.ks.recordOf(w, tx.phys)
 	w.expired = r.p != nil && tx.expired(r)

@@ -18,19 +18,20 @@ const (
 // score, equal scores by bytes; a rank is a position in that order, from 0.
 type ZSet struct {
 	collection
-	t *tree.ZSetTree
+	t     *tree.ZSetTree
+	zeros [][]byte // members that Set gave 0 instead of -0
 }
 
 // ZSet is the entry's sorted set; its type must be TypeZSet.
 func (e Entry) ZSet() ZSet {
 	c, t := e.read(TypeZSet)
-	return ZSet{c, (*tree.ZSetTree)(t)}
+	return ZSet{collection: c, t: (*tree.ZSetTree)(t)}
 }
 
 // EditZSet finds key for a command that changes a sorted set; see collection.
 func (tx *Tx) EditZSet(key []byte) (ZSet, bool) {
 	c, t, ok := tx.edit(key, TypeZSet)
-	return ZSet{c, (*tree.ZSetTree)(t)}, ok
+	return ZSet{collection: c, t: (*tree.ZSetTree)(t)}, ok
 }
 
 // Score returns the score of a member.
@@ -42,10 +43,12 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 }
 
 // Set gives a member, which is copied, a score, which is no NaN, and reports
-// whether the member is new. -0 is kept as 0, as Redis does in a listpack.
+// whether the member is new. -0 becomes 0 as long as the set is a listpack, as in
+// zsetAdd.
 func (z *ZSet) Set(member []byte, score float64) (added bool) {
-	if score == 0 {
-		score = 0 // it may have been the negative one
+	if score == 0 && math.Signbit(score) && z.coding() == codingListpackZSet && !z.outgrows(member) {
+		score = 0
+		z.zeros = append(z.zeros, bytes.Clone(member))
 	}
 	before := z.change()
 	added = z.t.Set(member, score)
@@ -55,6 +58,29 @@ func (z *ZSet) Set(member []byte, score float64) (added bool) {
 	}
 	z.changed(before, coding, 1)
 	return added
+}
+
+// outgrows reports whether the set is no listpack any more when it has member.
+func (z *ZSet) outgrows(member []byte) bool {
+	l, n := &z.tx.ks.limits, z.Len()
+	if _, there := z.t.Score(member); !there {
+		n++
+	}
+	return n > l.ZSetEntries || len(member) > l.ZSetValue
+}
+
+// Complete follows the last of many calls of Set that made the set: Redis chooses
+// the encoding of a set that it stores or loads by all members, so those of a
+// skiplist have their -0.
+func (z *ZSet) Complete() {
+	zeros := z.zeros
+	z.zeros = nil
+	if z.coding() == codingListpackZSet {
+		return
+	}
+	for _, member := range zeros {
+		z.Set(member, math.Copysign(0, -1))
+	}
 }
 
 // Remove takes a member out and reports whether it was there. The key goes with
@@ -72,7 +98,11 @@ func (z *ZSet) Remove(member []byte) bool {
 // RemoveRange takes n members from a rank on out. The key goes with its last
 // member.
 func (z *ZSet) RemoveRange(rank, n int) {
-	if n == 0 {
+	switch n {
+	case 0:
+		return
+	case z.Len():
+		z.empty(n)
 		return
 	}
 	before := z.change()

@@ -103,6 +103,7 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 		}
 		d.saved = replication.Fitness{}
 	} else {
+		m.returned = true // whoever is elected later is judged as a winner
 		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
 	}
 	if r.Flush {
@@ -217,6 +218,9 @@ func (m *Member) synchronize(p *Member) {
 		return
 	}
 	if d.head != nil && !p.View().Settled {
+		if d.head.has(p.data.head) {
+			p.outrun = d.offset()
+		}
 		d.link = replicationLink{} // it is told to ask again
 		return
 	}

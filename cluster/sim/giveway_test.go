@@ -11,7 +11,7 @@ import (
 func TestReplicatedWritesSurviveAPowerCutOfThePrimary(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		deaf  bool // the replica does not understand that it is asked, as Redis's
+		redis bool // the replica does not understand that it is asked
 		limit time.Duration
 	}{
 		{"the replica is asked to take over", false, 3 * time.Second},
@@ -21,7 +21,7 @@ func TestReplicatedWritesSurviveAPowerCutOfThePrimary(t *testing.T) {
 			w := create(t, 20, 3, 3, DefaultOptions())
 			w.Run(3 * time.Second)
 			primary, replica := w.Members[0], w.Members[3]
-			replica.deaf = c.deaf
+			replica.redis = c.redis
 			primary.Crash()
 			primary.data.lose(10)
 			acknowledged := replica.data.head
@@ -43,7 +43,7 @@ func TestLostReplicaDoesNotKeepItsPrimaryDown(t *testing.T) {
 	w := create(t, 21, 3, 3, DefaultOptions())
 	w.Run(3 * time.Second)
 	primary, replica := w.Members[0], w.Members[3]
-	replica.deaf = true
+	replica.redis = true
 	primary.Crash()
 	primary.data.lose(10)
 	primary.Restart()

@@ -33,14 +33,15 @@ type Member struct {
 	frozen   time.Time // stopped until then
 	ran      time.Time // when it last did something
 	started  time.Time
-	returned bool   // it has served since its start
+	returned bool   // since its start it has served, or been a replica
+	outrun   int64  // how far a replica has its stream, beyond its end
 	waiting  []held // effects that wait for the disk
 	onDisk   uint64 // the version that the disk has
 	lastFact cluster.Facts
 
 	unwell     bool      // its server is stuck
 	detached   bool      // its replication link is down
-	deaf       bool      // it takes no MFSTART, as if it were no primary of anybody
+	redis      bool      // it passes for one of Redis: it takes no MFSTART from its primary
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
 	forced     time.Time // told to take over whatever its data are, until then
 }
@@ -89,7 +90,7 @@ func (m *Member) start() {
 	}
 	m.node = node
 	m.life++
-	m.ran, m.started, m.returned = w.now, w.now, false
+	m.ran, m.started, m.returned, m.outrun = w.now, w.now, false, 0
 	m.data.start(w.now)
 	m.onDisk = 0
 	m.lastFact = cluster.Facts{}
@@ -297,7 +298,7 @@ func (m *Member) Command(ev cluster.Event) error {
 }
 
 func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
-	if m.deaf && msg.Type == bus.TypeMFStart {
+	if m.redis && msg.Type == bus.TypeMFStart {
 		return
 	}
 	m.tellFacts()
@@ -306,7 +307,7 @@ func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
 
 func (m *Member) tellFacts() {
 	offset, contact := m.data.standing.Offer(replication.Offset(m.data.offset()))
-	facts := cluster.Facts{Replica: m.data.standing.Replica(), Primary: m.data.primary(), Offset: int64(offset), PrimaryContact: contact, Unwell: m.unwell}
+	facts := cluster.Facts{Replica: m.data.standing.Replica(), Primary: m.data.primary(), Offset: int64(offset), PrimaryContact: contact, Outrun: m.outrun, Unwell: m.unwell}
 	if facts != m.lastFact {
 		m.lastFact = facts
 		m.step(facts)

@@ -124,7 +124,13 @@ func (w *World) send(m *Member, e cluster.Envelope) {
 	if c.ends[1].member == m && c.ends[1].link == e.Link {
 		from = 1
 	}
-	f := &flight{c, from, w.throughCodec(m, e.Msg)}
+	msg := w.throughCodec(m, e.Msg)
+	if m.redis {
+		other := *msg
+		other.Redoubt = false
+		msg = &other
+	}
+	f := &flight{c, from, msg}
 	if !w.net.open(m, c.ends[1-from].member) {
 		c.held = append(c.held, f)
 		return

@@ -38,11 +38,12 @@ type Applier struct {
 	// it answered with an error (INFO commandstats counts what a replica applies).
 	Ran func(row *Row, took time.Duration, failed bool)
 
-	ctx   Ctx
-	out   resp.Writer
-	keys  []int
-	slots []slots.Slot
-	rows  []*Row
+	ctx    Ctx
+	out    resp.Writer
+	keys   []int
+	slots  []slots.Slot
+	rows   []*Row
+	worked bool // data have changed since the last pause
 }
 
 // Effect is one command of a unit, to be executed in database DB. SELECT, MULTI
@@ -116,7 +117,24 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 		}
 		clock.ran(row, false)
 	}
+	if a.pause() {
+		a.exec.Retire()
+	}
 	return nil
+}
+
+// pause reports whether the unit was the first of a pause: nothing that somebody
+// wrote, such as the PING that a primary sends when it has nothing else.
+func (a *Applier) pause() bool {
+	for _, row := range a.rows {
+		if row.OnData() || row.Is(MayReplicate) {
+			a.worked = true
+			return false
+		}
+	}
+	worked := a.worked
+	a.worked = false
+	return worked
 }
 
 // stopwatch measures commands that run one after the other, for Applier.Ran.
@@ -179,6 +197,9 @@ func (a *Applier) run(tx *storage.Tx, row *Row, e Effect) (failed bool) {
 	tx.Select(e.DB)
 	a.out.SetBuffer(a.out.Bytes()[:0])
 	a.ctx.Row, a.ctx.Args = row, e.Args
+	if k := row.OnlyKey(); k > 0 && k < len(e.Args) {
+		tx.Only(e.Args[k])
+	}
 	tx.Command(nil)
 	row.Run(&a.ctx)
 	tx.CommandEnd()

@@ -57,6 +57,25 @@ func TestRepliesAndEffectsOfCollections(t *testing.T) {
 	}
 }
 
+func TestServerDeletionsGoOutAsUnlinkIfAsked(t *testing.T) {
+	n := newNode()
+	n.do("sadd", "s", "a")
+	payload := string(n.run([][]byte{[]byte("dump"), []byte("s")}, 2))
+	_, payload, _ = strings.Cut(strings.TrimSuffix(payload, "\r\n"), "\r\n")
+	for _, lazy := range []bool{false, true} {
+		want := map[bool]string{false: "DEL s", true: "UNLINK s"}[lazy]
+		n.lazy = lazy
+		n.do("sadd", "s", "a")
+		if _, effect := n.do("spop", "s", "1"); effect != want {
+			t.Errorf("SPOP goes out as %q, want %q", effect, want)
+		}
+		n.do("sadd", "s", "a")
+		if reply, effect := n.do("restore", "s", "1", payload, "replace", "absttl"); effect != want {
+			t.Errorf("RESTORE answers %q and goes out as %q, want %q", reply, effect, want)
+		}
+	}
+}
+
 // A replica must end with the members that the primary kept.
 func TestSPopPropagatesWhatItChose(t *testing.T) {
 	n, replica := newNode(), newNode()

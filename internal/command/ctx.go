@@ -74,6 +74,14 @@ func (c *Ctx) Block(b *Wait) {
 	}
 }
 
+// serverDel is the effect by which a key goes that no client asked to delete.
+func (c *Ctx) serverDel() []byte {
+	if c.Host.LazyServerDel() {
+		return nameUnlink
+	}
+	return nameDel
+}
+
 // Host is what a handler of data may know of the node.
 type Host interface {
 	Keyspace() *storage.Keyspace
@@ -88,4 +96,6 @@ type Host interface {
 	LFU() bool
 	// MaxBulk is proto-max-bulk-len, in bytes.
 	MaxBulk() int64
+	// LazyServerDel is lazyfree-lazy-server-del.
+	LazyServerDel() bool
 }

@@ -124,7 +124,7 @@ func restore(c *Ctx) {
 	if at != 0 && at <= c.Tx.Now() && !c.Tx.Applying() {
 		if found {
 			c.Tx.Delete(key)
-			c.Tx.Effect(nameDel, key)
+			c.Tx.Effect(c.serverDel(), key)
 		}
 		c.Out.OK()
 		return

@@ -3,8 +3,8 @@ package command
 import "strings"
 
 // Flags are the properties of a command that dispatch acts on. The names are
-// those of COMMAND INFO.
-type Flags uint32
+// those of COMMAND INFO, which does not show the last ones.
+type Flags uint64
 
 const (
 	Write Flags = 1 << iota
@@ -35,6 +35,25 @@ const (
 	// ClientOnly: the handler needs the client that asks (MIGRATE, which lets it
 	// wait). A stream never holds the command, as its effects are others.
 	ClientOnly
+	// RunsQueue: the command runs what MULTI has queued (EXEC).
+	RunsQueue
+	// Unqueued: the command runs at once inside MULTI.
+	Unqueued
+	// WhileSubscribed: a RESP2 connection with subscriptions may send it.
+	WhileSubscribed
+	// NeedsDisk: it is refused like a write when the disk refuses (PING, so that a
+	// failed node is noticed).
+	NeedsDisk
+	// SetsAsking: it sets the mark of ASKING, which any other command uses up.
+	SetsAsking
+	// OfShards: its keys are channels of sharded pub/sub.
+	OfShards
+	// MovesKeys: it moves keys to other nodes (MIGRATE).
+	MovesKeys
+	// Publishes: it carries a message for clients.
+	Publishes
+	// Touches: it counts as use of its keys in spite of CLIENT NO-TOUCH.
+	Touches
 )
 
 var flagNames = []struct {

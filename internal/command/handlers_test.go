@@ -20,6 +20,7 @@ type node struct {
 	now   int64
 	sent  []string
 	end   replication.Offset
+	lazy  bool     // lazyfree-lazy-server-del
 	noted []string // events, as "name key"
 }
 
@@ -45,6 +46,7 @@ func (n *node) ClusterEnabled() bool        { return false }
 func (n *node) Now() int64                  { return n.now }
 func (n *node) LFU() bool                   { return false }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
+func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
 func (n *node) Redact(...int)               {}

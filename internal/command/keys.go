@@ -15,7 +15,7 @@ var Keys = []*Row{
 		Doc: Doc{Summary: "Deletes keys and frees their values in the background.", Since: "4.0.0", Group: "generic", Complexity: "O(1) for each key", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
 	{Name: "exists", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: exists,
 		Doc: Doc{Summary: "Counts how many of the keys exist.", Since: "1.0.0", Group: "generic", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
-	{Name: "touch", Arity: -2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: touch,
+	{Name: "touch", Arity: -2, Flags: ReadOnly | Fast | Touches, ACL: CatKeyspace, Keys: KeysFrom(1, -1, 1, KeyRO), Run: touch,
 		Doc: Doc{Summary: "Marks keys as used now and counts those that exist.", Since: "3.2.1", Group: "generic", Complexity: "O(N) where N is the number of keys", Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"}}},
 	{Name: "type", Arity: 2, Flags: ReadOnly | Fast, ACL: CatKeyspace, Keys: OneKey(KeyRO), Run: typeOf,
 		Doc: Doc{Summary: "Tells the type of the value at a key.", Since: "1.0.0", Group: "generic", Complexity: "O(1)"}},

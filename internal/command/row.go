@@ -3,10 +3,8 @@
 // One Row describes a command: its name and arity, its flags and ACL
 // categories, where its keys stand in the arguments, what it locks, what
 // COMMAND DOCS says of it, and the function that runs it. Dispatch, cluster
-// routing, MULTI, COMMAND and the replay of a stream all read the same row.
-// What dispatch must know of a few commands besides (EXEC, ASKING, PUBLISH …) it
-// keeps in one table of its own, traits in internal/server; nothing else switches
-// on a command's name.
+// routing, MULTI, COMMAND and the replay of a stream all read the same row;
+// nothing switches on a command's name.
 //
 // Rows stand beside their handlers, one file a group. Handlers of data read
 // and write through a storage.Tx and answer through a resp.Writer; they know
@@ -59,6 +57,7 @@ type Row struct {
 	Doc     Doc
 
 	parent  *Row
+	onlyKey int
 	subs    map[string]*Row
 	cats    Category
 	renamed bool
@@ -106,6 +105,22 @@ func (r *Row) Categories() Category { return r.cats }
 // made the stream (PUBLISH, WATCH, CONFIG).
 func (r *Row) OnData() bool {
 	return r.Lock != LockNone && r.Flags&(Write|ReadOnly|MayReplicate) != 0
+}
+
+// OnlyKey is the position of the row's one key, if it always has one and in the
+// same place, or 0.
+func (r *Row) OnlyKey() int { return r.onlyKey }
+
+// findOnlyKey is OnlyKey from the row's specifications.
+func (r *Row) findOnlyKey() int {
+	if len(r.Keys) != 1 || r.FindKeys != nil {
+		return 0
+	}
+	k := r.Keys[0]
+	if k.Begin.Keyword != "" || k.Find != (Find{Step: 1}) || k.Flags&KeyNotKey != 0 {
+		return 0
+	}
+	return k.Begin.Index
 }
 
 // Takes reports whether a call with n arguments, the name included, has the

@@ -200,6 +200,9 @@ func collectionScanArgs() []Arg {
 
 func keys(c *Ctx) {
 	o := scanOptions{match: c.Args[1]}
+	if string(o.match) == "*" {
+		o.match = nil // it matches the empty name, too
+	}
 	var found copies
 	for s, ok := c.Host.Keyspace().NextSlot(c.Tx.DB(), 0); ok; s, ok = c.Host.Keyspace().NextSlot(c.Tx.DB(), s+1) {
 		for cursor, again := uint64(0), true; again; again = cursor != 0 {

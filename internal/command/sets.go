@@ -193,7 +193,7 @@ func sPopCount(c *Ctx) {
 		c.replyMembers(&all)
 		c.Tx.Delete(key)
 		c.Tx.CountAs(int(size))
-		c.Tx.Effect(nameDel, key)
+		c.Tx.Effect(c.serverDel(), key)
 	} else {
 		c.popMembers(&s, key, int(count))
 	}

@@ -222,6 +222,7 @@ func effectWithoutGet(c *Ctx) {
 var (
 	nameSet       = []byte("SET")
 	nameDel       = []byte("DEL")
+	nameUnlink    = []byte("UNLINK")
 	namePXAT      = []byte("PXAT")
 	namePersist   = []byte("PERSIST")
 	namePExpireAt = []byte("PEXPIREAT")

@@ -92,6 +92,7 @@ func (r *Row) prepare() {
 	if r.LockFor != nil && (r.Lock != LockKeys || len(r.Keys) == 0) {
 		panic(fmt.Sprintf("command: the row %q tells what it needs beyond keys that it does not have", r.Name))
 	}
+	r.onlyKey = r.findOnlyKey()
 	r.cats = r.ACL | implied(r.Flags)
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]

@@ -221,6 +221,7 @@ func (c *Ctx) storeScored(key []byte, found []scored, event string) {
 	for _, s := range found {
 		z.Set(s.member, s.score)
 	}
+	z.Complete()
 	c.Tx.CountAs(1)
 	c.Tx.Note(storage.ClassZSet, event, key)
 }

@@ -53,7 +53,8 @@ What to look at when you come from Redis:
   ${appendonly no} for a cache.
 * A node listens on all addresses, but serves clients of other machines only with a password or with
   ${protected-mode no}, as Redis does.
-* ${maxmemory} has no effect yet. A node that sets it logs a WARNING; see [below](#warned-of-at-start).
+* ${maxmemory} evicts or refuses as in Redis, measured by the blocks of keys and values and what an empty node uses;
+  buffers of clients do not count.
 * Users and TLS are not built. A node that is configured for them does not start; see [below](#refused).
 * ${user default on >password} is taken, and means ${requirepass password}.
 
@@ -80,14 +81,23 @@ func documentation() string {
 		rows  []*directive
 	}{
 		{"Network", networkRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
-		{"Clients and access", clientRows}, {"Names of encodings", encodingRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
+		{"Clients and access", clientRows}, {"Memory", memoryRows}, {"Names of encodings", encodingRows}, {"Deletion", deletionRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
 		{"Slow log and latency", observeRows},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| directive | values | default | | what it does |\n| --- | --- | --- | --- | --- |\n", section.title)
+		var long []*directive
 		for _, d := range section.rows {
-			if d.does != "" {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), d.typ, shortDefault(d), remarks(d), d.does)
+			if d.does == "" {
+				continue
 			}
+			values := d.typ.String()
+			if len(values) > 100 {
+				long, values = append(long, d), "see below"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, shortDefault(d), remarks(d), d.does)
+		}
+		for _, d := range long {
+			fmt.Fprintf(&b, "\nThe values of %s are %s.\n", code(d.name), d.typ)
 		}
 		if slices.Contains(section.rows, row("client-output-buffer-limit")) {
 			fmt.Fprintf(&b, "\nThe default of `client-output-buffer-limit` is %s.\n", code(row("client-output-buffer-limit").def))

@@ -22,10 +22,10 @@ func TestSetChangesAllPairs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Current()
-	if s.MaxMemoryBytes != 10000001 || s.ReplBacklogBytes != 10000002 || len(s.Save) != 1 || s.ReplicaReadOnly {
+	if s.MaxMemory.Bytes != 10000001 || s.ReplBacklogBytes != 10000002 || len(s.Save) != 1 || s.ReplicaReadOnly {
 		t.Errorf("settings are %+v", s)
 	}
-	if before.MaxMemoryBytes != 0 || len(before.Save) != 3 || !before.ReplicaReadOnly || before.text[row("save").index] != row("save").def {
+	if before.MaxMemory.Bytes != 0 || len(before.Save) != 3 || !before.ReplicaReadOnly || before.text[row("save").index] != row("save").def {
 		t.Error("the settings that a reader held have changed")
 	}
 }

@@ -66,10 +66,11 @@ type Settings struct {
 	PubSubOutput     OutputLimit
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
-	MaxMemoryBytes   int64 // 0: no limit
+	MaxMemory        MaxMemory
 
 	// Values.
-	Encodings Encodings
+	Encodings     Encodings
+	LazyServerDel bool // what the server deletes by itself goes out as UNLINK
 
 	// Replication.
 	ReplicaOf             Address // Host empty: a primary
@@ -212,4 +213,16 @@ func (s *Settings) clone() *Settings {
 	c := *s
 	c.text = slices.Clone(s.text)
 	return &c
+}
+
+// MaxMemory is how much memory the data may take, and which keys go when they
+// take more.
+type MaxMemory struct {
+	Bytes          int64 // 0: no limit
+	Policy         string
+	Samples        int
+	Tenacity       int // 0 to 100
+	ReplicaIgnores bool
+	LFULogFactor   int
+	LFUDecayMin    int // minutes
 }

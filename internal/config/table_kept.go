@@ -10,20 +10,10 @@ const unbuiltTLS = "TLS is not built, and what should be encrypted would go over
 // written back, so that a configuration can move in and out again.
 var keptRows = []*directive{
 	// Memory and eviction.
-	{name: "maxmemory", typ: anyBytes, def: "0", lacks: "nothing is evicted, and no write is refused for want of memory",
-		store: toInt(func(s *Settings) *int64 { return &s.MaxMemoryBytes })},
 	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0",
 		lacks: "no client is closed for the memory that all of them use"},
-	{name: "maxmemory-eviction-tenacity", typ: ints(0, 100), def: "10"},
-	{name: "maxmemory-policy", typ: oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "volatile-lrm", "allkeys-lrm"), def: "noeviction"},
-	{name: "maxmemory-samples", typ: atLeastOne, def: "5"},
-	{name: "replica-ignore-maxmemory", aliases: []string{"slave-ignore-maxmemory"}, typ: boolean{}, def: "yes"},
-	{name: "lfu-decay-time", typ: nonNegative, def: "1"},
-	{name: "lfu-log-factor", typ: nonNegative, def: "10"},
 	{name: "lazyfree-lazy-eviction", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-expire", typ: boolean{}, def: "no"},
-	{name: "lazyfree-lazy-server-del", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-del", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-flush", typ: boolean{}, def: "no"},
 	{name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, typ: boolean{}, def: "no"},

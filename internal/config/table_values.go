@@ -30,3 +30,10 @@ var encodingRows = []*directive{
 		does:  "bytes of the longest member of such a sorted set",
 		store: toInt(func(s *Settings) *int { return &s.Encodings.ZSetValue })},
 }
+
+// deletionRows is how keys are deleted.
+var deletionRows = []*directive{
+	{name: "lazyfree-lazy-server-del", typ: boolean{}, def: "no",
+		does:  "SPOP of a whole set and RESTORE of what has expired go to replicas as UNLINK, not DEL",
+		store: toBool(func(s *Settings) *bool { return &s.LazyServerDel })},
+}

@@ -199,6 +199,7 @@ func (h testHost) ClusterEnabled() bool        { return true }
 func (h testHost) Now() int64                  { return time.Now().UnixMilli() }
 func (h testHost) LFU() bool                   { return false }
 func (h testHost) MaxBulk() int64              { return 1 << 29 }
+func (h testHost) LazyServerDel() bool         { return false }
 func (h testHost) Table() *command.Table       { return h.m.table }
 
 // testShell is a server without sockets.
@@ -671,6 +672,36 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 
 // TestWhatALoadingNodeTells: only what needs the keys or changes the cluster
 // waits for the end of loading.
+// Outside of cluster mode CLUSTER has all of its sub-commands: tools read COMMAND.
+func TestClusterCommandsOutsideOfClusterMode(t *testing.T) {
+	n, stop := startNode(t, t.TempDir(), "--port", fmt.Sprint(redistest.Port(t)))
+	defer stop()
+	d, err := redistest.Dial(n.server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, c := range []struct{ line, want string }{
+		{"CLUSTER INFO", "ERR This instance has cluster support disabled"},
+		{"CLUSTER HELP", "ERR This instance has cluster support disabled"},
+		{"CLUSTER FOO", "ERR unknown subcommand 'FOO'. Try CLUSTER HELP."},
+		{"CLUSTER KEYSLOT", "ERR wrong number of arguments for 'cluster|keyslot' command"},
+		{"COMMAND LIST FILTERBY PATTERN cl*er|h*", "[cluster|help]"},
+	} {
+		var args []any
+		for word := range strings.FieldsSeq(c.line) {
+			args = append(args, word)
+		}
+		got, err := d.Do(args...)
+		if err != nil {
+			got = err
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, want %s", c.line, got, c.want)
+		}
+	}
+}
+
 func TestWhatALoadingNodeTells(t *testing.T) {
 	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"}
 	for _, row := range new(clusterDriver).Rows()[0].Sub {

@@ -75,7 +75,7 @@ func (m *mover) Close() {
 func (m *mover) Rows() []*command.Row {
 	const access = command.KeyRW | command.KeyAccess | command.KeyDelete
 	return []*command.Row{{
-		Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys | command.ClientOnly, ACL: command.CatKeyspace | command.CatDangerous,
+		Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys | command.ClientOnly | command.MovesKeys, ACL: command.CatKeyspace | command.CatDangerous,
 		Keys: []command.KeySpec{
 			command.KeyAt(3, access),
 			{Flags: access | command.KeyIncomplete, Begin: command.Begin{Keyword: "KEYS", Index: -2}, Find: command.Find{Last: -1, Step: 1}},

@@ -59,6 +59,7 @@ type Node struct {
 	cluster     *clusterDriver // nil outside cluster mode
 	server      *server.Server
 	applier     *command.Applier // of the replayed and the received stream
+	memory      memoryKeeper
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -109,6 +110,8 @@ func New(c Config) (*Node, error) {
 			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
+	} else {
+		sc.Rows = append(sc.Rows, server.WithoutCluster(n.cluster.Rows())...)
 	}
 	if n.server, err = server.New(sc); err != nil {
 		return nil, errors.Join(err, n.closeStream())
@@ -220,7 +223,9 @@ func (n *Node) Run(ctx context.Context) error {
 // begin is what happens between listening and serving.
 func (n *Node) begin(ctx context.Context) error {
 	began := time.Now()
+	n.memory.start(n.keys)
 	l, err := n.restore()
+	n.loader().Retire()
 	if err != nil {
 		return fmt.Errorf("load the data: %w", err)
 	}
@@ -242,7 +247,9 @@ func (n *Node) end() error {
 	}
 	n.mover.Close()
 	n.replicator.Close()
-	return errors.Join(n.persistence.Close(), n.closeStream())
+	err := n.persistence.Close()
+	n.memory.Close()
+	return errors.Join(err, n.closeStream())
 }
 
 // facts is what the cluster's state machine must know of the node.
@@ -255,6 +262,7 @@ func (n *Node) facts() cluster.Facts {
 		Primary:        bus.NodeID(standing.Source().Primary),
 		Offset:         int64(offset),
 		PrimaryContact: contact,
+		Outrun:         n.replicator.outrun.Load(),
 		// A primary whose disk hangs answers nobody and must be replaced. A full
 		// disk does not hang: it refuses.
 		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,

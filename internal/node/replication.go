@@ -50,6 +50,7 @@ type replicator struct {
 	turn     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 	saved    savedFitness              // last; runFitness's, and then Close's
+	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
 
 	// Guarded by the world lock.
@@ -106,7 +107,7 @@ func newReplicator(n *Node) *replicator {
 		Stream:    feed{n.stream},
 		Snapshots: snapshots{n},
 		History:   r.History,
-		Settled:   func() bool { return n.cluster == nil || n.cluster.View().Settled },
+		Later:     r.later,
 		Settings:  r.serveSettings,
 		OnAck: func() {
 			if f := r.onAck.Load(); f != nil {

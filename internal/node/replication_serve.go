@@ -83,6 +83,22 @@ func (r *replicator) serveSettings() psync.Settings {
 	return s
 }
 
+// later reports whether a replica that cannot go on is told to ask again: as long
+// as the cluster has not settled whether this node, which has just started,
+// remains the primary. If the replica has more of the node's own stream than the
+// node, that is a fact for the cluster to decide by.
+func (r *replicator) later(v replication.Verdict, asked replication.Request) bool {
+	if r.n.cluster == nil || r.n.cluster.View().Settled {
+		return false
+	}
+	if v == replication.FullDiverged || v == replication.FullAhead {
+		at := int64(asked.From - 1)
+		for old := r.outrun.Load(); at > old && !r.outrun.CompareAndSwap(old, at); old = r.outrun.Load() {
+		}
+	}
+	return true
+}
+
 // GoodReplicas counts those that acknowledged within min-replicas-max-lag.
 func (r *replicator) GoodReplicas() int {
 	return r.primary.Good(time.Now(), r.n.config.Current().MinReplicasMaxLag)

@@ -66,6 +66,7 @@ const (
 	ErrNoAuth            Error = "NOAUTH Authentication required."
 	ErrNotInMulti        Error = "ERR Command not allowed inside a transaction"
 	ErrMisconfSnapshot   Error = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."
 	ErrNoReplicas        Error = "NOREPLICAS Not enough good replicas to write."
 	ErrReadOnly          Error = "READONLY You can't write against a read only replica."
 	ErrMasterDown        Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."

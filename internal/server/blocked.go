@@ -2,9 +2,6 @@ package server
 
 import (
 	"bytes"
-	"container/heap"
-	"sync"
-	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -16,12 +13,11 @@ import (
 // blocked is a connection whose command waits for an element: BLPOP and its
 // like. It is registered in the unit that found nothing and served by the unit
 // that makes a key ready, on whatever loop that runs, under that unit's locks.
-// The reply then goes to the connection's own loop, where everything else about
-// the wait happens too: its timeout, CLIENT UNBLOCK, the end of the connection.
-// Whoever claims the waiter ends the wait.
+// The reply then goes to the connection's own loop. Whoever claims the waiter ends
+// the wait.
 type blocked struct {
 	storage.Waiter
-	c       *conn
+	at      *parked // set before the unit that found nothing ends
 	row     *command.Row
 	args    [][]byte // its own bytes
 	db      int
@@ -29,52 +25,26 @@ type blocked struct {
 	noTouch bool
 	serve   func(c *command.Ctx, key []byte) bool
 	expired func(out *resp.Writer)
-
-	until time.Duration // since the server's start; 0: it waits for ever
-	place int           // in the loop's deadlines, from 1; 0: in none
 }
 
-// blockedClients are all of them by the number of their connection.
-type blockedClients struct {
-	mu   sync.Mutex
-	byID map[uint64]*blocked // guarded by mu
-}
-
-func (b *blockedClients) add(x *blocked) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.byID == nil {
-		b.byID = map[uint64]*blocked{}
+// claim ends the wait, unless a unit has or looks whether there is something for
+// it: waiting.
+func (b *blocked) claim() bool {
+	if !b.Claim() {
+		return false
 	}
-	b.byID[x.c.id] = x
+	b.End()
+	return true
 }
 
-func (b *blockedClients) remove(x *blocked) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.byID, x.c.id)
-}
+func (b *blocked) over() bool              { return b.Ended() }
+func (b *blocked) timeUp(out *resp.Writer) { b.expired(out) }
 
-func (b *blockedClients) find(id uint64) *blocked {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.byID[id]
-}
-
-func (b *blockedClients) all() []*blocked {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	list := make([]*blocked, 0, len(b.byID))
-	for _, x := range b.byID {
-		list = append(list, x)
-	}
-	return list
-}
-
-func (b *blockedClients) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.byID)
+// leave takes the client out of the queues of its keys: waiting.
+func (b *blocked) leave(l *loop) {
+	l.slots = b.AppendSlots(l.slots[:0])
+	l.exec.Begin(l.unix, l.slots).Leave(&b.Waiter)
+	l.exec.End()
 }
 
 // DB, Proto, Redact and Block make a waiting client the caller of its command
@@ -91,7 +61,7 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 		return false
 	}
 	b := &blocked{
-		c: c, row: x.Row, args: make([][]byte, len(x.Args)),
+		row: x.Row, args: make([][]byte, len(x.Args)),
 		db: c.db, proto: c.out.Proto(), noTouch: c.is(stateNoTouch),
 		serve: w.Serve, expired: w.Expired,
 	}
@@ -102,13 +72,7 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 	for _, key := range w.Keys {
 		x.Tx.Await(&b.Waiter, key, w.Also...)
 	}
-	if w.Timeout > 0 {
-		b.until = l.look() + w.Timeout
-		heap.Push(&l.deadlines, b)
-	}
-	c.blocked = b
-	c.state |= stateWaiting
-	l.srv.blocked.add(b)
+	b.at = l.park(c, b, w.Timeout)
 	return true
 }
 
@@ -159,53 +123,9 @@ func (l *loop) serveOne(b *blocked, key []byte) bool {
 func (l *loop) sendServed(gate replication.Offset) {
 	for i, s := range l.served {
 		l.served[i] = served{}
-		home := s.b.c.home.Load() // a connection that waits stays where it is
-		home.post(func() { home.endBlocked(s.b, gate, func(out *resp.Writer) { out.Raw(s.reply) }) })
+		s.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(s.reply) })
 	}
 	l.served = l.served[:0]
-}
-
-// endBlocked answers a connection whose wait is over and goes on with it.
-func (l *loop) endBlocked(b *blocked, gate replication.Offset, reply func(out *resp.Writer)) {
-	c := b.c
-	l.unblock(b)
-	if c.is(stateClosed) {
-		return
-	}
-	l.endSuspension(c, gate, reply)
-}
-
-// unblock forgets a wait that is over.
-func (l *loop) unblock(b *blocked) {
-	if b.c.blocked != b {
-		return
-	}
-	b.c.blocked = nil
-	if b.place > 0 {
-		heap.Remove(&l.deadlines, b.place-1)
-	}
-	l.srv.blocked.remove(b)
-	l.slots = b.AppendSlots(l.slots[:0])
-	l.exec.Begin(l.unix, l.slots).Leave(&b.Waiter)
-	l.exec.End()
-}
-
-// cancel ends a wait with a reply, unless it is over.
-func (l *loop) cancel(b *blocked, reply func(out *resp.Writer)) {
-	if b.Claim() {
-		b.End()
-		l.endBlocked(b, 0, reply)
-	}
-}
-
-// expireBlocked ends the waits whose time is up. The reply of one that is over
-// may still be on its way.
-func (l *loop) expireBlocked() {
-	for len(l.deadlines) > 0 && l.deadlines[0].until <= l.mono {
-		b := l.deadlines[0]
-		heap.Remove(&l.deadlines, b.place-1)
-		l.cancel(b, b.expired)
-	}
 }
 
 // redirectBlocked ends waits for keys whose slots this node does not serve any
@@ -215,77 +135,10 @@ func (l *loop) redirectBlocked(b *blocked) {
 	if len(ss) == 0 {
 		return
 	}
-	way := Route{Slot: ss[0], Keys: len(ss), Write: true, ReadOnly: b.c.is(stateReadOnly)}
-	if err := l.srv.cluster.Route(way); err != "" {
-		l.cancel(b, func(out *resp.Writer) { out.Error(err) })
+	way := Route{Slot: ss[0], Keys: len(ss), Write: true, ReadOnly: b.at.c.is(stateReadOnly)}
+	if err := l.srv.cluster.Route(way); err != "" && b.claim() {
+		l.answer(b.at, 0, func(out *resp.Writer) { out.Error(err) })
 	}
-}
-
-// unblockClient ends the wait of a connection on behalf of CLIENT UNBLOCK, as
-// if its time were up or with an error, and reports whether there was one.
-func (s *Server) unblockClient(id uint64, err resp.Error) bool {
-	b := s.blocked.find(id)
-	if b == nil || !b.Claim() {
-		return false
-	}
-	b.End()
-	b.answer(err)
-	return true
-}
-
-// answer ends a wait that was claimed and ended, from any goroutine.
-func (b *blocked) answer(err resp.Error) {
-	reply := b.expired
-	if err != "" {
-		reply = func(out *resp.Writer) { out.Error(err) }
-	}
-	home := b.c.home.Load()
-	home.post(func() { home.endBlocked(b, 0, reply) })
-}
-
-// unblockAll ends all waits: the node is no primary any more. As in Redis the
-// connections are closed, so that clients look for the primary.
-func (s *Server) unblockAll(err resp.Error) {
-	for _, b := range s.blocked.all() {
-		if b.Claim() {
-			b.End()
-			home := b.c.home.Load()
-			home.post(func() {
-				home.endBlocked(b, 0, func(out *resp.Writer) { out.Error(err) })
-				if !b.c.is(stateClosed) {
-					b.c.state |= stateClosing
-					home.wantWrite(b.c)
-				}
-			})
-		}
-	}
-}
-
-// deadlines is a heap of the blocked clients of a loop whose waits have an end.
-type deadlines []*blocked
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].until < d[j].until }
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].place, d[j].place = i+1, j+1
-}
-
-// Push implements heap.Interface.
-func (d *deadlines) Push(x any) {
-	b := x.(*blocked)
-	*d = append(*d, b)
-	b.place = len(*d)
-}
-
-// Pop implements heap.Interface.
-func (d *deadlines) Pop() any {
-	old := *d
-	b := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	b.place = 0
-	return b
 }
 
 // begin begins a unit on slots for a command that may write: with the world

@@ -16,7 +16,7 @@ import (
 func (n *node) blocks(line string) *client {
 	n.t.Helper()
 	c := n.dial()
-	before := n.blocked.count()
+	before := n.parked.count()
 	c.send(line)
 	n.waiting(before + 1)
 	return c
@@ -26,7 +26,7 @@ func (n *node) blocks(line string) *client {
 func (n *node) waiting(want int) {
 	n.t.Helper()
 	redistest.Until(n.t, 10*time.Second, fmt.Sprintf("%d clients wait", want), func() error {
-		if got := n.blocked.count(); got != want {
+		if got := n.parked.count(); got != want {
 			return fmt.Errorf("%d do", got)
 		}
 		return nil
@@ -150,6 +150,45 @@ func TestWhatMakesAKeyReady(t *testing.T) {
 				d.do(line)
 			}
 			w.wantNext(c.reply)
+		})
+	}
+}
+
+// The DEL of an expired key that wakes somebody stands on its own in the stream,
+// as in Redis 7.0.
+func TestAReadyKeyThatHasExpiredServesNobody(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		lines, stream []string
+	}{
+		{"it had when the unit began",
+			[]string{"SELECT 1", "RPUSH k x", "PEXPIRE k 1", "DEBUG SLEEP 0.01", "SWAPDB 0 1"},
+			[]string{"RPUSH k x", "PEXPIREAT k", "SWAPDB 0 1", "DEL k"}},
+		{"it has while the unit ran",
+			[]string{"MULTI", "RPUSH k x", "PEXPIRE k 1", "DEBUG SLEEP 0.01", "EXEC"},
+			[]string{"MULTI", "RPUSH k x", "PEXPIREAT k", "EXEC", "DEL k"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := startNode(t)
+			d := n.dial()
+			d.want("DEBUG SET-ACTIVE-EXPIRE 0", "OK")
+			w := n.blocks("BLPOP k 0")
+			for _, line := range c.lines {
+				d.do(line)
+			}
+			n.waiting(1)
+			stream := n.streamed()
+			for i, line := range stream {
+				if strings.HasPrefix(line, "PEXPIREAT k ") {
+					stream[i] = "PEXPIREAT k"
+				}
+			}
+			if !slices.Equal(stream, c.stream) {
+				t.Errorf("the stream has %q, want %q", stream, c.stream)
+			}
+			d.do("SELECT 0")
+			d.want("RPUSH k y", "1")
+			w.wantNext("[k y]")
 		})
 	}
 }

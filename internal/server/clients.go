@@ -358,13 +358,13 @@ func clientUnpause(x *command.Ctx) {
 }
 
 func clientUnblock(x *command.Ctx) {
-	asError := false
+	err := resp.Error("")
 	switch {
 	case len(x.Args) > 4:
 		x.Out.Error(resp.ErrSubcommandSyntax("client", x.Args[1]))
 		return
 	case len(x.Args) == 4 && equalFold(x.Args[3], "error"):
-		asError = true
+		err = resp.ErrUnblocked
 	case len(x.Args) == 4 && !equalFold(x.Args[3], "timeout"):
 		x.Out.Error(resp.ErrUnblockReason)
 		return
@@ -374,15 +374,11 @@ func clientUnblock(x *command.Ctx) {
 		x.Out.Error(resp.ErrNotInteger)
 		return
 	}
-	err := resp.Error("")
-	if asError {
-		err = resp.ErrUnblocked
-	}
-	if s := serverOf(x); s.waiters.unblock(uint64(id), asError) || s.unblockClient(uint64(id), err) {
+	if serverOf(x).unblock(uint64(id), err) {
 		x.Out.Int(1)
-		return
+	} else {
+		x.Out.Int(0)
 	}
-	x.Out.Int(0)
 }
 
 func clientHelp(x *command.Ctx) {
@@ -458,6 +454,9 @@ func (s *Server) describe(l *loop, c *conn) string {
 		cap(c.out.Bytes()), cap(c.out.Bytes()), inFirst, min(waiting, 1), waiting, cap(c.in)+cap(c.out.Bytes())+connBytes,
 		events, last, c.user, c.out.Proto(), c.libName, c.libVer)
 }
+
+// memory is about what a connection occupies.
+func (c *conn) memory() int64 { return int64(cap(c.in)+cap(c.out.Bytes())) + connBytes }
 
 // connBytes is about what a connection occupies besides its buffers.
 const connBytes = 640

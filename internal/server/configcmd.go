@@ -59,7 +59,7 @@ func configSet(x *command.Ctx) {
 	}
 	l, c := loopOf(x), connOf(x)
 	var err error
-	lfu, encodings := l.srv.LFU(), l.srv.config.Current().Encodings
+	memory, encodings := l.srv.config.Current().MaxMemory, l.srv.config.Current().Encodings
 	l.allConns(func() {
 		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
 		if err == nil {
@@ -67,8 +67,9 @@ func configSet(x *command.Ctx) {
 			l.cfg = l.srv.config.Current()
 		}
 	})
-	if err == nil && l.srv.LFU() != lfu {
+	if err == nil && l.srv.config.Current().MaxMemory != memory {
 		l.everything(l.srv.followPolicy)
+		l.makeRoom()
 	}
 	if err == nil && l.srv.config.Current().Encodings != encodings {
 		l.everything(l.srv.followEncodings)
@@ -90,7 +91,10 @@ func configSet(x *command.Ctx) {
 
 // followPolicy makes the access bits of keys mean what maxmemory-policy asks
 // for; tx holds the world.
-func (s *Server) followPolicy(tx *storage.Tx) { tx.UseLFU(s.LFU()) }
+func (s *Server) followPolicy(tx *storage.Tx) {
+	m := s.config.Current().MaxMemory
+	tx.UseLFU(s.LFU(), m.LFULogFactor, m.LFUDecayMin)
+}
 
 // followEncodings makes the limits of compact encodings those of the settings; tx
 // holds the world.
@@ -122,7 +126,8 @@ func configResetStat(x *command.Ctx) {
 			l.stats.reset()
 		}
 		s.rates.reset()
-		s.replBefore = s.replicationCounts()
+		before := s.replicationCounts()
+		s.replBefore.Store(&before)
 		s.applied.reset()
 	})
 	s.keyspace.ResetStats()

@@ -49,10 +49,10 @@ type conn struct {
 	subs     *subscriber   // nil until the first subscription
 	feed     *replicaState // what REPLCONF said; nil until then
 	state    connState
-	queued   bool     // in the loop's ready list
-	blocked  *blocked // what it waits for; nil if it does not
-	inHeld   bool     // in the loop's held list
-	inPaused bool     // in the loop's paused list
+	queued   bool    // in the loop's ready list
+	parked   *parked // what it waits for; nil if it does not
+	inHeld   bool    // in the loop's held list
+	inPaused bool    // in the loop's paused list
 	polled   interest
 	softFrom time.Duration // when the output passed its soft limit; 0: it has not
 }
@@ -72,7 +72,7 @@ const (
 	stateNoEvict                         // CLIENT NO-EVICT
 	stateNoTouch                         // CLIENT NO-TOUCH
 	stateDetached                        // handed to replication; the loop forgets it
-	stateWaiting                         // a command of its own waits (WAIT, SHUTDOWN); nothing more is run
+	stateWaiting                         // it is parked: nothing more is run
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -185,12 +185,12 @@ func (l *loop) forget(c *conn) {
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
 	}
-	l.srv.waiters.remove(c)
-	if b := c.blocked; b != nil {
-		if b.Claim() {
-			b.End()
-		}
-		l.unblock(b)
+	if c.inPaused {
+		l.leavePaused(c)
+	}
+	if p := c.parked; p != nil {
+		p.wait.claim() // or somebody answers, whom nobody hears
+		l.unpark(p)
 	}
 	l.recycle(c.out.Bytes())
 	c.out.SetBuffer(nil)
@@ -248,7 +248,7 @@ func (c *conn) stopped() bool {
 // arrived takes the first bytes of a connection without a private buffer; b is
 // the loop's.
 func (l *loop) arrived(c *conn, b []byte) {
-	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.inBytes += int64(len(b))
 	l.stats.reads++
 	c.active = l.mono
 	rest := l.feed(c, b)
@@ -264,7 +264,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 
 // arrivedMore runs what n more bytes in the private buffer completed.
 func (l *loop) arrivedMore(c *conn, n int) {
-	l.stats.inBytes.Add(int64(n))
+	l.stats.inBytes += int64(n)
 	l.stats.reads++
 	c.active = l.mono
 	if !l.overlong(c) {
@@ -401,7 +401,7 @@ func (l *loop) protocolError(c *conn, err resp.Error) {
 // is blocked is not read, but must not be served an element once it has left.
 func (l *loop) watchSocket(c *conn) {
 	if c.wire != nil {
-		if !c.stopped() || c.blocked != nil && len(c.in) < wireReadBytes {
+		if !c.stopped() || c.parked != nil && len(c.in) < wireReadBytes {
 			c.wire.more()
 		}
 		return
@@ -413,7 +413,7 @@ func (l *loop) watchSocket(c *conn) {
 	switch {
 	case !c.stopped():
 		want |= readable
-	case c.blocked != nil:
+	case c.parked != nil:
 		want |= gone
 	}
 	if c.polled&writable != 0 {

@@ -32,7 +32,7 @@ func ofSystem(r *command.Row) *command.Row {
 const quick = command.NoScript | command.Loading | command.Stale | command.Fast
 
 var connectionRows = []*command.Row{
-	{Name: "ping", Arity: -1, Flags: command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: pingCommand,
+	{Name: "ping", Arity: -1, Flags: command.Fast | command.WhileSubscribed | command.NeedsDisk, ACL: command.CatConnection, Lock: command.LockNone, Run: pingCommand,
 		Doc: command.Doc{Since: "1.0.0", Group: "connection", Summary: "Answers PONG, or its argument.", Complexity: "O(1)", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
 	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: echoCommand,
 		Doc: doc("1.0.0", "connection", "Answers with its argument.")},
@@ -42,9 +42,9 @@ var connectionRows = []*command.Row{
 		Doc: doc("1.0.0", "connection", "Shows the password, or a user and the password.")},
 	{Name: "hello", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: helloCommand,
 		Doc: doc("6.0.0", "connection", "Chooses the protocol, and may authenticate and name the connection.")},
-	deprecated("7.2.0", "just closing the connection", &command.Row{Name: "quit", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: quitCommand,
+	deprecated("7.2.0", "just closing the connection", &command.Row{Name: "quit", Arity: -1, Flags: quick | command.NoAuth | command.AllowBusy | command.Unqueued | command.WhileSubscribed, ACL: command.CatConnection, Lock: command.LockNone, Run: quitCommand,
 		Doc: doc("1.0.0", "connection", "Ends the connection once all replies have been sent.")}),
-	{Name: "reset", Arity: 1, Flags: quick | command.NoAuth | command.AllowBusy, ACL: command.CatConnection, Lock: command.LockNone, Run: resetCommand,
+	{Name: "reset", Arity: 1, Flags: quick | command.NoAuth | command.AllowBusy | command.Unqueued | command.WhileSubscribed, ACL: command.CatConnection, Lock: command.LockNone, Run: resetCommand,
 		Doc: doc("6.2.0", "connection", "Makes the connection as new.")},
 }
 
@@ -239,3 +239,6 @@ func resetCommand(x *command.Ctx) {
 	c.authenticated(l.cfg.RequirePass == "")
 	x.Out.Simple("RESET")
 }
+
+// IPv6 reports whether the client of a call came over IPv6.
+func (s *Server) IPv6(x *command.Ctx) bool { return connOf(x).ipv6 }

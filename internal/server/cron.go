@@ -5,14 +5,24 @@ import "time"
 // cronConns is a loop's share of Redis's clientsCron: idle connections and
 // output limits.
 func (l *loop) cronConns() {
+	var in, out, bytes int64
+	each := func(c *conn) {
+		in = max(in, int64(len(c.in)))
+		out = max(out, int64(c.out.Len()-c.sent))
+		bytes += c.memory()
+		l.cronConn(c)
+	}
 	for _, c := range l.conns {
 		if c != nil {
-			l.cronConn(c)
+			each(c)
 		}
 	}
 	for c := range l.other {
-		l.cronConn(c)
+		each(c)
 	}
+	l.stats.longestIn.Store(in)
+	l.stats.longestOut.Store(out)
+	l.stats.bytes.Store(bytes)
 }
 
 // restAfter is how long a connection is quiet until it keeps no more than it
@@ -26,8 +36,10 @@ func (l *loop) cronConn(c *conn) {
 		l.drop(c)
 		return
 	}
-	if c.blocked != nil && l.srv.cluster != nil {
-		l.redirectBlocked(c.blocked)
+	if p := c.parked; p != nil && l.srv.cluster != nil {
+		if b, ok := p.wait.(*blocked); ok {
+			l.redirectBlocked(b)
+		}
 	}
 	if c.softFrom != 0 {
 		l.checkOutput(c)
@@ -48,11 +60,10 @@ func (s *Server) cron(l *loop) {
 			ln.resting = l.poll.add(ln.fd, readable) != nil
 		}
 	}
-	s.waiters.answer(l.unix)
 	s.continueEnd(l)
 	s.balance()
 	s.rates.sample(l.mono, s.totals())
-	s.notePeak()
+	s.notePeak(s.usedMemory())
 	if s.monitors.any.Load() {
 		l.sweepMonitors()
 	}

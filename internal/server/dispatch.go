@@ -43,8 +43,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	q.args, q.raw = args, raw
 	q.redirected, q.found, q.oneSlot = false, false, false
 	l.pushes, l.redacted = l.pushes[:0], l.redacted[:0]
-	l.stats.commands.Add(1)
-	l.stats.ran++
+	l.stats.commands++
 	c.set(stateSkipping, c.is(stateReplySkip))
 	c.set(stateReplySkip, false)
 
@@ -61,7 +60,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	default:
 		c.last = q.row
 		q.flags, q.lacking = q.row.Flags, ^q.row.Flags
-		if q.info.is(traitExec) && c.multi != nil {
+		if q.row.Is(command.RunsQueue) && c.multi != nil {
 			q.flags |= c.multi.flags
 			q.lacking |= c.multi.lacking
 		}
@@ -72,7 +71,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	}
 	switch v {
 	case wait:
-		l.stats.commands.Add(-1)
+		l.stats.commands--
 		c.set(stateReplySkip, c.is(stateSkipping))
 		l.holdBack(c)
 		return false
@@ -86,7 +85,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 			l.drop(c)
 		}
 	}
-	if c.is(stateAsking) && c.multi == nil && !q.info.is(traitAsking) {
+	if c.is(stateAsking) && c.multi == nil && !q.info.row.Is(command.SetsAsking) {
 		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
@@ -135,7 +134,7 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 // refuse answers a request that did not pass, as Redis's rejectCommand.
 func (l *loop) refuse(c *conn, q *request) {
 	err := q.refusal
-	exec := q.info.is(traitExec)
+	exec := q.info.row.Is(command.RunsQueue)
 	switch {
 	case exec && q.redirected:
 		l.discard(c)
@@ -163,7 +162,7 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.ctx.Row, l.ctx.Args = q.row, q.args
 	l.ctx.Out, l.ctx.Conn, l.ctx.Gate = &c.out, c, 0
-	if q.info.is(traitExec) {
+	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v
 		}

@@ -24,6 +24,7 @@ const (
 	condLoading                               // data are being loaded
 	condFeed                                  // the connection is a monitor or a replica
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
+	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
 )
 
@@ -46,12 +47,13 @@ type gate struct {
 
 // gates is every check in the order of Redis's processCommand. Existence and
 // arity come before, since the others need the row. The place of ACLs is after
-// "not in MULTI", that of maxmemory after the route.
+// "not in MULTI".
 var gates = []gate{
 	{"protected command", 0, gateProtected},
 	{"authentication", condPassword, gateAuth},
 	{"not in MULTI", condMulti, gateNoMulti},
 	{"route", condCluster, gateRoute},
+	{"memory", condMemory, gateMemory},
 	{"disk", condDisk, gateDisk},
 	{"enough replicas", condFewReplicas, gateReplicas},
 	{"read-only replica", condReplica, gateReadOnly},
@@ -87,7 +89,7 @@ func (l *loop) admit(c *conn, q *request) verdict {
 // is until the unit ends. What a write changed on a replica would be in no stream.
 func (l *loop) admitLocked(q *request) resp.Error {
 	if q.flags&command.Write != 0 && l.ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
-		if q.info.is(traitExec) {
+		if q.row.Is(command.RunsQueue) {
 			return resp.ErrExecAbortedBy(resp.ErrReadOnly)
 		}
 		return resp.ErrReadOnly
@@ -126,14 +128,14 @@ func gateNoMulti(_ *loop, c *conn, q *request) verdict {
 // cluster's present view without a lock; the unit looks again under the locks
 // of its slots. What MULTI queues has no unit yet, and looks here.
 func gateRoute(l *loop, c *conn, q *request) verdict {
-	if len(q.row.Keys) == 0 && !q.info.is(traitExec) {
+	if len(q.row.Keys) == 0 && !q.row.Is(command.RunsQueue) {
 		return pass
 	}
 	if q.found = l.findWay(c, q); !q.found {
 		return pass
 	}
 	err := l.srv.cluster.Route(q.way)
-	if err == "" && c.multi != nil && !q.info.is(traitExec) {
+	if err == "" && c.multi != nil && !q.row.Is(command.RunsQueue) {
 		err = l.routeQueued(q)
 	}
 	if err == "" {
@@ -144,7 +146,7 @@ func gateRoute(l *loop, c *conn, q *request) verdict {
 }
 
 func gateDisk(l *loop, _ *conn, q *request) verdict {
-	if q.flags&command.Write == 0 && !q.info.is(traitPing) {
+	if q.flags&command.Write == 0 && !q.row.Is(command.NeedsDisk) {
 		return pass
 	}
 	if err := l.srv.diskError(); err != "" {
@@ -169,7 +171,7 @@ func gateReadOnly(l *loop, _ *conn, q *request) verdict {
 }
 
 func gateSubscriber(_ *loop, _ *conn, q *request) verdict {
-	if q.info.is(traitSubscriber) {
+	if q.row.Is(command.WhileSubscribed) {
 		return pass
 	}
 	return q.deny(resp.ErrPubSubContext(q.row.FullName()))
@@ -210,7 +212,7 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 }
 
 func gateQueue(_ *loop, c *conn, q *request) verdict {
-	if c.multi == nil || q.info.is(traitUnqueued) {
+	if c.multi == nil || q.row.Is(command.Unqueued) {
 		return pass
 	}
 	return queue

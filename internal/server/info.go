@@ -40,6 +40,8 @@ var sections = []section{
 	{"keyspace", "Keyspace", true, infoKeyspace},
 }
 
+// infoCommand answers from counters that the loops and the other parts publish. It
+// stops no loop and waits for nobody, since monitoring asks often.
 func infoCommand(x *command.Ctx) {
 	want := map[string]bool{}
 	for _, a := range x.Args[1:] {
@@ -47,21 +49,18 @@ func infoCommand(x *command.Ctx) {
 	}
 	all := want["all"] || want["everything"]
 	standard := len(want) == 0 || want["default"]
-	l := loopOf(x)
 	var b strings.Builder
-	l.allConns(func() {
-		for i := range sections {
-			c := &sections[i]
-			if !all && !want[c.name] && !(standard && c.isDefault) {
-				continue
-			}
-			if b.Len() > 0 {
-				b.WriteString("\r\n")
-			}
-			b.WriteString("# " + c.title + "\r\n")
-			c.write(l.srv, &b)
+	for i := range sections {
+		c := &sections[i]
+		if !all && !want[c.name] && !(standard && c.isDefault) {
+			continue
 		}
-	})
+		if b.Len() > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString("# " + c.title + "\r\n")
+		c.write(serverOf(x), &b)
+	}
 	x.Out.Verbatim("txt", b.String())
 }
 
@@ -143,17 +142,12 @@ func system() string {
 }
 
 func infoClients(s *Server, b *strings.Builder) {
-	var in, out int
-	waiting := int64(0)
-	s.eachConn(func(c *conn) {
-		if c.is(stateWaiting) {
-			waiting++
-		}
-		in = max(in, len(c.in))
-		out = max(out, c.out.Len()-c.sent)
-	})
+	var in, out int64
+	waiting := int64(s.parked.count())
 	for _, l := range s.loops {
 		waiting += l.stats.paused.Load()
+		in = max(in, l.stats.longestIn.Load())
+		out = max(out, l.stats.longestOut.Load())
 	}
 	field(b, "connected_clients", s.clients.Load())
 	links := 0
@@ -166,8 +160,9 @@ func infoClients(s *Server, b *strings.Builder) {
 	field(b, "client_recent_max_output_buffer", out)
 	field(b, "blocked_clients", waiting)
 	field(b, "tracking_clients", 0)
-	field(b, "clients_in_timeout_table", s.waiters.count())
-	zeros(b, "total_blocking_keys", "total_blocking_keys_on_nokey")
+	field(b, "clients_in_timeout_table", s.parked.withDeadline())
+	field(b, "total_blocking_keys", s.keyspace.Awaited())
+	zeros(b, "total_blocking_keys_on_nokey") // those of streams
 }
 
 func infoPersistence(s *Server, b *strings.Builder) {
@@ -190,20 +185,21 @@ func infoPersistence(s *Server, b *strings.Builder) {
 
 func infoStats(s *Server, b *strings.Builder) {
 	sum, ks := s.totals(), s.keyspace.Stats()
-	repl := s.replicationCounts().less(s.replBefore)
+	repl := s.replicationCounts().less(*s.replBefore.Load())
 	grown, seconds := s.rates.growth()
 	kbps := func(n int64) string { return fmt.Sprintf("%.2f", perSecond(n, seconds)/1024) }
 	var closed, errors, capped, reads, writes int64
 	var ran, expiring time.Duration
 	for _, l := range s.loops {
-		closed += l.stats.outputLimit.Load()
-		errors += l.stats.replies
-		capped += l.stats.expireCapped
-		expiring += l.stats.expiring
-		reads += l.stats.readsSeen.Load() + l.stats.reads
-		writes += l.stats.writesSeen.Load() + l.stats.writes
+		c := l.stats.counts()
+		closed += c.outputLimit
+		errors += c.errorReplies
+		capped += c.expireCapped
+		expiring += c.expiring
+		reads += c.reads
+		writes += c.writes
 		for i := range l.stats.rows {
-			ran += l.stats.rows[i].took
+			ran += l.stats.row(i).took
 		}
 	}
 	field(b, "total_connections_received", s.accepted.Load())
@@ -225,7 +221,8 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "expired_stale_perc", "0.00") // keys are not sampled: all that have expired are found
 	field(b, "expired_time_cap_reached_count", capped)
 	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
-	zeros(b, "evicted_keys", "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	field(b, "evicted_keys", ks.Evicted)
+	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))
@@ -308,7 +305,7 @@ func infoCommandStats(s *Server, b *strings.Builder) {
 		applied := &s.applied.rows[i]
 		sum := rowStats{calls: applied.calls.Load(), failed: applied.failed.Load(), took: time.Duration(applied.took.Load())}
 		for _, l := range s.loops {
-			st := &l.stats.rows[i]
+			st := l.stats.row(i)
 			sum.calls += st.calls
 			sum.rejected += st.rejected
 			sum.failed += st.failed
@@ -327,7 +324,7 @@ func infoErrorStats(s *Server, b *strings.Builder) {
 	sum := map[string]int64{}
 	var codes []string
 	for _, l := range s.loops {
-		for code, n := range l.stats.errors {
+		for code, n := range l.stats.errorCounts() {
 			if sum[code] == 0 {
 				codes = append(codes, code)
 			}

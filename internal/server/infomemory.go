@@ -3,63 +3,120 @@ package server
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/metrics"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"redoubt/storage"
 )
 
-// memoryInUse is the memory of live and not yet collected objects and of
-// stacks. Unlike runtime.ReadMemStats it stops nobody, so that the housekeeping
-// can ask.
-func memoryInUse() int64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	var n int64
-	for _, x := range samples {
-		if x.Value.Kind() == metrics.KindUint64 {
-			n += int64(x.Value.Uint64())
-		}
-	}
-	return n
+// memoryUse is what INFO memory and MEMORY tell, from exact counts that stop
+// nobody: those of the keyspace, whose memory the Go runtime does not see, and
+// the runtime's own. All are bytes.
+type memoryUse struct {
+	keys storage.Memory
+
+	objects, stacks int64 // of the Go heap
+	unused, free    int64 // of the Go heap: beside objects, and without any
+
+	used    int64 // what maxmemory limits: usedMemory
+	peak    int64 // the most of that so far
+	startup int64 // what there was at the start
+	rss     int64 // the process's memory
+	clients int64 // connections with their buffers
+	links   int64 // those of the cluster with theirs
 }
 
-// notePeak keeps the most memory that was seen in use, and returns what is now.
-func (s *Server) notePeak() int64 {
-	used := memoryInUse()
+// goMemory is what is read of the runtime's metrics, in the order of readGo.
+var goMemory = []string{
+	"/memory/classes/heap/objects:bytes",
+	"/memory/classes/heap/stacks:bytes",
+	"/memory/classes/heap/unused:bytes",
+	"/memory/classes/heap/free:bytes",
+}
+
+func (m *memoryUse) readGo() {
+	samples := make([]metrics.Sample, len(goMemory))
+	for i, name := range goMemory {
+		samples[i].Name = name
+	}
+	metrics.Read(samples)
+	for i, to := range []*int64{&m.objects, &m.stacks, &m.unused, &m.free} {
+		if v := samples[i].Value; v.Kind() == metrics.KindUint64 {
+			*to = int64(v.Uint64())
+		}
+	}
+}
+
+// memoryAtStart is what the process has in use before there are keys.
+func memoryAtStart() int64 {
+	var m memoryUse
+	m.readGo()
+	return m.objects + m.stacks
+}
+
+// memoryUse takes stock, and notes the peak.
+func (s *Server) memoryUse() memoryUse {
+	m := memoryUse{keys: s.keyspace.Memory(), startup: s.startMemory, rss: residentBytes()}
+	m.readGo()
+	m.used = m.startup + m.keys.Data + m.keys.Tables
+	m.peak = s.notePeak(m.used)
+	for _, l := range s.loops {
+		m.clients += l.stats.bytes.Load()
+	}
+	if s.cluster != nil {
+		m.links = s.cluster.LinkBytes() + s.forBus.Load()
+	}
+	return m
+}
+
+// notePeak keeps the most memory that was seen in use, and returns it.
+func (s *Server) notePeak(used int64) int64 {
 	for {
 		peak := s.peakMemory.Load()
-		if used <= peak || s.peakMemory.CompareAndSwap(peak, used) {
+		if used <= peak {
+			return peak
+		}
+		if s.peakMemory.CompareAndSwap(peak, used) {
 			return used
 		}
 	}
 }
 
+// dataset is what keys and values occupy, overhead the rest of what is in use.
+func (m *memoryUse) dataset() int64  { return m.keys.Data }
+func (m *memoryUse) overhead() int64 { return max(m.used-m.keys.Data, 0) }
+
+// What follows is what Redis says of its allocator: the blocks that were asked
+// for, the pages with blocks, and those that the system has not got back.
+func (m *memoryUse) allocated() int64 { return m.keys.Data + m.keys.Tables + m.objects }
+func (m *memoryUse) active() int64 {
+	return m.keys.Committed - m.keys.Free + m.objects + m.unused
+}
+func (m *memoryUse) resident() int64 {
+	return m.keys.Committed + m.objects + m.unused + m.free
+}
+
+// allocator names what the memory of keys comes from.
+const allocator = "redoubt-slab"
+
 func infoMemory(s *Server, b *strings.Builder) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	used, rss := s.notePeak(), residentBytes()
-	peak := s.peakMemory.Load()
-	var data int64
-	for db := range s.keyspace.Databases() {
-		data += s.keyspace.Bytes(db)
-	}
-	active, resident := int64(m.HeapInuse), int64(m.HeapSys-m.HeapReleased)
-	field(b, "used_memory", used)
-	field(b, "used_memory_human", human(used))
-	field(b, "used_memory_rss", rss)
-	field(b, "used_memory_rss_human", human(rss))
-	field(b, "used_memory_peak", peak)
-	field(b, "used_memory_peak_human", human(peak))
-	field(b, "used_memory_peak_perc", percent(used, peak))
-	field(b, "used_memory_overhead", max(used-data, 0))
-	field(b, "used_memory_startup", s.startMemory)
-	field(b, "used_memory_dataset", data)
-	field(b, "used_memory_dataset_perc", percent(data, used-s.startMemory))
-	field(b, "allocator_allocated", m.HeapAlloc)
-	field(b, "allocator_active", active)
-	field(b, "allocator_resident", resident)
+	m := s.memoryUse()
+	field(b, "used_memory", m.used)
+	field(b, "used_memory_human", human(m.used))
+	field(b, "used_memory_rss", m.rss)
+	field(b, "used_memory_rss_human", human(m.rss))
+	field(b, "used_memory_peak", m.peak)
+	field(b, "used_memory_peak_human", human(m.peak))
+	field(b, "used_memory_peak_perc", percent(m.used, m.peak))
+	field(b, "used_memory_overhead", m.overhead())
+	field(b, "used_memory_startup", m.startup)
+	field(b, "used_memory_dataset", m.dataset())
+	field(b, "used_memory_dataset_perc", percent(m.dataset(), m.used-m.startup))
+	field(b, "allocator_allocated", m.allocated())
+	field(b, "allocator_active", m.active())
+	field(b, "allocator_resident", m.resident())
 	total := totalMemory()
 	field(b, "total_system_memory", total)
 	field(b, "total_system_memory_human", human(total))
@@ -70,34 +127,37 @@ func infoMemory(s *Server, b *strings.Builder) {
 	field(b, "used_memory_vm_total_human", human(0))
 	zeros(b, "used_memory_functions", "used_memory_scripts")
 	field(b, "used_memory_scripts_human", human(0))
-	limit := s.config.Current().MaxMemoryBytes
+	limit := s.config.Current().MaxMemory.Bytes
 	field(b, "maxmemory", limit)
 	field(b, "maxmemory_human", human(limit))
 	for _, p := range s.config.Get("maxmemory-policy") {
 		field(b, "maxmemory_policy", p.Value)
 	}
-	excess(b, "allocator_frag", active, int64(m.HeapAlloc))
-	excess(b, "allocator_rss", resident, active)
-	excess(b, "rss_overhead", rss, resident)
-	excess(b, "mem_fragmentation", rss, used)
-	clients := int64(0)
-	s.eachConn(func(c *conn) { clients += int64(cap(c.in)+cap(c.out.Bytes())) + connBytes })
+	excess(b, "allocator_frag", m.active(), m.allocated())
+	excess(b, "allocator_rss", m.resident(), m.active())
+	excess(b, "rss_overhead", m.rss, m.resident())
+	excess(b, "mem_fragmentation", m.rss, m.used)
 	zeros(b, "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
-	field(b, "mem_clients_normal", clients)
-	links := int64(0)
-	if s.cluster != nil {
-		links = s.cluster.LinkBytes() + s.forBus.Load()
-	}
-	field(b, "mem_cluster_links", links)
+	field(b, "mem_clients_normal", m.clients)
+	field(b, "mem_cluster_links", m.links)
 	zeros(b, "mem_aof_buffer")
-	field(b, "mem_allocator", "go")
-	zeros(b, "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
+	field(b, "mem_allocator", allocator)
+	zeros(b, "active_defrag_running")
+	field(b, "lazyfree_pending_objects", s.keyspace.Unfreed())
+	field(b, "lazyfreed_objects", s.keyspace.Freed())
+	// Redis has no words for these: what keys occupy of the pages in memory,
+	// what of those is free, and what snapshots keep.
+	field(b, "keys_committed", m.keys.Committed)
+	field(b, "keys_free", m.keys.Free)
+	field(b, "keys_kept_for_snapshots", m.keys.Kept)
 }
 
-// excess writes by how much one amount of memory is more than another, as a
-// ratio and in bytes.
+// ratio is by how much one amount of memory is more than another.
+func ratio(larger, smaller int64) float64 { return float64(larger) / float64(max(smaller, 1)) }
+
+// excess writes a ratio and the difference in bytes.
 func excess(b *strings.Builder, name string, larger, smaller int64) {
-	field(b, name+"_ratio", fmt.Sprintf("%.2f", float64(larger)/float64(max(smaller, 1))))
+	field(b, name+"_ratio", fmt.Sprintf("%.2f", ratio(larger, smaller)))
 	field(b, name+"_bytes", larger-smaller)
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"redoubt/internal/command"
-	"redoubt/internal/resp"
 )
 
 // latencyMonitor keeps, for each kind of event, the spikes above
@@ -136,38 +135,4 @@ func latencyReset(x *command.Ctx) {
 		names = append(names, string(a))
 	}
 	x.Out.Int(int64(serverOf(x).latency.reset(names...)))
-}
-
-// memoryRow: MEMORY USAGE belongs to the data commands; what Redis's allocator
-// reports has no meaning here.
-var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
-	{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
-		Doc: doc("4.0.0", "server", "Tells about how many bytes a key and its value take.")},
-	serverRow("help", 2, command.Loading|command.Stale, "4.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
-		command.Help(x, "USAGE <key> [SAMPLES <count>]", "    About how many bytes a key and its value take.")
-	}),
-}}
-
-func memoryUsage(x *command.Ctx) {
-	for args := x.Args[3:]; len(args) > 0; args = args[2:] {
-		if len(args) < 2 || !equalFold(args[0], "samples") {
-			x.Out.Error(resp.ErrSyntax)
-			return
-		}
-		// A string is measured whole, so the number only has to be one.
-		switch n, ok := resp.ParseInt(args[1]); {
-		case !ok:
-			x.Out.Error(resp.ErrNotInteger)
-			return
-		case n < 0:
-			x.Out.Error(resp.ErrSyntax)
-			return
-		}
-	}
-	e, ok := x.Tx.Peek(x.Args[2])
-	if !ok {
-		x.Out.Null()
-		return
-	}
-	x.Out.Int(e.Size())
 }

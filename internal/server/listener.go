@@ -145,17 +145,16 @@ func (l *loop) accept(ln *listener) {
 			refusal = resp.ErrProtectedMode
 		}
 		home := l.srv.loopFor(c.id)
-		c.home.Store(home)
-		adopt := func() {
-			home.adopt(c)
+		then := func() {
 			if refusal != "" {
 				home.turnAway(c, refusal)
 			}
 		}
 		if home == l {
-			adopt()
+			l.adopt(c)
+			then()
 		} else {
-			home.post(adopt)
+			home.expect(c, then)
 		}
 	}
 }

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	readBytes   = 64 << 10               // of one read; also the share of one connection in a turn
-	cronPeriod  = 100 * time.Millisecond // of a loop's housekeeping
-	retryPeriod = 2 * time.Millisecond   // between tries of requests that wait
+	readBytes  = 64 << 10               // of one read; also the share of one connection in a turn
+	cronPeriod = 100 * time.Millisecond // of a loop's housekeeping
 	// announceAfter is for how long a loop that has more to do keeps what it
 	// appended to itself.
 	announceAfter = 100 * time.Microsecond
@@ -40,8 +39,9 @@ type loop struct {
 	id   int
 	poll *poller
 
-	mailMu sync.Mutex
-	mail   []func() // guarded by mailMu
+	mailMu   sync.Mutex
+	mail     []func()  // guarded by mailMu
+	arrivals []arrival // guarded by mailMu
 
 	mailed  atomic.Bool // mail may be waiting
 	asleep  atomic.Bool // the loop is about to wait, or waits
@@ -63,6 +63,7 @@ type loop struct {
 	held      []*conn // have output that waits for an offset
 	paused    []*conn // have a request that waits for the end of a pause
 	expiring  bool    // more keys have expired than one slice could delete
+	evicting  bool    // more keys must go than one slice could evict
 	compacts  bool    // memory is being compacted
 	freeing   bool    // more deleted keys have memory to free than one slice could
 	walking   bool    // a snapshot wants the loop back at once
@@ -70,9 +71,11 @@ type loop struct {
 	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
-	nextRetry time.Duration
-	deadlines deadlines     // of blocked clients
+	resumeAt  time.Duration // when a pause that holds one of paused back is over; 0: not known
+	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
+	idle      int           // housekeepings in a row without a command before them
+	before    loopCounts    // as they were at the last cron
 
 	readBuf []byte
 	buffers [][]byte // free output buffers
@@ -133,13 +136,12 @@ func (l *loop) run() {
 		l.serve(events)
 		l.readMail()
 		if len(l.deadlines) > 0 {
-			l.expireBlocked()
+			l.expireParked()
 		}
 		if l.mono >= l.nextCron {
 			l.cron()
 		}
-		if len(l.paused) > 0 && l.mono >= l.nextRetry {
-			l.nextRetry = l.mono + retryPeriod
+		if l.resumeAt > 0 && l.mono >= l.resumeAt {
 			l.retry()
 		}
 		if l.expiring {
@@ -150,6 +152,9 @@ func (l *loop) run() {
 		}
 		if l.compacts {
 			l.compact()
+		}
+		if l.evicting {
+			l.makeRoom()
 		}
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.announceDue()
@@ -169,7 +174,7 @@ func (l *loop) run() {
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
 func (l *loop) wait() []unix.EpollEvent {
-	if l.walking || l.expiring || l.freeing || l.compacts {
+	if l.walking || l.expiring || l.freeing || l.compacts || l.evicting {
 		return l.poll.poll()
 	}
 	spins := spinPolls
@@ -201,8 +206,8 @@ func (l *loop) wait() []unix.EpollEvent {
 		return l.poll.poll()
 	}
 	rest := l.nextCron - time.Since(l.srv.started)
-	if len(l.paused) > 0 {
-		rest = min(rest, retryPeriod)
+	if l.resumeAt > 0 {
+		rest = min(rest, l.resumeAt-time.Since(l.srv.started))
 	}
 	if len(l.deadlines) > 0 {
 		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))
@@ -366,6 +371,7 @@ func (s *Server) resumeLoops(l *loop) {
 // eachConn calls f for every connection; all loops are stopped.
 func (s *Server) eachConn(f func(*conn)) {
 	for _, l := range s.loops {
+		l.welcome()
 		for _, c := range l.conns {
 			if c != nil {
 				f(c)
@@ -380,11 +386,8 @@ func (s *Server) eachConn(f func(*conn)) {
 // cron is a loop's housekeeping, ten times a second.
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
-	l.stats.busy.Store(int64(l.busy * 1000 / max(period, 1)))
-	l.stats.depth.Store(l.stats.ran / max(l.stats.reads, 1))
-	l.stats.publish(l.busy)
-	l.busy = 0
 	l.nextCron = l.mono + cronPeriod
+	l.measure(period)
 	l.cronConns()
 	l.expire()
 	l.reclaim()
@@ -394,6 +397,24 @@ func (l *loop) cron() {
 		l.srv.cron(l)
 	}
 }
+
+// measure notes what the loop did in the period that ends.
+func (l *loop) measure(period time.Duration) {
+	st := &l.stats
+	st.turnMicros += l.busy.Microseconds()
+	st.busy.Store(int64(l.busy * 1000 / max(period, 1)))
+	st.depth.Store((st.commands - l.before.commands) / max(st.reads-l.before.reads, 1))
+	if st.commands != l.before.commands || l.freeing {
+		l.idle = 0
+	} else if l.idle++; l.idle == retireAfter {
+		l.exec.Retire()
+	}
+	l.busy, l.before = 0, st.loopCounts
+}
+
+// retireAfter is for how many housekeepings in a row a loop has had nothing to
+// do when it hands the memory that it keeps at hand to the others.
+const retireAfter = 10
 
 // reclaimBudget is of how many keys a loop frees the memory in a turn: some tens
 // of microseconds.

@@ -49,13 +49,13 @@ func (m *transaction) add(q *request) {
 }
 
 var transactionRows = []*command.Row{
-	{Name: "multi", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: multiCommand,
+	{Name: "multi", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: multiCommand,
 		Doc: command.Doc{Summary: "Queues the commands that follow, until EXEC.", Since: "1.2.0", Group: "transactions", Complexity: "O(1)"}},
-	{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, ACL: command.CatTransaction, Lock: command.LockNone, Run: execCommand,
+	{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog | command.RunsQueue | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: execCommand,
 		Doc: command.Doc{Summary: "Runs the commands queued since MULTI as one.", Since: "1.2.0", Group: "transactions", Complexity: "Depends on commands in the transaction"}},
-	{Name: "discard", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: discardCommand,
+	{Name: "discard", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: discardCommand,
 		Doc: command.Doc{Summary: "Forgets the commands queued since MULTI.", Since: "2.0.0", Group: "transactions", Complexity: "O(N), when N is the number of queued commands"}},
-	{Name: "watch", Arity: -2, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Keys: command.KeysFrom(1, -1, 1, command.KeyRO), Run: watchCommand,
+	{Name: "watch", Arity: -2, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Keys: command.KeysFrom(1, -1, 1, command.KeyRO), Run: watchCommand,
 		Doc: command.Doc{Summary: "Makes the next EXEC depend on keys staying as they are.", Since: "2.2.0", Group: "transactions", Complexity: "O(1) for every key."}},
 	{Name: "unwatch", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: unwatchCommand,
 		Doc: command.Doc{Summary: "Ends all WATCHes of the connection.", Since: "2.2.0", Group: "transactions", Complexity: "O(1)"}},

@@ -31,7 +31,7 @@ func within(c command.Category, r *command.Row) *command.Row {
 }
 
 var serverRows = []*command.Row{
-	within(command.CatDangerous, stopping(serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", infoCommand))),
+	within(command.CatDangerous, serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", infoCommand)),
 	serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", timeCommand),
 	{Name: "flushall", Arity: -1, Flags: command.Write, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: flushAllCommand,
 		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Deletes every key of every database.", Complexity: "O(N) where N is the total number of keys in all databases", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},

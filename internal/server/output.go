@@ -209,7 +209,7 @@ func (l *loop) write(c *conn) {
 			l.drop(c)
 			return
 		}
-		l.stats.outBytes.Add(int64(n))
+		l.stats.outBytes += int64(n)
 		l.stats.writes++
 		c.sent += n
 	}
@@ -284,7 +284,7 @@ func (l *loop) checkOutput(c *conn) {
 	}
 	if over {
 		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", l.srv.describe(l, c)))
-		l.stats.outputLimit.Add(1)
+		l.stats.outputLimit++
 		l.drop(c)
 	}
 }

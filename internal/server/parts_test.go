@@ -63,7 +63,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 }
 
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
-func (f *fakeCluster) Rows() []*command.Row        { return withoutCluster }
+func (f *fakeCluster) Rows() []*command.Row        { return nil }
 func (f *fakeCluster) Connections() int            { return 10 }
 func (f *fakeCluster) LinkBytes() int64            { return 1000 }
 

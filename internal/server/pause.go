@@ -1,7 +1,10 @@
 package server
 
 import (
+	"math"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"redoubt/internal/command"
 	"redoubt/storage"
@@ -48,6 +51,21 @@ func (p *pause) begin(why pausePurpose, now, until int64, all bool) {
 	}
 	x.all.Store(all)
 	x.until.Store(until)
+}
+
+// rest is how long the first of the pauses takes yet; ok is false if there is none
+// that ends by itself.
+func (p *pause) rest(now int64) (d time.Duration, ok bool) {
+	first := int64(math.MaxInt64)
+	for i := range p {
+		if until := p[i].until.Load(); until > now {
+			first = min(first, until)
+		}
+	}
+	if first-now > int64(longestWait/time.Millisecond) {
+		return 0, false
+	}
+	return time.Duration(first-now) * time.Millisecond, true
 }
 
 // expire ends what has run out and reports whether it was something.
@@ -103,22 +121,27 @@ func (s *Server) pauseChanged(tx *storage.Tx) {
 	on := s.pause.active()
 	s.setCondition(condPause, on)
 	tx.HoldExpiry(on)
-	for _, l := range s.loops {
-		l.post(l.retry)
-	}
+	s.retryAll()
 }
 
-// holdBack keeps a connection with a request that has to wait.
+// holdBack keeps a connection with a request that has to wait. It is tried again
+// when something has changed that it may wait for: a pause is over, by its time or
+// by an order, or the stream has room.
 func (l *loop) holdBack(c *conn) {
-	if !c.inPaused {
-		c.inPaused = true
-		l.paused = append(l.paused, c)
-		l.stats.paused.Store(int64(len(l.paused)))
+	if c.inPaused {
+		return
+	}
+	c.inPaused = true
+	l.paused = append(l.paused, c)
+	l.stats.paused.Store(int64(len(l.paused)))
+	if rest, ok := l.srv.pause.rest(l.unix); ok && (l.resumeAt == 0 || l.mono+rest < l.resumeAt) {
+		l.resumeAt = l.mono + rest
 	}
 }
 
 // retry gives the requests that wait another try.
 func (l *loop) retry() {
+	l.resumeAt = 0
 	if len(l.paused) == 0 {
 		return
 	}
@@ -131,4 +154,20 @@ func (l *loop) retry() {
 		}
 	}
 	l.stats.paused.Store(int64(len(l.paused)))
+}
+
+// leavePaused forgets a connection that closes.
+func (l *loop) leavePaused(c *conn) {
+	if i := slices.Index(l.paused, c); i >= 0 {
+		l.paused = slices.Delete(l.paused, i, i+1)
+		l.stats.paused.Store(int64(len(l.paused)))
+	}
+}
+
+// retryAll has all loops give the requests that wait another try. Any goroutine
+// may call it.
+func (s *Server) retryAll() {
+	for _, l := range s.loops {
+		l.post(l.retry)
+	}
 }

@@ -85,11 +85,47 @@ func (l *loop) place() {
 		switch {
 		case to == l:
 		case c.movable():
-			l.disown(c)
-			c.home.Store(to)
-			to.post(func() { to.adopt(c) })
+			l.move(c, to)
 		default:
 			l.moving = true
+		}
+	}
+}
+
+// move sends a connection of the loop to another one.
+func (l *loop) move(c *conn, to *loop) {
+	l.disown(c)
+	to.expect(c, nil)
+}
+
+// arrival is a connection on its way to a loop, and what is done once it is there.
+type arrival struct {
+	c    *conn
+	then func()
+}
+
+// expect makes c a connection of the loop from its next turn on, and then calls
+// then unless it is nil. Any goroutine may call it.
+func (l *loop) expect(c *conn, then func()) {
+	c.home.Store(l)
+	l.mailMu.Lock()
+	l.arrivals = append(l.arrivals, arrival{c, then})
+	l.mailMu.Unlock()
+	l.post(l.welcome)
+}
+
+// welcome adopts the connections that are on their way. Whoever stops all loops
+// to look at every connection calls it too, or such a connection would be in no
+// list.
+func (l *loop) welcome() {
+	l.mailMu.Lock()
+	arrivals := l.arrivals
+	l.arrivals = nil
+	l.mailMu.Unlock()
+	for _, a := range arrivals {
+		l.adopt(a.c)
+		if a.then != nil {
+			a.then()
 		}
 	}
 }

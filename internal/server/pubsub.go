@@ -8,6 +8,7 @@ import (
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/slots"
 )
 
 // subscriber is a connection as pub/sub sees it. Publishers put messages into
@@ -32,15 +33,15 @@ type publication struct {
 }
 
 var pubsubRows = []*command.Row{
-	pubsubRow("subscribe", -2, 0, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel)),
-	pubsubRow("unsubscribe", -1, 0, "2.0.0", "Ends subscriptions to channels.", unsubscribing(pubsub.Channel)),
-	pubsubRow("psubscribe", -2, 0, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern)),
-	pubsubRow("punsubscribe", -1, 0, "2.0.0", "Ends subscriptions to patterns.", unsubscribing(pubsub.Pattern)),
-	shardRow(pubsubRow("ssubscribe", -2, 0, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1),
-	shardRow(pubsubRow("sunsubscribe", -1, 0, "7.0.0", "Ends subscriptions to channels of slots.", unsubscribing(pubsub.Shard)), -1),
-	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: publishCommand,
+	pubsubRow("subscribe", -2, subscribes, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel)),
+	pubsubRow("unsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to channels.", unsubscribing(pubsub.Channel)),
+	pubsubRow("psubscribe", -2, subscribes, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern)),
+	pubsubRow("punsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to patterns.", unsubscribing(pubsub.Pattern)),
+	shardRow(pubsubRow("ssubscribe", -2, subscribes, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1),
+	shardRow(pubsubRow("sunsubscribe", -1, subscribes, "7.0.0", "Ends subscriptions to channels of slots.", unsubscribing(pubsub.Shard)), -1),
+	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: publishCommand,
 		Doc: doc("2.0.0", "pubsub", "Sends a message to who listens to a channel.")},
-	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate, Lock: command.LockNone, Run: spublishCommand,
+	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: spublishCommand,
 		Doc: doc("7.0.0", "pubsub", "Sends a message to who listens to a channel of a slot.")}, 1),
 	{Name: "pubsub", Arity: -2, Doc: doc("2.8.0", "pubsub", "Tells who listens to what."), Sub: []*command.Row{
 		pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Names the channels that somebody listens to.", activeChannels(pubsub.Channel)),
@@ -52,16 +53,17 @@ var pubsubRows = []*command.Row{
 	}},
 }
 
+// subscribes is the flags of the commands that begin and end subscriptions.
+const subscribes = command.NoScript | command.Loading | command.Stale | command.WhileSubscribed
+
 func pubsubRow(name string, arity int, flags command.Flags, since, summary string, run command.Handler) *command.Row {
-	if flags == 0 {
-		flags = command.NoScript | command.Loading | command.Stale
-	}
 	return &command.Row{Name: name, Arity: arity, Flags: flags | command.PubSub, Lock: command.LockNone, Run: run, Doc: doc(since, "pubsub", summary)}
 }
 
 // shardRow makes a row's arguments up to last the names by which it is routed.
 func shardRow(r *command.Row, last int) *command.Row {
 	r.Keys = command.KeysFrom(1, last, 1, command.KeyNotKey)
+	r.Flags |= command.OfShards
 	return r
 }
 
@@ -307,10 +309,14 @@ func (l *loop) sendPublished(c *conn) {
 // Side takes a command of the primary's stream that is about clients instead of
 // data: a published message.
 func (s *Server) Side(row *command.Row, args [][]byte) {
-	if t := traits[row.FullName()]; t&traitPublish != 0 && row.Takes(len(args)) {
-		s.Publish(args[1], args[2], t&traitShard != 0)
+	if row.Is(command.Publishes) && row.Takes(len(args)) {
+		s.Publish(args[1], args[2], row.Is(command.OfShards))
 	}
 }
+
+// DropShardChannels ends the subscriptions to shard channels in slots that the
+// node does not serve any more, and tells their clients.
+func (s *Server) DropShardChannels(gone *slots.Set) { s.pubsub.DropSlots(gone) }
 
 // Publish delivers a message that came over the cluster bus to the clients of
 // this node.

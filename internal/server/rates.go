@@ -16,11 +16,12 @@ type totals struct {
 // totals sums the counters of the loops. Any goroutine may call it.
 func (s *Server) totals() (t totals) {
 	for _, l := range s.loops {
-		t.commands += l.stats.commands.Load()
-		t.in += l.stats.inBytes.Load()
-		t.out += l.stats.outBytes.Load()
-		t.turns += l.stats.turnsSeen.Load()
-		t.turnMicros += l.stats.turnMicros.Load()
+		c := l.stats.counts()
+		t.commands += c.commands
+		t.in += c.inBytes
+		t.out += c.outBytes
+		t.turns += c.turns
+		t.turnMicros += c.turnMicros
 	}
 	t.commands += s.applied.commands.Load()
 	if r, ok := s.replication.(TrafficCounter); ok {

@@ -10,7 +10,7 @@ import (
 func clusterDisabled(x *command.Ctx) { x.Out.Error(resp.ErrClusterDisabled) }
 
 var clusterRows = []*command.Row{
-	{Name: "asking", Arity: 1, Flags: command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
+	{Name: "asking", Arity: 1, Flags: command.Fast | command.SetsAsking, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
 		Doc: doc("3.0.0", "cluster", "Lets the next command into a slot that is being imported.")},
 	{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, true),
 		Doc: doc("3.0.0", "cluster", "Lets a replica answer the connection's reads in a cluster.")},
@@ -30,10 +30,14 @@ func markCommand(mark connState, on bool) command.Handler {
 	}
 }
 
-// withoutCluster is the CLUSTER command of a node outside of cluster mode.
-var withoutCluster = []*command.Row{
-	{Name: "cluster", Arity: -2, Flags: command.Stale, Lock: command.LockNone, Run: clusterDisabled,
-		Doc: doc("3.0.0", "cluster", "Administers the cluster and tells about it.")},
+// WithoutCluster makes of the CLUSTER command that of a node outside of cluster
+// mode. It has the same sub-commands, and all of them answer with an error.
+func WithoutCluster(rows []*command.Row) []*command.Row {
+	for _, r := range rows {
+		r.Run = clusterDisabled
+		WithoutCluster(r.Sub)
+	}
+	return rows
 }
 
 // routeLocked asks the cluster once more where the request at hand belongs,
@@ -81,7 +85,7 @@ func (l *loop) countMissing() int {
 func (l *loop) findWay(c *conn, q *request) bool {
 	l.routed, l.sought = l.routed[:0], l.sought[:0]
 	whole := true
-	if q.info.is(traitExec) && c.multi != nil {
+	if q.row.Is(command.RunsQueue) && c.multi != nil {
 		for i := range c.multi.queue {
 			whole = l.routeKeys(c.multi.queue[i].info, c.multi.queue[i].args) && whole
 		}
@@ -96,7 +100,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 		Keys:     len(l.sought),
 		Write:    q.flags&command.Write != 0,
 		Shard:    len(l.sought) == 0,
-		Migrate:  q.info.is(traitMigrate),
+		Migrate:  q.row.Is(command.MovesKeys),
 		ReadOnly: c.is(stateReadOnly),
 		IPv6:     c.ipv6,
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
@@ -123,7 +127,7 @@ func (l *loop) routeKeys(info *rowInfo, args [][]byte) (ok bool) {
 	l.keys, ok = info.route.AppendKeys(l.keys[:0], args)
 	for _, i := range l.keys {
 		l.routed = append(l.routed, args[i])
-		if !info.is(traitShard) {
+		if !info.row.Is(command.OfShards) {
 			l.sought = append(l.sought, args[i])
 		}
 	}

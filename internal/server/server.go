@@ -97,14 +97,14 @@ type Server struct {
 	latency      latencyMonitor
 	monitors     monitors
 	waiters      waiters
-	blocked      blockedClients
+	parked       parkedConns
 	replicas     replicaConns
 	rates        rates
-	startMemory  int64        // in use when the server was made
-	peakMemory   atomic.Int64 // the most that was seen in use
-	authDenied   atomic.Int64 // wrong passwords
-	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
-	replBefore   replCounts   // what RESETSTAT takes off replication's counts; all loops are stopped
+	startMemory  int64                      // in use when the server was made
+	peakMemory   atomic.Int64               // the most that was seen in use
+	authDenied   atomic.Int64               // wrong passwords
+	forBus       atomic.Int64               // bytes that units have published and the bus has not yet
+	replBefore   atomic.Pointer[replCounts] // what RESETSTAT takes off replication's counts
 	ending       ending
 	applied      appliedStats
 }
@@ -122,6 +122,7 @@ func New(c Config) (*Server, error) {
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
+	s.replBefore.Store(&replCounts{})
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
@@ -149,12 +150,16 @@ func New(c Config) (*Server, error) {
 			l.committed()
 		}
 	})
-	s.stream.OnRoom(func(room bool) { s.setCondition(condFull, !room) })
+	s.stream.OnRoom(func(room bool) {
+		if s.setCondition(condFull, !room); room {
+			s.retryAll()
+		}
+	})
 	if s.replication != nil {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
-	s.startMemory = memoryInUse()
+	s.startMemory = memoryAtStart()
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
@@ -177,8 +182,6 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
-	} else {
-		groups = append(groups, withoutCluster)
 	}
 	t := command.NewTable(groups...)
 	for _, line := range s.config.Lines("rename-command") {
@@ -262,6 +265,7 @@ func (s *Server) stopServing() {
 // dropAll closes the loop's connections after a last try to write what they
 // were promised.
 func (l *loop) dropAll() {
+	l.welcome()
 	l.release()
 	l.writeReady()
 	for _, c := range l.conns {
@@ -346,12 +350,12 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
 	if replica && !s.isReplica() {
-		defer s.waiters.demoted()
 		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
+	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
 	s.setCondition(condLoading, s.isLoading())
 	s.setCondition(condDisk, s.diskError() != "")
 }
@@ -371,11 +375,12 @@ func (s *Server) Now() int64 { return s.now() }
 
 // LFU reports whether the eviction policy counts frequencies.
 func (s *Server) LFU() bool {
-	for _, p := range s.config.Get("maxmemory-policy") {
-		return strings.HasSuffix(p.Value, "-lfu")
-	}
-	return false
+	return strings.HasSuffix(s.config.Current().MaxMemory.Policy, "-lfu")
 }
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// LazyServerDel reports whether replicas are asked to free in the background
+// what the server deletes by itself.
+func (s *Server) LazyServerDel() bool { return s.config.Current().LazyServerDel }

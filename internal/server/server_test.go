@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"redoubt/internal/config"
+	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -184,6 +186,39 @@ func TestPauseHoldsWritesOnly(t *testing.T) {
 	a.want("GET k", "1") // once the pause has run out
 }
 
+// A request that waits costs nothing until there is a reason to try it again.
+func TestAPausedRequestIsTriedAgainWhenThePauseEnds(t *testing.T) {
+	f := new(fakeCluster)
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("PING", "PONG")
+	n.stopLoops(nil)
+	for _, l := range n.loops {
+		l.nextCron = time.Hour // no housekeeping ends the pause
+	}
+	n.resumeLoops(nil)
+	c.want("CLIENT PAUSE 100 WRITE", "OK")
+	c.want("SET k v", "OK")
+	n.stream.fill(true)
+	c.send("SET k w")
+	redistest.Until(t, 10*time.Second, "the write waits for the stream", func() error {
+		if n.loops[0].stats.paused.Load() == 0 {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	n.stream.fill(false)
+	c.wantNext("OK")
+	// Each of the two was routed once before it waited, once when it did not
+	// any more, and once in its unit. Another gate may have come with the end of
+	// the pause.
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if asked := len(f.asked); asked > 8 {
+		t.Errorf("the requests passed the gates %d times", asked)
+	}
+}
+
 func TestAFailoversPauseIsNotAClients(t *testing.T) {
 	n := startNode(t)
 	a, b := n.dial(), n.dial()
@@ -252,6 +287,35 @@ func TestClientListAndKillReachAllLoops(t *testing.T) {
 	cs[0].want("SET k 1", "QUEUED")
 	cs[0].want("CLIENT LIST TYPE pubsub", "QUEUED")
 	cs[0].want("EXEC", "[OK ]")
+}
+
+// A connection that moves from one loop to another is a client all the time.
+func TestAConnectionThatMovesCanBeListedAndKilled(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	c, other := n.dial(), n.dial()
+	id := c.do("CLIENT ID")
+	n.stopLoops(nil)
+	var moving *conn
+	n.eachConn(func(x *conn) {
+		if fmt.Sprint(x.id) == id {
+			moving = x
+		}
+	})
+	from, to := n.loops[0], n.loops[1]
+	if moving.home.Load() == to {
+		from, to = to, from
+	}
+	from.move(moving, to)
+	seen := false
+	n.eachConn(func(x *conn) { seen = seen || x == moving })
+	to.move(moving, from)
+	n.resumeLoops(nil)
+	if !seen {
+		t.Error("nobody sees it")
+	}
+	c.want("PING", "PONG")
+	other.want("CLIENT KILL ID "+id, "1")
+	c.closed()
 }
 
 func TestResetStatSetsTheCountersToZero(t *testing.T) {

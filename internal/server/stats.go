@@ -1,6 +1,8 @@
 package server
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -8,39 +10,40 @@ import (
 	"redoubt/internal/resp"
 )
 
-// loopStats are one loop's counters. The plain ones belong to who holds the
-// loop's turn; the atomic ones can be read by anybody.
+// loopStats are one loop's counters since the start or the last RESETSTAT.
+//
+// Only the loop counts, in plain words: a locked instruction for each would cost
+// more than all else that a small command does besides its look-up. Others read
+// them through counts and row at any time, and may miss what the loop has counted
+// last. The race detector is told to look away there.
 type loopStats struct {
-	commands    atomic.Int64
-	inBytes     atomic.Int64
-	outBytes    atomic.Int64
-	outputLimit atomic.Int64 // connections closed for their output
-	paused      atomic.Int64 // connections whose request waits
-	busy        atomic.Int64 // permille of the last period spent in turns
-	depth       atomic.Int64 // commands for each read in the last period
-	readsSeen   atomic.Int64 // these are what the plain counters below were
-	writesSeen  atomic.Int64 // at the last housekeeping
-	turnsSeen   atomic.Int64
-	turnMicros  atomic.Int64
+	loopCounts
+	rows []rowStats // by a row's index
 
-	rows    []rowStats
-	errors  map[string]int64 // by code
-	replies int64            // error replies
+	errorsMu sync.Mutex
+	errors   map[string]int64 // by code; guarded by errorsMu
 
-	reads, ran    int64 // in this period
-	writes, turns int64
-	expiring      time.Duration // spent in deleting expired keys
-	expireCapped  int64         // slices of that which did not get done
+	// What the last housekeeping saw: of the period before it.
+	busy  atomic.Int64 // permille of the time that was spent in turns
+	depth atomic.Int64 // commands for each read
+
+	// What the connections looked like at the last housekeeping.
+	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
+	bytes                 atomic.Int64 // of memory that they occupied
+
+	paused atomic.Int64 // connections whose request waits
 }
 
-// publish lets others see the counters of the period that ends; busy is the
-// time spent in turns.
-func (s *loopStats) publish(busy time.Duration) {
-	s.readsSeen.Add(s.reads)
-	s.writesSeen.Add(s.writes)
-	s.turnsSeen.Add(s.turns)
-	s.turnMicros.Add(busy.Microseconds())
-	s.reads, s.ran, s.writes, s.turns = 0, 0, 0, 0
+// loopCounts are the counters of a loop that are no more than numbers.
+type loopCounts struct {
+	commands          int64
+	inBytes, outBytes int64
+	reads, writes     int64
+	turns, turnMicros int64
+	errorReplies      int64
+	outputLimit       int64         // connections closed for their output
+	expiring          time.Duration // spent in deleting expired keys
+	expireCapped      int64         // slices of that which did not get done
 }
 
 // rowStats are the counters of one command on one loop.
@@ -48,6 +51,16 @@ type rowStats struct {
 	calls, rejected, failed int64
 	took                    time.Duration
 }
+
+// counts returns the counters, for any goroutine.
+//
+//go:norace
+func (s *loopStats) counts() loopCounts { return s.loopCounts }
+
+// row returns the counters of a row, for any goroutine.
+//
+//go:norace
+func (s *loopStats) row(i int) rowStats { return s.rows[i] }
 
 // appliedStats count, beside the loops, what the node executed of a stream that
 // another node made. Any goroutine may use them.
@@ -93,25 +106,27 @@ func newLoopStats(rows int) loopStats {
 
 // errorReply counts an error that was written.
 func (s *loopStats) errorReply(err resp.Error) {
-	s.replies++
+	s.errorReplies++
 	code := err.Code()
+	s.errorsMu.Lock()
+	defer s.errorsMu.Unlock()
 	if _, known := s.errors[code]; known || len(s.errors) < maxErrorCodes {
 		s.errors[code]++
 	}
 }
 
+// errorCounts returns the errors by code, for any goroutine.
+func (s *loopStats) errorCounts() map[string]int64 {
+	s.errorsMu.Lock()
+	defer s.errorsMu.Unlock()
+	return maps.Clone(s.errors)
+}
+
 // reset is CONFIG RESETSTAT for one loop; its turn is held.
 func (s *loopStats) reset() {
-	s.commands.Store(0)
-	s.inBytes.Store(0)
-	s.outBytes.Store(0)
-	s.outputLimit.Store(0)
-	s.readsSeen.Store(0)
-	s.writesSeen.Store(0)
-	s.turnsSeen.Store(0)
-	s.turnMicros.Store(0)
-	s.reads, s.ran, s.writes, s.turns, s.expiring, s.expireCapped = 0, 0, 0, 0, 0, 0
+	s.loopCounts = loopCounts{}
 	clear(s.rows)
+	s.errorsMu.Lock()
+	defer s.errorsMu.Unlock()
 	clear(s.errors)
-	s.replies = 0
 }

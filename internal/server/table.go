@@ -6,49 +6,10 @@ import (
 	"redoubt/internal/command"
 )
 
-// trait is a property that dispatch itself needs of some commands.
-type trait uint16
-
-const (
-	traitExec       trait = 1 << iota // runs the transaction's queue
-	traitUnqueued                     // runs at once inside MULTI
-	traitSubscriber                   // allowed to a RESP2 connection with subscriptions
-	traitPing                         // refused like a write when the disk refuses
-	traitAsking                       // sets the ASKING mark rather than using it up
-	traitShard                        // its keys are channels of sharded pub/sub
-	traitMigrate                      // moves keys to other nodes
-	traitPublish                      // carries a message for clients
-	traitTouch                        // counts as use of keys in spite of CLIENT NO-TOUCH
-)
-
-// traits are the commands that dispatch treats in a way of their own, as
-// Redis's processCommand does by comparing functions.
-var traits = map[string]trait{
-	"exec":         traitExec | traitUnqueued,
-	"discard":      traitUnqueued,
-	"multi":        traitUnqueued,
-	"watch":        traitUnqueued,
-	"quit":         traitUnqueued | traitSubscriber,
-	"reset":        traitUnqueued | traitSubscriber,
-	"ping":         traitSubscriber | traitPing,
-	"subscribe":    traitSubscriber,
-	"unsubscribe":  traitSubscriber,
-	"psubscribe":   traitSubscriber,
-	"punsubscribe": traitSubscriber,
-	"ssubscribe":   traitSubscriber | traitShard,
-	"sunsubscribe": traitSubscriber | traitShard,
-	"publish":      traitPublish,
-	"spublish":     traitPublish | traitShard,
-	"asking":       traitAsking,
-	"migrate":      traitMigrate,
-	"touch":        traitTouch,
-}
-
 // rowInfo is what dispatch keeps of a row.
 type rowInfo struct {
-	row    *command.Row
-	index  int // of its statistics
-	traits trait
+	row   *command.Row
+	index int // of its statistics
 	// onlyKey is the place of the one key that the row has, 0 if keys must be
 	// looked for.
 	onlyKey int
@@ -57,10 +18,8 @@ type rowInfo struct {
 	route command.Row
 }
 
-func (r *rowInfo) is(t trait) bool { return r.traits&t != 0 }
-
 // noRow stands for the row of a name that is no command.
-var noRow rowInfo
+var noRow = rowInfo{row: new(command.Row)}
 
 // table is the node's commands with what dispatch knows of them.
 type table struct {
@@ -81,23 +40,12 @@ func newTable(commands *command.Table) *table {
 }
 
 func (t *table) add(r *command.Row) {
-	info := &rowInfo{row: r, index: len(t.all), traits: traits[r.FullName()]}
+	info := &rowInfo{row: r, index: len(t.all)}
 	info.route.Keys, info.route.FindKeys = slices.Clone(r.Keys), r.FindKeys
 	for i := range info.route.Keys {
 		info.route.Keys[i].Flags &^= command.KeyNotKey
 	}
-	info.onlyKey = onlyKey(r)
+	info.onlyKey = r.OnlyKey()
 	t.all = append(t.all, r)
 	t.info[r] = info
-}
-
-func onlyKey(r *command.Row) int {
-	if len(r.Keys) != 1 || r.FindKeys != nil {
-		return 0
-	}
-	k := r.Keys[0]
-	if k.Begin.Keyword != "" || k.Find != (command.Find{Step: 1}) || k.Flags&command.KeyNotKey != 0 {
-		return 0
-	}
-	return k.Begin.Index
 }

@@ -62,8 +62,11 @@ func (l *loop) call(c *conn, row *command.Row, args [][]byte, raw []byte) {
 	tx := l.ctx.Tx
 	tx.Select(c.db)
 	tx.Command(raw)
+	if k := row.OnlyKey(); k > 0 && k < len(l.ctx.Args) {
+		tx.Only(l.ctx.Args[k])
+	}
 	if c.is(stateNoTouch) {
-		tx.NoTouch(!l.srv.table.info[row].is(traitTouch))
+		tx.NoTouch(!row.Is(command.Touches))
 	}
 	row.Run(&l.ctx)
 	tx.CommandEnd()

@@ -2,16 +2,18 @@ package server
 
 import (
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 )
 
-// waiters are the connections whose WAIT or WAITAOF has not been answered.
-// Their loops own the connections; the list has a lock of its own, since
-// acknowledgements come from other goroutines.
+// waiters are the connections whose WAIT or WAITAOF has not been answered. The
+// list has a lock of its own, since acknowledgements come from other goroutines.
 type waiters struct {
 	srv  *Server
 	mu   sync.Mutex
@@ -20,21 +22,26 @@ type waiters struct {
 
 // waiter is one unanswered WAIT or WAITAOF.
 type waiter struct {
-	c       *conn
+	srv     *Server
 	onDisk  bool // WAITAOF: what counts is disks, this node's among them
 	local   int64
 	wants   int64
 	at      replication.Offset
-	until   int64 // Unix milliseconds; 0: for ever
-	unblock bool
-	err     resp.Error // with which it ends instead
+	timeout time.Duration
+	parked  *parked     // set before the waiter is in the list
+	claimed atomic.Bool // somebody answers it
 }
+
+func (w *waiter) claim() bool             { return w.claimed.CompareAndSwap(false, true) }
+func (w *waiter) over() bool              { return w.claimed.Load() }
+func (w *waiter) timeUp(out *resp.Writer) { w.reply(out, w.have()) }
+func (w *waiter) leave(*loop)             { w.srv.waiters.remove(w) }
 
 // acked is how much of what a waiter wants there is.
 type acked struct{ local, replicas int64 }
 
 func waitCommand(x *command.Ctx) {
-	w := &waiter{c: connOf(x)}
+	w := &waiter{srv: serverOf(x)}
 	if loopOf(x).srv.isReplica() {
 		x.Out.Error(resp.ErrWaitReplica)
 		return
@@ -44,7 +51,7 @@ func waitCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrNotInteger)
 		return
 	}
-	if err := w.timeout(x, x.Args[2]); err != "" {
+	if err := w.until(x, x.Args[2]); err != "" {
 		x.Out.Error(err)
 		return
 	}
@@ -52,7 +59,7 @@ func waitCommand(x *command.Ctx) {
 }
 
 func waitAOFCommand(x *command.Ctx) {
-	w := &waiter{c: connOf(x), onDisk: true}
+	w := &waiter{srv: serverOf(x), onDisk: true}
 	local, ok := resp.ParseInt(x.Args[1])
 	wants, wantsOK := resp.ParseInt(x.Args[2])
 	w.local, w.wants = local, wants
@@ -68,7 +75,7 @@ func waitAOFCommand(x *command.Ctx) {
 	case wants < 0:
 		err = resp.ErrNotPositive
 	default:
-		err = w.timeout(x, x.Args[3])
+		err = w.until(x, x.Args[3])
 	}
 	switch {
 	case err != "":
@@ -84,34 +91,35 @@ func waitAOFCommand(x *command.Ctx) {
 	loopOf(x).beginWait(x, w)
 }
 
-// timeout takes in the timeout of a waiter, in milliseconds.
-func (w *waiter) timeout(x *command.Ctx, text []byte) resp.Error {
-	now := loopOf(x).unix
+// longestWait is in effect for ever, and fits a time.Duration.
+const longestWait = 100 * 365 * 24 * time.Hour
+
+// until takes in the timeout of a waiter, in milliseconds.
+func (w *waiter) until(x *command.Ctx, text []byte) resp.Error {
 	ms, ok := resp.ParseInt(text)
 	switch {
 	case !ok:
 		return resp.ErrBadTimeout
 	case ms < 0:
 		return resp.ErrNegTimeout
-	case ms > math.MaxInt64-now:
+	case ms > math.MaxInt64-loopOf(x).unix:
 		return resp.ErrFarTimeout
-	case ms > 0:
-		w.until = now + ms
 	}
+	w.timeout = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
 	return ""
 }
 
 // beginWait answers at once what can be, and enters w among the waiters
 // otherwise.
 func (l *loop) beginWait(x *command.Ctx, w *waiter) {
-	s, c := l.srv, w.c
+	s, c := l.srv, connOf(x)
 	w.at = min(c.woff, s.stream.End()) // it may be of a longer stream that was replaced
-	have := w.have(s)
+	have := w.have()
 	if w.content(have) || l.inExec {
 		w.reply(x.Out, have)
 		return
 	}
-	c.state |= stateWaiting
+	w.parked = l.park(c, w, w.timeout)
 	s.waiters.mu.Lock()
 	s.waiters.list = append(s.waiters.list, w)
 	s.waiters.mu.Unlock()
@@ -122,7 +130,8 @@ func (l *loop) beginWait(x *command.Ctx, w *waiter) {
 }
 
 // have counts who has the stream up to the waiter's offset.
-func (w *waiter) have(s *Server) (a acked) {
+func (w *waiter) have() (a acked) {
+	s := w.srv
 	if s.replication == nil {
 		return a
 	}
@@ -149,100 +158,29 @@ func (w *waiter) reply(out *resp.Writer, a acked) {
 }
 
 // poke answers those whose wait is over. Any goroutine may call it.
-func (ws *waiters) poke() { ws.answer(ws.srv.now()) }
-
-func (ws *waiters) answer(now int64) {
+func (ws *waiters) poke() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	kept := ws.list[:0]
 	for _, w := range ws.list {
-		have := w.have(ws.srv)
-		if !w.unblock && !w.content(have) && (w.until == 0 || now < w.until) {
+		have := w.have()
+		if !w.content(have) {
 			kept = append(kept, w)
 			continue
 		}
-		home := w.c.home.Load()
-		home.post(func() { home.endWait(w, have) })
+		if w.claim() {
+			w.parked.answerLater(0, func(out *resp.Writer) { w.reply(out, have) })
+		}
 	}
 	clear(ws.list[len(kept):])
 	ws.list = kept
 }
 
-// endWait answers a waiter and goes on with the connection.
-func (l *loop) endWait(w *waiter, have acked) {
-	c := w.c
-	if c.is(stateClosed) || !c.is(stateWaiting) {
-		return
-	}
-	c.state &^= stateWaiting
-	start := c.out.Len()
-	if w.err != "" {
-		c.out.Error(w.err)
-	} else {
-		w.reply(&c.out, have)
-	}
-	l.lateReply(c, start)
-	if c.is(stateReplyOff | stateSkipping) {
-		c.out.Truncate(start)
-	}
-	if w.err == resp.ErrUnblockedByRole {
-		c.state |= stateClosing
-	}
-	l.wantWrite(c)
-	l.goOn(c)
-}
-
-// unblock ends a connection's wait on behalf of CLIENT UNBLOCK; it reports
-// whether there was one.
-func (ws *waiters) unblock(id uint64, asError bool) bool {
-	err := resp.Error("")
-	if asError {
-		err = resp.ErrUnblocked
-	}
-	return ws.end(func(w *waiter) bool { return w.c.id == id }, err)
-}
-
-// demoted ends all waits: on a replica nobody acknowledges anything. As in
-// Redis the connections are closed, so that clients look for the primary.
-func (ws *waiters) demoted() {
-	ws.end(func(*waiter) bool { return true }, resp.ErrUnblockedByRole)
-}
-
-// end ends the waits that which picks, with an error if there is one, and
-// reports whether there were any.
-func (ws *waiters) end(which func(*waiter) bool, err resp.Error) bool {
-	ws.mu.Lock()
-	found := false
-	for _, w := range ws.list {
-		if which(w) {
-			w.unblock, w.err, found = true, err, true
-		}
-	}
-	ws.mu.Unlock()
-	if found {
-		ws.poke()
-	}
-	return found
-}
-
-// remove forgets a connection that closes.
-func (ws *waiters) remove(c *conn) {
-	if !c.is(stateWaiting) {
-		return
-	}
+// remove forgets a wait that is over.
+func (ws *waiters) remove(w *waiter) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	for i, w := range ws.list {
-		if w.c == c {
-			ws.list = append(ws.list[:i], ws.list[i+1:]...)
-			return
-		}
+	if i := slices.Index(ws.list, w); i >= 0 {
+		ws.list = slices.Delete(ws.list, i, i+1)
 	}
-}
-
-// count is the number of waiting connections.
-func (ws *waiters) count() int {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	return len(ws.list)
 }

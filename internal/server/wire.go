@@ -41,9 +41,7 @@ func (s *Server) serveWire(nc net.Conn) {
 	w.wake.L = &w.mu
 	c.wire = w
 	l := s.loopFor(c.id)
-	c.home.Store(l)
-	l.post(func() {
-		l.adopt(c)
+	l.expect(c, func() {
 		s.goroutines.Go(w.read)
 		s.goroutines.Go(w.write)
 		if err := s.admit(); err != "" {
@@ -97,7 +95,7 @@ func (l *loop) received(c *conn, b []byte) {
 		return
 	}
 	c.in = append(c.in, b...)
-	l.stats.inBytes.Add(int64(len(b)))
+	l.stats.inBytes += int64(len(b))
 	l.stats.reads++
 	c.active = l.mono
 	switch {
@@ -133,7 +131,7 @@ func (l *loop) writeWire(c *conn) {
 	w.pending = append(w.pending[:0], c.out.Bytes()[c.sent:end]...)
 	w.wake.Signal()
 	w.mu.Unlock()
-	l.stats.outBytes.Add(int64(end - c.sent))
+	l.stats.outBytes += int64(end - c.sent)
 	l.stats.writes++
 	c.sent = end
 	if !c.is(stateClosing) {

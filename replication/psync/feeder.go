@@ -63,11 +63,11 @@ func (f *feeder) serve(ctx context.Context) error {
 // errLeft ends a feeder whose replica closed the connection in good order.
 var errLeft = errors.New("psync: the replica has left")
 
-// notSettled is the answer to a replica that is to ask again; Redis's take it
+// askLater is the answer to a replica that is to ask again; Redis's take it
 // so, too (PSYNC_TRY_LATER).
-const notSettled = "-LOADING The primary has just started, ask again later\r\n"
+const askLater = "-LOADING The primary has just started, ask again later\r\n"
 
-var errUnsettled = errors.New("psync: it is not settled yet whether this node remains the primary")
+var errLater = errors.New("psync: the replica is to keep its data for now")
 
 // feed sends the replica what it asked for: part of the stream if it can go on
 // from where it was, else a snapshot first.
@@ -97,9 +97,9 @@ func (f *feeder) resume(ctx context.Context, request replication.Request) (grant
 		f.log.Info("Full resync requested by replica", zap.String("reason", v.Explain(history, window, request)))
 		if v != replication.FullAsked {
 			f.primary.refused.Add(1)
-			if settled := f.primary.cfg.Settled; settled != nil && !settled() {
+			if later := f.primary.cfg.Later; later != nil && later(v, request) {
 				f.log.Info("The replica is to keep its data for now, and to ask again")
-				return true, errors.Join(errUnsettled, f.write(ctx, []byte(notSettled)))
+				return true, errors.Join(errLater, f.write(ctx, []byte(askLater)))
 			}
 		}
 		return false, nil

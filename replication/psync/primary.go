@@ -36,11 +36,11 @@ type PrimaryConfig struct {
 	Snapshots Snapshots
 	History   func() replication.History // the current one
 	Settings  func() Settings
-	// Settled reports whether a replica that has to throw its data away may be told
-	// so. Until then it is told to ask again. Nil: always.
-	Settled func() bool
-	OnAck   func() // an acknowledgement came in, or a replica came or went; called from its goroutine
-	Log     *zap.Logger
+	// Later reports whether a replica that cannot go on is told to ask again,
+	// instead of throwing its data away now. Nil: never.
+	Later func(replication.Verdict, replication.Request) bool
+	OnAck func() // an acknowledgement came in, or a replica came or went; called from its goroutine
+	Log   *zap.Logger
 }
 
 // Primary serves the replicas of this node.

@@ -190,7 +190,12 @@ func TestAReplicaKeepsItsDataUntilThePrimaryIsSettled(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				settled := false
-				r.primary.cfg.Settled = func() bool { return settled }
+				r.primary.cfg.Later = func(v replication.Verdict, got replication.Request) bool {
+					if v == replication.Partial || v == replication.FullAsked || got != *c.handshake.Request {
+						t.Errorf("asked about %+v, which is %v", got, v)
+					}
+					return !settled
+				}
 				r.come(c.handshake)
 				if got := r.line(); !strings.HasPrefix(got, c.want) {
 					t.Errorf("unsettled: %q, want %s", got, c.want)

@@ -192,7 +192,8 @@ func (d *disk) file(open func() (vfs.File, error)) (vfs.File, error) {
 
 // Create implements vfs.FS.
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.file(func() (vfs.File, error) { return d.FS.Create(name, c) })
+	f, err := d.file(func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return asLog(name, f, err)
 }
 
 // OpenReadWrite implements vfs.FS.
@@ -202,7 +203,8 @@ func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.O
 
 // ReuseForWrite implements vfs.FS.
 func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.file(func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
+	f, err := d.file(func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
+	return asLog(newname, f, err)
 }
 
 // Link implements vfs.FS.

@@ -14,8 +14,11 @@
 // size). What is in the map is in the kernel's hands and survives kill -9 of the
 // process without a system call. One writer goroutine takes everything that is
 // new, a batch at a time, into Pebble, and asks it for an fsync by the policy.
+// Append does not wake it; Announce does, which whoever appends calls when it has
+// no more to append at once, so that one fsync covers as much as it can.
 // A region of the ring is written again only when Pebble has synced what it
 // held, because a commit that is not synced stays in the memory of the process.
+// Pages of the ring that Pebble has synced are dropped from resident memory.
 // A power cut voids the ring (its header carries the boot id of the kernel); the
 // journal then ends at the last fsync. A unit that does not fit into the ring
 // goes to heap segments, and all that follows it too, until the writer has

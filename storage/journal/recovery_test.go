@@ -243,11 +243,12 @@ func TestADamagedLogEndsTheJournalAtAWholeUnit(t *testing.T) {
 		t.Fatal("no log", err)
 	}
 	last := logs[len(logs)-1]
-	st, err := os.Stat(last)
+	content, err := os.ReadFile(last)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(last, st.Size()/2); err != nil {
+	written := len(bytes.TrimRight(content, "\x00")) // zeros are ahead
+	if err := os.Truncate(last, int64(written/2)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "ring")); err != nil {

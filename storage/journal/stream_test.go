@@ -455,6 +455,25 @@ func TestAnFsyncCoversAllThatIsAnnouncedAtOnce(t *testing.T) {
 	}
 }
 
+// TestWhatNobodyAnnouncesIsWrittenAllTheSame: within about a second, or a loop in
+// a long command would keep what it appended before from the disk.
+func TestWhatNobodyAnnouncesIsWrittenAllTheSame(t *testing.T) {
+	for _, policy := range []Policy{Always, EverySec} {
+		cfg := testConfig(t, t.TempDir())
+		cfg.Policy = policy
+		s := openServing(t, cfg)
+		end := s.AppendRaw(unit(0, 10))
+		if err := s.Wait(t.Context(), end-1); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); s.Synced() < end; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%v: synced %d of %d", policy, s.Synced(), end)
+			}
+		}
+	}
+}
+
 func TestAppendAllocatesNothing(t *testing.T) {
 	u := unit(1, 64)
 	for name, cfg := range map[string]Config{"in memory": memoryConfig(1 << 20), "with a journal": testConfig(t, t.TempDir())} {

@@ -141,7 +141,7 @@ func (w *writer) turn() {
 	case w.unload():
 		w.sleep(idle, unloadPeriod)
 	default:
-		w.sleep(idle, -1)
+		w.sleep(idle, syncPeriod)
 	}
 }
 
@@ -152,7 +152,9 @@ func (w *writer) overflowing() bool {
 	return !w.s.tail.empty()
 }
 
-// sleep waits for a kick, a request, or d (forever if negative).
+// sleep waits for a kick, a request, or d. Whoever has appended may not come to
+// announce it for long (a command that runs for seconds); when the writer wakes by
+// itself from having nothing to do it announces that, too.
 func (w *writer) sleep(state int32, d time.Duration) {
 	s := w.s
 	w.sleeping.Store(state)
@@ -161,14 +163,13 @@ func (w *writer) sleep(state int32, d time.Duration) {
 	if w.wanted() || (s.Policy() == Always && s.synced.Load() < s.taken.Load()) {
 		return
 	}
-	var expired <-chan time.Time
-	if d >= 0 {
-		w.timer.Reset(d)
-		expired = w.timer.C
-	}
+	w.timer.Reset(d)
 	select {
 	case <-w.wake:
-	case <-expired:
+	case <-w.timer.C:
+		if state == idle && s.announced.Load() < s.end.Load() {
+			s.Announce()
+		}
 	case r := <-w.asks:
 		w.sleeping.Store(awake)
 		r.reply <- r.f()

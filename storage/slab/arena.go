@@ -16,9 +16,9 @@ import "math/bits"
 // run joins the free one before it but never a block.
 //
 // An allocation takes the arena with the least longest run that is long enough,
-// and in it the run that fits best. A look through the runs of an arena takes some
-// 0.2 µs: there are at most 250 with pages of 64 KiB. Everything but the length
-// runs under Space.mu.
+// and in it the run that fits best. Looking through the runs of an arena takes
+// some 0.2 µs; with pages of 64 KiB there are at most 480. All functions here but
+// largeSize need Space.mu.
 
 // arenas lists the arenas of an area that have free runs by the longest.
 type arenas struct {
@@ -26,7 +26,7 @@ type arenas struct {
 	filled [buckets / 64]uint64
 }
 
-// Buckets are eight to a doubling of the granules.
+// There are eight buckets per doubling of the granules.
 const buckets = 192
 
 func bucketOf(n int32) int {

@@ -147,6 +147,15 @@ func (a *auditor) page(p uint32, free bool) {
 	}
 }
 
+// inUse returns how many blocks of a page are in use.
+func (m *page) inUse() int {
+	w := m.load()
+	if w.owner() == 0 {
+		return int(w.used()) - int(w.count())
+	}
+	return int(m.used) - int(w.count())
+}
+
 func (a *auditor) arena(e uint32) {
 	s := a.s
 	x := &s.extents[e]

@@ -130,3 +130,52 @@ func BenchmarkBytes(b *testing.B) {
 	}
 	_ = sum
 }
+
+// What a space of 64 MiB loses, in percent of what was asked for: to rounding,
+// and to pages of which a part is free, after it was loaded and after two heaps
+// in turns replaced each block three times on average. Nothing is compacted.
+func BenchmarkLoss(b *testing.B) {
+	for _, mix := range []struct {
+		name     string
+		min, max int
+	}{{"16-128", 16, 128}, {"64", 64, 64}, {"87", 87, 87}, {"100-1000", 100, 1000}, {"1K-3K", 1000, 3000}, {"10K-60K", 10_000, 60_000}} {
+		b.Run(mix.name, func(b *testing.B) {
+			for range b.N {
+				s := newTest(b, 8<<30)
+				heaps := [2]*Heap{s.NewHeap(), s.NewHeap()}
+				rng := rand.New(rand.NewPCG(1, 1))
+				refs := make([]Ref, 64<<20/((mix.min+mix.max)/2))
+				sizes := make([]uint16, len(refs))
+				asked := 0
+				replace := func(i int) {
+					h := heaps[i%2]
+					if refs[i] != 0 {
+						asked -= int(sizes[i])
+						h.Free(refs[i])
+					}
+					n := mix.min + rng.IntN(mix.max-mix.min+1)
+					refs[i], sizes[i] = heaps[rng.IntN(2)].Alloc(Records, n), uint16(n)
+					asked += n
+				}
+				report := func(when string) {
+					for s.Trim(1 << 30) {
+					}
+					st := s.Stats()
+					b.ReportMetric(100*float64(st.Committed-st.Free-st.Allocated)/float64(asked), when+"-pages-%")
+					if when == "churned" {
+						b.ReportMetric(100*float64(st.Allocated-asked)/float64(asked), "rounding-%")
+					}
+				}
+				for i := range refs {
+					replace(i)
+				}
+				report("loaded")
+				for range 3 * len(refs) {
+					replace(rng.IntN(len(refs)))
+				}
+				report("churned")
+				s.Close()
+			}
+		})
+	}
+}

@@ -78,7 +78,7 @@ func TestBlocksAtEveryBoundary(t *testing.T) {
 		}
 	}
 	extent := s.extentSize()
-	for _, n := range []int{maxSmall + granule, 8192, 64 << 10, extent - granule, extent, extent + granule, 3*extent - 1, 3 * extent, 3*extent + 1} {
+	for _, n := range []int{maxSmall + granule, 8192, 64 << 10, extent - granule, extent, scaled(3 * extent)} {
 		for _, a := range []Area{Records, Tables, Nodes} {
 			add(a, n-1)
 			add(a, n)

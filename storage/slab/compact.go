@@ -10,60 +10,40 @@ import (
 // few blocks each. Only the keyspace knows where the references are, so it does
 // the moving: it calls ChooseSparse, walks its references, allocates a new block
 // for each that is Sparse and frees the old one, and calls EndCompaction. It may
-// take as long as it wants; commands go on in between.
+// take as long as it wants; commands go on in between. Blocks that it does not
+// find or does not want to move, such as very large ones, stay where they are.
 //
 // Whole extents are emptied, not pages here and there: an extent of which one page
 // is left takes no memory for the others, but it takes addresses.
 
-// survey is what ChooseSparse knows of an extent.
-type survey struct {
-	extent uint32
-	pages  int // in use
-	live   int // bytes in use
-	blocks int
-}
-
 // ChooseSparse begins a compaction if more than a share, such as 0.125, of the
-// memory of pages in use is lost, which is what lies free beside their blocks. It
-// marks the emptiest extents, as many as may bring the loss down to half of that
-// and no more than the others seem to have room for. They give no new blocks. It
-// returns how many blocks are in them, 0 if nothing was marked. A compaction that
-// was under way ends.
+// memory of pages in use is lost: free beside their blocks, and to be won by moving
+// these. It marks the emptiest extents, as few as may bring the loss down to half
+// of that, but none that are nearly full. They give no new blocks. It returns how
+// many blocks are in them, those in pages of heaps left out, and 0 if nothing was
+// marked. A compaction that was under way ends.
 //
-// One page for each size in use is not counted as lost: those are filled in part
-// however often blocks move.
+// Of the pages with blocks of a size those are lost without which the others would
+// have room for all. In a small space most sizes have one page, which is not lost
+// however empty it is. The pages that heaps own are left out.
 //
-// It looks at every page, which takes 3 ms per 10 GiB but holds no lock for more
-// than an extent; allocations go on. What it reads of pages at work is not exact.
+// It looks at every page twice, which takes 5 ms per 10 GiB, but holds no lock for
+// more than an extent; allocations go on.
 func (s *Space) ChooseSparse(loss float64) (blocks int) {
 	s.compaction.Lock()
 	defer s.compaction.Unlock()
 	s.unmarkAll()
-	all, inUse, allowance := s.survey()
-	lost, room := -allowance, 0
-	for _, x := range all {
-		lost += x.pages*s.pageSize() - x.live
-		room += x.pages*s.pageSize() - x.live
-	}
-	limit := loss * float64(inUse)
-	if float64(lost) <= limit {
+	v := s.survey()
+	limit := loss * float64(v.inUse)
+	if float64(v.lost()) <= limit {
 		return 0
 	}
-	slices.SortFunc(all, func(a, b survey) int { // the least filled pages first
-		return cmp.Compare(a.live*b.pages, b.live*a.pages)
-	})
-	gain, moved := 0, 0
-	for _, x := range all {
-		here := x.pages*s.pageSize() - x.live
-		room -= here
-		moved += x.live
-		// A page that is nearly full is not worth moving.
-		if moved > room || float64(lost-gain) <= limit/2 || float64(here) < loss/2*float64(x.pages*s.pageSize()) {
+	for _, c := range s.candidates(v) {
+		if float64(v.lost()) <= limit/2 || float64(c.lost) < loss/2*float64(c.inUse) {
 			break
 		}
-		gain += here
-		if s.mark(x.extent) {
-			blocks += x.blocks
+		if s.mark(c, v) {
+			blocks += c.blocks
 		}
 	}
 	if blocks > 0 {
@@ -80,84 +60,148 @@ func (s *Space) EndCompaction() {
 	s.unmarkAll()
 }
 
-// survey looks at all extents with blocks that could be moved.
-func (s *Space) survey() (all []survey, inUse, allowance int) {
-	s.mu.Lock()
-	top := s.top
-	inUse = s.counts.used * s.pageSize()
-	for _, n := range s.pagesOf {
-		if n > 0 {
-			allowance += s.pageSize()
-		}
-	}
-	s.mu.Unlock()
-	for e := range top {
-		if x := s.surveyExtent(e); x.pages > 0 {
-			all = append(all, x)
-		}
-	}
-	return all, inUse, allowance
+// A survey is what ChooseSparse knows of a space.
+type survey struct {
+	inUse  int // bytes of pages with blocks
+	arenas int // bytes of them that are free in arenas
+	// Of each class, without the pages that heaps own:
+	pages  [classes]int
+	blocks [classes]int
+	excess [classes]int // pages without which the blocks would have room
+	all    int          // bytes of all excess pages
 }
 
-func (s *Space) surveyExtent(e uint32) survey {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := &s.extents[e]
-	v := survey{extent: e}
-	switch {
-	case x.kind == extentArena && !x.pinned:
-		v.pages = bits.OnesCount32(^x.free)
-		v.live = int(x.used) * granule
-		first := s.firstGranule(e) / 64
-		for w := first; w < first+uint32(s.granulesPerExtent()/64); w++ {
-			v.blocks += bits.OnesCount64(s.starts[w].Load()) - bits.OnesCount64(s.idle[w])
+// lost returns how many bytes moving blocks can win.
+func (v *survey) lost() int { return v.all + max(v.arenas, 0) }
+
+// survey counts what there is of each class, and in arenas.
+func (s *Space) survey() *survey {
+	v := &survey{}
+	s.eachExtent(func(e uint32, x *extent) {
+		inUse := bits.OnesCount32(^x.free) * s.pageSize()
+		v.inUse += inUse
+		switch {
+		case x.kind == extentOfPages:
+			s.eachUnowned(e, func(c class, blocks int) {
+				v.pages[c]++
+				v.blocks[c] += blocks
+			})
+		case x.movable():
+			v.arenas += inUse - int(x.used)*granule
 		}
-	case x.kind == extentOfPages:
-		for p := e * extentPages; p < (e+1)*extentPages; p++ {
-			if m := &s.pages[p]; m.class != 0 {
-				n := m.inUse()
-				v.pages++
-				v.blocks += n
-				v.live += n * int(classSizes[m.class])
-			}
+	})
+	for c := range class(classes) {
+		if v.pages[c] > 0 {
+			n := s.blocksPerPage(c)
+			v.excess[c] = max(0, v.pages[c]-(v.blocks[c]+n-1)/n)
+			v.all += v.excess[c] * s.pageSize()
 		}
 	}
 	return v
 }
 
-// inUse returns about how many blocks of a page are in use. An owner may change
-// the number at the same time; that is no matter here, and the race detector is
-// told to look away.
-//
-//go:norace
-func (m *page) inUse() int {
-	w := m.load()
-	if w.owner() == 0 {
-		return int(w.used()) - int(w.count())
-	}
-	return max(0, int(m.used)-int(w.count()))
+// A candidate is an extent that could be emptied.
+type candidate struct {
+	extent uint32
+	inUse  int // bytes of pages with blocks
+	lost   int // of these: free, in arenas and in pages of classes with an excess
+	blocks int
 }
 
-// mark marks an extent, unless it has no block any more or another use.
-func (s *Space) mark(e uint32) bool {
+// candidates returns the extents where something is lost, the emptiest first.
+func (s *Space) candidates(v *survey) (all []candidate) {
+	s.eachExtent(func(e uint32, x *extent) {
+		c := candidate{extent: e, inUse: bits.OnesCount32(^x.free) * s.pageSize()}
+		switch {
+		case x.kind == extentOfPages:
+			s.eachUnowned(e, func(of class, blocks int) {
+				c.blocks += blocks
+				if v.excess[of] > 0 {
+					c.lost += s.pageSize() - blocks*int(classSizes[of])
+				}
+			})
+		case x.movable():
+			c.lost = c.inUse - int(x.used)*granule
+			c.blocks = s.blocksInArena(e)
+		}
+		if c.lost > 0 {
+			all = append(all, c)
+		}
+	})
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(b.lost*a.inUse, a.lost*b.inUse) })
+	return all
+}
+
+// eachExtent calls f with all extents that were ever used, each under the lock.
+func (s *Space) eachExtent(f func(e uint32, x *extent)) {
+	s.mu.Lock()
+	top := s.top
+	s.mu.Unlock()
+	for e := range top {
+		s.mu.Lock()
+		f(e, &s.extents[e])
+		s.mu.Unlock()
+	}
+}
+
+// eachUnowned calls f with the class and number of blocks of the pages of an
+// extent that no heap owns.
+func (s *Space) eachUnowned(e uint32, f func(c class, blocks int)) {
+	for p := e * extentPages; p < (e+1)*extentPages; p++ {
+		m := &s.pages[p]
+		if w := m.load(); m.class != 0 && w.owner() == 0 {
+			f(m.class, int(w.used()-w.count()))
+		}
+	}
+}
+
+// movable reports whether an extent is an arena from which all blocks can be
+// moved.
+func (x *extent) movable() bool { return x.kind == extentArena && !x.pinned }
+
+func (s *Space) blocksInArena(e uint32) (n int) {
+	first := s.firstGranule(e) / 64
+	for w := first; w < first+uint32(s.granulesPerExtent()/64); w++ {
+		n += bits.OnesCount64(s.starts[w].Load()) - bits.OnesCount64(s.idle[w])
+	}
+	return n
+}
+
+// mark marks an extent, unless it has another use by now or emptying those before
+// it wins as much. What it wins is taken off the survey.
+func (s *Space) mark(c candidate, v *survey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch x := &s.extents[e]; {
-	case x.kind == extentArena && !x.pinned:
-		s.unfileArena(e)
-		s.setSparse(e, true)
-	case x.kind == extentOfPages:
-		s.roomy.remove(e)
-		s.setSparse(e, true)
-		for p := e * extentPages; p < (e+1)*extentPages; p++ {
+	switch x := &s.extents[c.extent]; {
+	case x.movable():
+		s.unfileArena(c.extent)
+		s.setSparse(c.extent, true)
+		v.arenas -= c.inUse // if the others have room for the blocks
+		return true
+	case x.kind == extentOfPages && s.winPages(c.extent, v):
+		s.roomy.remove(c.extent)
+		s.setSparse(c.extent, true)
+		for p := c.extent * extentPages; p < (c.extent+1)*extentPages; p++ {
 			if s.pages[p].load().shelved() {
 				s.unshelve(p)
 			}
 		}
-	default:
-		return false
+		return true
 	}
-	return true
+	return false
+}
+
+// winPages takes the pages of an extent off the excess and reports whether there
+// was any.
+func (s *Space) winPages(e uint32, v *survey) (won bool) {
+	s.eachUnowned(e, func(c class, _ int) {
+		if v.excess[c] > 0 {
+			v.excess[c]--
+			v.all -= s.pageSize()
+			won = true
+		}
+	})
+	return won
 }
 
 func (s *Space) unmarkAll() {

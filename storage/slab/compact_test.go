@@ -8,7 +8,7 @@ import (
 // thinOut fills a space with blocks and frees a share of them at random.
 func thinOut(h *Heap, bytes, smallest, largest int, share float64) (cells []cell) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	cells = make([]cell, bytes/((smallest+largest)/2))
+	cells = make([]cell, scaled(bytes)/((smallest+largest)/2))
 	for i := range cells {
 		cells[i].allocate(h, Area(rng.IntN(2)*2), smallest+rng.IntN(largest-smallest+1), uint64(i))
 	}
@@ -39,11 +39,11 @@ func TestCompactionEmptiesExtents(t *testing.T) {
 			cells := thinOut(h, 64<<20, tt.smallest, tt.largest, 0.8)
 			before := s.Stats()
 			moved, rounds := 0, 0
-			for ; rounds < 8; rounds++ {
-				n := compact(t, s, h, cells, 0.125)
-				if n == 0 {
-					break
+			for n := -1; n != 0; rounds++ {
+				if rounds == 10 {
+					t.Fatal("there is no end of it")
 				}
+				n = compact(t, s, h, cells, 0.125)
 				moved += n
 				audit(t, s)
 			}
@@ -58,12 +58,13 @@ func TestCompactionEmptiesExtents(t *testing.T) {
 			if after.Allocated != before.Allocated || after.Blocks != before.Blocks {
 				t.Errorf("compaction changed what is allocated: %+v, then %+v", before, after)
 			}
-			// An eighth is lost, one page of each size, and what Trim leaves.
-			limit := after.Allocated*8/7 + (pagesInUse(s)+max(keepFree, s.counts.used/32))*s.pageSize()
+			// An eighth is lost, a page of each size, what the heap owns and
+			// what Trim leaves.
+			limit := (after.Allocated+pagesInUse(s)*s.pageSize())*8/7 + (h.owned+max(keepFree, s.counts.used/32))*s.pageSize()
 			if after.Committed > limit {
 				t.Errorf("%d bytes are committed for %d", after.Committed, after.Allocated)
 			}
-			if moved > before.Blocks {
+			if moved > before.Blocks*5/4 {
 				t.Errorf("%d moves of %d blocks", moved, before.Blocks)
 			}
 			t.Logf("%d rounds moved %d of %d blocks: committed %.1f MiB, then %.1f, allocated %.1f", rounds, moved, before.Blocks,
@@ -99,7 +100,7 @@ func TestSparseExtentsGiveNoBlocks(t *testing.T) {
 				sparse = append(sparse, &cells[i])
 			}
 		}
-		if blocks == 0 || len(sparse) != blocks {
+		if blocks == 0 || len(sparse) < blocks || len(sparse) > blocks+blocks/50 { // blocks of pages that h owns are not counted
 			t.Fatalf("blocks of %d: ChooseSparse says %d are in sparse extents, and %d are", size, blocks, len(sparse))
 		}
 		audit(t, s)

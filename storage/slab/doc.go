@@ -12,25 +12,28 @@
 //
 //   - extents of pages: each page has blocks of one size, up to 4 KiB, and of
 //     one Area (page.go);
-//   - arenas: blocks of 4 KiB to 2 MiB in units of 256 bytes, of one area an
-//     extent, found by bitmaps beside them (arena.go);
+//   - arenas: blocks of 4 KiB to 2 MiB in units of 256 bytes; each arena is of
+//     one area (arena.go);
 //   - spans: the whole extents of one larger block, whose rest lies at the
 //     beginning of the arena behind them (span.go).
 //
 // # Heaps
 //
 // Each goroutine that executes commands allocates and frees through a Heap of
-// its own. Blocks up to 4 KiB take no lock on the ordinary path, see heap.go for
-// whom a page belongs to. A heap keeps at most a few MiB of pages with room and
-// hands the rest to the others by itself; Retire hands over all, and an executor
-// that goes idle should call it: pages of an idle heap are not emptied.
+// its own. Blocks up to 4 KiB take no lock on the ordinary path: about one in a
+// thousand does when keys are overwritten at random. A heap keeps at most 64
+// pages to itself, one for each size in use; every other page with room can be
+// used by all heaps, and is freed when its last block is, even if the heap that
+// filled it is idle. Retire gives up the 64 as well. An executor that goes idle
+// should call it, as those pages cannot be emptied by others.
 //
 // # Memory
 //
 // Free pages stay in memory until Trim gives them back to the system. The caller
 // runs it on a goroutine of its own, as a system call takes as long as many
-// commands. When sizes shift, pages are left with few blocks each; ChooseSparse
-// marks extents for the keyspace to move blocks out of.
+// commands. When sizes shift or keys are deleted at random, pages are left with
+// few blocks each; ChooseSparse then marks extents for the keyspace to move blocks
+// out of.
 //
 // When the reserve is used up, or the system refuses memory, Alloc returns 0. The
 // keyspace then answers OOM; nothing else in the space changes.
@@ -40,6 +43,6 @@
 // Under the race detector, on systems other than Linux and with the build tag
 // slabheap the memory is that of the Go heap: the race detector does not see
 // foreign memory. With -race or the tag invariants each reference is checked:
-// freeing a block twice, using one that is not allocated and writing to a freed
-// block panic.
+// freeing a block twice and using one that is not allocated panic, and so does
+// the allocation that finds a freed block written to.
 package slab

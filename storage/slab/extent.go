@@ -129,7 +129,7 @@ func (s *Space) openPage(heap uint16, c class) uint32 {
 	size := classSizes[c]
 	s.sizes[p] = size
 	m := &s.pages[p]
-	m.class, m.cap = c, uint16(min(s.pageSize()/int(size), 1<<indexBits))
+	m.class, m.cap = c, uint16(s.blocksPerPage(c))
 	m.free, m.fresh, m.used = 0, 0, 0
 	m.word.Store(uint64(ownedBy(heap)))
 	return p
@@ -153,4 +153,11 @@ func (s *Space) pagesFree(e uint32) {
 	} else {
 		s.roomy.set(e, s.extents[e].free != 0 && !s.sparsePage(e*extentPages))
 	}
+}
+
+// blocksPerPage returns how many blocks of a class a page holds. With pages larger
+// than 64 KiB the index of a reference limits it: the smallest blocks then leave
+// the end of a page untouched.
+func (s *Space) blocksPerPage(c class) int {
+	return min(s.pageSize()/int(classSizes[c]), 1<<indexBits)
 }

@@ -218,8 +218,8 @@ func (h *Heap) pushed(c class, p uint32, from, to word) {
 	}
 }
 
-// emptied gives up the owned page of a class whose last block was freed, unless
-// it is the only one of the heap: a class of which one block comes and goes would
+// emptied gives up the owned page of a class after its last block was freed, but
+// the heap keeps one empty page: a class of which one block comes and goes would
 // otherwise take a page from the space each time.
 func (h *Heap) emptied(c class) {
 	p := h.own[c]
@@ -259,7 +259,7 @@ func (h *Heap) Retire() {
 }
 
 // loosen gives up the owned pages of classes that needed no page since the last
-// time, and if those are less than half, all.
+// time. If half of all or more would be left, it gives up those, too.
 func (h *Heap) loosen() {
 	for _, all := range []bool{false, true} {
 		if all && h.owned <= maxOwned/2 {

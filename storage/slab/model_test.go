@@ -187,6 +187,15 @@ func compact(t *testing.T, s *Space, h *Heap, cells []cell, loss float64) (moved
 	return moved
 }
 
+// scaled returns less than n in checked builds, whose checks and race detector
+// see every byte.
+func scaled(n int) int {
+	if checked {
+		return n / 4
+	}
+	return n
+}
+
 // newTest returns a space that is closed at the end of the test.
 func newTest(t testing.TB, reserve int64) *Space {
 	t.Helper()

@@ -40,7 +40,9 @@ type Config struct {
 }
 
 // A Space is the memory of one keyspace. Its methods may be called by any
-// goroutine, those that take a Ref by whoever may use the block.
+// goroutine; those that take a Ref need a block that nobody frees meanwhile. Its
+// addresses are unmapped when it is closed or no longer reachable, so whoever
+// keeps slices or pointers to blocks keeps the Space, too.
 type Space struct {
 	memory
 	pageShift uint8
@@ -57,8 +59,10 @@ type Space struct {
 	starts []atomic.Uint64
 	users  users
 
-	compaction sync.Mutex // one at a time; locked before mu
-	trimming   sync.Mutex // likewise
+	// One compaction is chosen or ended at a time, and one Trim runs. Both are
+	// locked before mu.
+	compaction sync.Mutex
+	trimming   sync.Mutex
 
 	// heaps is replaced, under mu, not written to. A closed one leaves nil.
 	heaps atomic.Pointer[[]*Heap]
@@ -167,8 +171,7 @@ func (s *Space) Pointer(r Ref) unsafe.Pointer {
 	return s.at(p, r.index()*uint32(s.sizes[p]&^largePage))
 }
 
-// Bytes returns the whole block: its length and capacity are Size(r). The slice
-// does not keep the block or the space alive.
+// Bytes returns the whole block: its length and capacity are Size(r).
 func (s *Space) Bytes(r Ref) []byte {
 	return unsafe.Slice((*byte)(s.Pointer(r)), s.Size(r))
 }

@@ -5,10 +5,7 @@ import "testing"
 // All that was freed goes back but for what is kept for the blocks to come, within
 // the budget of each call, and can be used again.
 func TestTrim(t *testing.T) {
-	total := 96 << 20
-	if checked {
-		total = 24 << 20
-	}
+	total := scaled(96 << 20)
 	for _, n := range []int{50, 1000, 30_000, 200_000, 6_000_000} {
 		s := newTest(t, 512<<20)
 		h := s.NewHeap()

@@ -228,7 +228,7 @@ func (s *Snapshot) close(e *storage.Executor, now int64) bool {
 	if s.capture.Detached() {
 		return false
 	}
-	tx.EndCapture(s.capture)
+	tx.Complete(s.capture)
 	return true
 }
 

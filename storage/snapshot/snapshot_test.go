@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -16,60 +15,6 @@ import (
 )
 
 const t0 = 1_700_000_000_000 // Unix milliseconds at which tests begin
-
-// state is what a keyspace holds: "db key" to "value expiry".
-type state map[string]string
-
-func (st state) add(db int, key, value []byte, expireAt int64) {
-	st[fmt.Sprintf("%d %s", db, key)] = fmt.Sprintf("%x %d", value, expireAt)
-}
-
-// present reads the whole keyspace; tx holds the world lock and must be one
-// that applies, so that expired keys are seen.
-func present(ks *storage.Keyspace, tx *storage.Tx) state {
-	st := state{}
-	for db := range ks.Databases() {
-		tx.Select(db)
-		for n, ok := ks.NextSlot(db, 0); ok; n, ok = ks.NextSlot(db, n+1) {
-			for cursor := uint64(1); cursor != 0; {
-				if cursor == 1 {
-					cursor = 0
-				}
-				cursor = tx.Scan(n, cursor, 1000, func(e storage.Entry) {
-					st.add(db, e.Key(), e.Bytes(), e.ExpireAt())
-				})
-			}
-		}
-	}
-	tx.Select(0)
-	return st
-}
-
-// loaded reads a file and fails the test if a key is there twice.
-func loaded(t *testing.T, file []byte) state {
-	t.Helper()
-	st := state{}
-	r := rdb.NewReader(bytes.NewReader(file))
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			return st
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := len(st)
-		db, key, at := e.DB, bytes.Clone(e.Key), e.ExpireAtMs
-		value, err := r.Text()
-		if err != nil {
-			t.Fatal(err)
-		}
-		st.add(db, key, value, at)
-		if len(st) == before {
-			t.Fatalf("key %q of database %d is twice in the file", key, db)
-		}
-	}
-}
 
 // begin begins a snapshot and returns the state it must have.
 func begin(t *testing.T, ks *storage.Keyspace, e *storage.Executor, out io.Writer, o Options) (*Snapshot, state) {
@@ -85,129 +30,120 @@ func begin(t *testing.T, ks *storage.Keyspace, e *storage.Executor, out io.Write
 	return s, want
 }
 
-func compare(t *testing.T, got, want state) {
-	t.Helper()
-	if maps.Equal(got, want) {
-		return
-	}
-	shown := 0
-	for k, v := range want {
-		if got[k] != v && shown < 5 {
-			t.Errorf("%s: file has %.60q, want %.60q", k, got[k], v)
-			shown++
-		}
-	}
-	for k, v := range got {
-		if _, ok := want[k]; !ok && shown < 10 {
-			t.Errorf("%s: file has %.60q, which came later", k, v)
-			shown++
-		}
-	}
-}
-
-// mutator changes a keyspace at random.
-type mutator struct {
-	ks   *storage.Keyspace
-	e    *storage.Executor
-	rand *rand.Rand
-	keys int
-	now  int64
-	tags string // of the keys: different for each mutator where several run
-}
-
-func (m *mutator) key() []byte { return fmt.Appendf(nil, "%s%d", m.tags, m.rand.IntN(m.keys)) }
-
-func (m *mutator) value() []byte {
-	n := m.rand.IntN(80)
-	if m.rand.IntN(50) == 0 {
-		n = arenaBytes + m.rand.IntN(arenaBytes)
-	}
-	return bytes.Repeat([]byte{byte('a' + m.rand.IntN(26))}, n)
-}
-
-func (m *mutator) expiry() int64 {
-	if m.rand.IntN(3) > 0 {
-		return 0
-	}
-	return m.now + int64(m.rand.IntN(2000))
-}
-
-// op does one random unit. world allows those that need the world lock.
-func (m *mutator) op(world bool) {
-	m.now += int64(m.rand.IntN(3))
-	kind := m.rand.IntN(1000)
-	if world && kind < 6 {
-		tx := m.e.BeginWorld(m.now)
-		a, b := m.rand.IntN(m.ks.Databases()), m.rand.IntN(m.ks.Databases())
-		switch kind {
-		case 0:
-			tx.FlushAll()
-		case 1, 2:
-			tx.FlushDB(a)
-		default:
-			tx.SwapDB(a, b)
-		}
-		m.e.End()
-		return
-	}
-	if kind < 20 {
-		m.e.ExpireCycle(m.now, 100)
-		return
-	}
-	key, other := m.key(), m.key()
-	tx := m.e.Begin(m.now, []slots.Slot{slots.Of(key), slots.Of(other)})
-	tx.Select(m.rand.IntN(m.ks.Databases()))
-	switch m.rand.IntN(9) {
-	case 0, 1, 2:
-		tx.SetString(key, m.value(), m.expiry(), 0)
-	case 3:
-		v := tx.GrowString(key, m.rand.IntN(100))
-		for i := range v {
-			v[i]++
-		}
-	case 4, 5:
-		tx.Delete(key)
-	case 6:
-		tx.SetExpire(key, m.expiry())
-	case 7:
-		tx.Rename(key, other)
-	case 8:
-		tx.Copy(key, m.rand.IntN(m.ks.Databases()), other)
-	}
-	m.e.End()
-}
-
 func TestFileIsTheStateOfTheMoment(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			ks := storage.New(storage.Config{Databases: 1 + r.IntN(4), Seed: seed})
-			m := &mutator{ks: ks, e: ks.NewExecutor(), rand: r, keys: 20 + r.IntN(2000), now: t0}
+			m := &mutator{ks: ks, e: ks.NewExecutor(), rand: r, keys: 20 + r.IntN(1000), now: t0}
 			if seed%2 == 0 {
 				m.tags = "{one slot}" // so that segments split and cursors matter
 			}
-			for range 2 * m.keys {
+			for range 3 * m.keys {
 				m.op(true)
 			}
-			for range 3 { // several in a row
-				var file bytes.Buffer
-				s, want := begin(t, ks, m.e, &file, Options{})
-				for s.Step(m.e, m.now, 1+r.IntN(50)) != Finished {
-					for range r.IntN(20) {
-						m.op(true)
-					}
-				}
-				if err := s.Err(); err != nil {
-					t.Fatal(err)
-				}
-				compare(t, loaded(t, file.Bytes()), want)
-				if n := s.Pending(); n != 0 {
-					t.Errorf("%d bytes of pre-images are left", n)
-				}
+			for range 4 { // several in a row
+				oneOfManyFiles(t, m)
 			}
 		})
 	}
 }
+
+// Blocks that the walk, or the writing goroutine, is about to read move.
+func TestFileIsTheStateWhileMemoryIsCompacted(t *testing.T) {
+	ks := storage.New(storage.Config{Databases: 2})
+	m := &mutator{ks: ks, e: ks.NewExecutor(), rand: rand.New(rand.NewPCG(1, 1)), keys: 12_000, now: t0}
+	for range 2 {
+		for range 3 * m.keys {
+			m.op(false)
+		}
+		tx := m.e.BeginWorld(m.now)
+		for i := range m.keys {
+			for db := range 2 {
+				if tx.Select(db); m.rand.IntN(8) > 0 {
+					tx.Delete(fmt.Append(nil, i))
+				}
+			}
+		}
+		m.e.End()
+		for m.e.Reclaim(1000) {
+		}
+		before, _ := ks.Compacted()
+		file := &lagging{may: make(chan struct{}, 1)}
+		s, want := begin(t, ks, m.e, file, Options{})
+		for running, walked := true, false; running || !walked; {
+			m.now += 1000
+			walked = s.Step(m.e, m.now, 20) == Finished
+			running = m.e.Compact(m.now, 50)
+			m.op(false)
+		}
+		file.all()
+		if err := s.Err(); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, loaded(t, file.Bytes()), want)
+		if after, _ := ks.Compacted(); after == before {
+			t.Error("nothing has moved")
+		}
+	}
+}
+
+// oneOfManyFiles takes a snapshot while m goes on, or gives it up, and compares.
+func oneOfManyFiles(t *testing.T, m *mutator) {
+	r := m.rand
+	file := &lagging{may: make(chan struct{}, 1)}
+	s, want := begin(t, m.ks, m.e, file, Options{})
+	aborts := -1
+	if r.IntN(4) == 0 {
+		aborts = r.IntN(20)
+	}
+	for s.Step(m.e, m.now, 1+r.IntN(50)) != Finished {
+		for range r.IntN(20) {
+			m.op(true)
+		}
+		if r.IntN(3) == 0 {
+			file.more()
+		}
+		if aborts--; aborts == 0 {
+			s.Abort(m.e.BeginWorld(m.now))
+			m.e.End()
+		}
+	}
+	for range r.IntN(200) { // values that were handed over have not been read yet
+		m.op(true)
+	}
+	file.all()
+	switch err := s.Err(); {
+	case errors.Is(err, ErrAborted):
+		return
+	case err != nil:
+		t.Fatal(err)
+	}
+	compare(t, loaded(t, file.Bytes()), want)
+	if n := s.Pending(); n != 0 {
+		t.Errorf("%d bytes of pre-images are left", n)
+	}
+}
+
+// lagging is a file that takes some more whenever it may.
+type lagging struct {
+	bytes.Buffer
+	may chan struct{}
+}
+
+func (f *lagging) Write(p []byte) (int, error) {
+	<-f.may
+	return f.Buffer.Write(p)
+}
+
+func (f *lagging) more() {
+	select {
+	case f.may <- struct{}{}:
+	default:
+	}
+}
+
+func (f *lagging) all() { close(f.may) }
 
 func TestManyExecutorsWriteAndWalk(t *testing.T) {
 	ks := storage.New(storage.Config{Databases: 3})
@@ -340,6 +276,30 @@ func TestAbort(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, loaded(t, file.Bytes()), want)
+}
+
+// The marks of snapshots that were given up go round after 256 of them.
+func TestAfterManyThatWereGivenUp(t *testing.T) {
+	for _, given := range []int{254, 255, 256, 257, 600} {
+		ks := storage.New(storage.Config{Databases: 2})
+		e := fill(ks, 100, []byte("value"))
+		s, _ := begin(t, ks, e, io.Discard, Options{})
+		if err := s.Run(e, t0); err != nil {
+			t.Fatal(err)
+		}
+		for i := range given {
+			s, _ := begin(t, ks, e, io.Discard, Options{})
+			s.Step(e, t0, i%50) // as far as the disk goes
+			s.Abort(e.BeginWorld(t0))
+			e.End()
+		}
+		var file bytes.Buffer
+		s, want := begin(t, ks, e, &file, Options{})
+		if err := s.Run(e, t0); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, loaded(t, file.Bytes()), want)
+	}
 }
 
 // full is a disk that is full after some bytes.

@@ -160,7 +160,7 @@ func (l *leaf) lowerKey(k uint64) int {
 	return lo
 }
 
-// lowerHash is lowerKey for keys that are spread evenly.
+// lowerHash is lowerKey for keys of 32 bits that are spread evenly.
 func (l *leaf) lowerHash(k uint64) int {
 	if l.n < 8 || l.width == 0 {
 		return l.lowerKey(k)
@@ -169,8 +169,7 @@ func (l *leaf) lowerHash(k uint64) int {
 	if k <= first || k > last {
 		return l.lowerKey(k)
 	}
-	part := max((last-first)/uint64(l.n-1), 1)
-	i := 1 + min(int((k-first)/part), l.n-2)
+	i := 1 + min(int((k-first)*uint64(l.n-1)/(last-first)), l.n-2)
 	for range 16 {
 		switch {
 		case l.key(i) < k:

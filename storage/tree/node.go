@@ -30,6 +30,7 @@ const (
 	maxLeaf     = 1024    // bytes of a leaf's block, and of a small collection
 	leafStep    = 64      // leaves grow by so many bytes
 	shrinkSlack = 32      // bytes to spare before a leaf shrinks
+	innerStep   = 128     // inner nodes are few: sizes in few classes matter more than their bytes
 )
 
 func nodeUsed(b []byte) int  { return int(binary.LittleEndian.Uint32(b[4:]) & 0xffffff) }
@@ -110,9 +111,13 @@ func childByHash(b []byte, k uint64) int {
 	if n < 8 || k < at(1) || k >= at(n-1) {
 		return childByKey(b, k)
 	}
-	// The bounds of children 1 to n-1 cut the range into n-2 parts.
-	part := (at(n-1) - at(1)) / uint64(n-2)
-	i := 1 + min(int((k-at(1))/max(part, 1)), n-3)
+	// The bounds of children 1 to n-1 cut the range into n-2 parts. Rows have keys
+	// of 32 bits, other hashes 64, of which the low ones do not matter here.
+	low := 0
+	if k>>32 != 0 {
+		low = 8
+	}
+	i := 1 + min(int((k-at(1))>>low*uint64(n-2)/((at(n-1)-at(1))>>low|1)), n-3)
 	for range 8 {
 		switch {
 		case at(i) > k:

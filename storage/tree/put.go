@@ -300,7 +300,7 @@ func (s *spine) replace(l, old int, parts []part) {
 }
 
 func (s *spine) newInner(in *inner, i, j, level int) slab.Ref {
-	r := s.t.alloc((in.size(s.sh, i, j) + leafStep - 1) &^ (leafStep - 1))
+	r := s.t.alloc((in.size(s.sh, i, j) + innerStep - 1) &^ (innerStep - 1))
 	in.write(s.sh, s.bytes(r), i, j, level, s.t.env.Epoch)
 	return r
 }
@@ -311,7 +311,7 @@ func (s *spine) writeInner(l, level int) {
 	in := &s.work.inner[0]
 	r, b := s.path[l-1].ref, s.path[l-1].bytes
 	n := len(in.child)
-	if size := in.size(s.sh, 0, n); size <= len(b) && size+2*leafStep > len(b) {
+	if size := in.size(s.sh, 0, n); size <= len(b) && size+2*innerStep > len(b) {
 		in.write(s.sh, b, 0, n, level, s.t.env.Epoch)
 		return
 	}

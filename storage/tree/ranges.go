@@ -2,7 +2,7 @@ package tree
 
 // removeRange takes n entries from a position on out.
 func (t *Tree) removeRange(pos, n int) {
-	if n <= 0 {
+	if n = min(n, t.main.n-pos); n <= 0 {
 		return
 	}
 	s := &t.main

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+// usedMemory is what maxmemory limits and INFO calls used_memory: the blocks of
+// keys and values, exactly, and what the process had in use before there were any.
+func (s *Server) usedMemory() int64 {
+	m := s.keyspace.Memory()
+	return s.startMemory + m.Data + m.Tables
+}
+
+// eviction is the policy of the settings.
+func eviction(m *config.MaxMemory) storage.Eviction {
+	scope, by, _ := strings.Cut(m.Policy, "-")
+	e := storage.Eviction{Volatile: scope == "volatile", Samples: m.Samples}
+	switch by {
+	case "lru":
+		e.By = storage.EvictLRU
+	case "lfu":
+		e.By = storage.EvictLFU
+	case "random":
+		e.By = storage.EvictRandom
+	case "ttl":
+		e.By = storage.EvictTTL
+	}
+	return e
+}
+
+// evictionTime is how long evictions may take at once (evictionTimeLimitUs).
+func evictionTime(tenacity int) time.Duration {
+	switch {
+	case tenacity <= 10:
+		return time.Duration(50*tenacity) * time.Microsecond
+	case tenacity < 100:
+		// Grows by 15 % for each step, up to two minutes.
+		return time.Duration(500 * math.Pow(1.15, float64(tenacity-10)) * float64(time.Microsecond))
+	}
+	return math.MaxInt64
+}
+
+// gateMemory evicts keys when the data take more than maxmemory, before any
+// command, and refuses those that would take more while that does not help.
+func gateMemory(l *loop, _ *conn, q *request) verdict {
+	if l.makeRoom() || q.flags&command.DenyOOM == 0 {
+		return pass
+	}
+	return q.deny(resp.ErrOOM)
+}
+
+// makeRoom evicts keys until the data take no more than maxmemory, and reports
+// false if that cannot be reached. Evictions that take too long are continued in
+// the next turns, and count as reached, as in Redis.
+func (l *loop) makeRoom() bool {
+	s, m := l.srv, &l.cfg.MaxMemory
+	l.evicting = false
+	if m.Bytes == 0 || s.isReplica() || s.usedMemory() <= m.Bytes {
+		return true
+	}
+	policy := eviction(m)
+	began, limit := time.Now(), evictionTime(m.Tenacity)
+	for n := 1; s.usedMemory() > m.Bytes; n++ {
+		// What is deleted already but not free yet comes before further keys.
+		if !l.exec.Reclaim(reclaimBudget) && s.usedMemory() > m.Bytes &&
+			(policy.By == storage.EvictNothing || !l.exec.Evict(l.unix, policy)) {
+			return false
+		}
+		if n%16 == 0 && time.Since(began) > limit {
+			l.evicting = true
+			break
+		}
+	}
+	if took := time.Since(began); l.cfg.LatencyMonitorThreshold > 0 && took >= l.cfg.LatencyMonitorThreshold {
+		s.latency.add("eviction-cycle", l.unix/1000, took)
+	}
+	return true
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/storage"
+)
+
+// INFO is asked for every few seconds by whoever watches a node. A loop that is
+// in the middle of a long command must not hold it up.
+func TestInfoWaitsForNoLoop(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	c := n.dial()
+	c.want("SET k v", "OK")
+	busy := n.loops[0]
+	if n.loopFor(n.nextID.Load()) == busy {
+		busy = n.loops[1]
+	}
+	busy.turn.Lock()
+	defer busy.turn.Unlock()
+	info := c.do("INFO everything")
+	for _, want := range []string{"cmdstat_set:calls=1", "keyspace_hits:0", "connected_clients:1", "db0:keys=1", "mem_allocator:"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("%s is missing in\n%s", want, info)
+		}
+	}
+	c.want("MULTI", "OK")
+	c.want("INFO server", "QUEUED")
+	c.do("EXEC")
+}
+
+func TestInfoCountsWhoWaits(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	n.blocks("BLPOP a b 0")
+	n.blocks("BLPOP b 100")
+	n.blocks("WAIT 1 100000")
+	info := n.dial().do("INFO clients")
+	for _, want := range []string{"blocked_clients:3\r\n", "clients_in_timeout_table:2\r\n", "total_blocking_keys:2\r\n"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("%s is missing in\n%s", want, info)
+		}
+	}
+}
+
+// The time of a wait is up when it is up, not at the next housekeeping.
+func TestAWaitEndsWithoutAHousekeeping(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	c.want("PING", "PONG")
+	n.stopLoops(nil)
+	for _, l := range n.loops {
+		l.nextCron = time.Hour
+	}
+	n.resumeLoops(nil)
+	c.want("WAIT 1 10", "0")
+	c.want("WAITAOF 0 1 10", "[1 0]")
+	c.want("BLPOP nokey 0.01", "(nil array)")
+}
+
+func TestMemoryTellsWhatItKnows(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("DEBUG POPULATE 1000", "OK")
+	stats := c.do("MEMORY STATS")
+	for _, want := range []string{"keys.count 1000", "db.0 [overhead.hashtable.main", "dataset.percentage"} {
+		if !strings.Contains(stats, want) {
+			t.Errorf("%s is missing in %s", want, stats)
+		}
+	}
+	c.want("MEMORY PURGE", "OK")
+	c.want("MULTI", "OK")
+	c.want("MEMORY PURGE", "QUEUED")
+	c.want("EXEC", "[OK]")
+	if text := c.do("MEMORY MALLOC-STATS"); !strings.Contains(text, allocator) {
+		t.Errorf("MALLOC-STATS: %s", text)
+	}
+	if text := c.do("MEMORY DOCTOR"); !strings.Contains(text, "too little data") {
+		t.Errorf("DOCTOR: %s", text)
+	}
+}
+
+func TestTheDoctorFindsWasteOnly(t *testing.T) {
+	calm := memoryUse{keys: storage.Memory{Data: 900 << 20, Tables: 50 << 20, Committed: 1000 << 20}, used: 1100 << 20, peak: 1100 << 20}
+	for _, c := range []struct {
+		name, finds string
+		change      func(m *memoryUse)
+	}{
+		{"nothing", "No problem", func(*memoryUse) {}},
+		{"an empty server", "too little", func(m *memoryUse) { m.keys.Data = 1 << 20 }},
+		{"a past peak", "At its peak", func(m *memoryUse) { m.peak *= 2 }},
+		{"sparse pages", "are empty", func(m *memoryUse) { m.keys.Committed *= 2 }},
+		{"free pages", "No problem", func(m *memoryUse) { m.keys.Committed *= 2; m.keys.Free = 1000 << 20 }},
+		{"what a snapshot keeps", "for a snapshot", func(m *memoryUse) { m.keys.Kept = 500 << 20 }},
+		{"output that nobody reads", "CLIENT LIST", func(m *memoryUse) { m.objects = 2000 << 20 }},
+	} {
+		m := calm
+		c.change(&m)
+		if got := diagnosis(m); !strings.Contains(got, c.finds) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%s: %s", c.name, got)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package server
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+)
+
+// parked is a connection whose command is answered later: it waits for an element
+// (blocked.go), for acknowledgements (waiters.go) or for something outside of the
+// loops (Suspend). Nothing of the connection is run meanwhile, and it stays on its
+// loop, where everything about its wait ends: the reply, the timeout, the
+// connection itself.
+type parked struct {
+	c     *conn
+	wait  waiting
+	until time.Duration // since the server's start; 0: it waits for ever
+	place int           // in the loop's deadlines, from 1; 0: in none
+}
+
+// waiting is what a parked connection waits for.
+type waiting interface {
+	// claim gives the caller the right to end the wait, and with it the duty to
+	// answer. Of several callers one gets it. Any goroutine may call it.
+	claim() bool
+	// over reports whether somebody has claimed it for good.
+	over() bool
+	// timeUp writes the reply to a wait that was in vain.
+	timeUp(out *resp.Writer)
+	// leave takes the connection off the lists on which it waits. Its loop calls
+	// it when the wait is over.
+	leave(l *loop)
+}
+
+// parkedConns are all of them, by the numbers of the connections.
+type parkedConns struct {
+	mu    sync.Mutex
+	byID  map[uint64]*parked // guarded by mu
+	timed int                // of them, whose wait has an end; guarded by mu
+}
+
+func (x *parkedConns) add(p *parked) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.byID == nil {
+		x.byID = map[uint64]*parked{}
+	}
+	x.byID[p.c.id] = p
+	if p.until > 0 {
+		x.timed++
+	}
+}
+
+func (x *parkedConns) remove(p *parked) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.byID, p.c.id)
+	if p.until > 0 {
+		x.timed--
+	}
+}
+
+func (x *parkedConns) find(id uint64) *parked {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.byID[id]
+}
+
+func (x *parkedConns) all() []*parked {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := make([]*parked, 0, len(x.byID))
+	for _, p := range x.byID {
+		list = append(list, p)
+	}
+	return list
+}
+
+func (x *parkedConns) count() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.byID)
+}
+
+// withDeadline is how many of them have one.
+func (x *parkedConns) withDeadline() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.timed
+}
+
+// park makes a connection of the loop wait, for a time at most unless that is 0.
+func (l *loop) park(c *conn, w waiting, timeout time.Duration) *parked {
+	p := &parked{c: c, wait: w}
+	if timeout > 0 {
+		p.until = l.look() + timeout
+		heap.Push(&l.deadlines, p)
+	}
+	c.parked = p
+	c.state |= stateWaiting
+	l.srv.parked.add(p)
+	return p
+}
+
+// unpark ends a wait without answering it.
+func (l *loop) unpark(p *parked) {
+	p.c.parked = nil
+	p.c.state &^= stateWaiting
+	if p.place > 0 {
+		heap.Remove(&l.deadlines, p.place-1)
+	}
+	l.srv.parked.remove(p)
+	p.wait.leave(l)
+}
+
+// answer ends a wait with a reply that depends on offset gate, and goes on with
+// the connection. If that has left meanwhile, nobody is answered.
+func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.Writer)) {
+	c := p.c
+	if c.parked != p {
+		return
+	}
+	l.unpark(p)
+	start := c.out.Len()
+	reply(&c.out)
+	l.lateReply(c, start)
+	if c.is(stateReplyOff | stateSkipping) {
+		c.out.Truncate(start)
+	}
+	l.hold(c, start, gate)
+	c.woff = max(c.woff, gate)
+	l.wantWrite(c)
+	l.goOn(c)
+}
+
+// lateReply counts the reply of a command that has waited, which begins at
+// start, if it is an error: when the books of the call were kept there was
+// none yet.
+func (l *loop) lateReply(c *conn, start int) {
+	b := c.out.Bytes()
+	if len(b) <= start || b[start] != '-' {
+		return
+	}
+	l.stats.errorReply(errorLine(b[start:]))
+	if info := l.srv.table.info[c.last]; info != nil {
+		l.stats.rows[info.index].failed++
+	}
+}
+
+// answerLater has the connection's loop answer it. Any goroutine may call it.
+func (p *parked) answerLater(gate replication.Offset, reply func(out *resp.Writer)) {
+	home := p.c.home.Load() // a connection that waits stays where it is
+	home.post(func() { home.answer(p, gate, reply) })
+}
+
+// expireParked ends the waits whose time is up.
+func (l *loop) expireParked() {
+	for len(l.deadlines) > 0 && l.deadlines[0].until <= l.mono {
+		p := l.deadlines[0]
+		switch {
+		case p.wait.claim():
+			l.answer(p, 0, p.wait.timeUp)
+		case p.wait.over(): // its reply is on the way
+			heap.Remove(&l.deadlines, p.place-1)
+		default:
+			return // a unit looks whether there is something for it
+		}
+	}
+}
+
+// unblock ends the wait of a connection on behalf of CLIENT UNBLOCK, as if its
+// time were up or with an error, and reports whether there was one.
+func (s *Server) unblock(id uint64, err resp.Error) bool {
+	p := s.parked.find(id)
+	if p == nil || !p.wait.claim() {
+		return false
+	}
+	reply := p.wait.timeUp
+	if err != "" {
+		reply = func(out *resp.Writer) { out.Error(err) }
+	}
+	p.answerLater(0, reply)
+	return true
+}
+
+// unblockAll ends all waits with an error: the node is no primary any more. As in
+// Redis the connections are closed, so that clients look for the primary.
+func (s *Server) unblockAll(err resp.Error) {
+	for _, p := range s.parked.all() {
+		if !p.wait.claim() {
+			continue
+		}
+		home := p.c.home.Load()
+		home.post(func() {
+			home.answer(p, 0, func(out *resp.Writer) {
+				out.Error(err)
+				p.c.state |= stateClosing
+			})
+		})
+	}
+}
+
+// suspended is the wait of a command for something outside of the loops: only
+// that ends it.
+type suspended struct{}
+
+func (suspended) claim() bool         { return false }
+func (suspended) over() bool          { return false }
+func (suspended) timeUp(*resp.Writer) {}
+func (suspended) leave(*loop)         {}
+
+// Suspend stops the connection of the call x, for a command that has to wait
+// for something outside of the loops. Its handler then returns without a
+// reply, and the connection goes on when the function that Suspend gave is
+// called, once and by any goroutine, with the reply and the offset on which it
+// depends. A client that has left meanwhile is not missed.
+//
+// Within a transaction Suspend gives nil: all replies must be there when EXEC
+// ends.
+func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer))) {
+	c, l := connOf(x), loopOf(x)
+	if l.inExec {
+		return nil
+	}
+	l.asked = true
+	return l.park(c, suspended{}, 0).answerLater
+}
+
+// deadlines is a heap of the parked connections of a loop whose waits have an end.
+type deadlines []*parked
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].until < d[j].until }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (d *deadlines) Push(x any) {
+	p := x.(*parked)
+	*d = append(*d, p)
+	p.place = len(*d)
+}
+
+// Pop implements heap.Interface.
+func (d *deadlines) Pop() any {
+	old := *d
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	p.place = 0
+	return p
+}

@@ -1,0 +1,87 @@
+package storage
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func (b *bench) evictAll(p Eviction) (order []string) {
+	for {
+		b.units = nil
+		if !b.Evict(b.now, p) {
+			return order
+		}
+		order = append(order, strings.Join(b.units, ";"))
+	}
+}
+
+// With as many samples as there are keys an eviction takes the very best.
+func TestEvictionTakesTheBestCandidate(t *testing.T) {
+	const keys = 10
+	for _, c := range []struct {
+		name   string
+		policy Eviction
+		setUp  func(b *bench)
+		want   []string
+	}{
+		{"volatile-ttl", Eviction{EvictTTL, true, 64}, func(b *bench) {
+			for i := range keys {
+				at := int64(0)
+				if i%2 == 0 {
+					at = t0 + int64(100-i)*1000
+				}
+				b.set(fmt.Sprint("k", i), "v", at)
+			}
+		}, []string{"DEL k8", "DEL k6", "DEL k4", "DEL k2", "DEL k0"}},
+		{"allkeys-lru", Eviction{EvictLRU, false, 64}, func(b *bench) {
+			for i := range 4 {
+				b.set(fmt.Sprint("k", i), "v", 0)
+				b.now += 5000
+			}
+			b.get("k0")
+		}, []string{"DEL k1", "DEL k2", "DEL k3", "DEL k0"}},
+		{"volatile-lru", Eviction{EvictLRU, true, 64}, func(b *bench) {
+			for i := range 4 {
+				b.set(fmt.Sprint("k", i), "v", int64(i%2)*(t0+1e9))
+				b.now += 5000
+			}
+		}, []string{"DEL k1", "DEL k3"}},
+		{"noeviction of nothing", Eviction{EvictTTL, true, 64}, func(b *bench) { b.set("k", "v", 0) }, nil},
+	} {
+		b := newBench(t, 1)
+		c.setUp(b)
+		if got := b.evictAll(c.policy); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s evicts %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestEvictionOfManyKeysInAllDatabases(t *testing.T) {
+	for _, by := range []EvictBy{EvictLRU, EvictLFU, EvictRandom} {
+		b := newBench(t, 3)
+		const keys = 3000
+		for i := range keys {
+			b.unit(func(tx *Tx) {
+				tx.Select(i % 3)
+				tx.SetString([]byte(fmt.Sprint("k", i)), []byte("v"), 0, 0)
+			}, fmt.Sprint("k", i))
+		}
+		n := 0
+		for b.Evict(b.now, Eviction{By: by, Samples: 5}) {
+			n++
+		}
+		if n != keys || b.Keyspace.Stats().Evicted != keys {
+			t.Errorf("%d evicts %d keys of %d; the count says %d", by, n, keys, b.Keyspace.Stats().Evicted)
+		}
+	}
+}
+
+func TestAReplicaEvictsNothing(t *testing.T) {
+	b := newBench(t, 1)
+	b.set("k", "v", 0)
+	b.SetRole(RoleReplica)
+	if b.Evict(b.now, Eviction{By: EvictRandom}) {
+		t.Error("it does")
+	}
+}
