@@ -10,6 +10,7 @@ import (
 
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
+	"redoubt/slots"
 )
 
 // blocks sends a command on a connection of its own and returns when it waits.
@@ -403,4 +404,19 @@ func TestManyBlockedClients(t *testing.T) {
 	}
 	n.waiting(0)
 	pusher.want("DBSIZE", "0")
+}
+
+// A slot that goes to another node takes those who wait in it along.
+func TestBlockedClientsFollowTheirSlot(t *testing.T) {
+	slot := slots.Of([]byte("k"))
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	w, other := n.blocks("BLPOP k {k}2 0"), n.blocks("BLPOP other 0")
+	f.mu.Lock()
+	f.elsewhere = slot
+	f.mu.Unlock()
+	w.wantNext(fmt.Sprintf("error: MOVED %d 127.0.0.1:7001", slot))
+	n.waiting(1)
+	n.dial().want("RPUSH other x", "1")
+	other.wantNext("[other x]")
 }
