@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -103,43 +102,6 @@ func FuzzReader(f *testing.F) {
 			file = bytes.Clone(file) // it is the fuzzer's
 			clear(file[len(file)-8:])
 			Check(bytes.NewReader(file))
-		}
-	})
-}
-
-func FuzzPayload(f *testing.F) {
-	for _, value := range []string{"", "1", "-70000", "hello", strings.Repeat("ab", 100)} {
-		p := (&Encoder{Compress: true}).AppendPayload(nil, Text(value))
-		f.Add(p[:len(p)-payloadTrailerBytes])
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		ParsePayload(body)
-		p := append(bytes.Clone(body), Version, 0)
-		crc := wire.Checksum(0, p)
-		for range 8 {
-			p = append(p, byte(crc))
-			crc >>= 8
-		}
-		value, err := ParsePayload(p)
-		if err != nil {
-			return
-		}
-		// What passes the check can be loaded, and comes back as it went.
-		ks := storage.New(storage.Config{Reserve: 64 << 20})
-		tx := ks.NewExecutor().BeginWorld(1)
-		if err := value.Load(tx, []byte("k"), 0); err != nil {
-			t.Fatalf("checked and not loaded: %v", err)
-		}
-		e, _ := tx.Peek([]byte("k"))
-		frozen, _ := e.Freeze(nil)
-		want := tx.DigestValue([]byte("k"))
-		again, err := ParsePayload((&Encoder{Compress: true}).AppendPayload(nil, &frozen))
-		if err != nil {
-			t.Fatalf("written and not read: %v", err)
-		}
-		again.Load(tx, []byte("again"), 0)
-		if got := tx.DigestValue([]byte("again")); got != want {
-			t.Errorf("the value does not come back: %x, want %x", got, want)
 		}
 	})
 }
