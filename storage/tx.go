@@ -158,9 +158,9 @@ func (tx *Tx) needWorld(method string) {
 	}
 }
 
-// Only says that key is the one whose slot is all that the unit holds, so that
-// looking it up needs no CRC. It is known by its address: its bytes must stay as
-// they are until the unit ends.
+// Only says that the unit began with the slot of key, and no other, so that looking
+// it up needs no CRC. It is known by its address: its bytes must stay as they are
+// until the unit ends.
 func (tx *Tx) Only(key []byte) {
 	if !checked {
 		tx.only, tx.onlyLen = unsafe.SliceData(key), len(key)

@@ -93,6 +93,9 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 		tx = a.exec.BeginApplyWorld(now, end)
 	} else {
 		tx = a.exec.BeginApply(now, end, a.slots)
+		if len(unit) == 1 {
+			a.only(tx, a.rows[0], unit[0].Args)
+		}
 	}
 	if a.Admit != nil {
 		if err := a.Admit(); err != nil {
@@ -127,6 +130,13 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 		a.exec.Retire()
 	}
 	return nil
+}
+
+// only tells a unit of one command with one key that this is its key.
+func (a *Applier) only(tx *storage.Tx, row *Row, args [][]byte) {
+	if k := row.onlyKey; k > 0 && k < len(args) && row.OnData() {
+		tx.Only(args[k])
+	}
 }
 
 // pause reports whether the unit was the first of a pause: nothing that somebody

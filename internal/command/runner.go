@@ -100,9 +100,6 @@ func (r *Runner) begin(raw []byte) {
 	tx := c.Tx
 	tx.Select(c.Caller.DB())
 	tx.Command(raw)
-	if k := c.Row.onlyKey; k > 0 && k < len(c.Args) {
-		tx.Only(c.Args[k])
-	}
 	tx.NoTouch(c.Caller.NoTouch() && !c.Row.Is(Touches))
 }
 

@@ -12,17 +12,19 @@
 //
 //   - turn: what a loop does between two waits. A loop's lock, its turn, is held
 //     for that long; whoever holds it may touch the loop's connections. Stopping
-//     all loops (CLIENT LIST, MONITOR, CONFIG SET) is taking all turns.
+//     all loops (CLIENT LIST, MONITOR, CONFIG SET) is taking all turns. INFO and
+//     the like stop nobody: they read what the loops count (stats.go).
 //   - gate: a check before a command runs, in the order of Redis's
 //     processCommand (gates.go). Not to be confused with the reply gate: the
 //     stream offset a reply depends on; output is held back until the offset is
 //     committed (output.go).
 //   - unit: a command, or all commands of an EXEC, between storage's Begin and
 //     End (unit.go).
+//   - parked: a connection whose command is answered later (parked.go).
 //   - mail: functions that other goroutines ask a loop to run in its next turn.
 //
 // Lock order: a loop's turn, then slots or the world (storage). Nobody takes
-// another loop's turn or waits for mail while holding slots. Who stops all
+// another loop's turn or waits for mail while holding slots. Whoever stops all
 // loops gives up its own turn first.
 //
 // What other rooms deliver is plugged in through the small interfaces of

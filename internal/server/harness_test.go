@@ -185,6 +185,18 @@ func startParts(t testing.TB, parts func(*Config), directives ...string) *node {
 	return n
 }
 
+// keepNoHouse puts the loops' housekeeping off.
+func (n *node) keepNoHouse() {
+	for _, l := range n.loops {
+		done := make(chan struct{})
+		l.post(func() {
+			l.nextCron = time.Hour
+			close(done)
+		})
+		<-done
+	}
+}
+
 func freePort(t testing.TB) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

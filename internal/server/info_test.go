@@ -3,7 +3,6 @@ package server
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"redoubt/storage"
 )
@@ -49,13 +48,8 @@ func TestInfoCountsWhoWaits(t *testing.T) {
 func TestAWaitEndsWithoutAHousekeeping(t *testing.T) {
 	f := newFakeReplication()
 	n := startParts(t, func(c *Config) { c.Replication = f })
+	n.keepNoHouse()
 	c := n.dial()
-	c.want("PING", "PONG")
-	n.stopLoops(nil)
-	for _, l := range n.loops {
-		l.nextCron = time.Hour
-	}
-	n.resumeLoops(nil)
 	c.want("WAIT 1 10", "0")
 	c.want("WAITAOF 0 1 10", "[1 0]")
 	c.want("BLPOP nokey 0.01", "(nil array)")

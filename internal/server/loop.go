@@ -194,24 +194,33 @@ func (l *loop) wait() []unix.EpollEvent {
 			return ev
 		}
 	}
-	l.turn.Lock()
-	l.announce()
-	l.turn.Unlock()
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
-	// Mail and commits look at asleep after they have come; this looks at them
-	// after setting it. One of the two sees the other.
+	rest := l.beforeWait()
+	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+}
+
+// beforeWait announces what the loop has kept to itself, and returns how long it
+// may wait then. It holds the turn, since whoever stops all loops may close a
+// connection that waits or has a deadline.
+//
+// Mail and commits look at asleep after they have come; this looks at them after
+// it was set. One of the two sees the other.
+func (l *loop) beforeWait() time.Duration {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.announce()
 	if l.mailed.Load() || (l.holding.Load() && l.commitWaits()) {
-		return l.poll.poll()
+		return 0
 	}
-	rest := l.nextCron - time.Since(l.srv.started)
+	due := l.nextCron
 	if l.resumeAt > 0 {
-		rest = min(rest, l.resumeAt-time.Since(l.srv.started))
+		due = min(due, l.resumeAt)
 	}
 	if len(l.deadlines) > 0 {
-		rest = min(rest, l.deadlines[0].until-time.Since(l.srv.started))
+		due = min(due, l.deadlines[0].until)
 	}
-	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+	return due - time.Since(l.srv.started)
 }
 
 // announce wakes those who wait for what the loop's units have appended to the
@@ -313,8 +322,7 @@ func (l *loop) committed() {
 	}
 }
 
-// commitWaits reports whether held output could leave now. Only the loop's own
-// goroutine adds to held, so it may look without its turn.
+// commitWaits reports whether held output could leave now. The turn is held.
 func (l *loop) commitWaits() bool {
 	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {

@@ -33,6 +33,9 @@ func (l *loop) unit(c *conn, q *request) {
 				l.fetchKeys(q.args)
 			}
 			l.runner.Ctx.Tx = l.begin(l.slots, q.row.Flags&command.Write != 0)
+			if k := q.row.OnlyKey(); k > 0 && k < len(q.args) {
+				l.runner.Ctx.Tx.Only(q.args[k])
+			}
 		} else {
 			// Where the keys stand cannot be told; the handler will say why.
 			l.runner.Ctx.Tx = l.exec.BeginWorld(l.unix)
