@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,21 +19,20 @@ type node struct {
 	name string
 	port string
 	dir  string
+	bin  string
+	args []string
 	cmd  *exec.Cmd
 }
 
 func startBoth(o options, mode string) (ours, theirs *node, err error) {
-	journal := []string{"--appendonly", "yes", "--appendfsync", mode}
-	if mode == "off" {
-		journal = []string{"--appendonly", "no"}
-	}
+	args := journal(mode)
 	if o.cluster {
-		journal = append(journal, "--cluster-enabled", "yes")
+		args = append(args, "--cluster-enabled", "yes")
 	}
-	if ours, err = start("redoubt", o.bin, append([]string{"server"}, journal...)); err != nil {
+	if ours, err = o.startOurs(args...); err != nil {
 		return nil, nil, err
 	}
-	if theirs, err = start("redis", o.redis, journal); err != nil {
+	if theirs, err = o.startTheirs(args...); err != nil {
 		ours.stop()
 		return nil, nil, err
 	}
@@ -43,6 +43,23 @@ func startBoth(o options, mode string) (ours, theirs *node, err error) {
 		}
 	}
 	return ours, theirs, err
+}
+
+// journal is the arguments for a journal or append-only file that is off, or on
+// with this appendfsync.
+func journal(mode string) []string {
+	if mode == "off" {
+		return []string{"--appendonly", "no"}
+	}
+	return []string{"--appendonly", "yes", "--appendfsync", mode}
+}
+
+func (o options) startOurs(args ...string) (*node, error) {
+	return start("redoubt", o.bin, append([]string{"server"}, args...))
+}
+
+func (o options) startTheirs(args ...string) (*node, error) {
+	return start("redis", o.redis, slices.Clone(args))
 }
 
 // start runs a server on a free port of the loopback interface, with a
@@ -58,22 +75,42 @@ func start(name, bin string, args []string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{name: name, port: port, dir: dir}
-	args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--logfile", dir+"/log")
-	n.cmd = exec.Command(bin, args...)
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := n.cmd.Start(); err != nil {
-		os.RemoveAll(dir)
+	n := &node{name: name, port: port, dir: dir, bin: bin}
+	n.args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--logfile", dir+"/log")
+	if err := n.launch(20 * time.Second); err != nil {
+		n.stop()
 		return nil, err
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	return n, nil
+}
+
+// launch starts the process and waits until it answers, which it does when it
+// has loaded its data.
+func (n *node) launch(patience time.Duration) error {
+	n.cmd = exec.Command(n.bin, n.args...)
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := n.cmd.Start(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if n.ping() {
-			return n, nil
+			return nil
 		}
 	}
-	log, _ := os.ReadFile(dir + "/log")
-	n.stop()
-	return nil, fmt.Errorf("%s does not answer; its log:\n%s", name, log)
+	log, _ := os.ReadFile(n.dir + "/log")
+	return fmt.Errorf("%s does not answer; its log:\n%s", n.name, log)
+}
+
+// restart ends the process in order and returns how long the next one takes
+// until it answers.
+func (n *node) restart() (time.Duration, error) {
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	n.cmd.Wait()
+	began := time.Now()
+	err := n.launch(5 * time.Minute)
+	return time.Since(began), err
 }
 
 func (n *node) ping() bool { return n.ask("PING") == "+PONG\r\n" }
@@ -108,8 +145,10 @@ func (n *node) own() error {
 }
 
 func (n *node) stop() {
-	n.cmd.Process.Kill()
-	n.cmd.Wait()
+	if n.cmd.Process != nil {
+		n.cmd.Process.Kill()
+		n.cmd.Wait()
+	}
 	os.RemoveAll(n.dir)
 }
 
@@ -120,17 +159,20 @@ type measure struct {
 }
 
 func (n *node) load(o options, test, pipeline string, requests int) (measure, error) {
-	args := []string{"-p", n.port, "-c", strconv.Itoa(o.clients), "-n", strconv.Itoa(requests), "-P", pipeline, "--csv"}
 	if test == "ONEKEY" {
-		args = append(args, "-t", "set")
-	} else {
-		args = append(args, "-t", strings.ToLower(test), "-r", "100000")
+		return n.benchmark(o.clients, pipeline, requests, "-t", "set")
 	}
+	return n.benchmark(o.clients, pipeline, requests, "-t", strings.ToLower(test), "-r", "100000")
+}
+
+// benchmark runs redis-benchmark with more arguments.
+func (n *node) benchmark(clients int, pipeline string, requests int, more ...string) (measure, error) {
+	args := []string{"-p", n.port, "-c", strconv.Itoa(clients), "-n", strconv.Itoa(requests), "-P", pipeline, "--csv"}
 	before, err := n.cpu()
 	if err != nil {
 		return measure{}, err
 	}
-	out, err := exec.Command("redis-benchmark", args...).Output()
+	out, err := exec.Command("redis-benchmark", append(args, more...)...).Output()
 	if err != nil {
 		return measure{}, fmt.Errorf("redis-benchmark (Debian: redis-tools): %w", err)
 	}
@@ -138,12 +180,17 @@ func (n *node) load(o options, test, pipeline string, requests int) (measure, er
 	if err != nil {
 		return measure{}, err
 	}
-	records, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
-	if err != nil || len(records) < 2 || len(records[1]) < 2 {
-		return measure{}, fmt.Errorf("redis-benchmark printed %q", out)
-	}
-	rate, err := strconv.ParseFloat(records[1][1], 64)
+	rate, err := parseBenchmark(string(out))
 	return measure{rate, float64((after - before).Microseconds()) / float64(requests)}, err
+}
+
+// parseBenchmark finds the rate in what redis-benchmark --csv prints.
+func parseBenchmark(out string) (rate float64, err error) {
+	records, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil || len(records) < 2 || len(records[1]) < 2 {
+		return 0, fmt.Errorf("redis-benchmark printed %q", out)
+	}
+	return strconv.ParseFloat(records[1][1], 64)
 }
 
 // clockTick is USER_HZ, which is 100 on every Linux that Go runs on.
