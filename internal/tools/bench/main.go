@@ -4,6 +4,7 @@
 // take. The first argument may be another measurement:
 //
 //	memory    resident bytes per key and element, loading, restarting
+//	types     throughput of the commands on collections
 //
 // Where both servers run at the same time one run follows the other at once, and
 // who goes first changes with the round. What is printed are the medians of the
@@ -31,7 +32,7 @@ type options struct {
 }
 
 func main() {
-	measurements := map[string]func([]string) error{"memory": runMemory}
+	measurements := map[string]func([]string) error{"memory": runMemory, "types": runTypes}
 	run, args := runStrings, os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {
 		run, args = measurements[args[0]], args[1:]

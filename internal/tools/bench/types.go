@@ -1,0 +1,229 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A typeTest is the throughput of one command. In its words K is the name of the
+// key, $ a random number, as redis-benchmark writes it, and E an element: a random
+// one of the only collection, or the one that all of many have.
+type typeTest struct {
+	name, command string
+	fill          string // adds elements before the test: the command without key and elements
+	takes         bool   // every request takes an element out
+}
+
+var typeTests = []typeTest{
+	{name: "LPUSH", command: "LPUSH K element:$"},
+	{name: "RPOP", command: "RPOP K", fill: "RPUSH", takes: true},
+	{name: "LRANGE_100", command: "LRANGE K 0 99", fill: "RPUSH"},
+	{name: "HSET", command: "HSET K E value:xxxxxxxx", fill: "HSET"},
+	{name: "HGET", command: "HGET K E", fill: "HSET"},
+	{name: "SADD", command: "SADD K element:$", fill: "SADD"},
+	{name: "SPOP", command: "SPOP K", fill: "SADD", takes: true},
+	{name: "ZADD", command: "ZADD K $ E", fill: "ZADD"},
+	{name: "ZPOPMIN", command: "ZPOPMIN K", fill: "ZADD", takes: true},
+	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
+	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
+}
+
+const (
+	randomNumber = "__rand_int__" // redis-benchmark puts twelve digits in its place
+	manyKeys     = 10_000
+	manyElements = 10 // of each of many collections
+	oneElements  = 100_000
+)
+
+type typeOptions struct {
+	options
+	keys string
+}
+
+func runTypes(args []string) error {
+	var o typeOptions
+	names := make([]string, len(typeTests))
+	for i, t := range typeTests {
+		names[i] = t.name
+	}
+	f := flag.NewFlagSet("bench types", flag.ContinueOnError)
+	o.binaries(f)
+	f.IntVar(&o.rounds, "rounds", 3, "rounds of each row")
+	f.Float64Var(&o.seconds, "seconds", 0.4, "about how long a run takes")
+	f.IntVar(&o.clients, "clients", 50, "connections")
+	f.StringVar(&o.modes, "modes", "everysec", "journal: off, everysec, always")
+	f.StringVar(&o.tests, "tests", strings.Join(names, ","), "which commands")
+	f.StringVar(&o.pipelines, "pipelines", "1,16,64", "requests in flight on a connection")
+	f.StringVar(&o.keys, "keys", "one,many", "one collection of 100,000 elements, many (10,000) of ten")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	fmt.Printf("%d rounds of about %.1f s, %d clients; ratio = redoubt / redis-server, median (least–most) of the rounds\n", o.rounds, o.seconds, o.clients)
+	for _, mode := range strings.Split(o.modes, ",") {
+		for _, keys := range strings.Split(o.keys, ",") {
+			if err := o.table(mode, keys); err != nil {
+				return fmt.Errorf("journal %s, %s: %w", mode, keys, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (o typeOptions) table(mode, keys string) error {
+	count, title := 1, fmt.Sprintf("One collection of %d elements", oneElements)
+	switch keys {
+	case "one":
+	case "many":
+		count, title = manyKeys, fmt.Sprintf("%d collections of %d elements", manyKeys, manyElements)
+	default:
+		return fmt.Errorf("keys are one or many, not %q", keys)
+	}
+	ours, theirs, err := startBoth(o.options, mode)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	defer theirs.stop()
+	fmt.Printf("\n%s, journal %s\n\n| test | pipeline | redis op/s | Redoubt op/s | ratio | redis µs | Redoubt µs |\n| --- | --- | --- | --- | --- | --- | --- |\n", title, mode)
+	for _, name := range strings.Split(o.tests, ",") {
+		t, err := testNamed(name)
+		if err != nil {
+			return err
+		}
+		for _, p := range strings.Split(o.pipelines, ",") {
+			if err := o.typeRow(ours, theirs, t, count, p); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func testNamed(name string) (typeTest, error) {
+	for _, t := range typeTests {
+		if t.name == name {
+			return t, nil
+		}
+	}
+	return typeTest{}, fmt.Errorf("there is no test %q", name)
+}
+
+// typeRow measures one command at one depth of pipeline.
+func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline string) error {
+	for _, n := range []*node{ours, theirs} {
+		if err := n.fill(t, keys, 0); err != nil {
+			return err
+		}
+	}
+	depth, err := strconv.Atoi(pipeline)
+	if err != nil {
+		return err
+	}
+	// redis-benchmark may send as many requests too many as it has in flight.
+	tooMany := o.clients * depth
+	c, err := o.compare(ours, theirs, func(n *node, requests int) (measure, error) {
+		if t.takes {
+			if err := n.fill(t, keys, requests+tooMany); err != nil {
+				return measure{}, err
+			}
+		}
+		space := manyKeys
+		if keys == 1 {
+			space = oneElements
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		if err == nil && t.takes {
+			err = n.notDry(keys)
+		}
+		return m, err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("| %s | %s | %.0f | %.0f | %s | %.2f | %.2f |\n", t.name, pipeline, median(c.theirs.rate), median(c.ours.rate),
+		spread(c.ratios), median(c.theirs.cpu), median(c.ours.cpu))
+	return nil
+}
+
+// words is the command as redis-benchmark gets it.
+func (t typeTest) words(keys int) []string {
+	key, element := "key", "element:"+randomNumber
+	if keys > 1 {
+		key, element = "key:"+randomNumber, fmt.Sprintf("element:%012d", manyElements/2)
+	}
+	words := strings.Fields(t.command)
+	for i, w := range words {
+		switch w {
+		case "K":
+			words[i] = key
+		case "E":
+			words[i] = element
+		default:
+			words[i] = strings.ReplaceAll(w, "$", randomNumber)
+		}
+	}
+	return words
+}
+
+// supply is how many elements each of the keys needs, so that so many requests,
+// each of a random key, take out elements that exist. One key needs as many as
+// there are requests; of many, some get more than their share.
+func supply(requests, keys int) int {
+	mean := float64(requests) / float64(keys)
+	if keys == 1 {
+		return requests + 1
+	}
+	return int(math.Ceil(mean + 4*math.Sqrt(mean) + 4))
+}
+
+// fill empties the server and gives it the collections of a test, with enough in
+// them for so many requests that take elements out.
+func (n *node) fill(t typeTest, keys, requests int) error {
+	err := n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("FLUSHALL")) })
+	if err != nil || t.fill == "" {
+		return err
+	}
+	each := oneElements
+	if keys > 1 {
+		each = manyElements
+	}
+	if t.takes {
+		each = supply(requests, keys)
+	} else if t.name == "LRANGE_100" {
+		each = max(each, 100)
+	}
+	per := (each + batch - 1) / batch // commands for one key
+	var args [2 + 2*batch][]byte
+	return n.send(keys*per, func(b []byte, i int) []byte {
+		key := []byte("key")
+		if keys > 1 {
+			key = fmt.Appendf(nil, "key:%012d", i/per)
+		}
+		a := append(args[:0], []byte(t.fill), key)
+		first := i % per * batch
+		for x := first; x < min(first+batch, each); x++ {
+			element := fmt.Appendf(nil, "element:%012d", x)
+			switch t.fill {
+			case "HSET":
+				a = append(a, element, []byte("value:xxxxxxxx"))
+			case "ZADD":
+				a = append(a, decimal(int(mix(uint64(x))%oneElements)), element)
+			default:
+				a = append(a, element)
+			}
+		}
+		return request(b, a...)
+	})
+}
+
+// notDry fails if requests that took elements out have found none.
+func (n *node) notDry(keys int) error {
+	left, err := strconv.Atoi(strings.Trim(n.ask("DBSIZE"), ":\r\n"))
+	if err == nil && left < keys-keys/10 {
+		err = fmt.Errorf("%s: only %d of %d collections have anything left", n.name, left, keys)
+	}
+	return err
+}
