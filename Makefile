@@ -12,10 +12,10 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop soak bench image compose check clean
+.PHONY: help build lab test race lint sim fuzz interop soak bench image compose check clean bench-memory bench-types bench-snapshot
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 build: ## build the static binary bin/redoubt
 	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/redoubt
@@ -51,6 +51,15 @@ soak: build ## for SOAK=10m all commands on a primary with replicas of either ki
 
 bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
 	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)
+
+bench-memory: build ## beside redis-server: bytes per key and element, loading, restarting; BENCH="-keys 500000"
+	$(GO) run ./internal/tools/bench memory -bin $(BIN) $(BENCH)
+
+bench-types: build ## beside redis-server: throughput of the commands on collections; BENCH="-rounds 5"
+	$(GO) run ./internal/tools/bench types -bin $(BIN) $(BENCH)
+
+bench-snapshot: build ## beside redis-server: throughput and latency during BGSAVE; BENCH="-keys 1000000"
+	$(GO) run ./internal/tools/bench snapshot -bin $(BIN) $(BENCH)
 
 image: build ## the container image redoubt:local, FROM scratch; pulls nothing
 	docker build -t redoubt:local -f docker/Dockerfile bin
