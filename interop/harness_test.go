@@ -78,7 +78,7 @@ func startCluster(t *testing.T, timeout time.Duration, kinds []redistest.Kind, a
 	return c
 }
 
-var panicked = regexp.MustCompile(`(?m)^(panic:|fatal error:|goroutine \d+ \[|.*=== REDIS BUG REPORT START)`)
+var panicked = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|goroutine \d+ \[|.*=== REDIS BUG REPORT START)`)
 
 // noPanic fails the test in the end if the log of a server tells of a panic.
 func noPanic(t *testing.T, s *redistest.Server) {
