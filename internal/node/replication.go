@@ -38,7 +38,7 @@ type replicator struct {
 	log     *zap.Logger
 	primary *psync.Primary
 
-	ctx     context.Context // of start, ended by Close
+	ctx     context.Context // ends with that of start, or with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
@@ -97,6 +97,8 @@ const unknownHost = "?"
 // expires while data are restored.
 func newReplicator(n *Node) *replicator {
 	r := &replicator{n: n, log: n.log, turn: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	// Made here, not in start: a replica may ask before that.
+	r.ctx, r.stop = context.WithCancel(context.Background())
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -145,7 +147,7 @@ func (r *replicator) ID() string { return r.History().ID }
 // replica goes on in its own. In a cluster the node is a replica of nobody
 // until the cluster has said what it is.
 func (r *replicator) start(ctx context.Context) error {
-	r.ctx, r.stop = context.WithCancel(ctx)
+	context.AfterFunc(ctx, r.stop)
 	first := *r.state.Load()
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
 		first.history, first.known = r.n.recovered.History, true
