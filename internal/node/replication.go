@@ -39,6 +39,7 @@ type replicator struct {
 	primary *psync.Primary
 
 	ctx     context.Context // ends with that of start, or with Close
+	started bool            // by start; Close looks at it
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
@@ -147,6 +148,7 @@ func (r *replicator) ID() string { return r.History().ID }
 // replica goes on in its own. In a cluster the node is a replica of nobody
 // until the cluster has said what it is.
 func (r *replicator) start(ctx context.Context) error {
+	r.started = true
 	context.AfterFunc(ctx, r.stop)
 	first := *r.state.Load()
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
@@ -173,8 +175,9 @@ func (r *replicator) start(ctx context.Context) error {
 
 // Close sends the replicas away and ends the link.
 func (r *replicator) Close() {
-	if r.stop == nil {
-		return // it was never started
+	if !r.started {
+		r.stop()
+		return // there is nothing that could be saved
 	}
 	r.primary.Close()
 	last := r.Standing() // the link knows when its primary was last heard
