@@ -14,8 +14,34 @@ import (
 // parseDouble reads a double as string2d does: what strtod takes, no spaces, no
 // trailing bytes, no NaN, nothing too large or too small for one.
 func parseDouble(b []byte) (float64, bool) {
+	if f, ok := shortInteger(b); ok {
+		return f, true
+	}
 	f, ranged, ok := strtod(string(b))
 	return f, ok && !ranged
+}
+
+// shortInteger reads digits, behind a minus or not, that a double holds exactly:
+// most scores.
+func shortInteger(b []byte) (f float64, ok bool) {
+	negative := len(b) > 0 && b[0] == '-'
+	if negative {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > 15 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if f = float64(n); negative {
+		f = -f // also of zero, which has a sign
+	}
+	return f, true
 }
 
 // strtod reads the whole of s as a double. ranged is whether the number is too
