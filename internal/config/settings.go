@@ -219,6 +219,8 @@ func (s *Settings) clone() *Settings {
 // take more.
 type MaxMemory struct {
 	Bytes          int64 // 0: no limit
+	ClientsBytes   int64 // maxmemory-clients; 0: no limit, or ClientsPercent
+	ClientsPercent int   // of Bytes; 0: it is not given so
 	Policy         string
 	Samples        int
 	Tenacity       int // 0 to 100

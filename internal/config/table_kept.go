@@ -10,8 +10,6 @@ const unbuiltTLS = "TLS is not built, and what should be encrypted would go over
 // written back, so that a configuration can move in and out again.
 var keptRows = []*directive{
 	// Memory and eviction.
-	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0",
-		lacks: "no client is closed for the memory that all of them use"},
 	{name: "lazyfree-lazy-eviction", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-expire", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-del", typ: boolean{}, def: "no"},

@@ -1,11 +1,26 @@
 package config
 
+import (
+	"math"
+	"strings"
+)
+
 // memoryRows is how much memory the data may take, and which keys go when they
 // take more.
 var memoryRows = []*directive{
 	{name: "maxmemory", typ: anyBytes, def: "0",
 		does:  "memory from which on keys are evicted and writes are refused; 0: no limit",
 		store: toInt(func(s *Settings) *int64 { return &s.MaxMemory.Bytes })},
+	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0",
+		does: "memory of all clients from which on the largest are closed; 0: no limit",
+		store: func(s *Settings, text string) {
+			s.MaxMemory.ClientsBytes, s.MaxMemory.ClientsPercent = 0, 0
+			if percent, ok := strings.CutSuffix(text, "%"); ok {
+				s.MaxMemory.ClientsPercent = int(number(percent))
+			} else {
+				s.MaxMemory.ClientsBytes = number(text)
+			}
+		}},
 	{name: "maxmemory-policy", typ: oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"), def: "noeviction",
 		does:  "which keys are evicted",

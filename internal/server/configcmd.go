@@ -65,6 +65,9 @@ func configSet(x *command.Ctx) {
 		if err == nil {
 			l.srv.refreshConditions()
 			l.cfg = l.srv.config.Current()
+			if limit := clientLimit(&l.cfg.MaxMemory); limit > 0 && x.Tx == nil {
+				l.evictClients(limit, c) // a closed connection ends its watches: not in a transaction
+			}
 		}
 	})
 	if err == nil && l.srv.config.Current().MaxMemory != memory {

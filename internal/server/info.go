@@ -188,11 +188,12 @@ func infoStats(s *Server, b *strings.Builder) {
 	repl := s.replicationCounts().less(*s.replBefore.Load())
 	grown, seconds := s.rates.growth()
 	kbps := func(n int64) string { return fmt.Sprintf("%.2f", perSecond(n, seconds)/1024) }
-	var closed, errors, capped, reads, writes int64
+	var closed, evicted, errors, capped, reads, writes int64
 	var ran, expiring time.Duration
 	for _, l := range s.loops {
 		c := l.stats.counts()
 		closed += c.outputLimit
+		evicted += c.evictedClients
 		errors += c.errorReplies
 		capped += c.expireCapped
 		expiring += c.expiring
@@ -222,7 +223,8 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "expired_time_cap_reached_count", capped)
 	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
-	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	field(b, "evicted_clients", evicted)
+	zeros(b, "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))

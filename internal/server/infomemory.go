@@ -60,11 +60,9 @@ func memoryAtStart() int64 {
 func (s *Server) memoryUse() memoryUse {
 	m := memoryUse{keys: s.keyspace.Memory(), startup: s.startMemory, rss: residentBytes()}
 	m.readGo()
-	m.used = m.startup + m.keys.Data + m.keys.Tables
+	m.clients = s.clientMemory()
+	m.used = m.startup + m.keys.Data + m.keys.Tables + m.clients
 	m.peak = s.notePeak(m.used)
-	for _, l := range s.loops {
-		m.clients += l.stats.bytes.Load()
-	}
 	if s.cluster != nil {
 		m.links = s.cluster.LinkBytes() + s.forBus.Load()
 	}

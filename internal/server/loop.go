@@ -103,7 +103,8 @@ type loop struct {
 	stopped   bool          // all loops are stopped on behalf of this one
 	stops     uint64        // Cluster.Stops as this loop knows it
 
-	stats loopStats
+	memory clientMemory
+	stats  loopStats
 }
 
 func newLoop(s *Server, id int) (*loop, error) {
@@ -159,6 +160,7 @@ func (l *loop) run() {
 		l.announceDue()
 		l.release()
 		l.writeReady()
+		l.limitClients()
 		l.stats.turns++
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
