@@ -67,6 +67,7 @@ type Settings struct {
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
 	MaxMemory        MaxMemory
+	Defrag           Defrag
 
 	// Values.
 	Encodings     Encodings
@@ -213,6 +214,13 @@ func (s *Settings) clone() *Settings {
 	c := *s
 	c.text = slices.Clone(s.text)
 	return &c
+}
+
+// Defrag says when memory that lies free between keys and values is won back.
+type Defrag struct {
+	Active      bool
+	LostPercent int // of what the blocks need
+	IgnoreBytes int64
 }
 
 // MaxMemory is how much memory the data may take, and which keys go when they

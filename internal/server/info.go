@@ -236,10 +236,15 @@ func infoStats(s *Server, b *strings.Builder) {
 		cached = s.cachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys",
-		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time",
-		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	zeros(b, "slave_expires_tracked_keys")
+	defrag := s.keyspace.Compaction()
+	field(b, "active_defrag_hits", defrag.Hits)
+	field(b, "active_defrag_misses", defrag.Misses)
+	field(b, "active_defrag_key_hits", defrag.KeyHits)
+	field(b, "active_defrag_key_misses", defrag.KeyMisses)
+	field(b, "total_active_defrag_time", defrag.TotalMs)
+	field(b, "current_active_defrag_time", defrag.CurrentMs)
+	zeros(b, "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	field(b, "total_error_replies", errors)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", reads)

@@ -140,7 +140,11 @@ func infoMemory(s *Server, b *strings.Builder) {
 	field(b, "mem_cluster_links", m.links)
 	zeros(b, "mem_aof_buffer")
 	field(b, "mem_allocator", allocator)
-	zeros(b, "active_defrag_running")
+	running := 0
+	if s.keyspace.Compaction().Running {
+		running = 1 // Redis shows its share of the processor
+	}
+	field(b, "active_defrag_running", running)
 	field(b, "lazyfree_pending_objects", s.keyspace.Unfreed())
 	field(b, "lazyfreed_objects", s.keyspace.Freed())
 	// Redis has no words for these: what keys occupy of the pages in memory,

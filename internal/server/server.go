@@ -166,6 +166,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followDefrag()
 	})
 	s.refreshConditions()
 	return s, nil
