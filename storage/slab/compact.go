@@ -21,7 +21,8 @@ import (
 // these. It marks the emptiest extents, as few as may bring the loss down to half
 // of that, but none that are nearly full. They give no new blocks. It returns how
 // many blocks are in them, those in pages of heaps left out, and 0 if nothing was
-// marked. A compaction that was under way ends.
+// marked, which it is not either if no more than ignore bytes are lost. A
+// compaction that was under way ends.
 //
 // Of the pages with blocks of a size those are lost without which the others would
 // have room for all. In a small space most sizes have one page, which is not lost
@@ -29,13 +30,13 @@ import (
 //
 // It looks at every page twice, which takes 5 ms per 10 GiB, but holds no lock for
 // more than an extent; allocations go on.
-func (s *Space) ChooseSparse(loss float64) (blocks int) {
+func (s *Space) ChooseSparse(loss float64, ignore int) (blocks int) {
 	s.compaction.Lock()
 	defer s.compaction.Unlock()
 	s.unmarkAll()
 	v := s.survey()
 	limit := loss * float64(v.inUse)
-	if float64(v.lost()) <= limit {
+	if float64(v.lost()) <= limit || v.lost() <= ignore {
 		return 0
 	}
 	for _, c := range s.candidates(v) {
