@@ -70,7 +70,7 @@ func memoryStats(x *command.Ctx) {
 	number("total.allocated", m.used)
 	number("startup.allocated", m.startup)
 	number("replication.backlog", m.backlog)
-	number("clients.slaves", m.feeders)
+	number("clients.slaves", m.replicas)
 	number("clients.normal", m.clients)
 	number("cluster.links", m.links)
 	number("aof.buffer", m.unsynced)
