@@ -14,7 +14,9 @@ import (
 type compaction struct {
 	mu      sync.Mutex // held during a slice, which takes slots: nobody waits for it
 	running bool
-	nextAt  int64 // Unix milliseconds: not looked for sparse extents before
+	// tablesOnly: nothing but tables is to move, so no record is looked at.
+	tablesOnly bool
+	nextAt     int64 // Unix milliseconds: not looked for sparse extents before
 
 	// Where the walk goes on.
 	slot    int
@@ -118,10 +120,12 @@ func (e *Executor) beginCompaction(c *compaction, p CompactionPolicy, now int64)
 		return false
 	}
 	c.nextAt = now + compactRestMs
-	if e.ks.space.ChooseSparse(p.loss(), int(p.IgnoreBytes)) == 0 {
+	marked := e.ks.space.ChooseSparse(p.loss(), int(p.IgnoreBytes))
+	if marked.Blocks() == 0 {
 		return false
 	}
 	c.running, c.beganAt = true, now
+	c.tablesOnly = marked.Others == 0
 	c.slot, c.db, c.segment, c.cell, c.keyHit = 0, 0, 0, 0, false
 	return true
 }
@@ -181,7 +185,7 @@ func (tx *Tx) compactSlot(c *compaction, budget int) (looked int) {
 				c.block(sparse)
 				c.keyHit = false // it was the table's
 			}
-			for ; c.cell < int(g.size); c.cell++ {
+			for ; c.cell < int(g.size) && !c.tablesOnly; c.cell++ {
 				if looked >= budget {
 					return looked
 				}

@@ -105,3 +105,32 @@ func TestCompactionMovesEverythingAndChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// The tables of all slots grow at about the same time while keys are loaded, and
+// leave their old pages nearly empty. A compaction wins these pages back without a
+// look at the keys. The number of keys is one at which most tables have just grown.
+func TestCompactionOfTablesLooksAtNoKey(t *testing.T) {
+	b := newBench(t, 1)
+	const keys = 550_000
+	for i := range keys {
+		b.set(fmt.Sprint(i), "", 0)
+	}
+	loaded := b.Memory()
+	before := b.digest()
+	for range 3 {
+		for b.Compact(b.now, 1000) {
+		}
+		b.now += 2 * compactRestMs
+	}
+	after, counts := b.Memory(), b.Compaction()
+	if won := (loaded.Committed - loaded.Free) - (after.Committed - after.Free); won < loaded.Tables/8 {
+		t.Errorf("%d bytes were won of pages for %d bytes of tables", won, loaded.Tables)
+	}
+	if counts.KeyHits+counts.KeyMisses > 0 || counts.Hits == 0 {
+		t.Errorf("keys were looked at: %+v", counts)
+	}
+	if after := b.digest(); after != before {
+		t.Errorf("the data were changed: %v, then %v", before, after)
+	}
+	t.Logf("%d bytes of tables: %+v, then %+v", loaded.Tables, loaded, after)
+}
