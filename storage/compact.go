@@ -120,7 +120,7 @@ func (tx *Tx) compactSlot(c *compaction, budget int) (looked int) {
 // to be looked at.
 func (tx *Tx) compactRecord(c *compaction, g *segment, ref slab.Ref) (done bool) {
 	r := tx.ks.at(ref)
-	if tx.ks.space.Sparse(ref) {
+	if tx.ks.space.Sparse(ref) && !tx.ks.leased(r) {
 		old := tx.ks.space.Bytes(ref)
 		next := tx.e.alloc(slab.Records, len(old))
 		copy(tx.ks.space.Bytes(next), old)

@@ -35,6 +35,20 @@ func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next 
 	return next
 }
 
+// Survey calls f for all keys of slot n in the selected database as Scan does, those
+// whose time is past among them; f may return false when it has enough, and still
+// gets a few. It deletes nothing.
+func (tx *Tx) Survey(n slots.Slot, cursor uint64, count int, f func(Entry) bool) (next uint64) {
+	if checked {
+		tx.checkHeld(n, nil)
+	}
+	t := tx.ks.slots[n].table(tx.phys)
+	if t == nil {
+		return 0
+	}
+	return t.walk(cursor, count, func(ref slab.Ref) bool { return f(Entry{tx.ks.at(ref), tx}) })
+}
+
 // RandomKey returns a key of the selected database, each with the same
 // likelihood. It looks at the size of every slot in use. A primary deletes the
 // expired keys it meets; a replica that meets only those returns one of them in

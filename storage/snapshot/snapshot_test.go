@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -225,33 +226,23 @@ func TestASlowFileHoldsTheWalkButNoWriter(t *testing.T) {
 	compare(t, loaded(t, file.Bytes()), want)
 }
 
-func TestRunWalksToTheEnd(t *testing.T) {
+// run walks to the end and returns Err.
+func run(s *Snapshot, e *storage.Executor) error {
+	for s.Step(e, t0, batchRecords) != Finished {
+		runtime.Gosched()
+	}
+	return s.Err()
+}
+
+func TestAWalkToTheEnd(t *testing.T) {
 	ks := storage.New(storage.Config{})
 	e := fill(ks, 20_000, []byte("value"))
 	var file bytes.Buffer
 	s, want := begin(t, ks, e, &file, Options{})
-	if err := s.Run(e, t0); err != nil {
+	if err := run(s, e); err != nil {
 		t.Fatal(err)
 	}
 	compare(t, loaded(t, file.Bytes()), want)
-}
-
-func TestOneSnapshotAtATime(t *testing.T) {
-	ks := storage.New(storage.Config{})
-	e := fill(ks, 10, []byte("value"))
-	s, _ := begin(t, ks, e, io.Discard, Options{})
-	tx := e.BeginWorld(t0)
-	if _, err := Begin(ks, tx, io.Discard, rdb.Header{}, Options{}); !errors.Is(err, storage.ErrCaptureOpen) {
-		t.Errorf("a second Begin gives %v", err)
-	}
-	e.End()
-	if err := s.Run(e, t0); err != nil {
-		t.Fatal(err)
-	}
-	again, _ := begin(t, ks, e, io.Discard, Options{})
-	if err := again.Run(e, t0); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestAbort(t *testing.T) {
@@ -272,7 +263,7 @@ func TestAbort(t *testing.T) {
 	if p := s.Step(e, t0, 100); p != Finished {
 		t.Errorf("Step after Abort says %v", p)
 	}
-	if err := next.Run(e, t0); err != nil {
+	if err := run(next, e); err != nil {
 		t.Fatal(err)
 	}
 	compare(t, loaded(t, file.Bytes()), want)
@@ -284,7 +275,7 @@ func TestAfterManyThatWereGivenUp(t *testing.T) {
 		ks := storage.New(storage.Config{Databases: 2})
 		e := fill(ks, 100, []byte("value"))
 		s, _ := begin(t, ks, e, io.Discard, Options{})
-		if err := s.Run(e, t0); err != nil {
+		if err := run(s, e); err != nil {
 			t.Fatal(err)
 		}
 		for i := range given {
@@ -295,7 +286,7 @@ func TestAfterManyThatWereGivenUp(t *testing.T) {
 		}
 		var file bytes.Buffer
 		s, want := begin(t, ks, e, &file, Options{})
-		if err := s.Run(e, t0); err != nil {
+		if err := run(s, e); err != nil {
 			t.Fatal(err)
 		}
 		compare(t, loaded(t, file.Bytes()), want)
@@ -318,11 +309,11 @@ func TestAFullDiskEndsTheSnapshot(t *testing.T) {
 	ks := storage.New(storage.Config{})
 	e := fill(ks, 50_000, bytes.Repeat([]byte("v"), 64))
 	s, _ := begin(t, ks, e, &full{room: 1 << 20}, Options{})
-	if err := s.Run(e, t0); err != errFull {
-		t.Errorf("Run gives %v", err)
+	if err := run(s, e); err != errFull {
+		t.Errorf("it ends with %v", err)
 	}
 	again, _ := begin(t, ks, e, io.Discard, Options{})
-	if err := again.Run(e, t0); err != nil {
+	if err := run(again, e); err != nil {
 		t.Errorf("the next snapshot gives %v", err)
 	}
 }
@@ -337,7 +328,7 @@ func BenchmarkRun(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := s.Run(e, t0); err != nil {
+		if err := run(s, e); err != nil {
 			b.Fatal(err)
 		}
 	}
