@@ -215,7 +215,7 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) 
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
 func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, phys int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
-	return t.walk(cursor, count, func(ref slab.Ref) bool {
+	return t.walk(c.ks.space, cursor, count, func(ref slab.Ref) bool {
 		r := c.ks.at(ref)
 		if c.ks.epochOf(r) >= c.number {
 			return true

@@ -21,7 +21,7 @@ func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next 
 		return 0
 	}
 	tx.picked = tx.picked[:0]
-	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(ref slab.Ref) bool {
+	next = p.table.walk(tx.ks.space, cursor&(1<<cursorBits-1), max(count, 1), func(ref slab.Ref) bool {
 		if r := tx.ks.at(ref); tx.expired(r) {
 			tx.picked = append(tx.picked, ref)
 		} else {
@@ -46,7 +46,7 @@ func (tx *Tx) Survey(n slots.Slot, cursor uint64, count int, f func(Entry) bool)
 	if t == nil {
 		return 0
 	}
-	return t.walk(cursor, count, func(ref slab.Ref) bool { return f(Entry{tx.ks.at(ref), tx}) })
+	return t.walk(tx.ks.space, cursor, count, func(ref slab.Ref) bool { return f(Entry{tx.ks.at(ref), tx}) })
 }
 
 // RandomKey returns a key of the selected database, each with the same

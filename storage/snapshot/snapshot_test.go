@@ -318,12 +318,23 @@ func TestAFullDiskEndsTheSnapshot(t *testing.T) {
 	}
 }
 
-func BenchmarkRun(b *testing.B) {
+// BenchmarkSnapshot takes a file of strings of 64 random letters, compressed and with
+// a checksum as by default.
+func BenchmarkSnapshot(b *testing.B) {
 	ks := storage.New(storage.Config{})
-	const keys = 1 << 18
-	e := fill(ks, keys, bytes.Repeat([]byte("v"), 64))
+	const keys = 1 << 20
+	e, r := ks.NewExecutor(), rand.New(rand.NewPCG(1, 1))
+	value := make([]byte, 64)
+	for i := range keys {
+		for j := range value {
+			value[j] = byte('a' + r.IntN(26))
+		}
+		key := fmt.Appendf(nil, "key:%012d", i)
+		e.Begin(t0, []slots.Slot{slots.Of(key)}).SetString(key, value, 0, 0)
+		e.End()
+	}
 	for b.Loop() {
-		s, err := Begin(ks, e.BeginWorld(t0), io.Discard, rdb.Header{}, Options{})
+		s, err := Begin(ks, e.BeginWorld(t0), io.Discard, rdb.Header{}, Options{RDB: rdb.Options{Compress: true, Checksum: true}})
 		e.End()
 		if err != nil {
 			b.Fatal(err)
