@@ -65,6 +65,9 @@ func (l *loop) makeRoom() bool {
 	if m.Bytes == 0 || s.isReplica() || s.usedMemory() <= m.Bytes {
 		return true
 	}
+	if s.is(condHeld) {
+		return true // what is evicted would go to the snapshots first; writes wait
+	}
 	policy := eviction(m)
 	began, limit := time.Now(), evictionTime(m.Tenacity)
 	for n := 1; s.usedMemory() > m.Bytes; n++ {
