@@ -47,6 +47,8 @@ type Settings struct {
 	StopWritesOnBgsaveError  bool
 	RDBCompression           bool
 	RDBChecksum              bool
+	DumpIncrementalFsync     bool
+	BaseIncrementalFsync     bool
 	SnapshotMemory           SnapshotMemory
 	AppendOnly               bool
 	AppendFsync              Fsync

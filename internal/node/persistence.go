@@ -320,7 +320,11 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		overtaken = p.beginDump(f.Name())
 		defer p.beginDump("")
 	}
-	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
+	var out io.Writer = f
+	if o.purpose == forSave && c.DumpIncrementalFsync || o.purpose != forSave && c.BaseIncrementalFsync {
+		out = &steadyFile{File: f}
+	}
+	if o.at, err = p.walk(ctx, out, o.purpose); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -487,7 +491,11 @@ func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
 func (p *persistence) saveNow(tx *storage.Tx) error {
 	began := time.Now()
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
+	incremental := p.config.Current().DumpIncrementalFsync
 	err := writeFile(dir, name, func(out io.Writer) error {
+		if f, ok := out.(*os.File); ok && incremental {
+			out = &steadyFile{File: f}
+		}
 		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format()})
 	})
 	if err == nil {
