@@ -57,11 +57,12 @@ func (w *walks) remove(one *walk) {
 	w.all.Store(&all)
 }
 
-// giveUp asks for the end of all that are under way.
-func (w *walks) giveUp() {
-	for _, one := range w.list() {
+// hurry lets the snapshot write what it holds, or asks for its end.
+func (w *walk) hurry(giveUp bool) {
+	w.Hurry()
+	if giveUp {
 		select {
-		case one.crowded <- struct{}{}:
+		case w.crowded <- struct{}{}:
 		default:
 		}
 	}
@@ -164,8 +165,10 @@ func (p *persistence) heldChanged() {
 	defer x.mu.Unlock()
 	over := p.keys.OverHeld()
 	hold := over && p.config.Current().SnapshotMemory.Policy == config.SlowWriters
-	if over && !hold {
-		p.walks.giveUp()
+	if over {
+		for _, w := range p.walks.list() {
+			w.hurry(!hold)
+		}
 	}
 	if hold == x.holds {
 		return

@@ -323,7 +323,8 @@ func TestABackgroundSaveBesideABaseThatIsStuck(t *testing.T) {
 	second := beginSnapshot(t, n)
 	close(second.open)
 	time.Sleep(100 * time.Millisecond)
-	if held, _ := n.keys.Held(); held > 2<<20 {
+	held, _ := n.keys.Held()
+	if held > 2<<20 {
 		t.Errorf("the walk of the second has left %d bytes to the first", held)
 	}
 	write("d", 100)

@@ -101,7 +101,7 @@ type Snapshot struct {
 	spare   []*batch // written, to be filled again; guarded by mu
 
 	pendingBytes atomic.Int64
-	arrived      chan struct{} // holds a token when pending has a full batch
+	arrived      chan struct{} // holds a token when pending is to be written
 
 	stop     chan struct{} // closed by Abort
 	stopOnce sync.Once
@@ -153,11 +153,25 @@ func (s *Snapshot) Pending() int64 { return s.pendingBytes.Load() }
 // over without need. The walk of a later snapshot does that: it is not to be
 // stepped then. Wake tells when the answer may be another.
 func (s *Snapshot) Crowded() bool {
-	if s.pendingBytes.Load() <= crowdedBytes {
+	crowd := int64(crowdedBytes)
+	if limit := s.ks.HoldLimit(); limit > 0 {
+		crowd = min(crowd, limit/4)
+	}
+	if s.pendingBytes.Load() <= crowd {
 		return false
 	}
 	s.starved.Store(true) // first, lest the writer finish between
-	return s.pendingBytes.Load() > crowdedBytes
+	s.Hurry()
+	return s.pendingBytes.Load() > crowd
+}
+
+// Hurry has pre-images written that do not fill a batch yet. Any goroutine may call
+// it, under any lock.
+func (s *Snapshot) Hurry() {
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
 }
 
 // Abort gives the snapshot up; Err will be ErrAborted. After the end it does
@@ -290,9 +304,6 @@ func (s *Snapshot) preimage(db int, e storage.Entry) {
 	s.mu.Unlock()
 	s.capture.Hold(n)
 	if !more {
-		select {
-		case s.arrived <- struct{}{}:
-		default:
-		}
+		s.Hurry()
 	}
 }
