@@ -31,11 +31,11 @@ type Executor struct {
 	// version counts the records that came and went, see Tx.settle.
 	version uint64
 
-	env       tree.Env
-	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
-	treesUsed int
-	builder   builder
-	pool      []candidate // for evictions, the best last
+	env         tree.Env
+	collections []*opened // scratch of commands; the first ones are open
+	inUse       int
+	builder     builder
+	pool        []candidate // for evictions, the best last
 
 	keptMu sync.Mutex
 	kept   []keptRun // guarded by keptMu; in the order of their moments
