@@ -210,7 +210,10 @@ func TestASnapshotThatHoldsTooMuchIsGivenUp(t *testing.T) {
 		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
 	}
 	kick := p.kick
+	var mu sync.Mutex // the snapshot's writer calls it, too
 	p.kick = func() { // the BGSAVE has just begun
+		mu.Lock()
+		defer mu.Unlock()
 		for i := range 200 {
 			set(n, e, fmt.Sprint(i), "new")
 		}

@@ -15,6 +15,13 @@ const (
 	// longer one is compressed twice, once to learn its length, so that the
 	// compressed string is never in memory as a whole.
 	compressInPlace = 256 << 10
+
+	// Short strings that do not compress are usually followed by others of that
+	// kind, and trying costs more than all else that is done with one. So after
+	// vainTries in a row only one in tryAgain is tried, until one compresses.
+	shortString = 256
+	vainTries   = 64
+	tryAgain    = 8
 )
 
 // Writer writes the primitives of the format. The zero value collects in
@@ -25,7 +32,8 @@ const (
 // nothing more is written, and Err and Flush return that error.
 type Writer struct {
 	// Compress lets strings above 20 bytes be written in LZF if that saves at
-	// least four bytes, as rdbcompression asks for.
+	// least four bytes, as rdbcompression asks for. Where that has saved nothing
+	// for long, only some of the short ones are tried.
 	Compress bool
 	// Checksum has the CRC of all bytes computed for Sum. Set it before the
 	// first byte.
@@ -40,6 +48,7 @@ type Writer struct {
 	err     error
 
 	lzf  *compressor // made at the first use: it takes 32 KiB
+	vain int         // short strings in a row that were not compressed
 	open StringWriter
 }
 
@@ -52,6 +61,7 @@ func NewWriter(out io.Writer) *Writer {
 // Reset makes the Writer start anew and append to dst in memory.
 func (w *Writer) Reset(dst []byte) {
 	w.out, w.buf, w.base, w.summed, w.written, w.crc, w.err = nil, dst, len(dst), len(dst), 0, 0, nil
+	w.vain = 0
 }
 
 // Collected returns the slice of Reset with all that was written since.
@@ -155,7 +165,8 @@ func (w *Writer) String(s []byte) {
 			return
 		}
 	}
-	if w.Compress && len(s) > compressAbove && w.compressed(s) {
+	if w.Compress && len(s) > compressAbove && w.promising(s) && w.compressed(s) {
+		w.vain = 0
 		w.flushIfFull()
 		return
 	}
@@ -182,6 +193,15 @@ func (w *Writer) Element(e Element) {
 		return
 	}
 	w.String(e.str)
+}
+
+// promising reports whether it is worth trying to compress s.
+func (w *Writer) promising(s []byte) bool {
+	if len(s) > shortString {
+		return true
+	}
+	w.vain++
+	return w.vain <= vainTries || w.vain%tryAgain == 0
 }
 
 // maxHeader is what precedes compressed bytes at most: form and two lengths.
