@@ -112,16 +112,12 @@ func (ks *Keyspace) oldest() uint32 {
 }
 
 // forgetEpochs raises all epochs that no open capture has a use for, so that they
-// are not taken for others when numbers go round. Only a capture of all slots that
-// is walked to its end raises them otherwise: a disk that stays full, or many small
-// sets of slots, bring this about slowly.
+// are not taken for others when numbers go round. A capture of all slots that is
+// walked to its end raises them, and Executor.Compact does it bit by bit when that
+// does not happen: this is for when neither was quick enough.
 func (ks *Keyspace) forgetEpochs() {
 	least := ks.oldest()
-	raise := func(ref slab.Ref) {
-		if r := ks.at(ref); ks.epochOf(r) < least {
-			r.setEpoch(byte(least))
-		}
-	}
+	raise := func(ref slab.Ref) { ks.raise(ref, least) }
 	for n := range ks.slots {
 		for phys := range ks.order {
 			if t := ks.slots[n].table(phys); t != nil {

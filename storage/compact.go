@@ -38,8 +38,13 @@ const (
 
 // Compact moves blocks out of extents that are used little, and looks at about
 // budget records for that. It reports whether a compaction is under way. now is
-// the time in Unix milliseconds. The executor must not be in a unit.
+// the time in Unix milliseconds. The executor must not be in a unit. The other
+// upkeep that walks over all records is done here as well, before that: raising the
+// epochs of records that no snapshot has visited for long.
 func (e *Executor) Compact(now int64, budget int) (running bool) {
+	if e.age(now, budget) {
+		return true
+	}
 	c := &e.ks.compaction
 	if !c.mu.TryLock() {
 		return false // another executor does it

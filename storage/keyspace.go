@@ -95,6 +95,7 @@ type Keyspace struct {
 	awaited  atomic.Int64 // keys with waiters
 
 	compaction compaction
+	aging      aging
 
 	refuseMu sync.Mutex
 	refuse   []garbage    // guarded by refuseMu; what Reclaim frees

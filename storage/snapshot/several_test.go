@@ -257,6 +257,7 @@ func TestADetachedTableOfAnOldSnapshot(t *testing.T) {
 			s, _ := begin(t, ks, e, new(bytes.Buffer), Options{})
 			s.Abort(e.BeginWorld(t0))
 			e.End()
+			e.Compact(t0, 5000) // raises epochs
 		}
 	}
 	giveUp(200)
