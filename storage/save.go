@@ -78,7 +78,7 @@ func saveList(f *Frozen, w *wire.Writer) {
 }
 
 func setForm(f *Frozen) byte {
-	if f.coding == codingIntset {
+	if f.packed(codingIntset) {
 		return rdbSetIntset
 	}
 	return rdbSet
@@ -100,7 +100,7 @@ func saveSet(f *Frozen, w *wire.Writer) {
 }
 
 func hashForm(f *Frozen) byte {
-	if f.coding == codingListpackHash {
+	if f.packed(codingListpackHash) {
 		return rdbHashListpack
 	}
 	return rdbHash
@@ -122,7 +122,7 @@ func saveHash(f *Frozen, w *wire.Writer) {
 }
 
 func zsetForm(f *Frozen) byte {
-	if f.coding == codingListpackZSet {
+	if f.packed(codingListpackZSet) {
 		return rdbZSetListpack
 	}
 	return rdbZSet2
@@ -141,6 +141,15 @@ func saveZSet(f *Frozen, w *wire.Writer) {
 		w.String(e.Text)
 		w.Double(e.Score)
 	})
+}
+
+// packedBytes is how much a collection may take that is written as one block, and
+// made in memory for that. The directives that name encodings have no bound.
+const packedBytes = 64 << 10
+
+// packed reports whether the collection is to be written as one block.
+func (f *Frozen) packed(coding byte) bool {
+	return f.coding == coding && len(f.value)+tree.Outside(f.space, f.Type.tree(), f.value) <= packedBytes
 }
 
 // listpack returns a listpack of the collection, which is small.

@@ -437,7 +437,8 @@ func (s *Server) describe(l *loop, c *conn) string {
 	}
 	channels, patterns, shards := c.subs.counts()
 	now := time.Since(s.started)
-	argv, input := 0, len(c.in)
+	// Arguments that have arrived whole are no longer in Redis's query buffer.
+	argv, input := c.parser.Unfinished(len(c.in))
 	if c == l.runner.Ctx.Caller {
 		input = max(input, l.feeding)
 		for _, a := range l.runner.Ctx.Args {
@@ -451,12 +452,6 @@ func (s *Server) describe(l *loop, c *conn) string {
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.remote, c.local, c.fd, c.name, int64((now-c.born)/time.Second), int64((now-c.active)/time.Second), flags, c.db,
 		channels, patterns, shards, queuedCommands, input, max(cap(c.in)-len(c.in), 0), argv, queuedBytes,
-		cap(c.out.Bytes()), cap(c.out.Bytes()), inFirst, min(waiting, 1), waiting, cap(c.in)+cap(c.out.Bytes())+connBytes,
+		cap(c.out.Bytes()), cap(c.out.Bytes()), inFirst, min(waiting, 1), waiting, c.memory(),
 		events, last, c.user, c.out.Proto(), c.libName, c.libVer)
 }
-
-// memory is about what a connection occupies.
-func (c *conn) memory() int64 { return int64(cap(c.in)+cap(c.out.Bytes())) + connBytes }
-
-// connBytes is about what a connection occupies besides its buffers.
-const connBytes = 640

@@ -65,6 +65,9 @@ func configSet(x *command.Ctx) {
 		if err == nil {
 			l.srv.refreshConditions()
 			l.cfg = l.srv.config.Current()
+			if limit := clientLimit(&l.cfg.MaxMemory); limit > 0 && x.Tx == nil {
+				l.evictClients(limit, c) // a closed connection ends its watches: not in a transaction
+			}
 		}
 	})
 	if err == nil && l.srv.config.Current().MaxMemory != memory {
@@ -74,6 +77,9 @@ func configSet(x *command.Ctx) {
 		} else {
 			l.evicting = true // each eviction is a unit of its own: after the transaction
 		}
+	}
+	if err == nil {
+		l.srv.followDefrag()
 	}
 	if err == nil && l.srv.config.Current().Encodings != encodings {
 		l.everything(l.srv.followEncodings)
@@ -98,6 +104,12 @@ func configSet(x *command.Ctx) {
 func (s *Server) followPolicy(tx *storage.Tx) {
 	m := s.config.Current().MaxMemory
 	tx.UseLFU(s.LFU(), m.LFULogFactor, m.LFUDecayMin)
+}
+
+// followDefrag makes the policy of compactions that of the settings.
+func (s *Server) followDefrag() {
+	d := s.config.Current().Defrag
+	s.keyspace.SetCompaction(storage.CompactionPolicy{Off: !d.Active, LostPercent: d.LostPercent, IgnoreBytes: d.IgnoreBytes})
 }
 
 // followEncodings makes the limits of compact encodings those of the settings; tx

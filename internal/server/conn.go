@@ -35,17 +35,20 @@ type conn struct {
 	sent   int    // bytes of out that have left
 	marks  []mark // what of out must wait for an offset, ascending
 
-	conds    condition // the connection's share of what gates look at
-	db       int
-	user     string
-	authed   bool
-	name     string
-	libName  string
-	libVer   string
-	last     *command.Row
-	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
-	multi    *transaction       // nil outside MULTI
-	watched  []watch
+	conds   condition // the connection's share of what gates look at
+	db      int
+	user    string
+	authed  bool
+	name    string
+	libName string
+	libVer  string
+	last    *command.Row
+	woff    replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi   *transaction       // nil outside MULTI
+	watched []watch
+	// watchedNames is the bytes of the names of the watched keys.
+	watchedNames int
+
 	subs     *subscriber   // nil until the first subscription
 	feed     *replicaState // what REPLCONF said; nil until then
 	state    connState
@@ -55,6 +58,7 @@ type conn struct {
 	inPaused bool    // in the loop's paused list
 	polled   interest
 	softFrom time.Duration // when the output passed its soft limit; 0: it has not
+	counted  counted       // in the memory of the loop
 }
 
 // connState is a set of what can be said of a connection besides gates.
@@ -138,6 +142,7 @@ func isIPv6(remote string) bool {
 func (l *loop) adopt(c *conn) {
 	c.home.Store(l)
 	l.count++
+	l.recount(c)
 	if c.wire != nil {
 		l.other[c] = struct{}{}
 		return
@@ -155,6 +160,7 @@ func (l *loop) adopt(c *conn) {
 // disown takes c from the loop without closing it.
 func (l *loop) disown(c *conn) {
 	l.count--
+	l.uncount(c)
 	if c.wire != nil {
 		delete(l.other, c)
 		return
@@ -258,10 +264,15 @@ func (l *loop) arrived(c *conn, b []byte) {
 	if len(rest) == 0 || c.is(stateClosed) {
 		return
 	}
-	c.in = make([]byte, len(rest), max(2*len(rest), 512))
+	missing := c.parser.Missing(len(rest))
+	c.in = make([]byte, len(rest), max(2*len(rest), 512, len(rest)+min(missing, firstReserve)))
 	copy(c.in, rest)
-	if c.stopped() {
+	l.recount(c)
+	switch {
+	case c.stopped():
 		l.watchSocket(c)
+	case missing > readBytes && c.wire == nil:
+		l.read(c) // most of a long argument lies in the socket already
 	}
 }
 
@@ -270,7 +281,11 @@ func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.inBytes += int64(n)
 	l.stats.reads++
 	c.active = l.mono
-	if !l.overlong(c) {
+	if l.overlong(c) {
+		return
+	}
+	l.recount(c)
+	if l.limitClients(); !c.is(stateClosed) { // before a request that has become large is run
 		l.resume(c)
 	}
 }
@@ -302,6 +317,7 @@ func (l *loop) resume(c *conn) {
 			c.in = all[:copy(all, rest)]
 		}
 	}
+	l.recount(c)
 	l.watchSocket(c)
 }
 
@@ -358,6 +374,9 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 	l.feeding = 0
 	l.closeOutput(c)
 	l.wantWrite(c)
+	if !c.queued {
+		l.recount(c) // or the write does
+	}
 	return b
 }
 

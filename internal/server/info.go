@@ -188,11 +188,12 @@ func infoStats(s *Server, b *strings.Builder) {
 	repl := s.replicationCounts().less(*s.replBefore.Load())
 	grown, seconds := s.rates.growth()
 	kbps := func(n int64) string { return fmt.Sprintf("%.2f", perSecond(n, seconds)/1024) }
-	var closed, errors, capped, reads, writes int64
+	var closed, evicted, errors, capped, reads, writes int64
 	var ran, expiring time.Duration
 	for _, l := range s.loops {
 		c := l.stats.counts()
 		closed += c.outputLimit
+		evicted += c.evictedClients
 		errors += c.errorReplies
 		capped += c.expireCapped
 		expiring += c.expiring
@@ -222,7 +223,8 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "expired_time_cap_reached_count", capped)
 	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
-	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	field(b, "evicted_clients", evicted)
+	zeros(b, "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))
@@ -234,10 +236,15 @@ func infoStats(s *Server, b *strings.Builder) {
 		cached = s.cachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys",
-		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time",
-		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	zeros(b, "slave_expires_tracked_keys")
+	defrag := s.keyspace.Compaction()
+	field(b, "active_defrag_hits", defrag.Hits)
+	field(b, "active_defrag_misses", defrag.Misses)
+	field(b, "active_defrag_key_hits", defrag.KeyHits)
+	field(b, "active_defrag_key_misses", defrag.KeyMisses)
+	field(b, "total_active_defrag_time", defrag.TotalMs)
+	field(b, "current_active_defrag_time", defrag.CurrentMs)
+	zeros(b, "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	field(b, "total_error_replies", errors)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", reads)

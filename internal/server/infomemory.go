@@ -26,6 +26,10 @@ type memoryUse struct {
 	rss     int64 // the process's memory
 	clients int64 // connections with their buffers
 	links   int64 // those of the cluster with theirs
+	feeders int64 // connections of replicas
+
+	// Beside all that: what of the stream is in memory.
+	backlog, unsynced int64
 }
 
 // goMemory is what is read of the runtime's metrics, in the order of readGo.
@@ -60,10 +64,16 @@ func memoryAtStart() int64 {
 func (s *Server) memoryUse() memoryUse {
 	m := memoryUse{keys: s.keyspace.Memory(), startup: s.startMemory, rss: residentBytes()}
 	m.readGo()
-	m.used = m.startup + m.keys.Data + m.keys.Tables
+	m.clients = s.clientMemory()
+	m.used = m.startup + m.keys.Data + m.keys.Tables + m.clients
 	m.peak = s.notePeak(m.used)
-	for _, l := range s.loops {
-		m.clients += l.stats.bytes.Load()
+	for _, r := range s.replicas.all() {
+		if r.kind == "replica" {
+			m.feeders += connBytes // what it is sent lies in the stream
+		}
+	}
+	if stream, ok := s.stream.(MeasuredStream); ok {
+		m.backlog, m.unsynced = stream.Memory()
 	}
 	if s.cluster != nil {
 		m.links = s.cluster.LinkBytes() + s.forBus.Load()
@@ -137,12 +147,19 @@ func infoMemory(s *Server, b *strings.Builder) {
 	excess(b, "allocator_rss", m.resident(), m.active())
 	excess(b, "rss_overhead", m.rss, m.resident())
 	excess(b, "mem_fragmentation", m.rss, m.used)
-	zeros(b, "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
+	zeros(b, "mem_not_counted_for_evict") // used_memory has none of it
+	field(b, "mem_replication_backlog", m.backlog)
+	field(b, "mem_total_replication_buffers", m.backlog)
+	field(b, "mem_clients_slaves", m.feeders)
 	field(b, "mem_clients_normal", m.clients)
 	field(b, "mem_cluster_links", m.links)
-	zeros(b, "mem_aof_buffer")
+	field(b, "mem_aof_buffer", m.unsynced)
 	field(b, "mem_allocator", allocator)
-	zeros(b, "active_defrag_running")
+	running := 0
+	if s.keyspace.Compaction().Running {
+		running = 1 // Redis shows its share of the processor
+	}
+	field(b, "active_defrag_running", running)
 	field(b, "lazyfree_pending_objects", s.keyspace.Unfreed())
 	field(b, "lazyfreed_objects", s.keyspace.Freed())
 	// Redis has no words for these: what keys occupy of the pages in memory,

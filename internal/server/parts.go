@@ -28,6 +28,12 @@ type Stream interface {
 	OnRoom(f func(room bool))
 }
 
+// MeasuredStream is a Stream that counts, for INFO memory, its bytes in memory: the
+// backlog, and what is not on disk yet.
+type MeasuredStream interface {
+	Memory() (backlog, unsynced int64)
+}
+
 // Replication is what the shell needs of asynchronous replication. All methods
 // may be called from any loop and must not wait.
 type Replication interface {

@@ -28,7 +28,6 @@ type loopStats struct {
 
 	// What the connections looked like at the last housekeeping.
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
-	bytes                 atomic.Int64 // of memory that they occupied
 
 	paused atomic.Int64 // connections whose request waits
 }
@@ -41,6 +40,7 @@ type loopCounts struct {
 	turns, turnMicros int64
 	errorReplies      int64
 	outputLimit       int64         // connections closed for their output
+	evictedClients    int64         // connections closed for maxmemory-clients
 	expiring          time.Duration // spent in deleting expired keys
 	expireCapped      int64         // slices of that which did not get done
 }
