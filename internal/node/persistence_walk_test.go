@@ -260,12 +260,13 @@ func TestALimitThatIsRaisedLetsWritersGo(t *testing.T) {
 	for _, setting := range []string{"snapshot-memory-limit 0", "snapshot-memory-limit 100mb", "snapshot-memory-policy abort"} {
 		n, _ := startNode(t, t.TempDir(), "--save", "", "--appendonly", "no", "--snapshot-memory-limit", "1")
 		e := n.keys.NewExecutor()
-		set(n, e, "k", strings.Repeat("v", 100))
 		for i := range 100_000 { // so that the walk does not come to its end
 			set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
 		}
 		file := beginSnapshot(t, n)
-		set(n, e, "k", "new")
+		for i := range 100 { // of which the walk has few
+			set(n, e, fmt.Sprint(i), "new")
+		}
 		waited := make(chan error, 1)
 		go func() { waited <- n.persistence.waitRoom(t.Context()) }()
 		redistest.Until(t, 10*time.Second, "writers wait", func() error {
