@@ -148,6 +148,7 @@ func configResetStat(x *command.Ctx) {
 		s.applied.reset(len(s.table.All()))
 	})
 	s.keyspace.ResetStats()
+	s.exceeded.reset(l.mono)
 	s.accepted.Store(0)
 	s.rejected.Store(0)
 	s.authDenied.Store(0)

@@ -44,7 +44,7 @@ func debugCommand(x *command.Ctx) {
 var debugActions = map[string]debugAction{
 	"sleep":                      {3, 3, debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
 	"listpack":                   {3, 3, debugListpack, []string{"LISTPACK <key>", "    Put a compact collection into the log."}},
-	"quicklist-packed-threshold": {3, 3, debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a list makes it a quicklist."}},
+	"quicklist-packed-threshold": {3, 3, debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a quicklist has a node of its own."}},
 	"object":                     {3, 3, debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
 	"digest":                     {2, 2, debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
 	"digest-value":               {2, 0, debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},

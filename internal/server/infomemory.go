@@ -26,10 +26,10 @@ type memoryUse struct {
 	rss     int64 // the process's memory
 	clients int64 // connections with their buffers
 	links   int64 // those of the cluster with theirs
-	feeders int64 // connections of replicas
 
 	// Beside all that: what of the stream is in memory.
 	backlog, unsynced int64
+	replicas          int64 // … for slow replicas
 }
 
 // goMemory is what is read of the runtime's metrics, in the order of readGo.
@@ -67,13 +67,8 @@ func (s *Server) memoryUse() memoryUse {
 	m.clients = s.clientMemory()
 	m.used = m.startup + m.keys.Data + m.keys.Tables + m.clients
 	m.peak = s.notePeak(m.used)
-	for _, r := range s.replicas.all() {
-		if r.kind == "replica" {
-			m.feeders += connBytes // what it is sent lies in the stream
-		}
-	}
 	if stream, ok := s.stream.(MeasuredStream); ok {
-		m.backlog, m.unsynced = stream.Memory()
+		m.backlog, m.replicas, m.unsynced = stream.Memory()
 	}
 	if s.cluster != nil {
 		m.links = s.cluster.LinkBytes() + s.forBus.Load()
@@ -149,8 +144,8 @@ func infoMemory(s *Server, b *strings.Builder) {
 	excess(b, "mem_fragmentation", m.rss, m.used)
 	zeros(b, "mem_not_counted_for_evict") // used_memory has none of it
 	field(b, "mem_replication_backlog", m.backlog)
-	field(b, "mem_total_replication_buffers", m.backlog)
-	field(b, "mem_clients_slaves", m.feeders)
+	field(b, "mem_total_replication_buffers", m.backlog+m.replicas)
+	field(b, "mem_clients_slaves", m.replicas)
 	field(b, "mem_clients_normal", m.clients)
 	field(b, "mem_cluster_links", m.links)
 	field(b, "mem_aof_buffer", m.unsynced)

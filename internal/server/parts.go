@@ -29,9 +29,9 @@ type Stream interface {
 }
 
 // MeasuredStream is a Stream that counts, for INFO memory, its bytes in memory: the
-// backlog, and what is not on disk yet.
+// backlog, what is kept beyond it for slow replicas, and what is not on disk yet.
 type MeasuredStream interface {
-	Memory() (backlog, unsynced int64)
+	Memory() (backlog, pinned, unsynced int64)
 }
 
 // Replication is what the shell needs of asynchronous replication. All methods
