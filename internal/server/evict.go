@@ -107,6 +107,9 @@ func (l *loop) makeRoom() bool {
 		return true
 	}
 	s.exceeded.begin(l.mono)
+	if s.is(condHeld) {
+		return true // what is evicted would go to the snapshots first; writes wait
+	}
 	policy := eviction(m)
 	began, limit := time.Now(), evictionTime(m.Tenacity)
 	for n := 1; s.usedMemory() > m.Bytes; n++ {

@@ -26,6 +26,7 @@ const (
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
 	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
+	condHeld                                  // snapshots hold as much memory as they may
 )
 
 // verdict is what a gate decides.
@@ -61,7 +62,7 @@ var gates = []gate{
 	{"stale replica", condStale, gateStale},
 	{"loading", condLoading, gateLoading},
 	{"monitor or replica", condFeed, gateFeed},
-	{"pause", condPause | condFull, gatePause},
+	{"pause", condPause | condFull | condHeld, gatePause},
 	{"queue of MULTI", condMulti, gateQueue},
 }
 
@@ -205,7 +206,7 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 	if l.srv.pause.holds(l.unix, q.flags) {
 		return wait
 	}
-	if q.flags&command.Write != 0 && !l.srv.stream.Room() {
+	if q.flags&command.Write != 0 && (!l.srv.stream.Room() || l.srv.is(condHeld)) {
 		return wait
 	}
 	return pass

@@ -118,10 +118,16 @@ type Persistence interface {
 	// there must not become the dump any more. With save the empty data set is
 	// saved in its place, also while one is being given up.
 	Flushed(tx *storage.Tx, save bool) error
-	// Background begins a snapshot; loops advance it by Step. Errors are lines
-	// for the client.
+	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
-	Step(e *storage.Executor, now int64) (more bool)
+	// Step lets a loop advance the snapshots that are under way, for about a
+	// slice of time. It reports whether there is more to do at once.
+	Step(e *storage.Executor, now int64, slice time.Duration) (more bool)
+	// OnRoom has f called when snapshots hold as much memory as they may, so that
+	// writes have to wait before they take a lock (false), and when they need not
+	// any more (true): now and at once after each change, maybe under the locks of
+	// slots. f must not wait.
+	OnRoom(f func(room bool))
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error

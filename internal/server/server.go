@@ -158,6 +158,13 @@ func New(c Config) (*Server, error) {
 			s.retryAll()
 		}
 	})
+	if s.persistence != nil {
+		s.persistence.OnRoom(func(room bool) {
+			if s.setCondition(condHeld, !room); room {
+				s.retryAll()
+			}
+		})
+	}
 	if s.replication != nil {
 		s.replication.OnAck(s.acknowledged)
 	}
@@ -321,6 +328,9 @@ func (s *Server) setCondition(c condition, on bool) {
 		}
 	}
 }
+
+// is reports whether one of the conditions holds for the server.
+func (s *Server) is(c condition) bool { return condition(s.conds.Load())&c != 0 }
 
 // RoleChanged tells the shell that the node became a primary or a replica, or
 // that its link came up or broke. Replication calls it after each change; for a
