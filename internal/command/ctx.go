@@ -32,6 +32,20 @@ func (c *Ctx) DB() int {
 	return c.Caller.DB()
 }
 
+// For makes a handler of one that needs more of its caller than every Caller has:
+// a T, which most often is the connection of a client. Any other caller gets an
+// error.
+func For[T any](run func(c *Ctx, caller T)) Handler {
+	return func(c *Ctx) {
+		caller, ok := c.Caller.(T)
+		if !ok {
+			c.Out.Error(resp.ErrNotForCaller)
+			return
+		}
+		run(c, caller)
+	}
+}
+
 // Wait is how a command waits that has found nothing.
 type Wait struct {
 	// Keys are what it waits for, in order; views of the arguments. Also are

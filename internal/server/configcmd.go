@@ -147,12 +147,6 @@ func configResetStat(x *command.Ctx) {
 func (s *Server) followSettings() {
 	s.config.OnChange(s.rebind, "port", "bind")
 	s.config.OnChange(func(_, next *config.Settings) error {
-		s.slowlog.mu.Lock()
-		defer s.slowlog.mu.Unlock()
-		s.slowlog.trim(next.SlowlogMaxLen)
-		return nil
-	}, "slowlog-max-len")
-	s.config.OnChange(func(_, next *config.Settings) error {
 		if room := clientRoom(); next.MaxClients > room {
 			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
 		}

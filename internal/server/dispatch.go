@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
@@ -204,10 +205,10 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 		}
 	}
 	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
-		l.srv.slowlog.add(l.unix, took, args, c)
+		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.name)
 	}
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.latency.add(latencyEvent(row), l.unix/1000, took)
+		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)
 	}
 	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
 		l.srv.monitors.feed(l, c, args)

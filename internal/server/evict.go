@@ -79,7 +79,7 @@ func (l *loop) makeRoom() bool {
 		}
 	}
 	if took := time.Since(began); l.cfg.LatencyMonitorThreshold > 0 && took >= l.cfg.LatencyMonitorThreshold {
-		s.latency.add("eviction-cycle", l.unix/1000, took)
+		s.admin.Latency.Add("eviction-cycle", l.unix/1000, took)
 	}
 	return true
 }

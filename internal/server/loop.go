@@ -452,7 +452,7 @@ func (l *loop) expire() {
 	took := time.Since(began)
 	l.stats.expiring += took
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.latency.add("expire-cycle", l.unix/1000, took)
+		l.srv.admin.Latency.Add("expire-cycle", l.unix/1000, took)
 	}
 	if l.expiring {
 		l.stats.expireCapped++

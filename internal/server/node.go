@@ -41,7 +41,7 @@ var serverRows = []*command.Row{
 		Doc: doc("4.0.0", "server", "Exchanges two databases.")},
 	stopping(serverRow("shutdown", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.NoMulti|command.AllowBusy, "1.0.0", "Saves if that is configured, and ends the server.", shutdownCommand)),
 	stopping(serverRow("monitor", 1, command.Admin|command.NoScript|command.Loading|command.Stale, "1.0.0", "Shows every command as it is run.", monitorCommand)),
-	slowlogRow, latencyRow, memoryRow,
+	memoryRow,
 }
 
 func timeCommand(x *command.Ctx) {

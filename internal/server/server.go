@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
@@ -93,8 +94,7 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
-	slowlog      slowlog
-	latency      latencyMonitor
+	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
 	parked       parkedConns
@@ -122,6 +122,7 @@ func New(c Config) (*Server, error) {
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
+	s.admin = admin.New(admin.Config{Settings: s.config})
 	s.replBefore.Store(&replCounts{})
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
@@ -176,7 +177,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
 		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
-		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		s.admin.Rows(), command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {

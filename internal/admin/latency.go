@@ -1,4 +1,4 @@
-package server
+package admin
 
 import (
 	"slices"
@@ -8,10 +8,10 @@ import (
 	"redoubt/internal/command"
 )
 
-// latencyMonitor keeps, for each kind of event, the spikes above
+// Latency keeps, for each kind of event, the spikes above
 // latency-monitor-threshold: the worst of a second, for the last 160 seconds
 // that had one.
-type latencyMonitor struct {
+type Latency struct {
 	mu     sync.Mutex
 	events map[string]*latencySeries // guarded by mu
 }
@@ -25,16 +25,16 @@ type latencySample struct{ at, ms int64 } // at in Unix seconds
 
 const latencySamples = 160
 
-// latencyEvent is the kind of event that a command is.
-func latencyEvent(r *command.Row) string {
+// LatencyEvent is the kind of event that a command is.
+func LatencyEvent(r *command.Row) string {
 	if r.Is(command.Fast) {
 		return "fast-command"
 	}
 	return "command"
 }
 
-// add notes a spike; now is in Unix seconds.
-func (m *latencyMonitor) add(event string, now int64, took time.Duration) {
+// Add notes a spike; now is in Unix seconds. Any goroutine may call it.
+func (m *Latency) Add(event string, now int64, took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.events == nil {
@@ -58,7 +58,7 @@ func (m *latencyMonitor) add(event string, now int64, took time.Duration) {
 }
 
 // names is the events there are, sorted; the caller holds mu.
-func (m *latencyMonitor) names() []string {
+func (m *Latency) names() []string {
 	var names []string
 	for n := range m.events {
 		names = append(names, n)
@@ -68,7 +68,7 @@ func (m *latencyMonitor) names() []string {
 }
 
 // reset forgets the named events, or all, and returns how many there were.
-func (m *latencyMonitor) reset(names ...string) int {
+func (m *Latency) reset(names ...string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(names) == 0 {
@@ -84,19 +84,22 @@ func (m *latencyMonitor) reset(names ...string) int {
 	return n
 }
 
-var latencyRow = &command.Row{Name: "latency", Arity: -2, Doc: doc("2.8.13", "server", "Tells of events that took long."), Sub: []*command.Row{
-	serverRow("latest", 2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Shows the newest sample of every event.", latencyLatest),
-	serverRow("history", 3, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Shows the samples of one event with their times.", latencyHistory),
-	serverRow("reset", -2, command.Admin|command.NoScript|command.Loading|command.Stale, "2.8.13", "Forgets what was recorded of events.", latencyReset),
-	serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Lists the sub-commands.", func(x *command.Ctx) {
-		command.Help(x, "HISTORY <event>", "    The samples of an event, with their times.",
-			"LATEST", "    The newest sample of every event.",
-			"RESET [<event> ...]", "    Forget what was recorded of events", "    (of all events, if none is named).")
-	}),
-}}
+func (a *Commands) latencyRow() *command.Row {
+	const flags = command.Admin | command.NoScript | command.Loading | command.Stale
+	return &command.Row{Name: "latency", Arity: -2, Doc: command.Brief("2.8.13", "server", "Tells of events that took long."), Sub: []*command.Row{
+		serverRow("latest", 2, flags, "2.8.13", "Shows the newest sample of every event.", a.latencyLatest),
+		serverRow("history", 3, flags, "2.8.13", "Shows the samples of one event with their times.", a.latencyHistory),
+		serverRow("reset", -2, flags, "2.8.13", "Forgets what was recorded of events.", a.latencyReset),
+		serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Lists the sub-commands.", func(x *command.Ctx) {
+			command.Help(x, "HISTORY <event>", "    The samples of an event, with their times.",
+				"LATEST", "    The newest sample of every event.",
+				"RESET [<event> ...]", "    Forget what was recorded of events", "    (of all events, if none is named).")
+		}),
+	}}
+}
 
-func latencyLatest(x *command.Ctx) {
-	m := &serverOf(x).latency
+func (a *Commands) latencyLatest(x *command.Ctx) {
+	m := &a.Latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	names := m.names()
@@ -112,8 +115,8 @@ func latencyLatest(x *command.Ctx) {
 	}
 }
 
-func latencyHistory(x *command.Ctx) {
-	m := &serverOf(x).latency
+func (a *Commands) latencyHistory(x *command.Ctx) {
+	m := &a.Latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.events[string(x.Args[2])]
@@ -129,10 +132,10 @@ func latencyHistory(x *command.Ctx) {
 	}
 }
 
-func latencyReset(x *command.Ctx) {
+func (a *Commands) latencyReset(x *command.Ctx) {
 	var names []string
 	for _, a := range x.Args[2:] {
 		names = append(names, string(a))
 	}
-	x.Out.Int(int64(serverOf(x).latency.reset(names...)))
+	x.Out.Int(int64(a.Latency.reset(names...)))
 }
