@@ -60,7 +60,7 @@ var rooms = []room{
 		"internal/acl", "internal/glob", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
-	{path: "internal/admin", imports: []string{"internal/command", "internal/config", "internal/resp"}},
+	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
 	{path: "internal/script", imports: []string{"internal/command", "internal/resp"}},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
@@ -71,7 +71,7 @@ var rooms = []room{
 		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "bus/link", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/acl", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/script", "internal/server"}},
 
 	// The tools speak to nodes as clients do, so that they work on real Redis
@@ -103,7 +103,7 @@ var modules = []module{
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
-	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/server", "internal/node"}, tests: true},
+	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/server", "internal/node"}, tests: true},
 
 	{path: "github.com/cockroachdb/datadriven", tests: true},
 	{path: "github.com/redis/go-redis/v9", tests: true},

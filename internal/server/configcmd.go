@@ -61,7 +61,7 @@ func configSet(x *command.Ctx) {
 	var err error
 	memory, encodings := l.srv.config.Current().MaxMemory, l.srv.config.Current().Encodings
 	l.allConns(func() {
-		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.isLoading()}, pairs...)
+		err = l.srv.config.Set(config.Caller{Local: c.loopback, Loading: l.srv.Loading()}, pairs...)
 		if err == nil {
 			l.srv.refreshConditions()
 			l.cfg = l.srv.config.Current()
@@ -124,21 +124,7 @@ func configRewrite(x *command.Ctx) {
 
 func configResetStat(x *command.Ctx) {
 	l := loopOf(x)
-	s := l.srv
-	l.allConns(func() {
-		for _, l := range s.loops {
-			l.stats.reset()
-			l.runner.ResetStats()
-		}
-		s.rates.reset()
-		before := s.replicationCounts()
-		s.replBefore.Store(&before)
-		s.applied.reset(len(s.table.All()))
-	})
-	s.keyspace.ResetStats()
-	s.accepted.Store(0)
-	s.rejected.Store(0)
-	s.authDenied.Store(0)
+	l.allConns(l.srv.admin.ResetStats)
 	x.Out.OK()
 }
 

@@ -62,8 +62,7 @@ func (s *Server) cron(l *loop) {
 	}
 	s.continueEnd(l)
 	s.balance()
-	s.rates.sample(l.mono, s.totals())
-	s.notePeak(s.usedMemory())
+	s.admin.Sample(l.mono)
 	if s.monitors.any.Load() {
 		l.sweepMonitors()
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -313,7 +314,7 @@ func debugError(x *command.Ctx) { x.Out.Error(resp.Error(x.Args[2])) }
 func debugSegfault(x *command.Ctx) {
 	serverOf(x).log.Error("crashed by signal: 11, asked for by DEBUG SEGFAULT")
 	_ = serverOf(x).log.Sync()
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 func debugPanic(*command.Ctx) { panic("called by DEBUG PANIC") }

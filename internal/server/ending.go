@@ -203,7 +203,7 @@ func (s *Server) logReplicas() {
 // saveAtEnd takes the last snapshot, if one is asked for or configured.
 func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	save := how&config.ShutdownSave != 0 || len(s.config.Current().Save) > 0 && how&config.ShutdownNoSave == 0
-	if s.persistence == nil || !save || s.isLoading() { // while loading there is nothing whole to save, as in Redis
+	if s.persistence == nil || !save || s.Loading() { // while loading there is nothing whole to save, as in Redis
 		return nil
 	}
 	s.log.Info("Saving the final RDB snapshot before exiting.")

@@ -48,7 +48,7 @@ func (m *monitors) remove(c *conn) {
 // transaction are told of when its unit has ended: only then is it known on
 // which offset they depend.
 func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
-	if l.srv.isLoading() {
+	if l.srv.Loading() {
 		return
 	}
 	l.monitored = append(l.monitored, monitorLine(c, time.Now(), args)...)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,7 +30,6 @@ func within(c command.Category, r *command.Row) *command.Row {
 }
 
 var serverRows = []*command.Row{
-	within(command.CatDangerous, serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", infoCommand)),
 	serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", timeCommand),
 	{Name: "flushall", Arity: -1, Flags: command.Write, ACL: command.CatKeyspace | command.CatDangerous, Lock: command.LockWorld, Run: flushAllCommand,
 		Doc: command.Doc{Since: "1.0.0", Group: "server", Summary: "Deletes every key of every database.", Complexity: "O(N) where N is the total number of keys in all databases", Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}}},
@@ -41,7 +39,6 @@ var serverRows = []*command.Row{
 		Doc: doc("4.0.0", "server", "Exchanges two databases.")},
 	stopping(serverRow("shutdown", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.NoMulti|command.AllowBusy, "1.0.0", "Saves if that is configured, and ends the server.", shutdownCommand)),
 	stopping(serverRow("monitor", 1, command.Admin|command.NoScript|command.Loading|command.Stale, "1.0.0", "Shows every command as it is run.", monitorCommand)),
-	memoryRow,
 }
 
 func timeCommand(x *command.Ctx) {
@@ -175,6 +172,3 @@ func lastSaveCommand(x *command.Ctx) {
 // processStart is the time before which nothing can have been saved by this
 // process.
 var processStart = time.Now()
-
-// pid is the process's id, for INFO and messages.
-var pid = os.Getpid()

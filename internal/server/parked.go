@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -211,21 +212,24 @@ func (suspended) over() bool          { return false }
 func (suspended) timeUp(*resp.Writer) {}
 func (suspended) leave(*loop)         {}
 
-// Suspend stops the connection of the call x, for a command that has to wait
-// for something outside of the loops. Its handler then returns without a
-// reply, and the connection goes on when the function that Suspend gave is
-// called, once and by any goroutine, with the reply and the offset on which it
-// depends. A client that has left meanwhile is not missed.
-//
-// Within a transaction Suspend gives nil: all replies must be there when EXEC
-// ends.
-func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer))) {
-	c, l := connOf(x), loopOf(x)
+// Suspend stops the connection, for a command that has to wait for something
+// outside of the loops: admin.Suspender.
+func (c *conn) Suspend() admin.Resume {
+	l := c.home.Load()
 	if l.inExec {
 		return nil
 	}
 	l.asked = true
 	return l.park(c, suspended{}, 0).answerLater
+}
+
+// Suspend is admin.Suspender's for a call of any caller: nil for one that cannot
+// wait.
+func (s *Server) Suspend(x *command.Ctx) (resume admin.Resume) {
+	if c, ok := x.Caller.(admin.Suspender); ok {
+		return c.Suspend()
+	}
+	return nil
 }
 
 // deadlines is a heap of the parked connections of a loop whose waits have an end.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -31,6 +32,7 @@ type Stream interface {
 // Replication is what the shell needs of asynchronous replication. All methods
 // may be called from any loop and must not wait.
 type Replication interface {
+	admin.Replication
 	// Serve takes over a connection that has sent PSYNC or SYNC. rest is what
 	// arrived after that request.
 	Serve(nc net.Conn, rest []byte, hello Handshake)
@@ -62,20 +64,6 @@ type Replication interface {
 	Behind(at replication.Offset) (names []string, all int)
 	// Replicas are the connected ones.
 	Replicas() []Replica
-	// Info is the lines of INFO replication, role first.
-	Info() string
-}
-
-// SyncCounter is a Replication that counts, for INFO stats, the full and partial
-// resyncs it served and the partial ones it had to refuse.
-type SyncCounter interface {
-	Syncs() (full, partial, refused int64)
-}
-
-// TrafficCounter is a Replication that counts, for INFO stats, the bytes it
-// received from its primary and those it sent to replicas.
-type TrafficCounter interface {
-	Traffic() (in, out int64)
 }
 
 // Replica is one connected replica as ROLE shows it.
@@ -102,6 +90,7 @@ type Handshake struct {
 
 // Persistence is snapshots and what is left of them.
 type Persistence interface {
+	admin.Persistence
 	// Save writes a snapshot and returns when it is done. The caller holds the
 	// world lock through tx.
 	Save(tx *storage.Tx) error
@@ -125,12 +114,11 @@ type Persistence interface {
 	// Failing is the line that writes get while the disk refuses, "" if it
 	// does not.
 	Failing() resp.Error
-	// Info is the lines of INFO persistence.
-	Info() string
 }
 
 // Cluster is the node's share of a cluster.
 type Cluster interface {
+	admin.Cluster
 	// Route says where a request goes: "" if it runs here, or the error that
 	// sends the client elsewhere.
 	Route(r Route) resp.Error
@@ -143,11 +131,6 @@ type Cluster interface {
 	Publish(channel, message []byte, sharded bool)
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
-	// Connections is how many links to other nodes there should be.
-	Connections() int
-	// LinkBytes is about how much memory the links take, with what waits to be
-	// sent.
-	LinkBytes() int64
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,

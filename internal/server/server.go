@@ -64,9 +64,6 @@ type Server struct {
 	cluster     Cluster
 	log         *zap.Logger
 
-	cachedTargets func() int
-	runID         string
-
 	table  *command.Table
 	pubsub *pubsub.Registry
 
@@ -99,12 +96,9 @@ type Server struct {
 	waiters      waiters
 	parked       parkedConns
 	replicas     replicaConns
-	rates        rates
-	startMemory  int64                      // in use when the server was made
-	peakMemory   atomic.Int64               // the most that was seen in use
-	authDenied   atomic.Int64               // wrong passwords
-	forBus       atomic.Int64               // bytes that units have published and the bus has not yet
-	replBefore   atomic.Pointer[replCounts] // what RESETSTAT takes off replication's counts
+	startMemory  int64        // in use when the server was made
+	authDenied   atomic.Int64 // wrong passwords
+	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
 }
@@ -118,12 +112,15 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c.Settings, keyspace: c.Keyspace, stream: c.Stream,
 		replication: c.Replication, persistence: c.Persistence, cluster: c.Cluster,
-		log: c.Log, runID: c.RunID, cachedTargets: c.CachedTargets,
+		log:     c.Log,
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
-	s.admin = admin.New(admin.Config{Settings: s.config})
-	s.replBefore.Store(&replCounts{})
+	s.admin = admin.New(admin.Config{
+		Settings: c.Settings, Keyspace: c.Keyspace, Stream: c.Stream, PubSub: s.pubsub, Server: s,
+		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, CachedTargets: c.CachedTargets,
+		Log: c.Log, RunID: c.RunID, Started: s.started,
+	})
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
@@ -159,7 +156,9 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
-	s.startMemory = memoryAtStart()
+	heap := admin.ReadGoMemory()
+	s.startMemory = heap.Objects + heap.Stacks
+	s.admin.StartMemory = s.startMemory
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
@@ -286,6 +285,9 @@ func (s *Server) Wake() {
 	}
 }
 
+// Go runs f in a goroutine that ends before Run returns: admin.Server.
+func (s *Server) Go(f func()) { s.goroutines.Go(f) }
+
 // now is the wall clock in Unix milliseconds.
 func (s *Server) now() int64 { return time.Now().UnixMilli() }
 
@@ -302,7 +304,8 @@ func (s *Server) diskError() resp.Error {
 	return s.persistence.Failing()
 }
 
-func (s *Server) isLoading() bool { return s.loading.Load() > 0 }
+// Loading reports whether data are being loaded: admin.Server.
+func (s *Server) Loading() bool { return s.loading.Load() > 0 }
 
 // setCondition changes the server's share of what gates look at.
 func (s *Server) setCondition(c condition, on bool) {
@@ -356,7 +359,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
 	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
-	s.setCondition(condLoading, s.isLoading())
+	s.setCondition(condLoading, s.Loading())
 	s.setCondition(condDisk, s.diskError() != "")
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
@@ -85,13 +86,74 @@ func (a *applied) reset(rows int) {
 	a.before.Store(&before)
 }
 
-// rowStats are the counts of a row on all loops and of what is applied.
-func (s *Server) rowStats(row int) command.RowStats {
+// CommandStats are the counts of a row on all loops and of what is applied:
+// admin.Statistics.
+func (s *Server) CommandStats(row int) command.RowStats {
 	sum := s.applied.stats(row)
 	for _, l := range s.loops {
 		sum = sum.Plus(l.runner.Stats(row))
 	}
 	return sum
+}
+
+// Stats sums what the loops have published: admin.Statistics.
+func (s *Server) Stats() admin.Stats {
+	st := admin.Stats{
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), AuthDenied: s.authDenied.Load(),
+		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
+		BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
+	}
+	for _, l := range s.loops {
+		l.stats.addTo(&st)
+	}
+	for i := range s.table.All() {
+		st.Commands += s.applied.stats(i).Calls
+	}
+	return st
+}
+
+// addTo adds what a loop has counted and seen, for any goroutine.
+func (s *loopStats) addTo(st *admin.Stats) {
+	c := s.counts()
+	st.Commands += c.commands
+	st.InBytes += c.inBytes
+	st.OutBytes += c.outBytes
+	st.Reads += c.reads
+	st.Writes += c.writes
+	st.Turns += c.turns
+	st.TurnMicros += c.turnMicros
+	st.ErrorReplies += c.errorReplies
+	st.OutputLimit += c.outputLimit
+	st.Expiring += c.expiring
+	st.ExpireCapped += c.expireCapped
+	st.Waiting += s.paused.Load()
+	st.LongestIn = max(st.LongestIn, s.longestIn.Load())
+	st.LongestOut = max(st.LongestOut, s.longestOut.Load())
+	st.ClientBytes += s.bytes.Load()
+}
+
+// ErrorCounts are the errors of all loops by code: admin.Statistics.
+func (s *Server) ErrorCounts() map[string]int64 {
+	sum := map[string]int64{}
+	for _, l := range s.loops {
+		for code, n := range l.stats.errorCounts() {
+			sum[code] += n
+		}
+	}
+	return sum
+}
+
+// ResetStats is the loops' part of CONFIG RESETSTAT; all are stopped:
+// admin.Statistics.
+func (s *Server) ResetStats() {
+	for _, l := range s.loops {
+		l.stats.reset()
+		l.runner.ResetStats()
+	}
+	s.applied.reset(len(s.table.All()))
+	s.accepted.Store(0)
+	s.rejected.Store(0)
+	s.authDenied.Store(0)
 }
 
 // maxErrorCodes bounds the codes that are told apart, as a script could invent

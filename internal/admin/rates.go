@@ -1,4 +1,4 @@
-package server
+package admin
 
 import (
 	"sync"
@@ -13,20 +13,11 @@ type totals struct {
 	turns, turnMicros int64
 }
 
-// totals sums the counters of the loops. Any goroutine may call it.
-func (s *Server) totals() (t totals) {
-	for _, l := range s.loops {
-		c := l.stats.counts()
-		t.commands += c.commands
-		t.in += c.inBytes
-		t.out += c.outBytes
-		t.turns += c.turns
-		t.turnMicros += c.turnMicros
-	}
-	for i := range s.table.All() {
-		t.commands += s.applied.stats(i).Calls
-	}
-	if r, ok := s.replication.(TrafficCounter); ok {
+// totals are the counts as of now.
+func (a *Commands) totals() (t totals) {
+	st := a.Server.Stats()
+	t = totals{commands: st.Commands, in: st.InBytes, out: st.OutBytes, turns: st.Turns, turnMicros: st.TurnMicros}
+	if r, ok := a.Replication.(TrafficCounter); ok {
 		t.replIn, t.replOut = r.Traffic()
 	}
 	return t

@@ -1,7 +1,8 @@
-package server
+package admin
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -20,32 +21,36 @@ import (
 type section struct {
 	name, title string
 	isDefault   bool
-	write       func(s *Server, b *strings.Builder)
+	write       func(a *Commands, b *strings.Builder)
 }
 
 // sections are the parts of INFO in their order.
 var sections = []section{
-	{"server", "Server", true, infoServer},
-	{"clients", "Clients", true, infoClients},
-	{"memory", "Memory", true, infoMemory},
-	{"persistence", "Persistence", true, infoPersistence},
-	{"stats", "Stats", true, infoStats},
-	{"replication", "Replication", true, infoReplication},
-	{"cpu", "CPU", true, infoCPU},
-	{"modules", "Modules", true, func(*Server, *strings.Builder) {}},
-	{"commandstats", "Commandstats", false, infoCommandStats},
-	{"errorstats", "Errorstats", true, infoErrorStats},
-	{"latencystats", "Latencystats", false, func(*Server, *strings.Builder) {}},
-	{"cluster", "Cluster", true, infoCluster},
-	{"keyspace", "Keyspace", true, infoKeyspace},
+	{"server", "Server", true, (*Commands).infoServer},
+	{"clients", "Clients", true, (*Commands).infoClients},
+	{"memory", "Memory", true, (*Commands).infoMemory},
+	{"persistence", "Persistence", true, (*Commands).infoPersistence},
+	{"stats", "Stats", true, (*Commands).infoStats},
+	{"replication", "Replication", true, (*Commands).infoReplication},
+	{"cpu", "CPU", true, (*Commands).infoCPU},
+	{"modules", "Modules", true, (*Commands).infoNothing},
+	{"commandstats", "Commandstats", false, (*Commands).infoCommandStats},
+	{"errorstats", "Errorstats", true, (*Commands).infoErrorStats},
+	{"latencystats", "Latencystats", false, (*Commands).infoNothing},
+	{"cluster", "Cluster", true, (*Commands).infoCluster},
+	{"keyspace", "Keyspace", true, (*Commands).infoKeyspace},
 }
 
-// infoCommand answers from counters that the loops and the other parts publish. It
+func (a *Commands) infoRow() *command.Row {
+	return within(command.CatDangerous, serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", a.info))
+}
+
+// info answers from counters that the loops and the other parts publish. It
 // stops no loop and waits for nobody, since monitoring asks often.
-func infoCommand(x *command.Ctx) {
+func (a *Commands) info(x *command.Ctx) {
 	want := map[string]bool{}
-	for _, a := range x.Args[1:] {
-		want[strings.ToLower(string(a))] = true
+	for _, word := range x.Args[1:] {
+		want[strings.ToLower(string(word))] = true
 	}
 	all := want["all"] || want["everything"]
 	standard := len(want) == 0 || want["default"]
@@ -59,10 +64,13 @@ func infoCommand(x *command.Ctx) {
 			b.WriteString("\r\n")
 		}
 		b.WriteString("# " + c.title + "\r\n")
-		c.write(serverOf(x), &b)
+		c.write(a, &b)
 	}
 	x.Out.Verbatim("txt", b.String())
 }
+
+// infoNothing is a section that is empty here.
+func (*Commands) infoNothing(*strings.Builder) {}
 
 // zeros writes fields that count what there is not: keys that clients block
 // on, forks, evictions and the like.
@@ -74,13 +82,13 @@ func zeros(b *strings.Builder, names ...string) {
 
 func field(b *strings.Builder, name string, value any) { fmt.Fprintf(b, "%s:%v\r\n", name, value) }
 
-func infoServer(s *Server, b *strings.Builder) {
-	cfg := s.config.Current()
+func (a *Commands) infoServer(b *strings.Builder) {
+	cfg := a.Settings.Current()
 	mode := "standalone"
 	if cfg.ClusterEnabled {
 		mode = "cluster"
 	}
-	up := time.Since(s.started)
+	st, up := a.Server.Stats(), time.Since(a.Started)
 	executable, _ := os.Executable()
 	field(b, "redis_version", version.Redis)
 	field(b, "redis_git_sha1", "00000000")
@@ -96,7 +104,7 @@ func infoServer(s *Server, b *strings.Builder) {
 	field(b, "gcc_version", "0.0.0")
 	field(b, "process_id", pid)
 	field(b, "process_supervised", "no")
-	field(b, "run_id", s.runID)
+	field(b, "run_id", a.RunID)
 	field(b, "tcp_port", cfg.Port)
 	field(b, "server_time_usec", time.Now().UnixMicro())
 	field(b, "uptime_in_seconds", int64(up/time.Second))
@@ -105,16 +113,16 @@ func infoServer(s *Server, b *strings.Builder) {
 	field(b, "configured_hz", cfg.HZ)
 	field(b, "lru_clock", lruClock(time.Now().Unix()))
 	field(b, "executable", executable)
-	field(b, "config_file", s.config.Path())
+	field(b, "config_file", a.Settings.Path())
 	field(b, "io_threads_active", 0)
-	if until := s.ending.until.Load(); until != 0 {
-		field(b, "shutdown_in_milliseconds", until-s.now())
+	if st.EndsAt != 0 {
+		field(b, "shutdown_in_milliseconds", st.EndsAt-time.Now().UnixMilli())
 	}
 	for i, line := range listenerLines(cfg) {
 		field(b, fmt.Sprintf("listener%d", i), line)
 	}
-	field(b, "event_loops", len(s.loops))
-	field(b, "event_loops_active", s.active.Load())
+	field(b, "event_loops", st.Loops)
+	field(b, "event_loops_active", st.ActiveLoops)
 }
 
 // listenerLines says where clients can connect.
@@ -141,126 +149,110 @@ func system() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
 }
 
-func infoClients(s *Server, b *strings.Builder) {
-	var in, out int64
-	waiting := int64(s.parked.count())
-	for _, l := range s.loops {
-		waiting += l.stats.paused.Load()
-		in = max(in, l.stats.longestIn.Load())
-		out = max(out, l.stats.longestOut.Load())
-	}
-	field(b, "connected_clients", s.clients.Load())
+func (a *Commands) infoClients(b *strings.Builder) {
+	st := a.Server.Stats()
+	field(b, "connected_clients", st.Clients)
 	links := 0
-	if s.cluster != nil {
-		links = s.cluster.Connections()
+	if a.Cluster != nil {
+		links = a.Cluster.Connections()
 	}
 	field(b, "cluster_connections", links)
-	field(b, "maxclients", s.config.Current().MaxClients)
-	field(b, "client_recent_max_input_buffer", in)
-	field(b, "client_recent_max_output_buffer", out)
-	field(b, "blocked_clients", waiting)
+	field(b, "maxclients", a.Settings.Current().MaxClients)
+	field(b, "client_recent_max_input_buffer", st.LongestIn)
+	field(b, "client_recent_max_output_buffer", st.LongestOut)
+	field(b, "blocked_clients", st.Waiting)
 	field(b, "tracking_clients", 0)
-	field(b, "clients_in_timeout_table", s.parked.withDeadline())
-	field(b, "total_blocking_keys", s.keyspace.Awaited())
+	field(b, "clients_in_timeout_table", st.WithDeadline)
+	field(b, "total_blocking_keys", a.Keyspace.Awaited())
 	zeros(b, "total_blocking_keys_on_nokey") // those of streams
 }
 
-func infoPersistence(s *Server, b *strings.Builder) {
+func (a *Commands) infoPersistence(b *strings.Builder) {
 	loading := 0
-	if s.isLoading() {
+	if a.Server.Loading() {
 		loading = 1
 	}
 	field(b, "loading", loading)
 	field(b, "async_loading", 0)
-	if s.persistence != nil {
-		b.WriteString(s.persistence.Info())
+	if a.Persistence != nil {
+		b.WriteString(a.Persistence.Info())
 		return
 	}
-	field(b, "rdb_changes_since_last_save", s.keyspace.Stats().Dirty)
+	field(b, "rdb_changes_since_last_save", a.Keyspace.Stats().Dirty)
 	field(b, "rdb_bgsave_in_progress", 0)
 	field(b, "rdb_last_save_time", processStart.Unix())
 	field(b, "rdb_last_bgsave_status", "ok")
 	zeros(b, "aof_enabled", "aof_rewrite_in_progress")
 }
 
-func infoStats(s *Server, b *strings.Builder) {
-	sum, ks := s.totals(), s.keyspace.Stats()
-	repl := s.replicationCounts().less(*s.replBefore.Load())
-	grown, seconds := s.rates.growth()
+func (a *Commands) infoStats(b *strings.Builder) {
+	st, ks := a.Server.Stats(), a.Keyspace.Stats()
+	repl := a.replicationCounts().less(*a.replBefore.Load())
+	grown, seconds := a.rates.growth()
 	kbps := func(n int64) string { return fmt.Sprintf("%.2f", perSecond(n, seconds)/1024) }
-	var closed, errors, capped, reads, writes int64
-	var ran, expiring time.Duration
-	for _, l := range s.loops {
-		c := l.stats.counts()
-		closed += c.outputLimit
-		errors += c.errorReplies
-		capped += c.expireCapped
-		expiring += c.expiring
-		reads += c.reads
-		writes += c.writes
+	var ran time.Duration
+	for i := range a.Server.Table().All() {
+		ran += a.Server.CommandStats(i).Took
 	}
-	for i := range s.table.All() {
-		ran += s.rowStats(i).Took
-	}
-	field(b, "total_connections_received", s.accepted.Load())
-	field(b, "total_commands_processed", sum.commands)
+	field(b, "total_connections_received", st.Accepted)
+	field(b, "total_commands_processed", st.Commands)
 	field(b, "instantaneous_ops_per_sec", int64(perSecond(grown.commands, seconds)))
-	field(b, "total_net_input_bytes", sum.in+repl.in)
-	field(b, "total_net_output_bytes", sum.out+repl.out)
+	field(b, "total_net_input_bytes", st.InBytes+repl.in)
+	field(b, "total_net_output_bytes", st.OutBytes+repl.out)
 	field(b, "total_net_repl_input_bytes", repl.in)
 	field(b, "total_net_repl_output_bytes", repl.out)
 	field(b, "instantaneous_input_kbps", kbps(grown.in))
 	field(b, "instantaneous_output_kbps", kbps(grown.out))
 	field(b, "instantaneous_input_repl_kbps", kbps(grown.replIn))
 	field(b, "instantaneous_output_repl_kbps", kbps(grown.replOut))
-	field(b, "rejected_connections", s.rejected.Load())
+	field(b, "rejected_connections", st.Rejected)
 	field(b, "sync_full", repl.full)
 	field(b, "sync_partial_ok", repl.partial)
 	field(b, "sync_partial_err", repl.refused)
 	field(b, "expired_keys", ks.Expired)
 	field(b, "expired_stale_perc", "0.00") // keys are not sampled: all that have expired are found
-	field(b, "expired_time_cap_reached_count", capped)
-	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
+	field(b, "expired_time_cap_reached_count", st.ExpireCapped)
+	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
 	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
-	field(b, "pubsub_channels", s.pubsub.Len(pubsub.Channel))
-	field(b, "pubsub_patterns", s.pubsub.Len(pubsub.Pattern))
-	field(b, "pubsubshard_channels", s.pubsub.Len(pubsub.Shard))
+	field(b, "pubsub_channels", a.PubSub.Len(pubsub.Channel))
+	field(b, "pubsub_patterns", a.PubSub.Len(pubsub.Pattern))
+	field(b, "pubsubshard_channels", a.PubSub.Len(pubsub.Shard))
 	zeros(b, "latest_fork_usec", "total_forks")
 	cached := 0
-	if s.cachedTargets != nil {
-		cached = s.cachedTargets()
+	if a.CachedTargets != nil {
+		cached = a.CachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
 	zeros(b, "slave_expires_tracked_keys",
 		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
 		"total_active_defrag_time", "current_active_defrag_time",
 		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
-	field(b, "total_error_replies", errors)
+	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
-	field(b, "total_reads_processed", reads)
-	field(b, "total_writes_processed", writes)
+	field(b, "total_reads_processed", st.Reads)
+	field(b, "total_writes_processed", st.Writes)
 	zeros(b, "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
-	field(b, "client_output_buffer_limit_disconnections", closed)
-	field(b, "eventloop_cycles", sum.turns)
-	field(b, "eventloop_duration_sum", sum.turnMicros)
+	field(b, "client_output_buffer_limit_disconnections", st.OutputLimit)
+	field(b, "eventloop_cycles", st.Turns)
+	field(b, "eventloop_duration_sum", st.TurnMicros)
 	field(b, "eventloop_duration_cmd_sum", ran.Microseconds())
 	field(b, "instantaneous_eventloop_cycles_per_sec", int64(perSecond(grown.turns, seconds)))
 	field(b, "instantaneous_eventloop_duration_usec", grown.turnMicros/max(grown.turns, 1))
-	field(b, "acl_access_denied_auth", s.authDenied.Load())
+	field(b, "acl_access_denied_auth", st.AuthDenied)
 	zeros(b, "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
 }
 
 // replCounts are the counts of INFO stats that replication keeps.
 type replCounts struct{ full, partial, refused, in, out int64 }
 
-func (s *Server) replicationCounts() (c replCounts) {
-	if r, ok := s.replication.(SyncCounter); ok {
+func (a *Commands) replicationCounts() (c replCounts) {
+	if r, ok := a.Replication.(SyncCounter); ok {
 		c.full, c.partial, c.refused = r.Syncs()
 	}
-	if r, ok := s.replication.(TrafficCounter); ok {
+	if r, ok := a.Replication.(TrafficCounter); ok {
 		c.in, c.out = r.Traffic()
 	}
 	return c
@@ -270,9 +262,9 @@ func (c replCounts) less(d replCounts) replCounts {
 	return replCounts{c.full - d.full, c.partial - d.partial, c.refused - d.refused, c.in - d.in, c.out - d.out}
 }
 
-func infoReplication(s *Server, b *strings.Builder) {
-	if s.replication != nil {
-		b.WriteString(s.replication.Info())
+func (a *Commands) infoReplication(b *strings.Builder) {
+	if a.Replication != nil {
+		b.WriteString(a.Replication.Info())
 		return
 	}
 	none := strings.Repeat("0", 40)
@@ -281,15 +273,15 @@ func infoReplication(s *Server, b *strings.Builder) {
 	field(b, "master_failover_state", "no-failover")
 	field(b, "master_replid", none)
 	field(b, "master_replid2", none)
-	field(b, "master_repl_offset", s.stream.End())
+	field(b, "master_repl_offset", a.Stream.End())
 	field(b, "second_repl_offset", -1)
 	field(b, "repl_backlog_active", 0)
-	field(b, "repl_backlog_size", s.config.Current().ReplBacklogBytes)
+	field(b, "repl_backlog_size", a.Settings.Current().ReplBacklogBytes)
 	field(b, "repl_backlog_first_byte_offset", 0)
 	field(b, "repl_backlog_histlen", 0)
 }
 
-func infoCPU(_ *Server, b *strings.Builder) {
+func (*Commands) infoCPU(b *strings.Builder) {
 	seconds := func(t unix.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
 	var self, children unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &self)
@@ -300,9 +292,9 @@ func infoCPU(_ *Server, b *strings.Builder) {
 	field(b, "used_cpu_user_children", seconds(children.Utime))
 }
 
-func infoCommandStats(s *Server, b *strings.Builder) {
-	for i, r := range s.table.All() {
-		sum := s.rowStats(i)
+func (a *Commands) infoCommandStats(b *strings.Builder) {
+	for i, r := range a.Server.Table().All() {
+		sum := a.Server.CommandStats(i)
 		if sum.Calls+sum.Rejected+sum.Failed == 0 {
 			continue
 		}
@@ -312,36 +304,36 @@ func infoCommandStats(s *Server, b *strings.Builder) {
 	}
 }
 
-func infoErrorStats(s *Server, b *strings.Builder) {
-	sum := map[string]int64{}
-	var codes []string
-	for _, l := range s.loops {
-		for code, n := range l.stats.errorCounts() {
-			if sum[code] == 0 {
-				codes = append(codes, code)
-			}
-			sum[code] += n
-		}
-	}
-	slices.Sort(codes)
-	for _, code := range codes {
+func (a *Commands) infoErrorStats(b *strings.Builder) {
+	sum := a.Server.ErrorCounts()
+	for _, code := range slices.Sorted(maps.Keys(sum)) {
 		fmt.Fprintf(b, "errorstat_%s:count=%d\r\n", code, sum[code])
 	}
 }
 
-func infoCluster(s *Server, b *strings.Builder) {
+func (a *Commands) infoCluster(b *strings.Builder) {
 	enabled := 0
-	if s.ClusterEnabled() {
+	if a.Settings.Current().ClusterEnabled {
 		enabled = 1
 	}
 	field(b, "cluster_enabled", enabled)
 }
 
-func infoKeyspace(s *Server, b *strings.Builder) {
-	now := s.now()
-	for db := range s.keyspace.Databases() {
-		if n := s.keyspace.Len(db); n > 0 {
-			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", db, n, s.keyspace.Volatile(db), s.keyspace.AvgTTL(db, now))
+func (a *Commands) infoKeyspace(b *strings.Builder) {
+	now := time.Now().UnixMilli()
+	for db := range a.Keyspace.Databases() {
+		if n := a.Keyspace.Len(db); n > 0 {
+			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", db, n, a.Keyspace.Volatile(db), a.Keyspace.AvgTTL(db, now))
 		}
 	}
 }
+
+// lruClock is a time in Unix seconds as Redis keeps it with each key.
+func lruClock(at int64) int64 { return at & (1<<24 - 1) }
+
+// processStart is the time before which nothing can have been saved by this
+// process.
+var processStart = time.Now()
+
+// pid is the process's id, for INFO and messages.
+var pid = os.Getpid()

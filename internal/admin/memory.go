@@ -1,4 +1,4 @@
-package server
+package admin
 
 import (
 	"fmt"
@@ -9,27 +9,29 @@ import (
 	"redoubt/internal/resp"
 )
 
-var memoryRow = &command.Row{Name: "memory", Arity: -2, Doc: doc("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
-	{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
-		Doc: doc("4.0.0", "server", "Tells how many bytes a key and its value take.")},
-	serverRow("stats", 2, 0, "4.0.0", "Tells in numbers what takes memory.", memoryStats),
-	serverRow("doctor", 2, 0, "4.0.0", "Says in words whether memory is wasted.", memoryDoctor),
-	serverRow("purge", 2, 0, "4.0.0", "Gives free memory back to the system.", memoryPurge),
-	serverRow("malloc-stats", 2, 0, "4.0.0", "Shows the counts of the allocator.", memoryMallocStats),
-	serverRow("help", 2, command.Loading|command.Stale, "4.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
-		command.Help(x, "DOCTOR", "    Whether memory is wasted, in words.",
-			"MALLOC-STATS", "    The counts of the allocator.",
-			"PURGE", "    Give free memory back to the system.",
-			"STATS", "    What takes memory, in numbers.",
-			"USAGE <key> [SAMPLES <count>]", "    How many bytes a key and its value take.")
-	}),
-}}
+func (a *Commands) memoryRow() *command.Row {
+	return &command.Row{Name: "memory", Arity: -2, Doc: command.Brief("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
+		{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
+			Doc: command.Brief("4.0.0", "server", "Tells how many bytes a key and its value take.")},
+		serverRow("stats", 2, 0, "4.0.0", "Tells in numbers what takes memory.", a.memoryStats),
+		serverRow("doctor", 2, 0, "4.0.0", "Says in words whether memory is wasted.", a.memoryDoctor),
+		serverRow("purge", 2, 0, "4.0.0", "Gives free memory back to the system.", a.memoryPurge),
+		serverRow("malloc-stats", 2, 0, "4.0.0", "Shows the counts of the allocator.", a.memoryMallocStats),
+		serverRow("help", 2, command.Loading|command.Stale, "4.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
+			command.Help(x, "DOCTOR", "    Whether memory is wasted, in words.",
+				"MALLOC-STATS", "    The counts of the allocator.",
+				"PURGE", "    Give free memory back to the system.",
+				"STATS", "    What takes memory, in numbers.",
+				"USAGE <key> [SAMPLES <count>]", "    How many bytes a key and its value take.")
+		}),
+	}}
+}
 
 // memoryUsage is MEMORY USAGE. SAMPLES is read and not needed: the size of every
 // value is known.
 func memoryUsage(x *command.Ctx) {
 	for args := x.Args[3:]; len(args) > 0; args = args[2:] {
-		if len(args) < 2 || !equalFold(args[0], "samples") {
+		if len(args) < 2 || !resp.EqualFold(args[0], "samples") {
 			x.Out.Error(resp.ErrSyntax)
 			return
 		}
@@ -52,13 +54,12 @@ func memoryUsage(x *command.Ctx) {
 
 // memoryStats is MEMORY STATS, with Redis's names. The hash tables of a database
 // are its share by keys: they are counted for all together.
-func memoryStats(x *command.Ctx) {
-	s, w := serverOf(x), x.Out
-	m := s.memoryUse()
+func (a *Commands) memoryStats(x *command.Ctx) {
+	w, m := x.Out, a.memoryUse()
 	keys := int64(0)
 	var dbs []int
-	for db := range s.keyspace.Databases() {
-		if n := s.keyspace.Len(db); n > 0 {
+	for db := range a.Keyspace.Databases() {
+		if n := a.Keyspace.Len(db); n > 0 {
 			keys += int64(n)
 			dbs = append(dbs, db)
 		}
@@ -79,7 +80,7 @@ func memoryStats(x *command.Ctx) {
 	for _, db := range dbs {
 		w.BulkString(fmt.Sprint("db.", db))
 		w.Map(3)
-		number("overhead.hashtable.main", m.keys.Tables*int64(s.keyspace.Len(db))/keys)
+		number("overhead.hashtable.main", m.keys.Tables*int64(a.Keyspace.Len(db))/keys)
 		number("overhead.hashtable.expires", 0)
 		number("overhead.hashtable.slot-to-keys", 0)
 	}
@@ -106,8 +107,8 @@ func memoryStats(x *command.Ctx) {
 const little = 64 << 20
 
 // memoryDoctor is MEMORY DOCTOR in words of our own.
-func memoryDoctor(x *command.Ctx) {
-	x.Out.Verbatim("txt", diagnosis(serverOf(x).memoryUse()))
+func (a *Commands) memoryDoctor(x *command.Ctx) {
+	x.Out.Verbatim("txt", diagnosis(a.memoryUse()))
 }
 
 func diagnosis(m memoryUse) string {
@@ -124,8 +125,8 @@ func diagnosis(m memoryUse) string {
 	if m.keys.Kept > m.keys.Data/4 {
 		found = append(found, fmt.Sprintf("%s are kept for a snapshot: they were replaced since it began, and are free when it has been written.", human(m.keys.Kept)))
 	}
-	if m.objects > m.keys.Committed && m.objects > little {
-		found = append(found, fmt.Sprintf("The server itself uses %s, more than the keys. Most likely that is output that clients do not read: see omem in CLIENT LIST.", human(m.objects)))
+	if m.heap.Objects > m.keys.Committed && m.heap.Objects > little {
+		found = append(found, fmt.Sprintf("The server itself uses %s, more than the keys. Most likely that is output that clients do not read: see omem in CLIENT LIST.", human(m.heap.Objects)))
 	}
 	if len(found) == 0 {
 		return "No problem is found with the memory of this server.\n"
@@ -133,13 +134,15 @@ func diagnosis(m memoryUse) string {
 	return "* " + strings.Join(found, "\n* ") + "\n"
 }
 
-// memoryPurge is MEMORY PURGE. The system calls take long, so the connection waits
-// for them outside of its loop.
-func memoryPurge(x *command.Ctx) {
-	s := serverOf(x)
-	resume := s.Suspend(x)
-	s.goroutines.Go(func() {
-		for s.keyspace.Trim(purgeBudget) {
+// memoryPurge is MEMORY PURGE. The system calls take long, so the client waits
+// for them outside of its loop, unless it cannot.
+func (a *Commands) memoryPurge(x *command.Ctx) {
+	var resume Resume
+	if c, ok := x.Caller.(Suspender); ok {
+		resume = c.Suspend()
+	}
+	a.Server.Go(func() {
+		for a.Keyspace.Trim(purgeBudget) {
 		}
 		debug.FreeOSMemory()
 		if resume != nil {
@@ -147,15 +150,15 @@ func memoryPurge(x *command.Ctx) {
 		}
 	})
 	if resume == nil {
-		x.Out.OK() // of a transaction, which cannot wait
+		x.Out.OK()
 	}
 }
 
 const purgeBudget = 2 << 20
 
 // memoryMallocStats is MEMORY MALLOC-STATS.
-func memoryMallocStats(x *command.Ctx) {
-	m := serverOf(x).memoryUse()
+func (a *Commands) memoryMallocStats(x *command.Ctx) {
+	m := a.memoryUse()
 	var b strings.Builder
 	b.WriteString("The memory of keys (" + allocator + "), in bytes\n")
 	for _, line := range []struct {
@@ -165,7 +168,7 @@ func memoryMallocStats(x *command.Ctx) {
 		{"keys and values", m.keys.Data}, {"hash tables", m.keys.Tables}, {"blocks of both (a number)", m.keys.Blocks},
 		{"pages in memory", m.keys.Committed}, {"free pages in memory", m.keys.Free},
 		{"given back to the system since the start", m.keys.Returned}, {"kept for snapshots", m.keys.Kept},
-		{"Go objects", m.objects}, {"Go stacks", m.stacks}, {"beside Go objects", m.unused}, {"free in the Go heap", m.free},
+		{"Go objects", m.heap.Objects}, {"Go stacks", m.heap.Stacks}, {"beside Go objects", m.heap.Unused}, {"free in the Go heap", m.heap.Free},
 	} {
 		fmt.Fprintf(&b, "%-42s %15d\n", line.name, line.n)
 	}

@@ -1,4 +1,4 @@
-package server
+package admin
 
 import (
 	"fmt"
@@ -17,8 +17,7 @@ import (
 type memoryUse struct {
 	keys storage.Memory
 
-	objects, stacks int64 // of the Go heap
-	unused, free    int64 // of the Go heap: beside objects, and without any
+	heap GoMemory
 
 	used    int64 // what maxmemory limits: usedMemory
 	peak    int64 // the most of that so far
@@ -28,57 +27,55 @@ type memoryUse struct {
 	links   int64 // those of the cluster with theirs
 }
 
-// goMemory is what is read of the runtime's metrics, in the order of readGo.
-var goMemory = []string{
+// GoMemory is the memory of the Go heap, in bytes.
+type GoMemory struct {
+	Objects, Stacks int64
+	Unused, Free    int64 // beside objects, and without any
+}
+
+// goMetrics is what is read of the runtime's metrics, in the order of the fields.
+var goMetrics = []string{
 	"/memory/classes/heap/objects:bytes",
 	"/memory/classes/heap/stacks:bytes",
 	"/memory/classes/heap/unused:bytes",
 	"/memory/classes/heap/free:bytes",
 }
 
-func (m *memoryUse) readGo() {
-	samples := make([]metrics.Sample, len(goMemory))
-	for i, name := range goMemory {
+// ReadGoMemory asks the Go runtime, without stopping anything.
+func ReadGoMemory() (m GoMemory) {
+	samples := make([]metrics.Sample, len(goMetrics))
+	for i, name := range goMetrics {
 		samples[i].Name = name
 	}
 	metrics.Read(samples)
-	for i, to := range []*int64{&m.objects, &m.stacks, &m.unused, &m.free} {
+	for i, to := range []*int64{&m.Objects, &m.Stacks, &m.Unused, &m.Free} {
 		if v := samples[i].Value; v.Kind() == metrics.KindUint64 {
 			*to = int64(v.Uint64())
 		}
 	}
-}
-
-// memoryAtStart is what the process has in use before there are keys.
-func memoryAtStart() int64 {
-	var m memoryUse
-	m.readGo()
-	return m.objects + m.stacks
+	return m
 }
 
 // memoryUse takes stock, and notes the peak.
-func (s *Server) memoryUse() memoryUse {
-	m := memoryUse{keys: s.keyspace.Memory(), startup: s.startMemory, rss: residentBytes()}
-	m.readGo()
+func (a *Commands) memoryUse() memoryUse {
+	st := a.Server.Stats()
+	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(), clients: st.ClientBytes}
 	m.used = m.startup + m.keys.Data + m.keys.Tables
-	m.peak = s.notePeak(m.used)
-	for _, l := range s.loops {
-		m.clients += l.stats.bytes.Load()
-	}
-	if s.cluster != nil {
-		m.links = s.cluster.LinkBytes() + s.forBus.Load()
+	m.peak = a.notePeak(m.used)
+	if a.Cluster != nil {
+		m.links = a.Cluster.LinkBytes() + st.BusBytes
 	}
 	return m
 }
 
 // notePeak keeps the most memory that was seen in use, and returns it.
-func (s *Server) notePeak(used int64) int64 {
+func (a *Commands) notePeak(used int64) int64 {
 	for {
-		peak := s.peakMemory.Load()
+		peak := a.peakMemory.Load()
 		if used <= peak {
 			return peak
 		}
-		if s.peakMemory.CompareAndSwap(peak, used) {
+		if a.peakMemory.CompareAndSwap(peak, used) {
 			return used
 		}
 	}
@@ -90,19 +87,19 @@ func (m *memoryUse) overhead() int64 { return max(m.used-m.keys.Data, 0) }
 
 // What follows is what Redis says of its allocator: the blocks that were asked
 // for, the pages with blocks, and those that the system has not got back.
-func (m *memoryUse) allocated() int64 { return m.keys.Data + m.keys.Tables + m.objects }
+func (m *memoryUse) allocated() int64 { return m.keys.Data + m.keys.Tables + m.heap.Objects }
 func (m *memoryUse) active() int64 {
-	return m.keys.Committed - m.keys.Free + m.objects + m.unused
+	return m.keys.Committed - m.keys.Free + m.heap.Objects + m.heap.Unused
 }
 func (m *memoryUse) resident() int64 {
-	return m.keys.Committed + m.objects + m.unused + m.free
+	return m.keys.Committed + m.heap.Objects + m.heap.Unused + m.heap.Free
 }
 
 // allocator names what the memory of keys comes from.
 const allocator = "redoubt-slab"
 
-func infoMemory(s *Server, b *strings.Builder) {
-	m := s.memoryUse()
+func (a *Commands) infoMemory(b *strings.Builder) {
+	m := a.memoryUse()
 	field(b, "used_memory", m.used)
 	field(b, "used_memory_human", human(m.used))
 	field(b, "used_memory_rss", m.rss)
@@ -127,10 +124,10 @@ func infoMemory(s *Server, b *strings.Builder) {
 	field(b, "used_memory_vm_total_human", human(0))
 	zeros(b, "used_memory_functions", "used_memory_scripts")
 	field(b, "used_memory_scripts_human", human(0))
-	limit := s.config.Current().MaxMemory.Bytes
+	limit := a.Settings.Current().MaxMemory.Bytes
 	field(b, "maxmemory", limit)
 	field(b, "maxmemory_human", human(limit))
-	for _, p := range s.config.Get("maxmemory-policy") {
+	for _, p := range a.Settings.Get("maxmemory-policy") {
 		field(b, "maxmemory_policy", p.Value)
 	}
 	excess(b, "allocator_frag", m.active(), m.allocated())
@@ -143,8 +140,8 @@ func infoMemory(s *Server, b *strings.Builder) {
 	zeros(b, "mem_aof_buffer")
 	field(b, "mem_allocator", allocator)
 	zeros(b, "active_defrag_running")
-	field(b, "lazyfree_pending_objects", s.keyspace.Unfreed())
-	field(b, "lazyfreed_objects", s.keyspace.Freed())
+	field(b, "lazyfree_pending_objects", a.Keyspace.Unfreed())
+	field(b, "lazyfreed_objects", a.Keyspace.Freed())
 	// Redis has no words for these: what keys occupy of the pages in memory,
 	// what of those is free, and what snapshots keep.
 	field(b, "keys_committed", m.keys.Committed)

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/replication"
+)
+
+// Server is what the commands need of the shell.
+type Server interface {
+	Statistics
+	// Loading reports whether data are being loaded.
+	Loading() bool
+	// Table is all commands.
+	Table() *command.Table
+	// Go runs f in a goroutine that ends before the server does.
+	Go(f func())
+}
+
+// Statistics are the counters of the shell. All may be asked for at any time, and
+// stop no loop.
+type Statistics interface {
+	Stats() Stats
+	// CommandStats are the counts of the row with this index in the table.
+	CommandStats(row int) command.RowStats
+	// ErrorCounts are the errors that clients were answered with, by code.
+	ErrorCounts() map[string]int64
+	// ResetStats sets to zero what CONFIG RESETSTAT does. All loops are stopped.
+	ResetStats()
+}
+
+// Stats is the state of the shell in numbers.
+type Stats struct {
+	// What has been counted since the start, or since CONFIG RESETSTAT.
+	Commands           int64 // of clients, and those that streams brought
+	InBytes, OutBytes  int64 // of clients
+	Reads, Writes      int64 // system calls on sockets
+	Turns, TurnMicros  int64 // of event loops
+	Accepted, Rejected int64 // connections
+	AuthDenied         int64 // wrong passwords
+	ErrorReplies       int64
+	OutputLimit        int64         // connections closed for their output
+	Expiring           time.Duration // spent in deleting expired keys
+	ExpireCapped       int64         // slices of that which did not get done
+
+	// What there is now.
+	Clients               int64
+	Waiting, WithDeadline int64 // clients that wait, and of them those whose wait has an end
+	LongestIn, LongestOut int64 // bytes of a client's input and output that wait
+	ClientBytes           int64 // of memory that clients occupy
+	BusBytes              int64 // of messages that the cluster bus will have to send
+	Loops, ActiveLoops    int
+	// EndsAt is when a shutdown stops waiting for replicas, in Unix milliseconds; 0:
+	// none waits.
+	EndsAt int64
+}
+
+// Stream is the node's stream.
+type Stream interface {
+	// End is the offset up to which there is something.
+	End() replication.Offset
+}
+
+// Replication is what the commands ask of asynchronous replication.
+type Replication interface {
+	// Info is the lines of INFO replication, role first.
+	Info() string
+}
+
+// SyncCounter is a Replication that counts, for INFO stats, the full and partial
+// resyncs it served and the partial ones it had to refuse.
+type SyncCounter interface {
+	Syncs() (full, partial, refused int64)
+}
+
+// TrafficCounter is a Replication that counts, for INFO stats, the bytes it
+// received from its primary and those it sent to replicas.
+type TrafficCounter interface {
+	Traffic() (in, out int64)
+}
+
+// Persistence is what the commands ask of snapshots.
+type Persistence interface {
+	// Info is the lines of INFO persistence.
+	Info() string
+}
+
+// Cluster is what the commands ask of the node's share of a cluster.
+type Cluster interface {
+	// Connections is how many links to other nodes there should be.
+	Connections() int
+	// LinkBytes is about how much memory the links take, with what waits to be
+	// sent.
+	LinkBytes() int64
+}
