@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,7 +57,10 @@ func New(c Config) *Commands {
 
 // Rows are the rows of all commands.
 func (a *Commands) Rows() []*command.Row {
-	return []*command.Row{a.infoRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow()}
+	return slices.Concat(
+		a.connectionRows(),
+		[]*command.Row{a.clientRow(), a.configRow(), a.infoRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow()},
+	)
 }
 
 // Sample notes what INFO derives from the past: how fast counters grow, and the

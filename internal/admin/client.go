@@ -1,14 +1,68 @@
 package admin
 
 import (
+	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/storage"
 )
 
-// Resume goes on with a client whose command has waited: with its reply, and the
-// offset of the stream on which that depends. It is called once, by any
-// goroutine. A client that has left meanwhile is not missed.
-type Resume = func(gate replication.Offset, reply func(*resp.Writer))
+// A Client is the connection that calls a command, as commands about it see it.
+type Client interface {
+	command.Caller
+	ID() uint64
+	// Info describes the client as CLIENT LIST does.
+	Info() ClientInfo
+	// Identity is what the client has said of itself; it may be changed.
+	Identity() *Identity
+	// SetReply is CLIENT REPLY.
+	SetReply(m ReplyMode)
+	// SetNoEvict is CLIENT NO-EVICT, SetNoTouch CLIENT NO-TOUCH.
+	SetNoEvict(on bool)
+	SetNoTouch(on bool)
+	// InTransaction reports whether the call is one of EXEC's queue.
+	InTransaction() bool
+	// CloseAfterReply closes the connection when its output has left, the reply to
+	// the call included.
+	CloseAfterReply()
+}
+
+// Identity is what a client has said of itself with CLIENT SETNAME, HELLO and
+// CLIENT SETINFO.
+type Identity struct{ Name, LibName, LibVersion string }
+
+// ReplyMode is what CLIENT REPLY chooses.
+type ReplyMode uint8
+
+const (
+	ReplyOn ReplyMode = iota
+	ReplyOff
+	ReplySkip // the next command is not answered
+)
+
+// A Session is a client as the commands see it that begin one: AUTH, HELLO, RESET.
+type Session interface {
+	Client
+	// Login authenticates the client and reports whether the password is right.
+	Login(user, password []byte) bool
+	Authenticated() bool
+	// SetProto chooses the version of RESP.
+	SetProto(version int)
+	// Reset brings the connection back to what it was when it came.
+	Reset() resp.Error
+}
+
+// A Subscriber is a client as pub/sub sees it.
+type Subscriber interface {
+	Client
+	// HearsOnly reports whether the client has subscriptions and speaks RESP2, in
+	// which a reply could be taken for a message.
+	HearsOnly() bool
+}
+
+// A Selector is a caller that can choose its database.
+type Selector interface{ Select(db int) }
 
 // A Suspender is a caller whose command can be answered later.
 type Suspender interface {
@@ -16,4 +70,33 @@ type Suspender interface {
 	// somebody calls resume, and nothing of it runs meanwhile. It is nil within a
 	// transaction, where all replies must be there when EXEC ends.
 	Suspend() (resume Resume)
+}
+
+// Resume goes on with a client whose command has waited: with its reply, and the
+// offset of the stream on which that depends. It is called once, by any
+// goroutine. A client that has left meanwhile is not missed.
+type Resume = func(gate replication.Offset, reply func(*resp.Writer))
+
+// An Operator is a client whose command changes the node, or looks at all other
+// clients. In Stop, World and EachClient its connection may be closed; what is
+// answered then goes nowhere.
+type Operator interface {
+	Client
+	Suspender
+	// Stop runs f with all loops stopped, World with the world locked as well. Within
+	// a transaction both are so already.
+	Stop(f func())
+	World(f func(tx *storage.Tx))
+	// EachClient calls f for every connection, with all loops stopped, and then for
+	// those that replication has taken over.
+	EachClient(f func(Peer))
+	// Configure changes settings, and what in the server follows from them.
+	Configure(pairs ...config.Pair) error
+}
+
+// A Peer is a client as another one sees it, within EachClient.
+type Peer interface {
+	Info() ClientInfo
+	// Kill closes the connection. It reports false if that is closing already.
+	Kill() bool
 }

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/storage"
 )
 
 // Server is what the commands need of the shell.
@@ -14,6 +16,16 @@ type Server interface {
 	Loading() bool
 	// Table is all commands.
 	Table() *command.Table
+	// IsReplica reports whether the node follows a primary.
+	IsReplica() bool
+	// PauseClients holds back the commands of all clients, or only writes, until a
+	// time in Unix milliseconds. All loops are stopped and tx holds the world, as for
+	// UnpauseClients, which ends that.
+	PauseClients(tx *storage.Tx, until int64, all bool)
+	UnpauseClients(tx *storage.Tx)
+	// Unblock ends the wait of the client with this number, as if its time were up
+	// or with an error, and reports whether there was one.
+	Unblock(id uint64, err resp.Error) bool
 	// Go runs f in a goroutine that ends before the server does.
 	Go(f func())
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -39,9 +40,7 @@ type conn struct {
 	db       int
 	user     string
 	authed   bool
-	name     string
-	libName  string
-	libVer   string
+	identity admin.Identity
 	last     *command.Row
 	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
 	multi    *transaction       // nil outside MULTI
@@ -281,7 +280,7 @@ func (l *loop) overlong(c *conn) bool {
 	if int64(len(c.in)) <= l.cfg.QueryBufferBytes {
 		return false
 	}
-	l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+	l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
 	l.drop(c)
 	return true
 }
@@ -390,7 +389,7 @@ const flushBytes = 1 << 20
 
 // protocolError answers bytes that are no request and closes.
 func (l *loop) protocolError(c *conn, err resp.Error) {
-	l.srv.log.Debug("Protocol error from client: " + l.srv.describe(l, c) + ". " + string(err))
+	l.srv.log.Debug("Protocol error from client: " + c.info(l).String() + ". " + string(err))
 	if !c.is(stateReplyOff | stateReplySkip) {
 		c.out.Error(err)
 	}

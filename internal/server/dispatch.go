@@ -80,7 +80,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		c.multi.add(q)
 		c.out.Simple("QUEUED")
 		if int64(c.multi.bytes) > l.cfg.QueryBufferBytes {
-			l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+			l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
 			l.drop(c)
 		}
 	}
@@ -205,7 +205,7 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 		}
 	}
 	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
-		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.name)
+		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
 	}
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
 		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)

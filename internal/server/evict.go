@@ -62,7 +62,7 @@ func gateMemory(l *loop, _ *conn, q *request) verdict {
 func (l *loop) makeRoom() bool {
 	s, m := l.srv, &l.cfg.MaxMemory
 	l.evicting = false
-	if m.Bytes == 0 || s.isReplica() || s.usedMemory() <= m.Bytes {
+	if m.Bytes == 0 || s.IsReplica() || s.usedMemory() <= m.Bytes {
 		return true
 	}
 	policy := eviction(m)

@@ -156,7 +156,7 @@ func gateDisk(l *loop, _ *conn, q *request) verdict {
 }
 
 func gateReplicas(l *loop, _ *conn, q *request) verdict {
-	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.isReplica() &&
+	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.IsReplica() &&
 		l.srv.replication.GoodReplicas() < l.cfg.MinReplicasToWrite {
 		return q.deny(resp.ErrNoReplicas)
 	}

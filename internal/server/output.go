@@ -283,7 +283,7 @@ func (l *loop) checkOutput(c *conn) {
 		over = over || l.mono-c.softFrom > limit.For
 	}
 	if over {
-		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", l.srv.describe(l, c)))
+		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", c.info(l).String()))
 		l.stats.outputLimit++
 		l.drop(c)
 	}

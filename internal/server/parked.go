@@ -171,9 +171,8 @@ func (l *loop) expireParked() {
 	}
 }
 
-// unblock ends the wait of a connection on behalf of CLIENT UNBLOCK, as if its
-// time were up or with an error, and reports whether there was one.
-func (s *Server) unblock(id uint64, err resp.Error) bool {
+// Unblock is CLIENT UNBLOCK: admin.Server.
+func (s *Server) Unblock(id uint64, err resp.Error) bool {
 	p := s.parked.find(id)
 	if p == nil || !p.wait.claim() {
 		return false

@@ -105,6 +105,13 @@ func (s *Server) Resume() {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
 }
 
+// PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.
+func (s *Server) PauseClients(tx *storage.Tx, until int64, all bool) {
+	s.beginPause(tx, pauseByClient, until, all)
+}
+
+func (s *Server) UnpauseClients(tx *storage.Tx) { s.endPause(tx, pauseByClient) }
+
 // beginPause begins a pause; all loops are stopped and tx holds the world.
 func (s *Server) beginPause(tx *storage.Tx, why pausePurpose, until int64, all bool) {
 	s.pause.begin(why, s.now(), until, all)

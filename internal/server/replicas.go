@@ -206,7 +206,7 @@ func psyncCommand(x *command.Ctx) {
 		}
 	}
 	switch {
-	case s.isReplica() && !s.replication.LinkUp():
+	case s.IsReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return
 	case c.out.Len() != 0:
@@ -235,7 +235,7 @@ func psyncCommand(x *command.Ctx) {
 func (l *loop) takeOver(id []byte) resp.Error {
 	s := l.srv
 	switch {
-	case !s.isReplica(), s.ClusterEnabled():
+	case !s.IsReplica(), s.ClusterEnabled():
 		return resp.ErrPsyncToPrimary
 	case !equalFold(id, s.replication.ID()):
 		return resp.ErrPsyncOtherID

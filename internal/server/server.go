@@ -175,7 +175,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
+		transactionRows, pubsubRows, serverRows,
 		s.admin.Rows(), command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
 		rows,
 	}
@@ -291,7 +291,8 @@ func (s *Server) Go(f func()) { s.goroutines.Go(f) }
 // now is the wall clock in Unix milliseconds.
 func (s *Server) now() int64 { return time.Now().UnixMilli() }
 
-func (s *Server) isReplica() bool {
+// IsReplica reports whether the node follows a primary: admin.Server.
+func (s *Server) IsReplica() bool {
 	return condition(s.conds.Load())&condReplica != 0
 }
 
@@ -352,7 +353,7 @@ func (s *Server) refreshConditions() {
 	}
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
-	if replica && !s.isReplica() {
+	if replica && !s.IsReplica() {
 		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)

@@ -42,7 +42,7 @@ type acked struct{ local, replicas int64 }
 
 func waitCommand(x *command.Ctx) {
 	w := &waiter{srv: serverOf(x)}
-	if loopOf(x).srv.isReplica() {
+	if loopOf(x).srv.IsReplica() {
 		x.Out.Error(resp.ErrWaitReplica)
 		return
 	}
@@ -79,7 +79,7 @@ func waitAOFCommand(x *command.Ctx) {
 	}
 	switch {
 	case err != "":
-	case s.isReplica():
+	case s.IsReplica():
 		err = resp.ErrWaitAOFReplica
 	case local > 0 && !s.config.Current().AppendOnly:
 		err = resp.ErrWaitAOFOff
