@@ -58,8 +58,10 @@ func New(c Config) *Commands {
 // Rows are the rows of all commands.
 func (a *Commands) Rows() []*command.Row {
 	return slices.Concat(
-		a.connectionRows(),
-		[]*command.Row{a.clientRow(), a.configRow(), a.infoRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow()},
+		a.connectionRows(), []*command.Row{a.clientRow()}, a.pubSubRows(),
+		[]*command.Row{a.infoRow(), timeRow(), a.configRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow(), monitorRow()},
+		a.keyspaceRows(), a.saveRows(), a.replicationRows(),
+		[]*command.Row{a.shutdownRow(), a.debugRow()},
 	)
 }
 

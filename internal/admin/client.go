@@ -3,6 +3,7 @@ package admin
 import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -21,6 +22,8 @@ type Client interface {
 	// SetNoEvict is CLIENT NO-EVICT, SetNoTouch CLIENT NO-TOUCH.
 	SetNoEvict(on bool)
 	SetNoTouch(on bool)
+	// Monitoring reports whether the client has said MONITOR.
+	Monitoring() bool
 	// InTransaction reports whether the call is one of EXEC's queue.
 	InTransaction() bool
 	// CloseAfterReply closes the connection when its output has left, the reply to
@@ -56,9 +59,26 @@ type Session interface {
 // A Subscriber is a client as pub/sub sees it.
 type Subscriber interface {
 	Client
+	// Subscribe begins a subscription and Unsubscribe ends it; there may be one, or
+	// none, already.
+	Subscribe(kind pubsub.Kind, name string)
+	Unsubscribe(kind pubsub.Kind, name string)
+	// Subscriptions names those of a kind, CountSubscriptions counts them.
+	Subscriptions(kind pubsub.Kind) []string
+	CountSubscriptions(kind pubsub.Kind) int
 	// HearsOnly reports whether the client has subscriptions and speaks RESP2, in
 	// which a reply could be taken for a message.
 	HearsOnly() bool
+	// Push writes output of the call that is no reply, which CLIENT REPLY OFF does
+	// not hold back.
+	Push(write func(w *resp.Writer))
+}
+
+// A Publisher is a caller that can send a message. It goes to its subscribers when
+// the unit at hand has ended: they must not hear of what is not in the stream yet.
+// The number of receivers is then put where the reply belongs.
+type Publisher interface {
+	Publish(channel, message []byte, sharded bool)
 }
 
 // A Selector is a caller that can choose its database.
@@ -90,6 +110,8 @@ type Operator interface {
 	// EachClient calls f for every connection, with all loops stopped, and then for
 	// those that replication has taken over.
 	EachClient(f func(Peer))
+	// Monitor shows the client what all others call from now on.
+	Monitor()
 	// Configure changes settings, and what in the server follows from them.
 	Configure(pairs ...config.Pair) error
 }

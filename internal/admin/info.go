@@ -45,6 +45,15 @@ func (a *Commands) infoRow() *command.Row {
 	return within(command.CatDangerous, serverRow("info", -1, command.Loading|command.Stale, "1.0.0", "Tells the state of the server in sections of lines.", a.info))
 }
 
+func timeRow() *command.Row {
+	return serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", func(x *command.Ctx) {
+		now := time.Now()
+		x.Out.Array(2)
+		x.Out.BulkInt(now.Unix())
+		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
+	})
+}
+
 // info answers from counters that the loops and the other parts publish. It
 // stops no loop and waits for nobody, since monitoring asks often.
 func (a *Commands) info(x *command.Ctx) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -23,6 +24,18 @@ type Server interface {
 	// UnpauseClients, which ends that.
 	PauseClients(tx *storage.Tx, until int64, all bool)
 	UnpauseClients(tx *storage.Tx)
+	// Follow makes the node a replica of a primary, or with an empty host a primary.
+	// All loops are stopped and tx holds the world. Record notes the settings that
+	// this changes, for CONFIG GET and REWRITE.
+	Follow(tx *storage.Tx, host string, port int)
+	Record(name string, args ...string)
+	// BeginShutdown begins a shutdown, or joins the one that waits for replicas;
+	// client, if not nil, goes on if it fails. AbortShutdown ends that wait, and
+	// reports whether there was one. All loops are stopped and tx holds the world.
+	BeginShutdown(tx *storage.Tx, how config.Shutdown, client Resume)
+	AbortShutdown(tx *storage.Tx) bool
+	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
+	SetActiveExpire(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.
 	Unblock(id uint64, err resp.Error) bool
@@ -76,8 +89,23 @@ type Stream interface {
 
 // Replication is what the commands ask of asynchronous replication.
 type Replication interface {
+	// Primary is the address followed; host is empty on a primary.
+	Primary() (host string, port int)
+	// LinkUp reports whether a replica is in step with its primary, and
+	// LinkState the word ROLE has for it.
+	LinkUp() bool
+	LinkState() string
+	// Replicas are the connected ones.
+	Replicas() []Replica
 	// Info is the lines of INFO replication, role first.
 	Info() string
+}
+
+// Replica is one connected replica as ROLE shows it.
+type Replica struct {
+	IP     string
+	Port   int
+	Offset replication.Offset
 }
 
 // SyncCounter is a Replication that counts, for INFO stats, the full and partial
@@ -94,6 +122,22 @@ type TrafficCounter interface {
 
 // Persistence is what the commands ask of snapshots.
 type Persistence interface {
+	// Save writes a snapshot and returns when it is done. The caller holds the
+	// world lock through tx.
+	Save(tx *storage.Tx) error
+	// Background begins a snapshot. Errors are lines
+	// for the client.
+	Background() error
+	// LastSave is the time of the last successful snapshot.
+	LastSave() time.Time
+	Saving() bool
+	// Flushed says that the unit has deleted everything: a snapshot of what was
+	// there must not become the dump any more. With save the empty data set is
+	// saved in its place, also while one is being given up.
+	Flushed(tx *storage.Tx, save bool) error
+	// Reload saves, empties the keyspace and loads what was saved; with
+	// nosave it loads what is on disk, with noflush over what there is.
+	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
 	// Info is the lines of INFO persistence.
 	Info() string
 }

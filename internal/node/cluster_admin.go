@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"redoubt/bus"
 	"redoubt/cluster"
@@ -172,9 +171,9 @@ func (d *clusterDriver) failoverCommand(x *command.Ctx) {
 	case len(x.Args) > 3:
 		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
 		return
-	case equalFold(x.Args[2], "force"):
+	case resp.EqualFold(x.Args[2], "force"):
 		mode = cluster.FailoverForce
-	case equalFold(x.Args[2], "takeover"):
+	case resp.EqualFold(x.Args[2], "takeover"):
 		mode = cluster.FailoverTakeover
 	default:
 		x.Out.Error(resp.ErrSyntax)
@@ -224,9 +223,9 @@ func (d *clusterDriver) resetCommand(x *command.Ctx) {
 	case len(x.Args) > 3:
 		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
 		return
-	case equalFold(x.Args[2], "hard"):
+	case resp.EqualFold(x.Args[2], "hard"):
 		reset.Hard = true
-	case !equalFold(x.Args[2], "soft"):
+	case !resp.EqualFold(x.Args[2], "soft"):
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
@@ -261,16 +260,16 @@ func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
 	}
 	set := cluster.SetSlot{Slot: s}
 	switch action := x.Args[3]; {
-	case equalFold(action, "stable") && len(x.Args) == 4:
+	case resp.EqualFold(action, "stable") && len(x.Args) == 4:
 		set.Action = cluster.SlotStable
 	case len(x.Args) != 5:
 		x.Out.Error(errSetSlot)
 		return
-	case equalFold(action, "migrating"):
+	case resp.EqualFold(action, "migrating"):
 		set.Action = cluster.SlotMigrating
-	case equalFold(action, "importing"):
+	case resp.EqualFold(action, "importing"):
 		set.Action = cluster.SlotImporting
-	case equalFold(action, "node"):
+	case resp.EqualFold(action, "node"):
 		set.Action = cluster.SlotNode
 	default:
 		x.Out.Error(errSetSlot)
@@ -322,6 +321,3 @@ func scanSlot(tx *storage.Tx, s slots.Slot, count int) (keys [][]byte) {
 	}
 	return keys
 }
-
-// equalFold compares a word of a client with one in lower case.
-func equalFold(arg []byte, word string) bool { return strings.EqualFold(string(arg), word) }

@@ -340,19 +340,19 @@ func parseMigration(args [][]byte) (req migration, err resp.Error) {
 	for i := 6; i < len(args); i++ {
 		more := len(args) - 1 - i
 		switch a := args[i]; {
-		case equalFold(a, "copy"):
+		case resp.EqualFold(a, "copy"):
 			req.copy = true
-		case equalFold(a, "replace"):
+		case resp.EqualFold(a, "replace"):
 			req.replace = true
-		case equalFold(a, "auth") && more >= 1:
+		case resp.EqualFold(a, "auth") && more >= 1:
 			req.auth = clone(args[i+1 : i+2])
 			req.secrets = append(req.secrets, i+1)
 			i++
-		case equalFold(a, "auth2") && more >= 2:
+		case resp.EqualFold(a, "auth2") && more >= 2:
 			req.auth = clone(args[i+1 : i+3])
 			req.secrets = append(req.secrets, i+1, i+2)
 			i += 2
-		case equalFold(a, "keys"):
+		case resp.EqualFold(a, "keys"):
 			if len(args[3]) != 0 {
 				return req, errMigrateKeys
 			}
@@ -390,11 +390,11 @@ func clone(args [][]byte) [][]byte {
 func migrateKeys(dst []int, args [][]byte) ([]int, bool) {
 	for i := 6; i < len(args); i++ {
 		switch {
-		case equalFold(args[i], "auth"):
+		case resp.EqualFold(args[i], "auth"):
 			i++
-		case equalFold(args[i], "auth2"):
+		case resp.EqualFold(args[i], "auth2"):
 			i += 2
-		case equalFold(args[i], "keys"):
+		case resp.EqualFold(args[i], "keys"):
 			if len(args[3]) > 0 {
 				return dst, true
 			}

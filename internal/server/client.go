@@ -12,9 +12,11 @@ import (
 
 // This file is a connection as the commands of package admin see it.
 var (
-	_ admin.Session  = (*conn)(nil)
-	_ admin.Operator = (*conn)(nil)
-	_ admin.Selector = (*conn)(nil)
+	_ admin.Session    = (*conn)(nil)
+	_ admin.Operator   = (*conn)(nil)
+	_ admin.Subscriber = (*conn)(nil)
+	_ admin.Publisher  = (*conn)(nil)
+	_ admin.Selector   = (*conn)(nil)
 )
 
 func (c *conn) ID() uint64                { return c.id }
@@ -23,7 +25,6 @@ func (c *conn) Select(db int)             { c.db = db }
 func (c *conn) SetNoEvict(on bool)        { c.set(stateNoEvict, on) }
 func (c *conn) SetNoTouch(on bool)        { c.set(stateNoTouch, on) }
 func (c *conn) InTransaction() bool       { return c.home.Load().inExec }
-func (c *conn) HearsOnly() bool           { return c.conds&condSubscribed != 0 }
 func (c *conn) CloseAfterReply()          { c.state |= stateClosing }
 
 // SetReply is CLIENT REPLY: admin.Client.

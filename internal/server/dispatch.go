@@ -107,7 +107,7 @@ func (l *loop) find(args [][]byte) *command.Row {
 	if row == nil {
 		return &noRow
 	}
-	if len(row.Sub) == 0 && equalFold(args[0], row.Name) { // no sub-command: the first word is all of it
+	if len(row.Sub) == 0 && resp.EqualFold(args[0], row.Name) { // no sub-command: the first word is all of it
 		last.name = append(last.name[:0], args[0]...)
 		last.row = row
 	}
@@ -116,7 +116,7 @@ func (l *loop) find(args [][]byte) *command.Row {
 
 // unknown is the answer to a name that is no command.
 func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
-	if equalFold(args[0], "host:") || equalFold(args[0], "post") {
+	if resp.EqualFold(args[0], "host:") || resp.EqualFold(args[0], "post") {
 		// A browser that was tricked into talking to us over HTTP: nothing of
 		// what follows may be run.
 		l.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from " + c.remote + " aborted.")
@@ -223,21 +223,4 @@ func errorLine(b []byte) resp.Error {
 		}
 	}
 	return resp.Error(b[1:])
-}
-
-// equalFold compares a word of a client with one in lower case. It does not
-// allocate.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }

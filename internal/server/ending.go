@@ -6,10 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"redoubt/internal/command"
+	"redoubt/internal/admin"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
-	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -25,61 +24,7 @@ type ending struct {
 	// world locked.
 	until   atomic.Int64
 	how     config.Shutdown
-	clients []func(gate replication.Offset, reply func(*resp.Writer)) // that asked, and go on if it fails
-}
-
-func shutdownCommand(x *command.Ctx) {
-	how, abort, err := shutdownOptions(x.Args[1:])
-	if err != "" {
-		x.Out.Error(err)
-		return
-	}
-	l := loopOf(x)
-	if abort {
-		l.abortEnd(x)
-		return
-	}
-	client := l.srv.Suspend(x)
-	l.everything(func(tx *storage.Tx) { _ = l.srv.beginEnd(tx, how, client) })
-}
-
-func (l *loop) abortEnd(x *command.Ctx) {
-	aborted := false
-	l.everything(func(tx *storage.Tx) {
-		if aborted = l.srv.ending.until.Load() != 0; aborted {
-			l.srv.log.Warn("Shutdown manually aborted.")
-			l.srv.cancelEnd(tx)
-		}
-	})
-	if aborted {
-		x.Out.OK()
-	} else {
-		x.Out.Error(resp.ErrNoShutdown)
-	}
-}
-
-// shutdownOptions reads the words of SHUTDOWN.
-func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.Error) {
-	for _, w := range words {
-		switch {
-		case equalFold(w, "nosave"):
-			how |= config.ShutdownNoSave
-		case equalFold(w, "save"):
-			how |= config.ShutdownSave
-		case equalFold(w, "now"):
-			how |= config.ShutdownNow
-		case equalFold(w, "force"):
-			how |= config.ShutdownForce
-		case equalFold(w, "abort"):
-			abort = true
-		default:
-			return 0, false, resp.ErrSyntax
-		}
-	}
-	if abort && how != 0 || how&config.ShutdownSave != 0 && how&config.ShutdownNoSave != 0 {
-		return 0, false, resp.ErrSyntax
-	}
-	return how, abort, ""
+	clients []admin.Resume // that asked, and go on if it fails
 }
 
 // Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
@@ -99,10 +44,25 @@ func (s *Server) Shutdown(interrupt bool) error {
 	return err
 }
 
+// BeginShutdown is SHUTDOWN: admin.Server.
+func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client admin.Resume) {
+	_ = s.beginEnd(tx, how, client)
+}
+
+// AbortShutdown is SHUTDOWN ABORT: admin.Server.
+func (s *Server) AbortShutdown(tx *storage.Tx) bool {
+	if s.ending.until.Load() == 0 {
+		return false
+	}
+	s.log.Warn("Shutdown manually aborted.")
+	s.cancelEnd(tx)
+	return true
+}
+
 // beginEnd begins a shutdown, or joins the one that waits for replicas. client
 // is nil or goes on with the connection that asked, if the shutdown fails; the
 // error then says why. All loops are stopped and tx holds the world.
-func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client func(replication.Offset, func(*resp.Writer))) error {
+func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client admin.Resume) error {
 	e := &s.ending
 	if client != nil {
 		e.clients = append(e.clients, client)

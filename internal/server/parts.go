@@ -39,12 +39,6 @@ type Replication interface {
 	// Follow makes the node a replica of a primary, or with an empty host a
 	// primary. It runs under the world lock.
 	Follow(tx *storage.Tx, host string, port int)
-	// Primary is the address followed; host is empty on a primary.
-	Primary() (host string, port int)
-	// LinkUp reports whether a replica is in step with its primary, and
-	// LinkState the word ROLE has for it.
-	LinkUp() bool
-	LinkState() string
 	// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
 	GoodReplicas() int
 	// Acked counts the replicas that acknowledged an offset, and AskAcks asks
@@ -62,15 +56,6 @@ type Replication interface {
 	// those that are only being sent a snapshot among them; all is how many
 	// are attached.
 	Behind(at replication.Offset) (names []string, all int)
-	// Replicas are the connected ones.
-	Replicas() []Replica
-}
-
-// Replica is one connected replica as ROLE shows it.
-type Replica struct {
-	IP     string
-	Port   int
-	Offset replication.Offset
 }
 
 // Handshake is what a replica said of itself with REPLCONF, and its request.
@@ -91,26 +76,11 @@ type Handshake struct {
 // Persistence is snapshots and what is left of them.
 type Persistence interface {
 	admin.Persistence
-	// Save writes a snapshot and returns when it is done. The caller holds the
-	// world lock through tx.
-	Save(tx *storage.Tx) error
 	// SaveAtEnd is Save before the process exits. It saves even while Background
 	// is under way, whose snapshot is given up: it is older.
 	SaveAtEnd(tx *storage.Tx) error
-	// Flushed says that the unit has deleted everything: a snapshot of what was
-	// there must not become the dump any more. With save the empty data set is
-	// saved in its place, also while one is being given up.
-	Flushed(tx *storage.Tx, save bool) error
-	// Background begins a snapshot; loops advance it by Step. Errors are lines
-	// for the client.
-	Background() error
+	// Step advances a snapshot that Background has begun; loops call it.
 	Step(e *storage.Executor, now int64) (more bool)
-	// Reload saves, empties the keyspace and loads what was saved; with
-	// nosave it loads what is on disk, with noflush over what there is.
-	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
-	// LastSave is the time of the last successful snapshot.
-	LastSave() time.Time
-	Saving() bool
 	// Failing is the line that writes get while the disk refuses, "" if it
 	// does not.
 	Failing() resp.Error

@@ -175,8 +175,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, pubsubRows, serverRows,
-		s.admin.Rows(), command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {
@@ -284,6 +283,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
+func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
 
 // Go runs f in a goroutine that ends before Run returns: admin.Server.
 func (s *Server) Go(f func()) { s.goroutines.Go(f) }

@@ -40,9 +40,9 @@ func (w *waiter) leave(*loop)             { w.srv.waiters.remove(w) }
 // acked is how much of what a waiter wants there is.
 type acked struct{ local, replicas int64 }
 
-func waitCommand(x *command.Ctx) {
-	w := &waiter{srv: serverOf(x)}
-	if loopOf(x).srv.IsReplica() {
+func waitCommand(x *command.Ctx, c *conn) {
+	w := &waiter{srv: c.srv}
+	if c.srv.IsReplica() {
 		x.Out.Error(resp.ErrWaitReplica)
 		return
 	}
@@ -55,15 +55,14 @@ func waitCommand(x *command.Ctx) {
 		x.Out.Error(err)
 		return
 	}
-	loopOf(x).beginWait(x, w)
+	c.home.Load().beginWait(x, c, w)
 }
 
-func waitAOFCommand(x *command.Ctx) {
-	w := &waiter{srv: serverOf(x), onDisk: true}
+func waitAOFCommand(x *command.Ctx, c *conn) {
+	w := &waiter{srv: c.srv, onDisk: true}
 	local, ok := resp.ParseInt(x.Args[1])
 	wants, wantsOK := resp.ParseInt(x.Args[2])
 	w.local, w.wants = local, wants
-	s := loopOf(x).srv
 	var err resp.Error
 	switch {
 	case !ok:
@@ -79,16 +78,16 @@ func waitAOFCommand(x *command.Ctx) {
 	}
 	switch {
 	case err != "":
-	case s.IsReplica():
+	case c.srv.IsReplica():
 		err = resp.ErrWaitAOFReplica
-	case local > 0 && !s.config.Current().AppendOnly:
+	case local > 0 && !c.srv.config.Current().AppendOnly:
 		err = resp.ErrWaitAOFOff
 	}
 	if err != "" {
 		x.Out.Error(err)
 		return
 	}
-	loopOf(x).beginWait(x, w)
+	c.home.Load().beginWait(x, c, w)
 }
 
 // longestWait is in effect for ever, and fits a time.Duration.
@@ -102,7 +101,7 @@ func (w *waiter) until(x *command.Ctx, text []byte) resp.Error {
 		return resp.ErrBadTimeout
 	case ms < 0:
 		return resp.ErrNegTimeout
-	case ms > math.MaxInt64-loopOf(x).unix:
+	case ms > math.MaxInt64-x.Host.Now():
 		return resp.ErrFarTimeout
 	}
 	w.timeout = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
@@ -111,8 +110,8 @@ func (w *waiter) until(x *command.Ctx, text []byte) resp.Error {
 
 // beginWait answers at once what can be, and enters w among the waiters
 // otherwise.
-func (l *loop) beginWait(x *command.Ctx, w *waiter) {
-	s, c := l.srv, connOf(x)
+func (l *loop) beginWait(x *command.Ctx, c *conn, w *waiter) {
+	s := l.srv
 	w.at = min(c.woff, s.stream.End()) // it may be of a longer stream that was replaced
 	have := w.have()
 	if w.content(have) || l.inExec {
