@@ -10,28 +10,25 @@ import (
 	"redoubt/storage"
 )
 
-// Server is what the commands need of the shell.
+// Server is what the commands need of the shell. What takes a tx runs with all
+// loops stopped and the world locked through it.
 type Server interface {
 	Statistics
 	// Loading reports whether data are being loaded.
 	Loading() bool
-	// Table is all commands.
-	Table() *command.Table
 	// IsReplica reports whether the node follows a primary.
 	IsReplica() bool
 	// PauseClients holds back the commands of all clients, or only writes, until a
-	// time in Unix milliseconds. All loops are stopped and tx holds the world, as for
-	// UnpauseClients, which ends that.
+	// time in Unix milliseconds; UnpauseClients ends that.
 	PauseClients(tx *storage.Tx, until int64, all bool)
 	UnpauseClients(tx *storage.Tx)
 	// Follow makes the node a replica of a primary, or with an empty host a primary.
-	// All loops are stopped and tx holds the world. Record notes the settings that
-	// this changes, for CONFIG GET and REWRITE.
+	// Record notes the settings that this changes, for CONFIG GET and REWRITE.
 	Follow(tx *storage.Tx, host string, port int)
 	Record(name string, args ...string)
 	// BeginShutdown begins a shutdown, or joins the one that waits for replicas;
 	// client, if not nil, goes on if it fails. AbortShutdown ends that wait, and
-	// reports whether there was one. All loops are stopped and tx holds the world.
+	// reports whether there was one.
 	BeginShutdown(tx *storage.Tx, how config.Shutdown, client Resume)
 	AbortShutdown(tx *storage.Tx) bool
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
@@ -47,7 +44,8 @@ type Server interface {
 // stop no loop.
 type Statistics interface {
 	Stats() Stats
-	// CommandStats are the counts of the row with this index in the table.
+	// Table is all commands, CommandStats the counts of the row with this index there.
+	Table() *command.Table
 	CommandStats(row int) command.RowStats
 	// ErrorCounts are the errors that clients were answered with, by code.
 	ErrorCounts() map[string]int64
@@ -125,8 +123,7 @@ type Persistence interface {
 	// Save writes a snapshot and returns when it is done. The caller holds the
 	// world lock through tx.
 	Save(tx *storage.Tx) error
-	// Background begins a snapshot. Errors are lines
-	// for the client.
+	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
 	// LastSave is the time of the last successful snapshot.
 	LastSave() time.Time
