@@ -49,7 +49,7 @@ func evictionTime(tenacity int) time.Duration {
 
 // gateMemory evicts keys when the data take more than maxmemory, before any
 // command, and refuses those that would take more while that does not help.
-func gateMemory(l *loop, _ *conn, q *request) verdict {
+func gateMemory(l *loop, q *request) verdict {
 	if l.makeRoom() || q.flags&command.DenyOOM == 0 {
 		return pass
 	}
@@ -58,12 +58,16 @@ func gateMemory(l *loop, _ *conn, q *request) verdict {
 
 // makeRoom evicts keys until the data take no more than maxmemory, and reports
 // false if that cannot be reached. Evictions that take too long are continued in
-// the next turns, and count as reached, as in Redis.
+// the next turns, and count as reached, as in Redis. Each eviction is a unit of its
+// own, so within another unit there is none.
 func (l *loop) makeRoom() bool {
 	s, m := l.srv, &l.cfg.MaxMemory
 	l.evicting = false
 	if m.Bytes == 0 || s.IsReplica() || s.usedMemory() <= m.Bytes {
 		return true
+	}
+	if l.runner.Ctx.Tx != nil {
+		return false
 	}
 	policy := eviction(m)
 	began, limit := time.Now(), evictionTime(m.Tenacity)

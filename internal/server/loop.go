@@ -84,6 +84,7 @@ type loop struct {
 
 	runner  command.Runner
 	req     request
+	call    request // what the request calls, for its gates
 	last    lastFound
 	slots   []slots.Slot
 	routed  [][]byte   // the keys, or channels, by which the request is routed
