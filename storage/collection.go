@@ -10,8 +10,8 @@ import (
 // collection is a key of one type as a command works on it: what List, Hash, Set
 // and ZSet have in common. It stays valid until another key of the unit is
 // written or the command ends. Views of elements that it returns are valid until
-// the next call of one of its methods. The zero collection is one without
-// elements, for reading.
+// the next call of one of its methods. A nil collection is one without elements,
+// for reading.
 //
 // The value of the key's record is a packed leaf, or names the nodes of a tree
 // that lie outside of the record; package storage/tree knows the one from the
@@ -22,6 +22,16 @@ type collection struct {
 	p    place      // its record is zero while the key does not exist
 	tree *tree.Tree // opened on the record's value
 	typ  Type
+	// zeros are the members of a sorted set that got 0 instead of -0.
+	zeros [][]byte
+}
+
+// opened is scratch of an executor: a collection with its tree, which are opened
+// on one key after another. All trees are the same but for the methods of their
+// kinds.
+type opened struct {
+	collection
+	list tree.ListTree
 }
 
 // treeKinds are the trees of the types that are trees.
@@ -36,66 +46,71 @@ func (tx *Tx) env() *tree.Env {
 	return v
 }
 
-// maxTrees is how many trees an executor keeps as scratch.
-const maxTrees = 64
+// maxOpened is how many collections an executor keeps as scratch.
+const maxOpened = 64
 
-// scratchTree returns a tree that nobody uses until the command ends. All trees
-// are the same but for the methods of their kinds.
-func (e *Executor) scratchTree() *tree.ListTree {
-	if e.treesUsed == len(e.trees) {
-		e.trees = append(e.trees, new(tree.ListTree))
+// scratch returns a collection that nobody uses until the command ends.
+func (e *Executor) scratch() *opened {
+	if e.inUse == len(e.collections) {
+		o := new(opened)
+		o.tree = &o.list.Tree
+		e.collections = append(e.collections, o)
 	}
-	e.treesUsed++
-	return e.trees[e.treesUsed-1]
+	e.inUse++
+	return e.collections[e.inUse-1]
 }
 
-// endTrees takes back what scratchTree has returned.
-func (e *Executor) endTrees() {
-	e.treesUsed = 0
-	if len(e.trees) > maxTrees {
-		clear(e.trees[maxTrees:])
-		e.trees = e.trees[:maxTrees]
+// scratchTree is scratch for who needs the tree only.
+func (e *Executor) scratchTree() *tree.ListTree { return &e.scratch().list }
+
+// closeAll takes back what scratch has returned.
+func (e *Executor) closeAll() {
+	e.inUse = 0
+	if len(e.collections) > maxOpened {
+		clear(e.collections[maxOpened:])
+		e.collections = e.collections[:maxOpened]
 	}
 }
 
 // open returns the collection of the record that p found, or an empty one.
-func (tx *Tx) open(key []byte, p place, t Type) (collection, *tree.ListTree) {
-	s := tx.e.scratchTree()
+func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
+	o := tx.e.scratch()
 	var value []byte
 	if p.found() {
 		value = p.rec.value()
 	}
-	s.Tree.Open(tx.env(), t.tree(), value)
-	return collection{tx, key, p, &s.Tree, t}, s
+	o.tx, o.key, o.p, o.typ, o.zeros = tx, key, *p, t, nil
+	o.tree.Open(tx.env(), t.tree(), value)
+	return &o.collection, &o.list
 }
 
 // read returns the entry's collection, for reading.
-func (e Entry) read(t Type) (collection, *tree.ListTree) {
-	return e.tx.open(e.rec.key(), place{rec: e.rec}, t)
+func (e Entry) read(t Type) (*collection, *tree.ListTree) {
+	return e.tx.open(e.rec.key(), &place{rec: e.rec}, t)
 }
 
 // edit finds key for a command that changes a collection of type t. The key need
 // not exist: then the first element makes it. ok is false if it holds another
 // type.
-func (tx *Tx) edit(key []byte, t Type) (c collection, s *tree.ListTree, ok bool) {
+func (tx *Tx) edit(key []byte, t Type) (c *collection, s *tree.ListTree, ok bool) {
 	p := tx.find(key, forWrite)
 	if p.found() {
 		if p.rec.typ() != t {
-			return collection{}, nil, false
+			return nil, nil, false
 		}
 		tx.ks.access.touch(tx, p.rec)
 	}
-	c, s = tx.open(key, p, t)
+	c, s = tx.open(key, &p, t)
 	return c, s, true
 }
 
 // Exists reports whether the key exists: it does from the first element to the
 // last.
-func (c *collection) Exists() bool { return c.p.found() }
+func (c *collection) Exists() bool { return c != nil && c.p.found() }
 
 // Len is the number of elements; 0 if the key does not exist.
 func (c *collection) Len() int {
-	if c.tree == nil {
+	if c == nil {
 		return 0
 	}
 	return c.tree.Len()
@@ -196,7 +211,7 @@ func (tx *Tx) freeTree(r record) {
 func (e *Executor) freeTree(env *tree.Env, k tree.Kind, value []byte, budget int) (rest []byte) {
 	t := e.scratchTree()
 	rest = t.Tree.Free(env, k, value, budget)
-	e.treesUsed--
+	e.inUse--
 	return rest
 }
 

@@ -133,7 +133,7 @@ func (tx *Tx) compactRecord(c *compaction, g *segment, ref slab.Ref) (done bool)
 		return true
 	}
 	t := tx.e.scratchTree()
-	defer tx.e.endTrees()
+	defer tx.e.closeAll()
 	t.Tree.Open(tx.env(), r.typ().tree(), r.value())
 	more := t.Move(moveLeaves)
 	if t.Changed() {

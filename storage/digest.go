@@ -34,7 +34,7 @@ func (d *digester) mixInt(n uint32) { d.mix(binary.BigEndian.AppendUint32(nil, n
 func (d *digester) value(tx *Tx, r record) {
 	d.mixInt(uint32(r.typ()))
 	kinds[r.typ()].digest(d, Entry{r, tx})
-	tx.e.endTrees()
+	tx.e.closeAll()
 	if r.expires() {
 		d.xor([]byte("!!expire!!"))
 	}

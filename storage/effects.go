@@ -20,7 +20,7 @@ const unitKept = 64 << 10
 // must stay valid until CommandEnd. Changes outside of commands are counted, but
 // only Effect propagates them.
 func (tx *Tx) Command(raw []byte) {
-	tx.e.endTrees()
+	tx.e.closeAll()
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
 }
 

@@ -30,12 +30,12 @@ type Executor struct {
 	// version counts the records that came and went, see Tx.settle.
 	version uint64
 
-	env       tree.Env
-	trees     []*tree.ListTree // scratch of commands; the first treesUsed are in use
-	treesUsed int
-	builder   builder
-	pool      []candidate // for evictions, the best last
-	kept      []slab.Ref  // nodes that snapshots may still read
+	env         tree.Env
+	collections []*opened // scratch of commands; the first ones are open
+	inUse       int
+	builder     builder
+	pool        []candidate // for evictions, the best last
+	kept        []slab.Ref  // nodes that snapshots may still read
 
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce

@@ -10,7 +10,7 @@ const (
 
 // Hash is a hash as a command works on it.
 type Hash struct {
-	collection
+	*collection
 	t *tree.HashTree
 }
 
@@ -25,7 +25,7 @@ func (e Entry) Hash() Hash {
 func (e Entry) Field(name []byte) (value []byte, ok bool) {
 	h := e.Hash()
 	value, ok = h.Get(name)
-	e.tx.e.treesUsed--
+	e.tx.e.inUse--
 	return value, ok
 }
 
@@ -59,11 +59,10 @@ func (h *Hash) Set(name, value []byte) (added bool) {
 // Delete removes a field and reports whether it existed. The key goes with its
 // last field.
 func (h *Hash) Delete(name []byte) bool {
-	if !h.t.Has(name) {
+	before := h.change()
+	if !h.t.Delete(name) {
 		return false
 	}
-	before := h.change()
-	h.t.Delete(name)
 	h.changed(before, h.coding(), 1)
 	return true
 }

@@ -10,7 +10,7 @@ const (
 
 // List is a list as a command works on it; positions count from 0.
 type List struct {
-	collection
+	*collection
 	t *tree.ListTree
 }
 

@@ -70,7 +70,7 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	if err = l.load(r, b); l.typ == TypeZSet {
 		b.zset.Complete()
 	}
-	tx.e.endTrees()
+	tx.e.closeAll()
 	if err != nil {
 		return false, err
 	}

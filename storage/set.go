@@ -15,7 +15,7 @@ const (
 
 // Set is a set as a command works on it.
 type Set struct {
-	collection
+	*collection
 	t *tree.SetTree
 }
 
@@ -52,11 +52,10 @@ func (s *Set) Has(member []byte) bool { return s.t != nil && s.t.Has(member) }
 
 // Add adds a member, which is copied, and reports whether it is new.
 func (s *Set) Add(member []byte) bool {
-	if s.t.Has(member) {
+	before := s.change()
+	if !s.t.Add(member) {
 		return false
 	}
-	before := s.change()
-	s.t.Add(member)
 	s.changed(before, s.name(member), 1)
 	return true
 }
@@ -64,11 +63,10 @@ func (s *Set) Add(member []byte) bool {
 // Remove takes a member out and reports whether it was there. The key goes with
 // its last member.
 func (s *Set) Remove(member []byte) bool {
-	if !s.t.Has(member) {
+	before := s.change()
+	if !s.t.Delete(member) {
 		return false
 	}
-	before := s.change()
-	s.t.Delete(member)
 	s.changed(before, s.coding(), 1)
 	return true
 }

@@ -78,7 +78,7 @@ func (tx *Tx) finish() {
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
 	tx.untouched = false
-	tx.e.endTrees()
+	tx.e.closeAll()
 	tx.flushed, tx.ready = 0, tx.ready[:0]
 	if len(tx.events) > 0 {
 		clear(tx.events)

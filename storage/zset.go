@@ -17,21 +17,20 @@ const (
 // ZSet is a sorted set as a command works on it. Its members are ordered by
 // score, equal scores by bytes; a rank is a position in that order, from 0.
 type ZSet struct {
-	collection
-	t     *tree.ZSetTree
-	zeros [][]byte // members that Set gave 0 instead of -0
+	*collection
+	t *tree.ZSetTree
 }
 
 // ZSet is the entry's sorted set; its type must be TypeZSet.
 func (e Entry) ZSet() ZSet {
 	c, t := e.read(TypeZSet)
-	return ZSet{collection: c, t: (*tree.ZSetTree)(t)}
+	return ZSet{c, (*tree.ZSetTree)(t)}
 }
 
 // EditZSet finds key for a command that changes a sorted set; see collection.
 func (tx *Tx) EditZSet(key []byte) (ZSet, bool) {
 	c, t, ok := tx.edit(key, TypeZSet)
-	return ZSet{collection: c, t: (*tree.ZSetTree)(t)}, ok
+	return ZSet{c, (*tree.ZSetTree)(t)}, ok
 }
 
 // Score returns the score of a member.
@@ -43,27 +42,43 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 }
 
 // Set gives a member, which is copied, a score, which is no NaN, and reports
-// whether the member is new. -0 becomes 0 as long as the set is a listpack, as in
-// zsetAdd.
+// whether the member is new.
 func (z *ZSet) Set(member []byte, score float64) (added bool) {
-	if score == 0 && math.Signbit(score) && z.coding() == codingListpackZSet && !z.outgrows(member) {
-		score = 0
-		z.zeros = append(z.zeros, bytes.Clone(member))
-	}
+	z.Update(member, func(_ float64, found bool) (float64, bool) {
+		added = !found
+		return score, true
+	})
+	return added
+}
+
+// Update gives a member, which is copied, the score that choose returns, which is
+// no NaN, unless choose returns false: then nothing happens. choose gets the score
+// that the member has, if it is found, and must not use the set. -0 becomes 0 as
+// long as the set is a listpack, as in zsetAdd.
+func (z *ZSet) Update(member []byte, choose func(old float64, found bool) (score float64, ok bool)) {
 	before := z.change()
-	added = z.t.Set(member, score)
+	if !z.t.Update(member, func(old float64, found bool) (float64, bool) {
+		score, ok := choose(old, found)
+		if ok && score == 0 && math.Signbit(score) && z.coding() == codingListpackZSet && !z.outgrows(member, found) {
+			score = 0
+			z.zeros = append(z.zeros, bytes.Clone(member))
+		}
+		return score, ok
+	}) {
+		return
+	}
 	coding := z.coding()
 	if l := &z.tx.ks.limits; z.Len() > l.ZSetEntries || len(member) > l.ZSetValue {
 		coding = codingSkiplist
 	}
 	z.changed(before, coding, 1)
-	return added
 }
 
-// outgrows reports whether the set is no listpack any more when it has member.
-func (z *ZSet) outgrows(member []byte) bool {
+// outgrows reports whether the set is no listpack any more when it has member,
+// which may be found in it already.
+func (z *ZSet) outgrows(member []byte, found bool) bool {
 	l, n := &z.tx.ks.limits, z.Len()
-	if _, there := z.t.Score(member); !there {
+	if !found {
 		n++
 	}
 	return n > l.ZSetEntries || len(member) > l.ZSetValue
@@ -86,11 +101,10 @@ func (z *ZSet) Complete() {
 // Remove takes a member out and reports whether it was there. The key goes with
 // its last member.
 func (z *ZSet) Remove(member []byte) bool {
-	if _, ok := z.t.Score(member); !ok {
+	before := z.change()
+	if !z.t.Delete(member) {
 		return false
 	}
-	before := z.change()
-	z.t.Delete(member)
 	z.changed(before, z.coding(), 1)
 	return true
 }

@@ -11,45 +11,70 @@ import (
 // collection is empty. editList and its like are for changing: the key need not
 // exist, its first element makes it.
 
-func (c *Ctx) list(key []byte) (l storage.List, found, ok bool) {
-	return collectionAt(c, key, storage.TypeList, storage.Entry.List)
-}
-
-func (c *Ctx) hash(key []byte) (h storage.Hash, found, ok bool) {
-	return collectionAt(c, key, storage.TypeHash, storage.Entry.Hash)
-}
-
-func (c *Ctx) set(key []byte) (s storage.Set, found, ok bool) {
-	return collectionAt(c, key, storage.TypeSet, storage.Entry.Set)
-}
-
-func (c *Ctx) zset(key []byte) (z storage.ZSet, found, ok bool) {
-	return collectionAt(c, key, storage.TypeZSet, storage.Entry.ZSet)
-}
-
-func collectionAt[T any](c *Ctx, key []byte, t storage.Type, open func(storage.Entry) T) (v T, found, ok bool) {
-	e, found := c.Tx.Find(key)
-	switch {
-	case !found:
-		return v, false, true
-	case e.Type() != t:
-		c.Out.Error(resp.ErrWrongType)
-		return v, true, false
+func (c *Ctx) list(key []byte) (v storage.List, found, ok bool) {
+	e, found, ok := c.entry(key, storage.TypeList)
+	if found && ok {
+		v = e.List()
 	}
-	return open(e), true, true
+	return v, found, ok
 }
 
-func (c *Ctx) editList(key []byte) (storage.List, bool) { return editable(c, key, c.Tx.EditList) }
-func (c *Ctx) editHash(key []byte) (storage.Hash, bool) { return editable(c, key, c.Tx.EditHash) }
-func (c *Ctx) editSet(key []byte) (storage.Set, bool)   { return editable(c, key, c.Tx.EditSet) }
-func (c *Ctx) editZSet(key []byte) (storage.ZSet, bool) { return editable(c, key, c.Tx.EditZSet) }
+func (c *Ctx) hash(key []byte) (v storage.Hash, found, ok bool) {
+	e, found, ok := c.entry(key, storage.TypeHash)
+	if found && ok {
+		v = e.Hash()
+	}
+	return v, found, ok
+}
 
-func editable[T any](c *Ctx, key []byte, edit func([]byte) (T, bool)) (T, bool) {
-	v, ok := edit(key)
+func (c *Ctx) set(key []byte) (v storage.Set, found, ok bool) {
+	e, found, ok := c.entry(key, storage.TypeSet)
+	if found && ok {
+		v = e.Set()
+	}
+	return v, found, ok
+}
+
+func (c *Ctx) zset(key []byte) (v storage.ZSet, found, ok bool) {
+	e, found, ok := c.entry(key, storage.TypeZSet)
+	if found && ok {
+		v = e.ZSet()
+	}
+	return v, found, ok
+}
+
+// entry finds a key that a command on values of type t reads.
+func (c *Ctx) entry(key []byte, t storage.Type) (e storage.Entry, found, ok bool) {
+	e, found = c.Tx.Find(key)
+	return e, found, c.rightType(!found || e.Type() == t)
+}
+
+// rightType answers with WRONGTYPE unless ok, which it returns.
+func (c *Ctx) rightType(ok bool) bool {
 	if !ok {
 		c.Out.Error(resp.ErrWrongType)
 	}
-	return v, ok
+	return ok
+}
+
+func (c *Ctx) editList(key []byte) (storage.List, bool) {
+	v, ok := c.Tx.EditList(key)
+	return v, c.rightType(ok)
+}
+
+func (c *Ctx) editHash(key []byte) (storage.Hash, bool) {
+	v, ok := c.Tx.EditHash(key)
+	return v, c.rightType(ok)
+}
+
+func (c *Ctx) editSet(key []byte) (storage.Set, bool) {
+	v, ok := c.Tx.EditSet(key)
+	return v, c.rightType(ok)
+}
+
+func (c *Ctx) editZSet(key []byte) (storage.ZSet, bool) {
+	v, ok := c.Tx.EditZSet(key)
+	return v, c.rightType(ok)
 }
 
 // bulk answers with v and returns the copy of it in the reply, which is valid

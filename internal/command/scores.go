@@ -14,8 +14,34 @@ import (
 // parseDouble reads a double as string2d does: what strtod takes, no spaces, no
 // trailing bytes, no NaN, nothing too large or too small for one.
 func parseDouble(b []byte) (float64, bool) {
+	if f, ok := shortInteger(b); ok {
+		return f, true
+	}
 	f, ranged, ok := strtod(string(b))
 	return f, ok && !ranged
+}
+
+// shortInteger reads digits, behind a minus or not, that a double holds exactly:
+// most scores.
+func shortInteger(b []byte) (f float64, ok bool) {
+	negative := len(b) > 0 && b[0] == '-'
+	if negative {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > 15 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if f = float64(n); negative {
+		f = -f // also of zero, which has a sign
+	}
+	return f, true
 }
 
 // strtod reads the whole of s as a double. ranged is whether the number is too
@@ -81,10 +107,23 @@ func (v interval) limit(offset, count int64, reversed bool) interval {
 	return interval{v.rank + int(offset), n}
 }
 
-// bounds are the two ends of a range of a sorted set.
-type bounds interface {
-	// of is what of a sorted set lies between them.
-	of(z *storage.ZSet) interval
+// bounds are the two ends of a range of a sorted set, of one kind.
+type bounds struct {
+	kind   rangeKind // byRank, byScore or byLex
+	ranks  rankRange
+	scores scoreRange
+	lex    lexRange
+}
+
+// of is what of a sorted set lies between them.
+func (b *bounds) of(z *storage.ZSet) interval {
+	switch b.kind {
+	case byScore:
+		return b.scores.of(z)
+	case byLex:
+		return b.lex.of(z)
+	}
+	return b.ranks.of(z)
 }
 
 // rankRange is a range by ranks, which count from the end if they are negative.
@@ -193,17 +232,18 @@ const (
 
 // bounds reads the two ends of a range, or answers what is wrong with them.
 func (c *Ctx) bounds(low, high []byte, kind rangeKind) (b bounds, ok bool) {
-	switch kind {
+	switch b.kind = kind; kind {
 	case byScore:
-		return c.scoreRange(low, high)
+		b.scores, ok = c.scoreRange(low, high)
 	case byLex:
-		return c.lexRange(low, high)
+		b.lex, ok = c.lexRange(low, high)
+	default:
+		b.kind = byRank
+		if b.ranks.start, ok = c.integer(low); ok {
+			b.ranks.stop, ok = c.integer(high)
+		}
 	}
-	var r rankRange
-	if r.start, ok = c.integer(low); ok {
-		r.stop, ok = c.integer(high)
-	}
-	return r, ok
+	return b, ok
 }
 
 func (c *Ctx) scoreRange(low, high []byte) (r scoreRange, ok bool) {

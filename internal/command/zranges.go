@@ -132,9 +132,9 @@ func (f *rangeForm) find(c *Ctx, key, low, high []byte) (z storage.ZSet, v inter
 	if !found || !ok {
 		return z, v, ok
 	}
-	if r, ok := b.(rankRange); ok {
-		r.reversed = f.way == backward
-		return z, r.of(&z), true
+	if b.kind == byRank {
+		b.ranks.reversed = f.way == backward
+		return z, b.of(&z), true
 	}
 	return z, b.of(&z).limit(f.offset, f.count, f.way == backward), true
 }

@@ -101,19 +101,28 @@ type added uint8
 const (
 	addRefused added = iota // an option forbids it
 	addKept                 // it has that score already
-	addChanged
-	addCreated
 	addNaN
+	addChanged // and the following: the set has changed
+	addCreated
+	addResults // how many there are
 )
 
 // add gives a member a score, or adds to the one it has. It matches zsetAdd.
-func (o *addOptions) add(z *storage.ZSet, member []byte, score float64) (float64, added) {
-	old, found := z.Score(member)
+func (o *addOptions) add(z *storage.ZSet, member []byte, score float64) (result float64, became added) {
+	z.Update(member, func(old float64, found bool) (float64, bool) {
+		result, became = o.choose(old, found, score)
+		return result, became >= addChanged
+	})
+	return result, became
+}
+
+// choose is what becomes of a member, and its score then. If it is found it has
+// the score old.
+func (o *addOptions) choose(old float64, found bool, score float64) (float64, added) {
 	switch {
 	case !found && o.xx, found && o.nx:
 		return 0, addRefused
 	case !found:
-		z.Set(member, score)
 		return score, addCreated
 	}
 	if o.incr {
@@ -127,7 +136,6 @@ func (o *addOptions) add(z *storage.ZSet, member []byte, score float64) (float64
 	case score == old:
 		return score, addKept
 	}
-	z.Set(member, score)
 	return score, addChanged
 }
 
@@ -159,7 +167,7 @@ func addMembers(c *Ctx, o addOptions) {
 	if !ok {
 		return
 	}
-	var count [addNaN + 1]int64
+	var count [addResults]int64
 	var last float64
 	for i, score := range scores {
 		var a added
@@ -415,12 +423,8 @@ func zPop(c *Ctx, where end) {
 // popScored takes n members, at least one, from an end of the sorted set at key
 // and writes them with their scores.
 func (c *Ctx) popScored(z *storage.ZSet, key []byte, where end, n int, pairs bool) {
-	walk, rank := z.Ascend, 0
-	if where == atTail {
-		walk, rank = z.Descend, z.Len()-n
-	}
 	left := n
-	walk(where.position(z.Len()), func(member []byte, score float64) bool {
+	reply := func(member []byte, score float64) bool {
 		if pairs {
 			c.Out.Array(2)
 		}
@@ -428,8 +432,14 @@ func (c *Ctx) popScored(z *storage.ZSet, key []byte, where end, n int, pairs boo
 		c.Out.Double(score)
 		left--
 		return left > 0
-	})
-	z.RemoveRange(rank, n)
+	}
+	if where == atHead {
+		z.Ascend(0, reply)
+		z.RemoveRange(0, n)
+	} else {
+		z.Descend(z.Len()-1, reply)
+		z.RemoveRange(z.Len()-n, n)
+	}
 	c.noteRemoved(storage.ClassZSet, where.zPopped(), key, z.Exists())
 }
 

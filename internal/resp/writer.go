@@ -66,10 +66,44 @@ func (w *Writer) Int(n int64) { w.head(':', n) }
 
 // Bulk writes a binary string.
 func (w *Writer) Bulk(b []byte) {
-	w.head('$', int64(len(b)))
-	w.buf = append(w.buf, b...)
-	w.crlf()
+	if !w.shortBulk(b) {
+		w.head('$', int64(len(b)))
+		w.buf = append(w.buf, b...)
+		w.crlf()
+	}
 }
+
+// shortBulk writes a short string at once, if the buffer has room for it: most
+// elements of most replies.
+func (w *Writer) shortBulk(b []byte) bool {
+	at := len(w.buf)
+	if len(b) >= len(bulkHeads) || cap(w.buf)-at < len(bulkHead{}.bytes)+len(b)+len("\r\n") {
+		return false
+	}
+	h := &bulkHeads[len(b)]
+	p := w.buf[at:cap(w.buf)]
+	copy(p, h.bytes[:]) // all of it, which is one store; what is too much is overwritten
+	n := int(h.length)
+	n += copy(p[n:], b)
+	p[n], p[n+1] = '\r', '\n'
+	w.buf = w.buf[:at+n+2]
+	return true
+}
+
+// A bulkHead is what stands before a bulk string.
+type bulkHead struct {
+	bytes  [7]byte
+	length uint8
+}
+
+// bulkHeads are the heads of bulk strings by their lengths.
+var bulkHeads = func() (heads [128]bulkHead) {
+	for n := range heads {
+		h := &heads[n]
+		h.length = uint8(len(append(strconv.AppendInt(append(h.bytes[:0], '$'), int64(n), 10), "\r\n"...)))
+	}
+	return heads
+}()
 
 // BulkString writes a string as Bulk does.
 func (w *Writer) BulkString(s string) {
@@ -197,12 +231,11 @@ func (w *Writer) crlf() { w.buf = append(w.buf, '\r', '\n') }
 
 // head writes a type byte, a number and a line end.
 func (w *Writer) head(kind byte, n int64) {
-	w.buf = append(w.buf, kind)
 	if n >= 0 && n < 10 {
-		w.buf = append(w.buf, byte('0'+n), '\r', '\n')
+		w.buf = append(w.buf, kind, byte('0'+n), '\r', '\n')
 		return
 	}
-	w.buf = strconv.AppendInt(w.buf, n, 10)
+	w.buf = strconv.AppendInt(append(w.buf, kind), n, 10)
 	w.crlf()
 }
 

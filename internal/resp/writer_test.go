@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"bytes"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -69,6 +71,24 @@ func TestErrorCodeIsTheFirstWord(t *testing.T) {
 	for e, want := range map[Error]string{ErrReadOnly: "READONLY", ErrSyntax: "ERR", "LONELY": "ERR"} {
 		if got := e.Code(); got != want {
 			t.Errorf("%q: %q, want %q", e, got, want)
+		}
+	}
+}
+
+// TestBulkOfAnyLength also meets the buffer with any room left: short strings are
+// written in another way if there is enough.
+func TestBulkOfAnyLength(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789"), 20)
+	for n := range len(text) {
+		want := fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n:7\r\n", n, text[:n])
+		for room := range len(want) + 8 {
+			w := NewWriter(make([]byte, 0, room), Proto2)
+			w.OK()
+			w.Bulk(text[:n])
+			w.Int(7)
+			if got := string(w.Bytes()); got != want {
+				t.Fatalf("%d bytes, room for %d: %q, want %q", n, room, got, want)
+			}
 		}
 	}
 }

@@ -351,6 +351,7 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 		}
 		if c.out.Len()-c.sent > flushBytes {
 			l.write(c)
+			l.openOutput(c) // what was written has been given back
 		}
 	}
 	l.feeding = 0
@@ -384,8 +385,9 @@ func (l *loop) fetchAhead(c *conn, b []byte) int {
 }
 
 // flushBytes is how much output one pipeline may collect before it is written
-// in the middle of it: a few bytes of requests can ask for gigabytes.
-const flushBytes = 1 << 20
+// in the middle of it: a few bytes of requests can ask for gigabytes, and a
+// buffer of more than keepBufferBytes would have to be made anew each time.
+const flushBytes = 32 << 10
 
 // protocolError answers bytes that are no request and closes.
 func (l *loop) protocolError(c *conn, err resp.Error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -40,12 +41,24 @@ func BenchmarkDispatchTypes(b *testing.B) {
 		{"ZADD/one", []string{"ZADD zset $random element:$n", "ZADD zset $random element:$n"}},
 		{"ZADD_ZREM/one", []string{"ZADD members $random element:$n", "ZREM members element:$n"}},
 		{"LPUSH_RPOP/one", []string{"LPUSH list element:$n", "RPOP list"}},
+		{"LPUSH/one", []string{"LPUSH head element:$n"}},
+		{"LRANGE_100/one", []string{"LRANGE head 0 99"}},
+		{"HGET/one", []string{"HGET hash element:$n"}},
+		{"SPOP_SADD/one", []string{"SPOP set", "SADD set element:$n"}},
+		{"ZRANGE_10/one", []string{"ZRANGE zset 0 9"}},
+		{"ZRANK/one", []string{"ZRANK zset element:$n"}},
+		{"ZPOPMIN_ZADD/one", []string{"ZPOPMIN zset", "ZADD zset $random element:$n"}},
 		{"HSET/many", []string{"HSET hash:$key field:$element xxxxxxxx"}},
 		{"HSET_HDEL/many", []string{"HSET fields:$key field:$element xxxxxxxx", "HDEL fields:$key field:$element"}},
 		{"SADD_SREM/many", []string{"SADD set:$key member:$element", "SREM set:$key member:$element"}},
 		{"ZADD/many", []string{"ZADD zset:$key $random member:$element", "ZADD zset:$key $random member:$element"}},
 		{"ZADD_ZREM/many", []string{"ZADD members:$key $random member:$element", "ZREM members:$key member:$element"}},
 		{"LPUSH_RPOP/many", []string{"LPUSH list:$key element:$element", "RPOP list:$key"}},
+		{"LRANGE_100/many", []string{"LRANGE list:$key 0 99"}},
+		{"HGET/many", []string{"HGET hash:$key field:$element"}},
+		{"ZRANGE_10/many", []string{"ZRANGE zset:$key 0 9"}},
+		{"ZRANK/many", []string{"ZRANK zset:$key member:$element"}},
+		{"ZPOPMIN_ZADD/many", []string{"ZPOPMIN zset:$key", "ZADD zset:$key $random member:$element"}},
 	})
 }
 
@@ -63,7 +76,13 @@ func benchmarkDispatch(b *testing.B, n *node, benchmarks []benchmarked) {
 	n.stopLoops(nil)
 	defer n.resumeLoops(nil)
 	l, c := fakeConn(n)
-	c.queued = true // nobody writes its output
+	c.queued = true // its output is written only where there is much
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer null.Close()
+	c.fd = int(null.Fd())
 	l.beginTurn()
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, bench := range benchmarks {

@@ -71,21 +71,51 @@ func (t *ZSetTree) hashIfLarge(member []byte) uint64 {
 // Set gives a member a score, which is not NaN, and reports whether the member is
 // new (ZADD).
 func (t *ZSetTree) Set(member []byte, score float64) (added bool) {
-	k, h := sortable(score), t.hashIfLarge(member)
+	t.Update(member, func(_ float64, found bool) (float64, bool) {
+		added = !found
+		return score, true
+	})
+	return added
+}
+
+// Update gives a member the score that choose returns, which is not NaN, and
+// returns true, unless choose returns false: then nothing happens. choose gets the
+// score that the member has, if it is found, and must not use the sorted set.
+func (t *ZSetTree) Update(member []byte, choose func(old float64, found bool) (score float64, ok bool)) bool {
+	h := t.hashIfLarge(member)
 	ref, i := t.locate(member, h)
-	if i < 0 {
-		a, small := t.newItem(member, 0), t.main.small()
-		t.located = !small
-		t.insert(k, a)
-		if !small {
-			t.addRow(h, t.main.made)
-		}
-		return true
+	var old float64
+	if i >= 0 {
+		old = scoreOf(t.main.leaf.key(i))
 	}
+	score, ok := choose(old, i >= 0)
+	switch {
+	case !ok:
+		return false
+	case i < 0:
+		t.add(member, h, sortable(score))
+	default:
+		t.rescore(member, h, ref, i, sortable(score))
+	}
+	return true
+}
+
+// add puts a member with a hash and a key in, which was not located.
+func (t *ZSetTree) add(member []byte, h, k uint64) {
+	a, small := t.newItem(member, 0), t.main.small()
+	t.located = !small
+	t.insert(k, a)
+	if !small {
+		t.addRow(h, t.main.made)
+	}
+}
+
+// rescore gives a member, located in entry i of the leaf at ref, another key.
+func (t *ZSetTree) rescore(member []byte, h uint64, ref slab.Ref, i int, k uint64) {
 	s := &t.main
 	old := s.leaf.key(i)
 	if old == k || t.setInLeaf(ref, i, k) {
-		return false
+		return
 	}
 	a := t.newItem(member, 0)
 	var id uint32
@@ -103,7 +133,6 @@ func (t *ZSetTree) Set(member []byte, score float64) (added bool) {
 	if !small {
 		t.repointHash(h, id, s.made)
 	}
-	return false
 }
 
 // textOf is the text of an item.

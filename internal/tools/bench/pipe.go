@@ -113,11 +113,13 @@ type word struct {
 
 // of returns letters for i; they are valid until the next call.
 func (w *word) of(i, length int) []byte {
-	x := mix(uint64(i) ^ w.seed<<40)
+	state := uint64(i) ^ w.seed<<40
+	var x uint64
 	b := w.buf[:length]
 	for at := range b {
-		if at%8 == 7 {
-			x = mix(x)
+		if at%8 == 0 {
+			state = mix(state) // all of it: keys that differ in i must differ
+			x = state
 		}
 		b[at] = 'a' + byte(x&0xff*26>>8)
 		x >>= 8

@@ -55,3 +55,16 @@ func TestWordsAreDistinctAndRepeat(t *testing.T) {
 		t.Errorf("%d different words of 100,000", len(seen))
 	}
 }
+
+// TestWordsDiffer would fail by a few keys if letters had lost what i is.
+func TestWordsDiffer(t *testing.T) {
+	const n = 1 << 20
+	w := &word{seed: 1}
+	seen := make(map[[12]byte]bool, n)
+	for i := range n {
+		seen[[12]byte(w.of(i, 12))] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d words of %d differ", len(seen), n)
+	}
+}
