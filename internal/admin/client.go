@@ -5,7 +5,6 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
-	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -84,25 +83,12 @@ type Publisher interface {
 // A Selector is a caller that can choose its database.
 type Selector interface{ Select(db int) }
 
-// A Suspender is a caller whose command can be answered later.
-type Suspender interface {
-	// Suspend has the handler return without a reply: the client goes on when
-	// somebody calls resume, and nothing of it runs meanwhile. It is nil within a
-	// transaction, where all replies must be there when EXEC ends.
-	Suspend() (resume Resume)
-}
-
-// Resume goes on with a client whose command has waited: with its reply, and the
-// offset of the stream on which that depends. It is called once, by any
-// goroutine. A client that has left meanwhile is not missed.
-type Resume = func(gate replication.Offset, reply func(*resp.Writer))
-
 // An Operator is a client whose command changes the node, or looks at all other
 // clients. In Stop, World and EachClient its connection may be closed; what is
 // answered then goes nowhere.
 type Operator interface {
 	Client
-	Suspender
+	command.Suspender
 	// Stop runs f with all loops stopped, World with the world locked as well. Within
 	// a transaction both are so already.
 	Stop(f func())

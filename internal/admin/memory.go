@@ -137,10 +137,7 @@ func diagnosis(m memoryUse) string {
 // memoryPurge is MEMORY PURGE. The system calls take long, so the client waits
 // for them outside of its loop, unless it cannot.
 func (a *Commands) memoryPurge(x *command.Ctx) {
-	var resume Resume
-	if c, ok := x.Caller.(Suspender); ok {
-		resume = c.Suspend()
-	}
+	resume := x.Suspend()
 	a.Server.Go(func() {
 		for a.Keyspace.Trim(purgeBudget) {
 		}

@@ -29,7 +29,7 @@ type Server interface {
 	// BeginShutdown begins a shutdown, or joins the one that waits for replicas;
 	// client, if not nil, goes on if it fails. AbortShutdown ends that wait, and
 	// reports whether there was one.
-	BeginShutdown(tx *storage.Tx, how config.Shutdown, client Resume)
+	BeginShutdown(tx *storage.Tx, how config.Shutdown, client command.Resume)
 	AbortShutdown(tx *storage.Tx) bool
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)

@@ -46,6 +46,29 @@ func For[T any](run func(c *Ctx, caller T)) Handler {
 	}
 }
 
+// A Suspender is a Caller whose command can be answered later.
+type Suspender interface {
+	// Suspend has nothing more of the caller run until somebody calls what it
+	// returns. It is nil within a transaction, where all replies must be there when
+	// EXEC ends.
+	Suspend() Resume
+}
+
+// Resume goes on with a caller that was suspended: with its reply, and the offset
+// of the stream on which that depends. It is called once, by any goroutine. A
+// client that has left meanwhile is not missed.
+type Resume = func(gate replication.Offset, reply func(out *resp.Writer))
+
+// Suspend makes the caller wait for something outside of its loop; the handler
+// then returns without a reply. It is nil if the caller cannot wait, and the reply
+// must be there when the handler returns.
+func (c *Ctx) Suspend() Resume {
+	if s, ok := c.Caller.(Suspender); ok {
+		return s.Suspend()
+	}
+	return nil
+}
+
 // Wait is how a command waits that has found nothing.
 type Wait struct {
 	// Keys are what it waits for, in order; views of the arguments. Also are

@@ -18,9 +18,7 @@ import (
 
 	"redoubt/bus/link"
 	"redoubt/cluster"
-	"redoubt/internal/command"
 	"redoubt/internal/config"
-	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -69,14 +67,6 @@ type shell interface {
 	// nothing is under way when it returns. Resume ends that.
 	Pause(until int64)
 	Resume()
-	// IPv6 reports whether the client of a call came over IPv6.
-	IPv6(x *command.Ctx) bool
-	// Suspend stops the connection of a call. The handler then returns
-	// without a reply, and the function that Suspend gave is called once, by
-	// any goroutine, with the reply and the offset it depends on. Within a
-	// transaction Suspend gives nil: the reply must be there when the handler
-	// returns.
-	Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer)))
 }
 
 // clusterDriver is the node's member of a cluster. It gives the cluster.Node

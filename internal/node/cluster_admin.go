@@ -66,7 +66,7 @@ func (d *clusterDriver) give(x *command.Ctx, ev cluster.Event, decided chan stru
 			}
 		})
 	}
-	if resume := d.Shell.Suspend(x); resume != nil {
+	if resume := x.Suspend(); resume != nil {
 		ask(&question{answer: func(r cluster.Result) {
 			resume(0, func(w *resp.Writer) { answer(w, r) })
 		}})

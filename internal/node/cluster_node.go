@@ -1,9 +1,6 @@
 package node
 
 import (
-	"redoubt/internal/command"
-	"redoubt/internal/resp"
-	"redoubt/replication"
 	"redoubt/slots"
 )
 
@@ -34,9 +31,3 @@ func (s nodeShell) DropShardChannels(gone *slots.Set) { s.n.server.DropShardChan
 func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
 
 func (s nodeShell) Resume() { s.n.server.Resume() }
-
-func (s nodeShell) IPv6(x *command.Ctx) bool { return s.n.server.IPv6(x) }
-
-func (s nodeShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
-	return s.n.server.Suspend(x)
-}

@@ -13,7 +13,8 @@ import (
 // client is how the client of a call is connected, by which the addresses shown
 // to it are chosen. The server has no TLS listener yet.
 func (d *clusterDriver) client(x *command.Ctx) cluster.Client {
-	return cluster.Client{IPv6: d.Shell.IPv6(x)}
+	c, ok := x.Caller.(interface{ IPv6() bool })
+	return cluster.Client{IPv6: ok && c.IPv6()}
 }
 
 func (d *clusterDriver) infoCommand(x *command.Ctx) { x.Out.Verbatim("txt", d.View().InfoText()) }

@@ -57,7 +57,7 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 	keys := storage.New(storage.Config{})
 	m.exec = keys.NewExecutor()
 	m.facts.Offset = 1
-	mv := newMover(moverParts{Keys: keys, Shell: m.shell, Cluster: true})
+	mv := newMover(moverParts{Keys: keys, Cluster: true})
 	m.clusterDriver, err = openClusterDriver(clusterParts{
 		Config: cfg, Keys: keys, Log: zap.NewNop(),
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
@@ -97,7 +97,9 @@ func startMember(t *testing.T, args ...string) *member {
 }
 
 // testConn is a connection of which nobody sees anything.
-type testConn struct{}
+type testConn struct {
+	reply chan<- string // of a command that waits; nil: within a transaction
+}
 
 func (testConn) DB() int       { return 0 }
 func (testConn) Proto() int    { return resp.Proto2 }
@@ -105,6 +107,17 @@ func (testConn) NoTouch() bool { return false }
 func (testConn) Redact(...int) {}
 
 func (testConn) Block(*command.Ctx, *command.Wait) bool { return false }
+
+func (c testConn) Suspend() command.Resume {
+	if c.reply == nil {
+		return nil
+	}
+	return func(_ replication.Offset, write func(*resp.Writer)) {
+		w := resp.NewWriter(nil, resp.Proto2)
+		write(w)
+		c.reply <- string(w.Bytes())
+	}
+}
 
 // do runs a command as a connection would and returns the reply.
 func (m *member) do(args ...any) string {
@@ -124,7 +137,7 @@ func (m *member) ask(args ...any) <-chan string {
 	m.t.Helper()
 	x, row := m.call(args...)
 	reply := make(chan string, 1)
-	m.shell.suspended(reply)
+	x.Caller = testConn{reply}
 	switch row.Lock {
 	case command.LockNone, command.LockSelf:
 		row.Run(x)
@@ -207,35 +220,12 @@ func (h testHost) Table() *command.Table       { return h.m.table }
 // testShell is a server without sockets.
 type testShell struct {
 	mu        sync.Mutex
-	reply     chan<- string // of the command that runs; nil: within a transaction
 	published []string
 	dropped   slots.Set
 	paused    []int64
 }
 
 func newTestShell() *testShell { return &testShell{} }
-
-func (s *testShell) suspended(reply chan<- string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reply = reply
-}
-
-func (s *testShell) IPv6(*command.Ctx) bool { return false }
-
-func (s *testShell) Suspend(x *command.Ctx) func(replication.Offset, func(*resp.Writer)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	reply := s.reply
-	if reply == nil {
-		return nil
-	}
-	return func(_ replication.Offset, write func(*resp.Writer)) {
-		w := resp.NewWriter(nil, resp.Proto2)
-		write(w)
-		reply <- string(w.Bytes())
-	}
-}
 
 func (s *testShell) Publish(channel, payload []byte, sharded bool) {
 	s.mu.Lock()
@@ -580,7 +570,6 @@ func TestOnlyATransactionIsAnsweredBeforeTheRoleHasChanged(t *testing.T) {
 		return nil
 	})
 	x, row := b.call("cluster", "reset")
-	b.shell.suspended(nil)
 	row.Run(x)
 	if got := string(x.Out.Bytes()); got != "+OK\r\n" {
 		t.Fatalf("RESET within a transaction: %q", got)

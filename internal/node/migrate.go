@@ -45,7 +45,6 @@ type mover struct {
 // moverParts is what a mover works with.
 type moverParts struct {
 	Keys    *storage.Keyspace
-	Shell   shell
 	Cluster bool // cluster mode: RESTORE-ASKING, and writes are refused meanwhile
 }
 
@@ -168,7 +167,7 @@ func (m *mover) migrate(x *command.Ctx) {
 		x.Out.Simple("NOKEY")
 		return
 	}
-	resume := m.Shell.Suspend(x)
+	resume := x.Suspend()
 	if resume == nil {
 		m.send(v)
 		m.deleteTaken(x.Tx, v)
@@ -207,7 +206,7 @@ func (m *mover) begin(tx *storage.Tx, v *move) {
 }
 
 // finish is the rest of a move, in its own goroutine.
-func (m *mover) finish(v *move, resume func(replication.Offset, func(*resp.Writer))) {
+func (m *mover) finish(v *move, resume command.Resume) {
 	m.send(v)
 	gate := replication.Offset(0)
 	if !v.copy {

@@ -169,10 +169,9 @@ func (s *testStream) has(args ...string) bool {
 func newSource(t *testing.T, clustered bool) *source {
 	stream := &testStream{}
 	keys := storage.New(storage.Config{Stream: stream})
-	shell := newTestShell()
-	mv := newMover(moverParts{Keys: keys, Shell: shell, Cluster: clustered})
+	mv := newMover(moverParts{Keys: keys, Cluster: clustered})
 	t.Cleanup(mv.Close)
-	m := &member{t: t, shell: shell, exec: keys.NewExecutor(), table: command.NewTable(mv.Rows())}
+	m := &member{t: t, exec: keys.NewExecutor(), table: command.NewTable(mv.Rows())}
 	m.clusterDriver = &clusterDriver{clusterParts: clusterParts{Keys: keys, Mover: mv}}
 	return &source{m, stream}
 }
@@ -358,7 +357,6 @@ func TestMigrateWithinATransaction(t *testing.T) {
 	g := startTarget(t, always("+OK\r\n"))
 	s.set("k", "v")
 	x, row := s.call("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
-	s.shell.suspended(nil)
 	x.Tx = s.exec.BeginWorld(time.Now().UnixMilli())
 	x.Tx.Command(nil)
 	row.Run(x)

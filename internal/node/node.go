@@ -103,7 +103,7 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
+	n.mover = newMover(moverParts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newClusterDriver(n); err != nil {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"redoubt/internal/admin"
-	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/storage"
 )
@@ -218,8 +217,5 @@ func (c *conn) memory() int64 { return int64(cap(c.in)+cap(c.out.Bytes())) + con
 // connBytes is about what a connection occupies besides its buffers.
 const connBytes = 640
 
-// IPv6 reports whether the client of a call came over IPv6.
-func (s *Server) IPv6(x *command.Ctx) bool {
-	c, ok := x.Caller.(*conn)
-	return ok && c.ipv6
-}
+// IPv6 reports whether the client came over IPv6.
+func (c *conn) IPv6() bool { return c.ipv6 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"redoubt/internal/admin"
+	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -24,7 +24,7 @@ type ending struct {
 	// world locked.
 	until   atomic.Int64
 	how     config.Shutdown
-	clients []admin.Resume // that asked, and go on if it fails
+	clients []command.Resume // that asked, and go on if it fails
 }
 
 // Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
@@ -45,7 +45,7 @@ func (s *Server) Shutdown(interrupt bool) error {
 }
 
 // BeginShutdown is SHUTDOWN: admin.Server.
-func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client admin.Resume) {
+func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client command.Resume) {
 	_ = s.beginEnd(tx, how, client)
 }
 
@@ -62,7 +62,7 @@ func (s *Server) AbortShutdown(tx *storage.Tx) bool {
 // beginEnd begins a shutdown, or joins the one that waits for replicas. client
 // is nil or goes on with the connection that asked, if the shutdown fails; the
 // error then says why. All loops are stopped and tx holds the world.
-func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client admin.Resume) error {
+func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client command.Resume) error {
 	e := &s.ending
 	if client != nil {
 		e.clients = append(e.clients, client)

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -212,23 +211,14 @@ func (suspended) timeUp(*resp.Writer) {}
 func (suspended) leave(*loop)         {}
 
 // Suspend stops the connection, for a command that has to wait for something
-// outside of the loops: admin.Suspender.
-func (c *conn) Suspend() admin.Resume {
+// outside of the loops: command.Suspender.
+func (c *conn) Suspend() command.Resume {
 	l := c.home.Load()
 	if l.inExec {
 		return nil
 	}
 	l.asked = true
 	return l.park(c, suspended{}, 0).answerLater
-}
-
-// Suspend is admin.Suspender's for a call of any caller: nil for one that cannot
-// wait.
-func (s *Server) Suspend(x *command.Ctx) (resume admin.Resume) {
-	if c, ok := x.Caller.(admin.Suspender); ok {
-		return c.Suspend()
-	}
-	return nil
 }
 
 // deadlines is a heap of the parked connections of a loop whose waits have an end.

@@ -351,7 +351,7 @@ func TestUnblockEndsAWait(t *testing.T) {
 
 // late is a command that waits for something outside of the loops and is then
 // answered with an error.
-func late(_ *command.Ctx, c admin.Suspender) {
+func late(_ *command.Ctx, c command.Suspender) {
 	resume := c.Suspend()
 	go resume(0, func(w *resp.Writer) { w.Error("LATE too late") })
 }
