@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/node/driver"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -406,5 +407,5 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
-	_ roles              = (*replicator)(nil)
+	_ driver.Roles       = (*replicator)(nil)
 )

@@ -1,4 +1,4 @@
-package node
+package mover
 
 import (
 	"bufio"
@@ -101,7 +101,7 @@ func dialTarget(ctx context.Context, addr string, timeout time.Duration) (net.Co
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-var errNoHost = errors.New("node: no host to migrate to")
+var errNoHost = errors.New("mover: no host to migrate to")
 
 // dialFailure is the error for a client. Redis connects without waiting, and
 // finds out that it was refused when it writes.
@@ -160,13 +160,13 @@ func joinHostPort(host, port []byte) string { return net.JoinHostPort(string(hos
 // send sends all keys of a move and marks those that the target took. After a
 // failure that may stem from a connection that was closed while idle it tries
 // once more, as long as nothing has been answered.
-func (m *mover) send(v *move) { m.exchange(v, v.keys, v.replace) }
+func (m *Mover) send(v *move) { m.exchange(v, v.keys, v.replace) }
 
 // resend sends keys that changed on their way; what the target has of them is
 // ours. A key without a payload is deleted there.
-func (m *mover) resend(v *move, keys []*movingKey) { m.exchange(v, keys, true) }
+func (m *Mover) resend(v *move, keys []*movingKey) { m.exchange(v, keys, true) }
 
-func (m *mover) exchange(v *move, keys []*movingKey, replace bool) {
+func (m *Mover) exchange(v *move, keys []*movingKey, replace bool) {
 	for attempt := 0; ; attempt++ {
 		t, err := m.conns.get(v.addr, v.timeout)
 		if err != nil {
@@ -197,7 +197,7 @@ type brokenTarget struct {
 
 // converse is one request of all keys in one go, and its replies. answered says
 // whether the reply to a key has come.
-func (m *mover) converse(t *target, v *move, keys []*movingKey, replace bool) (answered bool, failure *brokenTarget) {
+func (m *Mover) converse(t *target, v *move, keys []*movingKey, replace bool) (answered bool, failure *brokenTarget) {
 	prelude, request, sent := m.request(t, v, keys, replace)
 	if len(sent) == 0 {
 		return false, nil // all have expired
@@ -245,7 +245,7 @@ func (m *mover) converse(t *target, v *move, keys []*movingKey, replace bool) (a
 
 // request is what to send: AUTH and SELECT if need be, whose replies are the
 // prelude, then a RESTORE for each key that has not expired by now.
-func (m *mover) request(t *target, v *move, keys []*movingKey, replace bool) (prelude int, request []byte, sent []*movingKey) {
+func (m *Mover) request(t *target, v *move, keys []*movingKey, replace bool) (prelude int, request []byte, sent []*movingKey) {
 	if v.auth != nil {
 		request = resp.AppendArray(request, append([][]byte{[]byte("AUTH")}, v.auth...)...)
 		prelude++

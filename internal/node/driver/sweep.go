@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"sync"
@@ -14,7 +14,7 @@ import (
 // replicas (Redis's delKeysInSlot). It works in slices, so that it holds a
 // slot's lock no longer than a command does.
 type sweeper struct {
-	d    *clusterDriver
+	d    *Driver
 	exec *storage.Executor
 	wake chan struct{}
 
@@ -25,7 +25,7 @@ type sweeper struct {
 // sweepSlice is how many keys one unit deletes.
 const sweepSlice = 64
 
-func (s *sweeper) init(d *clusterDriver) {
+func (s *sweeper) init(d *Driver) {
 	s.d, s.exec, s.wake = d, d.Keys.NewExecutor(), make(chan struct{}, 1)
 }
 

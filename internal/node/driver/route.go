@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"redoubt/cluster"
@@ -9,7 +9,7 @@ import (
 // Route implements server.Cluster, as Redis's getNodeByQuery. What depends on
 // which keys there are, or are under way to another node, is decided when the
 // slots are locked only. On the way to "" nothing is allocated.
-func (d *clusterDriver) Route(r server.Route) resp.Error {
+func (d *Driver) Route(r server.Route) resp.Error {
 	v := d.View()
 	verdict := v.Route(cluster.Query{
 		Slot:        r.Slot,
@@ -32,7 +32,7 @@ func (d *clusterDriver) Route(r server.Route) resp.Error {
 	if verdict != cluster.Run {
 		return resp.Error(v.RedirectText(verdict, r.Slot, cluster.Client{IPv6: r.IPv6}))
 	}
-	if locked && r.Write && d.Mover.busy(r.Slot) {
+	if locked && r.Write && d.Mover.Busy(r.Slot) {
 		return resp.ErrTryAgain
 	}
 	return ""

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ var (
 // routed is a driver whose View says: 0-99 are mine, of which 10 is on its way
 // out; 100-199 are another node's, of which 110 is on its way in; nobody has
 // the rest.
-func routed(t *testing.T, settings func(*cluster.Settings)) *clusterDriver {
+func routed(t *testing.T, settings func(*cluster.Settings)) *Driver {
 	t.Helper()
 	state, err := cluster.ParseState([]byte(
 		idMe+" 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-99 [10->-"+idOther+"] [110-<-"+idOther+"]\n"+
@@ -51,7 +51,7 @@ func routed(t *testing.T, settings func(*cluster.Settings)) *clusterDriver {
 		n.Step(now, cluster.Received{Link: dial.Link, Msg: pong})
 	}
 	n.Step(now.Add(10*time.Second), cluster.Tick{})
-	d := &clusterDriver{clusterParts: clusterParts{Mover: &mover{}}}
+	d := &Driver{Parts: Parts{Mover: busySlot(slots.Count)}}
 	d.view.Store(n.View())
 	return d
 }
@@ -87,21 +87,14 @@ func TestRoute(t *testing.T) {
 	}
 }
 
+// busySlot is a mover with keys of one slot under way.
+type busySlot slots.Slot
+
+func (b busySlot) Busy(s slots.Slot) bool { return s == slots.Slot(b) }
+
 func TestWritesWaitForKeysUnderWay(t *testing.T) {
 	d := routed(t, nil)
-	keys := []*movingKey{{name: []byte("x")}}
-	s := slots.Of([]byte("x"))
-	d.Mover.inFlight.Store(1)
-	d.Mover.mark(keys, true)
-	if !d.Mover.busy(s) || d.Mover.busy(s+1) {
-		t.Fatal("the mark is not where it should be")
-	}
-	d.Mover.mark(keys, false)
-	if d.Mover.busy(s) {
-		t.Fatal("the mark stays")
-	}
-	// Slot 5 is mine in the View.
-	d.Mover.slots[0].Store(1 << 5)
+	d.Mover = busySlot(5) // which is mine in the View
 	none := func() int { return 0 }
 	for _, c := range []struct {
 		name  string
@@ -163,7 +156,7 @@ func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
 func TestAStopOfTheOnlyVoterCutsNobodyOff(t *testing.T) {
 	t.Parallel()
 	m := startMember(t)
-	m.wantOK("cluster", "addslotsrange", 0, slots.Count-1)
+	m.WantOK("cluster", "addslotsrange", 0, slots.Count-1)
 	redistest.Until(t, 10*time.Second, "the cluster is ok", func() error {
 		if !m.View().OK {
 			return errors.New(m.View().InfoText())

@@ -1,4 +1,4 @@
-package node
+package mover
 
 import (
 	"bytes"
@@ -14,10 +14,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"redoubt/internal/command"
+	"redoubt/internal/node/nodetest"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/slots"
 	"redoubt/storage"
 )
 
@@ -131,7 +132,8 @@ func always(reply string) func(int, []string) string {
 
 // source is a node without a network, that moves keys.
 type source struct {
-	*member
+	*nodetest.Commands
+	mover  *Mover
 	stream *testStream
 }
 
@@ -169,36 +171,50 @@ func (s *testStream) has(args ...string) bool {
 func newSource(t *testing.T, clustered bool) *source {
 	stream := &testStream{}
 	keys := storage.New(storage.Config{Stream: stream})
-	mv := newMover(moverParts{Keys: keys, Cluster: clustered})
-	t.Cleanup(mv.Close)
-	m := &member{t: t, exec: keys.NewExecutor(), table: command.NewTable(mv.Rows())}
-	m.clusterDriver = &clusterDriver{clusterParts: clusterParts{Keys: keys, Mover: mv}}
-	return &source{m, stream}
+	m := New(Parts{Keys: keys, Cluster: clustered})
+	t.Cleanup(m.Close)
+	return &source{nodetest.New(t, keys, m.Rows()), m, stream}
 }
 
 func TestMigrateMovesKeys(t *testing.T) {
 	s := newSource(t, true)
 	g := startTarget(t, always("+OK\r\n"))
-	s.set("{k}1", "a")
-	s.set("{k}2", "b")
-	s.set("other", "c")
-	s.wantOK("MIGRATE", "127.0.0.1", g.port(), "", 0, 1000, "REPLACE", "AUTH2", "user", "keys", "KEYS", "{k}1", "{k}none", "{k}2")
+	s.Set("{k}1", "a")
+	s.Set("{k}2", "b")
+	s.Set("other", "c")
+	s.WantOK("MIGRATE", "127.0.0.1", g.port(), "", 0, 1000, "REPLACE", "AUTH2", "user", "keys", "KEYS", "{k}1", "{k}none", "{k}2")
 	want := []string{"AUTH user keys", "SELECT 0", "RESTORE-ASKING {k}1 0 REPLACE", "RESTORE-ASKING {k}2 0 REPLACE"}
 	if got := g.requests(); !slices.Equal(got, want) {
 		t.Errorf("the target was asked\n%q, not\n%q", got, want)
 	}
-	if s.has("{k}1") || s.has("{k}2") || !s.has("other") {
+	if s.Has("{k}1") || s.Has("{k}2") || !s.Has("other") {
 		t.Error("the wrong keys are left")
 	}
 	if !s.stream.has("DEL", "{k}1", "{k}2") {
 		t.Errorf("the stream is %q", s.stream.bytes)
 	}
-	s.wantOK("MIGRATE", "127.0.0.1", g.port(), "other", 0, 1000)
+	s.WantOK("MIGRATE", "127.0.0.1", g.port(), "other", 0, 1000)
 	if got := g.requests()[len(want):]; !slices.Equal(got, []string{"RESTORE-ASKING other 0"}) || g.connections() != 1 {
 		t.Errorf("the connection was not used again: %q", got)
 	}
-	if s.Mover.inFlight.Load() != 0 {
+	if s.mover.inFlight.Load() != 0 {
 		t.Error("a move is still under way")
+	}
+}
+
+func TestSlotsOfKeysUnderWayAreBusy(t *testing.T) {
+	m := New(Parts{Keys: storage.New(storage.Config{})})
+	defer m.Close()
+	keys := []*movingKey{{name: []byte("x")}}
+	s := slots.Of([]byte("x"))
+	m.inFlight.Store(1)
+	m.mark(keys, true)
+	if !m.Busy(s) || m.Busy(s+1) {
+		t.Fatal("the mark is not where it should be")
+	}
+	m.mark(keys, false)
+	if m.Busy(s) {
+		t.Fatal("the mark stays")
 	}
 }
 
@@ -239,12 +255,12 @@ func TestMigrateAnswers(t *testing.T) {
 			t.Parallel()
 			s := newSource(t, true)
 			g := startTarget(t, c.answer)
-			s.set("k", "v")
-			if got := s.do(append([]any{"MIGRATE", "127.0.0.1", g.port()}, c.args...)...); got != c.want {
+			s.Set("k", "v")
+			if got := s.Do(append([]any{"MIGRATE", "127.0.0.1", g.port()}, c.args...)...); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if s.has("k") != c.kept {
-				t.Errorf("the key is here: %v", s.has("k"))
+			if s.Has("k") != c.kept {
+				t.Errorf("the key is here: %v", s.Has("k"))
 			}
 			if len(s.stream.bytes) > 0 && s.stream.has("DEL", "k") == c.kept {
 				t.Errorf("the stream is %q", s.stream.bytes)
@@ -255,7 +271,7 @@ func TestMigrateAnswers(t *testing.T) {
 		s := newSource(t, true)
 		g := startTarget(t, always("+OK\r\n"))
 		g.ln.Close()
-		s.set("k", "v")
+		s.Set("k", "v")
 		const refused, noHost = "-IOERR error or timeout writing to target instance\r\n", "-IOERR error or timeout connecting to the client\r\n"
 		for _, c := range []struct {
 			host string
@@ -268,7 +284,7 @@ func TestMigrateAnswers(t *testing.T) {
 			{"127.0.0.1", "x", refused},
 			{"", g.port(), noHost},
 		} {
-			if got := s.do("MIGRATE", c.host, c.port, "k", 0, 1000); got != c.want || !s.has("k") {
+			if got := s.Do("MIGRATE", c.host, c.port, "k", 0, 1000); got != c.want || !s.Has("k") {
 				t.Errorf("%s:%v: got %q, want %q", c.host, c.port, got, c.want)
 			}
 		}
@@ -283,14 +299,14 @@ func TestMigrateAgainstWriters(t *testing.T) {
 		var marked bool
 		g := startTarget(t, func(_ int, args []string) string {
 			if args[0] != "SELECT" {
-				marked = s.Mover.busy(slotOf("k"))
+				marked = s.mover.Busy(nodetest.SlotOf("k"))
 			}
 			return "+OK\r\n"
 		})
-		s.set("k", "v")
-		s.wantOK("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
-		if !marked || s.Mover.busy(slotOf("k")) {
-			t.Errorf("marked under way: %v, and afterwards: %v", marked, s.Mover.busy(slotOf("k")))
+		s.Set("k", "v")
+		s.WantOK("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
+		if !marked || s.mover.Busy(nodetest.SlotOf("k")) {
+			t.Errorf("marked under way: %v, and afterwards: %v", marked, s.mover.Busy(nodetest.SlotOf("k")))
 		}
 	})
 	t.Run("a changed key is sent again", func(t *testing.T) {
@@ -299,14 +315,14 @@ func TestMigrateAgainstWriters(t *testing.T) {
 		g := startTarget(t, func(_ int, args []string) string {
 			if args[0] == "RESTORE" && changes < 2 {
 				changes++
-				s.set("k", "v"+strconv.Itoa(changes))
+				s.Set("k", "v"+strconv.Itoa(changes))
 			}
 			return "+OK\r\n"
 		})
-		s.set("k", "v")
-		s.wantOK("MIGRATE", "127.0.0.1", g.port(), "k", 3, 1000)
+		s.Set("k", "v")
+		s.WantOK("MIGRATE", "127.0.0.1", g.port(), "k", 3, 1000)
 		want := []string{"SELECT 3", "RESTORE k 0", "RESTORE k 0 REPLACE", "RESTORE k 0 REPLACE"}
-		if got := g.requests(); !slices.Equal(got, want) || s.has("k") {
+		if got := g.requests(); !slices.Equal(got, want) || s.Has("k") {
 			t.Errorf("the target was asked\n%q, not\n%q", got, want)
 		}
 	})
@@ -315,36 +331,36 @@ func TestMigrateAgainstWriters(t *testing.T) {
 		n := 0
 		g := startTarget(t, func(int, []string) string {
 			n++
-			s.set("k", strconv.Itoa(n))
+			s.Set("k", strconv.Itoa(n))
 			return "+OK\r\n"
 		})
-		s.set("k", "v")
-		if got := s.do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigrateBusy)+"\r\n" || !s.has("k") {
+		s.Set("k", "v")
+		if got := s.Do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigrateBusy)+"\r\n" || !s.Has("k") {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("a pause for a failover keeps the keys", func(t *testing.T) {
 		s := newSource(t, true)
 		g := startTarget(t, func(_ int, args []string) string {
-			s.world(func(tx *storage.Tx) { tx.HoldExpiry(true) })
+			s.World(func(tx *storage.Tx) { tx.HoldExpiry(true) })
 			return "+OK\r\n"
 		})
-		s.set("k", "v")
-		if got := s.do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigratePaused)+"\r\n" || !s.has("k") || s.stream.has("DEL", "k") {
-			t.Errorf("got %q; the key is there: %v", got, s.has("k"))
+		s.Set("k", "v")
+		if got := s.Do("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000); got != "-"+string(errMigratePaused)+"\r\n" || !s.Has("k") || s.stream.has("DEL", "k") {
+			t.Errorf("got %q; the key is there: %v", got, s.Has("k"))
 		}
 	})
 	t.Run("a deleted key is deleted there", func(t *testing.T) {
 		s := newSource(t, false)
 		g := startTarget(t, func(_ int, args []string) string {
 			if args[0] == "RESTORE" {
-				s.delete("k")
+				s.Delete("k")
 				return "+OK\r\n"
 			}
 			return ":1\r\n"
 		})
-		s.set("k", "v")
-		s.wantOK("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
+		s.Set("k", "v")
+		s.WantOK("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
 		if got := g.requests(); !slices.Equal(got, []string{"SELECT 0", "RESTORE k 0", "DEL k"}) {
 			t.Errorf("the target was asked %q", got)
 		}
@@ -355,14 +371,14 @@ func TestMigrateAgainstWriters(t *testing.T) {
 func TestMigrateWithinATransaction(t *testing.T) {
 	s := newSource(t, true)
 	g := startTarget(t, always("+OK\r\n"))
-	s.set("k", "v")
-	x, row := s.call("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
-	x.Tx = s.exec.BeginWorld(time.Now().UnixMilli())
+	s.Set("k", "v")
+	x := s.Call("MIGRATE", "127.0.0.1", g.port(), "k", 0, 1000)
+	x.Tx = s.Exec.BeginWorld(time.Now().UnixMilli())
 	x.Tx.Command(nil)
-	row.Run(x)
+	x.Row.Run(x)
 	x.Tx.CommandEnd()
-	s.exec.End()
-	if got := string(x.Out.Bytes()); got != "+OK\r\n" || s.has("k") || !s.stream.has("DEL", "k") {
+	s.Exec.End()
+	if got := string(x.Out.Bytes()); got != "+OK\r\n" || s.Has("k") || !s.stream.has("DEL", "k") {
 		t.Errorf("got %q, stream %q", got, s.stream.bytes)
 	}
 }
@@ -392,9 +408,9 @@ func TestMigrateToARealServer(t *testing.T) {
 	t.Parallel()
 	real := redistest.Start(t, redistest.Redis)
 	s := newSource(t, false)
-	s.set("k", strings.Repeat("long ", 100))
-	s.set("n", "12345")
-	s.wantOK("MIGRATE", "127.0.0.1", real.Port, "", 2, 1000, "KEYS", "k", "n")
+	s.Set("k", strings.Repeat("long ", 100))
+	s.Set("n", "12345")
+	s.WantOK("MIGRATE", "127.0.0.1", real.Port, "", 2, 1000, "KEYS", "k", "n")
 	c := real.Client()
 	if _, err := c.Do("SELECT", 2); err != nil {
 		t.Fatal(err)
@@ -409,11 +425,11 @@ func TestMigrateToARealServer(t *testing.T) {
 // The end of the node does not wait for a target that does not answer.
 func TestCloseBreaksOffAMigrationThatIsConnecting(t *testing.T) {
 	s := newSource(t, true)
-	s.set("k", "v")
-	reply := s.ask("MIGRATE", "127.0.0.1", deafPort(t), "k", 0, time.Hour.Milliseconds())
+	s.Set("k", "v")
+	reply := s.Ask("MIGRATE", "127.0.0.1", deafPort(t), "k", 0, time.Hour.Milliseconds())
 	closed := make(chan struct{})
 	go func() {
-		s.Mover.Close()
+		s.mover.Close()
 		close(closed)
 	}()
 	select {
@@ -421,7 +437,7 @@ func TestCloseBreaksOffAMigrationThatIsConnecting(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("it waits")
 	}
-	if got := <-reply; got != "-"+string(errMigrateConnect)+"\r\n" || !s.has("k") {
+	if got := <-reply; got != "-"+string(errMigrateConnect)+"\r\n" || !s.Has("k") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"errors"
@@ -15,25 +15,25 @@ import (
 
 // dialTimeout bounds the opening of a link: a node that takes longer has been
 // suspected by then.
-func (d *clusterDriver) dialTimeout() time.Duration {
+func (d *Driver) dialTimeout() time.Duration {
 	return max(d.Config.Current().ClusterNodeTimeout, time.Second)
 }
 
-func (d *clusterDriver) dial(dial cluster.Dial) {
+func (d *Driver) dial(dial cluster.Dial) {
 	l := d.endpoint.Dial(net.JoinHostPort(dial.IP, strconv.Itoa(int(dial.Port))), d.dialTimeout())
 	d.links[dial.Link], d.ids[l] = l, dial.Link
 }
 
 // closeLink ends a link that the Node has done with; its Closed finds it
 // forgotten.
-func (d *clusterDriver) closeLink(id cluster.LinkID) {
+func (d *Driver) closeLink(id cluster.LinkID) {
 	if l := d.links[id]; l != nil {
 		d.forgetLink(id, l)
 		l.Close()
 	}
 }
 
-func (d *clusterDriver) forgetLink(id cluster.LinkID, l *link.Link) {
+func (d *Driver) forgetLink(id cluster.LinkID, l *link.Link) {
 	delete(d.links, id)
 	delete(d.ids, l)
 }
@@ -66,7 +66,7 @@ type linkRow struct {
 
 // linkRows asks run for the links and their queues. It waits for run, which
 // never waits for an event loop.
-func (d *clusterDriver) linkRows() []linkRow {
+func (d *Driver) linkRows() []linkRow {
 	answer := make(chan []linkRow, 1)
 	asked := d.post(func() {
 		var rows []linkRow
@@ -91,7 +91,7 @@ func (d *clusterDriver) linkRows() []linkRow {
 }
 
 // linksCommand is CLUSTER LINKS (addReplyClusterLinksDescription).
-func (d *clusterDriver) linksCommand(x *command.Ctx) {
+func (d *Driver) linksCommand(x *command.Ctx) {
 	rows := d.linkRows()
 	x.Out.Array(len(rows))
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"redoubt/cluster"
@@ -65,7 +65,7 @@ func announced(set, own int) uint16 {
 
 // configure follows CONFIG SET, whose reply comes when CLUSTER NODES shows the
 // change. The driver waits for no client, so that is a moment.
-func (d *clusterDriver) configure(_, next *config.Settings) error {
+func (d *Driver) configure(_, next *config.Settings) error {
 	settings := clusterSettings(next, d.busPort)
 	d.endpoint.SetSendLimit(next.ClusterLinkSendBufBytes)
 	shown := make(chan struct{})

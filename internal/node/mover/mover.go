@@ -1,20 +1,4 @@
-package node
-
-import (
-	"bytes"
-	"errors"
-	"sync"
-	"sync/atomic"
-	"time"
-
-	"redoubt/internal/command"
-	"redoubt/internal/resp"
-	"redoubt/replication"
-	"redoubt/slots"
-	"redoubt/storage"
-)
-
-// mover moves keys to other nodes: MIGRATE, seen from the source.
+// Package mover moves keys to other nodes: MIGRATE, seen from the source.
 //
 // Redis stands still while it does this. Here the values are serialised under
 // the locks of their slots, and a goroutine sends them with no lock held; then
@@ -30,11 +14,28 @@ import (
 //     changed is sent again, a key that was deleted is deleted there too.
 //
 // Within a transaction everything happens under its locks.
-type mover struct {
-	moverParts
+package mover
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// Mover is the part of a node that carries out MIGRATE.
+type Mover struct {
+	Parts
 	conns targetCache
 
-	inFlight atomic.Int64                    // moves, so that busy is cheap
+	inFlight atomic.Int64                    // moves, so that Busy is cheap
 	slots    [slots.Count / 64]atomic.Uint64 // slots with keys under way
 
 	mu      sync.Mutex // serialises the units of exec
@@ -42,8 +43,8 @@ type mover struct {
 	running sync.WaitGroup
 }
 
-// moverParts is what a mover works with.
-type moverParts struct {
+// Parts is what a Mover works with.
+type Parts struct {
 	Keys    *storage.Keyspace
 	Cluster bool // cluster mode: RESTORE-ASKING, and writes are refused meanwhile
 }
@@ -58,20 +59,24 @@ const (
 	errMigrateConnect resp.Error = "IOERR error or timeout connecting to the client"
 )
 
-func newMover(p moverParts) *mover {
-	m := &mover{moverParts: p, exec: p.Keys.NewExecutor()}
+// New makes the mover of a node.
+func New(p Parts) *Mover {
+	m := &Mover{Parts: p, exec: p.Keys.NewExecutor()}
 	m.conns.init()
 	return m
 }
 
 // Close waits for the moves under way, whose connections it breaks.
-func (m *mover) Close() {
+func (m *Mover) Close() {
 	m.conns.close()
 	m.running.Wait()
 }
 
+// CachedTargets counts the idle connections that are kept.
+func (m *Mover) CachedTargets() int { return m.conns.len() }
+
 // Rows is the MIGRATE command.
-func (m *mover) Rows() []*command.Row {
+func (m *Mover) Rows() []*command.Row {
 	const access = command.KeyRW | command.KeyAccess | command.KeyDelete
 	return []*command.Row{{
 		Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys | command.ClientOnly | command.MovesKeys, ACL: command.CatKeyspace | command.CatDangerous,
@@ -108,14 +113,14 @@ func (m *mover) Rows() []*command.Row {
 	}}
 }
 
-// busy reports whether keys of a slot are under way.
-func (m *mover) busy(s slots.Slot) bool {
+// Busy reports whether keys of a slot are under way.
+func (m *Mover) Busy(s slots.Slot) bool {
 	return m.inFlight.Load() > 0 && m.slots[s>>6].Load()&(1<<(s&63)) != 0
 }
 
 // mark sets or clears the slots of a move; they are locked, and only moves
-// that passed busy come here.
-func (m *mover) mark(keys []*movingKey, on bool) {
+// that passed Busy come here.
+func (m *Mover) mark(keys []*movingKey, on bool) {
 	for _, k := range keys {
 		s := slots.Of(k.name)
 		if on {
@@ -144,7 +149,7 @@ type move struct {
 }
 
 // migrate is MIGRATE (migrateCommand).
-func (m *mover) migrate(x *command.Ctx) {
+func (m *Mover) migrate(x *command.Ctx) {
 	req, err := parseMigration(x.Args)
 	x.Caller.Redact(req.secrets...)
 	if err != "" {
@@ -189,10 +194,10 @@ func (k *movingKey) load(tx *storage.Tx) (err error) {
 	return nil
 }
 
-var errGone = errors.New("node: the key is gone")
+var errGone = errors.New("mover: the key is gone")
 
 // begin protects the keys while they are under way.
-func (m *mover) begin(tx *storage.Tx, v *move) {
+func (m *Mover) begin(tx *storage.Tx, v *move) {
 	m.inFlight.Add(1)
 	switch {
 	case v.copy:
@@ -206,7 +211,7 @@ func (m *mover) begin(tx *storage.Tx, v *move) {
 }
 
 // finish is the rest of a move, in its own goroutine.
-func (m *mover) finish(v *move, resume command.Resume) {
+func (m *Mover) finish(v *move, resume command.Resume) {
 	m.send(v)
 	gate := replication.Offset(0)
 	if !v.copy {
@@ -225,7 +230,7 @@ func (m *mover) finish(v *move, resume command.Resume) {
 
 // settle deletes what the target took, and ends the protection of all keys but
 // those that changed and have to be sent again.
-func (m *mover) settle(v *move, mayResend bool) (gate replication.Offset, again []*movingKey) {
+func (m *Mover) settle(v *move, mayResend bool) (gate replication.Offset, again []*movingKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ss := make([]slots.Slot, len(v.keys))
@@ -250,7 +255,7 @@ func (m *mover) settle(v *move, mayResend bool) (gate replication.Offset, again 
 
 // stale ends the watches and sorts out the keys that changed while they were
 // under way: the target does not have what is here now.
-func (m *mover) stale(tx *storage.Tx, v *move, mayResend bool) (again []*movingKey) {
+func (m *Mover) stale(tx *storage.Tx, v *move, mayResend bool) (again []*movingKey) {
 	for _, k := range v.keys {
 		if k.watch == nil {
 			continue
@@ -280,7 +285,7 @@ func (m *mover) stale(tx *storage.Tx, v *move, mayResend bool) (again []*movingK
 // deleteTaken deletes the keys that the target has, and says so to the stream
 // in one DEL. Nothing is deleted if the node has become a replica meanwhile:
 // then its primary decides about its keys.
-func (m *mover) deleteTaken(tx *storage.Tx, v *move) {
+func (m *Mover) deleteTaken(tx *storage.Tx, v *move) {
 	if v.copy {
 		return
 	}
@@ -374,6 +379,8 @@ func parseMigration(args [][]byte) (req migration, err resp.Error) {
 	req.addr = joinHostPort(args[1], args[2])
 	return req, ""
 }
+
+var nameDel = []byte("DEL")
 
 func clone(args [][]byte) [][]byte {
 	copies := make([][]byte, len(args))

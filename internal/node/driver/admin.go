@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // administer gives the Node a command and answers with its result. Outside of
 // a transaction the connection is suspended meanwhile and its loop goes on;
 // within one the loop waits, at most for one write of nodes.conf.
-func (d *clusterDriver) administer(x *command.Ctx, ev cluster.Event, reply func(*resp.Writer, cluster.Result)) {
+func (d *Driver) administer(x *command.Ctx, ev cluster.Event, reply func(*resp.Writer, cluster.Result)) {
 	d.give(x, ev, nil, reply)
 }
 
@@ -27,7 +27,7 @@ func (d *clusterDriver) administer(x *command.Ctx, ev cluster.Event, reply func(
 // locked (all of them, if ss is nil) from the count until the new View is
 // published. A client's write comes before that and is counted, or after and is
 // sent to the new owner; in between it would be acknowledged and lost.
-func (d *clusterDriver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*storage.Tx) cluster.Event, reply func(*resp.Writer, cluster.Result)) {
+func (d *Driver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*storage.Tx) cluster.Event, reply func(*resp.Writer, cluster.Result)) {
 	if x.Tx != nil { // a transaction: it has the world lock, and waits for the answer
 		d.administer(x, count(x.Tx), reply)
 		return
@@ -48,7 +48,7 @@ func (d *clusterDriver) administerCounted(x *command.Ctx, ss []slots.Slot, count
 
 // give posts the event. decided, if not nil, is closed when the Node has decided
 // and the View shows it.
-func (d *clusterDriver) give(x *command.Ctx, ev cluster.Event, decided chan struct{}, reply func(*resp.Writer, cluster.Result)) {
+func (d *Driver) give(x *command.Ctx, ev cluster.Event, decided chan struct{}, reply func(*resp.Writer, cluster.Result)) {
 	answer := func(w *resp.Writer, r cluster.Result) {
 		if r.Err != nil {
 			w.Error(resp.Error(r.Err.Error()))
@@ -123,30 +123,30 @@ func parseRanges(x *command.Ctx, step int) ([]slots.Range, bool) {
 	return ranges, true
 }
 
-func (d *clusterDriver) addSlotsCommand(x *command.Ctx)      { d.addSlots(x, 1) }
-func (d *clusterDriver) addSlotsRangeCommand(x *command.Ctx) { d.addSlots(x, 2) }
-func (d *clusterDriver) delSlotsCommand(x *command.Ctx)      { d.delSlots(x, 1) }
-func (d *clusterDriver) delSlotsRangeCommand(x *command.Ctx) { d.delSlots(x, 2) }
+func (d *Driver) addSlotsCommand(x *command.Ctx)      { d.addSlots(x, 1) }
+func (d *Driver) addSlotsRangeCommand(x *command.Ctx) { d.addSlots(x, 2) }
+func (d *Driver) delSlotsCommand(x *command.Ctx)      { d.delSlots(x, 1) }
+func (d *Driver) delSlotsRangeCommand(x *command.Ctx) { d.delSlots(x, 2) }
 
-func (d *clusterDriver) addSlots(x *command.Ctx, step int) {
+func (d *Driver) addSlots(x *command.Ctx, step int) {
 	if ranges, valid := parseRanges(x, step); valid {
 		d.administer(x, cluster.AddSlots{Ranges: ranges}, ok)
 	}
 }
 
-func (d *clusterDriver) delSlots(x *command.Ctx, step int) {
+func (d *Driver) delSlots(x *command.Ctx, step int) {
 	if ranges, valid := parseRanges(x, step); valid {
 		d.administer(x, cluster.DelSlots{Ranges: ranges}, ok)
 	}
 }
 
-func (d *clusterDriver) flushSlotsCommand(x *command.Ctx) {
+func (d *Driver) flushSlotsCommand(x *command.Ctx) {
 	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
 		return cluster.FlushSlots{Keys: d.Keys.Len(0)}
 	}, ok)
 }
 
-func (d *clusterDriver) bumpEpochCommand(x *command.Ctx) {
+func (d *Driver) bumpEpochCommand(x *command.Ctx) {
 	d.administer(x, cluster.BumpEpoch{}, func(w *resp.Writer, r cluster.Result) {
 		word := "STILL"
 		if r.Bumped {
@@ -156,7 +156,7 @@ func (d *clusterDriver) bumpEpochCommand(x *command.Ctx) {
 	})
 }
 
-func (d *clusterDriver) countReportsCommand(x *command.Ctx) {
+func (d *Driver) countReportsCommand(x *command.Ctx) {
 	d.administer(x, cluster.CountFailureReports{ID: nodeID(x.Args[2])}, func(w *resp.Writer, r cluster.Result) {
 		w.Int(int64(r.Count))
 	})
@@ -164,7 +164,7 @@ func (d *clusterDriver) countReportsCommand(x *command.Ctx) {
 
 func nodeID(arg []byte) bus.NodeID { return bus.NodeID(arg) }
 
-func (d *clusterDriver) failoverCommand(x *command.Ctx) {
+func (d *Driver) failoverCommand(x *command.Ctx) {
 	mode := cluster.FailoverNormal
 	switch {
 	case len(x.Args) == 2:
@@ -182,11 +182,11 @@ func (d *clusterDriver) failoverCommand(x *command.Ctx) {
 	d.administer(x, cluster.Failover{Mode: mode}, ok)
 }
 
-func (d *clusterDriver) forgetCommand(x *command.Ctx) {
+func (d *Driver) forgetCommand(x *command.Ctx) {
 	d.administer(x, cluster.Forget{ID: nodeID(x.Args[2])}, ok)
 }
 
-func (d *clusterDriver) meetCommand(x *command.Ctx) {
+func (d *Driver) meetCommand(x *command.Ctx) {
 	if len(x.Args) > 5 {
 		x.Out.Error(resp.ErrSubcommandSyntax("cluster", x.Args[1]))
 		return
@@ -209,14 +209,14 @@ func (d *clusterDriver) meetCommand(x *command.Ctx) {
 	d.administer(x, meet, ok)
 }
 
-func (d *clusterDriver) replicateCommand(x *command.Ctx) {
+func (d *Driver) replicateCommand(x *command.Ctx) {
 	id := nodeID(x.Args[2])
 	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
 		return cluster.Replicate{ID: id, Keys: d.Keys.Len(0)}
 	}, ok)
 }
 
-func (d *clusterDriver) resetCommand(x *command.Ctx) {
+func (d *Driver) resetCommand(x *command.Ctx) {
 	var reset cluster.Reset
 	switch {
 	case len(x.Args) == 2:
@@ -235,11 +235,11 @@ func (d *clusterDriver) resetCommand(x *command.Ctx) {
 	}, ok)
 }
 
-func (d *clusterDriver) saveConfigCommand(x *command.Ctx) {
+func (d *Driver) saveConfigCommand(x *command.Ctx) {
 	d.administer(x, cluster.SaveConfig{}, ok)
 }
 
-func (d *clusterDriver) setConfigEpochCommand(x *command.Ctx) {
+func (d *Driver) setConfigEpochCommand(x *command.Ctx) {
 	epoch, isInt := resp.ParseInt(x.Args[2])
 	if !isInt {
 		x.Out.Error(resp.ErrNotInteger)
@@ -248,7 +248,7 @@ func (d *clusterDriver) setConfigEpochCommand(x *command.Ctx) {
 	d.administer(x, cluster.SetConfigEpoch{Epoch: epoch}, ok)
 }
 
-func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
+func (d *Driver) setSlotCommand(x *command.Ctx) {
 	if d.View().IsReplica() {
 		x.Out.Error(errSetSlotRole)
 		return
@@ -290,7 +290,7 @@ func (d *clusterDriver) setSlotCommand(x *command.Ctx) {
 
 // liveKeys is the number of keys in a slot, or 0 if all of them have expired:
 // GETKEYSINSLOT does not show those, so nobody could move them.
-func (d *clusterDriver) liveKeys(tx *storage.Tx, s slots.Slot) int {
+func (d *Driver) liveKeys(tx *storage.Tx, s slots.Slot) int {
 	n := d.Keys.SlotLen(s, 0)
 	if n > 0 && len(scanSlot(tx, s, 1)) == 0 {
 		return 0
@@ -299,7 +299,7 @@ func (d *clusterDriver) liveKeys(tx *storage.Tx, s slots.Slot) int {
 }
 
 // keysIn is up to count keys of a slot.
-func (d *clusterDriver) keysIn(x *command.Ctx, s slots.Slot, count int) [][]byte {
+func (d *Driver) keysIn(x *command.Ctx, s slots.Slot, count int) [][]byte {
 	if x.Tx != nil {
 		return scanSlot(x.Tx, s, count)
 	}

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"errors"
@@ -341,3 +341,12 @@ func (s *saver) optional(err error, again *time.Timer) error {
 
 // settleRetry is how long the saver waits after a failure to tidy.
 const settleRetry = 10 * time.Second
+
+// syncDir makes the names of a directory's files durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

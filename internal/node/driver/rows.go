@@ -1,9 +1,9 @@
-package node
+package driver
 
 import "redoubt/internal/command"
 
 // Rows is the CLUSTER command.
-func (d *clusterDriver) Rows() []*command.Row {
+func (d *Driver) Rows() []*command.Row {
 	const (
 		read = command.Stale
 		// What tells of the cluster answers while a replica loads its data, too, as

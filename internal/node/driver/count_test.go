@@ -1,10 +1,11 @@
-package node
+package driver
 
 import (
 	"testing"
 	"time"
 
 	"redoubt/cluster"
+	"redoubt/internal/node/nodetest"
 	"redoubt/slots"
 )
 
@@ -13,7 +14,7 @@ import (
 // else must not be told that its write succeeded, and find the slot gone.
 func TestNoWriteBetweenTheCountAndTheDecision(t *testing.T) {
 	const key = "k"
-	slot := slotOf(key)
+	slot := nodetest.SlotOf(key)
 	other := cluster.Meet{IP: "127.0.0.1", Port: 1}
 	cases := []struct {
 		name    string
@@ -26,15 +27,15 @@ func TestNoWriteBetweenTheCountAndTheDecision(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			m := startMember(t)
-			m.wantOK("cluster", "addslotsrange", 0, slots.Count-1)
-			m.wantOK("cluster", "meet", other.IP, other.Port)
+			m.WantOK("cluster", "addslotsrange", 0, slots.Count-1)
+			m.WantOK("cluster", "meet", other.IP, other.Port)
 			args := c.command(m)
 
 			written := make(chan bool, 1)
 			busy := make(chan struct{})
 			m.post(func() { <-busy })
 			asked := make(chan (<-chan string), 1)
-			go func() { asked <- m.ask(args...) }()
+			go func() { asked <- m.Ask(args...) }()
 			for len(m.inbox) == 0 { // until the command has counted and asks
 				select {
 				case <-t.Context().Done():

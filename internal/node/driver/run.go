@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"time"
@@ -10,7 +10,7 @@ import (
 
 // post has run call f, after what was posted before. It reports false if the
 // driver has ended; f is not called then.
-func (d *clusterDriver) post(f func()) bool {
+func (d *Driver) post(f func()) bool {
 	select {
 	case d.inbox <- f:
 		return true
@@ -20,7 +20,7 @@ func (d *clusterDriver) post(f func()) bool {
 }
 
 // run is the owner of the Node.
-func (d *clusterDriver) run() {
+func (d *Driver) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -48,7 +48,7 @@ func (d *clusterDriver) run() {
 // look notices that run has not looked for a node timeout: the process was
 // stopped, or its machine was. Others may have replaced this node meanwhile. Who
 // sees the new beat finds the View of a node that doubts.
-func (d *clusterDriver) look(now time.Time) {
+func (d *Driver) look(now time.Time) {
 	if gap := d.unseen(now); gap > d.stopLimit() {
 		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 		d.step(cluster.Resumed{}, nil)
@@ -63,7 +63,7 @@ func (d *clusterDriver) look(now time.Time) {
 // unseen is for how long run has not looked at the clock. A suspended machine
 // moves only the wall clock on. (So does somebody who sets it; a short doubt is
 // all that comes of that.)
-func (d *clusterDriver) unseen(now time.Time) time.Duration {
+func (d *Driver) unseen(now time.Time) time.Duration {
 	last := d.beat.Load()
 	if last == nil {
 		return 0
@@ -74,14 +74,14 @@ func (d *clusterDriver) unseen(now time.Time) time.Duration {
 // stopLimit is how long run may not look without anybody having replaced this
 // node: until the node timeout nobody suspects it, and then comes an election.
 // (It looks at least with every tick, but a node timeout may be shorter.)
-func (d *clusterDriver) stopLimit() time.Duration {
+func (d *Driver) stopLimit() time.Duration {
 	return max(d.Config.Current().ClusterNodeTimeout, 500*time.Millisecond)
 }
 
 // Stops implements server.Cluster. A loop may run before run does, after a stop
 // of the process; then it waits until run has looked, which takes as long as
 // run needs for a processor.
-func (d *clusterDriver) Stops(now time.Time) uint64 {
+func (d *Driver) Stops(now time.Time) uint64 {
 	if d.unseen(now) > d.stopLimit() {
 		looked := make(chan struct{})
 		if d.post(func() { d.look(time.Now()); close(looked) }) {
@@ -103,20 +103,20 @@ func endsWithRole(fx *cluster.Effects) bool {
 
 // endOrBeginPause holds client writes back or lets them go on, which then find
 // the View that belongs to it.
-func (d *clusterDriver) endOrBeginPause(until time.Time) {
+func (d *Driver) endOrBeginPause(until time.Time) {
 	d.publishView()
 	d.changer.pause(until)
 }
 
 // tellFacts keeps the Node's picture of the server up to date.
-func (d *clusterDriver) tellFacts() {
+func (d *Driver) tellFacts() {
 	if f := d.Facts(); f != d.facts {
 		d.facts = f
 		d.step(f, nil)
 	}
 }
 
-func (d *clusterDriver) publishView() { d.view.Store(d.node.View()) }
+func (d *Driver) publishView() { d.view.Store(d.node.View()) }
 
 // question is a command of an administrator that wants its result.
 type question struct {
@@ -128,7 +128,7 @@ type question struct {
 
 // step gives the Node an event and does what it demands: at once what may be
 // done at once, the rest when the disk has caught up (outcome).
-func (d *clusterDriver) step(ev cluster.Event, q *question) {
+func (d *Driver) step(ev cluster.Event, q *question) {
 	fx := d.node.Step(time.Now(), ev)
 	for _, note := range fx.Notes {
 		if note.Warning {
@@ -154,7 +154,7 @@ func (d *clusterDriver) step(ev cluster.Event, q *question) {
 }
 
 // send encodes each message once, for however many links it goes to.
-func (d *clusterDriver) send(envelopes []cluster.Envelope) {
+func (d *Driver) send(envelopes []cluster.Envelope) {
 	var last *bus.Message
 	var encoded []byte
 	for _, e := range envelopes {
@@ -189,7 +189,7 @@ type pending struct {
 }
 
 // add takes the effects of one step, in order.
-func (o *outcome) add(d *clusterDriver, fx *cluster.Effects, q *question) {
+func (o *outcome) add(d *Driver, fx *cluster.Effects, q *question) {
 	if fx.Persist != nil {
 		o.asked = fx.Persist.Version
 		d.saver.save(fx.Persist)
@@ -207,7 +207,7 @@ func (o *outcome) add(d *clusterDriver, fx *cluster.Effects, q *question) {
 }
 
 // saved is called by the saver: a version is on disk.
-func (d *clusterDriver) saved(version uint64) {
+func (d *Driver) saved(version uint64) {
 	d.post(func() {
 		o := &d.outcome
 		o.saved = version
@@ -225,7 +225,7 @@ func (d *clusterDriver) saved(version uint64) {
 // is none yet; and only those messages wait for it, not the votes of later
 // steps. Until then the Node is not told that its claim is on disk, so
 // heartbeats speak of the old role, too.
-func (o *outcome) release(d *clusterDriver, p *pending) {
+func (o *outcome) release(d *Driver, p *pending) {
 	if p.fx.DropKeys != nil {
 		d.sweeper.add(p.fx.DropKeys)
 	}
@@ -262,13 +262,13 @@ func (o *outcome) changed(p *pending) {
 }
 
 // finish lets the last go.
-func (o *outcome) finish(d *clusterDriver, p *pending) {
+func (o *outcome) finish(d *Driver, p *pending) {
 	d.send(p.fx.SendAfterPersist)
 	d.answer(p)
 }
 
 // answer gives the asker the result, which must find the new View.
-func (d *clusterDriver) answer(p *pending) {
+func (d *Driver) answer(p *pending) {
 	if p.question == nil || p.fx.Result == nil {
 		return
 	}
@@ -278,7 +278,7 @@ func (d *clusterDriver) answer(p *pending) {
 }
 
 // tell lets the Node know what is settled.
-func (o *outcome) tell(d *clusterDriver) {
+func (o *outcome) tell(d *Driver) {
 	settled := o.saved
 	for _, p := range o.changing {
 		settled = min(settled, p.version-1)
@@ -290,7 +290,7 @@ func (o *outcome) tell(d *clusterDriver) {
 }
 
 // busLinks is what the links tell the driver.
-type busLinks struct{ d *clusterDriver }
+type busLinks struct{ d *Driver }
 
 // Opened implements link.Handler.
 func (b busLinks) Opened(l *link.Link) {

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"redoubt/bus"
@@ -12,23 +12,23 @@ import (
 
 // client is how the client of a call is connected, by which the addresses shown
 // to it are chosen. The server has no TLS listener yet.
-func (d *clusterDriver) client(x *command.Ctx) cluster.Client {
+func (d *Driver) client(x *command.Ctx) cluster.Client {
 	c, ok := x.Caller.(interface{ IPv6() bool })
 	return cluster.Client{IPv6: ok && c.IPv6()}
 }
 
-func (d *clusterDriver) infoCommand(x *command.Ctx) { x.Out.Verbatim("txt", d.View().InfoText()) }
-func (d *clusterDriver) nodesCommand(x *command.Ctx) {
+func (d *Driver) infoCommand(x *command.Ctx) { x.Out.Verbatim("txt", d.View().InfoText()) }
+func (d *Driver) nodesCommand(x *command.Ctx) {
 	x.Out.Verbatim("txt", d.View().NodesText(d.client(x)))
 }
-func (d *clusterDriver) myIDCommand(x *command.Ctx) { x.Out.BulkString(string(d.View().Me().ID)) }
-func (d *clusterDriver) myShardIDCommand(x *command.Ctx) {
+func (d *Driver) myIDCommand(x *command.Ctx) { x.Out.BulkString(string(d.View().Me().ID)) }
+func (d *Driver) myShardIDCommand(x *command.Ctx) {
 	x.Out.BulkString(d.View().ShardID)
 }
 
 func keySlotCommand(x *command.Ctx) { x.Out.Int(int64(slots.Of(x.Args[2]))) }
 
-func (d *clusterDriver) replicasCommand(x *command.Ctx) {
+func (d *Driver) replicasCommand(x *command.Ctx) {
 	lines, err := d.View().ReplicaLines(nodeID(x.Args[2]), d.client(x))
 	if err != nil {
 		x.Out.Error(resp.Error(err.Error()))
@@ -40,7 +40,7 @@ func (d *clusterDriver) replicasCommand(x *command.Ctx) {
 	}
 }
 
-func (d *clusterDriver) countKeysCommand(x *command.Ctx) {
+func (d *Driver) countKeysCommand(x *command.Ctx) {
 	s, isInt := resp.ParseInt(x.Args[2])
 	switch {
 	case !isInt:
@@ -52,7 +52,7 @@ func (d *clusterDriver) countKeysCommand(x *command.Ctx) {
 	}
 }
 
-func (d *clusterDriver) getKeysCommand(x *command.Ctx) {
+func (d *Driver) getKeysCommand(x *command.Ctx) {
 	s, isInt := resp.ParseInt(x.Args[2])
 	count, isIntToo := resp.ParseInt(x.Args[3])
 	switch {
@@ -72,7 +72,7 @@ func (d *clusterDriver) getKeysCommand(x *command.Ctx) {
 }
 
 // slotsCommand is CLUSTER SLOTS (clusterReplyMultiBulkSlots).
-func (d *clusterDriver) slotsCommand(x *command.Ctx) {
+func (d *Driver) slotsCommand(x *command.Ctx) {
 	v, client := d.View(), d.client(x)
 	ranges := v.SlotRanges()
 	x.Out.Array(len(ranges))
@@ -121,7 +121,7 @@ func howMany(conditions ...bool) (n int) {
 }
 
 // shardsCommand is CLUSTER SHARDS (clusterReplyShards).
-func (d *clusterDriver) shardsCommand(x *command.Ctx) {
+func (d *Driver) shardsCommand(x *command.Ctx) {
 	v, client := d.View(), d.client(x)
 	shards := v.Shards()
 	x.Out.Array(len(shards))

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"fmt"
@@ -25,11 +25,11 @@ func TestAMemberAmongRealServers(t *testing.T) {
 
 	a.Do("CLUSTER", "ADDSLOTSRANGE", 0, 5460)
 	b.Do("CLUSTER", "ADDSLOTSRANGE", 5461, 10922)
-	m.wantOK("cluster", "addslotsrange", 10923, slots.Count-1)
+	m.WantOK("cluster", "addslotsrange", 10923, slots.Count-1)
 	a.Do("CLUSTER", "SET-CONFIG-EPOCH", 1)
 	b.Do("CLUSTER", "SET-CONFIG-EPOCH", 2)
-	m.wantOK("cluster", "set-config-epoch", 3)
-	m.wantOK("cluster", "meet", "127.0.0.1", a.Port)
+	m.WantOK("cluster", "set-config-epoch", 3)
+	m.WantOK("cluster", "meet", "127.0.0.1", a.Port)
 	b.Do("CLUSTER", "MEET", "127.0.0.1", m.port)
 	replica.Do("CLUSTER", "MEET", "127.0.0.1", a.Port)
 
@@ -74,7 +74,7 @@ func TestAMemberAmongRealServers(t *testing.T) {
 		}
 		return nil
 	})
-	if info := m.do("cluster", "info"); !strings.Contains(info, "cluster_stats_messages_auth-ack_sent:1") {
+	if info := m.Do("cluster", "info"); !strings.Contains(info, "cluster_stats_messages_auth-ack_sent:1") {
 		t.Errorf("we did not vote:\n%s", info)
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"bytes"
@@ -352,7 +352,7 @@ func TestAcknowledgedSlotsAreOnDisk(t *testing.T) {
 	t.Parallel()
 	m := startMember(t)
 	for s := range 40 {
-		m.wantOK("cluster", "addslots", s)
+		m.WantOK("cluster", "addslots", s)
 		d := newNodesDir(t)
 		// The log is read first: nodes.conf may be written whole between the two.
 		if log, err := os.ReadFile(filepath.Join(m.dir, "nodes.conf.changes")); err == nil {

@@ -1,4 +1,4 @@
-package node
+package driver
 
 import (
 	"sync"
@@ -17,7 +17,7 @@ import (
 // before it began need not be taken, and everybody who waits for it is content
 // when a newer one has been.
 type changer struct {
-	d    *clusterDriver
+	d    *Driver
 	wake chan struct{}
 
 	mu     sync.Mutex // guards what follows
@@ -27,7 +27,7 @@ type changer struct {
 	paused *time.Time // the pause asked for; the zero time ends it
 }
 
-func (c *changer) init(d *clusterDriver) { c.d, c.wake = d, make(chan struct{}, 1) }
+func (c *changer) init(d *Driver) { c.d, c.wake = d, make(chan struct{}, 1) }
 
 // change asks for a role and has done called afterwards.
 func (c *changer) change(role *cluster.RoleChange, done func()) {
