@@ -41,7 +41,7 @@ type replicator struct {
 
 	ctx     context.Context // ends with that of start, or with Close
 	started bool            // by start; Close looks at it
-	stop    context.CancelFunc
+	cancel  context.CancelFunc
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
 	onAck   atomic.Pointer[func()]
@@ -100,7 +100,7 @@ const unknownHost = "?"
 func newReplicator(n *Node) *replicator {
 	r := &replicator{n: n, log: n.log, turn: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
-	r.ctx, r.stop = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -150,7 +150,7 @@ func (r *replicator) ID() string { return r.History().ID }
 // until the cluster has said what it is.
 func (r *replicator) start(ctx context.Context) error {
 	r.started = true
-	context.AfterFunc(ctx, r.stop)
+	context.AfterFunc(ctx, r.cancel)
 	first := *r.state.Load()
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
 		first.history, first.known = r.n.recovered.History, true
@@ -177,12 +177,12 @@ func (r *replicator) start(ctx context.Context) error {
 // Close sends the replicas away and ends the link.
 func (r *replicator) Close() {
 	if !r.started {
-		r.stop()
+		r.cancel()
 		return // there is nothing that could be saved
 	}
 	r.primary.Close()
 	last := r.Standing() // the link knows when its primary was last heard
-	r.stop()
+	r.cancel()
 	r.running.Wait()
 	r.saveFitness(last, 0)
 }

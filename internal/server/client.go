@@ -202,7 +202,7 @@ func (c *conn) flags() string {
 // events is what the poller is asked for.
 func (c *conn) events() string {
 	events := ""
-	if !c.stopped() {
+	if c.runnable() {
 		events = "r"
 	}
 	if c.polled&writable != 0 {

@@ -209,7 +209,7 @@ func (c *conn) movable() bool {
 
 // read takes what the socket has, up to one buffer, and runs what is whole.
 func (l *loop) read(c *conn) {
-	if c.stopped() {
+	if !c.runnable() {
 		l.watchSocket(c)
 		return
 	}
@@ -242,9 +242,9 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 	return false
 }
 
-// stopped reports whether nothing of the connection may be read or run now.
-func (c *conn) stopped() bool {
-	return c.inPaused || c.is(stateClosing|stateClosed|stateWaiting|stateDetached) || c.heldBytes() > maxHeldBytes
+// runnable reports whether requests of the connection may be read and run now.
+func (c *conn) runnable() bool {
+	return !c.inPaused && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
 // arrived takes the first bytes of a connection without a private buffer; b is
@@ -259,7 +259,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 	}
 	c.in = make([]byte, len(rest), max(2*len(rest), 512))
 	copy(c.in, rest)
-	if c.stopped() {
+	if !c.runnable() {
 		l.watchSocket(c)
 	}
 }
@@ -326,7 +326,7 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 	l.feeding = len(b)
 	l.openOutput(c)
 	fetched := 0 // requests whose keys have been fetched ahead
-	for len(b) > 0 && !c.stopped() {
+	for len(b) > 0 && c.runnable() {
 		if fetched == 0 {
 			fetched = l.fetchAhead(c, b)
 		}
@@ -405,7 +405,7 @@ func (l *loop) protocolError(c *conn, err resp.Error) {
 // is blocked is not read, but must not be served an element once it has left.
 func (l *loop) watchSocket(c *conn) {
 	if c.wire != nil {
-		if !c.stopped() || c.parked != nil && len(c.in) < wireReadBytes {
+		if c.runnable() || c.parked != nil && len(c.in) < wireReadBytes {
 			c.wire.more()
 		}
 		return
@@ -415,7 +415,7 @@ func (l *loop) watchSocket(c *conn) {
 	}
 	var want interest
 	switch {
-	case !c.stopped():
+	case c.runnable():
 		want |= readable
 	case c.parked != nil:
 		want |= gone

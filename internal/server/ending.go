@@ -12,7 +12,7 @@ import (
 	"redoubt/storage"
 )
 
-// ending is how a server stops. A shutdown first holds writes back and waits
+// ending is how a server ends. A shutdown first holds writes back and waits
 // until the replicas have all there is, for shutdown-timeout at most; then it
 // saves what has to be saved, and Run returns. Until then it can be aborted.
 type ending struct {
@@ -27,7 +27,7 @@ type ending struct {
 	clients []command.Resume // that asked, and go on if it fails
 }
 
-// Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
+// Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
 // shutdown-on-sigint says otherwise. It returns when the shutdown has begun;
 // the error says why it goes on instead.
@@ -130,7 +130,7 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 	s.endPause(tx, pauseByShutdown)
 }
 
-// finishEnd writes what has to be on disk and stops the server; no command
+// finishEnd writes what has to be on disk and ends the server; no command
 // runs any more. If it fails the server goes on. All loops are stopped and tx
 // holds the world.
 func (s *Server) finishEnd(tx *storage.Tx) error {
@@ -175,5 +175,5 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	return err
 }
 
-// End stops the server: Run returns.
+// End has Run return.
 func (s *Server) End() { s.ending.once.Do(func() { close(s.ending.done) }) }

@@ -102,7 +102,7 @@ type loop struct {
 	pushes    []span        // of the request's output, which CLIENT REPLY OFF lets through
 	inExec    bool          // a transaction's queue is being run
 	stopped   bool          // all loops are stopped on behalf of this one
-	stops     uint64        // Cluster.Stops as this loop knows it
+	freezes   uint64        // Cluster.Freezes as this loop knows it
 
 	stats loopStats
 }
@@ -248,7 +248,7 @@ func (l *loop) beginTurn() time.Duration {
 	l.unix = now.UnixMilli()
 	l.mono = now.Sub(l.srv.started)
 	l.cfg = l.srv.config.Current()
-	l.wentOn(now)
+	l.afterFreeze(now)
 	return l.mono
 }
 
@@ -280,7 +280,7 @@ func (l *loop) serve(events []unix.EpollEvent) {
 			l.wantWrite(c)
 		}
 		switch {
-		case what&(broken|gone) != 0 && c.stopped():
+		case what&(broken|gone) != 0 && !c.runnable():
 			l.drop(c) // it is not read, and would be reported for ever
 		case what&(readable|broken|gone) != 0:
 			l.read(c)

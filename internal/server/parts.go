@@ -92,10 +92,10 @@ type Cluster interface {
 	// Route says where a request goes: "" if it runs here, or the error that
 	// sends the client elsewhere.
 	Route(r Route) resp.Error
-	// Stops counts how often the node went on after it had not run for so
+	// Freezes counts how often the node went on after it had not run for so
 	// long that others may have replaced it; it begins at 0. After a change
 	// Route knows of it. now is the present time.
-	Stops(now time.Time) uint64
+	Freezes(now time.Time) uint64
 	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
 	// nodes.
 	Publish(channel, message []byte, sharded bool)

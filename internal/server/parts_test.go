@@ -27,10 +27,10 @@ type fakeCluster struct {
 	moving    slots.Slot
 	asked     []Route
 	late      bool // the slot goes away between the gate and the unit
-	stops     atomic.Uint64
+	freezes   atomic.Uint64
 }
 
-func (f *fakeCluster) Stops(time.Time) uint64 { return f.stops.Load() }
+func (f *fakeCluster) Freezes(time.Time) uint64 { return f.freezes.Load() }
 
 // Lines of routing, whose texts package cluster has.
 const errCrossSlot resp.Error = "CROSSSLOT Keys in request don't hash to the same slot"
@@ -169,7 +169,7 @@ func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
 	f.mu.Lock()
 	f.elsewhere = slots.Of([]byte("near"))
 	f.mu.Unlock()
-	f.stops.Add(1)
+	f.freezes.Add(1)
 	n.stream.commit(-1)
 	writer.closed()
 	idle.want("PING", "PONG")

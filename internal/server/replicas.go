@@ -192,7 +192,7 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	if w := c.wire; w != nil {
 		tracked := l.srv.track(c, w.nc)
 		// An earlier reply may still be under way.
-		w.stop()
+		w.detach()
 		l.srv.goroutines.Go(func() {
 			<-w.written
 			l.srv.replication.Serve(tracked, rest, hello)

@@ -112,10 +112,10 @@ type Driver struct {
 	changer changer
 	sweeper sweeper
 
-	// beat is when run last looked at the clock, and stops counts how often it
+	// beat is when run last looked at the clock, and freezes counts how often it
 	// had not for the node timeout.
-	beat  atomic.Pointer[time.Time]
-	stops atomic.Uint64
+	beat    atomic.Pointer[time.Time]
+	freezes atomic.Uint64
 
 	// Owned by run.
 	node     *cluster.Node

@@ -127,8 +127,8 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
 	t.Parallel()
 	m := startMember(t)
-	if n := m.Stops(time.Now()); n != 0 {
-		t.Errorf("a node that runs counts %d stops", n)
+	if n := m.Freezes(time.Now()); n != 0 {
+		t.Errorf("a node that runs counts %d freezes", n)
 	}
 	for _, c := range []struct {
 		name string
@@ -139,11 +139,11 @@ func TestAStopIsNoticedByWhoeverRunsFirst(t *testing.T) {
 	} {
 		looked := make(chan struct{})
 		m.post(func() {
-			before := m.stops.Load()
+			before := m.freezes.Load()
 			m.beat.Store(&c.last)
 			go func() {
-				if n := m.Stops(time.Now()); n != before+1 {
-					t.Errorf("%s: %d stops, %d before", c.name, n, before)
+				if n := m.Freezes(time.Now()); n != before+1 {
+					t.Errorf("%s: %d freezes, %d before", c.name, n, before)
 				}
 				close(looked)
 			}()
@@ -171,8 +171,8 @@ func TestAStopOfTheOnlyVoterCutsNobodyOff(t *testing.T) {
 		close(looked)
 	})
 	<-looked
-	if n := m.stops.Load(); n != 0 || !m.View().OK {
-		t.Errorf("%d stops, ok is %v", n, m.View().OK)
+	if n := m.freezes.Load(); n != 0 || !m.View().OK {
+		t.Errorf("%d freezes, ok is %v", n, m.View().OK)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestAShortNodeTimeoutIsNoStop(t *testing.T) {
 		close(looked)
 	})
 	<-looked
-	if n := m.stops.Load(); n != 0 {
-		t.Errorf("%d stops", n)
+	if n := m.freezes.Load(); n != 0 {
+		t.Errorf("%d freezes", n)
 	}
 }

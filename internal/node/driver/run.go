@@ -49,12 +49,12 @@ func (d *Driver) run() {
 // stopped, or its machine was. Others may have replaced this node meanwhile. Who
 // sees the new beat finds the View of a node that doubts.
 func (d *Driver) look(now time.Time) {
-	if gap := d.unseen(now); gap > d.stopLimit() {
+	if gap := d.unseen(now); gap > d.freezeLimit() {
 		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 		d.step(cluster.Resumed{}, nil)
 		d.publishView()
 		if v := d.View(); !v.OK && !v.IsReplica() {
-			d.stops.Add(1) // not of a sole voter: nobody could replace it
+			d.freezes.Add(1) // not of a sole voter: nobody could replace it
 		}
 	}
 	d.beat.Store(&now)
@@ -71,18 +71,18 @@ func (d *Driver) unseen(now time.Time) time.Duration {
 	return max(now.Sub(*last), now.Round(0).Sub(last.Round(0)))
 }
 
-// stopLimit is how long run may not look without anybody having replaced this
+// freezeLimit is how long run may not look without anybody having replaced this
 // node: until the node timeout nobody suspects it, and then comes an election.
 // (It looks at least with every tick, but a node timeout may be shorter.)
-func (d *Driver) stopLimit() time.Duration {
+func (d *Driver) freezeLimit() time.Duration {
 	return max(d.Config.Current().ClusterNodeTimeout, 500*time.Millisecond)
 }
 
-// Stops implements server.Cluster. A loop may run before run does, after a stop
-// of the process; then it waits until run has looked, which takes as long as
+// Freezes implements server.Cluster. A loop may run before run does, after a
+// freeze of the process; then it waits until run has looked, which takes as long as
 // run needs for a processor.
-func (d *Driver) Stops(now time.Time) uint64 {
-	if d.unseen(now) > d.stopLimit() {
+func (d *Driver) Freezes(now time.Time) uint64 {
+	if d.unseen(now) > d.freezeLimit() {
 		looked := make(chan struct{})
 		if d.post(func() { d.look(time.Now()); close(looked) }) {
 			select {
@@ -91,7 +91,7 @@ func (d *Driver) Stops(now time.Time) uint64 {
 			}
 		}
 	}
-	return d.stops.Load()
+	return d.freezes.Load()
 }
 
 // endsWithRole: a primary that was replaced on request stops being one in this
