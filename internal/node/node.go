@@ -436,7 +436,7 @@ var errUnitEnd = errors.New("node: end of the unit")
 // that this server writes do not.
 var errCutUnit = errors.New("node: a unit of the journal is cut off")
 
-// unitReader feeds one reader of a stream with record after record.
+// unitReader gives one reader of a stream record after record.
 type unitReader struct{ unit []byte }
 
 func (r *unitReader) Read(p []byte) (int, error) {

@@ -108,7 +108,7 @@ func newReplicator(n *Node) *replicator {
 	r.state.Store(s)
 	n.keys.SetRole(storage.RoleReplica)
 	r.primary = psync.NewPrimary(psync.PrimaryConfig{
-		Stream:    feed{n.stream},
+		Stream:    backlog{n.stream},
 		Snapshots: snapshots{n},
 		History:   r.History,
 		Later:     r.later,

@@ -81,7 +81,7 @@ func (c *conn) SetProto(version int) {
 // Reset brings the connection back to what it was when it came: admin.Session.
 func (c *conn) Reset() resp.Error {
 	l := c.home.Load()
-	if c.feed != nil && c.is(stateDetached) {
+	if c.replica != nil && c.is(stateDetached) {
 		return resp.ErrResetReplica
 	}
 	l.discard(c)
@@ -90,8 +90,8 @@ func (c *conn) Reset() resp.Error {
 		l.srv.monitors.remove(c)
 	}
 	c.state &^= stateMonitor | stateReadOnly | stateAsking | stateReplyOff | stateReplySkip | stateSkipping | stateNoEvict | stateNoTouch
-	c.conds &^= condFeed
-	c.db, c.identity.Name, c.feed = 0, "", nil
+	c.conds &^= condMonitor
+	c.db, c.identity.Name, c.replica = 0, "", nil
 	c.out.SetProto(resp.Proto2)
 	c.authenticated(l.cfg.RequirePass == "")
 	return ""
@@ -156,7 +156,7 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 		i.Command = c.last.FullName()
 	}
 	if c == l.runner.Ctx.Caller {
-		i.Input = max(i.Input, l.feeding)
+		i.Input = max(i.Input, l.processing)
 		for _, a := range l.runner.Ctx.Args {
 			i.Args += len(a)
 		}

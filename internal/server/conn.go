@@ -45,8 +45,8 @@ type conn struct {
 	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
 	multi    *transaction       // nil outside MULTI
 	watched  []watch
-	subs     *subscriber   // nil until the first subscription
-	feed     *replicaState // what REPLCONF said; nil until then
+	subs     *subscriber // nil until the first subscription
+	replica  *Handshake  // what REPLCONF said; nil until then
 	state    connState
 	queued   bool    // in the loop's ready list
 	parked   *parked // what it waits for; nil if it does not
@@ -253,7 +253,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 	l.stats.inBytes += int64(len(b))
 	l.stats.reads++
 	c.active = l.mono
-	rest := l.feed(c, b)
+	rest := l.process(c, b)
 	if len(rest) == 0 || c.is(stateClosed) {
 		return
 	}
@@ -288,7 +288,7 @@ func (l *loop) overlong(c *conn) bool {
 // resume runs what the private buffer holds.
 func (l *loop) resume(c *conn) {
 	all := c.in
-	rest := l.feed(c, all)
+	rest := l.process(c, all)
 	switch {
 	case c.is(stateClosed):
 		return
@@ -321,9 +321,9 @@ func (c *conn) reserve() {
 	c.in = b
 }
 
-// feed runs the requests that b begins with and returns what is left of it.
-func (l *loop) feed(c *conn, b []byte) []byte {
-	l.feeding = len(b)
+// process runs the requests that b begins with and returns what is left of it.
+func (l *loop) process(c *conn, b []byte) []byte {
+	l.processing = len(b)
 	l.openOutput(c)
 	fetched := 0 // requests whose keys have been fetched ahead
 	for len(b) > 0 && c.runnable() {
@@ -354,7 +354,7 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 			l.openOutput(c) // what was written has been given back
 		}
 	}
-	l.feeding = 0
+	l.processing = 0
 	l.closeOutput(c)
 	l.wantWrite(c)
 	return b

@@ -149,7 +149,7 @@ func (l *loop) refuse(c *conn, q *request) {
 	}
 	c.out.Error(err)
 	if exec && !q.redirected && l.srv.monitors.any.Load() {
-		l.srv.monitors.feed(l, c, q.args) // they have seen MULTI, and see its end
+		l.srv.monitors.tell(l, c, q.args) // they have seen MULTI, and see its end
 	}
 	l.stats.errorReply(err)
 	if q.row != &noRow {
@@ -211,7 +211,7 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)
 	}
 	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
-		l.srv.monitors.feed(l, c, args)
+		l.srv.monitors.tell(l, c, args)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	condSubscribed                            // the connection has subscriptions and speaks RESP2
 	condStale                                 // a replica without its primary, that shall not serve old data
 	condLoading                               // data are being loaded
-	condFeed                                  // the connection is a monitor or a replica
+	condMonitor                               // the connection is a monitor
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
 	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
@@ -66,7 +66,7 @@ var gates = []gate{
 	{name: "RESP2 subscriber", when: condSubscribed, ofClient: gateSubscriber},
 	{name: "stale replica", when: condStale, ofCommand: gateStale},
 	{name: "loading", when: condLoading, ofCommand: gateLoading},
-	{name: "monitor or replica", when: condFeed, ofClient: gateFeed},
+	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
 	{name: "pause", when: condPause | condFull, ofClient: gatePause},
 	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
 }
@@ -225,7 +225,7 @@ func gateLoading(_ *loop, q *request) verdict {
 	return pass
 }
 
-func gateFeed(_ *loop, _ *conn, q *request) verdict {
+func gateMonitor(_ *loop, _ *conn, q *request) verdict {
 	if q.flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0 {
 		return q.deny(resp.ErrReplicaKeyspace)
 	}
@@ -233,7 +233,7 @@ func gateFeed(_ *loop, _ *conn, q *request) verdict {
 }
 
 func gatePause(l *loop, c *conn, q *request) verdict {
-	if c.conds&condFeed != 0 {
+	if c.conds&condMonitor != 0 {
 		return pass
 	}
 	if l.srv.pause.holds(l.unix, q.flags) {

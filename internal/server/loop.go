@@ -93,16 +93,16 @@ type loop struct {
 	ahead   [][]byte   // the keys of the next requests of a pipeline
 	encoded []byte     // an inline request as RESP
 
-	published []publication // by the unit at hand; sent when it has ended
-	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
-	served    []served      // by the unit at hand; they are told when it has ended
-	leaving   []departure   // connections that go to replication
-	feeding   int           // bytes of input of the connection being served
-	redacted  []int         // arguments of the request that nobody else may see
-	pushes    []span        // of the request's output, which CLIENT REPLY OFF lets through
-	inExec    bool          // a transaction's queue is being run
-	stopped   bool          // all loops are stopped on behalf of this one
-	freezes   uint64        // Cluster.Freezes as this loop knows it
+	published  []publication // by the unit at hand; sent when it has ended
+	monitored  []byte        // lines about the unit at hand, for monitors; sent when it has ended
+	served     []served      // by the unit at hand; they are told when it has ended
+	leaving    []departure   // connections that go to replication
+	processing int           // bytes of input of the connection being served
+	redacted   []int         // arguments of the request that nobody else may see
+	pushes     []span        // of the request's output, which CLIENT REPLY OFF lets through
+	inExec     bool          // a transaction's queue is being run
+	stopped    bool          // all loops are stopped on behalf of this one
+	freezes    uint64        // Cluster.Freezes as this loop knows it
 
 	stats loopStats
 }

@@ -26,21 +26,21 @@ func (c *conn) Monitor() {
 		l.srv.monitors.any.Store(true)
 	})
 	c.state |= stateMonitor
-	c.conds |= condFeed
+	c.conds |= condMonitor
 }
 
-// remove ends a connection's monitoring. Feeds may still name it; its loop
-// drops them.
+// remove ends a connection's monitoring. Lines for it may be on their way; its
+// loop drops them.
 func (m *monitors) remove(c *conn) {
 	c.state &^= stateMonitor
-	c.conds &^= condFeed
+	c.conds &^= condMonitor
 	m.gone.Store(true)
 }
 
-// feed tells the monitors of a command that was executed. Those of a
+// tell tells the monitors of a command that was executed. Those of a
 // transaction are told of when its unit has ended: only then is it known on
 // which offset they depend.
-func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
+func (m *monitors) tell(l *loop, c *conn, args [][]byte) {
 	if l.srv.Loading() {
 		return
 	}

@@ -11,9 +11,6 @@ import (
 	"redoubt/storage"
 )
 
-// replicaState is what a connection said of itself with REPLCONF.
-type replicaState struct{ Handshake }
-
 // replicationRows are the commands by which a replica takes its connection out of
 // the loops, and those that wait for replicas.
 var replicationRows = []*command.Row{
@@ -49,8 +46,8 @@ func replconfCommand(x *command.Ctx, c *conn) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	if c.feed == nil {
-		c.feed = &replicaState{}
+	if c.replica == nil {
+		c.replica = &Handshake{}
 	}
 	for args := x.Args[1:]; len(args) > 0; args = args[2:] {
 		word, value := args[0], args[1]
@@ -63,18 +60,18 @@ func replconfCommand(x *command.Ctx, c *conn) {
 				x.Out.Error(resp.ErrNotInteger)
 				return
 			}
-			c.feed.ListeningPort = int(port)
+			c.replica.ListeningPort = int(port)
 		case resp.EqualFold(word, "ip-address"):
 			if len(value) > 255 {
 				x.Out.Error(resp.ErrReplicaIP(len(value)))
 				return
 			}
-			c.feed.IP = string(value)
+			c.replica.IP = string(value)
 		case resp.EqualFold(word, "capa"):
-			c.feed.EOF = c.feed.EOF || resp.EqualFold(value, "eof")
-			c.feed.PSYNC2 = c.feed.PSYNC2 || resp.EqualFold(value, "psync2")
+			c.replica.EOF = c.replica.EOF || resp.EqualFold(value, "eof")
+			c.replica.PSYNC2 = c.replica.PSYNC2 || resp.EqualFold(value, "psync2")
 		case resp.EqualFold(word, "version"):
-			c.feed.Version = string(value)
+			c.replica.Version = string(value)
 		case resp.EqualFold(word, "rdb-only"):
 			n, ok := resp.ParseInt(value)
 			switch {
@@ -85,14 +82,14 @@ func replconfCommand(x *command.Ctx, c *conn) {
 				x.Out.Error(resp.ErrZeroOrOne)
 				return
 			}
-			c.feed.RDBOnly = value[0] == '1'
+			c.replica.RDBOnly = value[0] == '1'
 		case resp.EqualFold(word, "rdb-filter-only"):
 			parts, ok := config.SplitArgs(string(value))
 			if !ok {
 				x.Out.Error(resp.ErrRDBFilter)
 				return
 			}
-			c.feed.EmptyRDB = true
+			c.replica.EmptyRDB = true
 			for _, p := range parts {
 				if !resp.EqualFold([]byte(p), "functions") {
 					x.Out.Error(resp.ErrRDBFilterOption([]byte(p)))
@@ -135,8 +132,8 @@ func psyncCommand(x *command.Ctx, c *conn) {
 		return
 	}
 	hello := Handshake{}
-	if c.feed != nil {
-		hello = c.feed.Handshake
+	if c.replica != nil {
+		hello = *c.replica
 	}
 	hello.User = c.user
 	if len(x.Args) >= 3 {
