@@ -62,17 +62,17 @@ type Keyspace struct {
 	world world
 
 	// Guarded by being in a unit: changed under the world lock only.
-	role       Role
-	expiryHeld bool
-	worldWrite replication.Offset // end of the last writing world unit
-	capture    *Capture           // the open snapshot, nil if none
-	captures   uint32             // how many snapshots were begun
-	walked     uint32             // captures when one was walked to its end, and all records had its epoch
-	epoch      byte               // of the newest one, captures without the high bits
-	readers    int                // snapshots that are not released
-	access     accessPolicy
-	limits     Limits
-	listened   Class
+	role         Role
+	expiryPaused bool
+	worldWrite   replication.Offset // end of the last writing world unit
+	capture      *Capture           // the open snapshot, nil if none
+	captures     uint32             // how many snapshots were begun
+	walked       uint32             // captures when one was walked to its end, and all records had its epoch
+	epoch        byte               // of the newest one, captures without the high bits
+	readers      int                // snapshots that are not released
+	access       accessPolicy
+	limits       Limits
+	listened     Class
 
 	// order maps a logical database to its physical one: SWAPDB swaps two
 	// entries and moves no table.

@@ -25,7 +25,7 @@ import (
 // (replication_follow.go).
 //
 // A role changes in one unit that holds the world lock: the replicas are sent
-// away and kept away (psync.Primary.Hold), the follower is cut off, the
+// away and kept away (psync.Primary.Bar), the follower is cut off, the
 // new history is saved, and only then anything of it can be seen. So at every
 // moment one party alone adds to the stream: the commands of clients on a
 // primary, the current follower on a replica.
@@ -246,7 +246,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.state.Store(&next)
 		return nil
 	}
-	release := r.primary.Hold()
+	lift := r.primary.Bar()
 	r.cutOff()
 	if to.replica {
 		next.standing.Follow(to.source)
@@ -257,7 +257,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	} else {
 		r.promote(tx, &next)
 	}
-	err := r.publish(&next, release)
+	err := r.publish(&next, lift)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))
 	}
@@ -301,21 +301,21 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 // saved again.
 const retrySave = time.Second
 
-// publish saves next and makes it what the node is. release lets the replicas
+// publish saves next and makes it what the node is. lift lets the replicas
 // come again: not before the history is saved, since a node that forgot it in
 // a crash would go on in the old one. The disk being full is no reason to keep
 // the old role: clients can write nothing until there is space.
 // It is tried again until it succeeds.
-func (r *replicator) publish(next *roleState, release func()) error {
+func (r *replicator) publish(next *roleState, lift func()) error {
 	err := r.n.stream.SaveHistory(next.history, next.replica)
 	r.state.Store(next)
 	if err == nil {
-		release()
+		lift()
 		return nil
 	}
 	r.log.Error("The replication history cannot be saved; replicas have to wait", zap.Error(err))
 	r.running.Go(func() {
-		defer release()
+		defer lift()
 		for err := err; err != nil; {
 			select {
 			case <-time.After(retrySave):
@@ -347,8 +347,8 @@ func (r *replicator) Empty() {
 		if r.loading != nil {
 			return // what comes replaces everything in any case
 		}
-		release := r.primary.Hold()
-		defer release()
+		lift := r.primary.Bar()
+		defer lift()
 		to := r.state.Load().role
 		r.cutOff()
 		r.forget(tx)
@@ -361,7 +361,7 @@ func (r *replicator) Empty() {
 
 // forget leaves the node without data and without a history that anybody could
 // add to, in memory and on disk. The unit holds the world lock, the replicas
-// are held. It is the end of the process if the disk does not even take that:
+// are barred. It is the end of the process if the disk does not even take that:
 // what is there would come back at the next start, as if it belonged to what
 // is written from now on.
 func (r *replicator) forget(tx *storage.Tx) {

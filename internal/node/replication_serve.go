@@ -173,7 +173,7 @@ func (r *replicator) say(e *storage.Executor, unit []byte) {
 		return
 	}
 	tx := e.Begin(now(), nil)
-	if tx.Role() == storage.RolePrimary && !tx.ExpiryHeld() {
+	if tx.Role() == storage.RolePrimary && !tx.ExpiryPaused() {
 		r.n.stream.Append(-1, -1, unit)
 	}
 	e.End()

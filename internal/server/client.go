@@ -187,7 +187,7 @@ func (c *conn) flags() string {
 	mark(c.is(stateMonitor), 'O')
 	mark(c.subs.count() > 0, 'P')
 	mark(c.multi != nil, 'x')
-	mark(c.is(stateWaiting) || c.inPaused, 'b')
+	mark(c.is(stateWaiting) || c.postponed, 'b')
 	mark(c.is(stateClosing), 'c')
 	mark(strings.HasPrefix(c.remote, "/"), 'U')
 	mark(c.is(stateReadOnly), 'r')

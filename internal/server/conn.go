@@ -36,24 +36,24 @@ type conn struct {
 	sent   int    // bytes of out that have left
 	marks  []mark // what of out must wait for an offset, ascending
 
-	conds    condition // the connection's share of what gates look at
-	db       int
-	user     string
-	authed   bool
-	identity admin.Identity
-	last     *command.Row
-	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
-	multi    *transaction       // nil outside MULTI
-	watched  []watch
-	subs     *subscriber // nil until the first subscription
-	replica  *Handshake  // what REPLCONF said; nil until then
-	state    connState
-	queued   bool    // in the loop's ready list
-	parked   *parked // what it waits for; nil if it does not
-	inHeld   bool    // in the loop's held list
-	inPaused bool    // in the loop's paused list
-	polled   interest
-	softFrom time.Duration // when the output passed its soft limit; 0: it has not
+	conds     condition // the connection's share of what gates look at
+	db        int
+	user      string
+	authed    bool
+	identity  admin.Identity
+	last      *command.Row
+	woff      replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi     *transaction       // nil outside MULTI
+	watched   []watch
+	subs      *subscriber // nil until the first subscription
+	replica   *Handshake  // what REPLCONF said; nil until then
+	state     connState
+	queued    bool    // in the loop's ready list
+	parked    *parked // what it waits for; nil if it does not
+	inHeld    bool    // in the loop's held list
+	postponed bool    // in the loop's list of that name
+	polled    interest
+	softFrom  time.Duration // when the output passed its soft limit; 0: it has not
 }
 
 // connState is a set of what can be said of a connection besides gates.
@@ -187,8 +187,8 @@ func (l *loop) forget(c *conn) {
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
 	}
-	if c.inPaused {
-		l.leavePaused(c)
+	if c.postponed {
+		l.dropPostponed(c)
 	}
 	if p := c.parked; p != nil {
 		p.wait.claim() // or somebody answers, whom nobody hears
@@ -202,7 +202,7 @@ func (l *loop) forget(c *conn) {
 // movable reports whether the connection can change loops: nothing of it is
 // buffered, and nobody else holds it for its place.
 func (c *conn) movable() bool {
-	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.inPaused &&
+	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
 		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
 }
@@ -244,7 +244,7 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 
 // runnable reports whether requests of the connection may be read and run now.
 func (c *conn) runnable() bool {
-	return !c.inPaused && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
+	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
 // arrived takes the first bytes of a connection without a private buffer; b is

@@ -31,7 +31,7 @@ const restAfter = 2 * time.Second
 
 func (l *loop) cronConn(c *conn) {
 	if l.cfg.Timeout > 0 && l.mono-c.active > l.cfg.Timeout && c.subs.count() == 0 &&
-		!c.is(stateMonitor|stateWaiting) && !c.inPaused {
+		!c.is(stateMonitor|stateWaiting) && !c.postponed {
 		l.srv.log.Debug("Closing idle client")
 		l.drop(c)
 		return

@@ -72,7 +72,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	case wait:
 		l.stats.commands--
 		c.set(stateReplySkip, c.is(stateSkipping))
-		l.holdBack(c)
+		l.postpone(c)
 		return false
 	case refuse:
 		l.refuse(c, q)

@@ -236,7 +236,7 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 	if c.conds&condMonitor != 0 {
 		return pass
 	}
-	if l.srv.pause.holds(l.unix, q.flags) {
+	if l.srv.pause.covers(l.unix, q.flags) {
 		return wait
 	}
 	if q.flags&command.Write != 0 && !l.srv.stream.Room() {

@@ -61,7 +61,7 @@ type loop struct {
 
 	ready     []*conn // have output to be written at the end of the turn
 	held      []*conn // have output that waits for an offset
-	paused    []*conn // have a request that waits for the end of a pause
+	postponed []*conn // have a request that waits for the end of a pause, or for room in the stream
 	expiring  bool    // more keys have expired than one slice could delete
 	evicting  bool    // more keys must go than one slice could evict
 	compacts  bool    // memory is being compacted
@@ -71,7 +71,7 @@ type loop struct {
 	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
-	resumeAt  time.Duration // when a pause that holds one of paused back is over; 0: not known
+	resumeAt  time.Duration // when a pause for which one of postponed waits is over; 0: not known
 	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
 	idle      int           // housekeepings in a row without a command before them

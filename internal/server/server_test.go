@@ -198,7 +198,7 @@ func TestAPausedRequestIsTriedAgainWhenThePauseEnds(t *testing.T) {
 	n.stream.fill(true)
 	c.send("SET k w")
 	redistest.Until(t, 10*time.Second, "the write waits for the stream", func() error {
-		if n.loops[0].stats.paused.Load() == 0 {
+		if n.loops[0].stats.postponed.Load() == 0 {
 			return errors.New("it does not")
 		}
 		return nil

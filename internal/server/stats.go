@@ -31,7 +31,7 @@ type loopStats struct {
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
 	bytes                 atomic.Int64 // of memory that they occupied
 
-	paused atomic.Int64 // connections whose request waits
+	postponed atomic.Int64 // connections whose request waits
 }
 
 // loopCounts are the counters of a loop that are no more than numbers.
@@ -126,7 +126,7 @@ func (s *loopStats) addTo(st *admin.Stats) {
 	st.OutputLimit += c.outputLimit
 	st.Expiring += c.expiring
 	st.ExpireCapped += c.expireCapped
-	st.Waiting += s.paused.Load()
+	st.Waiting += s.postponed.Load()
 	st.LongestIn = max(st.LongestIn, s.longestIn.Load())
 	st.LongestOut = max(st.LongestOut, s.longestOut.Load())
 	st.ClientBytes += s.bytes.Load()

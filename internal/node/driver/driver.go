@@ -190,8 +190,8 @@ func (d *Driver) Start(context.Context) error {
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)
 	d.running.Go(d.sweeper.run)
-	held := d.heldSlots()
-	d.post(func() { d.step(cluster.Holdings{Slots: held}, nil) })
+	used := d.slotsWithKeys()
+	d.post(func() { d.step(cluster.Holdings{Slots: used}, nil) })
 	return nil
 }
 
@@ -208,14 +208,14 @@ func (d *Driver) Close() {
 	})
 }
 
-// heldSlots are the slots in which there are keys.
-func (d *Driver) heldSlots() (held slots.Set) {
+// slotsWithKeys are the slots in which there are keys.
+func (d *Driver) slotsWithKeys() (used slots.Set) {
 	for s, ok := d.Keys.NextSlot(0, 0); ok; s, ok = d.Keys.NextSlot(0, s+1) {
 		if d.Keys.SlotLen(s, 0) > 0 {
-			held.Add(s)
+			used.Add(s)
 		}
 	}
-	return held
+	return used
 }
 
 // View is what the node knows; it is replaced, never changed.

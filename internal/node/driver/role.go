@@ -96,12 +96,12 @@ func (c *changer) hold(until time.Time) {
 	d := c.d
 	now := time.Now().UnixMilli()
 	if until.IsZero() {
-		d.Keys.World(now, func(tx *storage.Tx) { tx.HoldExpiry(false) })
+		d.Keys.World(now, func(tx *storage.Tx) { tx.PauseExpiry(false) })
 		d.Shell.Resume()
 		return
 	}
 	d.Shell.Pause(until.UnixMilli())
-	d.Keys.World(now, func(tx *storage.Tx) { tx.HoldExpiry(true) })
+	d.Keys.World(now, func(tx *storage.Tx) { tx.PauseExpiry(true) })
 	offset := d.Facts().Offset
 	d.post(func() { d.step(cluster.Paused{Offset: offset}, nil) })
 }

@@ -56,12 +56,12 @@ func (s *sweeper) run() {
 		s.mu.Unlock()
 		lost.Each(func(n slots.Slot) bool {
 			for {
-				more, held := s.slice(n)
+				more, paused := s.slice(n)
 				if !more {
 					return true
 				}
 				var later <-chan time.Time
-				if held {
+				if paused {
 					later = time.After(sweepRetry)
 				} else {
 					later = ready
@@ -80,15 +80,15 @@ func (s *sweeper) run() {
 // looks under the slot's lock whether the slot is still none of ours: it may
 // have come back, or be coming back, and what is in it now is new.
 //
-// held says that the stream stands still for a failover, so nothing may be
+// paused says that the stream stands still for a failover, so nothing may be
 // deleted now.
-func (s *sweeper) slice(n slots.Slot) (more, held bool) {
+func (s *sweeper) slice(n slots.Slot) (more, paused bool) {
 	tx := s.exec.Begin(time.Now().UnixMilli(), []slots.Slot{n})
 	defer s.exec.End()
 	if tx.Role() != storage.RolePrimary || serves(s.d.View(), n) {
 		return false, false
 	}
-	if tx.ExpiryHeld() {
+	if tx.ExpiryPaused() {
 		return true, true
 	}
 	var keys [][]byte

@@ -293,7 +293,7 @@ func (m *Mover) deleteTaken(tx *storage.Tx, v *move) {
 		v.fail(resp.ErrReadOnly)
 		return
 	}
-	if tx.ExpiryHeld() {
+	if tx.ExpiryPaused() {
 		// The stream stands still for a failover; a DEL would come after the
 		// offset at which the new primary begins.
 		v.fail(errMigratePaused)

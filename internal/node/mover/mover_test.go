@@ -342,7 +342,7 @@ func TestMigrateAgainstWriters(t *testing.T) {
 	t.Run("a pause for a failover keeps the keys", func(t *testing.T) {
 		s := newSource(t, true)
 		g := startTarget(t, func(_ int, args []string) string {
-			s.World(func(tx *storage.Tx) { tx.HoldExpiry(true) })
+			s.World(func(tx *storage.Tx) { tx.PauseExpiry(true) })
 			return "+OK\r\n"
 		})
 		s.Set("k", "v")
