@@ -49,7 +49,7 @@ type replicator struct {
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
-	turn     chan struct{}             // wakes runLinks
+	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
@@ -98,7 +98,7 @@ const unknownHost = "?"
 // the node decides nothing: the keyspace is a replica's, so that nothing
 // expires while data are restored.
 func newReplicator(n *Node) *replicator {
-	r := &replicator{n: n, log: n.log, turn: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	r := &replicator{n: n, log: n.log, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	cfg := n.config.Current()

@@ -75,7 +75,7 @@ func sameSecret(offered []byte, want string) bool {
 // SetProto chooses the version of RESP: admin.Session.
 func (c *conn) SetProto(version int) {
 	c.out.SetProto(version)
-	c.subscribedChanged()
+	c.noteSubscriptions()
 }
 
 // Reset brings the connection back to what it was when it came: admin.Session.

@@ -53,7 +53,7 @@ func (l *loop) cronConn(c *conn) {
 func (s *Server) cron(l *loop) {
 	s.refreshConditions()
 	if s.pause.expire(l.unix) {
-		l.everything(s.pauseChanged)
+		l.everything(s.applyPause)
 	}
 	for _, ln := range s.listeners {
 		if ln.resting {

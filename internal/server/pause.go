@@ -115,16 +115,16 @@ func (s *Server) UnpauseClients(tx *storage.Tx) { s.endPause(tx, pauseByClient) 
 // beginPause begins a pause; all loops are stopped and tx holds the world.
 func (s *Server) beginPause(tx *storage.Tx, why pausePurpose, until int64, all bool) {
 	s.pause.begin(why, s.now(), until, all)
-	s.pauseChanged(tx)
+	s.applyPause(tx)
 }
 
 // endPause ends a pause; all loops are stopped and tx holds the world.
 func (s *Server) endPause(tx *storage.Tx, why pausePurpose) {
 	s.pause[why].until.Store(0)
-	s.pauseChanged(tx)
+	s.applyPause(tx)
 }
 
-func (s *Server) pauseChanged(tx *storage.Tx) {
+func (s *Server) applyPause(tx *storage.Tx) {
 	on := s.pause.active()
 	s.setCondition(condPause, on)
 	tx.PauseExpiry(on)

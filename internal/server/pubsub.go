@@ -39,14 +39,14 @@ func (c *conn) Subscribe(kind pubsub.Kind, name string) {
 		c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
 	}
 	c.srv.pubsub.Subscribe(c.subs.Subscriber, kind, name)
-	c.subscribedChanged()
+	c.noteSubscriptions()
 }
 
 // Unsubscribe ends one, if there is one: admin.Subscriber.
 func (c *conn) Unsubscribe(kind pubsub.Kind, name string) {
 	if c.subs != nil {
 		c.srv.pubsub.Unsubscribe(c.subs.Subscriber, kind, name)
-		c.subscribedChanged()
+		c.noteSubscriptions()
 	}
 }
 
@@ -103,9 +103,9 @@ func (l *loop) keepPushes(c *conn, start int) {
 	c.out.Truncate(end)
 }
 
-// subscribedChanged keeps what depends on the connection's subscriptions and
+// noteSubscriptions keeps what depends on the connection's subscriptions and
 // protocol.
-func (c *conn) subscribedChanged() {
+func (c *conn) noteSubscriptions() {
 	c.conds &^= condSubscribed
 	if c.subs == nil {
 		return
@@ -184,7 +184,7 @@ func (l *loop) takeInbox(s *subscriber) {
 		return
 	}
 	l.push(c, messages, at)
-	c.subscribedChanged() // a dropped channel may have been the last one
+	c.noteSubscriptions() // a dropped channel may have been the last one
 }
 
 // push appends output that no request of the connection asked for.
