@@ -191,7 +191,7 @@ func (l *loop) forget(c *conn) {
 		l.dropPostponed(c)
 	}
 	if p := c.parked; p != nil {
-		p.wait.claim() // or somebody answers, whom nobody hears
+		p.wait.take() // or somebody answers, whom nobody hears
 		l.unpark(p)
 	}
 	l.recycle(c.out.Bytes())

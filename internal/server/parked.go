@@ -24,10 +24,10 @@ type parked struct {
 
 // waiting is what a parked connection waits for.
 type waiting interface {
-	// claim gives the caller the right to end the wait, and with it the duty to
+	// take gives the caller the right to end the wait, and with it the duty to
 	// answer. Of several callers one gets it. Any goroutine may call it.
-	claim() bool
-	// over reports whether somebody has claimed it for good.
+	take() bool
+	// over reports whether somebody has taken it for good.
 	over() bool
 	// timeUp writes the reply to a wait that was in vain.
 	timeUp(out *resp.Writer)
@@ -160,7 +160,7 @@ func (l *loop) expireParked() {
 	for len(l.deadlines) > 0 && l.deadlines[0].until <= l.mono {
 		p := l.deadlines[0]
 		switch {
-		case p.wait.claim():
+		case p.wait.take():
 			l.answer(p, 0, p.wait.timeUp)
 		case p.wait.over(): // its reply is on the way
 			heap.Remove(&l.deadlines, p.place-1)
@@ -173,7 +173,7 @@ func (l *loop) expireParked() {
 // Unblock is CLIENT UNBLOCK: admin.Server.
 func (s *Server) Unblock(id uint64, err resp.Error) bool {
 	p := s.parked.find(id)
-	if p == nil || !p.wait.claim() {
+	if p == nil || !p.wait.take() {
 		return false
 	}
 	reply := p.wait.timeUp
@@ -188,7 +188,7 @@ func (s *Server) Unblock(id uint64, err resp.Error) bool {
 // Redis the connections are closed, so that clients look for the primary.
 func (s *Server) unblockAll(err resp.Error) {
 	for _, p := range s.parked.all() {
-		if !p.wait.claim() {
+		if !p.wait.take() {
 			continue
 		}
 		home := p.c.home.Load()
@@ -205,7 +205,7 @@ func (s *Server) unblockAll(err resp.Error) {
 // that ends it.
 type suspended struct{}
 
-func (suspended) claim() bool         { return false }
+func (suspended) take() bool          { return false }
 func (suspended) over() bool          { return false }
 func (suspended) timeUp(*resp.Writer) {}
 func (suspended) leave(*loop)         {}

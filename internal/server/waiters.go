@@ -29,11 +29,11 @@ type waiter struct {
 	at      replication.Offset
 	timeout time.Duration
 	parked  *parked     // set before the waiter is in the list
-	claimed atomic.Bool // somebody answers it
+	taken   atomic.Bool // somebody answers it
 }
 
-func (w *waiter) claim() bool             { return w.claimed.CompareAndSwap(false, true) }
-func (w *waiter) over() bool              { return w.claimed.Load() }
+func (w *waiter) take() bool              { return w.taken.CompareAndSwap(false, true) }
+func (w *waiter) over() bool              { return w.taken.Load() }
 func (w *waiter) timeUp(out *resp.Writer) { w.reply(out, w.have()) }
 func (w *waiter) leave(*loop)             { w.srv.waiters.remove(w) }
 
@@ -167,7 +167,7 @@ func (ws *waiters) poke() {
 			kept = append(kept, w)
 			continue
 		}
-		if w.claim() {
+		if w.take() {
 			w.parked.answerLater(0, func(out *resp.Writer) { w.reply(out, have) })
 		}
 	}
