@@ -91,7 +91,7 @@ func (l *loop) serveBlocked() {
 		return
 	}
 	asked := l.runner.Ctx
-	l.look()
+	l.readClock()
 	l.runner.Ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
 	l.runner.Ctx = asked
 }

@@ -270,7 +270,7 @@ func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.reads++
 	c.active = l.mono
 	if !l.overlong(c) {
-		l.resume(c)
+		l.runBuffered(c)
 	}
 }
 
@@ -285,8 +285,8 @@ func (l *loop) overlong(c *conn) bool {
 	return true
 }
 
-// resume runs what the private buffer holds.
-func (l *loop) resume(c *conn) {
+// runBuffered runs what the private buffer holds.
+func (l *loop) runBuffered(c *conn) {
 	all := c.in
 	rest := l.process(c, all)
 	switch {

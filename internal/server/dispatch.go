@@ -188,7 +188,7 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 // account keeps the books of one executed command: its statistics, the slow
 // log, the monitors.
 func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, began time.Duration) {
-	took := l.look() - began
+	took := l.readClock() - began
 	b := c.out.Bytes()
 	failed := !c.is(stateClosed) && len(b) > start && b[start] == '-'
 	l.runner.Count(row, took, failed)

@@ -96,7 +96,7 @@ func (s *Server) behind() []string {
 // acknowledged looks whether a shutdown has waited for the acknowledgement that
 // just came. Any goroutine may call it.
 func (s *Server) acknowledged() {
-	s.waiters.poke()
+	s.waiters.recheck()
 	if l := s.loops[0]; s.ending.until.Load() != 0 {
 		l.post(func() { s.continueEnd(l) })
 	}

@@ -252,9 +252,9 @@ func (l *loop) beginTurn() time.Duration {
 	return l.mono
 }
 
-// look advances the clock and returns it. The wall clock moves with it, so that
+// readClock advances the clock and returns it. The wall clock moves with it, so that
 // a long turn does not see keys live too long.
-func (l *loop) look() time.Duration {
+func (l *loop) readClock() time.Duration {
 	t := time.Since(l.srv.started)
 	l.unix += int64(t/time.Millisecond - l.mono/time.Millisecond)
 	l.mono = t

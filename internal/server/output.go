@@ -98,7 +98,7 @@ func (l *loop) release() {
 			c.marks = c.marks[:copy(c.marks, c.marks[n:])]
 			l.wantWrite(c)
 			if wasFull && c.heldBytes() <= maxHeldBytes {
-				l.goOn(c)
+				l.resume(c)
 			}
 		}
 		if len(c.marks) == 0 || c.is(stateClosed) {
@@ -112,14 +112,14 @@ func (l *loop) release() {
 	l.holding.Store(len(kept) > 0)
 }
 
-// goOn runs what a connection had sent while nothing of it could run, and reads
+// resume runs what a connection had sent while nothing of it could run, and reads
 // again.
-func (l *loop) goOn(c *conn) {
+func (l *loop) resume(c *conn) {
 	if !c.runnable() {
 		return
 	}
 	if len(c.in) > 0 {
-		l.resume(c)
+		l.runBuffered(c)
 		return
 	}
 	l.watchSocket(c)

@@ -97,7 +97,7 @@ func (x *parkedConns) withDeadline() int {
 func (l *loop) park(c *conn, w waiting, timeout time.Duration) *parked {
 	p := &parked{c: c, wait: w}
 	if timeout > 0 {
-		p.until = l.look() + timeout
+		p.until = l.readClock() + timeout
 		heap.Push(&l.deadlines, p)
 	}
 	c.parked = p
@@ -134,7 +134,7 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	l.hold(c, start, gate)
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
-	l.goOn(c)
+	l.resume(c)
 }
 
 // lateReply counts the reply of a command that has waited, which begins at

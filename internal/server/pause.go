@@ -157,7 +157,7 @@ func (l *loop) retry() {
 	for _, c := range waiting {
 		c.postponed = false
 		if !c.is(stateClosed) {
-			l.goOn(c)
+			l.resume(c)
 		}
 	}
 	l.stats.postponed.Store(int64(len(l.postponed)))

@@ -114,7 +114,7 @@ func (l *loop) beginWait(x *command.Ctx, c *conn, w *waiter) {
 	s := l.srv
 	w.at = min(c.woff, s.stream.End()) // it may be of a longer stream that was replaced
 	have := w.have()
-	if w.content(have) || l.inExec {
+	if w.satisfied(have) || l.inExec {
 		w.reply(x.Out, have)
 		return
 	}
@@ -124,7 +124,7 @@ func (l *loop) beginWait(x *command.Ctx, c *conn, w *waiter) {
 	s.waiters.mu.Unlock()
 	if s.replication != nil {
 		s.replication.AskAcks()
-		s.waiters.poke() // an acknowledgement may have come before the list knew
+		s.waiters.recheck() // an acknowledgement may have come before the list knew
 	}
 }
 
@@ -146,7 +146,7 @@ func (w *waiter) have() (a acked) {
 	return a
 }
 
-func (w *waiter) content(a acked) bool { return a.local >= w.local && a.replicas >= w.wants }
+func (w *waiter) satisfied(a acked) bool { return a.local >= w.local && a.replicas >= w.wants }
 
 func (w *waiter) reply(out *resp.Writer, a acked) {
 	if w.onDisk {
@@ -156,14 +156,14 @@ func (w *waiter) reply(out *resp.Writer, a acked) {
 	out.Int(a.replicas)
 }
 
-// poke answers those whose wait is over. Any goroutine may call it.
-func (ws *waiters) poke() {
+// recheck answers those whose wait is over. Any goroutine may call it.
+func (ws *waiters) recheck() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	kept := ws.list[:0]
 	for _, w := range ws.list {
 		have := w.have()
-		if !w.content(have) {
+		if !w.satisfied(have) {
 			kept = append(kept, w)
 			continue
 		}

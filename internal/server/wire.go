@@ -102,7 +102,7 @@ func (l *loop) received(c *conn, b []byte) {
 	case !c.runnable():
 		l.watchSocket(c)
 	case !l.overlong(c):
-		l.resume(c)
+		l.runBuffered(c)
 	}
 }
 

@@ -185,7 +185,7 @@ func (d *Driver) Start(context.Context) error {
 	}
 	d.Config.OnChange(d.configure, clusterDirectives...)
 	d.joined.Store(true)
-	d.look(time.Now())
+	d.checkClock(time.Now())
 	d.running.Go(d.run)
 	d.saving.Go(func() { d.saver.run(d.unsaved, d.saved, d.Fatal) })
 	d.running.Go(d.changer.run)

@@ -14,7 +14,7 @@ import (
 // and run must not.
 //
 // What waits is not a queue but the newest of each: a role that was replaced
-// before it began need not be taken, and everybody who waits for it is content
+// before it began need not be taken, and everybody who waits for it is answered
 // when a newer one has been.
 type changer struct {
 	d    *Driver
@@ -36,7 +36,7 @@ func (c *changer) change(role *cluster.RoleChange, done func()) {
 	c.flush = c.flush || role.Flush
 	c.done = append(c.done, done)
 	c.mu.Unlock()
-	c.poke()
+	c.wakeUp()
 }
 
 // pause asks for a pause of writes until a time, or for its end.
@@ -44,10 +44,10 @@ func (c *changer) pause(until time.Time) {
 	c.mu.Lock()
 	c.paused = &until
 	c.mu.Unlock()
-	c.poke()
+	c.wakeUp()
 }
 
-func (c *changer) poke() {
+func (c *changer) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
 	default:

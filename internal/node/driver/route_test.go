@@ -167,7 +167,7 @@ func TestAStopOfTheOnlyVoterCutsNobodyOff(t *testing.T) {
 	m.post(func() {
 		last := time.Now().Add(-5 * time.Second)
 		m.beat.Store(&last)
-		m.look(time.Now())
+		m.checkClock(time.Now())
 		close(looked)
 	})
 	<-looked
@@ -184,7 +184,7 @@ func TestAShortNodeTimeoutIsNoStop(t *testing.T) {
 	m.post(func() {
 		last := time.Now().Add(-200 * time.Millisecond)
 		m.beat.Store(&last)
-		m.look(time.Now())
+		m.checkClock(time.Now())
 		close(looked)
 	})
 	<-looked

@@ -24,7 +24,7 @@ func (d *Driver) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		d.look(time.Now())
+		d.checkClock(time.Now())
 		if !time.Now().Before(d.node.Deadline()) {
 			d.tellFacts()
 			d.step(cluster.Tick{}, nil)
@@ -45,10 +45,10 @@ func (d *Driver) run() {
 	}
 }
 
-// look notices that run has not looked for a node timeout: the process was
-// stopped, or its machine was. Others may have replaced this node meanwhile. Who
-// sees the new beat finds the View of a node that doubts.
-func (d *Driver) look(now time.Time) {
+// checkClock notices that run has not looked at the clock for a node timeout: the
+// process, or its machine, was frozen, and others may have replaced this node
+// meanwhile. Whoever sees the new beat finds the View of a node that doubts.
+func (d *Driver) checkClock(now time.Time) {
 	if gap := d.unseen(now); gap > d.freezeLimit() {
 		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 		d.step(cluster.Resumed{}, nil)
@@ -84,7 +84,7 @@ func (d *Driver) freezeLimit() time.Duration {
 func (d *Driver) Freezes(now time.Time) uint64 {
 	if d.unseen(now) > d.freezeLimit() {
 		looked := make(chan struct{})
-		if d.post(func() { d.look(time.Now()); close(looked) }) {
+		if d.post(func() { d.checkClock(time.Now()); close(looked) }) {
 			select {
 			case <-looked:
 			case <-d.quit:
