@@ -16,11 +16,11 @@ type Ctx struct {
 	Out  *resp.Writer
 	Tx   *storage.Tx       // the unit; nil for LockNone, and for LockSelf outside a transaction
 	Exec *storage.Executor // for LockSelf
-	// Gate is the stream offset the reply depends on. A LockSelf handler raises
-	// it to the gate of each unit it runs.
-	Gate   replication.Offset
-	Caller Caller
-	Host   Host
+	// ReplyGate is the stream offset the reply depends on. A LockSelf handler raises
+	// it to that of each unit it runs.
+	ReplyGate replication.Offset
+	Caller    Caller
+	Host      Host
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler

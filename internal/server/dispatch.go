@@ -162,7 +162,7 @@ func (l *loop) refuse(c *conn, q *request) {
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
-	l.runner.Ctx.Gate = 0
+	l.runner.Ctx.ReplyGate = 0
 	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v
@@ -179,8 +179,8 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		l.sendPublished(c)
 	}
 	if !c.is(stateClosed | stateDetached) {
-		l.hold(c, start, l.runner.Ctx.Gate)
-		c.woff = max(c.woff, l.runner.Ctx.Gate)
+		l.hold(c, start, l.runner.Ctx.ReplyGate)
+		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)
 	}
 	return pass
 }

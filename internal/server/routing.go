@@ -62,7 +62,7 @@ func (l *loop) routeQueued(q *request) resp.Error {
 	}
 	l.runner.Ctx.Tx = l.exec.Begin(l.unix, l.slots)
 	err := l.routeLocked(q)
-	l.runner.Ctx.Gate = max(l.runner.Ctx.Gate, l.exec.End())
+	l.runner.Ctx.ReplyGate = max(l.runner.Ctx.ReplyGate, l.exec.End())
 	l.runner.Ctx.Tx = nil
 	return err
 }

@@ -37,7 +37,7 @@ func (d *Driver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*
 		begin = func(now int64) *storage.Tx { return x.Exec.Begin(now, ss) }
 	}
 	tx := begin(x.Host.Now())
-	defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+	defer func() { x.ReplyGate = max(x.ReplyGate, x.Exec.End()) }()
 	decided := make(chan struct{})
 	d.give(x, count(tx), decided, reply)
 	select {
@@ -304,7 +304,7 @@ func (d *Driver) keysIn(x *command.Ctx, s slots.Slot, count int) [][]byte {
 		return scanSlot(x.Tx, s, count)
 	}
 	tx := x.Exec.Begin(x.Host.Now(), []slots.Slot{s})
-	defer func() { x.Gate = max(x.Gate, x.Exec.End()) }()
+	defer func() { x.ReplyGate = max(x.ReplyGate, x.Exec.End()) }()
 	return scanSlot(tx, s, count)
 }
 
