@@ -46,8 +46,11 @@ endif
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
 
-soak: build ## for SOAK=10m all commands on a primary with replicas of either kind, which are killed now and then
-	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
+soak: ## for SOAK=10m all commands on a primary with replicas of either kind; under the race detector, and as long with checks of memory
+	$(GO) build -race -trimpath -o bin/redoubt-race ./cmd/redoubt
+	$(STATIC) $(GO) build -tags invariants -trimpath -o bin/redoubt-invariants ./cmd/redoubt
+	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-race $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
+	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-invariants $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
 
 bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
 	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)

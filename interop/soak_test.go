@@ -2,6 +2,7 @@ package interop
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,9 +12,9 @@ import (
 
 // TestSoak lets a primary of ours with a replica of either kind go on for as long
 // as $SOAK says: random commands of all types, snapshots, keys that expire, memory
-// that is cleared and compacted, links that break, nodes that are killed. Now and
-// then the data of all of them are compared. It does not run unless it is asked
-// for, see make soak.
+// that is cleared and compacted, keys that are evicted, links that break, nodes that
+// are killed. Now and then the data of all of them are compared. It does not run
+// unless it is asked for, see make soak.
 func TestSoak(t *testing.T) {
 	long, err := time.ParseDuration(os.Getenv("SOAK"))
 	if err != nil {
@@ -63,7 +64,7 @@ func TestSoak(t *testing.T) {
 
 // disturb does what clients do not do.
 func (h *history) disturb(replicas []*redistest.Server) {
-	switch ours := replicas[0]; h.lines.IntN(9) {
+	switch ours := replicas[0]; h.lines.IntN(10) {
 	case 0, 1:
 		h.send(h.clients[0], []any{"BGSAVE"})
 	case 2:
@@ -84,7 +85,21 @@ func (h *history) disturb(replicas []*redistest.Server) {
 		h.churn()
 	case 7:
 		h.send(h.clients[0], []any{"FLUSHALL", "ASYNC"})
+	case 8:
+		h.evict()
 	}
+}
+
+// evict lets the primary have less memory for a while than its keys take.
+func (h *history) evict() {
+	policies := []string{"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"}
+	used, err := strconv.Atoi(h.s.Info("used_memory"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.send(h.clients[0], []any{"CONFIG", "SET", "maxmemory-policy", policies[h.lines.IntN(len(policies))], "maxmemory", used - h.lines.IntN(64<<10)})
+	h.run(20)
+	h.send(h.clients[0], []any{"CONFIG", "SET", "maxmemory", 0})
 }
 
 // churn makes many keys and deletes most of them, so that memory is compacted.

@@ -100,7 +100,8 @@ type Keyspace struct {
 	refuseMu sync.Mutex
 	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
 	unfreed  atomic.Int64 // objects in refuse
-	freed    atomic.Int64 // objects that were in it
+	deleted  atomic.Int64 // of them, what clients have deleted
+	freed    atomic.Int64 // of these, what was freed
 	// keptBytes is of nodes that have been replaced and that a snapshot may still
 	// read.
 	keptBytes atomic.Int64
@@ -138,6 +139,7 @@ func New(c Config) *Keyspace {
 	for s := range ks.earliest {
 		ks.earliest[s].Store(neverExpires)
 	}
+	ks.compaction.policy = DefaultCompaction
 	ks.world.left = make(chan struct{}, 1)
 	ks.NewExecutor() // executors[0], of World
 	return ks

@@ -60,7 +60,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if s := b.space.Stats(); s.Blocks != 0 || s.Allocated != 0 {
 			t.Errorf("seed %d: %d blocks of %d bytes are left", seed, s.Blocks, s.Allocated)
 		}
-		b.want("Unfreed", b.Unfreed(), int64(0))
+		b.want("Unfreed", b.unfreed.Load(), int64(0))
 		b.want("Kept", b.Kept(), int64(0))
 	}
 }

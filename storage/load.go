@@ -88,14 +88,16 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	return false, nil
 }
 
-// A Checker reads values as Load does and makes nothing of them. It is scratch.
+// A Checker reads values as Load does and makes nothing of them. It is scratch, and
+// takes some tens of MB at most: an element that is twice in a larger collection
+// may escape it.
 type Checker struct{ sink checker }
 
-// Check reads a value. The error wraps wire.ErrCorrupt if Load would fail.
+// Check reads a value. The error wraps wire.ErrCorrupt if Load would fail, as far
+// as the Checker remembers.
 func (c *Checker) Check(encoding byte, r *wire.Reader) (empty bool, err error) {
 	l := loaders[encoding]
-	clear(c.sink.seen)
-	c.sink.n, c.sink.unique = 0, l.typ != TypeList && l.typ != TypeString
+	c.sink.begin(l.typ)
 	if err := l.load(r, &c.sink); err != nil {
 		return false, err
 	}
@@ -128,27 +130,43 @@ func (b *builder) open() {
 
 var errTwice = wire.Corruptf("an element is there twice")
 
-// text makes a string grow with the bytes that arrive, whatever length they were
-// announced with.
+const (
+	// trustedString is how long a string may be for which room is made at once.
+	// Pages that no byte arrives for take no memory.
+	trustedString = 64 << 20
+	// stringGrowth is how much longer than what has arrived a longer one is made,
+	// whatever length it was announced with.
+	stringGrowth = 4
+)
+
+// text reads a long string straight into its block.
 func (b *builder) text(s *wire.StringReader) error {
-	n := 0
-	for {
-		piece, err := s.Next()
-		switch {
-		case err == io.EOF && n == 0:
-			b.tx.SetString(b.key, nil, 0, 0)
-			return nil
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		case n == 0:
-			b.tx.SetString(b.key, piece, 0, 0)
-		default:
-			copy(b.tx.appendString(b.key, len(piece)), piece)
-		}
-		n += len(piece)
+	size := s.Len()
+	piece, err := s.Next()
+	switch {
+	case err == io.EOF:
+		b.tx.SetString(b.key, nil, 0, 0)
+		return nil
+	case err != nil:
+		return err
+	case uint64(len(piece)) == size:
+		b.tx.SetString(b.key, piece, 0, 0)
+		return s.End()
 	}
+	value := b.tx.loadString(b.key, 0, int(min(size, trustedString)))
+	n := copy(value, piece)
+	for uint64(n) < size {
+		if n == len(value) {
+			value = b.tx.loadString(b.key, n, int(min(size, uint64(n)*stringGrowth)))
+		}
+		var more int
+		if more, err = s.Read(value[n:]); err != nil {
+			b.tx.loadString(b.key, n, n)
+			return err
+		}
+		n += more
+	}
+	return s.End()
 }
 
 func (b *builder) element(e []byte) error {
@@ -181,6 +199,24 @@ type checker struct {
 	n      int
 	unique bool
 	seen   map[string]struct{}
+	bytes  int // that seen takes, about
+}
+
+const (
+	// seenBytes is how much a checker remembers of a collection. Of what comes
+	// later it finds what has been there before that, and Load the rest.
+	seenBytes = 32 << 20
+	// seenOverhead is about what an element takes in seen besides itself.
+	seenOverhead = 48
+)
+
+// begin makes the sink ready for another value.
+func (c *checker) begin(typ Type) {
+	if c.bytes > seenBytes/16 {
+		c.seen = nil // a map never becomes smaller
+	}
+	clear(c.seen)
+	c.n, c.bytes, c.unique = 0, 0, typ != TypeList && typ != TypeString
 }
 
 // text reads the string: whether compressed bytes can be unpacked shows only so.
@@ -205,7 +241,10 @@ func (c *checker) element(e []byte) error {
 	if _, twice := c.seen[string(e)]; twice {
 		return errTwice
 	}
-	c.seen[string(e)] = struct{}{}
+	if c.bytes < seenBytes {
+		c.bytes += len(e) + seenOverhead
+		c.seen[string(e)] = struct{}{}
+	}
 	return nil
 }
 

@@ -32,3 +32,41 @@ func TestMemoryOfDeletedKeysIsGivenBack(t *testing.T) {
 		t.Errorf("without keys: %+v; it was %+v", got, full)
 	}
 }
+
+// What a snapshot has kept is freed like deleted keys, but is none.
+func TestBlocksKeptForASnapshotAreNoDeletedKeys(t *testing.T) {
+	b := newBench(t, 1)
+	fill := func(text string) {
+		for i := range 100 {
+			key := fmt.Sprint("key", i)
+			b.unit(func(tx *Tx) {
+				h, _ := tx.EditHash([]byte(key))
+				for j := range 1000 {
+					h.Set(fmt.Append(nil, "field", j), fmt.Append(nil, text, j))
+				}
+			}, key)
+		}
+	}
+	fill("before")
+	var c *Capture
+	b.World(b.now, func(tx *Tx) { c, _ = tx.BeginCapture(func(int, Entry) {}) })
+	fill("after")
+	b.World(b.now, func(tx *Tx) { tx.Release(c) })
+	if b.unfreed.Load() == 0 {
+		t.Fatal("nothing was kept")
+	}
+	b.want("Unfreed", b.Unfreed(), int64(0))
+	for b.Reclaim(100) {
+	}
+	b.want("Freed", b.Freed(), int64(0))
+	b.World(b.now, func(tx *Tx) { tx.FlushAll() })
+	b.want("Unfreed", b.Unfreed(), int64(100))
+	for b.Reclaim(100) {
+	}
+	b.want("Unfreed", b.Unfreed(), int64(0))
+	if got := b.Freed(); got < 100 {
+		t.Errorf("%d objects were freed, want 100", got)
+	}
+	b.ResetStats()
+	b.want("Freed", b.Freed(), int64(0))
+}

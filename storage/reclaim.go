@@ -33,6 +33,15 @@ func (g *garbage) objects() int64 {
 	return int64(len(g.refs))
 }
 
+// deleted is how many of the objects clients have deleted: not what was kept for a
+// snapshot.
+func (g *garbage) deleted() int64 {
+	if g.refs != nil {
+		return 0
+	}
+	return g.objects()
+}
+
 // discard leaves garbage to Reclaim.
 func (ks *Keyspace) discard(g garbage) {
 	n := g.objects()
@@ -43,13 +52,14 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.refuse = append(ks.refuse, g)
 	ks.refuseMu.Unlock()
 	ks.unfreed.Add(n)
+	ks.deleted.Add(g.deleted())
 }
 
-// Unfreed is how many objects have been deleted whose memory is not free yet
-// (INFO's lazyfree_pending_objects).
-func (ks *Keyspace) Unfreed() int64 { return ks.unfreed.Load() }
+// Unfreed is how many keys and values have been deleted whose memory is not free
+// yet (INFO's lazyfree_pending_objects).
+func (ks *Keyspace) Unfreed() int64 { return ks.deleted.Load() }
 
-// Freed is how many objects Reclaim has freed (INFO's lazyfreed_objects).
+// Freed is how many of them Reclaim has freed (INFO's lazyfreed_objects).
 func (ks *Keyspace) Freed() int64 { return ks.freed.Load() }
 
 // Reclaim frees memory that flushes, deletions of large values and snapshots have
@@ -71,11 +81,12 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 
 		// Within a unit no snapshot begins or is released, which decides what
 		// becomes of a tree's nodes.
-		before := g.objects()
+		before, deleted := g.objects(), g.deleted()
 		tx := e.Begin(0, nil)
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
-		ks.freed.Add(before - g.objects())
+		ks.freed.Add(deleted - g.deleted())
+		ks.deleted.Add(-deleted)
 		ks.unfreed.Add(-before)
 		ks.discard(g)
 	}

@@ -76,7 +76,7 @@ func saveList(f *Frozen) (byte, func(w *wire.Writer)) {
 }
 
 func saveSet(f *Frozen) (byte, func(w *wire.Writer)) {
-	if f.coding == codingIntset {
+	if f.packed(codingIntset) {
 		return rdbSetIntset, func(w *wire.Writer) {
 			var ints []int64
 			f.each(func(e tree.Element) {
@@ -94,7 +94,7 @@ func saveSet(f *Frozen) (byte, func(w *wire.Writer)) {
 }
 
 func saveHash(f *Frozen) (byte, func(w *wire.Writer)) {
-	if f.coding == codingListpackHash {
+	if f.packed(codingListpackHash) {
 		return rdbHashListpack, func(w *wire.Writer) {
 			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
 				l.Append(e.Text)
@@ -112,7 +112,7 @@ func saveHash(f *Frozen) (byte, func(w *wire.Writer)) {
 }
 
 func saveZSet(f *Frozen) (byte, func(w *wire.Writer)) {
-	if f.coding == codingListpackZSet {
+	if f.packed(codingListpackZSet) {
 		return rdbZSetListpack, func(w *wire.Writer) {
 			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
 				l.Append(e.Text)
@@ -127,6 +127,15 @@ func saveZSet(f *Frozen) (byte, func(w *wire.Writer)) {
 			w.Double(e.Score)
 		})
 	}
+}
+
+// packedBytes is how much a collection may take that is written as one block, and
+// made in memory for that. The directives that name encodings have no bound.
+const packedBytes = 64 << 10
+
+// packed reports whether the collection is to be written as one block.
+func (f *Frozen) packed(coding byte) bool {
+	return f.coding == coding && len(f.value)+tree.Outside(f.space, f.Type.tree(), f.value) <= packedBytes
 }
 
 // listpack returns a listpack of the collection, which is small.

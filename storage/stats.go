@@ -85,6 +85,7 @@ func (ks *Keyspace) ResetStats() {
 		e.stats.evicted.Store(0)
 	}
 	ks.freed.Store(0)
+	ks.resetCompaction()
 }
 
 // Len is the number of keys in db, expired ones that have not been found yet

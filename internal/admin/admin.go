@@ -69,9 +69,9 @@ func (a *Commands) Rows() []*command.Row {
 // peak of the memory in use. The server calls it ten times a second; at is the
 // time since its start.
 func (a *Commands) Sample(at time.Duration) {
-	a.rates.sample(at, a.totals())
-	m := a.Keyspace.Memory()
-	a.notePeak(a.StartMemory + m.Data + m.Tables)
+	st := a.Server.Stats()
+	a.rates.sample(at, a.totals(st))
+	a.notePeak(st.UsedMemory)
 }
 
 // ResetStats is CONFIG RESETSTAT. All loops are stopped.

@@ -60,6 +60,7 @@ var debugActions = map[string]debugAction{
 	"panic":                      {2, 2, (*Commands).debugPanic, []string{"PANIC", "    End the process as a failed assertion would."}},
 	"config-rewrite-force-all": {2, 2, (*Commands).debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    CONFIG REWRITE of every setting, also of those that",
 		"    have their defaults and do not stand in the file."}},
+	"replybuffer":                  {4, 4, (*Commands).debugAccept, []string{"REPLYBUFFER <subcommand> <argument>", "    Accepted for test suites; a connection with nothing to say has no reply buffer."}},
 	"set-disable-deny-scripts":     {3, 3, (*Commands).debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
 	"set-skip-checksum-validation": {3, 3, (*Commands).debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
 }

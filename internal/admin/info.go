@@ -223,7 +223,8 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "expired_time_cap_reached_count", st.ExpireCapped)
 	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
-	zeros(b, "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	field(b, "evicted_clients", st.EvictedClients)
+	zeros(b, "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	field(b, "keyspace_hits", ks.Hits)
 	field(b, "keyspace_misses", ks.Misses)
 	field(b, "pubsub_channels", a.PubSub.Len(pubsub.Channel))
@@ -235,10 +236,15 @@ func (a *Commands) infoStats(b *strings.Builder) {
 		cached = a.CachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys",
-		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time",
-		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	zeros(b, "slave_expires_tracked_keys")
+	defrag := a.Keyspace.Compaction()
+	field(b, "active_defrag_hits", defrag.Hits)
+	field(b, "active_defrag_misses", defrag.Misses)
+	field(b, "active_defrag_key_hits", defrag.KeyHits)
+	field(b, "active_defrag_key_misses", defrag.KeyMisses)
+	field(b, "total_active_defrag_time", defrag.TotalMs)
+	field(b, "current_active_defrag_time", defrag.CurrentMs)
+	zeros(b, "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", st.Reads)

@@ -25,6 +25,10 @@ type memoryUse struct {
 	rss     int64 // the process's memory
 	clients int64 // connections with their buffers
 	links   int64 // those of the cluster with theirs
+	feeders int64 // connections of replicas
+
+	// Beside all that: what of the stream is in memory.
+	backlog, unsynced int64
 }
 
 // GoMemory is the memory of the Go heap, in bytes.
@@ -59,9 +63,12 @@ func ReadGoMemory() (m GoMemory) {
 // memoryUse takes stock, and notes the peak.
 func (a *Commands) memoryUse() memoryUse {
 	st := a.Server.Stats()
-	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(), clients: st.ClientBytes}
-	m.used = m.startup + m.keys.Data + m.keys.Tables
+	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(),
+		used: st.UsedMemory, clients: st.ClientBytes, feeders: st.ReplicaBytes}
 	m.peak = a.notePeak(m.used)
+	if s, ok := a.Stream.(MeasuredStream); ok {
+		m.backlog, m.unsynced = s.Memory()
+	}
 	if a.Cluster != nil {
 		m.links = a.Cluster.LinkBytes() + st.BusBytes
 	}
@@ -134,12 +141,19 @@ func (a *Commands) infoMemory(b *strings.Builder) {
 	excess(b, "allocator_rss", m.resident(), m.active())
 	excess(b, "rss_overhead", m.rss, m.resident())
 	excess(b, "mem_fragmentation", m.rss, m.used)
-	zeros(b, "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
+	zeros(b, "mem_not_counted_for_evict") // used_memory has none of it
+	field(b, "mem_replication_backlog", m.backlog)
+	field(b, "mem_total_replication_buffers", m.backlog)
+	field(b, "mem_clients_slaves", m.feeders)
 	field(b, "mem_clients_normal", m.clients)
 	field(b, "mem_cluster_links", m.links)
-	zeros(b, "mem_aof_buffer")
+	field(b, "mem_aof_buffer", m.unsynced)
 	field(b, "mem_allocator", allocator)
-	zeros(b, "active_defrag_running")
+	running := 0
+	if a.Keyspace.Compaction().Running {
+		running = 1 // Redis shows its share of the processor
+	}
+	field(b, "active_defrag_running", running)
 	field(b, "lazyfree_pending_objects", a.Keyspace.Unfreed())
 	field(b, "lazyfreed_objects", a.Keyspace.Freed())
 	// Redis has no words for these: what keys occupy of the pages in memory,

@@ -70,11 +70,11 @@ func (a *Commands) memoryStats(x *command.Ctx) {
 	number("peak.allocated", m.peak)
 	number("total.allocated", m.used)
 	number("startup.allocated", m.startup)
-	number("replication.backlog", 0)
-	number("clients.slaves", 0)
+	number("replication.backlog", m.backlog)
+	number("clients.slaves", m.feeders)
 	number("clients.normal", m.clients)
 	number("cluster.links", m.links)
-	number("aof.buffer", 0)
+	number("aof.buffer", m.unsynced)
 	number("lua.caches", 0)
 	number("functions.caches", 0)
 	for _, db := range dbs {
@@ -125,8 +125,11 @@ func diagnosis(m memoryUse) string {
 	if m.keys.Kept > m.keys.Data/4 {
 		found = append(found, fmt.Sprintf("%s are kept for a snapshot: they were replaced since it began, and are free when it has been written.", human(m.keys.Kept)))
 	}
-	if m.heap.Objects > m.keys.Committed && m.heap.Objects > little {
-		found = append(found, fmt.Sprintf("The server itself uses %s, more than the keys. Most likely that is output that clients do not read: see omem in CLIENT LIST.", human(m.heap.Objects)))
+	if m.clients > m.used/4 && m.clients > little {
+		found = append(found, fmt.Sprintf("Clients take %s, most likely for output that they do not read: see tot-mem in CLIENT LIST, and maxmemory-clients.", human(m.clients)))
+	}
+	if m.heap.Objects > m.keys.Committed && m.heap.Objects-m.clients > little {
+		found = append(found, fmt.Sprintf("The server itself uses %s, more than the keys.", human(m.heap.Objects)))
 	}
 	if len(found) == 0 {
 		return "No problem is found with the memory of this server.\n"

@@ -19,7 +19,8 @@ func TestTheDoctorFindsWasteOnly(t *testing.T) {
 		{"sparse pages", "are empty", func(m *memoryUse) { m.keys.Committed *= 2 }},
 		{"free pages", "No problem", func(m *memoryUse) { m.keys.Committed *= 2; m.keys.Free = 1000 << 20 }},
 		{"what a snapshot keeps", "for a snapshot", func(m *memoryUse) { m.keys.Kept = 500 << 20 }},
-		{"output that nobody reads", "CLIENT LIST", func(m *memoryUse) { m.heap.Objects = 2000 << 20 }},
+		{"output that nobody reads", "CLIENT LIST", func(m *memoryUse) { m.clients = 500 << 20 }},
+		{"a large server", "itself", func(m *memoryUse) { m.heap.Objects = 2000 << 20 }},
 	} {
 		m := calm
 		c.change(&m)

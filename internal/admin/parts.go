@@ -64,6 +64,7 @@ type Stats struct {
 	AuthDenied         int64 // wrong passwords
 	ErrorReplies       int64
 	OutputLimit        int64         // connections closed for their output
+	EvictedClients     int64         // connections closed for maxmemory-clients
 	Expiring           time.Duration // spent in deleting expired keys
 	ExpireCapped       int64         // slices of that which did not get done
 
@@ -71,7 +72,9 @@ type Stats struct {
 	Clients               int64
 	Waiting, WithDeadline int64 // clients that wait, and of them those whose wait has an end
 	LongestIn, LongestOut int64 // bytes of a client's input and output that wait
+	UsedMemory            int64 // what maxmemory limits, in bytes
 	ClientBytes           int64 // of memory that clients occupy
+	ReplicaBytes          int64 // of memory that connections of replicas occupy
 	BusBytes              int64 // of messages that the cluster bus will have to send
 	Loops, ActiveLoops    int
 	// EndsAt is when a shutdown stops waiting for replicas, in Unix milliseconds; 0:
@@ -83,6 +86,12 @@ type Stats struct {
 type Stream interface {
 	// End is the offset up to which there is something.
 	End() replication.Offset
+}
+
+// MeasuredStream is a Stream that counts, for INFO memory, its bytes in memory: the
+// backlog, and what is not on disk yet.
+type MeasuredStream interface {
+	Memory() (backlog, unsynced int64)
 }
 
 // Replication is what the commands ask of asynchronous replication.

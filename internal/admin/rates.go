@@ -13,9 +13,8 @@ type totals struct {
 	turns, turnMicros int64
 }
 
-// totals are the counts as of now.
-func (a *Commands) totals() (t totals) {
-	st := a.Server.Stats()
+// totals are the counts as of now, of which the shell's are st.
+func (a *Commands) totals(st Stats) (t totals) {
 	t = totals{commands: st.Commands, in: st.InBytes, out: st.OutBytes, turns: st.Turns, turnMicros: st.TurnMicros}
 	if r, ok := a.Replication.(TrafficCounter); ok {
 		t.replIn, t.replOut = r.Traffic()

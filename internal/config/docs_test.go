@@ -53,8 +53,12 @@ What to look at when you come from Redis:
   ${appendonly no} for a cache.
 * A node listens on all addresses, but serves clients of other machines only with a password or with
   ${protected-mode no}, as Redis does.
-* ${maxmemory} evicts or refuses as in Redis, measured by the blocks of keys and values and what an empty node uses;
-  buffers of clients do not count.
+* ${maxmemory} evicts or refuses as in Redis, measured by the blocks of keys and values, what clients occupy and what an
+  empty node uses.
+* What is deleted is always freed in slices between commands: ${lazyfree-lazy-eviction} and the like are in effect
+  always ${yes}.
+* ${activedefrag} is ${yes} here, and begins when 2 MiB are lost. It works in slices of some tens of microseconds between
+  commands, which ${active-defrag-cycle-max} and the like do not change.
 * Users and TLS are not built. A node that is configured for them does not start; see [below](#refused).
 * ${user default on >password} is taken, and means ${requirepass password}.
 

@@ -67,6 +67,7 @@ type Settings struct {
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
 	MaxMemory        MaxMemory
+	Defrag           Defrag
 
 	// Values.
 	Encodings     Encodings
@@ -215,10 +216,19 @@ func (s *Settings) clone() *Settings {
 	return &c
 }
 
+// Defrag says when memory that lies free between keys and values is won back.
+type Defrag struct {
+	Active      bool
+	LostPercent int // of what the blocks need
+	IgnoreBytes int64
+}
+
 // MaxMemory is how much memory the data may take, and which keys go when they
 // take more.
 type MaxMemory struct {
 	Bytes          int64 // 0: no limit
+	ClientsBytes   int64 // maxmemory-clients; 0: no limit, or ClientsPercent
+	ClientsPercent int   // of Bytes; 0: it is not given so
 	Policy         string
 	Samples        int
 	Tenacity       int // 0 to 100

@@ -7,8 +7,8 @@ import (
 )
 
 // This file is the rows of the settings that mean something here, by subject.
-// Defaults are those of Redis 7.0, but for appendonly: a node is durable
-// unless it is told otherwise.
+// Defaults are those of Redis 7.0, but for appendonly, as a node is durable unless
+// it is told otherwise, and for activedefrag and its limit, as it costs little.
 
 var (
 	nonNegative = ints(0, math.MaxInt32)

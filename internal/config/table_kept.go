@@ -10,8 +10,6 @@ const unbuiltTLS = "TLS is not built, and what should be encrypted would go over
 // written back, so that a configuration can move in and out again.
 var keptRows = []*directive{
 	// Memory and eviction.
-	{name: "maxmemory-clients", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "0",
-		lacks: "no client is closed for the memory that all of them use"},
 	{name: "lazyfree-lazy-eviction", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-expire", typ: boolean{}, def: "no"},
 	{name: "lazyfree-lazy-user-del", typ: boolean{}, def: "no"},
@@ -19,13 +17,10 @@ var keptRows = []*directive{
 	{name: "replica-lazy-flush", aliases: []string{"slave-lazy-flush"}, typ: boolean{}, def: "no"},
 	{name: "lazyexpire-nested-arbitrary-keys", typ: boolean{}, def: "yes", flags: hidden, since: "Redis 8.0"},
 	{name: "key-memory-histograms", typ: boolean{}, def: "no", flags: immutable, since: "Redis 8.6"},
-	{name: "activedefrag", typ: boolean{}, def: "no"},
 	{name: "active-defrag-cycle-max", typ: ints(1, 99), def: "25"},
 	{name: "active-defrag-cycle-min", typ: ints(1, 99), def: "1"},
 	{name: "active-defrag-cycle-us", typ: ints(0, 100000), def: "500", since: "Valkey 8.1"},
-	{name: "active-defrag-ignore-bytes", typ: bytesFrom(1, math.MaxInt64), def: "104857600"},
 	{name: "active-defrag-max-scan-fields", typ: ints(1, math.MaxInt64), def: "1000"},
-	{name: "active-defrag-threshold-lower", typ: ints(0, 1000), def: "10"},
 	{name: "active-defrag-threshold-upper", typ: ints(0, 1000), def: "100"},
 	{name: "activerehashing", typ: boolean{}, def: "yes"},
 	{name: "disable-thp", typ: boolean{}, def: "yes", flags: immutable},

@@ -58,7 +58,16 @@ type Subscriber struct {
 
 	mu    sync.Mutex // DropSlots takes names away from another goroutine
 	names [kinds]map[string]struct{}
+
+	memory atomic.Int64 // as Memory returns it
 }
+
+// nameBytes is about what a subscription takes besides its name: the places of
+// the name and of the subscriber in the maps of both sides.
+const nameBytes = 96
+
+// Memory is about the bytes that the subscriptions take. Any goroutine may ask.
+func (s *Subscriber) Memory() int64 { return s.memory.Load() }
 
 // NewSubscriber returns a subscriber without subscriptions.
 func NewSubscriber(sink Sink) *Subscriber { return &Subscriber{sink: sink} }
@@ -93,6 +102,7 @@ func (s *Subscriber) add(kind Kind, name string) bool {
 		s.names[kind] = make(map[string]struct{})
 	}
 	s.names[kind][name] = struct{}{}
+	s.memory.Add(int64(len(name) + nameBytes))
 	return true
 }
 
@@ -101,8 +111,10 @@ func (s *Subscriber) add(kind Kind, name string) bool {
 func (s *Subscriber) remove(kind Kind, name string) (was bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, was = s.names[kind][name]
-	delete(s.names[kind], name)
+	if _, was = s.names[kind][name]; was {
+		delete(s.names[kind], name)
+		s.memory.Add(-int64(len(name) + nameBytes))
+	}
 	return was, len(s.names[kind])
 }
 

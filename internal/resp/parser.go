@@ -86,6 +86,23 @@ func (p *Parser) Missing(have int) int {
 // Partial reports whether a multibulk request has begun and is not complete.
 func (p *Parser) Partial() bool { return p.count > 0 }
 
+// Unfinished is the bytes of the arguments of an unfinished request that have
+// arrived whole, and how many bytes of a buffer of length have come after them.
+func (p *Parser) Unfinished(have int) (args, rest int) {
+	if !p.Partial() {
+		return 0, have
+	}
+	for _, s := range p.spans {
+		args += s.end - s.start
+	}
+	return args, have - p.pos
+}
+
+// Scratch is the bytes of the scratch space.
+func (p *Parser) Scratch() int { return cap(p.Args)*argBytes + cap(p.spans)*spanBytes + cap(p.words) }
+
+const argBytes, spanBytes = 24, 16 // of a slice's header, of a span
+
 // Shrink gives back the scratch space of a connection that has nothing to say,
 // if it is more than a few short requests need.
 func (p *Parser) Shrink() {

@@ -145,9 +145,11 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 		Identity: c.identity,
 		ID:       c.id, Kind: c.kind(), Addr: c.remote, LocalAddr: c.local, FD: c.fd, User: c.user,
 		Age: now - c.born, Idle: now - c.active, Flags: c.flags(), DB: c.db,
-		Queued: -1, Input: len(c.in), InputFree: max(cap(c.in)-len(c.in), 0),
+		Queued: -1, InputFree: max(cap(c.in)-len(c.in), 0),
 		Buffer: cap(c.out.Bytes()), Memory: int(c.memory()), Events: c.events(), Command: "NULL", Proto: c.out.Proto(),
 	}
+	// Arguments that have arrived whole are no longer in Redis's query buffer.
+	i.Args, i.Input = c.parser.Unfinished(len(c.in))
 	i.Channels, i.Patterns, i.ShardChannels = c.subs.counts()
 	if c.multi != nil {
 		i.Queued, i.QueuedBytes = len(c.multi.queue), c.multi.bytes
@@ -210,12 +212,6 @@ func (c *conn) events() string {
 	}
 	return events
 }
-
-// memory is about what a connection occupies.
-func (c *conn) memory() int64 { return int64(cap(c.in)+cap(c.out.Bytes())) + connBytes }
-
-// connBytes is about what a connection occupies besides its buffers.
-const connBytes = 640
 
 // IPv6 reports whether the client came over IPv6.
 func (c *conn) IPv6() bool { return c.ipv6 }

@@ -36,15 +36,18 @@ type conn struct {
 	sent   int    // bytes of out that have left
 	marks  []mark // what of out must wait for an offset, ascending
 
-	conds     condition // the connection's share of what gates look at
-	db        int
-	user      string
-	authed    bool
-	identity  admin.Identity
-	last      *command.Row
-	woff      replication.Offset // WAIT's: the greatest gate of the connection's units
-	multi     *transaction       // nil outside MULTI
-	watched   []watch
+	conds    condition // the connection's share of what gates look at
+	db       int
+	user     string
+	authed   bool
+	identity admin.Identity
+	last     *command.Row
+	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi    *transaction       // nil outside MULTI
+	watched  []watch
+	// watchedNames is the bytes of the names of the watched keys.
+	watchedNames int
+
 	subs      *subscriber // nil until the first subscription
 	replica   *Handshake  // what REPLCONF said; nil until then
 	state     connState
@@ -54,6 +57,7 @@ type conn struct {
 	postponed bool    // in the loop's list of that name
 	polled    interest
 	softFrom  time.Duration // when the output passed its soft limit; 0: it has not
+	counted   counted       // in the memory of the loop
 }
 
 // connState is a set of what can be said of a connection besides gates.
@@ -137,6 +141,7 @@ func isIPv6(remote string) bool {
 func (l *loop) adopt(c *conn) {
 	c.home.Store(l)
 	l.count++
+	l.recount(c)
 	if c.wire != nil {
 		l.other[c] = struct{}{}
 		return
@@ -154,6 +159,7 @@ func (l *loop) adopt(c *conn) {
 // disown takes c from the loop without closing it.
 func (l *loop) disown(c *conn) {
 	l.count--
+	l.uncount(c)
 	if c.wire != nil {
 		delete(l.other, c)
 		return
@@ -257,10 +263,15 @@ func (l *loop) arrived(c *conn, b []byte) {
 	if len(rest) == 0 || c.is(stateClosed) {
 		return
 	}
-	c.in = make([]byte, len(rest), max(2*len(rest), 512))
+	missing := c.parser.Missing(len(rest))
+	c.in = make([]byte, len(rest), max(2*len(rest), 512, len(rest)+min(missing, firstReserve)))
 	copy(c.in, rest)
-	if !c.runnable() {
+	l.recount(c)
+	switch {
+	case !c.runnable():
 		l.watchSocket(c)
+	case missing > readBytes && c.wire == nil:
+		l.read(c) // most of a long argument lies in the socket already
 	}
 }
 
@@ -269,7 +280,11 @@ func (l *loop) arrivedMore(c *conn, n int) {
 	l.stats.inBytes += int64(n)
 	l.stats.reads++
 	c.active = l.mono
-	if !l.overlong(c) {
+	if l.overlong(c) {
+		return
+	}
+	l.recount(c)
+	if l.limitClients(); !c.is(stateClosed) { // before a request that has become large is run
 		l.runBuffered(c)
 	}
 }
@@ -301,6 +316,7 @@ func (l *loop) runBuffered(c *conn) {
 			c.in = all[:copy(all, rest)]
 		}
 	}
+	l.recount(c)
 	l.watchSocket(c)
 }
 
@@ -357,6 +373,9 @@ func (l *loop) process(c *conn, b []byte) []byte {
 	l.processing = 0
 	l.closeOutput(c)
 	l.wantWrite(c)
+	if !c.queued {
+		l.recount(c) // or the write does
+	}
 	return b
 }
 

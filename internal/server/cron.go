@@ -5,12 +5,12 @@ import "time"
 // cronConns is a loop's share of Redis's clientsCron: idle connections and
 // output limits.
 func (l *loop) cronConns() {
-	var in, out, bytes int64
+	var in, out int64
 	each := func(c *conn) {
 		in = max(in, int64(len(c.in)))
 		out = max(out, int64(c.out.Len()-c.sent))
-		bytes += c.memory()
 		l.cronConn(c)
+		l.recount(c)
 	}
 	for _, c := range l.conns {
 		if c != nil {
@@ -22,7 +22,6 @@ func (l *loop) cronConns() {
 	}
 	l.stats.longestIn.Store(in)
 	l.stats.longestOut.Store(out)
-	l.stats.bytes.Store(bytes)
 }
 
 // restAfter is how long a connection is quiet until it keeps no more than it

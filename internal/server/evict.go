@@ -12,10 +12,11 @@ import (
 )
 
 // usedMemory is what maxmemory limits and INFO calls used_memory: the blocks of
-// keys and values, exactly, and what the process had in use before there were any.
+// keys and values, exactly, what clients occupy, and what the process had in use
+// before there were any.
 func (s *Server) usedMemory() int64 {
 	m := s.keyspace.Memory()
-	return s.startMemory + m.Data + m.Tables
+	return s.startMemory + m.Data + m.Tables + s.clientMemory()
 }
 
 // eviction is the policy of the settings.

@@ -104,7 +104,8 @@ type loop struct {
 	stopped    bool          // all loops are stopped on behalf of this one
 	freezes    uint64        // Cluster.Freezes as this loop knows it
 
-	stats loopStats
+	memory clientMemory
+	stats  loopStats
 }
 
 func newLoop(s *Server, id int) (*loop, error) {
@@ -160,6 +161,7 @@ func (l *loop) run() {
 		l.announceDue()
 		l.release()
 		l.writeReady()
+		l.limitClients()
 		l.stats.turns++
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
@@ -436,7 +438,15 @@ func (l *loop) reclaim() { l.freeing = l.exec.Reclaim(reclaimBudget) }
 const compactBudget = 200
 
 // compact moves blocks out of memory that is used little, a bounded slice.
-func (l *loop) compact() { l.compacts = l.exec.Compact(l.unix, compactBudget) }
+func (l *loop) compact() {
+	began := time.Now()
+	l.compacts = l.exec.Compact(l.unix, compactBudget)
+	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && l.compacts {
+		if took := time.Since(began); took >= limit {
+			l.srv.admin.Latency.Add("active-defrag-cycle", l.unix/1000, took)
+		}
+	}
+}
 
 // expireBudget is how many keys a loop looks at for expiry in a turn.
 const expireBudget = 200

@@ -15,6 +15,7 @@ type transaction struct {
 	lacking command.Flags // flags that at least one of them does not have
 	broken  bool          // a command was refused: EXEC will be, too
 	bytes   int
+	args    int // of all queued commands
 }
 
 // queued is one command of a transaction with bytes of its own.
@@ -45,6 +46,7 @@ func (m *transaction) add(q *request) {
 	m.flags |= q.row.Flags
 	m.lacking |= ^q.row.Flags
 	m.bytes += len(raw)
+	m.args += len(p.Args)
 }
 
 var transactionRows = []*command.Row{
@@ -91,6 +93,7 @@ func watchCommand(x *command.Ctx, c *conn) {
 	for _, key := range x.Args[1:] {
 		if !c.watches(key) {
 			c.watched = append(c.watched, x.Tx.Watch(key))
+			c.watchedNames += len(key)
 		}
 	}
 	x.Out.OK()
@@ -131,7 +134,7 @@ func endWatches(tx *storage.Tx, c *conn) {
 	for _, w := range c.watched {
 		tx.Unwatch(w)
 	}
-	c.watched = nil
+	c.watched, c.watchedNames = nil, 0
 }
 
 // discard ends a transaction without running it.

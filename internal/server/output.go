@@ -143,6 +143,7 @@ func (l *loop) writeReady() {
 			c.queued = false
 			if !c.is(stateClosed) {
 				l.write(c)
+				l.recount(c)
 			}
 		}
 	}

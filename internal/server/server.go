@@ -80,6 +80,9 @@ type Server struct {
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
 
+	clientEviction sync.Mutex  // serialises evictClients
+	overClients    atomic.Bool // clients take too much, and none of them may be evicted
+
 	conds   atomic.Uint32 // condition
 	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
@@ -163,6 +166,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followDefrag()
 	})
 	s.refreshConditions()
 	return s, nil

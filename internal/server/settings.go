@@ -36,6 +36,9 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 		if err == nil {
 			s.refreshConditions()
 			l.cfg = s.config.Current()
+			if limit := clientLimit(&l.cfg.MaxMemory); limit > 0 && l.runner.Ctx.Tx == nil {
+				l.evictClients(limit, c) // a closed connection ends its watches: not in a transaction
+			}
 		}
 	})
 	if err != nil {
@@ -49,6 +52,7 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 			l.evicting = true // each eviction is a unit of its own: after the transaction
 		}
 	}
+	s.followDefrag()
 	if s.config.Current().Encodings != before.Encodings {
 		l.everything(s.followEncodings)
 	}
@@ -60,6 +64,12 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 func (s *Server) followPolicy(tx *storage.Tx) {
 	m := s.config.Current().MaxMemory
 	tx.UseLFU(s.LFU(), m.LFULogFactor, m.LFUDecayMin)
+}
+
+// followDefrag makes the policy of compactions that of the settings.
+func (s *Server) followDefrag() {
+	d := s.config.Current().Defrag
+	s.keyspace.SetCompaction(storage.CompactionPolicy{Off: !d.Active, LostPercent: d.LostPercent, IgnoreBytes: d.IgnoreBytes})
 }
 
 // followEncodings makes the limits of compact encodings those of the settings; tx

@@ -29,7 +29,6 @@ type loopStats struct {
 
 	// What the connections looked like at the last housekeeping.
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
-	bytes                 atomic.Int64 // of memory that they occupied
 
 	postponed atomic.Int64 // connections whose request waits
 }
@@ -42,6 +41,7 @@ type loopCounts struct {
 	turns, turnMicros int64
 	errorReplies      int64
 	outputLimit       int64         // connections closed for their output
+	evictedClients    int64         // connections closed for maxmemory-clients
 	expiring          time.Duration // spent in deleting expired keys
 	expireCapped      int64         // slices of that which did not get done
 }
@@ -101,10 +101,15 @@ func (s *Server) Stats() admin.Stats {
 	st := admin.Stats{
 		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), AuthDenied: s.authDenied.Load(),
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
-		BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
+		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
 	for _, l := range s.loops {
 		l.stats.addTo(&st)
+	}
+	for _, r := range s.replicas.all() {
+		if r.about.Kind == "replica" {
+			st.ReplicaBytes += connBytes // what it is sent lies in the stream
+		}
 	}
 	for i := range s.table.All() {
 		st.Commands += s.applied.stats(i).Calls
@@ -124,12 +129,12 @@ func (s *loopStats) addTo(st *admin.Stats) {
 	st.TurnMicros += c.turnMicros
 	st.ErrorReplies += c.errorReplies
 	st.OutputLimit += c.outputLimit
+	st.EvictedClients += c.evictedClients
 	st.Expiring += c.expiring
 	st.ExpireCapped += c.expireCapped
 	st.Waiting += s.postponed.Load()
 	st.LongestIn = max(st.LongestIn, s.longestIn.Load())
 	st.LongestOut = max(st.LongestOut, s.longestOut.Load())
-	st.ClientBytes += s.bytes.Load()
 }
 
 // ErrorCounts are the errors of all loops by code: admin.Statistics.

@@ -163,6 +163,7 @@ func (w *wire) write() {
 				return
 			}
 			l.write(w.c)
+			l.recount(w.c)
 		})
 	}
 }

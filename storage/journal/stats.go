@@ -38,6 +38,22 @@ func (s *Stream) Stats() Stats {
 	}
 }
 
+// Memory is how many bytes of the stream are in memory: backlog is what is there to
+// be read again and nowhere else, without a journal (INFO's
+// mem_replication_backlog), and unsynced what the disk does not have yet
+// (mem_aof_buffer).
+func (s *Stream) Memory() (backlog, unsynced int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring != nil {
+		return 0, s.end.Load() - s.synced.Load()
+	}
+	for i := range s.tail.list {
+		backlog += int64(cap(s.tail.list[i].data))
+	}
+	return backlog + int64(cap(s.tail.spare)), 0
+}
+
 // countFrom goes on counting what is appended behind offset at. mu is held.
 func (s *Stream) countFrom(at replication.Offset) {
 	s.count.before += s.end.Load() - int64(s.count.began)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -49,5 +50,36 @@ func TestStatsCountOverGenerations(t *testing.T) {
 	fill(t, s, 1)
 	if n := s.Stats().Appended; n != int64(len(unit(0, 500))) {
 		t.Errorf("%d bytes were appended after the start", n)
+	}
+}
+
+// What lies in memory only is the backlog without a journal, and the bytes that
+// wait for the disk with one.
+func TestMemoryOfTheStream(t *testing.T) {
+	const backlog = 1 << 20
+	s, _ := open(t, memoryConfig(backlog))
+	if kept, unsynced := s.Memory(); kept != 0 || unsynced != 0 {
+		t.Errorf("an empty stream takes %d and %d bytes", kept, unsynced)
+	}
+	unit := make([]byte, 1000)
+	for range 10_000 {
+		s.Append(-1, -1, unit)
+	}
+	if kept, unsynced := s.Memory(); kept < backlog || kept > 2*backlog || unsynced != 0 {
+		t.Errorf("a backlog of %d bytes takes %d, and %d wait", backlog, kept, unsynced)
+	}
+
+	s = openServing(t, testConfig(t, t.TempDir()))
+	s.Append(-1, -1, unit)
+	s.Announce()
+	for {
+		kept, unsynced := s.Memory()
+		if kept != 0 || unsynced > int64(len(unit)) {
+			t.Fatalf("with a journal %d and %d bytes", kept, unsynced)
+		}
+		if unsynced == 0 {
+			break
+		}
+		runtime.Gosched()
 	}
 }

@@ -90,8 +90,10 @@ func (a *auditor) extent(e uint32) {
 	if got := s.spare.has(e); got != (x.kind == extentNone) || got && (x.free != allPages || sparse) {
 		a.Errorf("extent %d of kind %d, free %#x, sparse %v: spare is %v", e, x.kind, x.free, sparse, got)
 	}
-	if got := s.roomy.has(e); got != (x.kind == extentOfPages && x.free != 0 && !sparse) {
-		a.Errorf("extent %d of kind %d, free %#x, sparse %v: roomy is %v", e, x.kind, x.free, sparse, got)
+	for _, k := range []kind{extentOfPages, extentOfTables} {
+		if got := s.roomy(k).has(e); got != (x.kind == k && x.free != 0 && !sparse) {
+			a.Errorf("extent %d of kind %d, free %#x, sparse %v: roomy(%d) is %v", e, x.kind, x.free, sparse, k, got)
+		}
 	}
 	if got := s.inMemory.has(e); got != (x.free&^x.gone != 0) {
 		a.Errorf("extent %d with pages %#x free in memory: inMemory is %v", e, x.free&^x.gone, got)
@@ -99,7 +101,7 @@ func (a *auditor) extent(e uint32) {
 	a.counts.free += bits.OnesCount32(x.free &^ x.gone)
 	a.counts.used += bits.OnesCount32(^x.free)
 	switch x.kind {
-	case extentOfPages:
+	case extentOfPages, extentOfTables:
 		for i := range uint32(extentPages) {
 			a.page(e*extentPages+i, x.free>>i&1 != 0)
 		}

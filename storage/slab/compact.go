@@ -16,12 +16,20 @@ import (
 // Whole extents are emptied, not pages here and there: an extent of which one page
 // is left takes no memory for the others, but it takes addresses.
 
+// Marked is how many blocks ChooseSparse found in the extents that it has marked,
+// those in pages of heaps left out: of Tables, and of the other areas. Both are 0
+// if nothing was marked.
+type Marked struct{ Tables, Others int }
+
+// Blocks is the number of all of them.
+func (m Marked) Blocks() int { return m.Tables + m.Others }
+
 // ChooseSparse begins a compaction if more than a share, such as 0.125, of the
-// memory of pages in use is lost: free beside their blocks, and to be won by moving
-// these. It marks the emptiest extents, as few as may bring the loss down to half
-// of that, but none that are nearly full. They give no new blocks. It returns how
-// many blocks are in them, those in pages of heaps left out, and 0 if nothing was
-// marked. A compaction that was under way ends.
+// memory of pages in use is lost, and more than ignore bytes: free beside their
+// blocks, and to be won by moving these. It marks the emptiest extents, as few as
+// may bring the loss down to half of that, but none that are nearly full. They give
+// no new blocks. Tables are looked at for themselves, as all of them are found
+// quickly. A compaction that was under way ends.
 //
 // Of the pages with blocks of a size those are lost without which the others would
 // have room for all. In a small space most sizes have one page, which is not lost
@@ -29,13 +37,24 @@ import (
 //
 // It looks at every page twice, which takes 5 ms per 10 GiB, but holds no lock for
 // more than an extent; allocations go on.
-func (s *Space) ChooseSparse(loss float64) (blocks int) {
+func (s *Space) ChooseSparse(loss float64, ignore int) (m Marked) {
 	s.compaction.Lock()
 	defer s.compaction.Unlock()
 	s.unmarkAll()
-	v := s.survey()
+	m.Tables = s.chooseAmong(true, loss, ignore)
+	m.Others = s.chooseAmong(false, loss, ignore)
+	if m.Blocks() > 0 {
+		s.epoch.Add(1)
+	}
+	return m
+}
+
+// chooseAmong marks extents of Tables, or others, and returns how many blocks are
+// in them.
+func (s *Space) chooseAmong(tables bool, loss float64, ignore int) (blocks int) {
+	v := s.survey(tables)
 	limit := loss * float64(v.inUse)
-	if float64(v.lost()) <= limit {
+	if float64(v.lost()) <= limit || v.lost() <= ignore {
 		return 0
 	}
 	for _, c := range s.candidates(v) {
@@ -45,9 +64,6 @@ func (s *Space) ChooseSparse(loss float64) (blocks int) {
 		if s.mark(c, v) {
 			blocks += c.blocks
 		}
-	}
-	if blocks > 0 {
-		s.epoch.Add(1)
 	}
 	return blocks
 }
@@ -60,8 +76,9 @@ func (s *Space) EndCompaction() {
 	s.unmarkAll()
 }
 
-// A survey is what ChooseSparse knows of a space.
+// A survey is what ChooseSparse knows of the extents of Tables, or of the others.
 type survey struct {
+	tables bool
 	inUse  int // bytes of pages with blocks
 	arenas int // bytes of them that are free in arenas
 	// Of each class, without the pages that heaps own:
@@ -75,13 +92,16 @@ type survey struct {
 func (v *survey) lost() int { return v.all + max(v.arenas, 0) }
 
 // survey counts what there is of each class, and in arenas.
-func (s *Space) survey() *survey {
-	v := &survey{}
+func (s *Space) survey(tables bool) *survey {
+	v := &survey{tables: tables}
 	s.eachExtent(func(e uint32, x *extent) {
+		if x.tables() != tables {
+			return
+		}
 		inUse := bits.OnesCount32(^x.free) * s.pageSize()
 		v.inUse += inUse
 		switch {
-		case x.kind == extentOfPages:
+		case x.kind.ofPages():
 			s.eachUnowned(e, func(c class, blocks int) {
 				v.pages[c]++
 				v.blocks[c] += blocks
@@ -111,9 +131,12 @@ type candidate struct {
 // candidates returns the extents where something is lost, the emptiest first.
 func (s *Space) candidates(v *survey) (all []candidate) {
 	s.eachExtent(func(e uint32, x *extent) {
+		if x.tables() != v.tables {
+			return
+		}
 		c := candidate{extent: e, inUse: bits.OnesCount32(^x.free) * s.pageSize()}
 		switch {
-		case x.kind == extentOfPages:
+		case x.kind.ofPages():
 			s.eachUnowned(e, func(of class, blocks int) {
 				c.blocks += blocks
 				if v.excess[of] > 0 {
@@ -155,6 +178,11 @@ func (s *Space) eachUnowned(e uint32, f func(c class, blocks int)) {
 	}
 }
 
+// tables reports whether the blocks of an extent are Tables.
+func (x *extent) tables() bool {
+	return x.kind == extentOfTables || (x.kind == extentArena || x.kind == extentSpan) && x.area == Tables
+}
+
 // movable reports whether an extent is an arena from which all blocks can be
 // moved.
 func (x *extent) movable() bool { return x.kind == extentArena && !x.pinned }
@@ -173,13 +201,14 @@ func (s *Space) mark(c candidate, v *survey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch x := &s.extents[c.extent]; {
+	case x.tables() != v.tables: // it was emptied and taken for something else
 	case x.movable():
 		s.unfileArena(c.extent)
 		s.setSparse(c.extent, true)
 		v.arenas -= c.inUse // if the others have room for the blocks
 		return true
-	case x.kind == extentOfPages && s.winPages(c.extent, v):
-		s.roomy.remove(c.extent)
+	case x.kind.ofPages() && s.winPages(c.extent, v):
+		s.roomy(x.kind).remove(c.extent)
 		s.setSparse(c.extent, true)
 		for p := c.extent * extentPages; p < (c.extent+1)*extentPages; p++ {
 			if s.pages[p].load().shelved() {
@@ -222,7 +251,7 @@ func (s *Space) unmark(e uint32) {
 	switch s.extents[e].kind {
 	case extentArena:
 		s.fileArena(e)
-	case extentOfPages:
+	case extentOfPages, extentOfTables:
 		s.pagesFree(e)
 		for p := e * extentPages; p < (e+1)*extentPages; p++ {
 			s.shelveLoose(p)

@@ -93,7 +93,7 @@ func TestSparseExtentsGiveNoBlocks(t *testing.T) {
 		h, other := s.NewHeap(), s.NewHeap()
 		cells := thinOut(h, 32<<20, size, size, 0.7)
 		other.Free(other.Alloc(Records, size))
-		blocks := s.ChooseSparse(0.1)
+		blocks := s.ChooseSparse(0.1, 0).Blocks()
 		var sparse []*cell
 		for i := range cells {
 			if cells[i].ref != 0 && s.Sparse(cells[i].ref) {
@@ -137,12 +137,12 @@ func TestNothingIsSparseWithoutLoss(t *testing.T) {
 	s := newTest(t, 1<<30)
 	h := s.NewHeap()
 	thinOut(h, 32<<20, 16, 1000, 0)
-	if n := s.ChooseSparse(0.05); n != 0 {
+	if n := s.ChooseSparse(0.05, 0).Blocks(); n != 0 {
 		t.Errorf("%d blocks of a dense space are to be moved", n)
 	}
 	small := newTest(t, 64<<20)
 	thinOut(small.NewHeap(), 1<<20, 16, 4000, 0.5)
-	if n := small.ChooseSparse(0.05); n != 0 {
+	if n := small.ChooseSparse(0.05, 0).Blocks(); n != 0 {
 		t.Errorf("%d blocks of a small space are to be moved, of which each size has about a page", n)
 	}
 }

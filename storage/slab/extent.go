@@ -26,12 +26,31 @@ type extent struct {
 type kind uint8
 
 const (
-	extentNone    kind = iota // without a block; in Space.spare, or never used
-	extentTrimmed             // without a block, and Trim is giving it back
-	extentOfPages
+	extentNone     kind = iota // without a block; in Space.spare, or never used
+	extentTrimmed              // without a block, and Trim is giving it back
+	extentOfPages              // pages of Records and Nodes
+	extentOfTables             // pages of Tables
 	extentArena
 	extentSpan
 )
+
+// ofPages reports whether an extent of the kind has pages of small blocks.
+func (k kind) ofPages() bool { return k == extentOfPages || k == extentOfTables }
+
+// roomy returns the extents of pages of a kind that have free ones and are not
+// sparse.
+func (s *Space) roomy(k kind) *bitset { return &s.roomyOf[k-extentOfPages] }
+
+// kind returns the kind of the extents in which blocks of the class lie. Tables
+// have their own: all of them grow at about the same time when keys are loaded, and
+// leave nearly empty pages behind, which can be emptied without a look at the
+// records only if there are none beside them.
+func (c class) kind() kind {
+	if c.area() == Tables {
+		return extentOfTables
+	}
+	return extentOfPages
+}
 
 // counts is in pages.
 type counts struct {
@@ -66,7 +85,9 @@ func (s *Space) takeExtents(e uint32, n int, k kind) bool {
 		}
 		s.spare.remove(i)
 		x.kind = k
-		s.roomy.set(i, k == extentOfPages)
+		if k.ofPages() {
+			s.roomy(k).add(i)
+		}
 	}
 	return true
 }
@@ -74,8 +95,10 @@ func (s *Space) takeExtents(e uint32, n int, k kind) bool {
 // emptyExtent puts an extent whose pages are all free back among the spare ones.
 func (s *Space) emptyExtent(e uint32) {
 	x := &s.extents[e]
+	if x.kind.ofPages() {
+		s.roomy(x.kind).remove(e)
+	}
 	x.kind = extentNone
-	s.roomy.remove(e)
 	s.setSparse(e, false)
 	s.spare.add(e)
 }
@@ -107,9 +130,10 @@ func (s *Space) unusePages(e, mask uint32) {
 func (s *Space) openPage(heap uint16, c class) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.roomy.first()
+	k := c.kind()
+	e, ok := s.roomy(k).first()
 	if !ok {
-		if e, ok = s.newExtent(extentOfPages); !ok {
+		if e, ok = s.newExtent(k); !ok {
 			return 0
 		}
 	}
@@ -121,7 +145,7 @@ func (s *Space) openPage(heap uint16, c class) uint32 {
 	i := uint32(bits.TrailingZeros32(from))
 	s.usePages(e, 1<<i)
 	if x.free == 0 {
-		s.roomy.remove(e)
+		s.roomy(k).remove(e)
 	}
 	s.pagesOf[c]++
 
@@ -148,10 +172,10 @@ func (s *Space) freePage(p uint32) {
 
 // pagesFree files an extent of pages whose free ones changed.
 func (s *Space) pagesFree(e uint32) {
-	if s.extents[e].free == allPages {
+	if x := &s.extents[e]; x.free == allPages {
 		s.emptyExtent(e)
 	} else {
-		s.roomy.set(e, s.extents[e].free != 0 && !s.sparsePage(e*extentPages))
+		s.roomy(x.kind).set(e, x.free != 0 && !s.sparsePage(e*extentPages))
 	}
 }
 

@@ -50,7 +50,7 @@ func FuzzOperations(f *testing.F) {
 				compact(t, s, h, cells[:], float64(which)/512)
 			case 9:
 				if which < 128 {
-					s.ChooseSparse(float64(which) / 512)
+					s.ChooseSparse(float64(which)/512, 0)
 				} else {
 					s.EndCompaction()
 				}

@@ -166,7 +166,7 @@ func (c *cell) allocate(h *Heap, a Area, n int, stamp uint64) {
 
 // compact moves what is to be moved, as the keyspace does.
 func compact(t *testing.T, s *Space, h *Heap, cells []cell, loss float64) (moved int) {
-	if s.ChooseSparse(loss) == 0 {
+	if s.ChooseSparse(loss, 0).Blocks() == 0 {
 		return 0
 	}
 	for i := range cells {

@@ -71,10 +71,10 @@ type Space struct {
 	shelf    [classes]uint32 // pages with room that nobody owns
 	pagesOf  [classes]int32  // pages in use
 	extents  []extent
-	top      uint32 // extents from this one on were never used
-	spare    bitset // extents without a block
-	roomy    bitset // extents of pages that have free ones and are not sparse
-	inMemory bitset // extents with free pages that are in memory
+	top      uint32    // extents from this one on were never used
+	spare    bitset    // extents without a block
+	roomyOf  [2]bitset // see roomy
+	inMemory bitset    // extents with free pages that are in memory
 	idle     []uint64
 	arenas   [areas]arenas
 	counts   counts
@@ -136,7 +136,7 @@ func newSpace(reserve int64, pageShift uint8) (*Space, error) {
 		return nil, fmt.Errorf("slab: no memory for the tables of a space: %w", err)
 	}
 	s.sparse = make([]atomic.Uint32, (extents+31)/32)
-	for _, b := range []*bitset{&s.spare, &s.roomy, &s.inMemory} {
+	for _, b := range []*bitset{&s.spare, &s.roomyOf[0], &s.roomyOf[1], &s.inMemory} {
 		b.words = make([]uint64, (extents+63)/64)
 	}
 	s.users.init(extents)

@@ -80,7 +80,7 @@ func (s *Space) takeSurplus(n int) (t trim, ok bool) {
 	s.counts.free -= bits.OnesCount32(t.mask)
 	x.free &^= t.mask
 	s.inMemory.set(e, x.free&^x.gone != 0)
-	if x.kind == extentOfPages {
+	if x.kind.ofPages() {
 		s.pagesFree(e)
 	}
 	return t, true

@@ -93,7 +93,7 @@ func (x *bench) held(name string, t *Tree) {
 func (x *bench) compact(name string, t *Tree) {
 	start, looked := cpu(), 0
 	for range 20 {
-		if x.e.Space.ChooseSparse(1.0/16) == 0 {
+		if x.e.Space.ChooseSparse(1.0/16, 0).Blocks() == 0 {
 			break
 		}
 		for t.Move(64) {

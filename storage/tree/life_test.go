@@ -191,7 +191,7 @@ func TestMoveEmptiesSparsePages(t *testing.T) {
 			want := s.elements()
 			before := e.Space.Stats()
 			for range 10 {
-				if e.Space.ChooseSparse(0.05) == 0 {
+				if e.Space.ChooseSparse(0.05, 0).Blocks() == 0 {
 					break
 				}
 				for calls := 0; s.tree.Move(3); calls++ {
@@ -286,7 +286,7 @@ func TestFreeAndMoveUnderACapture(t *testing.T) {
 		for range size {
 			s.change(g, g.IntN(2) == 0)
 		}
-		e.Space.ChooseSparse(0)
+		e.Space.ChooseSparse(0, 0)
 		for s.tree.Move(5) {
 		}
 		e.Space.EndCompaction()

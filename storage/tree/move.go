@@ -12,11 +12,29 @@ const (
 	movePlace = 1<<movePhase - 1
 )
 
+// Moves counts what a call of Move has done.
+type Moves struct {
+	Moved  int // blocks
+	Stayed int // blocks that it looked at, and that lie where they may stay or must
+}
+
+// Moves returns the counts of the last call of Move.
+func (t *Tree) Moves() Moves { return t.moves }
+
+func (m *Moves) count(moved bool) {
+	if moved {
+		m.Moved++
+	} else {
+		m.Stayed++
+	}
+}
+
 // Move moves what lies in sparse pages of the space, and looks at about budget
 // leaves for it. more says that it is to be called again: it goes on where it
 // was, and what a change of the collection in between made it miss is left to
 // the next compaction. What a capture may read stays where it is.
 func (t *Tree) Move(budget int) (more bool) {
+	t.moves = Moves{}
 	if t.main.n == 0 {
 		return false
 	}
@@ -63,12 +81,15 @@ func (t *Tree) moveAt(s *spine, place int) (next int) {
 		r := s.path[l].ref
 		// Below a node that a capture reads all are read by it.
 		if shared = shared || !s.sh.private && e.shared(s.path[l].bytes); shared {
+			t.moves.Stayed++
 			break
 		}
-		if e.Space.Sparse(r) {
+		sparse := e.Space.Sparse(r)
+		if sparse {
 			t.changed = true
 			s.copyNode(l, len(s.path[l].bytes))
 		}
+		t.moves.count(sparse)
 	}
 	s.open()
 	if !shared && !s.sh.private && t.sparseItems() {
@@ -94,6 +115,7 @@ func (t *Tree) moveItems() {
 		if r := getRef(place); t.movable(r) {
 			putRef(place, t.copyItem(r))
 			t.drop(r)
+			t.moves.Moved++
 		}
 	})
 }
@@ -117,7 +139,8 @@ func (t *Tree) moveIDs(place int) bool {
 }
 
 func (t *Tree) moveTable(r *slab.Ref) {
-	if !t.env.Space.Sparse(*r) {
+	sparse := t.env.Space.Sparse(*r)
+	if t.moves.count(sparse); !sparse {
 		return
 	}
 	t.changed = true

@@ -41,6 +41,7 @@ type Tree struct {
 	ids   ids
 	bytes int    // of all blocks
 	moved uint64 // where Move goes on
+	moves Moves  // of the last call of Move
 
 	// The path of the index is still where locate took it, for a change of the
 	// same member. Every change of the index ends that.

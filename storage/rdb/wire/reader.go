@@ -96,6 +96,29 @@ func (r *Reader) fill(n int) error {
 	return err
 }
 
+// readSome reads at least one byte into p: what is ahead, or else, if p is long,
+// what arrives, past the buffer.
+func (r *Reader) readSome(p []byte) (int, error) {
+	if r.pos < r.end || r.in == nil || len(p) < bufferBytes {
+		if err := r.fill(1); err != nil {
+			return 0, err
+		}
+		n := copy(p, r.buf[r.pos:r.end])
+		r.pos += n
+		return n, nil
+	}
+	r.Sum()
+	r.before += int64(r.pos)
+	r.pos, r.end, r.summed = 0, 0, 0
+	n, err := io.ReadAtLeast(r.in, p, 1)
+	r.crc = Checksum(r.crc, p[:n])
+	r.before += int64(n)
+	if errors.Is(err, io.EOF) {
+		return n, Corruptf("ends after %d bytes", r.before)
+	}
+	return n, err
+}
+
 // Next returns the next n bytes, at most MaxNext. They are valid until the next
 // call of the Reader.
 func (r *Reader) Next(n int) ([]byte, error) {

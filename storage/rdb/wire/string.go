@@ -246,10 +246,27 @@ func (s *StringReader) Next() ([]byte, error) {
 	return p, err
 }
 
-// Read is io.Reader's.
+// End returns nil if the string was read to its end, and whatever Next has to say
+// otherwise.
+func (s *StringReader) End() error {
+	switch _, err := s.Next(); {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return err
+	}
+	return ErrStringLength
+}
+
+// Read is io.Reader's. A long piece of a plain string goes straight to p.
 func (s *StringReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if len(s.piece) == 0 && !s.isLZF && s.left > 0 {
+		n, err := s.r.readSome(p[:min(uint64(len(p)), s.left)])
+		s.left -= uint64(n)
+		return n, err
 	}
 	if len(s.piece) == 0 {
 		piece, err := s.Next()
