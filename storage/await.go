@@ -210,8 +210,7 @@ func (tx *Tx) Wide() bool {
 // the order in which the keys were changed and the waiters came, with the key's
 // database selected. serve takes the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
-// now is the present time: a key that expired while the unit ran serves nobody,
-// and its DEL does not belong to the effects of the unit.
+// now is the present time: a key that expired while the unit ran serves nobody.
 func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 	tx.now = max(tx.now, now)
 	for i := 0; i < len(tx.ready); i++ {
@@ -226,7 +225,7 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if _, exists := tx.Peek(key); !exists {
+			if !tx.usable(r.slot, key) {
 				break
 			}
 			if p.w.Ended() || serve(p.w, key) {
@@ -236,6 +235,15 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		}
 	}
 	tx.ready = tx.ready[:0]
+}
+
+// usable reports whether a key that is ready exists. One that has expired does not,
+// and stays for whoever looks at it next, as in Redis 7.2: to see whether somebody
+// can be served is no use of a key, and its deletion would stand in the stream
+// behind a unit that has nothing to do with it.
+func (tx *Tx) usable(n slots.Slot, key []byte) bool {
+	p := tx.lookUp(n, key)
+	return p.found() && !tx.expired(p.rec)
 }
 
 // HasReady reports whether the unit has changed keys that somebody waits for.

@@ -24,6 +24,14 @@ type collection struct {
 	typ  Type
 	// zeros are the members of a sorted set that got 0 instead of -0.
 	zeros [][]byte
+
+	// While many is set the record does not have the changes since BeginMany.
+	many    bool
+	pending struct {
+		changes int
+		before  int64 // the record's size before them
+		coding  byte  // the name of the encoding after them
+	}
 }
 
 // opened is scratch of an executor: a collection with its tree, which are opened
@@ -79,7 +87,7 @@ func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
 	if p.found() {
 		value = p.rec.value()
 	}
-	o.tx, o.key, o.p, o.typ, o.zeros = tx, key, *p, t, nil
+	o.tx, o.key, o.p, o.typ, o.zeros, o.many = tx, key, *p, t, nil, false
 	o.tree.Open(tx.env(), t.tree(), value)
 	return &o.collection, &o.list
 }
@@ -106,7 +114,28 @@ func (tx *Tx) edit(key []byte, t Type) (c *collection, s *tree.ListTree, ok bool
 
 // Exists reports whether the key exists: it does from the first element to the
 // last.
-func (c *collection) Exists() bool { return c != nil && c.p.found() }
+func (c *collection) Exists() bool {
+	if c != nil && c.many {
+		return c.tree.Len() > 0
+	}
+	return c != nil && c.p.found()
+}
+
+// BeginMany says that several elements are about to be added, changed or removed
+// one by one, and EndMany that they were: the record is written once. Nothing else
+// may be done with the key in between.
+func (c *collection) BeginMany() {
+	c.many = true
+	c.pending.changes = 0
+}
+
+// EndMany writes what has come since BeginMany to the record.
+func (c *collection) EndMany() {
+	c.many = false
+	if p := &c.pending; p.changes > 0 {
+		c.changed(p.before, p.coding, p.changes)
+	}
+}
 
 // Len is the number of elements; 0 if the key does not exist.
 func (c *collection) Len() int {
@@ -118,7 +147,10 @@ func (c *collection) Len() int {
 
 // change precedes every change of the tree. It returns the record's size before.
 func (c *collection) change() (before int64) {
-	if !c.p.found() {
+	switch {
+	case c.many && c.pending.changes > 0:
+		return c.pending.before
+	case !c.p.found():
 		return 0
 	}
 	c.tx.preimage(c.p.rec)
@@ -127,7 +159,10 @@ func (c *collection) change() (before int64) {
 
 // coding is the name of the collection's encoding, 0 for a new one.
 func (c *collection) coding() byte {
-	if !c.p.found() {
+	switch {
+	case c.many && c.pending.changes > 0:
+		return c.pending.coding
+	case !c.p.found():
 		return 0
 	}
 	return c.p.rec.coding()
@@ -137,6 +172,11 @@ func (c *collection) coding() byte {
 // become, and the name of its encoding. A collection without elements does not
 // exist: its key is removed.
 func (c *collection) changed(before int64, coding byte, n int) {
+	if c.many {
+		c.pending.changes += n
+		c.pending.before, c.pending.coding = before, coding
+		return
+	}
 	tx := c.tx
 	switch v := c.tree.Value(); {
 	case len(v) == 0:

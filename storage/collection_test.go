@@ -204,3 +204,96 @@ func TestRemovingAllElementsFreesLater(t *testing.T) {
 		}
 	}
 }
+
+// TestManyChangesAreWrittenOnce compares the same changes made one by one and
+// between BeginMany and EndMany, up to the last element's removal: data, effects on
+// the counters, and the encoding's name.
+func TestManyChangesAreWrittenOnce(t *testing.T) {
+	one, many := newBench(t, 1), newBench(t, 1)
+	r := rand.New(rand.NewPCG(3, 9))
+	for step := range 300 {
+		key := []byte(fmt.Sprint("key", r.IntN(20)))
+		typ := [...]Type{TypeList, TypeSet, TypeHash, TypeZSet}[int(key[len(key)-1])%4]
+		n, remove, seed := 1+r.IntN(40), r.IntN(3) == 0, r.Uint64()
+		change := func(b *bench, together bool) {
+			b.unit(func(tx *Tx) {
+				v := rand.New(rand.NewPCG(seed, 1))
+				c, do := changerOf(tx, key, typ, remove, v)
+				if together {
+					c.BeginMany()
+				}
+				for range n {
+					do()
+				}
+				if together {
+					c.EndMany()
+				}
+			}, string(key))
+		}
+		change(one, false)
+		change(many, true)
+		if a, b := one.digest(), many.digest(); a != b {
+			t.Fatalf("step %d: one by one the digest is %v, together %v", step, a, b)
+		}
+		if a, b := encodingOf(one, key), encodingOf(many, key); a != b {
+			t.Fatalf("step %d: %s is a %s, together a %s", step, key, a, b)
+		}
+	}
+	for i := range 20 {
+		key := []byte(fmt.Sprint("key", i))
+		many.unit(func(tx *Tx) { tx.Delete(key) }, string(key))
+	}
+	for many.Reclaim(1000) {
+	}
+	if n := many.Keyspace.Bytes(0); n != 0 {
+		t.Errorf("%d bytes are counted for no key", n)
+	}
+	if m := many.Memory(); m.Data+m.Tables != 0 {
+		t.Errorf("without a key there are %+v", m)
+	}
+}
+
+// changerOf opens a collection and returns what changes an element of it.
+func changerOf(tx *Tx, key []byte, typ Type, remove bool, r *rand.Rand) (*collection, func()) {
+	text := func() []byte { return bytes.Repeat([]byte(fmt.Sprint(r.IntN(30))), 1+r.IntN(2)*r.IntN(60)) }
+	switch typ {
+	case TypeList:
+		l, _ := tx.EditList(key)
+		return l.collection, func() { l.PushFront(text()) }
+	case TypeSet:
+		s, _ := tx.EditSet(key)
+		return s.collection, func() {
+			if remove {
+				s.Remove(text())
+			} else {
+				s.Add(text())
+			}
+		}
+	case TypeHash:
+		h, _ := tx.EditHash(key)
+		return h.collection, func() {
+			if remove {
+				h.Delete(text())
+			} else {
+				h.Set(text(), text())
+			}
+		}
+	}
+	z, _ := tx.EditZSet(key)
+	return z.collection, func() {
+		if remove {
+			z.Remove(text())
+		} else {
+			z.Set(text(), float64(r.IntN(9)))
+		}
+	}
+}
+
+func encodingOf(b *bench, key []byte) (name string) {
+	b.unit(func(tx *Tx) {
+		if e, ok := tx.Peek(key); ok {
+			name = e.Encoding()
+		}
+	}, string(key))
+	return name
+}

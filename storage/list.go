@@ -31,11 +31,9 @@ func (tx *Tx) EditList(key []byte) (List, bool) {
 // listpack again when half a node would hold it. How long the listpack would be is
 // known roughly, by the memory of the elements.
 
-// grown is the name of a list of n elements in so many bytes, the longest of
-// which that came has length longest.
-func (l *List) grown(n, size, longest int) byte {
-	limits := &l.tx.ks.limits
-	if bytes, elements := limits.list(); size > bytes || n > elements || longest >= limits.Packed {
+// grown is the name of a list of n elements in so many bytes.
+func (l *List) grown(n, size int) byte {
+	if bytes, elements := l.tx.ks.limits.list(); size > bytes || n > elements {
 		return codingQuicklist
 	}
 	return l.coding()
@@ -58,7 +56,7 @@ func (l *List) At(i int) []byte { return l.t.At(i) }
 func (l *List) Insert(i int, element []byte) {
 	before := l.change()
 	l.t.Insert(i, element)
-	l.changed(before, l.grown(l.Len(), l.tree.Packed(), len(element)), 1)
+	l.changed(before, l.grown(l.Len(), l.tree.Packed()), 1)
 }
 
 // PushFront puts an element before all others.
@@ -70,7 +68,7 @@ func (l *List) PushBack(element []byte) { l.Insert(l.Len(), element) }
 // Set replaces the element at position i, which must exist.
 func (l *List) Set(i int, element []byte) {
 	// Redis makes room for the new element before the old one goes.
-	coding := l.grown(l.Len()+1, l.tree.Packed()+len(element), len(element))
+	coding := l.grown(l.Len()+1, l.tree.Packed()+len(element))
 	before := l.change()
 	l.t.Set(i, element)
 	if len(element) < l.tx.ks.limits.Packed {

@@ -66,8 +66,15 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	l := loaders[encoding]
 	b := &tx.e.builder
 	*b = builder{tx: tx, key: key, typ: l.typ}
-	b.open()
-	if err = l.load(r, b); l.typ == TypeZSet {
+	c := b.open()
+	if c == nil {
+		err = l.load(r, b)
+	} else {
+		c.BeginMany()
+		err = l.load(r, b)
+		c.EndMany()
+	}
+	if l.typ == TypeZSet {
 		b.zset.Complete()
 	}
 	tx.e.closeAll()
@@ -115,17 +122,23 @@ type builder struct {
 	zset ZSet
 }
 
-func (b *builder) open() {
+// open opens the collection to be, nil for a string.
+func (b *builder) open() *collection {
 	switch b.typ {
 	case TypeList:
 		b.list, _ = b.tx.EditList(b.key)
+		return b.list.collection
 	case TypeSet:
 		b.set, _ = b.tx.EditSet(b.key)
+		return b.set.collection
 	case TypeHash:
 		b.hash, _ = b.tx.EditHash(b.key)
+		return b.hash.collection
 	case TypeZSet:
 		b.zset, _ = b.tx.EditZSet(b.key)
+		return b.zset.collection
 	}
+	return nil
 }
 
 var errTwice = wire.Corruptf("an element is there twice")

@@ -26,6 +26,23 @@ func (ks *Keyspace) Memory() Memory {
 	}
 }
 
+// TableBytes is how many bytes the hash tables of a database take. The unit must hold
+// the world lock. It looks at every array of cells, one for each thousand keys.
+func (tx *Tx) TableBytes(db int) (bytes int64) {
+	tx.needWorld("TableBytes")
+	ks := tx.ks
+	phys := int(ks.order[db].Load())
+	for n, ok := ks.nextOccupied(phys, 0); ok; n, ok = ks.nextOccupied(phys, n+1) {
+		t := ks.slots[n].table(phys)
+		for i := range t.segments() {
+			if g := t.segmentAt(i); g.cells != nil {
+				bytes += int64(ks.space.Size(g.at))
+			}
+		}
+	}
+	return bytes
+}
+
 // Trim gives memory that is not needed any more back to the system, until budget
 // bytes went or enough did, and reports whether there is more to give. It makes
 // system calls of up to 0.3 ms while executors go on: the caller is a goroutine of

@@ -70,3 +70,26 @@ func TestBlocksKeptForASnapshotAreNoDeletedKeys(t *testing.T) {
 	b.ResetStats()
 	b.want("Freed", b.Freed(), int64(0))
 }
+
+func TestTableBytesOfEachDatabase(t *testing.T) {
+	b := newBench(t, 3)
+	for i := range 20_000 {
+		key := fmt.Sprint("key", i)
+		b.unit(func(tx *Tx) {
+			tx.Select(i % 4 / 3) // three in the first for each in the second
+			tx.SetString([]byte(key), []byte("v"), 0, 0)
+		}, key)
+	}
+	var sizes [3]int64
+	b.World(b.now, func(tx *Tx) {
+		for db := range sizes {
+			sizes[db] = tx.TableBytes(db)
+		}
+	})
+	if sum := sizes[0] + sizes[1]; sum != b.Keyspace.Memory().Tables {
+		t.Errorf("the tables take %v, and %d together", sizes, b.Keyspace.Memory().Tables)
+	}
+	if sizes[2] != 0 || sizes[0] < 15_000*6 || sizes[1] < 5_000*6 || sizes[1] >= sizes[0] {
+		t.Errorf("the tables take %v", sizes)
+	}
+}

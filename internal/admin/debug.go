@@ -45,7 +45,7 @@ func (a *Commands) debug(x *command.Ctx, c Operator) {
 var debugActions = map[string]debugAction{
 	"sleep":                      {3, 3, (*Commands).debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
 	"listpack":                   {3, 3, (*Commands).debugListpack, []string{"LISTPACK <key>", "    Put a compact collection into the log."}},
-	"quicklist-packed-threshold": {3, 3, (*Commands).debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a list makes it a quicklist."}},
+	"quicklist-packed-threshold": {3, 3, (*Commands).debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a quicklist has a node of its own."}},
 	"object":                     {3, 3, (*Commands).debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
 	"digest":                     {2, 2, (*Commands).debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
 	"digest-value":               {2, 0, (*Commands).debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},

@@ -25,10 +25,10 @@ type memoryUse struct {
 	rss     int64 // the process's memory
 	clients int64 // connections with their buffers
 	links   int64 // those of the cluster with theirs
-	feeders int64 // connections of replicas
 
 	// Beside all that: what of the stream is in memory.
 	backlog, unsynced int64
+	replicas          int64 // … for slow replicas
 }
 
 // GoMemory is the memory of the Go heap, in bytes.
@@ -64,10 +64,10 @@ func ReadGoMemory() (m GoMemory) {
 func (a *Commands) memoryUse() memoryUse {
 	st := a.Server.Stats()
 	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(),
-		used: st.UsedMemory, clients: st.ClientBytes, feeders: st.ReplicaBytes}
+		used: st.UsedMemory, clients: st.ClientBytes}
 	m.peak = a.notePeak(m.used)
 	if s, ok := a.Stream.(MeasuredStream); ok {
-		m.backlog, m.unsynced = s.Memory()
+		m.backlog, m.replicas, m.unsynced = s.Memory()
 	}
 	if a.Cluster != nil {
 		m.links = a.Cluster.LinkBytes() + st.BusBytes
@@ -143,8 +143,8 @@ func (a *Commands) infoMemory(b *strings.Builder) {
 	excess(b, "mem_fragmentation", m.rss, m.used)
 	zeros(b, "mem_not_counted_for_evict") // used_memory has none of it
 	field(b, "mem_replication_backlog", m.backlog)
-	field(b, "mem_total_replication_buffers", m.backlog)
-	field(b, "mem_clients_slaves", m.feeders)
+	field(b, "mem_total_replication_buffers", m.backlog+m.replicas)
+	field(b, "mem_clients_slaves", m.replicas)
 	field(b, "mem_clients_normal", m.clients)
 	field(b, "mem_cluster_links", m.links)
 	field(b, "mem_aof_buffer", m.unsynced)

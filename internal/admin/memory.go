@@ -7,13 +7,14 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 )
 
 func (a *Commands) memoryRow() *command.Row {
 	return &command.Row{Name: "memory", Arity: -2, Doc: command.Brief("4.0.0", "server", "Tells what takes memory."), Sub: []*command.Row{
 		{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeysFrom(2, 2, 1, command.KeyRO), Run: memoryUsage,
 			Doc: command.Brief("4.0.0", "server", "Tells how many bytes a key and its value take.")},
-		serverRow("stats", 2, 0, "4.0.0", "Tells in numbers what takes memory.", a.memoryStats),
+		stopping(serverRow("stats", 2, 0, "4.0.0", "Tells in numbers what takes memory.", command.For(a.memoryStats))),
 		serverRow("doctor", 2, 0, "4.0.0", "Says in words whether memory is wasted.", a.memoryDoctor),
 		serverRow("purge", 2, 0, "4.0.0", "Gives free memory back to the system.", a.memoryPurge),
 		serverRow("malloc-stats", 2, 0, "4.0.0", "Shows the counts of the allocator.", a.memoryMallocStats),
@@ -52,18 +53,21 @@ func memoryUsage(x *command.Ctx) {
 	x.Out.Int(e.Size())
 }
 
-// memoryStats is MEMORY STATS, with Redis's names. The hash tables of a database
-// are its share by keys: they are counted for all together.
-func (a *Commands) memoryStats(x *command.Ctx) {
+// memoryStats is MEMORY STATS, with Redis's names.
+func (a *Commands) memoryStats(x *command.Ctx, c Operator) {
 	w, m := x.Out, a.memoryUse()
 	keys := int64(0)
 	var dbs []int
-	for db := range a.Keyspace.Databases() {
-		if n := a.Keyspace.Len(db); n > 0 {
-			keys += int64(n)
-			dbs = append(dbs, db)
+	tables := map[int]int64{}
+	c.World(func(tx *storage.Tx) {
+		for db := range a.Keyspace.Databases() {
+			if n := a.Keyspace.Len(db); n > 0 {
+				keys += int64(n)
+				dbs = append(dbs, db)
+				tables[db] = tx.TableBytes(db)
+			}
 		}
-	}
+	})
 	number := func(name string, n int64) { w.BulkString(name); w.Int(n) }
 	share := func(name string, f float64) { w.BulkString(name); w.Double(f) }
 	w.Map(27 + len(dbs))
@@ -71,7 +75,7 @@ func (a *Commands) memoryStats(x *command.Ctx) {
 	number("total.allocated", m.used)
 	number("startup.allocated", m.startup)
 	number("replication.backlog", m.backlog)
-	number("clients.slaves", m.feeders)
+	number("clients.slaves", m.replicas)
 	number("clients.normal", m.clients)
 	number("cluster.links", m.links)
 	number("aof.buffer", m.unsynced)
@@ -80,7 +84,7 @@ func (a *Commands) memoryStats(x *command.Ctx) {
 	for _, db := range dbs {
 		w.BulkString(fmt.Sprint("db.", db))
 		w.Map(3)
-		number("overhead.hashtable.main", m.keys.Tables*int64(a.Keyspace.Len(db))/keys)
+		number("overhead.hashtable.main", tables[db])
 		number("overhead.hashtable.expires", 0)
 		number("overhead.hashtable.slot-to-keys", 0)
 	}

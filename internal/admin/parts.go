@@ -65,17 +65,18 @@ type Stats struct {
 	ErrorReplies       int64
 	OutputLimit        int64         // connections closed for their output
 	EvictedClients     int64         // connections closed for maxmemory-clients
+	Exceeded           time.Duration // for which more memory than maxmemory was in use
 	Expiring           time.Duration // spent in deleting expired keys
 	ExpireCapped       int64         // slices of that which did not get done
 
 	// What there is now.
 	Clients               int64
-	Waiting, WithDeadline int64 // clients that wait, and of them those whose wait has an end
-	LongestIn, LongestOut int64 // bytes of a client's input and output that wait
-	UsedMemory            int64 // what maxmemory limits, in bytes
-	ClientBytes           int64 // of memory that clients occupy
-	ReplicaBytes          int64 // of memory that connections of replicas occupy
-	BusBytes              int64 // of messages that the cluster bus will have to send
+	Waiting, WithDeadline int64         // clients that wait, and of them those whose wait has an end
+	LongestIn, LongestOut int64         // bytes of a client's input and output that wait
+	UsedMemory            int64         // what maxmemory limits, in bytes
+	ClientBytes           int64         // of memory that clients occupy
+	BusBytes              int64         // of messages that the cluster bus will have to send
+	ExceededNow           time.Duration // for which it has been so without a break
 	Loops, ActiveLoops    int
 	// EndsAt is when a shutdown stops waiting for replicas, in Unix milliseconds; 0:
 	// none waits.
@@ -89,9 +90,9 @@ type Stream interface {
 }
 
 // MeasuredStream is a Stream that counts, for INFO memory, its bytes in memory: the
-// backlog, and what is not on disk yet.
+// backlog, what is kept beyond it for slow replicas, and what is not on disk yet.
 type MeasuredStream interface {
-	Memory() (backlog, unsynced int64)
+	Memory() (backlog, pinned, unsynced int64)
 }
 
 // Replication is what the commands ask of asynchronous replication.

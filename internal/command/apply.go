@@ -44,6 +44,9 @@ type Applier struct {
 	slots  []slots.Slot
 	rows   []*Row
 	worked bool // data have changed since the last pause
+
+	ahead    [][]byte // the keys of the next commands
+	prepared int      // how many commands Prepare has dealt with
 }
 
 // Effect is one command of a unit, to be executed in database DB. SELECT, MULTI
@@ -78,6 +81,28 @@ func (a *Applier) Redact(...int) {}
 
 // Block is never asked, as nobody waits in a stream: Caller.
 func (a *Applier) Block(*Ctx, *Wait) bool { return false }
+
+// Prepare has the keyspace fetch what the commands that b begins with are about to
+// look at: what has been read of the stream behind the unit that comes next. It is
+// called before each unit and acts once in storage.AheadKeys.
+func (a *Applier) Prepare(b []byte) {
+	if a.prepared--; a.prepared > 0 {
+		return
+	}
+	a.ahead, a.prepared = a.ahead[:0], storage.AheadKeys
+	for range storage.AheadKeys {
+		key, length := resp.SecondArg(b)
+		if length == 0 {
+			break
+		}
+		if key != nil {
+			a.ahead = append(a.ahead, key)
+		}
+		b = b[length:]
+	}
+	a.exec.FetchAhead(a.ahead)
+	clear(a.ahead)
+}
 
 // Apply executes one unit. end is the offset of its last byte. record, if not
 // nil, is called under the unit's locks once the data have changed: there the

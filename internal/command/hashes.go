@@ -84,11 +84,13 @@ func setFields(c *Ctx) (added int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
+	h.BeginMany()
 	for i := 2; i < len(c.Args); i += 2 {
 		if h.Set(c.Args[i], c.Args[i+1]) {
 			added++
 		}
 	}
+	h.EndMany()
 	c.Tx.Note(storage.ClassHash, "hset", c.Args[1])
 	return added, true
 }
@@ -192,11 +194,13 @@ func hDel(c *Ctx) {
 		return
 	}
 	n := 0
+	h.BeginMany()
 	for _, name := range c.Args[2:] {
 		if h.Delete(name) {
 			n++
 		}
 	}
+	h.EndMany()
 	c.Out.Int(int64(n))
 	if n > 0 {
 		c.noteRemoved(storage.ClassHash, "hdel", c.Args[1], h.Exists())

@@ -77,9 +77,11 @@ func push(c *Ctx, where end, mustExist bool) {
 		c.Out.Int(0)
 		return
 	}
+	l.BeginMany()
 	for _, element := range c.Args[2:] {
 		where.push(&l, element)
 	}
+	l.EndMany()
 	c.Out.Int(int64(l.Len()))
 	c.Tx.Note(storage.ClassList, where.pushed(), key)
 }

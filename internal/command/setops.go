@@ -116,9 +116,11 @@ func (c *Ctx) storeOf(op operation, event string) {
 		return
 	}
 	s, _ := c.Tx.EditSet(key)
+	s.BeginMany()
 	for member := range members.all {
 		s.Add(member)
 	}
+	s.EndMany()
 	c.Tx.CountAs(1)
 	c.Tx.Note(storage.ClassSet, event, key)
 }

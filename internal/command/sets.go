@@ -51,11 +51,13 @@ func sAdd(c *Ctx) {
 		return
 	}
 	n := 0
+	s.BeginMany()
 	for _, member := range c.Args[2:] {
 		if s.Add(member) {
 			n++
 		}
 	}
+	s.EndMany()
 	c.Out.Int(int64(n))
 	if n > 0 {
 		c.Tx.Note(storage.ClassSet, "sadd", c.Args[1])
@@ -68,11 +70,13 @@ func sRem(c *Ctx) {
 		return
 	}
 	n := 0
+	s.BeginMany()
 	for _, member := range c.Args[2:] {
 		if s.Remove(member) {
 			n++
 		}
 	}
+	s.EndMany()
 	c.Out.Int(int64(n))
 	if n > 0 {
 		c.noteRemoved(storage.ClassSet, "srem", c.Args[1], s.Exists())

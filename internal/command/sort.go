@@ -377,9 +377,11 @@ func (o *sortOptions) storeResult(c *Ctx, items []sortItem) {
 		return
 	}
 	l, _ := c.Tx.EditList(o.store)
+	l.BeginMany()
 	for element := range result.all {
 		l.PushBack(element)
 	}
+	l.EndMany()
 	c.Tx.CountAs(result.len())
 	c.Tx.Note(storage.ClassList, "sortstore", o.store)
 }

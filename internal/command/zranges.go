@@ -218,9 +218,11 @@ func (c *Ctx) storeScored(key []byte, found []scored, event string) {
 		return
 	}
 	z, _ := c.Tx.EditZSet(key)
+	z.BeginMany()
 	for _, s := range found {
 		z.Set(s.member, s.score)
 	}
+	z.EndMany()
 	z.Complete()
 	c.Tx.CountAs(1)
 	c.Tx.Note(storage.ClassZSet, event, key)

@@ -169,11 +169,13 @@ func addMembers(c *Ctx, o addOptions) {
 	}
 	var count [addResults]int64
 	var last float64
+	z.BeginMany()
 	for i, score := range scores {
 		var a added
 		last, a = o.add(&z, pairs[2*i+1], score)
 		count[a]++
 	}
+	z.EndMany()
 	event := "zadd"
 	switch {
 	case count[addNaN] > 0:
@@ -267,11 +269,13 @@ func zRem(c *Ctx) {
 		return
 	}
 	n := 0
+	z.BeginMany()
 	for _, member := range c.Args[2:] {
-		if z.Exists() && z.Remove(member) {
+		if z.Remove(member) {
 			n++
 		}
 	}
+	z.EndMany()
 	c.Out.Int(int64(n))
 	if n > 0 {
 		c.noteRemoved(storage.ClassZSet, "zrem", c.Args[1], z.Exists())

@@ -417,6 +417,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
+			n.applier.Prepare(u.Ahead)
 			if err := n.applier.Apply(at, effects, end, nil); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}

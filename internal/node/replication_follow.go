@@ -100,6 +100,7 @@ func (f *follower) Apply(u *psync.Unit) error {
 		f.effects = append(f.effects, command.Effect(c))
 	}
 	end := n.stream.End() + replication.Offset(len(u.Raw))
+	n.applier.Prepare(u.Ahead)
 	err := n.applier.Apply(now(), f.effects, end, func() {
 		n.stream.AppendRaw(u.Raw)
 		if f.db != u.DB {

@@ -44,10 +44,10 @@ func TestEncodingsFollowTheSettings(t *testing.T) {
 		{"RPUSH l2 ab", "1"},
 		{"OBJECT ENCODING l2", "listpack"},
 		{"RPUSH l2 abc", "2"},
-		{"OBJECT ENCODING l2", "quicklist"},
+		{"OBJECT ENCODING l2", "listpack"}, // the threshold is about nodes of quicklists
 		{"CONFIG SET list-max-ziplist-size -1", "OK"},
 		{"RPUSH l3 abc", "1"},
-		{"OBJECT ENCODING l3", "quicklist"},
+		{"OBJECT ENCODING l3", "listpack"},
 		{"DEBUG QUICKLIST-PACKED-THRESHOLD 0", "OK"},
 		{"RPUSH l4 abc", "1"},
 		{"OBJECT ENCODING l4", "listpack"},

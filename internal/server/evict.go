@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"redoubt/internal/command"
@@ -48,6 +49,44 @@ func evictionTime(tenacity int) time.Duration {
 	return math.MaxInt64
 }
 
+// exceeded is for how long more memory than maxmemory has been in use
+// (total_eviction_exceeded_time and current_eviction_exceeded_time).
+type exceeded struct {
+	since atomic.Int64 // a time since the server's start; 0: it is not so now
+	total atomic.Int64 // of the times that are over
+}
+
+func (x *exceeded) begin(now time.Duration) {
+	if x.since.Load() == 0 {
+		x.since.CompareAndSwap(0, int64(max(now, 1)))
+	}
+}
+
+func (x *exceeded) end(now time.Duration) {
+	if x.since.Load() == 0 {
+		return
+	}
+	if since := x.since.Swap(0); since != 0 {
+		x.total.Add(max(int64(now)-since, 0))
+	}
+}
+
+// times returns how long it was so in all, and how long it has been so now.
+func (x *exceeded) times(now time.Duration) (total, current time.Duration) {
+	if since := x.since.Load(); since != 0 {
+		current = max(now-time.Duration(since), 0)
+	}
+	return time.Duration(x.total.Load()) + current, current
+}
+
+// reset is CONFIG RESETSTAT.
+func (x *exceeded) reset(now time.Duration) {
+	x.total.Store(0)
+	if x.since.Load() != 0 {
+		x.since.Store(int64(max(now, 1)))
+	}
+}
+
 // gateMemory evicts keys when the data take more than maxmemory, before any
 // command, and refuses those that would take more while that does not help.
 func gateMemory(l *loop, q *request) verdict {
@@ -65,8 +104,10 @@ func (l *loop) makeRoom() bool {
 	s, m := l.srv, &l.cfg.MaxMemory
 	l.evicting = false
 	if m.Bytes == 0 || s.IsReplica() || s.usedMemory() <= m.Bytes {
+		s.exceeded.end(l.mono)
 		return true
 	}
+	s.exceeded.begin(l.mono)
 	if l.runner.Ctx.Tx != nil {
 		return false
 	}
@@ -82,6 +123,9 @@ func (l *loop) makeRoom() bool {
 			l.evicting = true
 			break
 		}
+	}
+	if !l.evicting {
+		s.exceeded.end(l.readClock())
 	}
 	if took := time.Since(began); l.cfg.LatencyMonitorThreshold > 0 && took >= l.cfg.LatencyMonitorThreshold {
 		s.admin.Latency.Add("eviction-cycle", l.unix/1000, took)

@@ -118,3 +118,34 @@ func TestEvictionTime(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// INFO tells for how long the node has been over maxmemory: not at all while
+// evictions keep up.
+func TestTimeOverMaxmemory(t *testing.T) {
+	h := startNode(t, "--maxmemory-policy", "allkeys-random")
+	c := h.dial()
+	value := strings.Repeat("v", 1000)
+	c.want(fmt.Sprint("CONFIG SET maxmemory ", h.usedMemory()+50<<10), "OK")
+	for i := range 200 {
+		c.want(fmt.Sprintf("SET key:%d %s", i, value), "OK")
+	}
+	if n := c.infoField("current_eviction_exceeded_time"); n != 0 {
+		t.Errorf("it is over for %d ms, and evicts", n)
+	}
+	c.want("CONFIG SET maxmemory-policy noeviction maxmemory 1", "OK")
+	eventually(t, func() bool { return c.infoField("current_eviction_exceeded_time") >= 20 })
+	if n := c.infoField("total_eviction_exceeded_time"); n < 20 {
+		t.Errorf("it was over for %d ms in all", n)
+	}
+	c.want("CONFIG SET maxmemory 0", "OK")
+	if n := c.infoField("current_eviction_exceeded_time"); n != 0 {
+		t.Errorf("it is over for %d ms without a limit", n)
+	}
+	if n := c.infoField("total_eviction_exceeded_time"); n < 20 {
+		t.Errorf("it was over for %d ms in all, and 20 before", n)
+	}
+	c.want("CONFIG RESETSTAT", "OK")
+	if n := c.infoField("total_eviction_exceeded_time"); n != 0 {
+		t.Errorf("it was over for %d ms after CONFIG RESETSTAT", n)
+	}
+}

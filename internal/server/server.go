@@ -80,6 +80,7 @@ type Server struct {
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
 
+	exceeded       exceeded
 	clientEviction sync.Mutex  // serialises evictClients
 	overClients    atomic.Bool // clients take too much, and none of them may be evicted
 

@@ -103,13 +103,9 @@ func (s *Server) Stats() admin.Stats {
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
+	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
 	for _, l := range s.loops {
 		l.stats.addTo(&st)
-	}
-	for _, r := range s.replicas.all() {
-		if r.about.Kind == "replica" {
-			st.ReplicaBytes += connBytes // what it is sent lies in the stream
-		}
 	}
 	for i := range s.table.All() {
 		st.Commands += s.applied.stats(i).Calls
@@ -156,6 +152,7 @@ func (s *Server) ResetStats() {
 		l.runner.ResetStats()
 	}
 	s.applied.reset(len(s.table.All()))
+	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)
 	s.rejected.Store(0)
 	s.authDenied.Store(0)

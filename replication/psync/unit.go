@@ -25,6 +25,7 @@ type Unit struct {
 	Raw      []byte    // verbatim
 	Commands []Command // to execute, together; none for SELECT, PING, GETACK
 	DB       int       // selected when the unit ends
+	Ahead    []byte    // what has been read of the units behind it
 	GetAck   bool      // REPLCONF GETACK: the primary wants an ACK now
 }
 
@@ -110,6 +111,7 @@ func (r *Reader) finish() *Unit {
 	}
 	u := &r.unit
 	u.Raw, u.DB, u.GetAck = raw, r.db, r.unitGetAck
+	u.Ahead = r.buf[r.pos:r.end]
 	u.Commands = u.Commands[:0]
 	rest := r.slices
 	for _, c := range r.commands {

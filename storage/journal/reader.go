@@ -92,14 +92,14 @@ func (s *Stream) Wait(ctx context.Context, after replication.Offset) error {
 // within Config.PinDiskBytes (PinMemoryBytes without a journal) of the end; a
 // reader that falls further behind may meet ErrTrimmed.
 type Pin struct {
-	at    atomic.Int64
-	owner *pins
+	at     atomic.Int64
+	stream *Stream
 }
 
 // Pin makes a pin at offset at. Release it. What lies behind First when it is
 // looked at after this stays.
 func (s *Stream) Pin(at replication.Offset) *Pin {
-	p := &Pin{owner: &s.pins}
+	p := &Pin{stream: s}
 	p.at.Store(int64(at))
 	s.pins.mu.Lock()
 	s.pins.list = append(s.pins.list, p)
@@ -110,15 +110,21 @@ func (s *Stream) Pin(at replication.Offset) *Pin {
 // Move says that the reader has what is up to offset at and needs what follows.
 func (p *Pin) Move(at replication.Offset) { p.at.Store(int64(at)) }
 
-// Release ends the pin. A second call does nothing.
+// Release ends the pin, and lets go of what was in memory for it. A second call
+// does nothing.
 func (p *Pin) Release() {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	for i, x := range p.owner.list {
-		if x == p {
-			last := len(p.owner.list) - 1
-			p.owner.list[i], p.owner.list[last] = p.owner.list[last], nil
-			p.owner.list = p.owner.list[:last]
+	p.stream.pins.remove(p)
+	p.stream.forgetPinned()
+}
+
+func (p *pins) remove(gone *Pin) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, x := range p.list {
+		if x == gone {
+			last := len(p.list) - 1
+			p.list[i], p.list[last] = p.list[last], nil
+			p.list = p.list[:last]
 			return
 		}
 	}

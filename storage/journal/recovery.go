@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -282,47 +283,112 @@ func (s *Stream) Replay(from replication.Offset, f func(unit []byte, end replica
 }
 
 func (c *cursor) replay(from, to replication.Offset, f func([]byte, replication.Offset) error) error {
+	ahead := make(chan record, recordsAhead)
+	free := make(chan []byte, recordsAhead)
+	stop := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() { c.readAhead(from, to, ahead, free, stop) })
+	defer reading.Wait()
+	defer close(stop)
+	for r := range ahead {
+		if r.err != nil {
+			return r.err
+		}
+		if err := f(r.units, r.end); err != nil {
+			return err
+		}
+		if r.done != nil {
+			close(r.done)
+			continue
+		}
+		select {
+		case free <- r.units[:0]:
+		default:
+		}
+	}
+	return nil
+}
+
+// A record is what the journal has under one key, and what it takes of the next
+// ones to end where a unit does; or why there is no more.
+type record struct {
+	units []byte
+	end   replication.Offset // of its last byte
+	done  chan struct{}      // of a large one: nothing more is read until it is closed
+	err   error
+}
+
+// recordsAhead is how many records a replay reads while it executes others: both
+// take about the same time, on two processors.
+const recordsAhead = 4
+
+// largeRecord is how many bytes a record has that is the only one in memory.
+const largeRecord = 1 << 20
+
+// readAhead reads the records of a replay until the last one, an error or stop.
+func (c *cursor) readAhead(from, to replication.Offset, ahead chan<- record, free <-chan []byte, stop <-chan struct{}) {
+	defer close(ahead)
+	send := func(r record) (more bool) {
+		select {
+		case ahead <- r:
+			return r.err == nil
+		case <-stop:
+			return false
+		}
+	}
 	whole, at := from, from // the end of the last whole unit, and of the last chunk
-	var joined []byte       // the beginning of a unit of several chunks
-	corrupt := func(err error) error {
+	corrupt := func(err error) {
 		if err != nil && !pebble.IsCorruptionError(err) && !errors.Is(err, ErrCorrupt) {
-			return fmt.Errorf("journal: replay after offset %d: %w", at, err)
+			send(record{err: fmt.Errorf("journal: replay after offset %d: %w", at, err)})
+			return
 		}
 		reason := fmt.Sprintf("no bytes after offset %d", at)
 		if err != nil {
 			reason = err.Error()
 		}
-		return &CorruptError{At: whole, Reason: reason}
+		send(record{err: &CorruptError{At: whole, Reason: reason}})
 	}
+	var units []byte
 	for ok := c.it.SeekLT(key(c.st.generation.Load(), from+1)); ok && at < to; ok = c.it.Next() {
 		ch, err := c.chunk()
 		if err != nil {
-			return corrupt(err)
+			corrupt(err)
+			return
 		}
 		skip := at - ch.after
 		if skip < 0 || skip >= replication.Offset(len(ch.a)) || (skip > 0 && at != from) {
-			return corrupt(nil)
+			corrupt(nil)
+			return
 		}
-		body := ch.a[skip:]
-		at += replication.Offset(len(body))
+		units = append(units, ch.a[skip:]...)
+		at += replication.Offset(len(ch.a)) - skip
 		if ch.more {
-			joined = append(joined, body...)
 			continue
 		}
-		if len(joined) > 0 {
-			body = append(joined, body...)
-			joined = nil
+		r := record{units: units, end: at}
+		if len(units) > largeRecord {
+			r.done = make(chan struct{})
 		}
-		if err := f(body, at); err != nil {
-			return err
+		if !send(r) {
+			return
 		}
-		whole = at
+		if r.done != nil {
+			select {
+			case <-r.done:
+			case <-stop:
+				return
+			}
+		}
+		whole, units = at, nil
+		select {
+		case units = <-free:
+		default:
+		}
 	}
-	if err := c.it.Error(); err != nil {
-		return corrupt(err)
+	switch err := c.it.Error(); {
+	case err != nil:
+		corrupt(err)
+	case whole < to:
+		corrupt(nil)
 	}
-	if whole < to {
-		return corrupt(nil)
-	}
-	return nil
 }

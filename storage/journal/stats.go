@@ -38,20 +38,27 @@ func (s *Stream) Stats() Stats {
 	}
 }
 
-// Memory is how many bytes of the stream are in memory: backlog is what is there to
-// be read again and nowhere else, without a journal (INFO's
-// mem_replication_backlog), and unsynced what the disk does not have yet
-// (mem_aof_buffer).
-func (s *Stream) Memory() (backlog, unsynced int64) {
+// Memory is how many bytes of the stream are in memory. Without a journal, backlog
+// is what can be read again and is nowhere else (INFO's mem_replication_backlog),
+// and pinned what is kept beyond that for slow readers (mem_clients_slaves). With
+// one, unsynced is what the disk does not have yet (mem_aof_buffer).
+func (s *Stream) Memory() (backlog, pinned, unsynced int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	end := s.end.Load()
 	if s.ring != nil {
-		return 0, s.end.Load() - s.synced.Load()
+		return 0, 0, end - s.synced.Load()
 	}
+	backlog = int64(cap(s.tail.spare))
 	for i := range s.tail.list {
-		backlog += int64(cap(s.tail.list[i].data))
+		g := &s.tail.list[i]
+		if int64(g.end()) <= end-int64(s.cfg.BacklogBytes) {
+			pinned += int64(cap(g.data))
+		} else {
+			backlog += int64(cap(g.data))
+		}
 	}
-	return backlog + int64(cap(s.tail.spare)), 0
+	return backlog, pinned, 0
 }
 
 // countFrom goes on counting what is appended behind offset at. mu is held.

@@ -56,26 +56,39 @@ func TestStatsCountOverGenerations(t *testing.T) {
 // What lies in memory only is the backlog without a journal, and the bytes that
 // wait for the disk with one.
 func TestMemoryOfTheStream(t *testing.T) {
-	const backlog = 1 << 20
-	s, _ := open(t, memoryConfig(backlog))
-	if kept, unsynced := s.Memory(); kept != 0 || unsynced != 0 {
-		t.Errorf("an empty stream takes %d and %d bytes", kept, unsynced)
-	}
+	const size = 1 << 20
+	s, _ := open(t, memoryConfig(size))
 	unit := make([]byte, 1000)
-	for range 10_000 {
-		s.Append(-1, -1, unit)
+	appendMuch := func() {
+		for range 10_000 {
+			s.Append(-1, -1, unit)
+		}
 	}
-	if kept, unsynced := s.Memory(); kept < backlog || kept > 2*backlog || unsynced != 0 {
-		t.Errorf("a backlog of %d bytes takes %d, and %d wait", backlog, kept, unsynced)
+	want := func(when string, pinned int64) {
+		t.Helper()
+		backlog, got, unsynced := s.Memory()
+		if backlog < size || backlog > size+3*segmentBytes || got < pinned || got > pinned+3*segmentBytes || unsynced != 0 {
+			t.Errorf("%s: a backlog of %d bytes, %d pinned, %d not synced", when, backlog, got, unsynced)
+		}
 	}
+	if backlog, pinned, unsynced := s.Memory(); backlog+pinned+unsynced != 0 {
+		t.Errorf("an empty stream takes %d, %d and %d bytes", backlog, pinned, unsynced)
+	}
+	appendMuch()
+	want("without a reader", 0)
+	slow := s.Pin(s.End())
+	appendMuch()
+	want("with a reader 10 MB behind", 10_000_000-size)
+	slow.Release()
+	want("when it has gone", 0)
 
 	s = openServing(t, testConfig(t, t.TempDir()))
 	s.Append(-1, -1, unit)
 	s.Announce()
 	for {
-		kept, unsynced := s.Memory()
-		if kept != 0 || unsynced > int64(len(unit)) {
-			t.Fatalf("with a journal %d and %d bytes", kept, unsynced)
+		backlog, pinned, unsynced := s.Memory()
+		if backlog != 0 || pinned != 0 || unsynced > int64(len(unit)) {
+			t.Fatalf("with a journal %d, %d and %d bytes", backlog, pinned, unsynced)
 		}
 		if unsynced == 0 {
 			break

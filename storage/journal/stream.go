@@ -211,6 +211,16 @@ func (s *Stream) forget(end replication.Offset) {
 	s.guard.Unlock()
 }
 
+// forgetPinned does so when a pin has gone, which the next append would do
+// otherwise.
+func (s *Stream) forgetPinned() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring == nil && !s.tail.empty() {
+		s.forget(s.End())
+	}
+}
+
 // End is the offset of the last byte of the stream.
 func (s *Stream) End() replication.Offset { return replication.Offset(s.end.Load()) }
 

@@ -15,6 +15,8 @@ const (
 	// longer one is compressed twice, once to learn its length, so that the
 	// compressed string is never in memory as a whole.
 	compressInPlace = 256 << 10
+	// pieceBytes is what is passed on at once of a long string.
+	pieceBytes = 1 << 20
 )
 
 // Writer writes the primitives of the format. The zero value collects in
@@ -106,12 +108,17 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.flushIfFull()
 		return len(p), w.err
 	}
-	// A long one goes past the buffer.
+	// A long one goes past the buffer, in pieces that are still in the cache when
+	// they are written.
 	w.Flush()
-	if w.Checksum {
-		w.crc = Checksum(w.crc, p)
+	for rest := p; len(rest) > 0 && w.err == nil; {
+		piece := rest[:min(len(rest), pieceBytes)]
+		if w.Checksum {
+			w.crc = Checksum(w.crc, piece)
+		}
+		w.pass(piece)
+		rest = rest[len(piece):]
 	}
-	w.pass(p)
 	return len(p), w.err
 }
 

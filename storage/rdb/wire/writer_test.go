@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -111,3 +113,41 @@ func TestLongStringsAreNotCopied(t *testing.T) {
 type countWriter int64
 
 func (c *countWriter) Write(p []byte) (int, error) { *c += countWriter(len(p)); return len(p), nil }
+
+// chunks notes the sizes of what it is given, and fails behind some of them.
+type chunks struct {
+	sizes []int
+	after int
+}
+
+func (c *chunks) Write(p []byte) (int, error) {
+	if len(c.sizes) == c.after {
+		return 0, io.ErrClosedPipe
+	}
+	c.sizes = append(c.sizes, len(p))
+	return len(p), nil
+}
+
+// A long string is passed on in pieces, and nothing of it after an error.
+func TestLongStringsArePassedOnInPieces(t *testing.T) {
+	long := make([]byte, 5*pieceBytes+17)
+	to := &chunks{after: 100}
+	w := NewWriter(to)
+	w.Checksum = true
+	w.String(long)
+	sum := w.Sum()
+	if err := w.Flush(); err != nil || len(to.sizes) != 7 || slices.Max(to.sizes) != pieceBytes {
+		t.Errorf("%v, %v", to.sizes, err)
+	}
+	var whole Writer
+	whole.Checksum = true
+	whole.String(long)
+	if whole.Sum() != sum {
+		t.Error("the checksum depends on the pieces")
+	}
+	to = &chunks{after: 3}
+	w = NewWriter(to)
+	if w.String(long); w.Flush() != io.ErrClosedPipe || len(to.sizes) != 3 {
+		t.Errorf("%v, %v", to.sizes, w.Err())
+	}
+}
