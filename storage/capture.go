@@ -3,163 +3,204 @@ package storage
 import (
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"redoubt/slots"
 	"redoubt/storage/slab"
 )
 
-// ErrCaptureOpen is returned when a snapshot is begun while another is open.
-var ErrCaptureOpen = errors.New("storage: a snapshot is in progress")
+// ErrTooManyCaptures is returned when a snapshot is begun while one is open that
+// began so many snapshots ago that a record could not tell the two apart.
+var ErrTooManyCaptures = errors.New("storage: a snapshot that began 254 snapshots ago is still open")
 
-// Capture is an open snapshot: all records as they were when it began. Each of
-// them reaches the Capture's owner exactly once, either because Walk came by,
-// or because a writer was about to change it (or to delete it), or because it
+// Capture is an open snapshot: all records as they were when it began, or those
+// of a set of slots. Each of them reaches the Capture's owner exactly once:
+// because Walk came by, or because somebody else came by first (a writer that is
+// about to change or delete it, or the walk of a later snapshot), or because it
 // was in a table that a flush let go. Records that came later do not.
+// Databases are named as they were numbered when the snapshot began, whatever
+// SWAPDB did.
 //
-// A record carries the epoch of the newest snapshot that has it, so nothing is
-// compared but two numbers, and the order of the walk is free. Databases are
-// named as they were numbered when the snapshot began, whatever SWAPDB did.
+// Several may be open. They are numbered in the order in which they began, and a
+// record carries one number, its epoch. What holds, under the lock of its slot, is
+//
+//	an open capture that covers the slot lacks the record if and only if
+//	the capture's number is above the record's epoch
+//
+// so that nothing is compared but two numbers, and each walk may go in an order
+// of its own. It holds because
+//
+//   - a new record gets the number of the newest capture, and no open one is to
+//     have it;
+//   - a capture that begins has a number above all epochs, and has no record;
+//   - a writer hands a record that it is about to change to every open capture
+//     above the record's epoch, and then makes the newest number the epoch
+//     (Tx.handOver);
+//   - the walk of capture c hands a record below c to every open capture above
+//     the epoch up to c, and then makes c's number the epoch (Capture.walk). The
+//     record has not changed since the oldest of those began, or a writer would
+//     have raised the epoch above them: so it is in the state that each of them
+//     wants. Later captures still lack it, and c's walk hides it from none of them;
+//   - a capture that ends only makes the statement be about fewer.
+//
+// If c did not hand the record to the older ones, one number would not do: a later
+// one had it and an earlier one did not.
 type Capture struct {
 	ks      *Keyspace
-	epoch   byte
-	order   []int // physical database of each logical one, at the beginning
-	logical []int // and back
+	number  uint32
+	set     *slots.Set // covered; nil: all slots
+	order   []int      // physical database of each logical one, at the beginning
+	logical []int      // and back
 	changed func(db int, e Entry)
+	ended   bool // guarded by being in a unit
 
 	// detached are the tables that flushes let go, guarded by being in a unit
 	// and taken by the one that walks.
 	detached []*detachedTable
 	cursor   uint64 // in the last of them
+
+	// readFrom is a moment: nothing that was handed over before it is read any more.
+	readFrom atomic.Uint64
 	released bool
 }
 
-// BeginCapture begins a snapshot of this moment. changed is called with every
-// record that a writer is about to change and that was not handed over before,
-// under the lock of its slot; it must copy what it wants (or Freeze the entry)
-// and must not wait. The unit must hold the world lock and must have changed
-// nothing. The error is ErrCaptureOpen.
-func (tx *Tx) BeginCapture(changed func(db int, e Entry)) (*Capture, error) {
+// BeginCapture begins a snapshot of this moment, of the slots of set, or of all if
+// that is nil. changed is called with every record of these that a writer is about
+// to change, or that the walk of a later snapshot comes by, and that was not handed
+// over before. That is under the lock of its slot, and by any executor: it must copy
+// what it wants (or Share the entry) and must not wait. The unit must hold the world
+// lock and must have changed nothing. The error is ErrTooManyCaptures.
+func (tx *Tx) BeginCapture(set *slots.Set, changed func(db int, e Entry)) (*Capture, error) {
 	tx.needWorld("BeginCapture")
 	ks := tx.ks
-	if ks.capture != nil {
-		return nil, ErrCaptureOpen
+	if ks.captures-ks.known >= epochs-1 {
+		if ks.captures-ks.oldest() >= epochs-1 {
+			return nil, ErrTooManyCaptures
+		}
+		ks.forgetEpochs()
 	}
 	c := &Capture{ks: ks, changed: changed, logical: make([]int, len(ks.order))}
+	if set != nil {
+		covered := *set
+		c.set = &covered
+	}
 	for db := range ks.order {
 		phys := int(ks.order[db].Load())
 		c.order = append(c.order, phys)
 		c.logical[phys] = db
 	}
-	if ks.captures-ks.walked >= epochs-1 {
-		ks.forgetEpochs()
-	}
 	ks.captures++
 	ks.epoch = byte(ks.captures)
-	ks.readers++
-	c.epoch = ks.epoch
-	ks.capture = c
+	c.number = ks.captures
+	ks.open = append(ks.open, c)
+	ks.addReader(c)
 	return c, nil
 }
 
-// epochs is how many different epochs a record can have.
+// epochs is how many different epochs a record can have: it has the last byte of
+// a number. Which one is meant is known because the epochs of all records that
+// matter are from ks.known on, and the newest is less than epochs after that.
 const epochs = 1 << 8
 
-// forgetEpochs gives all records the epoch of the newest snapshot. Epochs go
-// round: after as many snapshots as there are, of which none was walked to its
-// end, the next one would take records that none of them has reached for its own.
-// A disk that stays full brings that about, slowly.
+// oldest is the highest number that no open capture is at or below.
+func (ks *Keyspace) oldest() uint32 {
+	if len(ks.open) == 0 {
+		return ks.captures
+	}
+	return ks.open[0].number - 1
+}
+
+// forgetEpochs raises all epochs that no open capture has a use for, so that they
+// are not taken for others when numbers go round. A capture of all slots that is
+// walked to its end raises them, and Executor.Compact does it bit by bit when that
+// does not happen: this is for when neither was quick enough.
 func (ks *Keyspace) forgetEpochs() {
+	least := ks.oldest()
+	raise := func(ref slab.Ref) { ks.raise(ref, least) }
 	for n := range ks.slots {
 		for phys := range ks.order {
 			if t := ks.slots[n].table(phys); t != nil {
-				t.each(func(ref slab.Ref) { ks.at(ref).setEpoch(ks.epoch) })
+				t.each(raise)
 			}
 		}
 	}
-	ks.walked = ks.captures
-}
-
-// Complete ends a snapshot of which all was walked. The unit must hold the world
-// lock.
-func (tx *Tx) Complete(c *Capture) {
-	if tx.ks.capture == c {
-		tx.ks.walked = tx.ks.captures
-	}
-	tx.EndCapture(c)
-}
-
-// EndCapture ends a snapshot, whether all of it was walked or not; an ended one
-// stays as it is. The unit must hold the world lock.
-func (tx *Tx) EndCapture(c *Capture) {
-	tx.needWorld("EndCapture")
-	if tx.ks.capture == c {
-		tx.ks.capture = nil
-	}
-	for _, d := range c.detached {
-		tx.ks.discard(garbage{table: d})
-	}
-	c.detached = nil
-}
-
-// Release says that nothing that was handed over is read any more: it ends the
-// snapshot if need be, and what was kept for it is freed. The unit must hold the
-// world lock.
-func (tx *Tx) Release(c *Capture) {
-	tx.EndCapture(c)
-	if c.released {
-		return
-	}
-	c.released = true
-	ks := tx.ks
-	if ks.readers--; ks.readers > 0 {
-		return
-	}
-	for _, e := range ks.world.running {
-		if len(e.kept) > 0 {
-			ks.discard(garbage{refs: e.kept})
-			e.kept = nil
+	for _, c := range ks.open {
+		for _, d := range c.detached {
+			d.each(raise)
 		}
 	}
-	ks.keptBytes.Store(0)
+	ks.known = least
 }
 
-// Kept is about how many bytes of memory are kept for snapshots: what has been
-// replaced since they began.
-func (ks *Keyspace) Kept() int64 { return ks.keptBytes.Load() }
+// epochOf is the number of which a record has the last byte.
+func (ks *Keyspace) epochOf(r record) uint32 {
+	return ks.captures - uint32(byte(ks.captures)-r.epoch())
+}
+
+// covers reports whether the snapshot is of slot n.
+func (c *Capture) covers(n slots.Slot) bool { return c.set == nil || c.set.Has(n) }
+
+// wants reports whether the snapshot is to have a record of slot n, and lacks it.
+func (c *Capture) wants(n slots.Slot, r record) bool {
+	return c.number > c.ks.epochOf(r) && c.covers(n)
+}
+
+// preimage hands a record of slot n in the selected database over to the open
+// snapshots that lack it. It precedes every change of a record.
+func (tx *Tx) preimage(n slots.Slot, r record) {
+	if len(tx.ks.open) > 0 && r.epoch() != tx.ks.epoch {
+		tx.handOver(n, r)
+	}
+}
+
+func (tx *Tx) handOver(n slots.Slot, r record) {
+	for _, c := range tx.ks.open {
+		if c.wants(n, r) {
+			c.changed(c.logical[tx.phys], Entry{r, tx})
+		}
+	}
+	r.setEpoch(tx.ks.epoch)
+}
 
 // NextSlot returns the first slot at or after from that may have records for
 // the snapshot in db. It must be called within a unit.
 func (c *Capture) NextSlot(db int, from slots.Slot) (slots.Slot, bool) {
-	return c.ks.nextOccupied(c.order[db], from)
+	n, ok := c.ks.nextOccupied(c.order[db], from)
+	for ok && !c.covers(n) {
+		n, ok = c.ks.nextOccupied(c.order[db], n+1)
+	}
+	return n, ok
 }
 
 // Walk calls f for records of slot n in db from cursor on that were not handed
 // over before, until about count were looked at or f has enough (it returns
-// false, and still gets a few), and returns the next cursor, 0 at the end. The unit holds the slot. f
-// sees the entry during the call only, and has it then: it does not come again.
+// false, and still gets a few), and returns the next cursor, 0 at the end. The unit
+// holds the slot. f sees the entry during the call only, and has it then: it does
+// not come again.
 func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64) {
 	if checked {
 		tx.checkHeld(n, nil)
 	}
-	if c.ks.capture != c {
-		return 0 // ended: marks of this epoch would confuse the next snapshot
-	}
 	t := c.ks.slots[n].table(c.order[db])
-	if t == nil {
+	if c.ended || t == nil || !c.covers(n) {
 		return 0
 	}
-	return c.walk(tx, t, db, cursor, count, f)
+	return c.walk(tx, t, n, c.order[db], cursor, count, f)
 }
 
 // WalkDetached is Walk over the tables that flushes let go, with its own
 // cursor; any unit will do, but only one at a time. It reports whether some are
 // left.
 func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
-	if n := len(c.detached); n > 0 {
+	if n := len(c.detached); n > 0 && !c.ended {
 		d := c.detached[n-1]
-		if c.cursor = c.walk(tx, &d.table, c.logical[d.phys], c.cursor, count, f); c.cursor == 0 {
+		d.walks.Lock()
+		c.cursor = c.walk(tx, &d.table, d.slot, d.phys, c.cursor, count, f)
+		d.walks.Unlock()
+		if c.cursor == 0 {
 			c.detached = slices.Delete(c.detached, n-1, n)
-			tx.ks.discard(garbage{table: d})
+			d.let(c.ks)
 		}
 	}
 	return len(c.detached) > 0
@@ -169,68 +210,95 @@ func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) 
 // must be called within a unit.
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
-func (c *Capture) walk(tx *Tx, t *table, db int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
-	return t.walk(cursor, count, func(ref slab.Ref) bool {
+func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, phys int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
+	return t.walk(c.ks.space, cursor, count, func(ref slab.Ref) bool {
 		r := c.ks.at(ref)
-		if r.epoch() == c.epoch {
+		if c.ks.epochOf(r) >= c.number {
 			return true
 		}
-		r.setEpoch(c.epoch)
-		return f(db, Entry{r, tx})
+		for _, older := range c.ks.open {
+			if older == c {
+				break
+			}
+			if older.wants(n, r) {
+				older.changed(older.logical[phys], Entry{r, tx})
+			}
+		}
+		r.setEpoch(byte(c.number))
+		return f(c.logical[phys], Entry{r, tx})
 	})
 }
 
-// preimage hands a record of the selected database over to the open snapshot,
-// if there is one that lacks it. It precedes every change of a record.
-func (tx *Tx) preimage(r record) {
-	if c := tx.ks.capture; c != nil && r.epoch() != c.epoch {
-		r.setEpoch(c.epoch)
-		c.changed(c.logical[tx.phys], Entry{r, tx})
+// Complete ends a snapshot of which all was walked. The unit must hold the world
+// lock.
+func (tx *Tx) Complete(c *Capture) {
+	// What an older one has not walked may be in tables that this one never had.
+	if ks := tx.ks; !c.ended && c.set == nil && ks.open[0] == c {
+		ks.known = c.number
+	}
+	tx.EndCapture(c)
+}
+
+// EndCapture ends a snapshot, whether all of it was walked or not; an ended one
+// stays as it is. The unit must hold the world lock.
+func (tx *Tx) EndCapture(c *Capture) {
+	tx.needWorld("EndCapture")
+	if c.ended {
+		return
+	}
+	c.ended = true
+	ks := tx.ks
+	ks.open = slices.DeleteFunc(ks.open, func(o *Capture) bool { return o == c })
+	for _, d := range c.detached {
+		d.let(ks)
+	}
+	c.detached = nil
+}
+
+// Release says that nothing that was handed over is read any more: it ends the
+// snapshot if need be, and what was kept for it is freed. The unit must hold the
+// world lock.
+func (tx *Tx) Release(c *Capture) {
+	tx.EndCapture(c)
+	tx.ks.removeReader(c)
+}
+
+// detachedTable is a table that a flush took out of its slot, with all its
+// records.
+type detachedTable struct {
+	slot slots.Slot
+	phys int
+	// walks is held by a walk: no slot's lock guards the table any more.
+	walks sync.Mutex
+	// holders is how many snapshots have not walked it yet.
+	holders atomic.Int32
+	table
+}
+
+// adopt gives a table that a flush lets go to the open snapshots that cover its
+// slot.
+func (ks *Keyspace) adopt(d *detachedTable) {
+	var holders []*Capture
+	for _, c := range ks.open {
+		if c.covers(d.slot) {
+			holders = append(holders, c)
+		}
+	}
+	if len(holders) == 0 {
+		ks.discard(garbage{table: d})
+		return
+	}
+	d.holders.Store(int32(len(holders)))
+	for _, c := range holders {
+		// The table at the end is the one whose walk the cursor belongs to.
+		c.detached = slices.Insert(c.detached, 0, d)
 	}
 }
 
-// adopt takes over a table that a flush lets go.
-func (c *Capture) adopt(d *detachedTable) {
-	// The table at the end is the one whose walk the cursor belongs to.
-	c.detached = slices.Insert(c.detached, 0, d)
-}
-
-// Frozen is a key as it was at one moment, for any goroutine to read until the
-// snapshot for which it was frozen is released.
-type Frozen struct {
-	Type     Type
-	Key      []byte
-	ExpireAt int64 // Unix milliseconds; 0 is never
-
-	space  *slab.Space
-	coding byte
-	value  []byte // as the record had it
-}
-
-// Freeze returns the entry as it is now. Its key and value are appended to arena,
-// which is returned too; the nodes of a large collection are not copied, for
-// while a snapshot is open they are replaced instead of changed.
-func (e Entry) Freeze(arena []byte) (Frozen, []byte) {
-	l := e.rec.layout()
-	start, n := len(arena), l.value-l.key
-	arena = append(arena, e.rec.view(l.key, l.end)...)
-	all := arena[start:len(arena):len(arena)]
-	return Frozen{
-		Type: e.Type(), Key: all[:n:n], ExpireAt: e.ExpireAt(),
-		space: e.tx.ks.space, coding: e.rec.coding(), value: all[n:],
-	}, arena
-}
-
-// FrozenBytes is how many bytes Freeze appends.
-func (e Entry) FrozenBytes() int {
-	key, value := e.rec.lengths()
-	return key + value
-}
-
-// Bytes is the string, nil for another type.
-func (f *Frozen) Bytes() []byte {
-	if f.Type != TypeString {
-		return nil
+// let says that one of the snapshots that hold the table has no use for it any
+// more.
+func (d *detachedTable) let(ks *Keyspace) {
+	if d.holders.Add(-1) == 0 {
+		ks.discard(garbage{table: d})
 	}
-	return f.value
 }

@@ -3,7 +3,6 @@ package storage
 import (
 	"unsafe"
 
-	"redoubt/storage/slab"
 	"redoubt/storage/tree"
 )
 
@@ -50,7 +49,7 @@ func (t Type) tree() tree.Kind { return treeKinds[t] }
 // env is what trees of the executor live in, for the unit at hand.
 func (tx *Tx) env() *tree.Env {
 	v := &tx.e.env
-	v.Epoch, v.Open = tx.ks.captures, tx.ks.readers > 0
+	v.Epoch, v.Captured = tx.ks.captures, tx.ks.newestReader()
 	return v
 }
 
@@ -153,7 +152,7 @@ func (c *collection) change() (before int64) {
 	case !c.p.found():
 		return 0
 	}
-	c.tx.preimage(c.p.rec)
+	c.tx.preimage(c.p.slot, c.p.rec)
 	return c.tx.ks.size(c.p.rec)
 }
 
@@ -253,10 +252,4 @@ func (e *Executor) freeTree(env *tree.Env, k tree.Kind, value []byte, budget int
 	rest = t.Tree.Free(env, k, value, budget)
 	e.inUse--
 	return rest
-}
-
-// keep takes a node that a snapshot still reads; see Capture.
-func (e *Executor) keep(r slab.Ref) {
-	e.kept = append(e.kept, r)
-	e.ks.keptBytes.Add(int64(e.ks.space.Size(r)))
 }

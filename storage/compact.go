@@ -89,8 +89,13 @@ func (p CompactionPolicy) loss() float64 {
 
 // Compact moves blocks out of extents that are used little, and looks at about
 // budget records for that. It reports whether a compaction is under way. now is
-// the time in Unix milliseconds. The executor must not be in a unit.
+// the time in Unix milliseconds. The executor must not be in a unit. The other
+// upkeep that walks over all records is done here as well, before that: raising the
+// epochs of records that no snapshot has visited for long.
 func (e *Executor) Compact(now int64, budget int) (running bool) {
+	if e.age(now, budget) {
+		return true
+	}
 	c := &e.ks.compaction
 	if !c.mu.TryLock() {
 		return false // another executor does it
@@ -210,7 +215,7 @@ func (tx *Tx) compactSlot(c *compaction, budget int) (looked int) {
 // to be looked at.
 func (tx *Tx) compactRecord(c *compaction, g *segment, ref slab.Ref) (done bool) {
 	r := tx.ks.at(ref)
-	sparse := tx.ks.space.Sparse(ref)
+	sparse := tx.ks.space.Sparse(ref) && !tx.ks.leased(r)
 	if c.block(sparse); sparse {
 		old := tx.ks.space.Bytes(ref)
 		next := tx.e.alloc(slab.Records, len(old))

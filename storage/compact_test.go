@@ -64,7 +64,7 @@ func TestCompactionMovesEverythingAndChangesNothing(t *testing.T) {
 		want := fillForCompaction(b, r, 12000)
 		var c *Capture
 		if captured {
-			b.World(b.now, func(tx *Tx) { c, _ = tx.BeginCapture(func(int, Entry) {}) })
+			b.World(b.now, func(tx *Tx) { c, _ = tx.BeginCapture(nil, func(int, Entry) {}) })
 		}
 		before := b.Keyspace.space.Stats()
 		slices := 0

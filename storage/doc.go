@@ -49,11 +49,12 @@
 //
 // # Snapshots
 //
-// Records carry the epoch of the last snapshot that has them. While a Capture
-// is open, a writer hands the record it is about to change to it first, and
-// tables that a flush detaches go to it whole. Nodes of trees that a snapshot may
-// read are replaced, not changed, and kept until it is released. Package
-// storage/snapshot walks and writes.
+// Several may be open (Capture). Records carry the epoch of the last snapshot that
+// has them: a writer hands the record that it is about to change to those that lack
+// it first, and tables that a flush detaches go to all of them whole. Nodes of trees
+// and long strings that a snapshot may read are replaced, not changed, and kept
+// until it has written what leads to them (kept.go). What snapshots hold is counted
+// (Keyspace.Held). Package storage/snapshot walks and writes.
 //
 // # Waiting
 //

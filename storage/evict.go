@@ -156,8 +156,8 @@ func (tx *Tx) sampleSlot(policy Eviction, n slots.Slot, samples int) (seen int) 
 	if policy.Volatile {
 		count = t.len()
 	}
-	if from := tx.e.rand.Uint64() >> (64 - cursorBits); t.walk(from, count, look) == 0 && seen < samples {
-		t.walk(0, count, look)
+	if from := tx.e.rand.Uint64() >> (64 - cursorBits); t.walk(tx.ks.space, from, count, look) == 0 && seen < samples {
+		t.walk(tx.ks.space, 0, count, look)
 	}
 	return seen
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"redoubt/replication"
@@ -35,7 +36,9 @@ type Executor struct {
 	inUse       int
 	builder     builder
 	pool        []candidate // for evictions, the best last
-	kept        []slab.Ref  // nodes that snapshots may still read
+
+	keptMu sync.Mutex
+	kept   []keptRun // guarded by keptMu; in the order of their moments
 
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce

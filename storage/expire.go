@@ -123,7 +123,7 @@ const expireChunk = 512
 func (tx *Tx) expireSome(p place, cursor uint64) (next uint64, deleted, looked int, earliest int64) {
 	// Deletion moves cells, so what is to go is picked first.
 	tx.picked, earliest = tx.picked[:0], neverExpires
-	next = p.table.walk(cursor, expireChunk, func(ref slab.Ref) bool {
+	next = p.table.walk(tx.ks.space, cursor, expireChunk, func(ref slab.Ref) bool {
 		looked++
 		switch r := tx.ks.at(ref); {
 		case !r.expires():

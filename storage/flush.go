@@ -25,19 +25,15 @@ func (tx *Tx) FlushDB(db int) int {
 }
 
 // take empties a slot's table of a physical database: its records go to the open
-// snapshot, if there is one, and are freed bit by bit.
+// snapshots, if there are any, and are freed bit by bit.
 func (tx *Tx) take(n slots.Slot, phys int) {
 	ks := tx.ks
 	t := ks.slots[n].table(phys)
-	d := detachedTable{phys: phys, table: *t}
+	d := &detachedTable{slot: n, phys: phys, table: *t}
 	t.segment, t.more = segment{}, nil
 	t.add(-t.len())
 	ks.setOccupied(n, phys, false)
-	if ks.capture != nil {
-		ks.capture.adopt(&d)
-		return
-	}
-	ks.discard(garbage{table: &d})
+	ks.adopt(d)
 }
 
 // FlushAll is FlushDB of every database.

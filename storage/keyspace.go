@@ -65,11 +65,10 @@ type Keyspace struct {
 	role         Role
 	expiryPaused bool
 	worldWrite   replication.Offset // end of the last writing world unit
-	capture      *Capture           // the open snapshot, nil if none
-	captures     uint32             // how many snapshots were begun
-	walked       uint32             // captures when one was walked to its end, and all records had its epoch
+	open         []*Capture         // the open snapshots, the oldest first
+	captures     uint32             // how many were begun: the number of the newest
+	known        uint32             // no record has an epoch below this number
 	epoch        byte               // of the newest one, captures without the high bits
-	readers      int                // snapshots that are not released
 	access       accessPolicy
 	limits       Limits
 	listened     Class
@@ -96,15 +95,20 @@ type Keyspace struct {
 	awaited  atomic.Int64 // keys with waiters
 
 	compaction compaction
+	aging      aging
 
 	refuseMu sync.Mutex
 	refuse   []garbage    // guarded by refuseMu; what Reclaim frees
 	unfreed  atomic.Int64 // objects in refuse
 	deleted  atomic.Int64 // of them, what clients have deleted
 	freed    atomic.Int64 // of these, what was freed
-	// keptBytes is of nodes that have been replaced and that a snapshot may still
-	// read.
+
+	// See kept.go.
+	readingMu sync.Mutex
+	reading   []*Capture // not released, the oldest first; changed under the world lock and readingMu
+	moment    atomic.Uint64
 	keptBytes atomic.Int64
+	held      holding
 
 	// slots are in an allocation of their own, which begins at a page, so that
 	// each lies in one line of cache.

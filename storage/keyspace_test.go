@@ -300,6 +300,71 @@ func TestGrownStringsShowZerosOnly(t *testing.T) {
 	}, "k")
 }
 
+// A long string that a snapshot shares is not copied, and stays as it was whatever is
+// done to the key; its block goes when the snapshot is released.
+func TestASharedStringStaysAsItIs(t *testing.T) {
+	const size = sharedFrom + 1000
+	was := strings.Repeat("a", size)
+	for _, c := range []struct {
+		name   string
+		change func(tx *Tx, key []byte)
+	}{
+		{"SetString", func(tx *Tx, key []byte) { tx.SetString(key, []byte(strings.Repeat("b", size)), 0, 0) }},
+		{"GrowString", func(tx *Tx, key []byte) { tx.GrowString(key, size)[0] = 'b' }},
+		{"GrowString beyond the end", func(tx *Tx, key []byte) { tx.GrowString(key, size+1)[0] = 'b' }},
+		{"SetExpire", func(tx *Tx, key []byte) { tx.SetExpire(key, t0+1e6); tx.SetExpire(key, 0) }},
+		{"Rename, then a change", func(tx *Tx, key []byte) {
+			tx.Rename(key, []byte("{k}2"))
+			tx.GrowString([]byte("{k}2"), size)[0] = 'b'
+		}},
+		{"Delete", func(tx *Tx, key []byte) { tx.Delete(key) }},
+		{"a list", func(tx *Tx, key []byte) {
+			tx.Delete(key)
+			l, _ := tx.EditList(key)
+			l.PushBack([]byte("b"))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.set("k", was, 0)
+			var capture *Capture
+			var frozen Frozen
+			b.World(b.now, func(tx *Tx) {
+				capture, _ = tx.BeginCapture(nil, func(int, Entry) { t.Error("it was handed over already") })
+				capture.Walk(tx, 0, slots.Of([]byte("k")), 0, 10, func(_ int, e Entry) bool {
+					if n := e.SharedBytes(); n != len("k") {
+						t.Errorf("%d bytes are copied", n)
+					}
+					frozen, _ = e.Share(nil)
+					return true
+				})
+			})
+			for range 3 {
+				if e := b.Keyspace; e.Kept() > 2*size {
+					t.Errorf("%d bytes are kept", e.Kept())
+				}
+				b.unit(func(tx *Tx) { c.change(tx, []byte("k")) }, "k")
+				b.unit(func(tx *Tx) { // of the same size, so that it would take the block
+					tx.SetString([]byte("{k}other"), []byte(strings.Repeat("c", size)), 0, 0)
+				}, "k")
+				if string(frozen.Key) != "k" || string(frozen.Bytes()) != was || frozen.ExpireAt != 0 {
+					t.Fatal("it has changed")
+				}
+				b.now += compactRestMs + 1
+				for b.Compact(b.now, 100) {
+				}
+			}
+			if b.Kept() < size {
+				t.Errorf("%d bytes are kept", b.Kept())
+			}
+			b.World(b.now, func(tx *Tx) { tx.Release(capture); tx.FlushAll() })
+			for b.Reclaim(100) {
+			}
+			b.want("blocks", b.space.Stats().Blocks, 0)
+		})
+	}
+}
+
 func TestAFrozenEntryStaysAsItIs(t *testing.T) {
 	const size = 5000
 	was := strings.Repeat("a", size)

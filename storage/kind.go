@@ -13,16 +13,17 @@ type kind struct {
 	encoding func(r record) string
 	// digest mixes the value in as Redis's DEBUG DIGEST does.
 	digest func(d *digester, e Entry)
-	// save returns the type byte of an RDB file for the value, and writes it.
-	save func(f *Frozen) (byte, func(w *wire.Writer))
+	// form is the type byte of an RDB file under which save writes the value.
+	form func(f *Frozen) byte
+	save func(f *Frozen, w *wire.Writer)
 }
 
 var kinds = [...]kind{
-	TypeString: {stringEncoding, digestString, saveString},
-	TypeList:   {codings("listpack", "quicklist"), digestList, saveList},
-	TypeSet:    {codings("intset", "listpack", "hashtable"), digestSet, saveSet},
-	TypeZSet:   {codings("listpack", "skiplist"), digestZSet, saveZSet},
-	TypeHash:   {codings("listpack", "hashtable"), digestHash, saveHash},
+	TypeString: {stringEncoding, digestString, stringForm, saveString},
+	TypeList:   {codings("listpack", "quicklist"), digestList, listForm, saveList},
+	TypeSet:    {codings("intset", "listpack", "hashtable"), digestSet, setForm, saveSet},
+	TypeZSet:   {codings("listpack", "skiplist"), digestZSet, zsetForm, saveZSet},
+	TypeHash:   {codings("listpack", "hashtable"), digestHash, hashForm, saveHash},
 }
 
 // codings names the encodings of a type by the number that records have.

@@ -20,7 +20,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			switch k := r.IntN(400); {
 			case k < 4:
 				b.World(b.now, func(tx *Tx) {
-					if c, err := tx.BeginCapture(func(int, Entry) {}); err == nil {
+					if c, err := tx.BeginCapture(nil, func(_ int, e Entry) { e.Share(nil) }); err == nil {
 						captures = append(captures, c)
 					}
 				})
@@ -62,6 +62,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		}
 		b.want("Unfreed", b.unfreed.Load(), int64(0))
 		b.want("Kept", b.Kept(), int64(0))
+		held, _ := b.Held()
+		b.want("Held", held, int64(0))
 	}
 }
 
@@ -71,6 +73,9 @@ func (b *bench) changeAtRandom(r *rand.Rand) {
 	other := fmt.Appendf(nil, "%s%d", key[:3], r.IntN(4))
 	text := func() []byte {
 		n := r.IntN(400)
+		if n%20 == 0 {
+			return bytes.Repeat([]byte{'x'}, sharedFrom+n)
+		}
 		return []byte(strings.Repeat(fmt.Sprint("text", n), 1+n%2*r.IntN(60)))
 	}
 	at := []int64{0, b.now + int64(r.IntN(200))}[r.IntN(2)]
@@ -90,6 +95,10 @@ func (b *bench) changeAtRandom(r *rand.Rand) {
 				tx.Copy(key, r.IntN(2), other)
 			case 5:
 				tx.Move(key, r.IntN(2))
+			case 6:
+				if e, ok := tx.Peek(key); !ok || e.Type() == TypeString {
+					tx.GrowString(key, r.IntN(2*sharedFrom))
+				}
 			default:
 				b.twoHandles(tx, r, key, other, text)
 			}

@@ -49,7 +49,7 @@ func TestBlocksKeptForASnapshotAreNoDeletedKeys(t *testing.T) {
 	}
 	fill("before")
 	var c *Capture
-	b.World(b.now, func(tx *Tx) { c, _ = tx.BeginCapture(func(int, Entry) {}) })
+	b.World(b.now, func(tx *Tx) { c, _ = tx.BeginCapture(nil, func(int, Entry) {}) })
 	fill("after")
 	b.World(b.now, func(tx *Tx) { tx.Release(c) })
 	if b.unfreed.Load() == 0 {

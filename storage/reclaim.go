@@ -15,13 +15,6 @@ type garbage struct {
 	refs  []slab.Ref
 }
 
-// detachedTable is a table that a flush took out of its slot, with all its
-// records.
-type detachedTable struct {
-	phys int
-	table
-}
-
 // objects is how many keys or blocks there are to free.
 func (g *garbage) objects() int64 {
 	switch {
@@ -123,10 +116,11 @@ func (e *Executor) reclaimTable(tx *Tx, d *detachedTable, budget int) (freed int
 			if ref == 0 {
 				continue
 			}
-			if r := e.ks.at(ref); r.outside() {
+			r := e.ks.at(ref)
+			if r.outside() {
 				tx.freeTree(r)
 			}
-			e.heap.Free(ref)
+			tx.freeRecord(r)
 			g.set(i, 0, 0)
 		}
 		freed += int(g.used)

@@ -12,8 +12,10 @@ import (
 // record is a key with all that belongs to it, in one block outside the heap:
 //
 //	0    kind: bits 0–2 the type plus one (0 is no record), bits 3–4 the
-//	     encoding, bit 5 outside (the value has memory besides), bit 7 has an expiry
-//	1    epoch of the newest snapshot that has the record, or began before it
+//	     encoding, bit 5 outside (the value has memory besides), bit 6 shared
+//	     (a snapshot was given the block, see Entry.Share), bit 7 has an expiry
+//	1    epoch: the last byte of the number of the newest snapshot that has the
+//	     record, or began before it; see Capture
 //	2–4  access bits, see accessPolicy
 //	5    length of the key; long: four bytes of it follow the header
 //	6    length of the value; long: four bytes more
@@ -35,6 +37,7 @@ const (
 	kindType     = 0x07
 	kindCoding   = 0x18
 	kindOutside  = 0x20
+	kindShared   = 0x40
 	kindExpires  = 0x80
 	codingShift  = 3
 	accessMask   = 1<<24 - 1
@@ -94,6 +97,8 @@ func (r record) layout() layout {
 func (r record) typ() Type         { return Type(*r.byte(0)&kindType) - 1 }
 func (r record) expires() bool     { return *r.byte(0)&kindExpires != 0 }
 func (r record) outside() bool     { return *r.byte(0)&kindOutside != 0 }
+func (r record) shared() bool      { return *r.byte(0)&kindShared != 0 }
+func (r record) share()            { *r.byte(0) |= kindShared }
 func (r record) coding() byte      { return *r.byte(0) & kindCoding >> codingShift }
 func (r record) epoch() byte       { return *r.byte(1) }
 func (r record) setKind(kind byte) { *r.byte(0) = *r.byte(0)&kindExpires | kind&^kindExpires }
@@ -141,7 +146,7 @@ func (r record) expireAt() int64 {
 // the value.
 func (r record) write(kind byte, epoch byte, access uint32, key []byte, value int, expireAt int64) layout {
 	l := layoutOf(len(key), value, expireAt != 0)
-	kind &^= kindExpires
+	kind &^= kindExpires | kindShared
 	if expireAt != 0 {
 		kind |= kindExpires
 	}

@@ -27,15 +27,13 @@ const quicklistPacked = 2
 
 // Encoding is the type byte of an RDB file under which Save writes the value.
 func (f *Frozen) Encoding() byte {
-	encoding, _ := kinds[f.Type].save(f)
-	return encoding
+	return kinds[f.Type].form(f)
 }
 
 // Save writes the value as an RDB file has it, without type byte and key. A value
 // of any size is written piece by piece.
 func (f *Frozen) Save(w *wire.Writer) {
-	_, write := kinds[f.Type].save(f)
-	write(w)
+	kinds[f.Type].save(f, w)
 }
 
 // each calls f for all elements of a collection.
@@ -55,78 +53,94 @@ func (f *Frozen) reader() *tree.Reader {
 
 func (f *Frozen) length() uint64 { return uint64(f.reader().Len()) }
 
-func saveString(f *Frozen) (byte, func(w *wire.Writer)) {
-	return rdbString, func(w *wire.Writer) { w.String(f.value) }
-}
+func stringForm(*Frozen) byte { return rdbString }
 
-// saveList writes a small list as a quicklist of one node, and a large one in the
-// oldest form, a count and the elements, which needs no look ahead.
-func saveList(f *Frozen) (byte, func(w *wire.Writer)) {
+func saveString(f *Frozen, w *wire.Writer) { w.String(f.value) }
+
+// listForm: a small list is a quicklist of one node, and a large one has the oldest
+// form, a count and the elements, which needs no look ahead.
+func listForm(f *Frozen) byte {
 	if f.coding == codingListpackList && !tree.IsLarge(f.value) {
-		return rdbListQuicklist, func(w *wire.Writer) {
-			w.Length(1)
-			w.Length(quicklistPacked)
-			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) { l.Append(e.Text) }))
-		}
+		return rdbListQuicklist
 	}
-	return rdbList, func(w *wire.Writer) {
-		w.Length(f.length())
-		f.each(func(e tree.Element) { w.String(e.Text) })
-	}
+	return rdbList
 }
 
-func saveSet(f *Frozen) (byte, func(w *wire.Writer)) {
+func saveList(f *Frozen, w *wire.Writer) {
+	if listForm(f) == rdbListQuicklist {
+		w.Length(1)
+		w.Length(quicklistPacked)
+		w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) { l.Append(e.Text) }))
+		return
+	}
+	w.Length(f.length())
+	f.each(func(e tree.Element) { w.String(e.Text) })
+}
+
+func setForm(f *Frozen) byte {
 	if f.packed(codingIntset) {
-		return rdbSetIntset, func(w *wire.Writer) {
-			var ints []int64
-			f.each(func(e tree.Element) {
-				n, _ := integerOf(e.Text)
-				ints = append(ints, n)
-			})
-			slices.Sort(ints)
-			w.String(wire.AppendIntset(nil, ints))
-		}
+		return rdbSetIntset
 	}
-	return rdbSet, func(w *wire.Writer) {
-		w.Length(f.length())
-		f.each(func(e tree.Element) { w.String(e.Text) })
-	}
+	return rdbSet
 }
 
-func saveHash(f *Frozen) (byte, func(w *wire.Writer)) {
+func saveSet(f *Frozen, w *wire.Writer) {
+	if setForm(f) == rdbSetIntset {
+		var ints []int64
+		f.each(func(e tree.Element) {
+			n, _ := integerOf(e.Text)
+			ints = append(ints, n)
+		})
+		slices.Sort(ints)
+		w.String(wire.AppendIntset(nil, ints))
+		return
+	}
+	w.Length(f.length())
+	f.each(func(e tree.Element) { w.String(e.Text) })
+}
+
+func hashForm(f *Frozen) byte {
 	if f.packed(codingListpackHash) {
-		return rdbHashListpack, func(w *wire.Writer) {
-			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
-				l.Append(e.Text)
-				l.Append(e.Value)
-			}))
-		}
+		return rdbHashListpack
 	}
-	return rdbHash, func(w *wire.Writer) {
-		w.Length(f.length())
-		f.each(func(e tree.Element) {
-			w.String(e.Text)
-			w.String(e.Value)
-		})
-	}
+	return rdbHash
 }
 
-func saveZSet(f *Frozen) (byte, func(w *wire.Writer)) {
+func saveHash(f *Frozen, w *wire.Writer) {
+	if hashForm(f) == rdbHashListpack {
+		w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
+			l.Append(e.Text)
+			l.Append(e.Value)
+		}))
+		return
+	}
+	w.Length(f.length())
+	f.each(func(e tree.Element) {
+		w.String(e.Text)
+		w.String(e.Value)
+	})
+}
+
+func zsetForm(f *Frozen) byte {
 	if f.packed(codingListpackZSet) {
-		return rdbZSetListpack, func(w *wire.Writer) {
-			w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
-				l.Append(e.Text)
-				l.Append(appendScore(nil, e.Score))
-			}))
-		}
+		return rdbZSetListpack
 	}
-	return rdbZSet2, func(w *wire.Writer) {
-		w.Length(f.length())
-		f.each(func(e tree.Element) {
-			w.String(e.Text)
-			w.Double(e.Score)
-		})
+	return rdbZSet2
+}
+
+func saveZSet(f *Frozen, w *wire.Writer) {
+	if zsetForm(f) == rdbZSetListpack {
+		w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
+			l.Append(e.Text)
+			l.Append(appendScore(nil, e.Score))
+		}))
+		return
 	}
+	w.Length(f.length())
+	f.each(func(e tree.Element) {
+		w.String(e.Text)
+		w.Double(e.Score)
+	})
 }
 
 // packedBytes is how much a collection may take that is written as one block, and

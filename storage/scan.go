@@ -21,7 +21,7 @@ func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next 
 		return 0
 	}
 	tx.picked = tx.picked[:0]
-	next = p.table.walk(cursor&(1<<cursorBits-1), max(count, 1), func(ref slab.Ref) bool {
+	next = p.table.walk(tx.ks.space, cursor&(1<<cursorBits-1), max(count, 1), func(ref slab.Ref) bool {
 		if r := tx.ks.at(ref); tx.expired(r) {
 			tx.picked = append(tx.picked, ref)
 		} else {
@@ -33,6 +33,20 @@ func (tx *Tx) Scan(n slots.Slot, cursor uint64, count int, f func(Entry)) (next 
 		tx.expirePicked(p)
 	}
 	return next
+}
+
+// Survey calls f for all keys of slot n in the selected database as Scan does, those
+// whose time is past among them; f may return false when it has enough, and still
+// gets a few. It deletes nothing.
+func (tx *Tx) Survey(n slots.Slot, cursor uint64, count int, f func(Entry) bool) (next uint64) {
+	if checked {
+		tx.checkHeld(n, nil)
+	}
+	t := tx.ks.slots[n].table(tx.phys)
+	if t == nil {
+		return 0
+	}
+	return t.walk(tx.ks.space, cursor, count, func(ref slab.Ref) bool { return f(Entry{tx.ks.at(ref), tx}) })
 }
 
 // RandomKey returns a key of the selected database, each with the same

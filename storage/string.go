@@ -51,7 +51,7 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 		tx.wrote(p, key)
 		return
 	}
-	tx.preimage(p.rec)
+	tx.preimage(p.slot, p.rec)
 	before, was := tx.ks.size(p.rec), p.rec.expireAt()
 	if flags&KeepTTL != 0 {
 		expireAt = was
@@ -86,7 +86,7 @@ func (tx *Tx) GrowString(key []byte, size int) []byte {
 		tx.wrote(p, key)
 		return p.rec.value()
 	}
-	tx.preimage(p.rec)
+	tx.preimage(p.slot, p.rec)
 	before := tx.ks.size(p.rec)
 	_, old := p.rec.lengths()
 	size = max(size, old)

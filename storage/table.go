@@ -22,6 +22,9 @@ const (
 	prefixBits = 16
 )
 
+// fetchAhead is how many cells ahead a walk fetches records.
+const fetchAhead = 8
+
 // neverExpires is the earliest expiry where nothing expires.
 const neverExpires = math.MaxInt64
 
@@ -373,7 +376,9 @@ func (t *table) nth(n int) (found slab.Ref) {
 // one cursor would stand for. f must not change the table. Records that are
 // there from the first call to the last are seen at least once: a cursor is a
 // hash, and everything before it was seen.
-func (t *table) walk(cursor uint64, count int, f func(slab.Ref) bool) (next uint64) {
+//
+// Records lie all over memory, so those a few cells ahead are fetched meanwhile.
+func (t *table) walk(space *slab.Space, cursor uint64, count int, f func(slab.Ref) bool) (next uint64) {
 	const low = 64 - cursorBits
 	seen, more := 0, true
 	for h := cursor << low; ; {
@@ -383,6 +388,9 @@ func (t *table) walk(cursor uint64, count int, f func(slab.Ref) bool) (next uint
 			from := g.bits(h)
 			for i := g.home(from); i < int(g.size); i++ {
 				r, x := g.ref(i), g.x(i)
+				if i+fetchAhead < int(g.size) {
+					space.PrefetchBlock(g.ref(i + fetchAhead))
+				}
 				if r == 0 || x < from {
 					continue
 				}

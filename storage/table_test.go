@@ -64,7 +64,7 @@ func (m tableModel) check(t *testing.T) {
 	}{{3, true}, {math.MaxInt32, false}, {math.MaxInt32, true}} {
 		seen := map[string]int{}
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			cursor = m.walk(cursor, walk.count, func(r slab.Ref) bool {
+			cursor = m.walk(m.e.ks.space, cursor, walk.count, func(r slab.Ref) bool {
 				seen[string(m.e.ks.at(r).key())]++
 				return walk.more
 			})
@@ -139,7 +139,7 @@ func TestAWalkSurvivesSplitsAndRemovals(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-		cursor = m.walk(cursor, 20, func(ref slab.Ref) bool {
+		cursor = m.walk(m.e.ks.space, cursor, 20, func(ref slab.Ref) bool {
 			seen[string(m.e.ks.at(ref).key())] = true
 			return true
 		})

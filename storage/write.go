@@ -72,7 +72,7 @@ func (tx *Tx) settle(p *place) {
 // remove takes the record that p found out of its table and frees it with all
 // that belongs to it.
 func (tx *Tx) remove(p place) {
-	tx.preimage(p.rec)
+	tx.preimage(p.slot, p.rec)
 	tx.detach(p)
 	tx.free(p)
 }
@@ -100,7 +100,7 @@ func (tx *Tx) free(p place) {
 	if p.rec.outside() {
 		tx.freeTree(p.rec)
 	}
-	tx.e.heap.Free(p.rec.ref)
+	tx.freeRecord(p.rec)
 }
 
 // resized accounts for a value that grew by d bytes, or shrank.
@@ -113,14 +113,16 @@ func (tx *Tx) resized(d int64) {
 // reshape gives the record that p found room for a value of so many bytes and
 // the expiry expireAt, and makes it one of this kind. The first kept bytes of the
 // value stay as they are; the others are undefined. slack is how much longer
-// than needed its block may be.
+// than needed its block may be. A block that a snapshot reads is not changed: the
+// record gets another one.
 func (tx *Tx) reshape(p *place, kind byte, value, kept int, expireAt int64, slack int) {
 	old := p.rec
 	was := old.layout()
 	key := was.value - was.key
 	want := layoutOf(key, value, expireAt != 0)
 	have := tx.ks.space.Size(old.ref)
-	if fits := slab.Records.SizeFor(want.end); fits == have || fits < have && have <= fits+slack {
+	fits := slab.Records.SizeFor(want.end)
+	if (fits == have || fits < have && have <= fits+slack) && !tx.ks.leased(old) {
 		if want.key == was.key {
 			old.write(kind, old.epoch(), old.access(), old.view(was.key, was.value), value, expireAt)
 			return
@@ -136,7 +138,7 @@ func (tx *Tx) reshape(p *place, kind byte, value, kept int, expireAt int64, slac
 	copy(next.view(want.value, want.value+kept), old.view(was.value, was.end))
 	tx.settle(p)
 	p.table.segmentOf(p.hash).setRef(p.cell, next.ref)
-	tx.e.heap.Free(old.ref)
+	tx.freeRecord(old)
 	p.rec = next
 }
 
@@ -165,7 +167,7 @@ func (tx *Tx) Rename(from, to []byte) bool {
 	if !p.found() {
 		return false
 	}
-	tx.preimage(p.rec)
+	tx.preimage(p.slot, p.rec)
 	tx.detach(p)
 	tx.changed(p.slot, from)
 	tx.adopt(to, p, false)
@@ -183,7 +185,7 @@ func (tx *Tx) Move(key []byte, toDB int) bool {
 	if !p.found() {
 		return false
 	}
-	tx.preimage(p.rec)
+	tx.preimage(p.slot, p.rec)
 	tx.detach(p)
 	tx.changed(p.slot, key)
 	tx.Select(toDB)
@@ -232,7 +234,7 @@ func (tx *Tx) adopt(key []byte, from place, clone bool) {
 	copy(r.value(), value)
 	if !clone {
 		r.setAccess(old.access())
-		tx.e.heap.Free(old.ref)
+		tx.freeRecord(old)
 	}
 	tx.insert(&p, r)
 	tx.wrote(p, key)
@@ -246,7 +248,7 @@ func (tx *Tx) SetExpire(key []byte, at int64) bool {
 		return false
 	}
 	if p.rec.expireAt() != at {
-		tx.preimage(p.rec)
+		tx.preimage(p.slot, p.rec)
 		before := tx.ks.size(p.rec)
 		_, value := p.rec.lengths()
 		was := p.rec.expireAt()

@@ -47,6 +47,9 @@ type Settings struct {
 	StopWritesOnBgsaveError  bool
 	RDBCompression           bool
 	RDBChecksum              bool
+	DumpIncrementalFsync     bool
+	BaseIncrementalFsync     bool
+	SnapshotMemory           SnapshotMemory
 	AppendOnly               bool
 	AppendFsync              Fsync
 	AppendDirName            string
@@ -215,6 +218,23 @@ func (s *Settings) clone() *Settings {
 	c.text = slices.Clone(s.text)
 	return &c
 }
+
+// SnapshotMemory is how much memory snapshots under way may hold beside the data,
+// in bytes or in percent of the data; both 0 is no limit.
+type SnapshotMemory struct {
+	Bytes   int64
+	Percent int
+	Policy  SnapshotPolicy
+}
+
+// SnapshotPolicy is what happens when snapshots hold more than they may.
+type SnapshotPolicy uint8
+
+// Writes wait until snapshots hold less, or the snapshots are given up.
+const (
+	SlowWriters SnapshotPolicy = iota
+	AbortSnapshots
+)
 
 // Defrag says when memory that lies free between keys and values is won back.
 type Defrag struct {

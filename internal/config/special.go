@@ -62,6 +62,14 @@ func readSavePoints(text string) []SavePoint {
 	return points
 }
 
+// readShare reads a memory value that may be a percentage.
+func readShare(text string) (bytes int64, percent int) {
+	if n, ok := strings.CutSuffix(text, "%"); ok {
+		return 0, int(number(n))
+	}
+	return number(text), 0
+}
+
 // outputLimits is a class, a hard limit, a soft limit and seconds, for each of
 // the classes normal, replica (shown by its old name) and pubsub. A value may
 // leave classes out, which then keep what they had.

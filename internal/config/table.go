@@ -22,6 +22,7 @@ var (
 	accessLevels      = oneOf("no", "yes", "local")
 	disklessLoads     = oneOf("disabled", "on-empty-db", "swapdb", "flush-before-load")
 	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
+	snapshotPolicies  = oneOf("slow", "abort")
 	endpoints         = oneOf("ip", "hostname", "unknown-endpoint")
 )
 
@@ -116,6 +117,18 @@ var durabilityRows = []*directive{
 	{name: "rdbchecksum", typ: boolean{}, def: "yes", flags: immutable,
 		does:  "write and check the checksum of RDB files",
 		store: toBool(func(s *Settings) *bool { return &s.RDBChecksum })},
+	{name: "rdb-save-incremental-fsync", typ: boolean{}, def: "yes",
+		does:  "force a dump to disk bit by bit while it is written, not all at its end",
+		store: toBool(func(s *Settings) *bool { return &s.DumpIncrementalFsync })},
+	{name: "aof-rewrite-incremental-fsync", typ: boolean{}, def: "yes",
+		does:  "the same for a base of the journal, and for the snapshot of a full resync",
+		store: toBool(func(s *Settings) *bool { return &s.BaseIncrementalFsync })},
+	{name: "snapshot-memory-limit", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "10%", since: "Redoubt",
+		does:  "memory that snapshots may hold; in percent of the data, 64 MiB at least; 0: no limit",
+		store: func(s *Settings, text string) { s.SnapshotMemory.Bytes, s.SnapshotMemory.Percent = readShare(text) }},
+	{name: "snapshot-memory-policy", typ: snapshotPolicies, def: "slow", since: "Redoubt",
+		does:  "beyond that limit: slow lets writes wait for the snapshot, abort gives it up",
+		store: toChoice(snapshotPolicies, func(s *Settings) *SnapshotPolicy { return &s.SnapshotMemory.Policy })},
 	{name: "appendonly", typ: boolean{}, def: "yes", flags: denyLoading,
 		does:  "keep the journal; Redis's default is no",
 		store: toBool(func(s *Settings) *bool { return &s.AppendOnly })},

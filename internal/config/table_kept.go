@@ -46,12 +46,10 @@ var keptRows = []*directive{
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
 	{name: "aof-load-corrupt-tail-max-size", typ: anyBytes, def: "0", since: "Redis 8.6"},
-	{name: "aof-rewrite-incremental-fsync", typ: boolean{}, def: "yes"},
 	{name: "aof-timestamp-enabled", typ: boolean{}, def: "no"},
 	{name: "aof-use-rdb-preamble", typ: boolean{}, def: "yes"},
 	{name: "loading-process-events-interval-bytes", typ: bytesFrom(1024, math.MaxInt32), def: "2097152", flags: hidden},
 	{name: "rdb-del-sync-files", typ: boolean{}, def: "no"},
-	{name: "rdb-save-incremental-fsync", typ: boolean{}, def: "yes"},
 	{name: "rdb-version-check", typ: oneOf("strict", "relaxed"), def: "strict", since: "Valkey 8.1"},
 
 	// Replication.

@@ -96,11 +96,11 @@ func New(c Config) (*Node, error) {
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
-		orders: make(chan *order, ordersAhead),
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
 	}
+	n.persistence.prepare()
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,

@@ -19,7 +19,6 @@ import (
 	"redoubt/internal/resp"
 	"redoubt/internal/version"
 	"redoubt/replication"
-	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/journal"
 	"redoubt/storage/rdb"
@@ -28,8 +27,9 @@ import (
 
 // persistence makes snapshots: the file of SAVE and BGSAVE, the base that lets
 // the journal be trimmed, and what replicas get in a full resync. All of them
-// are one walk over the keyspace (package snapshot) by the event loops; one
-// goroutine orders them, so there is one at a time.
+// are one walk over the keyspace (package snapshot) by the event loops. A goroutine
+// for each purpose orders them, so there is one of each at a time, side by side
+// with those for other purposes.
 type persistence struct {
 	config  *config.Config
 	keys    *storage.Keyspace
@@ -61,12 +61,13 @@ type persistence struct {
 	// saveFile is the temporary file of the BGSAVE under way; "" if there is none.
 	saveFile string
 
-	current   atomic.Pointer[snapshot.Snapshot] // being walked
-	baseBytes atomic.Int64                      // size of the journal's base
+	walks     walks
+	pressure  pressure
+	baseBytes atomic.Int64 // size of the journal's base
 	// replaySpeed is how many bytes of journal the last replay managed in a
 	// second, 0 if none was long enough to tell.
 	replaySpeed atomic.Int64
-	orders      chan *order
+	orders      [purposes]chan *order
 	stop        context.CancelFunc
 	stopped     chan struct{}
 
@@ -90,6 +91,7 @@ type persistence struct {
 	bases     int64
 	loadKeys  int64
 	expired   int64
+	lastHeld  [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
 }
 
 // purpose is what a snapshot is for.
@@ -99,6 +101,7 @@ const (
 	forSave purpose = iota
 	forBase
 	forTransfer
+	purposes
 )
 
 // order is one snapshot that somebody asked for.
@@ -111,15 +114,21 @@ type order struct {
 	err  error
 }
 
-// ordersAhead is more than there are kinds of orders, of which one each waits.
+// ordersAhead is more than there are orders for one purpose that wait: who comes
+// later joins the one that does.
 const ordersAhead = 8
 
 // retryAfter is how long automatic saving waits after a failure, as Redis's
 // CONFIG_BGSAVE_RETRY_DELAY.
 const retryAfter = 5 * time.Second
 
-// stepBudget is how many records a loop looks at in one turn.
-const stepBudget = 512
+// prepare completes a new persistence. The keyspace has had no unit yet.
+func (p *persistence) prepare() {
+	for i := range p.orders {
+		p.orders[i] = make(chan *order, ordersAhead)
+	}
+	p.keys.OnHeld(func(bool) { p.heldChanged() })
+}
 
 // start begins with what was loaded. Loading counts as a save.
 func (p *persistence) start(ctx context.Context, l loaded) {
@@ -132,20 +141,35 @@ func (p *persistence) start(ctx context.Context, l loaded) {
 	go p.run(ctx)
 }
 
-// run makes the snapshots, one after the other, and asks for those that are
-// due by themselves.
+// run makes the snapshots, and asks for those that are due by themselves.
 func (p *persistence) run(ctx context.Context) {
 	defer close(p.stopped)
+	var workers sync.WaitGroup
+	for _, orders := range p.orders {
+		workers.Go(func() { p.work(ctx, orders) })
+	}
+	defer workers.Wait()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case o := <-p.orders:
-			p.carryOut(ctx, o)
 		case <-tick.C:
 			p.orderDue(time.Now())
+			p.limitMemory()
+		}
+	}
+}
+
+// work carries out the orders for one purpose, one after the other.
+func (p *persistence) work(ctx context.Context, orders <-chan *order) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-orders:
+			p.carryOut(ctx, o)
 		}
 	}
 }
@@ -216,7 +240,7 @@ func (p *persistence) askTransfer() *order {
 
 func (p *persistence) order(o *order) *order {
 	o.done = make(chan struct{})
-	p.orders <- o // there are fewer kinds of orders than places
+	p.orders[o.purpose] <- o // nobody orders while one waits
 	return o
 }
 
@@ -233,7 +257,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
 	took := time.Since(began)
+	_, held := p.keys.Held()
 	p.mu.Lock()
+	p.lastHeld[o.purpose] = held
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
@@ -294,7 +320,11 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		overtaken = p.beginDump(f.Name())
 		defer p.beginDump("")
 	}
-	if o.at, err = p.walk(ctx, f, o.purpose); err != nil {
+	var out io.Writer = f
+	if o.purpose == forSave && c.DumpIncrementalFsync || o.purpose != forSave && c.BaseIncrementalFsync {
+		out = &steadyFile{File: f}
+	}
+	if o.at, err = p.walk(ctx, out, o.purpose); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -323,36 +353,6 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	}
 	keep = err == nil
 	return err
-}
-
-// walk writes the present state to out and returns the offset it is as of.
-func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at replication.Offset, err error) {
-	var s *snapshot.Snapshot
-	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
-		if p.replacing {
-			err = errReplaced
-			return
-		}
-		h := p.header(tx, why)
-		at = h.ReplOffset
-		s, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick})
-	})
-	if err != nil {
-		return 0, err
-	}
-	p.current.Store(s)
-	defer p.current.Store(nil)
-	p.kick()
-	select {
-	case <-s.Done():
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil || s.Err() != nil {
-		// Nobody walks on, so the capture is ended here: while one is open, no
-		// other can begin.
-		p.keys.World(time.Now().UnixMilli(), s.Abort)
-	}
-	return at, s.Err()
 }
 
 // errReplaced ends a snapshot of data that a full resync replaces.
@@ -458,13 +458,6 @@ func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
 	}
 }
 
-// Step lets an event loop walk on. It reports whether there is more to do at
-// once.
-func (p *persistence) Step(e *storage.Executor, now int64) (more bool) {
-	s := p.current.Load()
-	return s != nil && s.Step(e, now, stepBudget) == snapshot.More
-}
-
 // Background is BGSAVE. The snapshot begins a moment later, under the world lock.
 func (p *persistence) Background() error { return p.askSave() }
 
@@ -498,7 +491,13 @@ func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
 func (p *persistence) saveNow(tx *storage.Tx) error {
 	began := time.Now()
 	dir, name := p.config.Current().Dir, p.config.Current().DBFilename
-	err := writeFile(dir, name, func(out io.Writer) error { return p.writeAll(tx, out) })
+	incremental := p.config.Current().DumpIncrementalFsync
+	err := writeFile(dir, name, func(out io.Writer) error {
+		if f, ok := out.(*os.File); ok && incremental {
+			out = &steadyFile{File: f}
+		}
+		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format()})
+	})
 	if err == nil {
 		p.log.Info("DB saved on disk")
 	}
@@ -509,49 +508,6 @@ func (p *persistence) saveNow(tx *storage.Tx) error {
 		// The file has what the unit did before this, which is not in Stats yet.
 		p.saveErr, p.lastSave, p.dirty = nil, time.Now(), p.keys.Stats().Dirty+tx.Uncounted()
 		p.saves++
-	}
-	return err
-}
-
-// writeAll writes all keys while the unit holds the world.
-func (p *persistence) writeAll(tx *storage.Tx, out io.Writer) error {
-	w := rdb.NewWriter(out, p.format())
-	if err := w.Header(p.header(tx, forSave)); err != nil {
-		return err
-	}
-	own := tx.DB()
-	defer tx.Select(own)
-	for db := range p.keys.Databases() {
-		if p.keys.Len(db) == 0 {
-			continue
-		}
-		tx.Select(db)
-		if err := w.SelectDB(db, p.keys.Len(db), p.keys.Volatile(db)); err != nil {
-			return err
-		}
-		if err := p.dumpDB(tx, w, db); err != nil {
-			return err
-		}
-	}
-	return w.Finish()
-}
-
-func (p *persistence) dumpDB(tx *storage.Tx, w *rdb.Writer, db int) (err error) {
-	var arena []byte
-	entry := func(e storage.Entry) {
-		if err == nil {
-			var f storage.Frozen
-			f, arena = e.Freeze(arena[:0])
-			err = w.Entry(&rdb.Entry{Key: f.Key, ExpireAtMs: f.ExpireAt}, &f)
-		}
-	}
-	for s, ok := p.keys.NextSlot(db, 0); ok && err == nil; s, ok = p.keys.NextSlot(db, s+1) {
-		for cursor, more := uint64(0), true; more; more = cursor != 0 {
-			cursor = tx.Scan(s, cursor, 1024, entry)
-		}
-		if s == slots.Count-1 {
-			break
-		}
 	}
 	return err
 }
@@ -633,8 +589,9 @@ func (p *persistence) Info() string {
 		}
 		return int64(now.Sub(t) / time.Second)
 	}
-	line("current_cow_peak", 0)
-	line("current_cow_size", 0)
+	held, peak := p.keys.Held()
+	line("current_cow_peak", peak)
+	line("current_cow_size", held)
 	line("current_cow_size_age", 0)
 	line("current_fork_perc", "0.00")
 	line("current_save_keys_processed", 0)
@@ -646,7 +603,7 @@ func (p *persistence) Info() string {
 	line("rdb_last_bgsave_time_sec", seconds(p.saveTook))
 	line("rdb_current_bgsave_time_sec", since(p.saving, p.saveBegan))
 	line("rdb_saves", p.saves)
-	line("rdb_last_cow_size", 0)
+	line("rdb_last_cow_size", p.lastHeld[forSave])
 	line("rdb_last_load_keys_expired", p.expired)
 	line("rdb_last_load_keys_loaded", p.loadKeys)
 	line("aof_enabled", oneIf(p.stream.Enabled()))
@@ -658,9 +615,10 @@ func (p *persistence) Info() string {
 	line("aof_rewrites", p.bases)
 	line("aof_rewrites_consecutive_failures", p.baseFails)
 	line("aof_last_write_status", map[bool]string{true: "err", false: "ok"}[p.stream.DiskFull()])
-	line("aof_last_cow_size", 0)
+	line("aof_last_cow_size", p.lastHeld[forBase])
 	line("module_fork_in_progress", 0)
 	line("module_fork_last_cow_size", 0)
+	p.snapshotInfo(line)
 	if p.stream.Enabled() {
 		line("aof_current_size", p.baseBytes.Load()+p.stream.SizeSinceBase())
 		line("aof_base_size", p.baseBytes.Load())

@@ -99,7 +99,7 @@ func TestASnapshotThatCouldNotBeWrittenMakesWayForTheNext(t *testing.T) {
 		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
 	}
 	for range 20 {
-		if _, err := n.persistence.walk(t.Context(), failingWriter{}, forSave); err == nil || errors.Is(err, storage.ErrCaptureOpen) {
+		if _, err := n.persistence.walk(t.Context(), failingWriter{}, forSave); err == nil || errors.Is(err, storage.ErrTooManyCaptures) {
 			t.Fatalf("a disk without space: %v", err)
 		}
 	}

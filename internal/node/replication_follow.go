@@ -87,13 +87,16 @@ func (f *follower) Continue(h replication.History) (err error) {
 
 // Apply executes a unit and adds its bytes to the node's stream, so that
 // offsets are the primary's. It waits, without a lock, while the journal is
-// behind.
+// behind or snapshots hold too much memory.
 func (f *follower) Apply(u *psync.Unit) error {
 	n := f.r.n
 	if !n.stream.Room() {
 		if err := n.stream.WaitRoom(f.ctx); err != nil {
 			return err
 		}
+	}
+	if err := n.persistence.waitRoom(f.ctx); err != nil {
+		return err
 	}
 	f.effects = f.effects[:0]
 	for _, c := range u.Commands {

@@ -61,9 +61,11 @@ type clientMemory struct {
 	classes [sizeClasses]*conn // those that may be evicted: the first of a ring, or nil
 	present uint32             // the classes that have one, as bits
 
+	_           [64]byte // what others read is not in a line of cache that changes all the time
 	toldBytes   atomic.Int64
 	toldPresent atomic.Uint32
 	asked       atomic.Bool // another loop has asked this one to evict
+	_           [64]byte
 }
 
 // counted is a connection's place in the memory of its loop.
@@ -159,7 +161,8 @@ func (s *Server) clientMemory() (bytes int64) {
 // (getClientEvictionLimit).
 func clientLimit(m *config.MaxMemory) int64 {
 	if m.ClientsPercent > 0 {
-		return m.Bytes / 100 * int64(m.ClientsPercent)
+		percent := int64(m.ClientsPercent)
+		return m.Bytes/100*percent + m.Bytes%100*percent/100
 	}
 	return m.ClientsBytes
 }
@@ -168,8 +171,13 @@ func clientLimit(m *config.MaxMemory) int64 {
 // if all connections of the node together have reached maxmemory-clients.
 func (l *loop) limitClients() {
 	l.memory.tell()
-	if limit := clientLimit(&l.cfg.MaxMemory); limit > 0 && l.srv.clientMemory() >= limit {
+	limit := clientLimit(&l.cfg.MaxMemory)
+	switch {
+	case limit == 0:
+	case l.srv.clientMemory() >= limit:
 		l.evictClients(limit, nil)
+	case l.srv.overClients.Load():
+		l.srv.overClients.Store(false)
 	}
 }
 
@@ -201,7 +209,6 @@ func (l *loop) evictClients(limit int64, spared *conn) {
 			return
 		}
 	}
-	s.overClients.Store(false)
 }
 
 // loopOfLargest is the loop that has the largest connection that may be evicted,

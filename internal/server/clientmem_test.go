@@ -3,11 +3,17 @@ package server
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"redoubt/internal/config"
 )
 
 // checkClientMemory checks that the counts of all loops are those of their
@@ -310,4 +316,47 @@ func TestClientsCountInMaxmemory(t *testing.T) {
 		t.Error("no key was evicted")
 	}
 	eventually(t, func() bool { return n.usedMemory() <= n.config.Current().MaxMemory.Bytes }) // it may take several turns
+}
+
+func TestClientLimit(t *testing.T) {
+	for _, tc := range []struct {
+		m    config.MaxMemory
+		want int64
+	}{
+		{config.MaxMemory{}, 0},
+		{config.MaxMemory{Bytes: 1000}, 0},
+		{config.MaxMemory{ClientsBytes: 77}, 77},
+		{config.MaxMemory{ClientsPercent: 7}, 0}, // of no limit
+		{config.MaxMemory{Bytes: 6 << 20, ClientsPercent: 7}, 440401},
+		{config.MaxMemory{Bytes: math.MaxInt64, ClientsPercent: 100}, math.MaxInt64},
+	} {
+		if got := clientLimit(&tc.m); got != tc.want {
+			t.Errorf("%+v: %d, want %d", tc.m, got, tc.want)
+		}
+	}
+	for bytes, want := range map[int64]int{0: 0, 640: 0, 32<<10 - 1: 0, 32 << 10: 1, 64<<10 - 1: 1, 64 << 10: 2, 4<<30 - 1: 17, 4 << 30: 18, 1 << 50: 18} {
+		if got := sizeClass(bytes); got != want {
+			t.Errorf("%d bytes are in class %d, want %d", bytes, got, want)
+		}
+	}
+}
+
+// That nobody is left to be closed is said once for each time that it is so.
+func TestNobodyIsLeftToBeEvicted(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	n := startParts(t, func(c *Config) { c.Log = zap.New(core) })
+	c := n.dial()
+	over := func() int { return logged.FilterMessageSnippet("Over client maxmemory").Len() }
+	c.want("CLIENT NO-EVICT on", "OK")
+	for i := 1; i <= 2; i++ {
+		c.want("CONFIG SET maxmemory-clients 1", "OK")
+		for range 20 {
+			c.want("PING", "PONG")
+		}
+		if got := over(); got != i {
+			t.Errorf("it is said %d times, want %d", got, i)
+		}
+		c.want("CONFIG SET maxmemory-clients 100mb", "OK")
+		c.want("PING", "PONG")
+	}
 }

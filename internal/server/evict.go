@@ -111,6 +111,9 @@ func (l *loop) makeRoom() bool {
 	if l.runner.Ctx.Tx != nil {
 		return false
 	}
+	if s.is(condKept) {
+		return true // what is evicted would go to the snapshots first; writes wait
+	}
 	policy := eviction(m)
 	began, limit := time.Now(), evictionTime(m.Tenacity)
 	for n := 1; s.usedMemory() > m.Bytes; n++ {

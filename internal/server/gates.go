@@ -28,6 +28,7 @@ const (
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
 	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
+	condKept                                  // snapshots keep as much memory as they may
 )
 
 // verdict is what a gate decides.
@@ -67,7 +68,7 @@ var gates = []gate{
 	{name: "stale replica", when: condStale, ofCommand: gateStale},
 	{name: "loading", when: condLoading, ofCommand: gateLoading},
 	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
-	{name: "pause", when: condPause | condFull, ofClient: gatePause},
+	{name: "pause", when: condPause | condFull | condKept, ofClient: gatePause},
 	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
 }
 
@@ -239,7 +240,7 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 	if l.srv.pause.covers(l.unix, q.flags) {
 		return wait
 	}
-	if q.flags&command.Write != 0 && !l.srv.stream.Room() {
+	if q.flags&command.Write != 0 && (!l.srv.stream.Room() || l.srv.is(condKept)) {
 		return wait
 	}
 	return pass

@@ -157,11 +157,11 @@ func (l *loop) run() {
 		if l.evicting {
 			l.makeRoom()
 		}
-		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix)
 		l.announceDue()
 		l.release()
 		l.writeReady()
 		l.limitClients()
+		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix, snapshotSlice(l.mono-began, len(events) > 0))
 		l.stats.turns++
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
@@ -171,6 +171,26 @@ func (l *loop) run() {
 	l.dropAll()
 	l.poll.close()
 	l.turn.Unlock()
+}
+
+// A snapshot gets an eighth of a loop's time beside clients, so that it advances
+// under any load and costs the clients no more than that; without clients all of
+// it, in slices so short that a request that comes waits no longer than for another
+// client's. Neither depends on how long a record takes, which the caches decide.
+const (
+	snapshotShare = 8
+	leastSlice    = 50 * time.Microsecond
+	mostSlice     = time.Millisecond
+	idleSlice     = 100 * time.Microsecond
+)
+
+// snapshotSlice is how long snapshots may take in a turn in which clients, if there
+// were any, took so long.
+func snapshotSlice(clients time.Duration, any bool) time.Duration {
+	if !any {
+		return idleSlice
+	}
+	return min(max(clients/snapshotShare, leastSlice), mostSlice)
 }
 
 // wait returns what is ready, after a bounded spin and then a wait that ends
@@ -455,7 +475,7 @@ const expireBudget = 200
 // begins it; while there is more, each turn goes on with it.
 func (l *loop) expire() {
 	l.expiring = false
-	if !l.srv.activeExpire.Load() {
+	if !l.srv.activeExpire.Load() || l.srv.is(condKept) {
 		return
 	}
 	began := time.Now()

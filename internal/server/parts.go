@@ -79,8 +79,14 @@ type Persistence interface {
 	// SaveAtEnd is Save before the process exits. It saves even while Background
 	// is under way, whose snapshot is given up: it is older.
 	SaveAtEnd(tx *storage.Tx) error
-	// Step advances a snapshot that Background has begun; loops call it.
-	Step(e *storage.Executor, now int64) (more bool)
+	// Step lets a loop advance the snapshots that are under way, for about a
+	// slice of time. It reports whether there is more to do at once.
+	Step(e *storage.Executor, now int64, slice time.Duration) (more bool)
+	// OnRoom has f called when snapshots keep as much memory as they may, so that
+	// writes have to wait before they take a lock (false), and when they need not
+	// any more (true): now and at once after each change, maybe under the locks of
+	// slots. f must not wait.
+	OnRoom(f func(room bool))
 	// Failing is the line that writes get while the disk refuses, "" if it
 	// does not.
 	Failing() resp.Error

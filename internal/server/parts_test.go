@@ -490,6 +490,7 @@ type fakePersistence struct {
 	failing resp.Error
 	saves   int
 	failure error
+	room    func(bool)
 }
 
 func (f *fakePersistence) Save(*storage.Tx) error {
@@ -508,8 +509,11 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	return nil
 }
 
-func (f *fakePersistence) Background() error                        { return nil }
-func (f *fakePersistence) Step(*storage.Executor, int64) bool       { return false }
+func (f *fakePersistence) Background() error           { return nil }
+func (f *fakePersistence) OnRoom(tell func(room bool)) { f.room = tell }
+
+func (f *fakePersistence) Step(*storage.Executor, int64, time.Duration) bool { return false }
+
 func (f *fakePersistence) Reload(_ *storage.Tx, _, _, _ bool) error { return nil }
 func (f *fakePersistence) LastSave() time.Time                      { return time.Unix(7, 0) }
 func (f *fakePersistence) Saving() bool                             { return false }

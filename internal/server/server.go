@@ -156,6 +156,13 @@ func New(c Config) (*Server, error) {
 			s.retryAll()
 		}
 	})
+	if s.persistence != nil {
+		s.persistence.OnRoom(func(room bool) {
+			if s.setCondition(condKept, !room); room {
+				s.retryAll()
+			}
+		})
+	}
 	if s.replication != nil {
 		s.replication.OnAck(s.acknowledged)
 	}
@@ -300,7 +307,7 @@ func (s *Server) now() int64 { return time.Now().UnixMilli() }
 
 // IsReplica reports whether the node follows a primary: admin.Server.
 func (s *Server) IsReplica() bool {
-	return condition(s.conds.Load())&condReplica != 0
+	return s.is(condReplica)
 }
 
 // diskError is why writes are refused on account of the disk, "" if they are
@@ -328,6 +335,9 @@ func (s *Server) setCondition(c condition, on bool) {
 		}
 	}
 }
+
+// is reports whether one of the conditions holds for the server.
+func (s *Server) is(c condition) bool { return condition(s.conds.Load())&c != 0 }
 
 // RoleChanged tells the shell that the node became a primary or a replica, or
 // that its link came up or broke. Replication calls it after each change; for a

@@ -401,6 +401,38 @@ func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 	a.wantNext("OK")
 }
 
+// Writes wait while snapshots hold as much as they may, reads and what has been begun
+// go on, and nothing is lost.
+func TestSnapshotsThatHoldTooMuchHoldWritesBack(t *testing.T) {
+	f := &fakePersistence{}
+	n := startParts(t, func(c *Config) { c.Persistence = f })
+	a, b := n.dial(), n.dial()
+	a.want("MULTI", "OK")
+	a.want("INCR k", "QUEUED")
+	b.want("SET gone v PX 1", "OK")
+	f.room(false)
+	a.send("EXEC")
+	b.want("GET k", "(nil)")
+	time.Sleep(2 * cronPeriod)
+	if got := n.keyspace.Len(0); got != 1 {
+		t.Errorf("expired keys are deleted: %d keys", got)
+	}
+	b.want("CONFIG SET maxmemory 1", "OK")
+	b.want("CONFIG SET maxmemory-policy allkeys-random", "OK")
+	b.want("PING", "PONG")
+	if got := n.keyspace.Len(0); got != 1 {
+		t.Errorf("a key was evicted: %d keys", got)
+	}
+	b.want("CONFIG SET maxmemory 0", "OK")
+	b.send("INCR k")
+	f.room(true)
+	first, second := a.read(), b.read()
+	n.dial().want("GET k", "2")
+	if first == second {
+		t.Errorf("EXEC answers %s and INCR %s", first, second)
+	}
+}
+
 // The write that fills the stream is the last one, though many are in the same
 // pipeline and are run in the same turn.
 func TestNoWriteRunsAfterTheOneThatFilledTheStream(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 
 	"redoubt/slots"
 	"redoubt/storage"
@@ -69,8 +68,16 @@ func elements(e storage.Entry) []string {
 	return all
 }
 
+// failer is a test, or one of the runs of one.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // loaded reads a file and fails the test if a key is there twice.
-func loaded(t *testing.T, file []byte) state {
+func loaded(t failer, file []byte) state {
 	t.Helper()
 	ks := storage.New(storage.Config{Databases: 4, Reserve: 256 << 20})
 	e := ks.NewExecutor()
@@ -95,7 +102,7 @@ func loaded(t *testing.T, file []byte) state {
 	}
 }
 
-func compare(t *testing.T, got, want state) {
+func compare(t failer, got, want state) {
 	t.Helper()
 	if maps.Equal(got, want) {
 		return

@@ -1,19 +1,27 @@
-// Package snapshot writes the keyspace as an RDB file exactly as it was at one
-// moment, while writes go on: no second process, no lock for the length of a
-// dump.
+// Package snapshot writes the state of a keyspace as of one moment to an RDB
+// file, while the keyspace goes on changing and without a second process.
 //
-// Begin fixes the moment under the world lock, in microseconds. From then on
-// event loops call Step, each time for a bounded slice of work: the walk over
-// databases and slots, a unit a slot. What a writer is about to change before
-// the walk came by, it hands over first (its pre-image); tables that a flush
-// lets go are handed over whole (package storage, Capture). Every record of the
-// moment thus comes out exactly once.
+// Nobody owns the walk. Event loops call Step between their commands, so a
+// snapshot makes progress with each of them, each time for a bounded slice of work:
+// the walk over databases and slots, a unit a slot. What a writer is about to
+// change before the walk came by, it hands over first (its pre-image); tables that
+// a flush lets go are handed over whole (package storage, Capture). Every record
+// of the moment thus comes out exactly once. Several snapshots may be under way,
+// each of a moment of its own and of all slots or some.
 //
-// Records travel in batches through a bounded channel to a goroutine that
-// encodes and writes them. When the file is slow the channel is full and the
-// walk waits: Step says Later, and Options.Wake tells when to come again.
-// Writers never wait: pre-images gather in a list without a bound, whose bytes
-// are counted (Pending), so that the owner can give the snapshot up.
+// Records travel in batches to a goroutine that encodes and writes them: those of
+// the walk through a bounded channel, pre-images through a list. When the file is
+// slow the channel is full and the walk waits: Step says Later, and Options.Wake
+// tells when to come again. Pre-images cannot wait, since a writer holds the lock
+// of a slot. They are counted, together with the blocks of memory that are kept
+// because a batch refers to them (storage.Keyspace.Held): whoever lets writers in
+// sees to it that there is room before they take the lock.
+//
+// A batch gets a moment when it is begun (storage.Capture.Moment). When it is
+// written, what was kept before the first batch that is not is freed.
+//
+// Write is for who holds the world lock anyway: then nothing changes, and nothing
+// has to be captured.
 //
 // The package opens, syncs and renames no file: it has an io.Writer.
 package snapshot
@@ -35,9 +43,12 @@ var ErrAborted = errors.New("snapshot: aborted")
 // Options of a snapshot; the zero value is good.
 type Options struct {
 	RDB rdb.Options
+	// Slots is what the snapshot is of; nil: all slots.
+	Slots *slots.Set
 	// Wake, when set, is called by the writing goroutine after a Step had to
 	// say Later because the output was full, once there is room again. It must
-	// not wait.
+	// not wait. It is called as well when a snapshot that was Crowded may not be any
+	// more.
 	Wake func()
 }
 
@@ -55,9 +66,11 @@ const (
 )
 
 const (
-	batchBytes   = 256 << 10 // of keys and values in a batch, about
+	batchBytes   = 256 << 10 // of a batch, about
 	batchRecords = 4096
 	batchesAhead = 4
+	// crowdedBytes is from how many bytes of pre-images on a snapshot is Crowded.
+	crowdedBytes = 1 << 20
 	// slotCost is what visiting a slot counts in a Step's budget, beside its
 	// records: a lock, and the lines of cache of a header and a table.
 	slotCost = 2
@@ -82,11 +95,13 @@ type Snapshot struct {
 	out     chan *batch
 	starved atomic.Bool // a Step found out full
 
-	// Pre-images.
-	pendingMu    sync.Mutex
-	pending      []*batch
+	mu      sync.Mutex
+	pending []*batch // pre-images; guarded by mu
+	live    []*batch // begun and not written, in the order of their moments; guarded by mu
+	spare   []*batch // written, to be filled again; guarded by mu
+
 	pendingBytes atomic.Int64
-	arrived      chan struct{} // holds a token when pending has a full batch
+	arrived      chan struct{} // holds a token when pending is to be written
 
 	stop     chan struct{} // closed by Abort
 	stopOnce sync.Once
@@ -98,29 +113,28 @@ type Snapshot struct {
 // Begin begins a snapshot of the present moment and the goroutine that writes
 // it to out, with header h. tx must hold the world lock and must have changed
 // nothing; h.ReplOffset and h.ReplStreamDB are the stream's end and selected
-// database as they are now. The error is storage.ErrCaptureOpen if a snapshot
-// has not finished its walk. Whoever begins a snapshot sees to it that Step is
-// called until it says Finished.
+// database as they are now. The error is storage.ErrTooManyCaptures. Whoever begins
+// a snapshot sees to it that Step is called until it says Finished.
 func Begin(ks *storage.Keyspace, tx *storage.Tx, out io.Writer, h rdb.Header, o Options) (*Snapshot, error) {
-	s := &Snapshot{
+	s := newSnapshot(ks, o)
+	var err error
+	if s.capture, err = tx.BeginCapture(o.Slots, s.preimage); err != nil {
+		return nil, err
+	}
+	s.batch = s.newBatch()
+	go s.write(newWriter(ks, out, o), h)
+	return s, nil
+}
+
+func newSnapshot(ks *storage.Keyspace, o Options) *Snapshot {
+	return &Snapshot{
 		ks:      ks,
 		wake:    o.Wake,
-		batch:   newBatch(),
 		out:     make(chan *batch, batchesAhead),
 		arrived: make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	var err error
-	if s.capture, err = tx.BeginCapture(s.preimage); err != nil {
-		return nil, err
-	}
-	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1}
-	for db := range ks.Databases() {
-		w.sizes = append(w.sizes, size{ks.Len(db), ks.Volatile(db)})
-	}
-	go s.write(w, h)
-	return s, nil
 }
 
 // Done is closed when the file is written, or never will be.
@@ -132,9 +146,33 @@ func (s *Snapshot) Err() error {
 	return s.err
 }
 
-// Pending is how many bytes of pre-images wait to be written. Nothing bounds
-// them but the rate of writes and the speed of the file; the owner may Abort.
+// Pending is how many bytes of pre-images wait to be written.
 func (s *Snapshot) Pending() int64 { return s.pendingBytes.Load() }
+
+// Crowded reports whether so many pre-images wait that no others should be handed
+// over without need. The walk of a later snapshot does that: it is not to be
+// stepped then. Wake tells when the answer may be another.
+func (s *Snapshot) Crowded() bool {
+	crowd := int64(crowdedBytes)
+	if limit := s.ks.HoldLimit(); limit > 0 {
+		crowd = min(crowd, limit/4)
+	}
+	if s.pendingBytes.Load() <= crowd {
+		return false
+	}
+	s.starved.Store(true) // first, lest the writer finish between
+	s.Hurry()
+	return s.pendingBytes.Load() > crowd
+}
+
+// Hurry has pre-images written that do not fill a batch yet. Any goroutine may call
+// it, under any lock.
+func (s *Snapshot) Hurry() {
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
+}
 
 // Abort gives the snapshot up; Err will be ErrAborted. After the end it does
 // nothing. tx must hold the world lock.
@@ -142,6 +180,7 @@ func (s *Snapshot) Abort(tx *storage.Tx) {
 	s.stopOnce.Do(func() { close(s.stop) })
 	s.over.Store(true)
 	tx.EndCapture(s.capture)
+	s.dropPending() // at once: the file may take its time with what it has been given
 }
 
 // Step walks on, until about budget records were looked at. The executor must
@@ -151,27 +190,16 @@ func (s *Snapshot) Step(e *storage.Executor, now int64, budget int) Progress {
 		return Later
 	}
 	defer s.walking.Unlock()
-	return s.step(e, now, budget, s.offer)
+	return s.step(e, now, budget)
 }
 
-// Run walks to the end at once, waiting for the file where it must, and returns
-// Err. The executor must not be in a unit.
-func (s *Snapshot) Run(e *storage.Executor, now int64) error {
-	s.walking.Lock()
-	for s.step(e, now, batchRecords, s.push) != Finished {
-	}
-	s.walking.Unlock()
-	return s.Err()
-}
-
-// step walks on; send passes s.batch to the writer and says whether it could.
-func (s *Snapshot) step(e *storage.Executor, now int64, budget int, send func() bool) Progress {
+func (s *Snapshot) step(e *storage.Executor, now int64, budget int) Progress {
 	for !s.finished {
 		switch {
 		case s.over.Load():
 			s.end(e, now)
 		case s.batch.full() || s.walked:
-			if !send() {
+			if !s.offer() {
 				return Later
 			}
 			if s.walked {
@@ -253,41 +281,29 @@ func (s *Snapshot) offer() bool {
 			return false
 		}
 	}
-	s.batch = newBatch()
+	s.batch = s.newBatch()
 	return true
 }
 
-// push passes the batch to the writer and waits for room; false means that
-// there is no writer any more, which step sees by itself.
-func (s *Snapshot) push() bool {
-	select {
-	case s.out <- s.batch:
-		s.batch = newBatch()
-		return true
-	case <-s.done:
-		return false
-	}
-}
-
-// preimage takes a record that a writer is about to change, under the lock of
-// its slot.
+// preimage takes a record that a writer is about to change, or that the walk of
+// a later snapshot comes by, under the lock of its slot.
 func (s *Snapshot) preimage(db int, e storage.Entry) {
+	s.mu.Lock()
 	if s.over.Load() {
+		s.mu.Unlock()
 		return
 	}
-	s.pendingMu.Lock()
 	if n := len(s.pending); n == 0 || s.pending[n-1].full() {
-		s.pending = append(s.pending, newBatch())
+		s.pending = append(s.pending, s.beginLocked())
 	}
 	b := s.pending[len(s.pending)-1]
 	before := b.bytes
 	more := b.add(db, e)
-	s.pendingBytes.Add(int64(b.bytes - before))
-	s.pendingMu.Unlock()
+	n := int64(b.bytes - before)
+	s.pendingBytes.Add(n)
+	s.mu.Unlock()
+	s.capture.Hold(n)
 	if !more {
-		select {
-		case s.arrived <- struct{}{}:
-		default:
-		}
+		s.Hurry()
 	}
 }

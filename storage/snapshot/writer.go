@@ -2,9 +2,11 @@ package snapshot
 
 import (
 	"cmp"
-	"redoubt/storage"
+	"io"
 	"slices"
 
+	"redoubt/slots"
+	"redoubt/storage"
 	"redoubt/storage/rdb"
 )
 
@@ -19,16 +21,35 @@ type writer struct {
 	entry rdb.Entry
 }
 
+// newWriter returns a writer of the keyspace as it is now. The world lock is held.
+func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
+	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1}
+	for db := range ks.Databases() {
+		n := size{ks.Len(db), ks.Volatile(db)}
+		if o.Slots != nil {
+			n.keys = 0
+			o.Slots.Each(func(slot slots.Slot) bool {
+				n.keys += ks.SlotLen(slot, db)
+				return true
+			})
+			n.volatile = min(n.volatile, n.keys) // nobody counts them by slot, and it is a hint
+		}
+		w.sizes = append(w.sizes, n)
+	}
+	return w
+}
+
 // write is the writing goroutine. Batches come until the channel is closed;
 // since the capture has ended before that, the pre-images are complete then.
 func (s *Snapshot) write(w *writer, h rdb.Header) {
 	s.err = s.writeAll(w, h)
 	s.over.Store(true)
 	close(s.done)
-	s.takePending() // let the memory go
-	s.pendingBytes.Store(0)
+	s.dropPending()
 	s.roomAgain() // a Step that waits must learn that it is over
-	s.ks.World(0, func(tx *storage.Tx) { tx.Release(s.capture) })
+	if s.capture != nil {
+		s.ks.World(0, func(tx *storage.Tx) { tx.Release(s.capture) })
+	}
 }
 
 func (s *Snapshot) writeAll(w *writer, h rdb.Header) error {
@@ -46,14 +67,12 @@ func (s *Snapshot) writeAll(w *writer, h rdb.Header) error {
 				if err := w.batch(b); err != nil {
 					return err
 				}
+				s.finish(b)
 			}
 		case <-s.arrived:
 		}
-		for _, b := range s.takePending() {
-			if err := w.batch(b); err != nil {
-				return err
-			}
-			s.pendingBytes.Add(-int64(b.bytes))
+		if err := s.writePending(w); err != nil {
+			return err
 		}
 	}
 	select {
@@ -64,12 +83,51 @@ func (s *Snapshot) writeAll(w *writer, h rdb.Header) error {
 	}
 }
 
+// writePending writes the pre-images that have come. Writers may be waiting for
+// that.
+func (s *Snapshot) writePending(w *writer) error {
+	pending := s.takePending()
+	for i, b := range pending {
+		n := int64(b.bytes)
+		err := w.batch(b)
+		if err == nil {
+			s.finish(b)
+		} else {
+			n = bytesOf(pending[i:])
+		}
+		s.pendingBytes.Add(-n)
+		s.capture.Hold(-n)
+		if err != nil {
+			return err
+		}
+	}
+	if len(pending) > 0 {
+		s.roomAgain()
+	}
+	return nil
+}
+
+func bytesOf(bs []*batch) (n int64) {
+	for _, b := range bs {
+		n += int64(b.bytes)
+	}
+	return n
+}
+
 func (s *Snapshot) takePending() []*batch {
-	s.pendingMu.Lock()
-	defer s.pendingMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	bs := s.pending
 	s.pending = nil
 	return bs
+}
+
+// dropPending lets the pre-images go that have not been taken.
+func (s *Snapshot) dropPending() {
+	if n := bytesOf(s.takePending()); n > 0 {
+		s.pendingBytes.Add(-n)
+		s.capture.Hold(-n)
+	}
 }
 
 // roomAgain wakes who found the channel full.

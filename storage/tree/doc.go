@@ -44,7 +44,7 @@
 //
 // # Captures
 //
-// Every node carries the epoch of its birth. While a capture is open, a node of an
+// Every node carries the epoch of its birth. While a capture is read, a node of an
 // earlier epoch is copied before it changes, from the root down, and the old one
 // goes to Env.Keep instead of the heap. So a copy of the value that a record had
 // at the capture names a tree that stays as it is, and a Reader on any goroutine

@@ -21,11 +21,12 @@ type Env struct {
 	// Epoch is the number of the newest capture. New nodes carry it.
 	Epoch uint32
 
-	// Open says that a capture may still read nodes of earlier epochs. They are
-	// then copied before they change, and Keep takes the old ones instead of
-	// Heap.Free. Whoever keeps them frees them when no capture needs them.
-	Open bool
-	Keep func(slab.Ref)
+	// Captured is the number of the newest capture that may still read nodes, 0 if
+	// none does. Nodes of earlier epochs are then copied before they change, and
+	// Keep takes the old ones instead of Heap.Free. Whoever keeps them frees them
+	// when no capture needs them.
+	Captured uint32
+	Keep     func(slab.Ref)
 
 	work [2]*work // of main trees and of indexes, which change within changes of the former
 }
@@ -47,7 +48,7 @@ func (e *Env) scratch(i int) *work {
 func (e *Env) hash(text []byte) uint64 { return e.Hash(text) }
 
 // shared reports whether a capture may read a block of an epoch.
-func (e *Env) shared(b []byte) bool { return e.Open && binary.LittleEndian.Uint32(b) != e.Epoch }
+func (e *Env) shared(b []byte) bool { return binary.LittleEndian.Uint32(b) < e.Captured }
 
 // ErrFull is what a Tree panics with when the space has no room for a node. The
 // keyspace must refuse writes while there is still room for one command.

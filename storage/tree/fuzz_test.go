@@ -74,7 +74,7 @@ func (z *fuzzer) step(op, a, b byte) {
 	case 15:
 		z.check()
 		z.release()
-		z.e.Epoch, z.e.Open = z.e.Epoch+1, true
+		z.e.Epoch, z.e.Captured = z.e.Epoch+1, z.e.Epoch+1
 		z.frozen, z.then = bytes.Clone(s.tree.Value()), s.elements()
 	case 14:
 		s.tree.Open(z.e, s.kind, bytes.Clone(s.tree.Value()))
@@ -165,13 +165,13 @@ func (z *fuzzer) check() {
 	if !slices.Equal(got, want) {
 		z.t.Fatalf("%v, not %v", got, want)
 	}
-	if z.e.Open && !slices.Equal(read(z.e.Space, z.s.kind, z.frozen), z.then) {
+	if z.e.Captured != 0 && !slices.Equal(read(z.e.Space, z.s.kind, z.frozen), z.then) {
 		z.t.Fatal("the frozen value has changed")
 	}
 }
 
 func (z *fuzzer) release() {
-	z.e.Open = false
+	z.e.Captured = 0
 	for _, r := range z.kept {
 		z.e.Heap.Free(r)
 	}

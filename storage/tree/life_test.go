@@ -234,7 +234,7 @@ func TestFrozenValuesStay(t *testing.T) {
 			}
 			var captures []capture
 			for range 2 {
-				e.Epoch, e.Open = e.Epoch+1, true
+				e.Epoch, e.Captured = e.Epoch+1, e.Epoch+1
 				c := capture{s.elements(), make(chan []element, 1)}
 				// Long items of a small collection are in blocks that changes keep.
 				frozen := bytes.Clone(s.tree.Value())
@@ -261,7 +261,7 @@ func TestFrozenValuesStay(t *testing.T) {
 					t.Fatalf("a capture reads %d elements, not the %d there were", len(got), len(c.want))
 				}
 			}
-			e.Open = false
+			e.Captured = 0
 			for _, r := range kept {
 				e.Heap.Free(r)
 			}
@@ -281,7 +281,7 @@ func TestFreeAndMoveUnderACapture(t *testing.T) {
 	eachKind(t, func(t *testing.T, e *Env, s *subject, g *gen, size int) {
 		var kept []slab.Ref
 		e.Keep = func(r slab.Ref) { kept = append(kept, r) }
-		e.Epoch, e.Open = e.Epoch+1, true
+		e.Epoch, e.Captured = e.Epoch+1, e.Epoch+1
 		want, frozen := s.elements(), bytes.Clone(s.tree.Value())
 		for range size {
 			s.change(g, g.IntN(2) == 0)

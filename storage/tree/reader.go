@@ -7,8 +7,8 @@ import (
 )
 
 // A Reader reads a value as a capture found it, on any goroutine, while the
-// collection goes on changing: as long as the Env that it changes in has Open
-// set and an Epoch above those of all nodes that there were at the capture.
+// collection goes on changing: as long as the Env that it changes in has
+// Captured above the epochs of all nodes that there were at the capture.
 type Reader struct {
 	space *slab.Space
 	kind  Kind

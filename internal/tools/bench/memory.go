@@ -14,6 +14,7 @@ import (
 type memoryOptions struct {
 	options
 	keys, small, elements, deleted, restarted int
+	fill                                      int // MiB
 	passes                                    int
 	journal                                   string
 }
@@ -23,6 +24,7 @@ type memoryOptions struct {
 type section struct {
 	name, title string
 	journal     string // "" is what the flag says
+	long        bool   // it runs if it is asked for
 	run         func(o memoryOptions, n *node) ([]figure, error)
 }
 
@@ -36,12 +38,16 @@ func runMemory(args []string) error {
 	f.IntVar(&o.elements, "elements", 1_000_000, "elements of a large collection")
 	f.IntVar(&o.deleted, "deleted", 1_000_000, "keys that are loaded, overwritten and deleted")
 	f.IntVar(&o.restarted, "restarted", 2_000_000, "keys of a node that starts again")
+	f.IntVar(&o.fill, "fill", 2048, "MiB of keys and values of which four fifths are deleted (section compaction)")
 	f.StringVar(&o.journal, "journal", "off", "journal while memory per key is measured: off, everysec, always")
-	names := make([]string, len(sections))
-	for i, s := range sections {
-		names[i] = s.name
+	var names, short []string
+	for _, s := range sections {
+		names = append(names, s.name)
+		if !s.long {
+			short = append(short, s.name)
+		}
 	}
-	only := f.String("only", strings.Join(names, ","), "which sections")
+	only := f.String("only", strings.Join(short, ","), "which sections; compaction is another one")
 	if err := parse(f, args); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -28,6 +29,7 @@ var sections = []section{
 	{name: "list", title: "One list, elements of 32 bytes: bytes per element", run: large(listElements)},
 	{name: "set", title: "One set, members of 16 bytes: bytes per member", run: large(setMembers)},
 	{name: "deleted", title: "Small keys loaded, overwritten and deleted", journal: "everysec", run: memoryDeleted},
+	{name: "compaction", title: "Keys of many sizes of which four fifths are deleted at random", long: true, run: memoryCompaction},
 	{name: "restart", title: "Loading and restarting, key 16 and value 64 bytes", journal: "everysec", run: memoryRestart},
 }
 
@@ -123,6 +125,78 @@ func memoryDeleted(o memoryOptions, n *node) ([]figure, error) {
 	now, err := n.settle(rest)
 	m.figure(fmt.Sprintf("after %d keys, MiB", o.deleted), mib(now))
 	return m.figures, err
+}
+
+// mixedSize is the length of value i: nine of ten have 16 to 511 bytes, the others
+// up to 8 KiB.
+func mixedSize(i int) int {
+	x := int(mix(uint64(i)^3<<50) >> 1)
+	if x%10 > 0 {
+		return 16 + x/10%496
+	}
+	return 512 + x/10%7681
+}
+
+// meanMixed is the mean of mixedSize with a key.
+const meanMixed = keyBytes + (9*264+4352)/10
+
+// stays says which keys are not deleted.
+func stays(i int) bool { return mix(uint64(i)^5<<50)%5 == 0 }
+
+// memoryCompaction fills a server, deletes four of five keys, and looks for a minute
+// at its memory and at how long a client waits.
+func memoryCompaction(o memoryOptions, n *node) ([]figure, error) {
+	keys := o.fill << 20 / meanMixed
+	m := newMeter(n, keys)
+	name, value := &word{seed: 1}, make([]byte, 8<<10)
+	m.load(keys, func(b []byte, i int) []byte {
+		return request(b, []byte("SET"), name.of(i, keyBytes), value[:mixedSize(i)])
+	})
+	m.holds(keys, "DBSIZE")
+	m.worst("worst of 1,000 requests a second before, ms", 10*time.Second)
+	left, gone := 0, []int{}
+	for i := range keys {
+		if stays(i) {
+			left += keyBytes + mixedSize(i)
+		} else {
+			gone = append(gone, i)
+		}
+	}
+	m.send(len(gone), func(b []byte, i int) []byte { return request(b, []byte("DEL"), name.of(gone[i], keyBytes)) })
+	m.holds(keys-len(gone), "DBSIZE")
+	m.figure("keys and values that are left, MiB", mib(int64(left)))
+	m.resident("resident then, over them", left)
+	m.worst("worst request in the 10 seconds after that, ms", 10*time.Second)
+	m.resident("resident after them", left)
+	m.worst("worst request in 50 seconds more, ms", 50*time.Second)
+	m.resident("resident after a minute", left)
+	return m.result()
+}
+
+// resident notes the memory over that of the empty server, in parts of some bytes.
+func (m *meter) resident(name string, bytes int) {
+	if m.err != nil {
+		return
+	}
+	var now int64
+	now, m.err = m.n.memory()
+	m.figure(name, float64(now-m.empty)/float64(bytes))
+}
+
+// worst lets a client read on a schedule and notes its longest wait.
+func (m *meter) worst(name string, long time.Duration) {
+	if m.err != nil {
+		return
+	}
+	p, err := startProbe(m.n, 1000, 1<<20)
+	if err != nil {
+		m.err = err
+		return
+	}
+	time.Sleep(long)
+	var all []time.Duration
+	all, m.err = p.stop()
+	m.figure(name, float64(slices.Max(append(all, 0)))/1e6)
 }
 
 func memoryRestart(o memoryOptions, n *node) ([]figure, error) {

@@ -17,6 +17,13 @@ const (
 	compressInPlace = 256 << 10
 	// pieceBytes is what is passed on at once of a long string.
 	pieceBytes = 1 << 20
+
+	// Short strings that do not compress are usually followed by others of that
+	// kind, and trying costs more than all else that is done with one. So after
+	// vainTries in a row only one in tryAgain is tried, until one compresses.
+	shortString = 256
+	vainTries   = 64
+	tryAgain    = 8
 )
 
 // Writer writes the primitives of the format. The zero value collects in
@@ -27,7 +34,8 @@ const (
 // nothing more is written, and Err and Flush return that error.
 type Writer struct {
 	// Compress lets strings above 20 bytes be written in LZF if that saves at
-	// least four bytes, as rdbcompression asks for.
+	// least four bytes, as rdbcompression asks for. Where that has saved nothing
+	// for long, only some of the short ones are tried.
 	Compress bool
 	// Checksum has the CRC of all bytes computed for Sum. Set it before the
 	// first byte.
@@ -42,6 +50,7 @@ type Writer struct {
 	err     error
 
 	lzf  *compressor // made at the first use: it takes 32 KiB
+	vain int         // short strings in a row that were not compressed
 	open StringWriter
 }
 
@@ -54,6 +63,7 @@ func NewWriter(out io.Writer) *Writer {
 // Reset makes the Writer start anew and append to dst in memory.
 func (w *Writer) Reset(dst []byte) {
 	w.out, w.buf, w.base, w.summed, w.written, w.crc, w.err = nil, dst, len(dst), len(dst), 0, 0, nil
+	w.vain = 0
 }
 
 // Collected returns the slice of Reset with all that was written since.
@@ -162,7 +172,8 @@ func (w *Writer) String(s []byte) {
 			return
 		}
 	}
-	if w.Compress && len(s) > compressAbove && w.compressed(s) {
+	if w.Compress && len(s) > compressAbove && w.promising(s) && w.compressed(s) {
+		w.vain = 0
 		w.flushIfFull()
 		return
 	}
@@ -189,6 +200,15 @@ func (w *Writer) Element(e Element) {
 		return
 	}
 	w.String(e.str)
+}
+
+// promising reports whether it is worth trying to compress s.
+func (w *Writer) promising(s []byte) bool {
+	if len(s) > shortString {
+		return true
+	}
+	w.vain++
+	return w.vain <= vainTries || w.vain%tryAgain == 0
 }
 
 // maxHeader is what precedes compressed bytes at most: form and two lengths.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
@@ -149,5 +150,67 @@ func TestLongStringsArePassedOnInPieces(t *testing.T) {
 	w = NewWriter(to)
 	if w.String(long); w.Flush() != io.ErrClosedPipe || len(to.sizes) != 3 {
 		t.Errorf("%v, %v", to.sizes, w.Err())
+	}
+}
+
+// Short strings that do not compress stop the tries for most of them only, and one
+// that does begins them again. Everything can be read back.
+func TestVainTriesToCompress(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	good := bytes.Repeat([]byte("good "), 20)
+	var all [][]byte
+	add := func(n int, s func() []byte) (from, to int) {
+		from = len(all)
+		for range n {
+			all = append(all, s())
+		}
+		return from, len(all)
+	}
+	add(1000, func() []byte { return random(64) })
+	from, to := add(1000, func() []byte { return good })
+	add(1000, func() []byte { return random(64) })
+	long, _ := add(1, func() []byte { return bytes.Repeat([]byte("x"), shortString+1) })
+
+	var w Writer
+	w.Compress = true
+	sizes := make([]int64, len(all))
+	for i, s := range all {
+		before := w.Offset()
+		w.String(s)
+		sizes[i] = w.Offset() - before
+	}
+	packed := 0
+	for _, n := range sizes[from:to] {
+		if n < int64(len(good)) {
+			packed++
+		}
+	}
+	if packed < to-from-tryAgain {
+		t.Errorf("%d of %d strings are compressed", packed, to-from)
+	}
+	if sizes[long] > 50 {
+		t.Errorf("a long string takes %d bytes", sizes[long])
+	}
+	w.Reset(nil)
+	w.String(good)
+	if n := w.Offset(); n >= int64(len(good)) {
+		t.Errorf("after a Reset the first string takes %d bytes", n)
+	}
+	w.Reset(nil)
+	for _, s := range all {
+		w.String(s)
+	}
+	rd := NewReader(bytes.NewReader(w.Collected()))
+	for i, want := range all {
+		if got, err := rd.ReadString(); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("string %d: %d bytes, %v", i, len(got), err)
+		}
 	}
 }
