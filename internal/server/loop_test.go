@@ -124,7 +124,7 @@ func dispatchDoesNotAllocate(t *testing.T, n *node) {
 	} {
 		b := []byte(in)
 		run := func() {
-			if rest := l.feed(c, b); len(rest) != 0 {
+			if rest := l.process(c, b); len(rest) != 0 {
 				t.Fatalf("%d bytes were left", len(rest))
 			}
 			c.out.Truncate(0)
