@@ -219,7 +219,9 @@ func infoStats(s *Server, b *strings.Builder) {
 	field(b, "sync_partial_ok", repl.partial)
 	field(b, "sync_partial_err", repl.refused)
 	field(b, "expired_keys", ks.Expired)
+	field(b, "expired_fields", ks.Fields)
 	field(b, "expired_stale_perc", "0.00") // keys are not sampled: all that have expired are found
+	field(b, "expired_keys_with_volatile_items_stale_perc", "0.00")
 	field(b, "expired_time_cap_reached_count", capped)
 	field(b, "expire_cycle_cpu_milliseconds", expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
@@ -350,7 +352,8 @@ func infoKeyspace(s *Server, b *strings.Builder) {
 	now := s.now()
 	for db := range s.keyspace.Databases() {
 		if n := s.keyspace.Len(db); n > 0 {
-			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", db, n, s.keyspace.Volatile(db), s.keyspace.AvgTTL(db, now))
+			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=%d,keys_with_volatile_items=%d\r\n",
+				db, n, s.keyspace.Volatile(db), s.keyspace.AvgTTL(db, now), s.keyspace.WithDue(db))
 		}
 	}
 }
