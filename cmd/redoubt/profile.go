@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// A binary with the tag profile writes a profile of the processor's time to
+// profile: a binary with the tag profile writes a profile of the processor's time to
 // $PROFILE, from a second after its start on for $PROFILE_FOR. scripts/pgo.sh makes
 // default.pgo of it.
-func init() {
+func profile() {
 	long, err := time.ParseDuration(os.Getenv("PROFILE_FOR"))
 	if err != nil {
 		log.Fatal("PROFILE_FOR: ", err)
