@@ -152,6 +152,18 @@ func (h *Hash) DropExpired(names [][]byte, step int) int {
 	return h.expire(gone)
 }
 
+// DropExpiredField is DropExpired of one field of the hash at key, for commands that
+// look at any number of hashes. gone says that the key went with the field.
+func (tx *Tx) DropExpiredField(key, name []byte) (dropped, gone bool) {
+	used := tx.e.inUse
+	defer func() { tx.e.inUse = used }()
+	h, ok := tx.EditHash(key)
+	if !ok || h.DropExpired([][]byte{name}, 1) == 0 {
+		return false, false
+	}
+	return true, !h.Exists()
+}
+
 // due returns copies of the names of up to most fields that are due before a time.
 func (h *Hash) due(before int64, most int) (names [][]byte) {
 	h.t.Due(before, most, func(name []byte) { names = append(names, bytes.Clone(name)) })

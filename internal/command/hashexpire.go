@@ -89,6 +89,14 @@ func (c *Ctx) expireFields(h *storage.Hash, names [][]byte, step int) {
 	}
 }
 
+// expireField deletes a field whose time is past, of a hash at any key, because a
+// command that is propagated as it came depends on it.
+func (c *Ctx) expireField(key, name []byte) {
+	if dropped, gone := c.Tx.DropExpiredField(key, name); dropped {
+		c.noteRemoved(storage.ClassHash, "hexpired", key, !gone)
+	}
+}
+
 // fieldArgs finds the word FIELDS at argument i or behind it, and returns the
 // options before it and what stands behind numfields, which is width arguments for
 // each field. Without the word there are no fields, which is an error too.

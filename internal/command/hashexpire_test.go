@@ -191,6 +191,7 @@ func TestFieldExpiryGivesTheSameDataInAStream(t *testing.T) {
 			return a, b
 		}
 		deleted := 0
+		n.doStream(t, "rpush l h0 h1 h2", func(unit []Effect) { applyTo(t, replica, n.now*2, unit) })
 		for step := range 1500 {
 			n.now += int64(r.IntN(4))
 			f, g := field(), field()
@@ -201,8 +202,8 @@ func TestFieldExpiryGivesTheSameDataInAStream(t *testing.T) {
 				"hpexpire K 20 nx fields 1 " + f, "hpersist K fields 2 " + f + " " + g, "hgetex K pxat " + at + " fields 2 " + f + " " + g,
 				"hgetex K persist fields 1 " + f, "hsetex K pxat " + at + " fields 2 " + f + " 5 " + g + " 6", "hsetex K keepttl fields 1 " + f + " 7",
 				"hsetex K fnx px 30 fields 1 " + f + " 8", "hgetdel K fields 2 " + f + " " + g, "copy K " + key() + "x replace", "hgetall K",
-				"hrandfield K 3", "hscan K 0",
-			}[r.IntN(19)]
+				"hrandfield K 3", "hscan K 0", "sort l by *->" + f + " get *->" + g + " store o",
+			}[r.IntN(20)]
 			n.sent = nil
 			n.doStream(t, strings.ReplaceAll(line, "K", key()), func(unit []Effect) { applyTo(t, replica, n.now*2, unit) })
 			if r.IntN(5) == 0 {

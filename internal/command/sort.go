@@ -261,7 +261,7 @@ func (o *sortOptions) weigh(c *Ctx, items []sortItem) (ok bool) {
 		text := x.element
 		if o.by != nil {
 			var found bool
-			if text, found = c.named(o.by, x.element); !found {
+			if text, found = o.named(c, o.by, x.element); !found {
 				continue
 			}
 		}
@@ -316,7 +316,10 @@ func (o *sortOptions) compare(a, b sortItem) (order int) {
 // otherwise it stands for the first '*' in the name of a key, which holds a
 // string, or with "->" behind it a hash, of which a field follows. The value is
 // valid until the next look-up. It matches lookupKeyByPattern.
-func (c *Ctx) named(pattern, element []byte) (value []byte, found bool) {
+//
+// A field whose time is past is hidden here only: a replica sees it until it is
+// deleted. So before a result is stored it is deleted, as an expired key is.
+func (o *sortOptions) named(c *Ctx, pattern, element []byte) (value []byte, found bool) {
 	if string(pattern) == "#" {
 		return element, true
 	}
@@ -328,13 +331,17 @@ func (c *Ctx) named(pattern, element []byte) (value []byte, found bool) {
 	if at := bytes.Index(after, []byte("->")); at >= 0 && at+2 < len(after) {
 		key, field = after[:at], after[at+2:]
 	}
-	e, found := c.Tx.Find(slices.Concat(before, element, key))
+	name := slices.Concat(before, element, key)
+	e, found := c.Tx.Find(name)
 	switch {
 	case !found:
 	case field == nil && e.Type() == storage.TypeString:
 		return e.Bytes(), true
 	case field != nil && e.Type() == storage.TypeHash:
-		return e.Field(field)
+		if value, found = e.Field(field); !found && o.stores {
+			c.expireField(name, field)
+		}
+		return value, found
 	}
 	return nil, false
 }
@@ -347,7 +354,7 @@ func (o *sortOptions) results(c *Ctx, items []sortItem, f func(value []byte, fou
 			f(items[i].element, true)
 		}
 		for _, pattern := range o.get {
-			f(c.named(pattern, items[i].element))
+			f(o.named(c, pattern, items[i].element))
 		}
 	}
 }
