@@ -228,6 +228,7 @@ func (l *loop) wrote(c *conn) {
 	switch {
 	case c.sent == c.out.Len():
 		c.out.Truncate(0)
+		c.shiftMarks()
 		l.closeOutput(c)
 		c.sent, c.softFrom = 0, 0
 		if c.is(stateClosing) {
@@ -242,10 +243,17 @@ func (l *loop) wrote(c *conn) {
 func (c *conn) compact() {
 	b := c.out.Bytes()
 	c.out.SetBuffer(b[:copy(b, b[c.sent:])])
+	c.shiftMarks()
+	c.sent = 0
+}
+
+// shiftMarks follows the removal of what has left from the front of the buffer. Marks
+// may be left without any output: that of a command whose reply is not wanted
+// stands at the end, for the replies that come after it.
+func (c *conn) shiftMarks() {
 	for i := range c.marks {
 		c.marks[i].start -= c.sent
 	}
-	c.sent = 0
 }
 
 // full deals with a socket that takes no more.

@@ -36,6 +36,30 @@ func TestRepliesWaitForTheirOffset(t *testing.T) {
 	b.wantNext("1")
 }
 
+// A write whose reply is not wanted leaves a mark without output. What came before it
+// leaves, and the mark stays before what comes after.
+func TestReplyAfterADroppedOneWaitsForItsOffset(t *testing.T) {
+	for _, unwanted := range []string{"CLIENT REPLY SKIP", "CLIENT REPLY OFF"} {
+		n := startNode(t)
+		c := n.dial()
+		n.stream.hold()
+		c.raw("PING 0123456789\r\n" + unwanted + "\r\nSET k 1\r\n")
+		c.wantNext("0123456789")
+		if unwanted == "CLIENT REPLY OFF" {
+			c.send("CLIENT REPLY ON")
+		} else {
+			c.send("PING OK")
+		}
+		c.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if reply, err := readReply(c.r); err == nil {
+			t.Errorf("%s: %q left before the write was committed", unwanted, reply)
+		}
+		n.stream.commit(-1)
+		c.wantNext("OK")
+		c.want("PING", "PONG")
+	}
+}
+
 // The stream may be replaced by one that ends lower before a loop has looked
 // at what was committed of it. Replies that wait for the old stream leave then,
 // and those that wait for the new one do not leave with them.
