@@ -23,6 +23,7 @@ type collection struct {
 	typ  Type
 	// zeros are the members of a sorted set that got 0 instead of -0.
 	zeros [][]byte
+	now   int64 // fields of a hash that are due before it are hidden
 
 	// While many is set the record does not have the changes since BeginMany.
 	many    bool
@@ -186,6 +187,7 @@ func (c *collection) changed(before int64, coding byte, n int) {
 		tx.insert(&c.p, r)
 		c.tree.Stored(r.value())
 	default:
+		due := c.p.rec.due()
 		if old := c.p.rec.value(); len(old) != len(v) || unsafe.SliceData(old) != unsafe.SliceData(v) {
 			tx.reshape(&c.p, c.kind(v, coding), len(v), 0, c.p.rec.expireAt(), 0)
 			copy(c.p.rec.value(), v)
@@ -194,6 +196,9 @@ func (c *collection) changed(before int64, coding byte, n int) {
 		}
 		c.tree.Stored(c.p.rec.value())
 		tx.resized(tx.ks.size(c.p.rec) - before)
+		if now := c.p.rec.due(); now != due {
+			tx.countDue(now)
+		}
 	}
 	tx.dirty += n
 	tx.changed(c.p.slot, c.key)
@@ -201,6 +206,9 @@ func (c *collection) changed(before int64, coding byte, n int) {
 
 // kind is the kind byte of a record with a value.
 func (c *collection) kind(value []byte, coding byte) byte {
+	if c.typ == TypeHash {
+		coding = hashCoding(value, coding)
+	}
 	kind := kindOf(c.typ) | coding<<codingShift
 	if tree.Outside(c.tx.ks.space, c.typ.tree(), value) > 0 {
 		kind |= kindOutside

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"redoubt/slots"
 )
 
 // Each type against a model of the standard library, through the interface that
@@ -17,7 +19,7 @@ func TestCollectionsAgreeWithTheirModels(t *testing.T) {
 		b := newBench(t, 1)
 		key := []byte("k")
 		word := func() []byte { return fmt.Appendf(nil, "%d", r.IntN(700)) }
-		models := []func(*Tx) bool{hashModel(r, key, word), listModel(r, key, word), zsetModel(r, key, word)}
+		models := []func(*Tx) bool{hashModel(r, key, word), dueModel(r, b, key, word), listModel(r, key, word), zsetModel(r, key, word)}
 		for _, step := range models {
 			b.World(b.now, func(tx *Tx) { tx.Delete(key) })
 			for i := range 1000 {
@@ -54,6 +56,61 @@ func hashModel(r *rand.Rand, key []byte, word func() []byte) func(*Tx) bool {
 		}
 		_, exists := tx.Peek(key)
 		return h.Len() == len(model) && exists == (len(model) > 0) && maps.Equal(got, model)
+	}
+}
+
+// dueModel is a hash whose fields expire, while time goes on and the cycle comes
+// by.
+func dueModel(r *rand.Rand, b *bench, key []byte, word func() []byte) func(*Tx) bool {
+	type field struct {
+		value string
+		due   int64
+	}
+	model := map[string]field{}
+	return func(tx *Tx) bool {
+		b.now += int64(r.IntN(3))
+		tx.now = b.now
+		live := map[string]string{}
+		for name, f := range model {
+			if f.due == 0 || f.due >= b.now {
+				live[name] = f.value
+			}
+		}
+		h, _ := tx.EditHash(key)
+		name, value := word(), word()
+		_, had := live[string(name)]
+		due := []int64{0, b.now + int64(r.IntN(40))}[r.IntN(2)]
+		h.DropExpired([][]byte{name}, 1)
+		if _, got := h.Get(name); got != had {
+			return false
+		}
+		switch k := r.IntN(5); {
+		case k < 3:
+			if h.SetDue(name, value, due) == had {
+				return false
+			}
+			model[string(name)], live[string(name)] = field{string(value), due}, string(value)
+		case k == 3 && had:
+			h.ExpireAt(name, due)
+			model[string(name)] = field{live[string(name)], due}
+		default:
+			if h.Delete(name) != had {
+				return false
+			}
+			delete(model, string(name))
+			delete(live, string(name))
+		}
+		if r.IntN(20) == 0 {
+			tx.expireSlot(slots.Of(key), 1<<20)
+			maps.DeleteFunc(model, func(_ string, f field) bool { return f.due != 0 && f.due < b.now })
+			if h, _ = tx.EditHash(key); h.Len() != len(live) {
+				return false
+			}
+		}
+		got, places := map[string]string{}, h.Len() > 0 && len(h.Places()) != len(live)
+		h.Each(func(n, v []byte) bool { got[string(n)] = string(v); return true })
+		_, exists := tx.Peek(key)
+		return maps.Equal(got, live) && h.Visible() == len(live) && !places && exists == (h.Len() > 0)
 	}
 }
 
@@ -235,6 +292,9 @@ func TestManyChangesAreWrittenOnce(t *testing.T) {
 		if a, b := one.digest(), many.digest(); a != b {
 			t.Fatalf("step %d: one by one the digest is %v, together %v", step, a, b)
 		}
+		if a, b := one.WithDue(0), many.WithDue(0); a != b {
+			t.Fatalf("step %d: one by one %d hashes have fields that expire, together %d", step, a, b)
+		}
 		if a, b := encodingOf(one, key), encodingOf(many, key); a != b {
 			t.Fatalf("step %d: %s is a %s, together a %s", step, key, a, b)
 		}
@@ -272,10 +332,17 @@ func changerOf(tx *Tx, key []byte, typ Type, remove bool, r *rand.Rand) (*collec
 	case TypeHash:
 		h, _ := tx.EditHash(key)
 		return h.collection, func() {
-			if remove {
-				h.Delete(text())
-			} else {
-				h.Set(text(), text())
+			name := text()
+			_, there := h.Get(name)
+			switch k := r.IntN(4); {
+			case remove:
+				h.Delete(name)
+			case k == 0 && there:
+				h.ExpireAt(name, []int64{0, t0 + 1e9}[r.IntN(2)])
+			case k == 1:
+				h.SetDue(name, text(), t0+1e9+int64(r.IntN(5000)))
+			default:
+				h.Set(name, text())
 			}
 		}
 	}

@@ -89,6 +89,17 @@ func (tx *Tx) expiredEffect(key []byte) {
 	tx.unit = append(tx.unit, "\r\n"...)
 }
 
+// expiredFieldsEffect is expiredEffect for fields of a hash: an HDEL.
+func (tx *Tx) expiredFieldsEffect(key []byte, names [][]byte) {
+	if tx.recording() {
+		own := tx.commandOwn
+		tx.Effect(append([][]byte{nameHDel, key}, names...)...)
+		tx.commandOwn = own
+	}
+}
+
+var nameHDel = []byte("HDEL")
+
 // effect opens the next effect: it is of the selected database.
 func (tx *Tx) effect() {
 	if tx.effects == 0 {

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"bytes"
+
 	"redoubt/slots"
 	"redoubt/storage/slab"
 )
@@ -28,12 +30,12 @@ func (ks *Keyspace) lowerEarliest(n slots.Slot, at int64) {
 	}
 }
 
-// ExpireCycle deletes keys whose time is past, slot by slot in units of its
+// ExpireCycle deletes keys and fields of hashes whose time is past, slot by slot in units of its
 // own, until none is left or about budget records were looked at; more says
 // that some may be left. Segments and slots know when their first key expires,
 // so only those are visited that have something to delete, or had when that was
-// noted: unlike Redis's sampling it finds all. The DELs of a slot need no MULTI,
-// they are independent. On a replica it does nothing.
+// noted: unlike Redis's sampling it finds all. The DELs and HDELs of a slot need no
+// MULTI, they are independent. On a replica it does nothing.
 func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 	ks := e.ks
 	first := ks.expireFrom.Load()
@@ -115,38 +117,85 @@ func (tx *Tx) expireSlot(n slots.Slot, budget int) (deleted, looked int) {
 	return deleted, looked
 }
 
-// expireChunk is how many records expireSome looks at.
+// expireChunk is how many records expireSome looks at, and how many fields it
+// deletes about.
 const expireChunk = 512
 
 // expireSome deletes the expired records among those from cursor on; earliest is
 // when the first of the others expires.
 func (tx *Tx) expireSome(p place, cursor uint64) (next uint64, deleted, looked int, earliest int64) {
 	// Deletion moves cells, so what is to go is picked first.
-	tx.picked, earliest = tx.picked[:0], neverExpires
+	tx.picked, tx.pickedDue, earliest = tx.picked[:0], tx.pickedDue[:0], neverExpires
 	next = p.table.walk(tx.ks.space, cursor, expireChunk, func(ref slab.Ref) bool {
 		looked++
-		switch r := tx.ks.at(ref); {
+		r := tx.ks.at(ref)
+		switch {
 		case !r.expires():
 		case tx.expired(r):
 			tx.picked = append(tx.picked, ref)
+			return true
 		default:
 			earliest = min(earliest, r.expireAt())
+		}
+		if !r.due() {
+			return true
+		}
+		if due := tx.ks.firstDue(r); due < tx.now {
+			tx.pickedDue = append(tx.pickedDue, ref)
+		} else {
+			earliest = min(earliest, due)
 		}
 		return true
 	})
 	deleted = len(tx.picked)
 	tx.expirePicked(p)
+	left := expireChunk
+	for _, ref := range tx.pickedDue {
+		if left <= 0 {
+			earliest = min(earliest, tx.ks.firstDue(tx.ks.at(ref)))
+			continue
+		}
+		n, due := tx.expireFields(p, ref, left)
+		left, deleted, looked, earliest = left-n, deleted+n, looked+n, min(earliest, due)
+	}
 	return next, deleted, looked, earliest
+}
+
+// expireFields deletes up to most fields that are due from the hash in a record of
+// the table of p, and the key with the last field. It returns how many went, and
+// when the next is due. It matches Valkey's dbReclaimExpiredFields.
+func (tx *Tx) expireFields(p place, ref slab.Ref, most int) (n int, next int64) {
+	p = tx.placeOf(p, ref)
+	key := bytes.Clone(p.rec.key())
+	h := tx.hashOf(tx.open(key, &p, TypeHash))
+	n = h.expire(h.due(tx.now, most))
+	next = neverExpires
+	if h.Exists() {
+		if due := tx.ks.firstDue(h.p.rec); due != 0 {
+			next = due
+		}
+	}
+	tx.Note(ClassExpired, "hexpired", key)
+	if !h.Exists() {
+		tx.Note(ClassGeneric, "del", key)
+	}
+	tx.e.closeAll()
+	return n, next
 }
 
 // expirePicked deletes the records in tx.picked, all of the table of p.
 func (tx *Tx) expirePicked(p place) {
 	for _, ref := range tx.picked {
-		key := tx.ks.at(ref).key()
-		p.hash = tx.ks.hash(key)
-		p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
-		p.version = tx.e.version
-		tx.expire(p)
+		tx.expire(tx.placeOf(p, ref))
 	}
 	tx.picked = tx.picked[:0]
+}
+
+// placeOf is the place of a record of the table of p.
+func (tx *Tx) placeOf(p place, ref slab.Ref) place {
+	key := tx.ks.at(ref).key()
+	p.hash = tx.ks.hash(key)
+	p.cell, p.rec = tx.ks.findIn(p.table.segmentOf(p.hash), p.hash, key)
+	p.version = tx.e.version
+	return p
 }

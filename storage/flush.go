@@ -17,6 +17,7 @@ func (tx *Tx) FlushDB(db int) int {
 		c := &e.stats.dbs[phys]
 		c.keys.Store(0)
 		c.volatile.Store(0)
+		c.due.Store(0)
 		c.bytes.Store(0)
 		c.expiry.Store(0)
 	}

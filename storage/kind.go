@@ -23,7 +23,7 @@ var kinds = [...]kind{
 	TypeList:   {codings("listpack", "quicklist"), digestList, listForm, saveList},
 	TypeSet:    {codings("intset", "listpack", "hashtable"), digestSet, setForm, saveSet},
 	TypeZSet:   {codings("listpack", "skiplist"), digestZSet, zsetForm, saveZSet},
-	TypeHash:   {codings("listpack", "hashtable"), digestHash, hashForm, saveHash},
+	TypeHash:   {codings("listpack", "hashtable", "hashtable"), digestHash, hashForm, saveHash},
 }
 
 // codings names the encodings of a type by the number that records have.
@@ -62,10 +62,14 @@ func digestZSet(d *digester, e Entry) {
 
 func digestHash(d *digester, e Entry) {
 	h := e.Hash()
-	h.Each(func(name, value []byte) bool {
+	h.now = 0 // fields that are due are there until they are deleted, as keys are
+	h.EachDue(func(name, value []byte, due int64) bool {
 		var one digester
 		one.mix(name)
 		one.mix(value)
+		if due != 0 {
+			one.xor([]byte("!!hexpire!!"))
+		}
 		d.xor(one.sum[:])
 		return true
 	})

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"redoubt/slots"
 )
 
 // After random changes of all types, among them of elements outside of records,
@@ -146,10 +148,20 @@ func (b *bench) twoHandles(tx *Tx, r *rand.Rand, key, other []byte, text func() 
 	case 2:
 		h, ok := tx.EditHash(key)
 		for range n {
-			if ok && (h.Len() == 0 || r.IntN(3) > 0) {
+			switch k := r.IntN(6); {
+			case !ok:
+			case h.Len() == 0 || k < 2:
 				h.Set(text(), text())
-			} else if ok {
-				name, _ := h.At(r.IntN(h.Len()))
+			case k < 4:
+				name, due := text(), dueAt(r, b.now)
+				h.DropExpired([][]byte{name}, 1)
+				h.SetDue(name, text(), due)
+			case k == 4:
+				if name, _, visible := h.At(r.IntN(h.Len())); visible {
+					h.ExpireAt(bytes.Clone(name), dueAt(r, b.now))
+				}
+			default:
+				name, _, _ := h.At(r.IntN(h.Len()))
 				h.Delete(bytes.Clone(name))
 			}
 		}
@@ -165,6 +177,11 @@ func (b *bench) twoHandles(tx *Tx, r *rand.Rand, key, other []byte, text func() 
 	}
 }
 
+// dueAt is when a field expires, 0 for never.
+func dueAt(r *rand.Rand, now int64) int64 {
+	return []int64{0, now + 1 + int64(r.IntN(200))}[r.IntN(2)]
+}
+
 // checkTotals compares the totals with what the keys say themselves.
 func (b *bench) checkTotals() {
 	b.Helper()
@@ -172,7 +189,7 @@ func (b *bench) checkTotals() {
 	defer b.Executor.End()
 	for db := range b.Databases() {
 		tx.Select(db)
-		keys, volatile, size := 0, 0, int64(0)
+		keys, volatile, withDue, size := 0, 0, 0, int64(0)
 		for n, ok := b.NextSlot(db, 0); ok; n, ok = b.NextSlot(db, n+1) {
 			for cursor, more := uint64(0), true; more; more = cursor != 0 {
 				cursor = tx.Scan(n, cursor, 100, func(e Entry) {
@@ -181,11 +198,34 @@ func (b *bench) checkTotals() {
 					if e.ExpireAt() != 0 {
 						volatile++
 					}
+					if e.Type() == TypeHash && b.dueFields(e) > 0 {
+						withDue++
+					}
 				})
 			}
 		}
 		b.want("keys", b.Len(db), keys)
 		b.want("volatile", b.Volatile(db), volatile)
+		b.want("hashes with fields that expire", b.WithDue(db), withDue)
 		b.want("bytes", b.Bytes(db), size)
 	}
+}
+
+// dueFields is how many fields of a hash expire. It checks that the slot knows of
+// the first of them.
+func (b *bench) dueFields(e Entry) (n int) {
+	b.Helper()
+	h := e.Hash()
+	first := b.earliest[slots.Of(e.Key())].Load()
+	h.EachDue(func(name, _ []byte, due int64) bool {
+		if due != 0 {
+			n++
+		}
+		if due != 0 && due < first {
+			b.Errorf("%q of %q expires at %d, the slot says %d", name, e.Key(), due, first)
+		}
+		return true
+	})
+	e.tx.e.closeAll()
+	return n
 }

@@ -12,7 +12,9 @@ import (
 type sink interface {
 	text(s *wire.StringReader) error // of a string
 	element(b []byte) error          // of a list or set
-	pair(name, value []byte) error   // of a hash
+	// pair is a field of a hash with its value and its expiry in Unix milliseconds,
+	// 0 for none.
+	pair(name, value []byte, due int64) error
 	scored(member []byte, score float64) error
 }
 
@@ -22,8 +24,8 @@ type loader struct {
 	load func(r *wire.Reader, to sink) error
 }
 
-// loaders are the forms by their type byte: all that Redis 2.6 to 7.2 and Valkey 8
-// write for these types.
+// loaders are the forms by their type byte: all that Redis 2.6 to 8.2 and Valkey 8
+// and 9 write for these types.
 var loaders = [256]*loader{
 	rdbString:        {TypeString, loadString},
 	rdbList:          {TypeList, loadElements},
@@ -41,6 +43,9 @@ var loaders = [256]*loader{
 	rdbZSetListpack:  {TypeZSet, packedScores(wire.ParseListpack)},
 	rdbListQuicklist: {TypeList, loadQuicklist},
 	20:               {TypeSet, packedElements(wire.ParseListpack)},
+	rdbHashDue:       {TypeHash, loadPairsDue},
+	24:               {TypeHash, loadPairsAfter},
+	25:               {TypeHash, loadTriplets},
 }
 
 // LoadedType is the type of the values that an RDB file has under a type byte; ok
@@ -193,8 +198,8 @@ func (b *builder) element(e []byte) error {
 	return nil
 }
 
-func (b *builder) pair(name, value []byte) error {
-	if !b.hash.Set(name, value) {
+func (b *builder) pair(name, value []byte, due int64) error {
+	if !b.hash.SetDue(name, value, due) {
 		return errTwice
 	}
 	return nil
@@ -261,7 +266,7 @@ func (c *checker) element(e []byte) error {
 	return nil
 }
 
-func (c *checker) pair(name, _ []byte) error             { return c.element(name) }
+func (c *checker) pair(name, _ []byte, _ int64) error    { return c.element(name) }
 func (c *checker) scored(member []byte, _ float64) error { return c.element(member) }
 
 func loadString(r *wire.Reader, to sink) error {
@@ -292,10 +297,104 @@ func loadPairs(r *wire.Reader, to sink) error {
 		}
 		var value []byte
 		if value, err = r.ReadString(); err == nil {
-			err = to.pair(name, value)
+			err = to.pair(name, value, 0)
 		}
 	}
 	return err
+}
+
+// loadPairsDue reads the hashes of Valkey 9 whose fields expire.
+func loadPairsDue(r *wire.Reader, to sink) error {
+	var name, value []byte
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		if name, err = r.AppendString(name[:0]); err != nil {
+			break
+		}
+		if value, err = r.AppendString(value[:0]); err != nil {
+			break
+		}
+		var due int64
+		if due, err = r.Millis(); err != nil {
+			break
+		}
+		switch {
+		case due < noDue:
+			return r.Corruptf("a field that expires at %d", due)
+		case due == noDue:
+			due = 0
+		default:
+			due = max(due, 1)
+		}
+		err = to.pair(name, value, due)
+	}
+	return err
+}
+
+// loadPairsAfter reads the hashes of Redis since 7.4 whose fields expire: so much
+// less a millisecond after the first of them, 0 standing for never.
+func loadPairsAfter(r *wire.Reader, to sink) error {
+	first, err := r.Millis()
+	if err != nil {
+		return err
+	}
+	var name []byte
+	n, err := r.Length()
+	for ; err == nil && n > 0; n-- {
+		var after uint64
+		if after, err = r.Length(); err != nil {
+			break
+		}
+		if name, err = r.AppendString(name[:0]); err != nil {
+			break
+		}
+		due := int64(0)
+		if after > 0 {
+			if first < 0 || after-1 > uint64(math.MaxInt64-first) {
+				return r.Corruptf("a field that expires %d after %d", after, first)
+			}
+			due = max(first+int64(after-1), 1)
+		}
+		var value []byte
+		if value, err = r.ReadString(); err == nil {
+			err = to.pair(name, value, due)
+		}
+	}
+	return err
+}
+
+// loadTriplets reads the packed hashes of Redis since 7.4: the expiry of the first
+// field to go, which the listpack tells again, and a listpack of fields, values and
+// expiries, 0 for none.
+func loadTriplets(r *wire.Reader, to sink) error {
+	if _, err := r.Millis(); err != nil {
+		return err
+	}
+	packed, err := parser(wire.ParseListpack).parse(r)
+	if err != nil {
+		return err
+	}
+	if packed.Len()%3 != 0 {
+		return r.Corruptf("a field without a value or an expiry")
+	}
+	var part [2][]byte
+	i := 0
+	for e := range packed.All() {
+		if i < 2 {
+			part[i] = e.AppendTo(part[i][:0])
+			i++
+			continue
+		}
+		i = 0
+		due, ok := integerOf(e.AppendTo(nil))
+		if !ok || due < 0 {
+			return r.Corruptf("a field that expires at %q", e.String())
+		}
+		if err := to.pair(part[0], part[1], due); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func loadZSet(r *wire.Reader, to sink) error    { return loadScores(r, to, (*wire.Reader).Double) }
@@ -362,7 +461,7 @@ func packedPairs(p parser) func(*wire.Reader, sink) error {
 		var name, value []byte
 		for n, v := range packed.Pairs() {
 			name, value = n.AppendTo(name[:0]), v.AppendTo(value[:0])
-			if err := to.pair(name, value); err != nil {
+			if err := to.pair(name, value, 0); err != nil {
 				return err
 			}
 		}

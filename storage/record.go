@@ -38,6 +38,7 @@ const (
 	kindCoding   = 0x18
 	kindOutside  = 0x20
 	kindShared   = 0x40
+	kindDue      = byte(TypeHash) + 1 | codingHashDue<<codingShift // of type and encoding
 	kindExpires  = 0x80
 	codingShift  = 3
 	accessMask   = 1<<24 - 1
@@ -97,6 +98,7 @@ func (r record) layout() layout {
 func (r record) typ() Type         { return Type(*r.byte(0)&kindType) - 1 }
 func (r record) expires() bool     { return *r.byte(0)&kindExpires != 0 }
 func (r record) outside() bool     { return *r.byte(0)&kindOutside != 0 }
+func (r record) due() bool         { return *r.byte(0)&(kindType|kindCoding) == kindDue }
 func (r record) shared() bool      { return *r.byte(0)&kindShared != 0 }
 func (r record) share()            { *r.byte(0) |= kindShared }
 func (r record) coding() byte      { return *r.byte(0) & kindCoding >> codingShift }
@@ -173,6 +175,14 @@ func kindOf(t Type) byte { return byte(t) + 1 }
 
 // at returns the record in a block.
 func (ks *Keyspace) at(ref slab.Ref) record { return record{ks.space.Pointer(ref), ref} }
+
+// firstDue is when the first field of a hash expires, 0 if none does.
+func (ks *Keyspace) firstDue(r record) int64 {
+	if !r.due() {
+		return 0
+	}
+	return tree.Earliest(ks.space, r.value())
+}
 
 // size is how many bytes the record occupies with all that belongs to it.
 func (ks *Keyspace) size(r record) int64 {

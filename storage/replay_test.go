@@ -31,6 +31,22 @@ func perform(tx *Tx, line string) {
 	case "copy":
 		to, _ := strconv.Atoi(args[3])
 		tx.Copy(key, to, []byte(args[2]))
+	case "hset", "hdel", "HDEL":
+		h, ok := tx.EditHash(key)
+		if !ok {
+			return
+		}
+		name := []byte(args[2])
+		h.DropExpired([][]byte{name}, 1)
+		if args[0] != "hset" {
+			for _, name := range args[2:] {
+				h.Delete([]byte(name))
+			}
+			return
+		}
+		// The time is absolute, as in all effects.
+		due, _ := strconv.ParseInt(args[3], 10, 64)
+		h.SetDue(name, name, due)
 	case "del", "DEL":
 		tx.Delete(key)
 	case "get":
@@ -57,7 +73,7 @@ func TestReplayOfTheStreamGivesTheSameDigest(t *testing.T) {
 		for range 800 {
 			primary.now += int64(r.IntN(5))
 			var lines, keys []string
-			verb := pick("set", "append", "pexpireat", "rename", "copy", "del", "get")
+			verb := pick("set", "append", "pexpireat", "rename", "copy", "del", "get", "hset", "hset", "hset", "hdel")
 			for range 1 + r.IntN(3) {
 				k, other := fmt.Sprint("k", r.IntN(100)), fmt.Sprint("k", r.IntN(100))
 				keys = append(keys, k, other)
@@ -66,6 +82,10 @@ func TestReplayOfTheStreamGivesTheSameDigest(t *testing.T) {
 					other = fmt.Sprint(r.IntN(1e6))
 				case "pexpireat":
 					other = fmt.Sprint(primary.now + int64(r.IntN(100)) - 20)
+				case "hset":
+					other = fmt.Sprint("f", r.IntN(9), " ", max(primary.now+int64(r.IntN(100))-20, 0))
+				case "hdel":
+					other = fmt.Sprint("f", r.IntN(9))
 				case "copy":
 					other += fmt.Sprint(" ", r.IntN(3))
 				}
@@ -120,6 +140,9 @@ func TestReplayOfTheStreamGivesTheSameDigest(t *testing.T) {
 		replica.World(t0, func(tx *Tx) { got = tx.Digest() })
 		if got != want {
 			t.Errorf("seed %d: the digest of the replay is %x, want %x", seed, got, want)
+		}
+		if primary.Stats().Fields == 0 {
+			t.Errorf("seed %d: no field of a hash has expired", seed)
 		}
 		if len(replica.units) > 0 {
 			t.Errorf("seed %d: the replica recorded %q", seed, replica.units)

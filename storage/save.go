@@ -9,7 +9,8 @@ import (
 	"redoubt/storage/tree"
 )
 
-// Type bytes of an RDB file that are written here, all of which Redis 7.0 reads.
+// Type bytes of an RDB file that are written here. Redis 7.0 reads all but rdbHashDue,
+// which Valkey has since 9.0.
 const (
 	rdbString        = 0
 	rdbList          = 1
@@ -20,6 +21,7 @@ const (
 	rdbHashListpack  = 16
 	rdbZSetListpack  = 17
 	rdbListQuicklist = 18
+	rdbHashDue       = 22
 )
 
 // quicklistPacked says that a node of a quicklist is a listpack.
@@ -99,7 +101,30 @@ func saveSet(f *Frozen, w *wire.Writer) {
 	f.each(func(e tree.Element) { w.String(e.Text) })
 }
 
+// EncodingHasDue reports whether a type byte stands for hashes with fields that
+// expire, in the form that Valkey has had since RDB version 80.
+func EncodingHasDue(encoding byte) bool { return encoding == rdbHashDue }
+
+// noDue stands in a file for a field that does not expire.
+const noDue = -1
+
+// saveHashDue matches Valkey's RDB_TYPE_HASH_2.
+func saveHashDue(f *Frozen, w *wire.Writer) {
+	w.Length(f.length())
+	f.each(func(e tree.Element) {
+		w.String(e.Text)
+		w.String(e.Value)
+		if e.Due == 0 {
+			e.Due = noDue
+		}
+		w.Millis(e.Due)
+	})
+}
+
 func hashForm(f *Frozen) byte {
+	if f.coding == codingHashDue {
+		return rdbHashDue
+	}
 	if f.packed(codingListpackHash) {
 		return rdbHashListpack
 	}
@@ -107,7 +132,11 @@ func hashForm(f *Frozen) byte {
 }
 
 func saveHash(f *Frozen, w *wire.Writer) {
-	if hashForm(f) == rdbHashListpack {
+	switch hashForm(f) {
+	case rdbHashDue:
+		saveHashDue(f, w)
+		return
+	case rdbHashListpack:
 		w.String(f.listpack(func(l *wire.ListpackBuilder, e tree.Element) {
 			l.Append(e.Text)
 			l.Append(e.Value)

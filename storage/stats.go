@@ -11,6 +11,7 @@ type Stats struct {
 	Hits    int64 // INFO's keyspace_hits
 	Misses  int64 // keyspace_misses
 	Expired int64 // expired_keys, lazily or actively
+	Fields  int64 // expired_fields, likewise
 	Evicted int64 // evicted_keys
 	Dirty   int64 // changes, for rdb_changes_since_last_save
 }
@@ -18,19 +19,20 @@ type Stats struct {
 // counters are those of one executor. Only its goroutine adds; anybody sums
 // over the executors, so that no two of them share a line of cache.
 type counters struct {
-	hits, misses, expired, evicted, dirty atomic.Int64
-	dbs                                   []dbCounters // by physical database
-	_                                     [64]byte
+	hits, misses, expired, fields, evicted, dirty atomic.Int64
+	dbs                                           []dbCounters // by physical database
+	_                                             [64]byte
 }
 
 // dbCounters are an executor's share of a database's totals; a share may be
 // negative, the sum is not.
 type dbCounters struct {
 	keys, volatile atomic.Int64
+	due            atomic.Int64 // hashes with fields that expire
 	bytes          atomic.Int64
 	// expiry is the sum of the volatile keys' expiryUnits.
 	expiry atomic.Int64
-	_      [32]byte
+	_      [24]byte
 }
 
 func (c *counters) add(tx *Tx) {
@@ -70,6 +72,7 @@ func (ks *Keyspace) Stats() Stats {
 		s.Hits += e.stats.hits.Load()
 		s.Misses += e.stats.misses.Load()
 		s.Expired += e.stats.expired.Load()
+		s.Fields += e.stats.fields.Load()
 		s.Evicted += e.stats.evicted.Load()
 		s.Dirty += e.stats.dirty.Load()
 	}
@@ -82,6 +85,7 @@ func (ks *Keyspace) ResetStats() {
 		e.stats.hits.Store(0)
 		e.stats.misses.Store(0)
 		e.stats.expired.Store(0)
+		e.stats.fields.Store(0)
 		e.stats.evicted.Store(0)
 	}
 	ks.freed.Store(0)
@@ -97,6 +101,32 @@ func (ks *Keyspace) Len(db int) int {
 // Volatile is the number of keys in db that have an expiry.
 func (ks *Keyspace) Volatile(db int) int {
 	return int(ks.sum(db, func(c *dbCounters) *atomic.Int64 { return &c.volatile }))
+}
+
+// WithDue is the number of hashes in db that have fields which expire.
+func (ks *Keyspace) WithDue(db int) int {
+	return int(ks.sum(db, func(c *dbCounters) *atomic.Int64 { return &c.due }))
+}
+
+// AnyDue reports whether any database has hashes with fields that expire. In a unit
+// under the world lock it is exact.
+func (ks *Keyspace) AnyDue() bool {
+	for db := range ks.order {
+		if ks.WithDue(db) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// countDue counts a hash whose first field has got an expiry, or one that has none
+// any more.
+func (tx *Tx) countDue(on bool) {
+	n := int64(1)
+	if !on {
+		n = -1
+	}
+	tx.counts().due.Add(n)
 }
 
 // Bytes is about what the keys and values of db occupy.

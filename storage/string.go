@@ -59,6 +59,9 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 	if p.rec.outside() {
 		tx.freeTree(p.rec)
 	}
+	if p.rec.due() {
+		tx.countDue(false)
+	}
 	tx.reshape(&p, kindOf(TypeString), len(value), 0, expireAt, 0)
 	copy(p.rec.value(), value)
 	tx.resized(tx.ks.size(p.rec) - before)

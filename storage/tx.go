@@ -48,9 +48,10 @@ type Tx struct {
 	firstDB int
 	lastDB  int
 
-	picked   []slab.Ref // records that a walk found expired
-	expiring []byte     // the key of the record that is being deleted
-	events   []Event    // see Note
+	picked    []slab.Ref // records that a walk found expired
+	pickedDue []slab.Ref // hashes that it found to have expired fields
+	expiring  []byte     // the key of the record that is being deleted
+	events    []Event    // see Note
 
 	ready   []readyKey         // see Serve
 	flushed replication.Offset // end of what Break has appended

@@ -52,6 +52,10 @@ func (tx *Tx) insert(p *place, r record) {
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
 	}
+	if r.due() {
+		tx.countDue(true)
+		tx.ks.lowerEarliest(p.slot, tx.ks.firstDue(r))
+	}
 }
 
 // settle finds the cell of a record again if records have come or gone since it
@@ -92,6 +96,9 @@ func (tx *Tx) detach(p place) {
 	if at != 0 {
 		c.volatile.Add(-1)
 		c.expiry.Add(-expiryUnits(at))
+	}
+	if p.rec.due() {
+		tx.countDue(false)
 	}
 }
 

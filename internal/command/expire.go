@@ -33,8 +33,8 @@ func pExpireAt(c *Ctx) { setExpiry(c, 1, 0) }
 type condition struct{ nx, xx, gt, lt bool }
 
 // parseCondition matches parseExtendedExpireArgumentsOrReply.
-func parseCondition(c *Ctx) (o condition, ok bool) {
-	for _, a := range c.Args[3:] {
+func parseCondition(c *Ctx, args [][]byte) (o condition, ok bool) {
+	for _, a := range args {
 		switch {
 		case is(a, "NX"):
 			o.nx = true
@@ -75,7 +75,7 @@ func (o condition) holds(now, next int64) bool {
 // setExpiry matches expireGenericCommand. Its effect has the absolute time and
 // keeps the options, which hold again wherever the stream is applied.
 func setExpiry(c *Ctx, unit, base int64) {
-	o, ok := parseCondition(c)
+	o, ok := parseCondition(c, c.Args[3:])
 	if !ok {
 		return
 	}

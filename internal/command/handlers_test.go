@@ -25,7 +25,7 @@ type node struct {
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n
@@ -131,19 +131,26 @@ func (n *node) doStream(t *testing.T, line string, apply func([]Effect)) {
 	if strings.HasPrefix(reply, "-") {
 		t.Fatalf("%s: %s", line, reply)
 	}
-	var unit []Effect
-	for _, sent := range n.sent {
+	apply(effectsOf(t, n.sent))
+}
+
+// effectsOf is the commands of a stream.
+func effectsOf(t *testing.T, stream []string) (unit []Effect) {
+	t.Helper()
+	for _, sent := range stream {
 		for rest := []byte(sent); len(rest) > 0; {
 			var p resp.Parser
 			used, err := p.Parse(rest)
 			if err != nil || used == 0 {
-				t.Fatalf("%s: stream %q: %v", line, sent, err)
+				t.Fatalf("stream %q: %v", sent, err)
 			}
-			unit = append(unit, Effect{Args: p.Args})
+			if name := string(p.Args[0]); name != "MULTI" && name != "EXEC" {
+				unit = append(unit, Effect{Args: p.Args})
+			}
 			rest = rest[used:]
 		}
 	}
-	apply(unit)
+	return unit
 }
 
 // flat makes RESP readable on a line: lengths of bulk strings are left out.

@@ -84,6 +84,7 @@ func setFields(c *Ctx) (added int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
+	c.expireFields(&h, c.Args[2:], 2)
 	h.BeginMany()
 	for i := 2; i < len(c.Args); i += 2 {
 		if h.Set(c.Args[i], c.Args[i+1]) {
@@ -104,6 +105,7 @@ func hSetNX(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
+	c.expireFields(&h, c.Args[2:3], 1)
 	h.Set(c.Args[2], c.Args[3])
 	c.Out.Int(1)
 	c.Tx.Note(storage.ClassHash, "hset", c.Args[1])
@@ -136,7 +138,7 @@ func hMGet(c *Ctx) {
 
 func hGetAll(c *Ctx) {
 	if h, _, ok := c.hash(c.Args[1]); ok {
-		c.Out.Map(h.Len())
+		c.Out.Map(h.Visible())
 		h.Each(func(name, value []byte) bool {
 			c.Out.Bulk(name)
 			c.Out.Bulk(value)
@@ -147,18 +149,19 @@ func hGetAll(c *Ctx) {
 
 func hKeys(c *Ctx) {
 	if h, _, ok := c.hash(c.Args[1]); ok {
-		c.Out.Array(h.Len())
+		c.Out.Array(h.Visible())
 		h.Each(func(name, _ []byte) bool { c.Out.Bulk(name); return true })
 	}
 }
 
 func hVals(c *Ctx) {
 	if h, _, ok := c.hash(c.Args[1]); ok {
-		c.Out.Array(h.Len())
+		c.Out.Array(h.Visible())
 		h.Each(func(_, value []byte) bool { c.Out.Bulk(value); return true })
 	}
 }
 
+// hLen counts fields whose time is past until they are deleted, as Valkey's HLEN.
 func hLen(c *Ctx) {
 	if h, _, ok := c.hash(c.Args[1]); ok {
 		c.Out.Int(int64(h.Len()))
@@ -193,21 +196,28 @@ func hDel(c *Ctx) {
 	if !ok {
 		return
 	}
-	n := 0
+	n, hides := 0, h.Hides()
+	var gone [][]byte
 	h.BeginMany()
 	for _, name := range c.Args[2:] {
-		if h.Delete(name) {
-			n++
+		if !h.Delete(name) {
+			continue
+		}
+		if n++; hides {
+			gone = append(gone, name)
 		}
 	}
 	h.EndMany()
 	c.Out.Int(int64(n))
 	if n > 0 {
+		if hides {
+			c.Tx.Effect(append([][]byte{nameHDel, c.Args[1]}, gone...)...) // fields that are hidden stay, here and there
+		}
 		c.noteRemoved(storage.ClassHash, "hdel", c.Args[1], h.Exists())
 	}
 }
 
-// hIncrBy matches hincrbyCommand.
+// hIncrBy matches hincrbyCommand. The field keeps its expiry.
 func hIncrBy(c *Ctx) {
 	n, ok := c.integer(c.Args[3])
 	if !ok {
@@ -218,7 +228,8 @@ func hIncrBy(c *Ctx) {
 		return
 	}
 	var old int64
-	if v, found := h.Get(c.Args[2]); found {
+	v, due, found := h.GetDue(c.Args[2])
+	if found {
 		if old, ok = resp.ParseInt(v); !ok {
 			c.Out.Error(resp.ErrHashInteger)
 			return
@@ -228,8 +239,9 @@ func hIncrBy(c *Ctx) {
 		c.Out.Error(resp.ErrIncrOverflow)
 		return
 	}
+	c.expireFields(&h, c.Args[2:3], 1)
 	var digits [20]byte
-	h.Set(c.Args[2], strconv.AppendInt(digits[:0], old+n, 10))
+	h.SetDue(c.Args[2], strconv.AppendInt(digits[:0], old+n, 10), due)
 	c.Out.Int(old + n)
 	c.Tx.Note(storage.ClassHash, "hincrby", c.Args[1])
 }
@@ -237,7 +249,7 @@ func hIncrBy(c *Ctx) {
 var nameHSet = []byte("HSET")
 
 // hIncrByFloat matches hincrbyfloatCommand. Its effect is the result, since a
-// replica might add with another precision.
+// replica might add with another precision. The field keeps its expiry.
 func hIncrByFloat(c *Ctx) {
 	n := parseFloat(c.Args[3])
 	switch {
@@ -252,7 +264,8 @@ func hIncrByFloat(c *Ctx) {
 	if !ok {
 		return
 	}
-	if v, found := h.Get(c.Args[2]); found {
+	v, due, found := h.GetDue(c.Args[2])
+	if found {
 		old := parseFloat(v)
 		if old == nil {
 			c.Out.Error(resp.ErrHashFloat)
@@ -269,8 +282,13 @@ func hIncrByFloat(c *Ctx) {
 		return
 	}
 	sum := formatFloat(n)
-	h.Set(c.Args[2], sum)
-	c.Tx.Effect(nameHSet, c.Args[1], c.Args[2], sum)
+	c.expireFields(&h, c.Args[2:3], 1)
+	h.SetDue(c.Args[2], sum, due)
+	if due == 0 {
+		c.Tx.Effect(nameHSet, c.Args[1], c.Args[2], sum)
+	} else {
+		c.Tx.Effect(nameHSetEx, c.Args[1], wordPXAT, itoa(due), wordFields, itoa(1), c.Args[2], sum)
+	}
 	c.Out.Bulk(sum)
 	c.Tx.Note(storage.ClassHash, "hincrbyfloat", c.Args[1])
 }
@@ -295,9 +313,27 @@ func hRandField(c *Ctx) {
 	case many:
 		c.drawFields(&h, count, withValues)
 	default:
-		name, _ := h.At(rand.IntN(h.Len()))
-		c.Out.Bulk(name)
+		c.drawField(&h)
 	}
+}
+
+// drawField answers with a field chosen at random.
+func (c *Ctx) drawField(h *storage.Hash) {
+	const tries = 100
+	for range tries {
+		if name, _, ok := h.At(rand.IntN(h.Len())); ok {
+			c.Out.Bulk(name)
+			return
+		}
+	}
+	// Nearly all fields have expired.
+	places := h.Places()
+	if len(places) == 0 {
+		c.Out.Null()
+		return
+	}
+	name, _, _ := h.At(places[rand.IntN(len(places))])
+	c.Out.Bulk(name)
 }
 
 // drawFields answers with fields chosen at random: with their values as pairs,
@@ -317,7 +353,19 @@ func (c *Ctx) drawFields(h *storage.Hash, count int64, withValues bool) {
 		}
 		return true
 	}
-	c.draw(h.Len(), count, width, func(i int) { reply(h.At(i)) }, func() { h.Each(reply) })
+	n, place := h.Len(), func(i int) int { return i }
+	if h.Hides() {
+		places := h.Places()
+		n, place = len(places), func(i int) int { return places[i] }
+	}
+	if n == 0 {
+		c.Out.Array(0)
+		return
+	}
+	c.draw(n, count, width, func(i int) {
+		name, value, _ := h.At(place(i))
+		reply(name, value)
+	}, func() { h.Each(reply) })
 }
 
 // hScan matches hscanCommand.

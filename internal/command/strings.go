@@ -69,17 +69,28 @@ func get(c *Ctx) {
 	}
 }
 
-// setOptions is what may follow SET's and GETEX's value.
+// setOptions is what may follow SET's and GETEX's value, and what may stand before
+// the fields of HSETEX and HGETEX.
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
+	fnx, fxx                      bool
 	expire                        []byte // the argument of EX, PX, EXAT or PXAT; nil if none
 	unit                          int64  // milliseconds in one of its units
 	absolute                      bool
 }
 
-// parseSetOptions matches parseExtendedStringArgumentsOrReply. forSet allows
-// NX, XX, GET and KEEPTTL; otherwise PERSIST.
-func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
+// optionsOf says which options a command has besides EX and its like.
+type optionsOf uint8
+
+const (
+	ofGet      optionsOf = iota // GETEX and HGETEX: PERSIST
+	ofSet                       // SET: NX, XX, GET, KEEPTTL
+	ofSetField                  // HSETEX: NX, XX, FNX, FXX, KEEPTTL
+)
+
+// parseSetOptions matches Valkey's parseExtendedCommandArgumentsOrReply.
+func parseSetOptions(args [][]byte, of optionsOf) (o setOptions, ok bool) {
+	forSet := of != ofGet
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		unit, absolute := int64(0), false
@@ -88,7 +99,11 @@ func parseSetOptions(args [][]byte, forSet bool) (o setOptions, ok bool) {
 			o.nx = true
 		case forSet && is(a, "XX") && !o.nx:
 			o.xx = true
-		case forSet && is(a, "GET"):
+		case of == ofSetField && is(a, "FNX") && !o.fxx:
+			o.fnx = true
+		case of == ofSetField && is(a, "FXX") && !o.fnx:
+			o.fxx = true
+		case of == ofSet && is(a, "GET"):
 			o.get = true
 		case forSet && is(a, "KEEPTTL") && o.expire == nil:
 			o.keepTTL = true
@@ -142,7 +157,7 @@ func (o *setOptions) expireAt(c *Ctx) (at int64, ok bool) {
 // set matches setGenericCommand.
 func set(c *Ctx) {
 	key, value := c.Args[1], c.Args[2]
-	o, ok := parseSetOptions(c.Args[3:], true)
+	o, ok := parseSetOptions(c.Args[3:], ofSet)
 	if !ok {
 		c.Out.Error(resp.ErrSyntax)
 		return
@@ -178,7 +193,7 @@ func set(c *Ctx) {
 
 // setAccess: without GET a SET only overwrites.
 func setAccess(args [][]byte) KeyFlags {
-	if o, ok := parseSetOptions(args[3:], true); ok && o.get {
+	if o, ok := parseSetOptions(args[3:], ofSet); ok && o.get {
 		return KeyRW | KeyAccess | KeyUpdate
 	}
 	return KeyOW | KeyUpdate
@@ -277,7 +292,7 @@ func getDel(c *Ctx) {
 // getEX matches getexCommand: a time in the past deletes the key.
 func getEX(c *Ctx) {
 	key := c.Args[1]
-	o, ok := parseSetOptions(c.Args[2:], false)
+	o, ok := parseSetOptions(c.Args[2:], ofGet)
 	if !ok {
 		c.Out.Error(resp.ErrSyntax)
 		return

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -64,11 +65,26 @@ func contents(n *Node) map[keyIn]storage.Digest {
 				}
 				for _, key := range keys {
 					all[keyIn{db, key}] = tx.DigestValue([]byte(key))
+					if e, ok := tx.Peek([]byte(key)); ok && e.Type() == storage.TypeHash {
+						all[keyIn{db, key + " in time"}] = fieldTimes(e)
+					}
 				}
 			}
 		}
 	})
 	return all
+}
+
+// fieldTimes is a fingerprint of when fields of a hash expire.
+func fieldTimes(e storage.Entry) storage.Digest {
+	var times []string
+	h := e.Hash()
+	h.EachDue(func(name, _ []byte, due int64) bool {
+		times = append(times, fmt.Sprintf("%q %d", name, due))
+		return true
+	})
+	slices.Sort(times)
+	return sha1.Sum([]byte(strings.Join(times, "\n")))
 }
 
 // writer sends random commands to a node, in all its databases, now and then in
@@ -199,7 +215,7 @@ func (w *writer) do(args ...any) any {
 	return reply
 }
 
-// expiring reports keys that expire soon.
+// expiring reports keys and fields that expire soon.
 func (w *writer) expiring() error {
 	for db := range w.lines.Databases {
 		w.do("SELECT", db)
@@ -207,6 +223,26 @@ func (w *writer) expiring() error {
 			if ttl := w.do("PTTL", key).(int64); ttl >= 0 && ttl < commandtest.Late/2 {
 				return fmt.Errorf("%q of database %d expires in %d ms", key, db, ttl)
 			}
+			if err := w.expiringFields(key); err != nil {
+				return fmt.Errorf("database %d: %w", db, err)
+			}
+		}
+	}
+	return nil
+}
+
+// expiringFields reports fields of a hash that expire soon.
+func (w *writer) expiringFields(key any) error {
+	if w.do("TYPE", key) != "hash" {
+		return nil
+	}
+	names := w.do("HKEYS", key).([]any)
+	if n := w.do("HLEN", key).(int64); n != int64(len(names)) {
+		return fmt.Errorf("%d fields of %q have expired", n-int64(len(names)), key)
+	}
+	for i, ttl := range w.do(append([]any{"HPTTL", key, "FIELDS", len(names)}, names...)...).([]any) {
+		if ttl := ttl.(int64); ttl >= 0 && ttl < commandtest.Late/2 {
+			return fmt.Errorf("%q of %q expires in %d ms", names[i], key, ttl)
 		}
 	}
 	return nil

@@ -59,6 +59,7 @@ const (
 	ErrPosCount    Error = "ERR COUNT can't be negative"
 	ErrPosMaxLen   Error = "ERR MAXLEN can't be negative"
 	ErrNumKeys     Error = "ERR numkeys should be greater than 0"
+	ErrNumFields   Error = "ERR numfields should be greater than 0 and match the provided number of fields"
 	ErrManyKeys    Error = "ERR Number of keys can't be greater than number of args"
 	ErrPopCount    Error = "ERR count should be greater than 0"
 	ErrLimit       Error = "ERR LIMIT can't be negative"

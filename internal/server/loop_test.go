@@ -136,3 +136,22 @@ func dispatchDoesNotAllocate(t *testing.T, n *node) {
 		}
 	}
 }
+
+// A snapshot advances under any load, and takes an eighth of the clients' time.
+func TestTheSliceOfASnapshot(t *testing.T) {
+	for _, c := range []struct {
+		clients time.Duration
+		any     bool
+		want    time.Duration
+	}{
+		{0, false, idleSlice},
+		{0, true, leastSlice},
+		{100 * time.Microsecond, true, leastSlice},
+		{800 * time.Microsecond, true, 100 * time.Microsecond},
+		{time.Second, true, mostSlice},
+	} {
+		if got := snapshotSlice(c.clients, c.any); got != c.want {
+			t.Errorf("clients took %v (any: %v): %v, want %v", c.clients, c.any, got, c.want)
+		}
+	}
+}

@@ -30,12 +30,16 @@ func (t Text) Save(w *wire.Writer) { w.String(t) }
 var unread = map[byte]string{
 	6: "module", 7: "module",
 	15: "stream", 19: "stream", 21: "stream", 26: "stream", 27: "stream",
-	22: "hash with field expiry", 24: "hash with field expiry", 25: "hash with field expiry",
 	28: "array", 29: "gcra",
 }
 
-// typeOf returns the type of the values under a type byte.
-func typeOf(encoding byte, key []byte) (storage.Type, error) {
+// typeOf returns the type of the values under a type byte. valkey says that they
+// are in a form that only Valkey writes: candidates of Redis 7.4 had another one
+// under the byte of hashes whose fields expire.
+func typeOf(encoding byte, valkey bool, key []byte) (storage.Type, error) {
+	if storage.EncodingHasDue(encoding) && !valkey {
+		return 0, unsupported("hash of a release candidate", key)
+	}
 	if t, ok := storage.LoadedType(encoding); ok {
 		return t, nil
 	}

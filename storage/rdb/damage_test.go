@@ -63,6 +63,16 @@ func bodies(t testing.TB) (all [][]byte) {
 			f, _ := e.Freeze(nil)
 			all = append(all, body(&f))
 		}
+		tx.Select(2)
+		for i := 0; i < n; i += 1 + i%2 {
+			h.ExpireAt(fmt.Appendf(nil, "element %d%s", i, strings.Repeat("!", i%5*i%100)), int64(1e12)+int64(i)*1000)
+		}
+		e, _ := tx.Peek(key)
+		f, _ := e.Freeze(nil)
+		all = append(all, body(&f))
+	}
+	for _, c := range dueForms() {
+		all = append(all, []byte(c.body))
 	}
 	return all
 }
@@ -79,7 +89,11 @@ func emptyKeyspace() *storage.Tx {
 
 // signed is a payload with the right trailer.
 func signed(body []byte) []byte {
-	p := append(bytes.Clone(body), Version, 0)
+	version := byte(Version)
+	if len(body) > 0 && storage.EncodingHasDue(body[0]) {
+		version = valkeyVersion
+	}
+	p := append(bytes.Clone(body), version, 0)
 	return binary.LittleEndian.AppendUint64(p, wire.Checksum(0, p))
 }
 
@@ -162,7 +176,7 @@ func damage(r *rand.Rand, b []byte, others [][]byte) []byte {
 	case 5:
 		return append(append(b[:i:i], byte(r.IntN(256))), b[i:]...)
 	case 6:
-		b[0] = []byte{0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20}[r.IntN(16)]
+		b[0] = []byte{0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 22, 24, 25}[r.IntN(19)]
 	case 7:
 		o := others[r.IntN(len(others))]
 		j := r.IntN(len(o))

@@ -34,9 +34,13 @@ func (enc *Encoder) AppendPayload(dst []byte, v Value) []byte {
 	w := &enc.w
 	w.Compress, w.Checksum = enc.Compress, true
 	w.Reset(dst)
-	w.Byte(v.Encoding())
+	encoding, version := v.Encoding(), uint16(Version)
+	if storage.EncodingHasDue(encoding) {
+		version = valkeyVersion
+	}
+	w.Byte(encoding)
 	v.Save(w)
-	w.Uint16(Version)
+	w.Uint16(version)
 	w.Uint64(w.Sum())
 	dst = w.Collected()
 	w.Reset(nil) // the payload is the caller's
@@ -71,7 +75,7 @@ func ParsePayload(payload []byte) (p Payload, err error) {
 		return p, wire.Corruptf("no value")
 	}
 	p = Payload{encoding: body[0], value: body[1:]}
-	if p.Type, err = typeOf(p.encoding, nil); err != nil {
+	if p.Type, err = typeOf(p.encoding, version == valkeyVersion, nil); err != nil {
 		return p, err
 	}
 	r := wire.NewBytesReader(p.value)

@@ -6,8 +6,9 @@
 // and an end record with a CRC64. A record is an opcode (auxiliary fields, the
 // selected database, expiry of the next key, …) or a value type followed by a
 // key and a value. A [Reader] turns that into one [Entry] per key; a [Writer]
-// is its reverse and always writes version 10, which every Redis since 7.0 and
-// every Valkey can load. [Check] reads a file for its own sake: a file that
+// is its reverse and writes version 10, which every Redis since 7.0 and every
+// Valkey can load, or version 80 of Valkey 9 if there are hashes whose fields
+// expire, which no other server has. [Check] reads a file for its own sake: a file that
 // came from elsewhere is checked before it replaces anything.
 //
 // The forms of values are storage's: it has a loader for each type byte and writes
@@ -27,7 +28,8 @@ import (
 	"redoubt/storage/rdb/wire"
 )
 
-// Version is the RDB version that Writer and DUMP payloads carry.
+// Version is the RDB version that Writer and DUMP payloads carry but for hashes
+// whose fields expire.
 const Version = 10
 
 // Versions that a Reader and RESTORE accept. Redis counts up from 1; Valkey

@@ -156,13 +156,13 @@ func (r *Reader) readEntry() error {
 // readKey reads the key of a record; the value follows.
 func (r *Reader) readKey(encoding byte) (err error) {
 	e := &r.entry
-	if _, err = typeOf(encoding, nil); errors.Is(err, ErrCorrupt) {
+	if _, err = typeOf(encoding, r.valkey, nil); errors.Is(err, ErrCorrupt) {
 		return wire.Corruptf("unknown type or opcode %d at %d", encoding, r.src.Offset()-1)
 	}
 	if e.Key, err = r.src.AppendString(e.Key[:0]); err != nil {
 		return err
 	}
-	if e.Type, err = typeOf(encoding, e.Key); err != nil {
+	if e.Type, err = typeOf(encoding, r.valkey, e.Key); err != nil {
 		return err
 	}
 	r.encoding, r.pending = encoding, true

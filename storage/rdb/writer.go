@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"redoubt/replication"
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -23,6 +24,10 @@ type Header struct {
 	ReplStreamDB int // database selected in the stream there
 
 	AOFBase bool // the file is the base of an append-only log
+
+	// Due says that the file has hashes whose fields expire. It is one of Valkey
+	// 9 then.
+	Due bool
 }
 
 // Options of a Writer.
@@ -36,7 +41,8 @@ type Options struct {
 // caller sees to it that keys come under their database and only once. Errors
 // come from the underlying writer, and repeat.
 type Writer struct {
-	w *wire.Writer
+	w   *wire.Writer
+	due bool // as in Header
 }
 
 // NewWriter returns a Writer to out.
@@ -48,7 +54,11 @@ func NewWriter(out io.Writer, o Options) *Writer {
 
 // Header writes the magic and the auxiliary fields. It is the first call.
 func (w *Writer) Header(h Header) error {
-	fmt.Fprintf(w.w, "REDIS%04d", Version)
+	if w.due = h.Due; w.due {
+		fmt.Fprintf(w.w, "VALKEY%03d", valkeyVersion)
+	} else {
+		fmt.Fprintf(w.w, "REDIS%04d", Version)
+	}
 	w.aux(auxVersion, h.ServerVersion)
 	w.aux(auxBits, "64")
 	w.aux(auxCreated, strconv.FormatInt(h.CreatedUnix, 10))
@@ -86,11 +96,15 @@ func (w *Writer) SelectDB(db, keys, expires int) error {
 // Entry writes a key of the database selected last; e.DB, e.Idle and e.Freq
 // are not looked at.
 func (w *Writer) Entry(e *Entry, v Value) error {
+	encoding := v.Encoding()
+	if storage.EncodingHasDue(encoding) && !w.due {
+		return fmt.Errorf("rdb: the header does not say that fields of %q expire", e.Key)
+	}
 	if e.ExpireAtMs != 0 {
 		w.w.Byte(opExpireTimeMs)
 		w.w.Millis(e.ExpireAtMs)
 	}
-	w.w.Byte(v.Encoding())
+	w.w.Byte(encoding)
 	w.w.String(e.Key)
 	v.Save(w.w)
 	return w.w.Err()

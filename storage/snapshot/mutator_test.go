@@ -56,7 +56,7 @@ func elements(e storage.Entry) []string {
 		s.Each(add)
 	case storage.TypeHash:
 		h := e.Hash()
-		h.Each(func(name, value []byte) bool { return add(fmt.Appendf(nil, "%s=%s", name, value)) })
+		h.EachDue(func(name, value []byte, due int64) bool { return add(fmt.Appendf(nil, "%s=%s@%d", name, value, due)) })
 	case storage.TypeZSet:
 		z := e.ZSet()
 		z.Ascend(0, func(member []byte, score float64) bool { return add(fmt.Appendf(nil, "%s=%g", member, score)) })
@@ -267,9 +267,11 @@ func (m *mutator) collection(tx *storage.Tx, key []byte) {
 		h, _ := tx.EditHash(key)
 		for range n {
 			if grow {
-				h.Set(m.element(), m.value())
+				name := m.element()
+				h.DropExpired([][]byte{name}, 1)
+				h.SetDue(name, m.value(), m.expiry())
 			} else if h.Len() > 0 {
-				name, _ := h.At(m.rand.IntN(h.Len()))
+				name, _, _ := h.At(m.rand.IntN(h.Len()))
 				h.Delete(bytes.Clone(name))
 			}
 		}

@@ -19,11 +19,12 @@ type writer struct {
 	sizes []size
 	db    int // selected last, -1 at first
 	entry rdb.Entry
+	due   bool // hashes have fields that expire
 }
 
 // newWriter returns a writer of the keyspace as it is now. The world lock is held.
 func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
-	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1}
+	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1, due: ks.AnyDue()}
 	for db := range ks.Databases() {
 		n := size{ks.Len(db), ks.Volatile(db)}
 		if o.Slots != nil {
@@ -53,6 +54,7 @@ func (s *Snapshot) write(w *writer, h rdb.Header) {
 }
 
 func (s *Snapshot) writeAll(w *writer, h rdb.Header) error {
+	h.Due = w.due
 	if err := w.rdb.Header(h); err != nil {
 		return err
 	}

@@ -175,18 +175,18 @@ func BenchmarkHash(b *testing.B) {
 	h.Open(x.e, nil)
 	var name [16]byte
 	var value [32]byte
-	x.time("HSET-new", x.n, func(i int) { h.Set(letters(name[:], uint64(i)), letters(value[:], uint64(i))) })
+	x.time("HSET-new", x.n, func(i int) { h.Set(letters(name[:], uint64(i)), letters(value[:], uint64(i)), 0) })
 	x.held("loaded", &h.Tree)
 	x.time("HGET", x.n, func(i int) {
-		if _, ok := h.Get(letters(name[:], uint64(x.random(i)))); !ok {
+		if _, _, ok := h.Get(letters(name[:], uint64(x.random(i)))); !ok {
 			b.Fatal("a field is lost")
 		}
 	})
-	x.time("HSET", x.n, func(i int) { h.Set(letters(name[:], uint64(x.random(i))), letters(value[:], uint64(i))) })
+	x.time("HSET", x.n, func(i int) { h.Set(letters(name[:], uint64(x.random(i))), letters(value[:], uint64(i)), 0) })
 	x.time("HDEL", x.n/2, func(i int) { h.Delete(letters(name[:], uint64(2*i))) })
 	x.held("half", &h.Tree)
 	x.compact("half-moved", &h.Tree)
-	x.time("HSET-again", x.n/2, func(i int) { h.Set(letters(name[:], uint64(2*i)), letters(value[:], uint64(i))) })
+	x.time("HSET-again", x.n/2, func(i int) { h.Set(letters(name[:], uint64(2*i)), letters(value[:], uint64(i)), 0) })
 	x.held("again", &h.Tree)
 }
 
@@ -258,7 +258,7 @@ func BenchmarkSmall(b *testing.B) {
 			for i := range names {
 				names[i] = fmt.Appendf(nil, "field%d", i)
 				member := letters(make([]byte, 8), uint64(i))
-				h.Set(names[i], member)
+				h.Set(names[i], member, 0)
 				s.Add(member)
 				z.Set(member, float64(i))
 				l.Insert(i, member)
@@ -272,7 +272,7 @@ func BenchmarkSmall(b *testing.B) {
 			x.time("HGET", rounds, func(i int) { h.Open(x.e, values[Hash]); h.Get(names[i%n]) })
 			x.time("HSET", rounds, func(i int) {
 				h.Open(x.e, values[Hash])
-				h.Set(names[i%n], letters(buf[:], uint64(i)))
+				h.Set(names[i%n], letters(buf[:], uint64(i)), 0)
 				values[Hash] = h.Value()
 			})
 			x.time("SISMEMBER", rounds, func(i int) { s.Open(x.e, values[Set]); s.Has(letters(buf[:], uint64(i%n))) })

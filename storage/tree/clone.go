@@ -23,6 +23,8 @@ func (t *Tree) Clone() []byte {
 	c.bytes = 0
 	if c.kind == ZSet {
 		c.cloneIDs()
+	}
+	if c.rows.root != 0 {
 		c.rows.root = c.cloneUnder(&c.rows, c.rows.root)
 	}
 	c.main.root = c.cloneUnder(&c.main, c.main.root)

@@ -82,7 +82,7 @@ func (s *spine) join(used int) bool {
 		s.arrive(child(b, s.path[s.height-1].i+i))
 		s.take()
 	}
-	lay := p.layout(s.sh, p.entries, 0)
+	lay := p.layout(s.shapeOf(p.entries), p.entries, 0)
 	if nodeHeader+lay.size > maxLeaf {
 		s.path[s.height-1] = up
 		s.arrive(child(b, up.i))

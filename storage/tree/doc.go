@@ -32,6 +32,10 @@
 //     leaf is split or scanned. Equal hashes are never in two leaves;
 //   - a sorted set are sorted by score and member.
 //
+// A field of a hash may be due at some time (due.go). Its leaf holds the time, and
+// a large hash has an index of such fields in the order of their times, a tree of
+// the same kind. A hash without them has neither.
+//
 // A sorted set has an index, from the hash of a member to the id of its leaf,
 // which is a tree of the same kind (index.go), and a table of where the leaf of
 // each id is (ids.go). So a leaf can grow, move or be copied without a change of
@@ -48,7 +52,7 @@
 // earlier epoch is copied before it changes, from the root down, and the old one
 // goes to Env.Keep instead of the heap. So a copy of the value that a record had
 // at the capture names a tree that stays as it is, and a Reader on any goroutine
-// reads it. The index and the ids belong to the writer alone.
+// reads it. The indexes and the ids belong to the writer alone.
 //
 // # Limits
 //

@@ -24,36 +24,41 @@ func (t *Tree) find(name []byte) int {
 	var h uint64
 	if !t.main.small() {
 		h = t.env.hash(name)
+		t.hash = h
 	}
 	t.main.down(h, nil)
 	return t.main.leaf.a.find(t.env.Space, name)
 }
 
-// Get returns the value of a field (HGET).
-func (t *HashTree) Get(name []byte) (value []byte, ok bool) {
+// Get returns the value of a field (HGET), and when it is due.
+func (t *HashTree) Get(name []byte) (value []byte, due int64, ok bool) {
 	i := t.find(name)
 	if i < 0 {
-		return nil, false
+		return nil, 0, false
 	}
 	v := t.main.leaf.values()
-	return v.text(t.env.Space, i, &t.views[1]), true
+	return v.text(t.env.Space, i, &t.views[1]), t.main.leaf.due(i), true
 }
 
-// Set gives a field a value and reports whether the field is new (HSET).
-func (t *HashTree) Set(name, value []byte) (added bool) {
+// Set gives a field a value (HSET) and says when it is due, which is a number
+// above 0, or 0 for never. It reports whether the field is new.
+func (t *HashTree) Set(name, value []byte, due int64) (added bool) {
 	i := t.find(name)
 	b := t.newItem(value, 1)
+	small, was := t.main.small(), int64(0)
 	if i >= 0 {
+		was = t.main.leaf.due(i)
 		a := item{text: t.args[0][:copy(t.args[0][:], name)]}
 		t.change()
-		t.main.set(i, 0, a, b)
-		return false
+		t.main.set(i, uint64(due), a, b)
+	} else {
+		a := t.newItem(name, 0)
+		t.change()
+		t.main.add(1)
+		t.main.put(t.main.leaf.n, uint64(due), a, b)
 	}
-	a := t.newItem(name, 0)
-	t.change()
-	t.main.add(1)
-	t.main.put(t.main.leaf.n, 0, a, b)
-	return true
+	t.indexDue(small, was, due)
+	return i < 0
 }
 
 // Has reports whether there is a field or member (HEXISTS, SISMEMBER).
@@ -88,19 +93,24 @@ func (t *Tree) delete(name []byte) bool {
 	if i < 0 {
 		return false
 	}
+	due := t.main.leaf.due(i)
 	t.change()
 	t.main.add(-1)
 	t.main.cut(i, i+1)
-	t.settled()
+	small := t.main.small()
+	t.indexDue(small, due, 0)
+	if t.settled(); !small && t.main.small() && t.kind == Hash {
+		t.forgetDue()
+	}
 	return true
 }
 
-// At returns the i-th field and its value, in an order that changes with every
-// write (HRANDFIELD).
-func (t *HashTree) At(i int) (name, value []byte) {
+// At returns the i-th field, its value and when it is due, in an order that
+// changes with every write (HRANDFIELD).
+func (t *HashTree) At(i int) (name, value []byte, due int64) {
 	at := t.main.downAt(i)
 	v := t.main.leaf.values()
-	return t.main.leaf.a.text(t.env.Space, at, &t.views[0]), v.text(t.env.Space, at, &t.views[1])
+	return t.main.leaf.a.text(t.env.Space, at, &t.views[0]), v.text(t.env.Space, at, &t.views[1]), t.main.leaf.due(at)
 }
 
 // At returns the i-th member, in an order that changes with every write (SPOP,
@@ -110,10 +120,15 @@ func (t *SetTree) At(i int) []byte {
 	return t.main.leaf.a.text(t.env.Space, at, &t.views[0])
 }
 
-// Each calls f for all fields until it returns false (HGETALL). f must not
-// change the hash.
-func (t *HashTree) Each(f func(name, value []byte) bool) {
+// Fields is Each without when fields are due.
+func (t *HashTree) Fields(f func(name, value []byte) bool) {
 	t.ascend(0, func(_ uint64, a, b []byte) bool { return f(a, b) })
+}
+
+// Each calls f for all fields, their values and when they are due, until it
+// returns false (HGETALL). f must not change the hash.
+func (t *HashTree) Each(f func(name, value []byte, due int64) bool) {
+	t.ascend(0, func(key uint64, a, b []byte) bool { return f(a, b, int64(key)) })
 }
 
 // Each calls f for all members until it returns false (SMEMBERS). f must not
@@ -139,16 +154,16 @@ type scanned struct {
 // seen, and returns the next cursor, 0 at the end (HSCAN). A field that exists
 // from the first call to the last is seen, whatever happens to others. f must not
 // change the hash.
-func (t *HashTree) Scan(cursor uint64, count int, f func(name, value []byte)) (next uint64) {
+func (t *HashTree) Scan(cursor uint64, count int, f func(name, value []byte, due int64)) (next uint64) {
 	return t.scanFields(cursor, count, f)
 }
 
 // Scan is HashTree.Scan for members (SSCAN).
 func (t *SetTree) Scan(cursor uint64, count int, f func(member []byte)) (next uint64) {
-	return t.scanFields(cursor, count, func(a, _ []byte) { f(a) })
+	return t.scanFields(cursor, count, func(a, _ []byte, _ int64) { f(a) })
 }
 
-func (t *Tree) scanFields(cursor uint64, count int, f func(a, b []byte)) (next uint64) {
+func (t *Tree) scanFields(cursor uint64, count int, f func(a, b []byte, due int64)) (next uint64) {
 	if t.main.n == 0 || cursor >= 1<<cursorBits {
 		return 0
 	}
@@ -168,7 +183,7 @@ func (t *Tree) scanFields(cursor uint64, count int, f func(a, b []byte)) (next u
 				v := s.leaf.values()
 				b = v.text(t.env.Space, x.i, &t.views[1])
 			}
-			f(s.leaf.a.text(t.env.Space, x.i, &t.views[0]), b)
+			f(s.leaf.a.text(t.env.Space, x.i, &t.views[0]), b, s.leaf.due(x.i))
 		}
 	}
 	return 0

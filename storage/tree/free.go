@@ -28,7 +28,7 @@ func (t *Tree) Free(e *Env, k Kind, value []byte, budget int) (rest []byte) {
 		t.removeAll()
 		return nil
 	}
-	size := descriptorOf(k)
+	size := descriptorOf(k, value[0])
 	if len(value) == size {
 		value = append(slices.Clip(value), make([]byte, 1+maxHeight)...)
 	}
@@ -46,7 +46,7 @@ func (t *Tree) Free(e *Env, k Kind, value []byte, budget int) (rest []byte) {
 		}
 		if done {
 			clear(path)
-			if *phase++; k != ZSet {
+			if *phase++; *phase == freeIDs && k != ZSet {
 				*phase = freed
 			}
 		}

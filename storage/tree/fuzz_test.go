@@ -13,7 +13,7 @@ import (
 // FuzzTree reads its input as changes of a collection, which is held to a model.
 // Captures are opened and released between them.
 func FuzzTree(f *testing.F) {
-	for k := range byte(kinds) {
+	for _, k := range []byte{byte(List), byte(Set), byte(Hash), byte(ZSet), byte(Hash) + dueBit} {
 		f.Add([]byte{k, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20})
 		f.Add(bytes.Repeat([]byte{k, 40, 7, 3, 80, 9, 200, 14, 0}, 60))
 		f.Add(bytes.Repeat([]byte{k + 16, 1, 200, 30, 250, 60, 90, 120, 15, 255, 33, 66}, 100))
@@ -22,7 +22,11 @@ func FuzzTree(f *testing.F) {
 		if len(ops) < 2 || len(ops) > 4096 {
 			return
 		}
-		z := &fuzzer{t: t, e: newEnvOf(t, 64<<20), s: newSubject(Kind(ops[0]) % kinds), members: map[string]element{}}
+		k := Kind(ops[0]) % kinds
+		if k == Hash && ops[0]&dueBit != 0 {
+			k = hashWithDue
+		}
+		z := &fuzzer{t: t, e: newEnvOf(t, 64<<20), s: newSubject(k), members: map[string]element{}}
 		z.e.Keep = func(r slab.Ref) { z.kept = append(z.kept, r) }
 		if ops[0]&16 != 0 {
 			z.e.Hash = func(b []byte) uint64 { return uint64(len(b)) << 50 }
@@ -41,6 +45,9 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+// dueBit makes fields of a hash due.
+const dueBit = 32
 
 type fuzzer struct {
 	t       *testing.T
@@ -132,7 +139,17 @@ func (z *fuzzer) change(grow bool, a, b byte) {
 		got = z.s.set.Delete([]byte(text))
 	case z.s.kind == Hash && grow:
 		e.value = z.text(b, a)
-		got = !z.s.hash.Set([]byte(text), []byte(e.value))
+		if z.s.dues && b%3 > 0 {
+			e.score = uint64(dueTime(int(b) * 7))
+		}
+		got = !z.s.hash.Set([]byte(text), []byte(e.value), int64(e.score))
+	case z.s.dues && b%2 == 0:
+		due := dueTime(int(a))
+		if got = z.s.hash.SetDue([]byte(text), due); got {
+			e = z.members[text]
+			e.score = uint64(due)
+		}
+		grow = had
 	case z.s.kind == Hash:
 		got = z.s.hash.Delete([]byte(text))
 	case grow:

@@ -86,13 +86,7 @@ func (t *Tree) repointHash(hash uint64, from, to uint32) {
 
 // buildIndex makes the index of a sorted set that has become large.
 func (t *Tree) buildIndex() {
-	s := &t.rows
-	s.t, s.sh, s.work = t, &rowShape, t.env.scratch(1)
-	s.height, s.n = 0, 0
-	s.root = t.alloc(2 * leafStep)
-	b := s.bytes(s.root)
-	clear(b[:nodeHeader+rowShape.head])
-	setNode(b, t.env.Epoch, nodeHeader+rowShape.head, 0)
+	t.beginRows()
 	t.main.downAt(0)
 	for more := true; more; more = t.main.next() {
 		l, id := &t.main.leaf, t.main.leafID()
@@ -102,6 +96,17 @@ func (t *Tree) buildIndex() {
 			t.addRow(t.env.hash(t.views[0]), id)
 		}
 	}
+}
+
+// beginRows makes an index without rows.
+func (t *Tree) beginRows() {
+	s := &t.rows
+	s.t, s.sh, s.work = t, t.rowShape(), t.env.scratch(1)
+	s.height, s.n = 0, 0
+	s.root = t.alloc(2 * leafStep)
+	b := s.bytes(s.root)
+	clear(b[:nodeHeader+s.sh.head])
+	setNode(b, t.env.Epoch, nodeHeader+s.sh.head, 0)
 }
 
 // eachText puts the text of an item at an offset into buf and returns the offset

@@ -12,10 +12,12 @@ import (
 //
 //	0 flags u8 | 1 entries u16 | 3 length of items of A, 4 of its prefix
 //	hash: 5 length of items of B, 6 of its prefix
-//	keys: 5 width:4, dropped:4 | 6 base u64
+//	keys, behind that: width:4, dropped:4 | base u64
 //	keys | column A | column B
 //
-// A key is a score or a hash. Its frame is what all keys of the leaf have in
+// A key is a score, a hash, or when a field of a hash is due. Only those leaves of
+// a hash have keys in which a field is due, or was when the leaf was written; 0
+// stands for never. The frame of a key is what all keys of the leaf have in
 // common: base. Only the bytes in which they differ are stored: width of them,
 // after the lowest ones, which are dropped. The size of a leaf is not in it; who
 // holds it knows.
@@ -24,6 +26,7 @@ const (
 	flagNibblesB
 	flagRefsA
 	flagRefsB
+	flagDue            // a leaf of a hash with keys, or a descriptor with an index of them
 	flagLarge = 1 << 7 // not a leaf, but the descriptor of a tree
 )
 
@@ -31,6 +34,7 @@ const (
 	plainHeader = 5
 	pairsHeader = 7
 	keysHeader  = 14
+	dueHeader   = 16
 
 	// maxEntries bounds what is in a leaf of entries that take no bytes.
 	maxEntries = 1024
@@ -54,17 +58,21 @@ type shape struct {
 	ids     bool // leaves have an id
 	private bool // captures never read it
 	head    int  // bytes of a packed leaf's header
+	frame   int  // where in it the frame of the keys is
 }
 
-// Shapes by Kind; rowShape is that of the index of a sorted set.
+// Shapes by Kind; rowShape is that of the index of a sorted set. Leaves of a hash
+// in which a field is due have dueShape, and dueRowShape is that of their index.
 var (
 	shapes = [...]shape{
 		List: {order: byPosition, head: plainHeader},
 		Set:  {order: byHash, head: plainHeader},
 		Hash: {order: byHash, pairs: true, head: pairsHeader},
-		ZSet: {order: byScore, keys: true, ids: true, head: keysHeader},
+		ZSet: {order: byScore, keys: true, ids: true, head: keysHeader, frame: plainHeader},
 	}
-	rowShape = shape{order: byRow, keys: true, private: true, head: keysHeader}
+	rowShape    = shape{order: byRow, keys: true, private: true, head: keysHeader, frame: plainHeader}
+	dueShape    = shape{order: byHash, keys: true, pairs: true, head: dueHeader, frame: pairsHeader}
+	dueRowShape = shape{order: byScore, keys: true, private: true, head: keysHeader, frame: plainHeader}
 )
 
 // A leaf is a packed leaf opened.
@@ -82,16 +90,19 @@ type leaf struct {
 
 // open reads the header of a packed leaf. b may be longer than it.
 func (l *leaf) open(sh *shape, b []byte, used int) {
-	l.sh, l.b, l.used = sh, b, used
-	l.width = 0 // of what was open before, which may have been of another kind
 	flags := b[0]
+	if flags&flagDue != 0 {
+		sh = &dueShape
+	}
+	l.sh, l.b, l.used = sh, b, used
 	l.n = int(binary.LittleEndian.Uint16(b[1:]))
 	l.a = column{b: b, off: sh.head, n: l.n, ml: int(b[3]), pl: int(b[4]), nib: flags&flagNibblesA != 0, refs: flags&flagRefsA != 0}
 	l.width = 0 // the leaf opened before may have been of another shape
 	if sh.keys {
-		l.width, l.drop = int(b[5]>>4), uint(b[5]&15)*8
+		frame := b[sh.frame:]
+		l.width, l.drop = int(frame[0]>>4), uint(frame[0]&15)*8
 		l.mask = lowBytes(l.width)
-		l.base = binary.LittleEndian.Uint64(b[6:])
+		l.base = binary.LittleEndian.Uint64(frame[1:])
 		l.a.off += l.n * l.width
 	}
 }
@@ -139,6 +150,26 @@ func (l *leaf) setRaw(i int, x uint64) {
 func (l *leaf) fits(k uint64) (raw uint64, ok bool) {
 	m := l.mask << l.drop
 	return k & m >> l.drop, k&^m == l.base
+}
+
+// setKey gives entry i another key, if its frame has a place for it.
+func (l *leaf) setKey(i int, k uint64) bool {
+	if !l.sh.keys {
+		return k == 0
+	}
+	raw, ok := l.fits(k)
+	if ok {
+		l.setRaw(i, raw)
+	}
+	return ok
+}
+
+// due is when the field of a hash in entry i is due, 0 if it is never.
+func (l *leaf) due(i int) int64 {
+	if !l.sh.keys {
+		return 0
+	}
+	return int64(l.key(i))
 }
 
 // lowerKey returns the first place whose key is not below k.

@@ -16,6 +16,7 @@ import (
 // A subject is a collection of any kind under random changes.
 type subject struct {
 	kind Kind
+	dues bool // fields of the hash are due
 	tree *Tree
 	list ListTree
 	set  SetTree
@@ -23,9 +24,15 @@ type subject struct {
 	zset ZSetTree
 }
 
+// hashWithDue stands for a hash with fields that are due.
+const hashWithDue = kinds
+
 func newSubject(k Kind) *subject {
 	s := &subject{kind: k}
-	s.tree = [...]*Tree{List: &s.list.Tree, Set: &s.set.Tree, Hash: &s.hash.Tree, ZSet: &s.zset.Tree}[k]
+	if k == hashWithDue {
+		s.kind, s.dues = Hash, true
+	}
+	s.tree = [...]*Tree{List: &s.list.Tree, Set: &s.set.Tree, Hash: &s.hash.Tree, ZSet: &s.zset.Tree}[s.kind]
 	return s
 }
 
@@ -49,7 +56,9 @@ func (s *subject) change(g *gen, grow bool) {
 		}
 	case Hash:
 		if grow {
-			s.hash.Set(text, g.text())
+			s.hash.Set(text, g.text(), s.due(g))
+		} else if s.dues && g.IntN(2) == 0 {
+			s.hash.SetDue(text, s.due(g))
 		} else {
 			s.hash.Delete(text)
 		}
@@ -62,17 +71,39 @@ func (s *subject) change(g *gen, grow bool) {
 	}
 }
 
+// due is when a field is due: never, or one of some times.
+func (s *subject) due(g *gen) int64 {
+	if !s.dues || g.IntN(3) == 0 {
+		return 0
+	}
+	return dueTime(g.IntN(5000))
+}
+
+// dueTime is one of many times that differ in some bytes, a few in all.
+func dueTime(i int) int64 {
+	switch i % 50 {
+	case 0:
+		return math.MaxInt64
+	case 1:
+		return 1
+	}
+	return 1_700_000_000_000 + int64(i%1000)*1000
+}
+
 // element is a copy of an Element.
 type element struct {
 	text, value string
-	score       uint64
+	score       uint64 // as bits, or when the field is due
 }
 
 func (s *subject) elements() (all []element) {
 	s.tree.ascend(0, func(key uint64, a, b []byte) bool {
 		e := element{string(a), string(b), 0}
-		if s.kind == ZSet {
+		switch s.kind {
+		case ZSet:
 			e.score = math.Float64bits(scoreOf(key))
+		case Hash:
+			e.score = key
 		}
 		all = append(all, e)
 		return true
@@ -85,8 +116,11 @@ func read(space *slab.Space, k Kind, value []byte) (all []element) {
 	r.Open(space, k, value)
 	r.Each(func(e Element) bool {
 		x := element{string(e.Text), string(e.Value), 0}
-		if k == ZSet {
+		switch k {
+		case ZSet:
 			x.score = math.Float64bits(e.Score)
+		case Hash:
+			x.score = uint64(e.Due)
 		}
 		all = append(all, x)
 		return true
@@ -105,11 +139,11 @@ func eachKind(t *testing.T, f func(t *testing.T, e *Env, s *subject, g *gen, siz
 			if seedStep > 1 && size > 400 && style != 4 {
 				continue
 			}
-			for k := range kinds {
+			for k := range hashWithDue + 1 {
 				t.Run(fmt.Sprintf("kind %d style %d size %d", k, style, size), func(t *testing.T) {
 					g := &gen{rand.New(rand.NewPCG(uint64(size), uint64(k))), 3 * size, style}
 					e, s := newEnv(t), newSubject(k)
-					s.tree.Open(e, k, nil)
+					s.tree.Open(e, s.kind, nil)
 					for range size {
 						s.change(g, true)
 					}
@@ -156,6 +190,7 @@ func TestCloneSharesNothing(t *testing.T) {
 		}
 		s.tree.removeAll()
 		c := newSubject(s.kind)
+		c.dues = s.dues
 		c.tree.Open(e, s.kind, value)
 		if err := c.tree.Validate(); err != nil {
 			t.Fatal(err)
@@ -176,12 +211,12 @@ func TestCloneSharesNothing(t *testing.T) {
 }
 
 func TestMoveEmptiesSparsePages(t *testing.T) {
-	for k := range kinds {
+	for k := range hashWithDue + 1 {
 		t.Run(fmt.Sprint("kind ", k), func(t *testing.T) {
 			g := &gen{rand.New(rand.NewPCG(1, uint64(k))), 60000, 3}
 			e, s, other := newEnv(t), newSubject(k), newSubject(k)
-			s.tree.Open(e, k, nil)
-			other.tree.Open(e, k, nil)
+			s.tree.Open(e, s.kind, nil)
+			other.tree.Open(e, s.kind, nil)
 			// The nodes of two collections lie side by side, until one of them goes.
 			for range 30000 {
 				s.change(g, true)
@@ -199,7 +234,7 @@ func TestMoveEmptiesSparsePages(t *testing.T) {
 						t.Fatal("Move does not end")
 					}
 					// A value carries where Move goes on.
-					s.tree.Open(e, k, bytes.Clone(s.tree.Value()))
+					s.tree.Open(e, s.kind, bytes.Clone(s.tree.Value()))
 				}
 			}
 			e.Space.EndCompaction()

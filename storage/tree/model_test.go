@@ -213,12 +213,12 @@ func hashStep(t *testing.T, r *rand.Rand, f *HashTree, model map[string]string, 
 	_, had := model[string(name)]
 	switch k := r.IntN(4); {
 	case grow || k == 0 && had:
-		if f.Set(name, value) == had {
+		if f.Set(name, value, 0) == had {
 			t.Fatalf("Set %q says the opposite of %v", name, had)
 		}
 		model[string(name)] = string(value)
 	case k == 1 && len(model) > 0:
-		b, _ := f.At(r.IntN(len(model)))
+		b, _, _ := f.At(r.IntN(len(model)))
 		name = bytes.Clone(b)
 		if !f.Delete(b) {
 			t.Fatalf("%q is there, but cannot be deleted", name)
@@ -234,10 +234,10 @@ func hashStep(t *testing.T, r *rand.Rand, f *HashTree, model map[string]string, 
 
 func hashCheck(r *rand.Rand, f *HashTree, model map[string]string) error {
 	seen := map[string]string{}
-	f.Each(func(n, v []byte) bool { seen[string(n)] = string(v); return true })
+	f.Each(func(n, v []byte, _ int64) bool { seen[string(n)] = string(v); return true })
 	scanned := map[string]string{}
 	for cursor, more := uint64(0), true; more; more = cursor != 0 {
-		cursor = f.Scan(cursor, r.IntN(50), func(n, v []byte) {
+		cursor = f.Scan(cursor, r.IntN(50), func(n, v []byte, _ int64) {
 			if _, twice := scanned[string(n)]; twice {
 				scanned["twice"] = ""
 			}
@@ -248,7 +248,7 @@ func hashCheck(r *rand.Rand, f *HashTree, model map[string]string) error {
 		return fmt.Errorf("%d fields, %d seen, %d scanned, not %d", f.Len(), len(seen), len(scanned), len(model))
 	}
 	for n, v := range model {
-		got, ok := f.Get([]byte(n))
+		got, _, ok := f.Get([]byte(n))
 		if !ok || string(got) != v || seen[n] != v || scanned[n] != v {
 			return fmt.Errorf("%q is %q, %v, seen as %q, scanned as %q, not %q", n, got, ok, seen[n], scanned[n], v)
 		}

@@ -52,11 +52,11 @@ func (t *Tree) Move(budget int) (more bool) {
 		switch {
 		case phase == moveMain && place < t.main.n:
 			t.moved = moveMain | uint64(t.moveAt(&t.main, place))
-		case phase == moveMain && t.kind == ZSet:
+		case phase == moveMain && t.rows.root != 0:
 			t.moved = moveRows
 		case phase == moveRows && place < t.rows.n:
 			t.moved = moveRows | uint64(t.moveAt(&t.rows, place))
-		case phase == moveRows:
+		case phase == moveRows && t.kind == ZSet:
 			t.moved = moveIDs
 		case phase == moveIDs && t.moveIDs(place):
 			t.moved++

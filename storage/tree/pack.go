@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -15,14 +16,15 @@ type pack struct {
 }
 
 type entry struct {
-	key  uint64 // for a tree by hash: the hash, once it was asked for
+	key  uint64
+	hash uint64 // for a tree by hash, once it was asked for
 	from uint32 // id of the leaf it was in; 0 for a new one
 	a, b span
 }
 
 // A span is a text in the buffer of a pack, or the reference of one.
 type span struct {
-	off, n int
+	off, n int32
 	ref    slab.Ref
 }
 
@@ -36,7 +38,7 @@ func (p *pack) keep(s item) span {
 	}
 	off := len(p.buf)
 	p.buf = append(p.buf, s.text...)
-	return span{off: off, n: len(s.text)}
+	return span{off: int32(off), n: int32(len(s.text))}
 }
 
 // take appends the entries of a leaf.
@@ -79,7 +81,7 @@ func (p *pack) takeItem(c *column, at, length int) (span, int) {
 	off := len(p.buf)
 	p.buf = append(p.buf, c.b[c.off:c.off+c.pl]...)
 	p.buf = c.appendStored(p.buf, at, length)
-	return span{off: off, n: len(p.buf) - off}, at + length
+	return span{off: int32(off), n: int32(len(p.buf) - off)}, at + length
 }
 
 // insert puts a new entry at place i.
@@ -118,7 +120,8 @@ func (p *pack) fitColumn(es []entry, b, nibbles bool) fit {
 		} else if pl > 0 {
 			pl = commonPrefix(first[:pl], text)
 		}
-		lo, hi, sum, n = min(lo, s.n), max(hi, s.n), sum+s.n, n+1
+		length := int(s.n)
+		lo, hi, sum, n = min(lo, length), max(hi, length), sum+length, n+1
 	}
 	if n < 2 {
 		pl = 0 // a prefix nobody shares
@@ -199,13 +202,14 @@ func (p *pack) layout(sh *shape, es []entry, keep uint64) layout {
 func (p *pack) write(b []byte, sh *shape, es []entry, l *layout) {
 	clear(b[:sh.head])
 	binary.LittleEndian.PutUint16(b[1:], uint16(len(es)))
-	b[0] = flagIf(flagNibblesA, l.a.nib) | flagIf(flagNibblesB, l.b.nib) | flagIf(flagRefsA, l.a.refs) | flagIf(flagRefsB, l.b.refs)
+	b[0] = flagIf(flagNibblesA, l.a.nib) | flagIf(flagNibblesB, l.b.nib) | flagIf(flagRefsA, l.a.refs) | flagIf(flagRefsB, l.b.refs) |
+		flagIf(flagDue, sh.pairs && sh.keys)
 	b[3], b[4] = byte(l.a.ml), byte(l.a.pl)
 	at := sh.head
 	if sh.keys {
-		b[5] = byte(l.width<<4 | l.drop)
+		b[sh.frame] = byte(l.width<<4 | l.drop)
 		mask := lowBytes(l.width) << (8 * l.drop)
-		binary.LittleEndian.PutUint64(b[6:], es[0].key&^mask)
+		binary.LittleEndian.PutUint64(b[sh.frame+1:], es[0].key&^mask)
 		for i := range es {
 			x := es[i].key >> (8 * l.drop)
 			for range l.width {
@@ -282,16 +286,16 @@ func (p *pack) cut(x, y int) int {
 
 func (p *pack) weight(i int) int {
 	e := &p.entries[i]
-	return 8 + e.a.n + e.b.n
+	return 8 + int(e.a.n+e.b.n)
 }
 
-// cutByKey is cut for entries sorted by key, of which equal ones stay together.
-// It returns 0 if all are equal.
-func (p *pack) cutByKey(x, y int) int {
+// cutByKey is cut for entries sorted by key, or by hash if they are sorted by
+// that, of which equal ones stay together. It returns 0 if all are equal.
+func (p *pack) cutByKey(sh *shape, x, y int) int {
 	c := p.cut(x, y)
 	for d := 0; d < len(p.entries); d++ {
 		for _, i := range [...]int{c - d, c + d} {
-			if i > 0 && i < len(p.entries) && p.entries[i-1].key != p.entries[i].key {
+			if i > 0 && i < len(p.entries) && p.entries[i-1].place(sh) != p.entries[i].place(sh) {
 				return i
 			}
 		}
@@ -302,17 +306,29 @@ func (p *pack) cutByKey(x, y int) int {
 // sortByHash gives entries their hashes and sorts them by them.
 func (p *pack) sortByHash(e *Env) {
 	for i := range p.entries {
-		p.entries[i].key = e.hash(p.textOf(e.Space, p.entries[i].a))
+		p.entries[i].hash = e.hash(p.textOf(e.Space, p.entries[i].a))
 	}
-	slices.SortFunc(p.entries, func(x, y entry) int {
-		switch {
-		case x.key < y.key:
-			return -1
-		case x.key > y.key:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(p.entries, func(x, y entry) int { return cmp.Compare(x.hash, y.hash) })
+}
+
+// place is what bounds compare an entry by before they compare its text.
+func (e *entry) place(sh *shape) uint64 {
+	switch sh.order {
+	case byHash:
+		return e.hash
+	case byScore:
+		return normal(e.key)
+	}
+	return e.key
+}
+
+// shapeOf is the shape of a leaf of these entries: one of a hash has keys only if
+// one of its fields is due.
+func (s *spine) shapeOf(es []entry) *shape {
+	if s.sh.pairs && slices.ContainsFunc(es, func(e entry) bool { return e.key != 0 }) {
+		return &dueShape
+	}
+	return s.sh
 }
 
 // textOf is the text of a span, wherever it lies.

@@ -8,8 +8,12 @@ func (s *spine) put(i int, key uint64, a, b item) {
 	l := &s.leaf
 	var raw uint64
 	ok := l.n < maxEntries || s.limit() > maxLeaf
-	if ok && s.sh.keys {
-		raw, ok = l.fits(key)
+	if l.sh.keys {
+		var fits bool
+		raw, fits = l.fits(key)
+		ok = ok && fits
+	} else if key != 0 {
+		ok = false // a field of a hash is due for which the leaf has no place
 	}
 	var ta, tb [maxInline]byte
 	var ea, eb stored
@@ -118,7 +122,8 @@ func (s *spine) overflow(i int, key uint64, a, b item) {
 // newLeaf writes entries as a leaf, with a new id if id is 0.
 func (s *spine) newLeaf(es []entry, keep uint64, id uint32) slab.Ref {
 	p := &s.work.pack
-	lay := p.layout(s.sh, es, keep)
+	sh := s.shapeOf(es)
+	lay := p.layout(sh, es, keep)
 	size := (nodeHeader + lay.size + leafStep - 1) &^ (leafStep - 1)
 	if s.sh.order == byPosition && len(es) == 1 {
 		size = max(size, maxLeaf)
@@ -138,7 +143,7 @@ func (s *spine) newLeaf(es []entry, keep uint64, id uint32) slab.Ref {
 		}
 	}
 	setLeafID(b, id)
-	p.write(b[nodeHeader:], s.sh, es, &lay)
+	p.write(b[nodeHeader:], sh, es, &lay)
 	return r
 }
 
@@ -152,11 +157,32 @@ func (s *spine) again(i int, key uint64, a, b item) {
 	p.reset()
 	s.take()
 	p.insert(i, key, a, b)
+	s.repack(i)
+}
+
+// rekey takes the open leaf, which is owned, apart and writes it with another key
+// for entry i.
+func (s *spine) rekey(i int, key uint64) {
+	p := &s.work.pack
+	p.reset()
+	s.take()
+	p.entries[i].key = key
+	s.repack(i)
+}
+
+// repack writes the entries of the pack, of which that at i is new, in place of
+// the open leaf.
+func (s *spine) repack(i int) {
+	p := &s.work.pack
 	n := len(p.entries)
+	sh := s.shapeOf(p.entries)
 	// The frame stays as wide as it was, or a small leaf that changes often would
 	// be written anew each time.
-	keep := s.leaf.mask << s.leaf.drop
-	lay := p.layout(s.sh, p.entries, keep)
+	keep := uint64(0)
+	if s.leaf.sh.keys {
+		keep = s.leaf.mask << s.leaf.drop
+	}
+	lay := p.layout(sh, p.entries, keep)
 	limit := s.limit()
 	if !s.small() {
 		limit -= nodeHeader
@@ -167,7 +193,7 @@ func (s *spine) again(i int, key uint64, a, b item) {
 	}
 	if cut == n && s.small() && lay.size <= limit {
 		s.t.small = s.t.room()[:lay.size]
-		p.write(s.t.small, s.sh, p.entries, &lay)
+		p.write(s.t.small, sh, p.entries, &lay)
 		return
 	}
 	s.rewrite(1, cut, keep)
@@ -183,7 +209,7 @@ func (s *spine) cutFor(i int) int {
 		p.sortByHash(s.t.env)
 		fallthrough
 	case byRow:
-		if c := p.cutByKey(1, 2); c > 0 {
+		if c := p.cutByKey(s.sh, 1, 2); c > 0 {
 			return c
 		}
 		return n
@@ -222,10 +248,7 @@ func (s *spine) rewrite(old, cut int, keep uint64) {
 		r := s.newLeaf(es, keep, ids[len(parts)])
 		parts = append(parts, part{ref: r, n: len(es)})
 		q := &parts[len(parts)-1]
-		q.key = es[0].key
-		if s.sh.order == byScore {
-			q.key = normal(q.key)
-		}
+		q.key = es[0].place(s.sh)
 		if s.sh.order == byScore && from > 0 && normal(p.entries[from-1].key) == q.key {
 			sp := s.t.env.Space
 			q.setText(p.textOf(sp, p.entries[from-1].a), p.textOf(sp, es[0].a))
@@ -393,8 +416,8 @@ func (in *inner) append(o *inner) {
 	in.key, in.text, in.long = append(in.key, o.key...), append(in.text, o.text...), append(in.long, o.long...)
 }
 
-// set replaces the last text of entry i of the open leaf, which is owned; a is
-// the first one. The place of the entry does not depend on it.
+// set replaces the last text of entry i of the open leaf, which is owned, and its
+// key; a is the first text. The place of the entry depends on neither.
 func (s *spine) set(i int, key uint64, a, b item) {
 	l := &s.leaf
 	c, it := l.a, a
@@ -403,7 +426,7 @@ func (s *spine) set(i int, key uint64, a, b item) {
 	}
 	var tmp [maxInline]byte
 	if e, ok := c.encode(it, &tmp); ok && e.length != byRef && !c.isRef(i) {
-		if at, n := c.item(i); n == len(e.bytes) {
+		if at, n := c.item(i); n == len(e.bytes) && l.setKey(i, key) {
 			copy(l.b[at:], e.bytes)
 			return
 		}

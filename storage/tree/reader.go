@@ -33,10 +33,11 @@ func (r *Reader) Len() int {
 }
 
 // An Element is one of a list, a member of a set, with its score if that is
-// sorted, or a field of a hash with its value.
+// sorted, or a field of a hash with its value and when it is due, 0 for never.
 type Element struct {
 	Text, Value []byte
 	Score       float64
+	Due         int64
 }
 
 // Each calls f for all elements in their order until it returns false. Texts are
@@ -72,7 +73,10 @@ func (r *Reader) under(ref slab.Ref, f func(e Element) bool) bool {
 func (r *Reader) leaf(l *leaf, f func(e Element) bool) bool {
 	return l.ascend(r.space, 0, &r.views, func(key uint64, a, b []byte) bool {
 		e := Element{Text: a, Value: b}
-		if l.sh.keys {
+		switch {
+		case l.sh.pairs:
+			e.Due = int64(key)
+		case l.sh.keys:
 			e.Score = scoreOf(key)
 		}
 		return f(e)

@@ -37,10 +37,11 @@ type Tree struct {
 	desc    [descriptorMax]byte
 
 	main  spine
-	rows  spine // the index of a large sorted set
+	rows  spine // the index of a large sorted set, or of what is due in a large hash
 	ids   ids
 	bytes int    // of all blocks
 	moved uint64 // where Move goes on
+	hash  uint64 // of the field or member that find looked for in a large collection
 	moves Moves  // of the last call of Move
 
 	// The path of the index is still where locate took it, for a change of the
@@ -62,6 +63,7 @@ type Tree struct {
 //	0 flagLarge | 1 height u8 | 2 height of the index u8 | 4 root u32
 //	8 entries u64 | 16 bytes u64 | 24 where Move goes on u64
 //	sorted set: 32 root of the index u32 | 36 ids: top u32, next u32, idle u32
+//	hash with flagDue: 32 root of the index u32 | 36 unused u32 | 40 rows u64
 const (
 	descriptorSize = 32
 	descriptorMax  = 48
@@ -70,15 +72,17 @@ const (
 	backToSmall = maxLeaf / 2
 )
 
-func descriptorOf(k Kind) int {
-	if k == ZSet {
+// descriptorOf is the length of a descriptor whose first byte is flags.
+func descriptorOf(k Kind, flags byte) int {
+	if k == ZSet || flags&flagDue != 0 {
 		return descriptorMax
 	}
 	return descriptorSize
 }
 
 // IsLarge reports whether a value has nodes of its own: it is a descriptor, whose
-// length does not change.
+// length does not change but when the first field of a hash becomes due, or none
+// is any more.
 func IsLarge(value []byte) bool { return len(value) > 0 && value[0]&flagLarge != 0 }
 
 // Open opens a collection on the value of its record, of which it keeps a view.
@@ -110,12 +114,24 @@ func (t *Tree) readDescriptor() {
 	t.main.n = int(binary.LittleEndian.Uint64(v[8:]))
 	t.bytes = int(binary.LittleEndian.Uint64(v[16:]))
 	t.moved = binary.LittleEndian.Uint64(v[24:])
-	if t.kind != ZSet {
+	if descriptorOf(t.kind, v[0]) < descriptorMax {
 		return
 	}
-	t.rows.t, t.rows.sh, t.rows.work = t, &rowShape, t.env.scratch(1)
+	t.rows.t, t.rows.sh, t.rows.work = t, t.rowShape(), t.env.scratch(1)
 	t.rows.height, t.rows.root, t.rows.n = int(v[2]), getRef(v[32:]), t.main.n
+	if t.kind != ZSet {
+		t.rows.n = int(binary.LittleEndian.Uint64(v[40:]))
+		return
+	}
 	t.ids = ids{getRef(v[36:]), binary.LittleEndian.Uint32(v[40:]), binary.LittleEndian.Uint32(v[44:])}
+}
+
+// rowShape is the shape of the collection's index.
+func (t *Tree) rowShape() *shape {
+	if t.kind == ZSet {
+		return &rowShape
+	}
+	return &dueRowShape
 }
 
 // Changed reports whether there were changes since Open.
@@ -137,26 +153,34 @@ func (t *Tree) Value() []byte {
 		}
 		return t.small
 	}
-	v := t.desc[:descriptorOf(t.kind)]
-	if IsLarge(t.value) {
+	flags := byte(flagLarge)
+	if t.kind == Hash && t.rows.root != 0 {
+		flags |= flagDue
+	}
+	v := t.desc[:descriptorOf(t.kind, flags)]
+	if IsLarge(t.value) && len(t.value) == len(v) {
 		v = t.value
 	}
-	t.writeDescriptor(v)
+	t.writeDescriptor(v, flags)
 	return v
 }
 
-func (t *Tree) writeDescriptor(v []byte) {
+func (t *Tree) writeDescriptor(v []byte, flags byte) {
 	clear(v)
-	v[0], v[1] = flagLarge, byte(t.main.height)
+	v[0], v[1] = flags, byte(t.main.height)
 	putRef(v[4:], t.main.root)
 	binary.LittleEndian.PutUint64(v[8:], uint64(t.main.n))
 	binary.LittleEndian.PutUint64(v[16:], uint64(t.bytes))
 	binary.LittleEndian.PutUint64(v[24:], t.moved)
-	if t.kind != ZSet {
+	if len(v) < descriptorMax {
 		return
 	}
 	v[2] = byte(t.rows.height)
 	putRef(v[32:], t.rows.root)
+	if t.kind != ZSet {
+		binary.LittleEndian.PutUint64(v[40:], uint64(t.rows.n))
+		return
+	}
 	putRef(v[36:], t.ids.top)
 	binary.LittleEndian.PutUint32(v[40:], t.ids.next)
 	binary.LittleEndian.PutUint32(v[44:], t.ids.idle)
@@ -263,16 +287,15 @@ func (t *Tree) clear() {
 	t.small, t.owned = nil, false
 }
 
-// dropIndex frees the index of a sorted set.
+// dropIndex frees the index, if there is one.
 func (t *Tree) dropIndex() {
-	if t.kind != ZSet {
-		return
-	}
 	if t.rows.root != 0 {
 		t.freeUnder(t.rows.root)
 		t.rows.root, t.rows.height, t.rows.n = 0, 0, 0
 	}
-	t.freeIDs()
+	if t.kind == ZSet {
+		t.freeIDs()
+	}
 }
 
 // freeUnder frees a node of the index and all below.

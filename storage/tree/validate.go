@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"redoubt/storage/slab"
@@ -11,7 +12,7 @@ import (
 // and bounds, counts, sizes, ids, and that the index and the members agree. It
 // reads all of it and is for tests.
 func (t *Tree) Validate() error {
-	v := &validator{t: t, ids: make(map[uint32]slab.Ref), rows: make(map[rowOf]int)}
+	v := &validator{t: t, ids: make(map[uint32]slab.Ref), rows: make(map[rowOf]int), due: make(map[edgeOf]int)}
 	s := &t.main
 	if s.n == 0 {
 		if s.root != 0 || t.bytes != 0 {
@@ -32,6 +33,8 @@ func (t *Tree) Validate() error {
 	v.equal("entries", v.entries, s.n)
 	if t.kind == ZSet {
 		v.index()
+	} else {
+		v.indexOfDue()
 	}
 	v.equal("bytes", t.bytes, v.bytes)
 	return v.err
@@ -43,6 +46,7 @@ type validator struct {
 	entries int
 	bytes   int
 	last    *edge // the entry before
+	due     map[edgeOf]int
 	ids     map[uint32]slab.Ref
 	rows    map[rowOf]int // members less rows
 	ofIndex bool          // what is checked now
@@ -52,6 +56,9 @@ type rowOf struct {
 	key uint64
 	id  uint32
 }
+
+// An edgeOf is a row of the index of what is due.
+type edgeOf struct{ due, hash uint64 }
 
 // An edge is a bound, or an entry that it is compared with.
 type edge struct {
@@ -147,7 +154,7 @@ func (v *validator) leafNode(s *spine, b []byte, low, high *edge) int {
 	l.openNode(s.sh, b)
 	for i := range l.n {
 		e := v.edge(s, &l, i)
-		if low != nil && e.compare(low) < 0 || high != nil && e.compare(high) >= 0 {
+		if low != nil && e.compare(low) < 0 || high != nil && (e.compare(high) > 0 || e.compare(high) == 0 && s.sh != &dueRowShape) {
 			v.fail("entry %d of a leaf, %x %q, is not within the bounds %v and %v", i, e.key, e.text, low, high)
 		}
 		if s.sh.ids {
@@ -194,13 +201,18 @@ func (v *validator) leaf(s *spine, b []byte, used int) {
 		}
 		if s.sh.order == byScore || s.sh.order == byRow {
 			if c := 1; v.last != nil {
-				if c = e.compare(v.last); c < 0 || c == 0 && s.sh.order == byScore {
+				if c = e.compare(v.last); c < 0 || c == 0 && s.sh.order == byScore && s.sh != &dueRowShape {
 					v.fail("entries not in order: %x %q after %x %q", e.key, e.text, v.last.key, v.last.text)
 				}
 			}
 			v.last = e
 		}
-		if v.ofIndex {
+		switch {
+		case v.ofIndex && s.sh == &dueRowShape:
+			v.due[edgeOf{e.key, binary.BigEndian.Uint64(e.text)}]--
+		case s.sh.order == byHash && l.due(i) != 0:
+			v.due[edgeOf{rowDue(l.due(i)), e.key}]++
+		case v.ofIndex:
 			v.rows[rowOf{e.key, v.rowID(s, &l, i)}]--
 		}
 	}
@@ -210,6 +222,21 @@ func (v *validator) leaf(s *spine, b []byte, used int) {
 func (v *validator) rowID(s *spine, l *leaf, i int) uint32 {
 	s.leaf = *l
 	return s.rowID(i)
+}
+
+// indexOfDue checks the index of what is due in a large hash.
+func (v *validator) indexOfDue() {
+	t := v.t
+	if t.rows.root != 0 {
+		v.last, v.ofIndex, v.entries = nil, true, 0
+		v.node(&t.rows, t.rows.root, t.rows.height, nil, nil)
+		v.equal("rows", v.entries, t.rows.n)
+	}
+	for k, n := range v.due {
+		if n != 0 {
+			v.fail("%d fields too many for the rows %v", n, k)
+		}
+	}
 }
 
 // index checks the index and the ids of a sorted set.

@@ -33,6 +33,7 @@ type Lines struct {
 	Tag string
 
 	counted int // what numkeys has said; 0: nothing
+	fields  int // what numfields has said
 }
 
 // groups are what keys are named for.
@@ -41,7 +42,7 @@ var groups = []string{"string", "list", "hash", "set", "sorted-set"}
 // Line returns a line for a row. A row that describes no arguments gets some
 // words.
 func (l *Lines) Line(r *command.Row) [][]byte {
-	l.counted = 0
+	l.counted, l.fields = 0, 0
 	line := strings.Fields(strings.ReplaceAll(r.FullName(), "|", " "))
 	line = l.all(line, r.Doc.Args, r.Doc.Group)
 	least := r.Arity
@@ -73,6 +74,8 @@ func (l *Lines) one(line []string, a command.Arg, group string) []string {
 	if a.Flags&command.Multiple != 0 {
 		if times = 1 + l.IntN(3); a.Type == "key" && l.counted > 0 {
 			times, l.counted = l.counted, 0
+		} else if l.fields > 0 {
+			times, l.fields = l.fields, 0
 		}
 	}
 	for i := range times {
@@ -104,6 +107,12 @@ func (l *Lines) value(a command.Arg, group string) string {
 	case a.Name == "numkeys":
 		l.counted = 1 + l.IntN(3)
 		return strconv.Itoa(l.counted)
+	case a.Name == "numfields":
+		l.fields = 1 + l.IntN(3)
+		if l.IntN(20) == 0 {
+			return strconv.Itoa(l.IntN(5) - 1)
+		}
+		return strconv.Itoa(l.fields)
 	case slices.Contains([]string{"db", "destination-db", "index1", "index2"}, a.Name):
 		return strconv.Itoa(l.IntN(l.Databases))
 	}
