@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop soak bench image compose check clean bench-memory bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint sim fuzz interop soak bench pgo image compose check clean bench-memory bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -66,6 +66,9 @@ bench-types: build ## beside redis-server: throughput of the commands on collect
 
 bench-snapshot: build ## beside redis-server: throughput and latency during BGSAVE; BENCH="-keys 1000000"
 	$(GO) run ./internal/tools/bench snapshot -bin $(BIN) $(BENCH)
+
+pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/default.pgo (needs redis-benchmark)
+	scripts/pgo.sh
 
 image: build ## the container image redoubt:local, FROM scratch; pulls nothing
 	docker build -t redoubt:local -f docker/Dockerfile bin

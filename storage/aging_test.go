@@ -37,7 +37,7 @@ func TestEpochsAreRaisedBitByBit(t *testing.T) {
 		b.World(b.now, func(tx *Tx) {
 			for n, ok := c.NextSlot(0, 0); ok; n, ok = c.NextSlot(0, n+1) {
 				for cursor, more := uint64(0), true; more; more = cursor != 0 {
-					cursor = c.Walk(tx, 0, n, cursor, 10, func(_ int, e Entry) bool {
+					cursor, _ = c.Walk(tx, 0, n, cursor, 10, func(_ int, e Entry) bool {
 						if got[string(e.Key())] {
 							t.Errorf("%s comes twice", e.Key())
 						}

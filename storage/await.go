@@ -11,7 +11,7 @@ import (
 // element of a list, say. It stands in a queue at each key, guarded by the lock
 // of the key's slot. Several may want to end its wait at once: units that made
 // different keys ready, on different executors, its timeout, its connection.
-// Claim decides between them.
+// Take decides between them.
 type Waiter struct {
 	// Owner is the waiting client; storage does not look at it.
 	Owner any
@@ -23,7 +23,7 @@ type Waiter struct {
 // The states of a Waiter.
 const (
 	waiterWaits int32 = iota
-	waiterClaimed
+	waiterTaken
 	waiterEnded
 )
 
@@ -46,12 +46,12 @@ type waiting struct {
 	wide   int // waiters that need more slots than the one of their key
 }
 
-// Claim gives the caller the right to end the wait, or to give it back with
-// Unclaim. Of several callers one gets it; after End nobody does. Whoever has it
+// Take gives the caller the right to end the wait, or to give it back with
+// GiveBack. Of several callers one gets it; after End nobody does. Whoever has it
 // runs one handler at most and waits for nothing meanwhile, so the others wait:
 // it may be given back, because the key of another slot is of no use.
-func (w *Waiter) Claim() bool {
-	for !w.state.CompareAndSwap(waiterWaits, waiterClaimed) {
+func (w *Waiter) Take() bool {
+	for !w.state.CompareAndSwap(waiterWaits, waiterTaken) {
 		if w.Ended() {
 			return false
 		}
@@ -60,10 +60,10 @@ func (w *Waiter) Claim() bool {
 	return true
 }
 
-// Unclaim gives a claim back: the wait goes on.
-func (w *Waiter) Unclaim() { w.state.Store(waiterWaits) }
+// GiveBack undoes Take: the wait goes on.
+func (w *Waiter) GiveBack() { w.state.Store(waiterWaits) }
 
-// End ends a wait that the caller has claimed.
+// End ends a wait that the caller has taken.
 func (w *Waiter) End() { w.state.Store(waiterEnded) }
 
 // Ended reports whether the wait is over.
@@ -208,7 +208,7 @@ func (tx *Tx) Wide() bool {
 
 // Serve calls serve for those who wait for keys that the unit has changed, in
 // the order in which the keys were changed and the waiters came, with the key's
-// database selected. serve claims the waiter and returns true if its wait is
+// database selected. serve takes the waiter and returns true if its wait is
 // over. What it changes may make further keys ready, which are served as well.
 // now is the present time: a key that expired while the unit ran serves nobody.
 func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {

@@ -26,12 +26,12 @@ func (b *waiters) await(name string, keys ...string) *Waiter {
 // serve is what a server does at the end of a unit.
 func (b *waiters) serve(tx *Tx) {
 	tx.Serve(b.now, func(w *Waiter, key []byte) bool {
-		if !w.Claim() {
+		if !w.Take() {
 			return false
 		}
 		l, ok := tx.EditList(key)
 		if !ok {
-			w.Unclaim()
+			w.GiveBack()
 			return false
 		}
 		tx.Command(nil)

@@ -175,16 +175,16 @@ func (c *Capture) NextSlot(db int, from slots.Slot) (slots.Slot, bool) {
 
 // Walk calls f for records of slot n in db from cursor on that were not handed
 // over before, until about count were looked at or f has enough (it returns
-// false, and still gets a few), and returns the next cursor, 0 at the end. The unit
-// holds the slot. f sees the entry during the call only, and has it then: it does
-// not come again.
-func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64) {
+// false, and still gets a few), and returns the next cursor, 0 at the end, and how
+// many were looked at. The unit holds the slot. f sees the entry during the call
+// only, and has it then: it does not come again.
+func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64, looked int) {
 	if checked {
 		tx.checkHeld(n, nil)
 	}
 	t := c.ks.slots[n].table(c.order[db])
 	if c.ended || t == nil || !c.covers(n) {
-		return 0
+		return 0, 0
 	}
 	return c.walk(tx, t, n, c.order[db], cursor, count, f)
 }
@@ -192,26 +192,27 @@ func (c *Capture) Walk(tx *Tx, db int, n slots.Slot, cursor uint64, count int, f
 // WalkDetached is Walk over the tables that flushes let go, with its own
 // cursor; any unit will do, but only one at a time. It reports whether some are
 // left.
-func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool) {
+func (c *Capture) WalkDetached(tx *Tx, count int, f func(db int, e Entry) bool) (more bool, looked int) {
 	if n := len(c.detached); n > 0 && !c.ended {
 		d := c.detached[n-1]
 		d.walks.Lock()
-		c.cursor = c.walk(tx, &d.table, d.slot, d.phys, c.cursor, count, f)
+		c.cursor, looked = c.walk(tx, &d.table, d.slot, d.phys, c.cursor, count, f)
 		d.walks.Unlock()
 		if c.cursor == 0 {
 			c.detached = slices.Delete(c.detached, n-1, n)
 			d.let(c.ks)
 		}
 	}
-	return len(c.detached) > 0
+	return len(c.detached) > 0, looked
 }
 
 // Detached reports whether tables that flushes let go have not been walked. It
 // must be called within a unit.
 func (c *Capture) Detached() bool { return len(c.detached) > 0 }
 
-func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, phys int, cursor uint64, count int, f func(db int, e Entry) bool) uint64 {
-	return t.walk(c.ks.space, cursor, count, func(ref slab.Ref) bool {
+func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, phys int, cursor uint64, count int, f func(db int, e Entry) bool) (next uint64, looked int) {
+	next = t.walk(c.ks.space, cursor, count, func(ref slab.Ref) bool {
+		looked++
 		r := c.ks.at(ref)
 		if c.ks.epochOf(r) >= c.number {
 			return true
@@ -227,6 +228,7 @@ func (c *Capture) walk(tx *Tx, t *table, n slots.Slot, phys int, cursor uint64, 
 		r.setEpoch(byte(c.number))
 		return f(c.logical[phys], Entry{r, tx})
 	})
+	return next, looked
 }
 
 // Complete ends a snapshot of which all was walked. The unit must hold the world

@@ -133,4 +133,4 @@ func (tx *Tx) expired(r record) bool {
 }
 
 // deletesExpired reports whether the unit may delete a key because it expired.
-func (tx *Tx) deletesExpired() bool { return tx.recording() && !tx.ks.expiryHeld }
+func (tx *Tx) deletesExpired() bool { return tx.recording() && !tx.ks.expiryPaused }

@@ -62,16 +62,16 @@ type Keyspace struct {
 	world world
 
 	// Guarded by being in a unit: changed under the world lock only.
-	role       Role
-	expiryHeld bool
-	worldWrite replication.Offset // end of the last writing world unit
-	open       []*Capture         // the open snapshots, the oldest first
-	captures   uint32             // how many were begun: the number of the newest
-	known      uint32             // no record has an epoch below this number
-	epoch      byte               // of the newest one, captures without the high bits
-	access     accessPolicy
-	limits     Limits
-	listened   Class
+	role         Role
+	expiryPaused bool
+	worldWrite   replication.Offset // end of the last writing world unit
+	open         []*Capture         // the open snapshots, the oldest first
+	captures     uint32             // how many were begun: the number of the newest
+	known        uint32             // no record has an epoch below this number
+	epoch        byte               // of the newest one, captures without the high bits
+	access       accessPolicy
+	limits       Limits
+	listened     Class
 
 	// order maps a logical database to its physical one: SWAPDB swaps two
 	// entries and moves no table.

@@ -198,10 +198,10 @@ func TestExpiry(t *testing.T) {
 		b := newBench(t, 1)
 		b.set("k", "v", at)
 		b.now = at + 1
-		b.World(b.now, func(tx *Tx) { tx.HoldExpiry(true) })
+		b.World(b.now, func(tx *Tx) { tx.PauseExpiry(true) })
 		b.want("value", b.get("k"), "(nil)")
 		b.want("Len while paused", b.Len(0), 1)
-		b.World(b.now, func(tx *Tx) { tx.HoldExpiry(false) })
+		b.World(b.now, func(tx *Tx) { tx.PauseExpiry(false) })
 		b.want("value", b.get("k"), "(nil)")
 		b.want("Len after", b.Len(0), 0)
 	})

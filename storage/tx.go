@@ -127,17 +127,17 @@ func (tx *Tx) SetRole(r Role) {
 	tx.ks.role = r
 }
 
-// HoldExpiry makes ordinary units hide expired keys instead of deleting them,
+// PauseExpiry makes ordinary units hide expired keys instead of deleting them,
 // as on a replica, or ends that. A pause of writes does it, so that the stream
 // stands still. The unit must hold the world lock.
-func (tx *Tx) HoldExpiry(on bool) {
-	tx.needWorld("HoldExpiry")
-	tx.ks.expiryHeld = on
+func (tx *Tx) PauseExpiry(on bool) {
+	tx.needWorld("PauseExpiry")
+	tx.ks.expiryPaused = on
 }
 
-// ExpiryHeld reports whether a pause holds expiry, and with it everything else
+// ExpiryPaused reports whether a pause stops expiry, and with it everything else
 // that the node would add to the stream by itself.
-func (tx *Tx) ExpiryHeld() bool { return tx.ks.expiryHeld }
+func (tx *Tx) ExpiryPaused() bool { return tx.ks.expiryPaused }
 
 // Rebase forgets the offsets of all earlier writes and makes every later gate
 // at least end: after a full resync the stream goes on in a history whose

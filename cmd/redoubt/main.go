@@ -18,6 +18,7 @@ import (
 var errSilent = errors.New("the reason is printed")
 
 func main() {
+	profile()
 	run := newRoot().Execute
 	if serverName(os.Args[0]) {
 		run = func() error { return serve(os.Args[1:]) }

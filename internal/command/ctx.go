@@ -16,11 +16,11 @@ type Ctx struct {
 	Out  *resp.Writer
 	Tx   *storage.Tx       // the unit; nil for LockNone, and for LockSelf outside a transaction
 	Exec *storage.Executor // for LockSelf
-	// Gate is the stream offset the reply depends on. A LockSelf handler raises
-	// it to the gate of each unit it runs.
-	Gate   replication.Offset
-	Caller Caller
-	Host   Host
+	// ReplyGate is the stream offset the reply depends on. A LockSelf handler raises
+	// it to that of each unit it runs.
+	ReplyGate replication.Offset
+	Caller    Caller
+	Host      Host
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler
@@ -30,6 +30,43 @@ func (c *Ctx) DB() int {
 		return c.Tx.DB()
 	}
 	return c.Caller.DB()
+}
+
+// For makes a handler of one that needs more of its caller than every Caller has:
+// a T, which most often is the connection of a client. Any other caller gets an
+// error.
+func For[T any](run func(c *Ctx, caller T)) Handler {
+	return func(c *Ctx) {
+		caller, ok := c.Caller.(T)
+		if !ok {
+			c.Out.Error(resp.ErrNotForCaller)
+			return
+		}
+		run(c, caller)
+	}
+}
+
+// A Suspender is a Caller whose command can be answered later.
+type Suspender interface {
+	// Suspend has nothing more of the caller run until somebody calls what it
+	// returns. It is nil within a transaction, where all replies must be there when
+	// EXEC ends.
+	Suspend() Resume
+}
+
+// Resume goes on with a caller that was suspended: with its reply, and the offset
+// of the stream on which that depends. It is called once, by any goroutine. A
+// client that has left meanwhile is not missed.
+type Resume = func(gate replication.Offset, reply func(out *resp.Writer))
+
+// Suspend makes the caller wait for something outside of its loop; the handler
+// then returns without a reply. It is nil if the caller cannot wait, and the reply
+// must be there when the handler returns.
+func (c *Ctx) Suspend() Resume {
+	if s, ok := c.Caller.(Suspender); ok {
+		return s.Suspend()
+	}
+	return nil
 }
 
 // Wait is how a command waits that has found nothing.

@@ -15,6 +15,12 @@ type Doc struct {
 	System     bool // not meant for applications
 }
 
+// Brief is the documentation of a command of constant time that needs no more
+// than a sentence.
+func Brief(since, group, summary string) Doc {
+	return Doc{Since: since, Group: group, Summary: summary, Complexity: "O(1)"}
+}
+
 // Change is one entry of a command's history.
 type Change struct{ Since, What string }
 

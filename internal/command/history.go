@@ -25,7 +25,7 @@ var history = map[string][]Change{
 }
 
 // nodeHistory is history of the commands on the node, whose rows stand in
-// internal/server.
+// internal/admin.
 var nodeHistory = map[string][]Change{
 	"auth":         {{"6.0.0", "Takes the name of a user, too."}},
 	"hello":        {{"6.2.0", "The version may be left out."}},

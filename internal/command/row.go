@@ -8,9 +8,10 @@
 //
 // Rows stand beside their handlers, one file a group. Handlers of data read
 // and write through a storage.Tx and answer through a resp.Writer; they know
-// neither sockets nor locks. Rows about the node (CLUSTER, CONFIG, CLIENT …)
-// have the same type and live in internal/server, which merges both into one
-// Table at start.
+// neither sockets nor locks. Rows about the node have the same type: those of
+// CLIENT, CONFIG, INFO and their like live in internal/admin, those of
+// transactions and replicas in internal/server, which merges all into one Table
+// at start.
 package command
 
 // Handler runs one command. What it returns is what it has written to c.Out.

@@ -31,7 +31,7 @@ type Caller interface {
 // its executor: each event loop has one, and so has the applier of a stream.
 type Runner struct {
 	// Ctx is the call at hand. Its Tx is the unit at hand, nil outside of one, and
-	// its Gate the greatest of those that have ended since somebody set it to 0.
+	// its ReplyGate the greatest of those that have ended since somebody set it to 0.
 	Ctx Ctx
 	// Keys are the positions of the keys of the last command given to Slots.
 	Keys []int
@@ -115,7 +115,7 @@ func (r *Runner) encode(row *Row, args [][]byte) []byte {
 // End ends the unit at hand, and returns its gate.
 func (r *Runner) End() (gate replication.Offset) {
 	gate = r.exec.End()
-	r.Ctx.Gate = max(r.Ctx.Gate, gate)
+	r.Ctx.ReplyGate = max(r.Ctx.ReplyGate, gate)
 	r.Ctx.Tx = nil
 	return gate
 }

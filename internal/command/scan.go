@@ -35,7 +35,7 @@ func (c *Ctx) inSlot(s slots.Slot, f func(tx *storage.Tx)) {
 		tx.Loose()
 	}
 	f(tx)
-	c.Gate = max(c.Gate, c.Exec.End())
+	c.ReplyGate = max(c.ReplyGate, c.Exec.End())
 }
 
 // slotBits is where a client's cursor holds the slot; above it stands the

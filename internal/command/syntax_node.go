@@ -7,7 +7,7 @@ var onOff = oneOf("enabled", word("ON"), word("OFF"))
 func clientType(words ...Arg) Arg { return oneOf("client-type", words...).after("TYPE") }
 
 // connectionSyntax is the arguments of the commands on a client's connection,
-// whose rows stand in internal/server.
+// whose rows stand in internal/admin.
 var connectionSyntax = map[string][]Arg{
 	"auth":   {text("username").optional().since("6.0.0"), text("password")},
 	"echo":   {text("message")},

@@ -21,7 +21,7 @@ var everywhere = []string{"internal/version"}
 // are; see unused.
 var planned = []string{
 	"storage/slab", "storage/tree", "storage/rdb/wire", "cluster/sentinel", "replication/raftgroup",
-	"internal/acl", "internal/script", "internal/metrics", "internal/dashboard", "internal/chaos", "internal/admin",
+	"internal/acl", "internal/script", "internal/metrics", "internal/dashboard", "internal/chaos",
 }
 
 // anyRoom in a list of imports is every room but those for tests.
@@ -58,6 +58,9 @@ var rooms = []room{
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
 		"internal/acl", "internal/glob", "internal/resp"}},
+	// The commands about the node and its clients: they know the shell by their
+	// own interfaces only.
+	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
 	{path: "internal/script", imports: []string{"internal/command", "internal/resp"}},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
@@ -65,12 +68,15 @@ var rooms = []room{
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage",
-		"internal/acl", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
-	{path: "internal/admin", imports: []string{"internal/command", "internal/config", "internal/resp"}},
-	{path: "internal/node", imports: []string{"slots", "bus", "bus/link", "cluster", "cluster/sentinel",
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
+	// A node's parts, which know each other by interfaces, and what wires them.
+	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
+	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
+		"internal/command", "internal/config", "internal/resp", "internal/server"}},
+	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/resp", "internal/script", "internal/server"}},
+		"internal/resp", "internal/script", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
@@ -80,6 +86,7 @@ var rooms = []room{
 	{path: "interop", imports: []string{anyRoom}},
 
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
+	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
 	{path: "internal/redistest/...", testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
@@ -101,7 +108,7 @@ var modules = []module{
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
-	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/server", "internal/node"}, tests: true},
+	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/server", "internal/node/..."}, tests: true},
 
 	{path: "github.com/cockroachdb/datadriven", tests: true},
 	{path: "github.com/redis/go-redis/v9", tests: true},

@@ -1,12 +1,13 @@
 // Package node is one node of Redoubt: the event loops of package server with a
 // keyspace, the stream and its journal, snapshots, replication and, in cluster
-// mode, the driver of package cluster. Each part stands in files of its own;
-// this one says in which order they begin and end.
+// mode, the driver of package cluster. Persistence and the replicator stand in
+// files of this package, the driver and the mover in packages of their own; this
+// file says in which order all of them begin and end.
 //
 // What runs where. Event loops execute commands. Goroutines of the node only
 // move bytes and files, or decide: one orders snapshots (persistence.go), one
-// owns the cluster's state machine (cluster.go), one belongs to each replica and
-// one to the link to a primary (package psync). Where they must change data or
+// owns the cluster's state machine (package driver), one belongs to each replica
+// and one to the link to a primary (package psync). Where they must change data or
 // the node's role they take the world lock, like an execution unit.
 package node
 
@@ -27,6 +28,8 @@ import (
 	"redoubt/cluster"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/node/driver"
+	"redoubt/internal/node/mover"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -55,8 +58,8 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
-	mover       *mover
-	cluster     *clusterDriver // nil outside cluster mode
+	mover       *mover.Mover
+	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
 	applier     *command.Applier // of the replayed and the received stream
 	memory      memoryKeeper
@@ -103,10 +106,10 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = newMover(moverParts{Keys: n.keys, Shell: nodeShell{n}, Cluster: cfg.ClusterEnabled})
-	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.conns.len
+	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
+	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
 	if cfg.ClusterEnabled {
-		if n.cluster, err = newClusterDriver(n); err != nil {
+		if n.cluster, err = newDriver(n); err != nil {
 			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
@@ -236,7 +239,7 @@ func (n *Node) begin(ctx context.Context) error {
 		return err
 	}
 	if n.cluster != nil {
-		return n.cluster.start(ctx)
+		return n.cluster.Start(ctx)
 	}
 	return nil
 }
@@ -434,7 +437,7 @@ var errUnitEnd = errors.New("node: end of the unit")
 // that this server writes do not.
 var errCutUnit = errors.New("node: a unit of the journal is cut off")
 
-// unitReader feeds one reader of a stream with record after record.
+// unitReader gives one reader of a stream record after record.
 type unitReader struct{ unit []byte }
 
 func (r *unitReader) Read(p []byte) (int, error) {

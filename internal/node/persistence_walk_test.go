@@ -21,12 +21,17 @@ import (
 // time.
 type slowFile struct {
 	bytes.Buffer
-	open chan struct{}
+	open  chan struct{}
+	stuck chan struct{} // closed by the first write
+	once  sync.Once
 }
 
-func newSlowFile() *slowFile { return &slowFile{open: make(chan struct{})} }
+func newSlowFile() *slowFile {
+	return &slowFile{open: make(chan struct{}), stuck: make(chan struct{})}
+}
 
 func (f *slowFile) Write(p []byte) (int, error) {
+	f.once.Do(func() { close(f.stuck) })
 	<-f.open
 	time.Sleep(100 * time.Microsecond)
 	return f.Buffer.Write(p)
@@ -44,21 +49,20 @@ func digestOf(n *Node) (d storage.Digest) {
 	return d
 }
 
-// beginSnapshot begins a snapshot to a slow file while nobody writes.
+// beginSnapshot begins a snapshot to a slow file while nobody writes, and returns when
+// the file is stuck.
 func beginSnapshot(t *testing.T, n *Node) *begun {
 	t.Helper()
 	b := &begun{newSlowFile(), digestOf(n), make(chan error, 1)}
-	before := len(n.persistence.walks.list())
 	go func() {
 		_, err := n.persistence.walk(t.Context(), b, forBase)
 		b.done <- err
 	}()
-	redistest.Until(t, 10*time.Second, "the snapshot has begun", func() error {
-		if len(n.persistence.walks.list()) == before {
-			return errors.New("it has not")
-		}
-		return nil
-	})
+	select {
+	case <-b.stuck:
+	case err := <-b.done:
+		t.Fatalf("it ends with %v", err)
+	}
 	return b
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/node/driver"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -24,7 +25,7 @@ import (
 // (replication_follow.go).
 //
 // A role changes in one unit that holds the world lock: the replicas are sent
-// away and kept away (psync.Primary.Hold), the follower is cut off, the
+// away and kept away (psync.Primary.Bar), the follower is cut off, the
 // new history is saved, and only then anything of it can be seen. So at every
 // moment one party alone adds to the stream: the commands of clients on a
 // primary, the current follower on a replica.
@@ -40,7 +41,7 @@ type replicator struct {
 
 	ctx     context.Context // ends with that of start, or with Close
 	started bool            // by start; Close looks at it
-	stop    context.CancelFunc
+	cancel  context.CancelFunc
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
 	onAck   atomic.Pointer[func()]
@@ -48,7 +49,7 @@ type replicator struct {
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
-	turn     chan struct{}             // wakes runLinks
+	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
@@ -97,9 +98,9 @@ const unknownHost = "?"
 // the node decides nothing: the keyspace is a replica's, so that nothing
 // expires while data are restored.
 func newReplicator(n *Node) *replicator {
-	r := &replicator{n: n, log: n.log, turn: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	r := &replicator{n: n, log: n.log, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
-	r.ctx, r.stop = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -107,7 +108,7 @@ func newReplicator(n *Node) *replicator {
 	r.state.Store(s)
 	n.keys.SetRole(storage.RoleReplica)
 	r.primary = psync.NewPrimary(psync.PrimaryConfig{
-		Stream:    feed{n.stream},
+		Stream:    backlog{n.stream},
 		Snapshots: snapshots{n},
 		History:   r.History,
 		Later:     r.later,
@@ -149,7 +150,7 @@ func (r *replicator) ID() string { return r.History().ID }
 // until the cluster has said what it is.
 func (r *replicator) start(ctx context.Context) error {
 	r.started = true
-	context.AfterFunc(ctx, r.stop)
+	context.AfterFunc(ctx, r.cancel)
 	first := *r.state.Load()
 	if id := r.n.recovered.History.ID; replication.ValidID(id) && id != replication.NoID {
 		first.history, first.known = r.n.recovered.History, true
@@ -176,12 +177,12 @@ func (r *replicator) start(ctx context.Context) error {
 // Close sends the replicas away and ends the link.
 func (r *replicator) Close() {
 	if !r.started {
-		r.stop()
+		r.cancel()
 		return // there is nothing that could be saved
 	}
 	r.primary.Close()
 	last := r.Standing() // the link knows when its primary was last heard
-	r.stop()
+	r.cancel()
 	r.running.Wait()
 	r.saveFitness(last, 0)
 }
@@ -245,7 +246,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.state.Store(&next)
 		return nil
 	}
-	release := r.primary.Hold()
+	lift := r.primary.Bar()
 	r.cutOff()
 	if to.replica {
 		next.standing.Follow(to.source)
@@ -256,7 +257,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	} else {
 		r.promote(tx, &next)
 	}
-	err := r.publish(&next, release)
+	err := r.publish(&next, lift)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))
 	}
@@ -300,21 +301,21 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 // saved again.
 const retrySave = time.Second
 
-// publish saves next and makes it what the node is. release lets the replicas
+// publish saves next and makes it what the node is. lift lets the replicas
 // come again: not before the history is saved, since a node that forgot it in
 // a crash would go on in the old one. The disk being full is no reason to keep
 // the old role: clients can write nothing until there is space.
 // It is tried again until it succeeds.
-func (r *replicator) publish(next *roleState, release func()) error {
+func (r *replicator) publish(next *roleState, lift func()) error {
 	err := r.n.stream.SaveHistory(next.history, next.replica)
 	r.state.Store(next)
 	if err == nil {
-		release()
+		lift()
 		return nil
 	}
 	r.log.Error("The replication history cannot be saved; replicas have to wait", zap.Error(err))
 	r.running.Go(func() {
-		defer release()
+		defer lift()
 		for err := err; err != nil; {
 			select {
 			case <-time.After(retrySave):
@@ -346,8 +347,8 @@ func (r *replicator) Empty() {
 		if r.loading != nil {
 			return // what comes replaces everything in any case
 		}
-		release := r.primary.Hold()
-		defer release()
+		lift := r.primary.Bar()
+		defer lift()
 		to := r.state.Load().role
 		r.cutOff()
 		r.forget(tx)
@@ -360,7 +361,7 @@ func (r *replicator) Empty() {
 
 // forget leaves the node without data and without a history that anybody could
 // add to, in memory and on disk. The unit holds the world lock, the replicas
-// are held. It is the end of the process if the disk does not even take that:
+// are barred. It is the end of the process if the disk does not even take that:
 // what is there would come back at the next start, as if it belonged to what
 // is written from now on.
 func (r *replicator) forget(tx *storage.Tx) {
@@ -406,5 +407,5 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
-	_ roles              = (*replicator)(nil)
+	_ driver.Roles       = (*replicator)(nil)
 )

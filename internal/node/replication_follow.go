@@ -78,9 +78,9 @@ func (f *follower) Continue(h replication.History) (err error) {
 			r.state.Store(&next)
 			return
 		}
-		release := r.primary.Hold()
+		lift := r.primary.Bar()
 		next.history = h
-		err = r.publish(&next, release)
+		err = r.publish(&next, lift)
 	})
 	return err
 }
@@ -139,8 +139,8 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	if err := n.stream.Flush(); err != nil {
 		return err
 	}
-	release := r.primary.Hold()
-	defer release()
+	lift := r.primary.Bar()
+	defer lift()
 	n.server.SetLoading(true)
 	defer n.server.SetLoading(false)
 	run := n.unitsAt(0)

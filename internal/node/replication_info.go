@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"redoubt/internal/server"
+	"redoubt/internal/admin"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 )
@@ -27,11 +27,11 @@ func (r *replicator) LinkState() string {
 }
 
 // Replicas are the connected ones that receive the stream.
-func (r *replicator) Replicas() []server.Replica {
-	var list []server.Replica
+func (r *replicator) Replicas() []admin.Replica {
+	var list []admin.Replica
 	for _, x := range r.primary.Replicas() {
 		if x.State == psync.Online {
-			list = append(list, server.Replica{IP: x.IP, Port: x.Port, Offset: x.Ack.Offset})
+			list = append(list, admin.Replica{IP: x.IP, Port: x.Port, Offset: x.Ack.Offset})
 		}
 	}
 	return list

@@ -19,7 +19,7 @@ type tether struct {
 
 func (r *replicator) wakeLinks() {
 	select {
-	case r.turn <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default:
 	}
 }
@@ -38,7 +38,7 @@ func (r *replicator) runLinks(ctx context.Context) {
 			continue
 		}
 		select {
-		case <-r.turn:
+		case <-r.wake:
 		case <-ctx.Done():
 			r.closeLink()
 			return

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -114,12 +115,12 @@ func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
 	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
 }
 
-var _ server.SyncCounter = (*replicator)(nil)
+var _ admin.SyncCounter = (*replicator)(nil)
 
 // Syncs counts the resyncs that the node served.
 func (r *replicator) Syncs() (full, partial, refused int64) { return r.primary.Syncs() }
 
-var _ server.TrafficCounter = (*replicator)(nil)
+var _ admin.TrafficCounter = (*replicator)(nil)
 
 // Traffic counts the bytes that came from primaries and went to replicas.
 func (r *replicator) Traffic() (in, out int64) { return r.in.Load(), r.out.Load() }
@@ -172,7 +173,7 @@ func (r *replicator) say(e *storage.Executor, unit []byte) {
 		return
 	}
 	tx := e.Begin(now(), nil)
-	if tx.Role() == storage.RolePrimary && !tx.ExpiryHeld() {
+	if tx.Role() == storage.RolePrimary && !tx.ExpiryPaused() {
 		r.n.stream.Append(-1, -1, unit)
 	}
 	e.End()

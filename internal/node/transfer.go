@@ -144,8 +144,8 @@ func (p *persistence) emptyBase() (*psync.Base, error) {
 	return &psync.Base{ReadCloser: io.NopCloser(&file), Size: int64(file.Len()), At: at}, nil
 }
 
-// feed is the stream as feeders read it.
-type feed struct{ *journal.Stream }
+// backlog is the stream as feeders read it.
+type backlog struct{ *journal.Stream }
 
 // Pin makes a pin of the journal one of package psync.
-func (f feed) Pin(after replication.Offset) psync.Pin { return f.Stream.Pin(after) }
+func (b backlog) Pin(after replication.Offset) psync.Pin { return b.Stream.Pin(after) }

@@ -64,6 +64,7 @@ const (
 // Gates: why a command was not run.
 const (
 	ErrNoAuth            Error = "NOAUTH Authentication required."
+	ErrNotForCaller      Error = "ERR This command needs the connection of a client"
 	ErrNotInMulti        Error = "ERR Command not allowed inside a transaction"
 	ErrMisconfSnapshot   Error = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."

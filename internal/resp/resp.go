@@ -22,3 +22,20 @@ const (
 	Proto2 = 2
 	Proto3 = 3
 )
+
+// EqualFold compares a word of a client with one in lower case. It does not
+// allocate.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

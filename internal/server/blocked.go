@@ -13,7 +13,7 @@ import (
 // blocked is a connection whose command waits for an element: BLPOP and its
 // like. It is registered in the unit that found nothing and served by the unit
 // that makes a key ready, on whatever loop that runs, under that unit's locks.
-// The reply then goes to the connection's own loop. Whoever claims the waiter ends
+// The reply then goes to the connection's own loop. Whoever takes the waiter ends
 // the wait.
 type blocked struct {
 	storage.Waiter
@@ -27,10 +27,10 @@ type blocked struct {
 	expired func(out *resp.Writer)
 }
 
-// claim ends the wait, unless a unit has or looks whether there is something for
+// take ends the wait, unless a unit has or looks whether there is something for
 // it: waiting.
-func (b *blocked) claim() bool {
-	if !b.Claim() {
+func (b *blocked) take() bool {
+	if !b.Take() {
 		return false
 	}
 	b.End()
@@ -91,7 +91,7 @@ func (l *loop) serveBlocked() {
 		return
 	}
 	asked := l.runner.Ctx
-	l.look()
+	l.readClock()
 	l.runner.Ctx.Tx.Serve(l.unix, func(w *storage.Waiter, key []byte) bool { return l.serveOne(w.Owner.(*blocked), key) })
 	l.runner.Ctx = asked
 }
@@ -99,14 +99,14 @@ func (l *loop) serveBlocked() {
 // serveOne serves a client with a key that has become ready, unless its wait is
 // over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {
-	if !b.Claim() {
+	if !b.Take() {
 		return true
 	}
 	out := resp.NewWriter(nil, b.proto)
 	l.runner.Ctx.Tx.Break()
 	l.runner.Bind(b, out, b.row, b.args)
 	if !l.runner.Resume(func(c *command.Ctx) bool { return b.serve(c, key) }) {
-		b.Unclaim()
+		b.GiveBack()
 		return false
 	}
 	b.End()
@@ -132,7 +132,7 @@ func (l *loop) redirectBlocked(b *blocked) {
 		return
 	}
 	way := Route{Slot: ss[0], Keys: len(ss), Write: true, ReadOnly: b.at.c.is(stateReadOnly)}
-	if err := l.srv.cluster.Route(way); err != "" && b.claim() {
+	if err := l.srv.cluster.Route(way); err != "" && b.take() {
 		l.answer(b.at, 0, func(out *resp.Writer) { out.Error(err) })
 	}
 }

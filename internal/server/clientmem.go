@@ -242,7 +242,7 @@ func (l *loop) evictLargest(spared *conn) bool {
 	if c == spared {
 		return false
 	}
-	l.srv.log.Info(fmt.Sprintf("Evicting client: %s", l.srv.describe(l, c)))
+	l.srv.log.Info(fmt.Sprintf("Evicting client: %s", c.info(l)))
 	l.stats.evictedClients++
 	l.drop(c)
 	m.tell()

@@ -4,109 +4,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"redoubt/internal/resp"
 )
-
-func TestClientInfoWithinATransaction(t *testing.T) {
-	c := startNode(t).dial()
-	c.want("MULTI", "OK")
-	c.want("CLIENT INFO", "QUEUED")
-	c.want("PING", "QUEUED")
-	if got := c.do("EXEC"); !strings.Contains(got, " flags=x ") || !strings.Contains(got, " multi=2 ") {
-		t.Errorf("EXEC: %s", got)
-	}
-	if got := c.do("CLIENT INFO"); !strings.Contains(got, " flags=N ") || !strings.Contains(got, " multi=-1 ") {
-		t.Errorf("after EXEC: %s", got)
-	}
-}
-
-func TestDocsTellWhatIsOld(t *testing.T) {
-	c := startNode(t).dial()
-	for name, want := range map[string]string{
-		"quit":    "doc_flags [deprecated] deprecated_since 7.2.0 replaced_by just closing the connection",
-		"slaveof": "doc_flags [deprecated] deprecated_since 5.0.0 replaced_by `REPLICAOF`",
-		"setnx":   "doc_flags [deprecated] deprecated_since 2.6.12 replaced_by `SET` with the `NX` argument",
-		"debug":   "doc_flags [syscmd]",
-		"info":    "history [[7.0.0 Takes several sections.]]",
-	} {
-		if got := c.do("COMMAND DOCS " + name); !strings.Contains(got, want) {
-			t.Errorf("COMMAND DOCS %s: %s", name, got)
-		}
-	}
-}
-
-func TestHelloChangesAllOrNothing(t *testing.T) {
-	n := startNode(t, "--requirepass", "secret")
-	c := n.dial()
-	c.want("HELLO 3 AUTH default secret SETNAME", "error: ERR Syntax error in HELLO option 'SETNAME'")
-	c.want("HELLO 3 SETNAME a AUTH default wrong", "error: "+string(resp.ErrWrongPass))
-	c.want("HELLO 3 AUTH default wrong FOO", "error: ERR Syntax error in HELLO option 'FOO'")
-	c.raw("HELLO 3 AUTH default secret SETNAME \"a b\"\r\n")
-	c.wantNext("error: " + string(resp.ErrClientName))
-	c.want("PING", "error: "+string(resp.ErrNoAuth))
-	c.want("HELLO 3 AUTH default wrong AUTH default secret SETNAME a", c.do("HELLO 3 AUTH default secret"))
-	c.want("CLIENT GETNAME", "a")
-}
-
-func TestClientListKeepsTheOrderOfNumbers(t *testing.T) {
-	n := startNode(t)
-	a, b := n.dial(), n.dial()
-	idA, idB := a.do("CLIENT ID"), b.do("CLIENT ID")
-	var got []string
-	for line := range strings.Lines(a.do("CLIENT LIST ID " + idB + " 999 " + idA + " " + idB)) {
-		id, _, _ := strings.Cut(line, " ")
-		got = append(got, id)
-	}
-	if want := []string{"id=" + idB, "id=" + idA, "id=" + idB}; !slices.Equal(got, want) {
-		t.Errorf("CLIENT LIST: %q, want %q", got, want)
-	}
-}
-
-func TestNoTouchKeepsKeysIdle(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	idle := func() bool {
-		t.Helper()
-		seconds, err := strconv.Atoi(c.do("OBJECT IDLETIME k"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return seconds >= 1000
-	}
-	c.want("SET k v", "OK")
-	payload := c.do("DUMP k")
-	c.raw(string(resp.AppendArray(nil, []byte("RESTORE"), []byte("k"), []byte("0"), []byte(payload), []byte("REPLACE"), []byte("IDLETIME"), []byte("1000"))))
-	c.wantNext("OK")
-	c.want("CLIENT NO-TOUCH ON", "OK")
-	c.want("GET k", "v")
-	c.want("MULTI", "OK")
-	c.want("GET k", "QUEUED")
-	c.want("EXEC", "[v]")
-	if !idle() {
-		t.Error("GET was an access in spite of CLIENT NO-TOUCH")
-	}
-	c.want("MULTI", "OK")
-	c.want("TOUCH k", "QUEUED")
-	c.want("EXEC", "[1]")
-	if idle() {
-		t.Error("TOUCH was no access")
-	}
-	clock, object := c.do("INFO server"), c.do("DEBUG OBJECT k")
-	_, clock, _ = strings.Cut(clock, "lru_clock:")
-	clock, _, _ = strings.Cut(clock, "\r\n")
-	_, object, _ = strings.Cut(object, " lru:")
-	object, _, _ = strings.Cut(object, " ")
-	at, _ := strconv.Atoi(object)
-	if now, _ := strconv.Atoi(clock); at == 0 || now-at < 0 || now-at > 60 {
-		t.Errorf("DEBUG OBJECT tells lru:%s when the clock is %s", object, clock)
-	}
-}
 
 func TestMaxClientsFitsTheLimitOnOpenFiles(t *testing.T) {
 	n := startNode(t)

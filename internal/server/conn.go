@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -35,30 +36,28 @@ type conn struct {
 	sent   int    // bytes of out that have left
 	marks  []mark // what of out must wait for an offset, ascending
 
-	conds   condition // the connection's share of what gates look at
-	db      int
-	user    string
-	authed  bool
-	name    string
-	libName string
-	libVer  string
-	last    *command.Row
-	woff    replication.Offset // WAIT's: the greatest gate of the connection's units
-	multi   *transaction       // nil outside MULTI
-	watched []watch
+	conds    condition // the connection's share of what gates look at
+	db       int
+	user     string
+	authed   bool
+	identity admin.Identity
+	last     *command.Row
+	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
+	multi    *transaction       // nil outside MULTI
+	watched  []watch
 	// watchedNames is the bytes of the names of the watched keys.
 	watchedNames int
 
-	subs     *subscriber   // nil until the first subscription
-	feed     *replicaState // what REPLCONF said; nil until then
-	state    connState
-	queued   bool    // in the loop's ready list
-	parked   *parked // what it waits for; nil if it does not
-	inHeld   bool    // in the loop's held list
-	inPaused bool    // in the loop's paused list
-	polled   interest
-	softFrom time.Duration // when the output passed its soft limit; 0: it has not
-	counted  counted       // in the memory of the loop
+	subs      *subscriber // nil until the first subscription
+	replica   *Handshake  // what REPLCONF said; nil until then
+	state     connState
+	queued    bool    // in the loop's ready list
+	parked    *parked // what it waits for; nil if it does not
+	inHeld    bool    // in the loop's held list
+	postponed bool    // in the loop's list of that name
+	polled    interest
+	softFrom  time.Duration // when the output passed its soft limit; 0: it has not
+	counted   counted       // in the memory of the loop
 }
 
 // connState is a set of what can be said of a connection besides gates.
@@ -194,11 +193,11 @@ func (l *loop) forget(c *conn) {
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
 	}
-	if c.inPaused {
-		l.leavePaused(c)
+	if c.postponed {
+		l.dropPostponed(c)
 	}
 	if p := c.parked; p != nil {
-		p.wait.claim() // or somebody answers, whom nobody hears
+		p.wait.take() // or somebody answers, whom nobody hears
 		l.unpark(p)
 	}
 	l.recycle(c.out.Bytes())
@@ -209,14 +208,14 @@ func (l *loop) forget(c *conn) {
 // movable reports whether the connection can change loops: nothing of it is
 // buffered, and nobody else holds it for its place.
 func (c *conn) movable() bool {
-	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.inPaused &&
+	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
 		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
 }
 
 // read takes what the socket has, up to one buffer, and runs what is whole.
 func (l *loop) read(c *conn) {
-	if c.stopped() {
+	if !c.runnable() {
 		l.watchSocket(c)
 		return
 	}
@@ -249,9 +248,9 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 	return false
 }
 
-// stopped reports whether nothing of the connection may be read or run now.
-func (c *conn) stopped() bool {
-	return c.inPaused || c.is(stateClosing|stateClosed|stateWaiting|stateDetached) || c.heldBytes() > maxHeldBytes
+// runnable reports whether requests of the connection may be read and run now.
+func (c *conn) runnable() bool {
+	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
 // arrived takes the first bytes of a connection without a private buffer; b is
@@ -260,7 +259,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 	l.stats.inBytes += int64(len(b))
 	l.stats.reads++
 	c.active = l.mono
-	rest := l.feed(c, b)
+	rest := l.process(c, b)
 	if len(rest) == 0 || c.is(stateClosed) {
 		return
 	}
@@ -269,7 +268,7 @@ func (l *loop) arrived(c *conn, b []byte) {
 	copy(c.in, rest)
 	l.recount(c)
 	switch {
-	case c.stopped():
+	case !c.runnable():
 		l.watchSocket(c)
 	case missing > readBytes && c.wire == nil:
 		l.read(c) // most of a long argument lies in the socket already
@@ -286,7 +285,7 @@ func (l *loop) arrivedMore(c *conn, n int) {
 	}
 	l.recount(c)
 	if l.limitClients(); !c.is(stateClosed) { // before a request that has become large is run
-		l.resume(c)
+		l.runBuffered(c)
 	}
 }
 
@@ -296,15 +295,15 @@ func (l *loop) overlong(c *conn) bool {
 	if int64(len(c.in)) <= l.cfg.QueryBufferBytes {
 		return false
 	}
-	l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+	l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
 	l.drop(c)
 	return true
 }
 
-// resume runs what the private buffer holds.
-func (l *loop) resume(c *conn) {
+// runBuffered runs what the private buffer holds.
+func (l *loop) runBuffered(c *conn) {
 	all := c.in
-	rest := l.feed(c, all)
+	rest := l.process(c, all)
 	switch {
 	case c.is(stateClosed):
 		return
@@ -338,12 +337,12 @@ func (c *conn) reserve() {
 	c.in = b
 }
 
-// feed runs the requests that b begins with and returns what is left of it.
-func (l *loop) feed(c *conn, b []byte) []byte {
-	l.feeding = len(b)
+// process runs the requests that b begins with and returns what is left of it.
+func (l *loop) process(c *conn, b []byte) []byte {
+	l.processing = len(b)
 	l.openOutput(c)
 	fetched := 0 // requests whose keys have been fetched ahead
-	for len(b) > 0 && !c.stopped() {
+	for len(b) > 0 && c.runnable() {
 		if fetched == 0 {
 			fetched = l.fetchAhead(c, b)
 		}
@@ -371,7 +370,7 @@ func (l *loop) feed(c *conn, b []byte) []byte {
 			l.openOutput(c) // what was written has been given back
 		}
 	}
-	l.feeding = 0
+	l.processing = 0
 	l.closeOutput(c)
 	l.wantWrite(c)
 	if !c.queued {
@@ -411,7 +410,7 @@ const flushBytes = 32 << 10
 
 // protocolError answers bytes that are no request and closes.
 func (l *loop) protocolError(c *conn, err resp.Error) {
-	l.srv.log.Debug("Protocol error from client: " + l.srv.describe(l, c) + ". " + string(err))
+	l.srv.log.Debug("Protocol error from client: " + c.info(l).String() + ". " + string(err))
 	if !c.is(stateReplyOff | stateReplySkip) {
 		c.out.Error(err)
 	}
@@ -425,7 +424,7 @@ func (l *loop) protocolError(c *conn, err resp.Error) {
 // is blocked is not read, but must not be served an element once it has left.
 func (l *loop) watchSocket(c *conn) {
 	if c.wire != nil {
-		if !c.stopped() || c.parked != nil && len(c.in) < wireReadBytes {
+		if c.runnable() || c.parked != nil && len(c.in) < wireReadBytes {
 			c.wire.more()
 		}
 		return
@@ -435,7 +434,7 @@ func (l *loop) watchSocket(c *conn) {
 	}
 	var want interest
 	switch {
-	case !c.stopped():
+	case c.runnable():
 		want |= readable
 	case c.parked != nil:
 		want |= gone

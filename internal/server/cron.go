@@ -30,7 +30,7 @@ const restAfter = 2 * time.Second
 
 func (l *loop) cronConn(c *conn) {
 	if l.cfg.Timeout > 0 && l.mono-c.active > l.cfg.Timeout && c.subs.count() == 0 &&
-		!c.is(stateMonitor|stateWaiting) && !c.inPaused {
+		!c.is(stateMonitor|stateWaiting) && !c.postponed {
 		l.srv.log.Debug("Closing idle client")
 		l.drop(c)
 		return
@@ -52,7 +52,7 @@ func (l *loop) cronConn(c *conn) {
 func (s *Server) cron(l *loop) {
 	s.refreshConditions()
 	if s.pause.expire(l.unix) {
-		l.everything(s.pauseChanged)
+		l.everything(s.applyPause)
 	}
 	for _, ln := range s.listeners {
 		if ln.resting {
@@ -61,8 +61,7 @@ func (s *Server) cron(l *loop) {
 	}
 	s.continueEnd(l)
 	s.balance()
-	s.rates.sample(l.mono, s.totals())
-	s.notePeak(s.usedMemory())
+	s.admin.Sample(l.mono)
 	if s.monitors.any.Load() {
 		l.sweepMonitors()
 	}

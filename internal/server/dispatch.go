@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
@@ -71,7 +72,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	case wait:
 		l.stats.commands--
 		c.set(stateReplySkip, c.is(stateSkipping))
-		l.holdBack(c)
+		l.postpone(c)
 		return false
 	case refuse:
 		l.refuse(c, q)
@@ -79,7 +80,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		c.multi.add(q)
 		c.out.Simple("QUEUED")
 		if int64(c.multi.bytes) > l.cfg.QueryBufferBytes {
-			l.srv.log.Warn("Closing client that reached max query buffer length: " + l.srv.describe(l, c))
+			l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
 			l.drop(c)
 		}
 	}
@@ -106,7 +107,7 @@ func (l *loop) find(args [][]byte) *command.Row {
 	if row == nil {
 		return &noRow
 	}
-	if len(row.Sub) == 0 && equalFold(args[0], row.Name) { // no sub-command: the first word is all of it
+	if len(row.Sub) == 0 && resp.EqualFold(args[0], row.Name) { // no sub-command: the first word is all of it
 		last.name = append(last.name[:0], args[0]...)
 		last.row = row
 	}
@@ -115,7 +116,7 @@ func (l *loop) find(args [][]byte) *command.Row {
 
 // unknown is the answer to a name that is no command.
 func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
-	if equalFold(args[0], "host:") || equalFold(args[0], "post") {
+	if resp.EqualFold(args[0], "host:") || resp.EqualFold(args[0], "post") {
 		// A browser that was tricked into talking to us over HTTP: nothing of
 		// what follows may be run.
 		l.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from " + c.remote + " aborted.")
@@ -148,7 +149,7 @@ func (l *loop) refuse(c *conn, q *request) {
 	}
 	c.out.Error(err)
 	if exec && !q.redirected && l.srv.monitors.any.Load() {
-		l.srv.monitors.feed(l, c, q.args) // they have seen MULTI, and see its end
+		l.srv.monitors.tell(l, c, q.args) // they have seen MULTI, and see its end
 	}
 	l.stats.errorReply(err)
 	if q.row != &noRow {
@@ -161,7 +162,7 @@ func (l *loop) refuse(c *conn, q *request) {
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
-	l.runner.Ctx.Gate = 0
+	l.runner.Ctx.ReplyGate = 0
 	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v
@@ -178,8 +179,8 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		l.sendPublished(c)
 	}
 	if !c.is(stateClosed | stateDetached) {
-		l.hold(c, start, l.runner.Ctx.Gate)
-		c.woff = max(c.woff, l.runner.Ctx.Gate)
+		l.hold(c, start, l.runner.Ctx.ReplyGate)
+		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)
 	}
 	return pass
 }
@@ -187,7 +188,7 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 // account keeps the books of one executed command: its statistics, the slow
 // log, the monitors.
 func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, began time.Duration) {
-	took := l.look() - began
+	took := l.readClock() - began
 	b := c.out.Bytes()
 	failed := !c.is(stateClosed) && len(b) > start && b[start] == '-'
 	l.runner.Count(row, took, failed)
@@ -204,13 +205,13 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 		}
 	}
 	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
-		l.srv.slowlog.add(l.unix, took, args, c)
+		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
 	}
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.latency.add(latencyEvent(row), l.unix/1000, took)
+		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)
 	}
 	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
-		l.srv.monitors.feed(l, c, args)
+		l.srv.monitors.tell(l, c, args)
 	}
 }
 
@@ -222,21 +223,4 @@ func errorLine(b []byte) resp.Error {
 		}
 	}
 	return resp.Error(b[1:])
-}
-
-// equalFold compares a word of a client with one in lower case. It does not
-// allocate.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -96,7 +96,7 @@ func benchmarkDispatch(b *testing.B, n *node, benchmarks []benchmarked) {
 						"$element", strconv.Itoa(x/10_000), "$random", strconv.Itoa(random.IntN(1_000_000))).Replace(line))
 				}
 				pipelines = append(pipelines, p)
-				l.feed(c, p) // the keys are there before the clock runs
+				l.process(c, p) // the keys are there before the clock runs
 				if bytes.Contains(c.out.Bytes(), []byte("-ERR")) {
 					b.Fatalf("%s: %s", line, c.out.Bytes())
 				}
@@ -110,7 +110,7 @@ func benchmarkDispatch(b *testing.B, n *node, benchmarks []benchmarked) {
 			defer runtime.UnlockOSThread()
 			before := threadTime(b)
 			for i := 0; i < b.N; i += depth {
-				if rest := l.feed(c, pipelines[i/depth%len(pipelines)]); len(rest) != 0 {
+				if rest := l.process(c, pipelines[i/depth%len(pipelines)]); len(rest) != 0 {
 					b.Fatalf("%d bytes were left", len(rest))
 				}
 				c.out.Truncate(0)

@@ -1,5 +1,6 @@
-// Package server is the shell of a node: sockets, event loops, dispatch, and
-// the commands that are about the node itself.
+// Package server is the shell of a node: sockets, event loops and dispatch, with
+// the commands that are part of them: transactions, WAIT, and those by which a
+// replica takes its connection over.
 //
 // A connection belongs to one event loop at a time. The loop reads what its
 // sockets have, parses requests in place, admits each through the gates, runs
@@ -30,4 +31,7 @@
 // What other rooms deliver is plugged in through the small interfaces of
 // parts.go: the stream, replication, the cluster, persistence. A part that is
 // absent makes its commands answer what a Redis without it would answer.
+//
+// The commands about the node and its clients are package admin's. Server and
+// conn are what they see of the shell (client.go, stats.go).
 package server

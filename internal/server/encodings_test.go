@@ -1,9 +1,6 @@
 package server
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // The names of encodings follow the settings at start, of CONFIG SET and of
 // DEBUG. A collection keeps the name it has until it is changed.
@@ -66,21 +63,5 @@ func TestEncodingsFollowTheSettings(t *testing.T) {
 		{"EXEC", "[OK 1 hashtable]"},
 	} {
 		c.want(step.line, step.reply)
-	}
-}
-
-// The lengths are those of redis-server 7.0.15.
-func TestDebugObjectTellsTheLengthInAFile(t *testing.T) {
-	c := startNode(t).dial()
-	for _, step := range []struct{ line, key, length string }{
-		{"SET a hello", "a", "6"},
-		{"RPUSH q a b c", "q", "19"},
-		{"HSET h a b c d", "h", "20"},
-		{"SADD s 1 2 3", "s", "15"},
-	} {
-		c.do(step.line)
-		if got := c.do("DEBUG OBJECT " + step.key); !strings.Contains(got, " serializedlength:"+step.length+" ") {
-			t.Errorf("after %s: %s, want the length %s", step.line, got, step.length)
-		}
 	}
 }

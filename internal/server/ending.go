@@ -9,11 +9,10 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
-	"redoubt/replication"
 	"redoubt/storage"
 )
 
-// ending is how a server stops. A shutdown first holds writes back and waits
+// ending is how a server ends. A shutdown first holds writes back and waits
 // until the replicas have all there is, for shutdown-timeout at most; then it
 // saves what has to be saved, and Run returns. Until then it can be aborted.
 type ending struct {
@@ -25,64 +24,10 @@ type ending struct {
 	// world locked.
 	until   atomic.Int64
 	how     config.Shutdown
-	clients []func(gate replication.Offset, reply func(*resp.Writer)) // that asked, and go on if it fails
+	clients []command.Resume // that asked, and go on if it fails
 }
 
-func shutdownCommand(x *command.Ctx) {
-	how, abort, err := shutdownOptions(x.Args[1:])
-	if err != "" {
-		x.Out.Error(err)
-		return
-	}
-	l := loopOf(x)
-	if abort {
-		l.abortEnd(x)
-		return
-	}
-	client := l.srv.Suspend(x)
-	l.everything(func(tx *storage.Tx) { _ = l.srv.beginEnd(tx, how, client) })
-}
-
-func (l *loop) abortEnd(x *command.Ctx) {
-	aborted := false
-	l.everything(func(tx *storage.Tx) {
-		if aborted = l.srv.ending.until.Load() != 0; aborted {
-			l.srv.log.Warn("Shutdown manually aborted.")
-			l.srv.cancelEnd(tx)
-		}
-	})
-	if aborted {
-		x.Out.OK()
-	} else {
-		x.Out.Error(resp.ErrNoShutdown)
-	}
-}
-
-// shutdownOptions reads the words of SHUTDOWN.
-func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.Error) {
-	for _, w := range words {
-		switch {
-		case equalFold(w, "nosave"):
-			how |= config.ShutdownNoSave
-		case equalFold(w, "save"):
-			how |= config.ShutdownSave
-		case equalFold(w, "now"):
-			how |= config.ShutdownNow
-		case equalFold(w, "force"):
-			how |= config.ShutdownForce
-		case equalFold(w, "abort"):
-			abort = true
-		default:
-			return 0, false, resp.ErrSyntax
-		}
-	}
-	if abort && how != 0 || how&config.ShutdownSave != 0 && how&config.ShutdownNoSave != 0 {
-		return 0, false, resp.ErrSyntax
-	}
-	return how, abort, ""
-}
-
-// Shutdown stops the server on SIGTERM, or on SIGINT if interrupt is set: with
+// Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
 // shutdown-on-sigint says otherwise. It returns when the shutdown has begun;
 // the error says why it goes on instead.
@@ -99,10 +44,25 @@ func (s *Server) Shutdown(interrupt bool) error {
 	return err
 }
 
+// BeginShutdown is SHUTDOWN: admin.Server.
+func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client command.Resume) {
+	_ = s.beginEnd(tx, how, client)
+}
+
+// AbortShutdown is SHUTDOWN ABORT: admin.Server.
+func (s *Server) AbortShutdown(tx *storage.Tx) bool {
+	if s.ending.until.Load() == 0 {
+		return false
+	}
+	s.log.Warn("Shutdown manually aborted.")
+	s.cancelEnd(tx)
+	return true
+}
+
 // beginEnd begins a shutdown, or joins the one that waits for replicas. client
 // is nil or goes on with the connection that asked, if the shutdown fails; the
 // error then says why. All loops are stopped and tx holds the world.
-func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client func(replication.Offset, func(*resp.Writer))) error {
+func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client command.Resume) error {
 	e := &s.ending
 	if client != nil {
 		e.clients = append(e.clients, client)
@@ -136,7 +96,7 @@ func (s *Server) behind() []string {
 // acknowledged looks whether a shutdown has waited for the acknowledgement that
 // just came. Any goroutine may call it.
 func (s *Server) acknowledged() {
-	s.waiters.poke()
+	s.waiters.recheck()
 	if l := s.loops[0]; s.ending.until.Load() != 0 {
 		l.post(func() { s.continueEnd(l) })
 	}
@@ -170,7 +130,7 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 	s.endPause(tx, pauseByShutdown)
 }
 
-// finishEnd writes what has to be on disk and stops the server; no command
+// finishEnd writes what has to be on disk and ends the server; no command
 // runs any more. If it fails the server goes on. All loops are stopped and tx
 // holds the world.
 func (s *Server) finishEnd(tx *storage.Tx) error {
@@ -203,7 +163,7 @@ func (s *Server) logReplicas() {
 // saveAtEnd takes the last snapshot, if one is asked for or configured.
 func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	save := how&config.ShutdownSave != 0 || len(s.config.Current().Save) > 0 && how&config.ShutdownNoSave == 0
-	if s.persistence == nil || !save || s.isLoading() { // while loading there is nothing whole to save, as in Redis
+	if s.persistence == nil || !save || s.Loading() { // while loading there is nothing whole to save, as in Redis
 		return nil
 	}
 	s.log.Info("Saving the final RDB snapshot before exiting.")
@@ -215,5 +175,5 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	return err
 }
 
-// End stops the server: Run returns.
+// End has Run return.
 func (s *Server) End() { s.ending.once.Do(func() { close(s.ending.done) }) }

@@ -89,7 +89,7 @@ func (x *exceeded) reset(now time.Duration) {
 
 // gateMemory evicts keys when the data take more than maxmemory, before any
 // command, and refuses those that would take more while that does not help.
-func gateMemory(l *loop, _ *conn, q *request) verdict {
+func gateMemory(l *loop, q *request) verdict {
 	if l.makeRoom() || q.flags&command.DenyOOM == 0 {
 		return pass
 	}
@@ -98,16 +98,20 @@ func gateMemory(l *loop, _ *conn, q *request) verdict {
 
 // makeRoom evicts keys until the data take no more than maxmemory, and reports
 // false if that cannot be reached. Evictions that take too long are continued in
-// the next turns, and count as reached, as in Redis.
+// the next turns, and count as reached, as in Redis. Each eviction is a unit of its
+// own, so within another unit there is none.
 func (l *loop) makeRoom() bool {
 	s, m := l.srv, &l.cfg.MaxMemory
 	l.evicting = false
-	if m.Bytes == 0 || s.isReplica() || s.usedMemory() <= m.Bytes {
+	if m.Bytes == 0 || s.IsReplica() || s.usedMemory() <= m.Bytes {
 		s.exceeded.end(l.mono)
 		return true
 	}
 	s.exceeded.begin(l.mono)
-	if s.is(condHeld) {
+	if l.runner.Ctx.Tx != nil {
+		return false
+	}
+	if s.is(condKept) {
 		return true // what is evicted would go to the snapshots first; writes wait
 	}
 	policy := eviction(m)
@@ -124,10 +128,10 @@ func (l *loop) makeRoom() bool {
 		}
 	}
 	if !l.evicting {
-		s.exceeded.end(l.look())
+		s.exceeded.end(l.readClock())
 	}
 	if took := time.Since(began); l.cfg.LatencyMonitorThreshold > 0 && took >= l.cfg.LatencyMonitorThreshold {
-		s.latency.add("eviction-cycle", l.unix/1000, took)
+		s.admin.Latency.Add("eviction-cycle", l.unix/1000, took)
 	}
 	return true
 }

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -22,11 +24,11 @@ const (
 	condSubscribed                            // the connection has subscriptions and speaks RESP2
 	condStale                                 // a replica without its primary, that shall not serve old data
 	condLoading                               // data are being loaded
-	condFeed                                  // the connection is a monitor or a replica
+	condMonitor                               // the connection is a monitor
 	condPause                                 // CLIENT PAUSE or a failover holds commands back
 	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
-	condHeld                                  // snapshots hold as much memory as they may
+	condKept                                  // snapshots keep as much memory as they may
 )
 
 // verdict is what a gate decides.
@@ -39,34 +41,44 @@ const (
 	queue          // the request belongs to the transaction
 )
 
-// gate is one check before a command runs.
+// gate is one check before a command runs. It has one of two tests: ofClient looks
+// at the connection that sent the command, ofCommand at the command and the node
+// only. Those of the second kind are as true of a command that another one calls,
+// and make up the gates of such a call.
 type gate struct {
-	name string
-	when condition // any of these; 0: always
-	test func(l *loop, c *conn, q *request) verdict
+	name      string
+	when      condition // any of these; 0: always
+	ofClient  func(l *loop, c *conn, q *request) verdict
+	ofCommand func(l *loop, q *request) verdict
 }
 
 // gates is every check in the order of Redis's processCommand. Existence and
 // arity come before, since the others need the row. The place of ACLs is after
 // "not in MULTI".
 var gates = []gate{
-	{"protected command", 0, gateProtected},
-	{"authentication", condPassword, gateAuth},
-	{"not in MULTI", condMulti, gateNoMulti},
-	{"route", condCluster, gateRoute},
-	{"memory", condMemory, gateMemory},
-	{"disk", condDisk, gateDisk},
-	{"enough replicas", condFewReplicas, gateReplicas},
-	{"read-only replica", condReplica, gateReadOnly},
-	{"RESP2 subscriber", condSubscribed, gateSubscriber},
-	{"stale replica", condStale, gateStale},
-	{"loading", condLoading, gateLoading},
-	{"monitor or replica", condFeed, gateFeed},
-	{"pause", condPause | condFull | condHeld, gatePause},
-	{"queue of MULTI", condMulti, gateQueue},
+	{name: "protected command", ofClient: gateProtected},
+	{name: "authentication", when: condPassword, ofClient: gateAuth},
+	{name: "not in MULTI", when: condMulti, ofClient: gateNoMulti},
+	{name: "route", when: condCluster, ofClient: gateRoute},
+	{name: "memory", when: condMemory, ofCommand: gateMemory},
+	{name: "disk", when: condDisk, ofCommand: gateDisk},
+	{name: "enough replicas", when: condFewReplicas, ofCommand: gateReplicas},
+	{name: "read-only replica", when: condReplica, ofCommand: gateReadOnly},
+	{name: "RESP2 subscriber", when: condSubscribed, ofClient: gateSubscriber},
+	{name: "stale replica", when: condStale, ofCommand: gateStale},
+	{name: "loading", when: condLoading, ofCommand: gateLoading},
+	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
+	{name: "pause", when: condPause | condFull | condKept, ofClient: gatePause},
+	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
 }
 
-// admit passes a request through the gates.
+// callGates are those of gates that a call without a connection passes.
+var callGates = slices.DeleteFunc(slices.Clone(gates), func(g gate) bool { return g.ofCommand == nil })
+
+// stands reports whether the gate has something to look at under conditions now.
+func (g *gate) stands(now condition) bool { return g.when == 0 || g.when&now != 0 }
+
+// admit passes a client's request through the gates.
 func (l *loop) admit(c *conn, q *request) verdict {
 	now := condition(l.srv.conds.Load()) | c.conds
 	if now == 0 && q.row.Flags&command.Protected == 0 {
@@ -74,14 +86,36 @@ func (l *loop) admit(c *conn, q *request) verdict {
 	}
 	for i := range gates {
 		g := &gates[i]
-		if g.when != 0 && g.when&now == 0 {
+		if !g.stands(now) {
 			continue
 		}
-		if v := g.test(l, c, q); v != pass {
+		v := pass
+		if g.ofCommand != nil {
+			v = g.ofCommand(l, q)
+		} else {
+			v = g.ofClient(l, c, q)
+		}
+		if v != pass {
 			return v
 		}
 	}
 	return pass
+}
+
+// admitCall passes a command through the gates that is called without a
+// connection, within the unit at hand: by a script, or for a client that has waited
+// for its keys. Who the client is, and where its keys belong, has been looked at
+// when the unit began. Such a call cannot wait, so the answer is an error or none.
+func (l *loop) admitCall(row *command.Row, args [][]byte) resp.Error {
+	q := &l.call
+	*q = request{row: row, args: args, flags: row.Flags, lacking: ^row.Flags}
+	now := condition(l.srv.conds.Load())
+	for i := range callGates {
+		if g := &callGates[i]; g.stands(now) && g.ofCommand(l, q) != pass {
+			return q.refusal
+		}
+	}
+	return ""
 }
 
 // admitLocked looks again at what a gate has passed and what may have changed
@@ -146,7 +180,7 @@ func gateRoute(l *loop, c *conn, q *request) verdict {
 	return q.deny(err)
 }
 
-func gateDisk(l *loop, _ *conn, q *request) verdict {
+func gateDisk(l *loop, q *request) verdict {
 	if q.flags&command.Write == 0 && !q.row.Is(command.NeedsDisk) {
 		return pass
 	}
@@ -156,15 +190,15 @@ func gateDisk(l *loop, _ *conn, q *request) verdict {
 	return pass
 }
 
-func gateReplicas(l *loop, _ *conn, q *request) verdict {
-	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.isReplica() &&
+func gateReplicas(l *loop, q *request) verdict {
+	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.IsReplica() &&
 		l.srv.replication.GoodReplicas() < l.cfg.MinReplicasToWrite {
 		return q.deny(resp.ErrNoReplicas)
 	}
 	return pass
 }
 
-func gateReadOnly(l *loop, _ *conn, q *request) verdict {
+func gateReadOnly(l *loop, q *request) verdict {
 	if q.flags&command.Write != 0 && l.cfg.ReplicaReadOnly {
 		return q.deny(resp.ErrReadOnly)
 	}
@@ -178,21 +212,21 @@ func gateSubscriber(_ *loop, _ *conn, q *request) verdict {
 	return q.deny(resp.ErrPubSubContext(q.row.FullName()))
 }
 
-func gateStale(_ *loop, _ *conn, q *request) verdict {
+func gateStale(_ *loop, q *request) verdict {
 	if q.lacking&command.Stale != 0 {
 		return q.deny(resp.ErrMasterDown)
 	}
 	return pass
 }
 
-func gateLoading(_ *loop, _ *conn, q *request) verdict {
+func gateLoading(_ *loop, q *request) verdict {
 	if q.lacking&command.Loading != 0 {
 		return q.deny(resp.ErrLoading)
 	}
 	return pass
 }
 
-func gateFeed(_ *loop, _ *conn, q *request) verdict {
+func gateMonitor(_ *loop, _ *conn, q *request) verdict {
 	if q.flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0 {
 		return q.deny(resp.ErrReplicaKeyspace)
 	}
@@ -200,13 +234,13 @@ func gateFeed(_ *loop, _ *conn, q *request) verdict {
 }
 
 func gatePause(l *loop, c *conn, q *request) verdict {
-	if c.conds&condFeed != 0 {
+	if c.conds&condMonitor != 0 {
 		return pass
 	}
-	if l.srv.pause.holds(l.unix, q.flags) {
+	if l.srv.pause.covers(l.unix, q.flags) {
 		return wait
 	}
-	if q.flags&command.Write != 0 && (!l.srv.stream.Room() || l.srv.is(condHeld)) {
+	if q.flags&command.Write != 0 && (!l.srv.stream.Room() || l.srv.is(condKept)) {
 		return wait
 	}
 	return pass

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -145,6 +146,90 @@ func TestTheFirstReasonOfManyIsAnswered(t *testing.T) {
 		r.other.want("CLIENT UNPAUSE", "OK")
 		c.wantNext("QUEUED")
 	})
+}
+
+// A command that another one calls has no connection. It passes the gates about
+// commands, in the same order, and no others.
+func TestACallPassesTheGatesOfItsCommand(t *testing.T) {
+	repl, disk := newFakeReplication(), &fakePersistence{failing: resp.ErrMisconfSnapshot}
+	n := startParts(t, func(c *Config) { c.Replication, c.Persistence = repl, disk },
+		"--min-replicas-to-write", "1", "--replica-serve-stale-data", "no", "--requirepass", "secret")
+	operator := n.dial()
+	operator.want("AUTH secret", "OK")
+	operator.want("CLIENT PAUSE 100000 WRITE", "OK")
+	l := n.loops[0]
+	call := func(line string) resp.Error {
+		n.stopLoops(nil)
+		defer n.resumeLoops(nil)
+		l.beginTurn()
+		l.runner.Ctx.Tx = l.exec.Begin(l.unix, nil)
+		defer l.endUnit()
+		args := bytes.Fields([]byte(line))
+		row, _ := n.table.Resolve(args)
+		return l.admitCall(row, args)
+	}
+	change := func(f func()) func() {
+		return func() {
+			repl.locked(f)
+			n.RoleChanged()
+		}
+	}
+	change(func() { repl.host = "127.0.0.1" })()
+	n.SetLoading(true)
+	for _, step := range []struct {
+		line string
+		want resp.Error
+		then func()
+	}{
+		{"GET k", resp.ErrMasterDown, nil},
+		{"PING", resp.ErrMisconfSnapshot, nil},
+		{"SET k v", resp.ErrMisconfSnapshot, func() { disk.mu.Lock(); disk.failing = ""; disk.mu.Unlock(); n.RoleChanged() }},
+		{"SET k v", resp.ErrReadOnly, nil},
+		{"GET k", resp.ErrMasterDown, change(func() { repl.up = true })},
+		{"GET k", resp.ErrLoading, func() { n.SetLoading(false) }},
+		{"GET k", "", nil},
+		{"SET k v", resp.ErrReadOnly, change(func() { repl.host, repl.good = "", 0 })},
+		{"SET k v", resp.ErrNoReplicas, change(func() { repl.good = 1 })},
+		{"SET k v", "", nil},
+	} {
+		if got := call(step.line); got != step.want {
+			t.Fatalf("%s gets %q, want %q", step.line, got, step.want)
+		}
+		if step.then != nil {
+			step.then()
+		}
+	}
+}
+
+// Within a unit nothing can be evicted, as that is a unit of its own.
+func TestACallEvictsNothing(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("SET k v", "OK")
+	n.keepNoHouse()
+	if err := n.config.Record("maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.config.Record("maxmemory-policy", "allkeys-lru"); err != nil {
+		t.Fatal(err)
+	}
+	n.RoleChanged()
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	l := n.loops[0]
+	l.beginTurn()
+	l.runner.Ctx.Tx = l.exec.Begin(l.unix, nil)
+	defer l.endUnit()
+	for line, want := range map[string]resp.Error{"SET k v": resp.ErrOOM, "GET k": "", "DEL k": ""} {
+		args := bytes.Fields([]byte(line))
+		row, _ := n.table.Resolve(args)
+		if got := l.admitCall(row, args); got != want {
+			t.Errorf("%s gets %q, want %q", line, got, want)
+		}
+	}
+	if evicted := n.keyspace.Stats().Evicted; evicted != 0 {
+		t.Errorf("%d keys were evicted", evicted)
+	}
 }
 
 // locked changes the cluster.

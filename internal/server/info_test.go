@@ -3,8 +3,6 @@ package server
 import (
 	"strings"
 	"testing"
-
-	"redoubt/storage"
 )
 
 // INFO is asked for every few seconds by whoever watches a node. A loop that is
@@ -53,49 +51,4 @@ func TestAWaitEndsWithoutAHousekeeping(t *testing.T) {
 	c.want("WAIT 1 10", "0")
 	c.want("WAITAOF 0 1 10", "[1 0]")
 	c.want("BLPOP nokey 0.01", "(nil array)")
-}
-
-func TestMemoryTellsWhatItKnows(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	c.want("DEBUG POPULATE 1000", "OK")
-	stats := c.do("MEMORY STATS")
-	for _, want := range []string{"keys.count 1000", "db.0 [overhead.hashtable.main", "dataset.percentage"} {
-		if !strings.Contains(stats, want) {
-			t.Errorf("%s is missing in %s", want, stats)
-		}
-	}
-	c.want("MEMORY PURGE", "OK")
-	c.want("MULTI", "OK")
-	c.want("MEMORY PURGE", "QUEUED")
-	c.want("EXEC", "[OK]")
-	if text := c.do("MEMORY MALLOC-STATS"); !strings.Contains(text, allocator) {
-		t.Errorf("MALLOC-STATS: %s", text)
-	}
-	if text := c.do("MEMORY DOCTOR"); !strings.Contains(text, "too little data") {
-		t.Errorf("DOCTOR: %s", text)
-	}
-}
-
-func TestTheDoctorFindsWasteOnly(t *testing.T) {
-	calm := memoryUse{keys: storage.Memory{Data: 900 << 20, Tables: 50 << 20, Committed: 1000 << 20}, used: 1100 << 20, peak: 1100 << 20}
-	for _, c := range []struct {
-		name, finds string
-		change      func(m *memoryUse)
-	}{
-		{"nothing", "No problem", func(*memoryUse) {}},
-		{"an empty server", "too little", func(m *memoryUse) { m.keys.Data = 1 << 20 }},
-		{"a past peak", "At its peak", func(m *memoryUse) { m.peak *= 2 }},
-		{"sparse pages", "are empty", func(m *memoryUse) { m.keys.Committed *= 2 }},
-		{"free pages", "No problem", func(m *memoryUse) { m.keys.Committed *= 2; m.keys.Free = 1000 << 20 }},
-		{"what a snapshot keeps", "for a snapshot", func(m *memoryUse) { m.keys.Kept = 500 << 20 }},
-		{"output that nobody reads", "CLIENT LIST", func(m *memoryUse) { m.clients = 500 << 20 }},
-		{"a large server", "itself", func(m *memoryUse) { m.objects = 2000 << 20 }},
-	} {
-		m := calm
-		c.change(&m)
-		if got := diagnosis(m); !strings.Contains(got, c.finds) || strings.Count(got, "\n") != 1 {
-			t.Errorf("%s: %s", c.name, got)
-		}
-	}
 }

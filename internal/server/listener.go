@@ -249,7 +249,7 @@ func (s *Server) fitMaxClients(room int64) {
 	if was := s.config.Current().MaxClients; was > room {
 		s.log.Warn(fmt.Sprintf("You requested maxclients of %d requiring at least %d max file descriptors.", was, was+reservedFiles))
 		s.log.Warn(fmt.Sprintf("maxclients has been reduced to %d to compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'.", room))
-		s.record("maxclients", strconv.FormatInt(room, 10))
+		s.Record("maxclients", strconv.FormatInt(room, 10))
 	}
 }
 

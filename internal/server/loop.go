@@ -61,7 +61,7 @@ type loop struct {
 
 	ready     []*conn // have output to be written at the end of the turn
 	held      []*conn // have output that waits for an offset
-	paused    []*conn // have a request that waits for the end of a pause
+	postponed []*conn // have a request that waits for the end of a pause, or for room in the stream
 	expiring  bool    // more keys have expired than one slice could delete
 	evicting  bool    // more keys must go than one slice could evict
 	compacts  bool    // memory is being compacted
@@ -71,7 +71,7 @@ type loop struct {
 	asked     bool    // another goroutine has been asked to answer a connection
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
-	resumeAt  time.Duration // when a pause that holds one of paused back is over; 0: not known
+	resumeAt  time.Duration // when a pause for which one of postponed waits is over; 0: not known
 	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
 	idle      int           // housekeepings in a row without a command before them
@@ -84,6 +84,7 @@ type loop struct {
 
 	runner  command.Runner
 	req     request
+	call    request // what the request calls, for its gates
 	last    lastFound
 	slots   []slots.Slot
 	routed  [][]byte   // the keys, or channels, by which the request is routed
@@ -92,16 +93,16 @@ type loop struct {
 	ahead   [][]byte   // the keys of the next requests of a pipeline
 	encoded []byte     // an inline request as RESP
 
-	published []publication // by the unit at hand; sent when it has ended
-	monitored []byte        // lines about the unit at hand, for monitors; sent when it has ended
-	served    []served      // by the unit at hand; they are told when it has ended
-	leaving   []departure   // connections that go to replication
-	feeding   int           // bytes of input of the connection being served
-	redacted  []int         // arguments of the request that nobody else may see
-	pushes    []span        // of the request's output, which CLIENT REPLY OFF lets through
-	inExec    bool          // a transaction's queue is being run
-	stopped   bool          // all loops are stopped on behalf of this one
-	stops     uint64        // Cluster.Stops as this loop knows it
+	published  []publication // by the unit at hand; sent when it has ended
+	monitored  []byte        // lines about the unit at hand, for monitors; sent when it has ended
+	served     []served      // by the unit at hand; they are told when it has ended
+	leaving    []departure   // connections that go to replication
+	processing int           // bytes of input of the connection being served
+	redacted   []int         // arguments of the request that nobody else may see
+	pushes     []span        // of the request's output, which CLIENT REPLY OFF lets through
+	inExec     bool          // a transaction's queue is being run
+	stopped    bool          // all loops are stopped on behalf of this one
+	freezes    uint64        // Cluster.Freezes as this loop knows it
 
 	memory clientMemory
 	stats  loopStats
@@ -269,13 +270,13 @@ func (l *loop) beginTurn() time.Duration {
 	l.unix = now.UnixMilli()
 	l.mono = now.Sub(l.srv.started)
 	l.cfg = l.srv.config.Current()
-	l.wentOn(now)
+	l.afterFreeze(now)
 	return l.mono
 }
 
-// look advances the clock and returns it. The wall clock moves with it, so that
+// readClock advances the clock and returns it. The wall clock moves with it, so that
 // a long turn does not see keys live too long.
-func (l *loop) look() time.Duration {
+func (l *loop) readClock() time.Duration {
 	t := time.Since(l.srv.started)
 	l.unix += int64(t/time.Millisecond - l.mono/time.Millisecond)
 	l.mono = t
@@ -301,7 +302,7 @@ func (l *loop) serve(events []unix.EpollEvent) {
 			l.wantWrite(c)
 		}
 		switch {
-		case what&(broken|gone) != 0 && c.stopped():
+		case what&(broken|gone) != 0 && !c.runnable():
 			l.drop(c) // it is not read, and would be reported for ever
 		case what&(readable|broken|gone) != 0:
 			l.read(c)
@@ -462,7 +463,7 @@ func (l *loop) compact() {
 	l.compacts = l.exec.Compact(l.unix, compactBudget)
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && l.compacts {
 		if took := time.Since(began); took >= limit {
-			l.srv.latency.add("active-defrag-cycle", l.unix/1000, took)
+			l.srv.admin.Latency.Add("active-defrag-cycle", l.unix/1000, took)
 		}
 	}
 }
@@ -474,7 +475,7 @@ const expireBudget = 200
 // begins it; while there is more, each turn goes on with it.
 func (l *loop) expire() {
 	l.expiring = false
-	if !l.srv.activeExpire.Load() || l.srv.is(condHeld) {
+	if !l.srv.activeExpire.Load() || l.srv.is(condKept) {
 		return
 	}
 	began := time.Now()
@@ -482,7 +483,7 @@ func (l *loop) expire() {
 	took := time.Since(began)
 	l.stats.expiring += took
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.latency.add("expire-cycle", l.unix/1000, took)
+		l.srv.admin.Latency.Add("expire-cycle", l.unix/1000, took)
 	}
 	if l.expiring {
 		l.stats.expireCapped++

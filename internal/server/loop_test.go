@@ -124,7 +124,7 @@ func dispatchDoesNotAllocate(t *testing.T, n *node) {
 	} {
 		b := []byte(in)
 		run := func() {
-			if rest := l.feed(c, b); len(rest) != 0 {
+			if rest := l.process(c, b); len(rest) != 0 {
 				t.Fatalf("%d bytes were left", len(rest))
 			}
 			c.out.Truncate(0)
@@ -133,6 +133,25 @@ func dispatchDoesNotAllocate(t *testing.T, n *node) {
 		run()
 		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {
 			t.Errorf("%s: %v allocations", name, allocs)
+		}
+	}
+}
+
+// A snapshot advances under any load, and takes an eighth of the clients' time.
+func TestTheSliceOfASnapshot(t *testing.T) {
+	for _, c := range []struct {
+		clients time.Duration
+		any     bool
+		want    time.Duration
+	}{
+		{0, false, idleSlice},
+		{0, true, leastSlice},
+		{100 * time.Microsecond, true, leastSlice},
+		{800 * time.Microsecond, true, 100 * time.Microsecond},
+		{time.Second, true, mostSlice},
+	} {
+		if got := snapshotSlice(c.clients, c.any); got != c.want {
+			t.Errorf("clients took %v (any: %v): %v, want %v", c.clients, c.any, got, c.want)
 		}
 	}
 }

@@ -1,13 +1,10 @@
 package server
 
 import (
-	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"redoubt/internal/command"
-	"redoubt/internal/resp"
+	"redoubt/internal/admin"
 )
 
 // monitors are the connections that said MONITOR. The list is replaced as a
@@ -18,40 +15,36 @@ type monitors struct {
 	list []*conn
 }
 
-func monitorCommand(x *command.Ctx) {
-	c, l := connOf(x), loopOf(x)
-	switch {
-	case l.inExec:
-		x.Out.Error(resp.ErrMonitorDenied)
-		return
-	case c.is(stateMonitor):
-		return // without a word, as in Redis
-	}
+// Monitoring reports whether the connection has said MONITOR: admin.Client.
+func (c *conn) Monitoring() bool { return c.is(stateMonitor) }
+
+// Monitor is MONITOR: admin.Operator.
+func (c *conn) Monitor() {
+	l := c.home.Load()
 	l.allConns(func() {
 		l.srv.monitors.list = append(l.srv.monitors.list[:len(l.srv.monitors.list):len(l.srv.monitors.list)], c)
 		l.srv.monitors.any.Store(true)
 	})
 	c.state |= stateMonitor
-	c.conds |= condFeed
-	x.Out.OK()
+	c.conds |= condMonitor
 }
 
-// remove ends a connection's monitoring. Feeds may still name it; its loop
-// drops them.
+// remove ends a connection's monitoring. Lines for it may be on their way; its
+// loop drops them.
 func (m *monitors) remove(c *conn) {
 	c.state &^= stateMonitor
-	c.conds &^= condFeed
+	c.conds &^= condMonitor
 	m.gone.Store(true)
 }
 
-// feed tells the monitors of a command that was executed. Those of a
+// tell tells the monitors of a command that was executed. Those of a
 // transaction are told of when its unit has ended: only then is it known on
 // which offset they depend.
-func (m *monitors) feed(l *loop, c *conn, args [][]byte) {
-	if l.srv.isLoading() {
+func (m *monitors) tell(l *loop, c *conn, args [][]byte) {
+	if l.srv.Loading() {
 		return
 	}
-	l.monitored = append(l.monitored, monitorLine(c, time.Now(), args)...)
+	l.monitored = append(l.monitored, admin.MonitorLine(time.Now(), c.db, c.remote, args)...)
 	if !l.inExec {
 		m.send(l)
 	}
@@ -70,51 +63,6 @@ func (m *monitors) send(l *loop) {
 			}
 		})
 	}
-}
-
-// monitorLine is what MONITOR prints of a command.
-func monitorLine(c *conn, now time.Time, args [][]byte) []byte {
-	var b strings.Builder
-	from := c.remote
-	if strings.HasPrefix(from, "/") {
-		from = "unix:" + strings.TrimSuffix(from, ":0")
-	}
-	fmt.Fprintf(&b, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, c.db, from)
-	for _, a := range args {
-		b.WriteByte(' ')
-		writeQuoted(&b, a)
-	}
-	b.WriteString("\r\n")
-	return []byte(b.String())
-}
-
-// writeQuoted writes a string as Redis's sdscatrepr does.
-func writeQuoted(b *strings.Builder, s []byte) {
-	b.WriteByte('"')
-	for _, ch := range s {
-		switch ch {
-		case '\\', '"':
-			b.WriteByte('\\')
-			b.WriteByte(ch)
-		case '\n':
-			b.WriteString(`\n`)
-		case '\r':
-			b.WriteString(`\r`)
-		case '\t':
-			b.WriteString(`\t`)
-		case '\a':
-			b.WriteString(`\a`)
-		case '\b':
-			b.WriteString(`\b`)
-		default:
-			if ch < ' ' || ch > '~' {
-				fmt.Fprintf(b, `\x%02x`, ch)
-			} else {
-				b.WriteByte(ch)
-			}
-		}
-	}
-	b.WriteByte('"')
 }
 
 // sweepMonitors takes those that are gone off the list, now and then.

@@ -50,20 +50,19 @@ func (m *transaction) add(q *request) {
 }
 
 var transactionRows = []*command.Row{
-	{Name: "multi", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: multiCommand,
+	{Name: "multi", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: command.For(multiCommand),
 		Doc: command.Doc{Summary: "Queues the commands that follow, until EXEC.", Since: "1.2.0", Group: "transactions", Complexity: "O(1)"}},
 	{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog | command.RunsQueue | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: execCommand,
 		Doc: command.Doc{Summary: "Runs the commands queued since MULTI as one.", Since: "1.2.0", Group: "transactions", Complexity: "Depends on commands in the transaction"}},
-	{Name: "discard", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: discardCommand,
+	{Name: "discard", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Lock: command.LockNone, Run: command.For(discardCommand),
 		Doc: command.Doc{Summary: "Forgets the commands queued since MULTI.", Since: "2.0.0", Group: "transactions", Complexity: "O(N), when N is the number of queued commands"}},
-	{Name: "watch", Arity: -2, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Keys: command.KeysFrom(1, -1, 1, command.KeyRO), Run: watchCommand,
+	{Name: "watch", Arity: -2, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy | command.Unqueued, ACL: command.CatTransaction, Keys: command.KeysFrom(1, -1, 1, command.KeyRO), Run: command.For(watchCommand),
 		Doc: command.Doc{Summary: "Makes the next EXEC depend on keys staying as they are.", Since: "2.2.0", Group: "transactions", Complexity: "O(1) for every key."}},
-	{Name: "unwatch", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: unwatchCommand,
+	{Name: "unwatch", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy, ACL: command.CatTransaction, Lock: command.LockNone, Run: command.For(unwatchCommand),
 		Doc: command.Doc{Summary: "Ends all WATCHes of the connection.", Since: "2.2.0", Group: "transactions", Complexity: "O(1)"}},
 }
 
-func multiCommand(x *command.Ctx) {
-	c := connOf(x)
+func multiCommand(x *command.Ctx, c *conn) {
 	if c.multi != nil {
 		x.Out.Error(resp.ErrNestedMulti)
 		return
@@ -73,13 +72,12 @@ func multiCommand(x *command.Ctx) {
 	x.Out.OK()
 }
 
-func discardCommand(x *command.Ctx) {
-	c := connOf(x)
+func discardCommand(x *command.Ctx, c *conn) {
 	if c.multi == nil {
 		x.Out.Error(resp.ErrDiscardNoMulti)
 		return
 	}
-	loopOf(x).discard(c)
+	c.home.Load().discard(c)
 	x.Out.OK()
 }
 
@@ -87,8 +85,7 @@ func discardCommand(x *command.Ctx) {
 // others, because they are units of their own.
 func execCommand(x *command.Ctx) { x.Out.Error(resp.ErrExecWithoutMulti) }
 
-func watchCommand(x *command.Ctx) {
-	c := connOf(x)
+func watchCommand(x *command.Ctx, c *conn) {
 	if c.multi != nil {
 		x.Out.Error(resp.ErrWatchInMulti)
 		return
@@ -111,10 +108,10 @@ func (c *conn) watches(key []byte) bool {
 	return false
 }
 
-func unwatchCommand(x *command.Ctx) {
+func unwatchCommand(x *command.Ctx, c *conn) {
 	// In a transaction EXEC itself ends the watches.
 	if x.Tx == nil {
-		loopOf(x).unwatch(connOf(x))
+		c.home.Load().unwatch(c)
 	}
 	x.Out.OK()
 }

@@ -98,7 +98,7 @@ func (l *loop) release() {
 			c.marks = c.marks[:copy(c.marks, c.marks[n:])]
 			l.wantWrite(c)
 			if wasFull && c.heldBytes() <= maxHeldBytes {
-				l.goOn(c)
+				l.resume(c)
 			}
 		}
 		if len(c.marks) == 0 || c.is(stateClosed) {
@@ -112,13 +112,14 @@ func (l *loop) release() {
 	l.holding.Store(len(kept) > 0)
 }
 
-// goOn runs what a connection had sent while it was stopped, and reads again.
-func (l *loop) goOn(c *conn) {
-	if c.stopped() {
+// resume runs what a connection had sent while nothing of it could run, and reads
+// again.
+func (l *loop) resume(c *conn) {
+	if !c.runnable() {
 		return
 	}
 	if len(c.in) > 0 {
-		l.resume(c)
+		l.runBuffered(c)
 		return
 	}
 	l.watchSocket(c)
@@ -148,22 +149,23 @@ func (l *loop) writeReady() {
 	}
 }
 
-// wentOn reports whether the process was stopped, or its machine was, for so
-// long that the cluster may have replaced this node. Output that has not left by
-// then acknowledges writes, and shows data, of a primary that may be none any
-// more. So it never does, and its connections are closed: whether the writes
-// stand is unknown.
+// afterFreeze reports whether the process, or its machine, was frozen for so long
+// that the cluster may have replaced this node. Output that has not left by then
+// acknowledges writes, and shows data, of a primary that may be none any more. So
+// it never leaves, and its connections are closed: whether the writes stand is
+// unknown.
 //
-// Only what a stop catches between this and the system call after it leaves.
-func (l *loop) wentOn(now time.Time) bool {
+// The exception is output that a freeze catches between this check and the system
+// call after it.
+func (l *loop) afterFreeze(now time.Time) bool {
 	if l.srv.cluster == nil {
 		return false
 	}
-	stops := l.srv.cluster.Stops(now)
-	if stops == l.stops {
+	freezes := l.srv.cluster.Freezes(now)
+	if freezes == l.freezes {
 		return false
 	}
-	l.stops = stops
+	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
 		if c.out.Len() > c.sent {
@@ -180,14 +182,14 @@ func (l *loop) wentOn(now time.Time) bool {
 		cut(c)
 	}
 	if closed > 0 {
-		l.srv.log.Warn(fmt.Sprintf("%d clients are disconnected, whose replies are older than a stop of the process", closed))
+		l.srv.log.Warn(fmt.Sprintf("%d clients are disconnected, whose replies are older than a freeze of the process", closed))
 	}
 	return true
 }
 
 // write writes what may leave.
 func (l *loop) write(c *conn) {
-	if l.srv.cluster != nil && l.wentOn(time.Now()) && c.is(stateClosed) {
+	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
 		return
 	}
 	end := c.releasable()
@@ -284,7 +286,7 @@ func (l *loop) checkOutput(c *conn) {
 		over = over || l.mono-c.softFrom > limit.For
 	}
 	if over {
-		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", l.srv.describe(l, c)))
+		l.srv.log.Warn(fmt.Sprintf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", c.info(l).String()))
 		l.stats.outputLimit++
 		l.drop(c)
 	}

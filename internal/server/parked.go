@@ -24,10 +24,10 @@ type parked struct {
 
 // waiting is what a parked connection waits for.
 type waiting interface {
-	// claim gives the caller the right to end the wait, and with it the duty to
+	// take gives the caller the right to end the wait, and with it the duty to
 	// answer. Of several callers one gets it. Any goroutine may call it.
-	claim() bool
-	// over reports whether somebody has claimed it for good.
+	take() bool
+	// over reports whether somebody has taken it for good.
 	over() bool
 	// timeUp writes the reply to a wait that was in vain.
 	timeUp(out *resp.Writer)
@@ -97,7 +97,7 @@ func (x *parkedConns) withDeadline() int {
 func (l *loop) park(c *conn, w waiting, timeout time.Duration) *parked {
 	p := &parked{c: c, wait: w}
 	if timeout > 0 {
-		p.until = l.look() + timeout
+		p.until = l.readClock() + timeout
 		heap.Push(&l.deadlines, p)
 	}
 	c.parked = p
@@ -134,7 +134,7 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	l.hold(c, start, gate)
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
-	l.goOn(c)
+	l.resume(c)
 }
 
 // lateReply counts the reply of a command that has waited, which begins at
@@ -160,7 +160,7 @@ func (l *loop) expireParked() {
 	for len(l.deadlines) > 0 && l.deadlines[0].until <= l.mono {
 		p := l.deadlines[0]
 		switch {
-		case p.wait.claim():
+		case p.wait.take():
 			l.answer(p, 0, p.wait.timeUp)
 		case p.wait.over(): // its reply is on the way
 			heap.Remove(&l.deadlines, p.place-1)
@@ -170,11 +170,10 @@ func (l *loop) expireParked() {
 	}
 }
 
-// unblock ends the wait of a connection on behalf of CLIENT UNBLOCK, as if its
-// time were up or with an error, and reports whether there was one.
-func (s *Server) unblock(id uint64, err resp.Error) bool {
+// Unblock is CLIENT UNBLOCK: admin.Server.
+func (s *Server) Unblock(id uint64, err resp.Error) bool {
 	p := s.parked.find(id)
-	if p == nil || !p.wait.claim() {
+	if p == nil || !p.wait.take() {
 		return false
 	}
 	reply := p.wait.timeUp
@@ -189,7 +188,7 @@ func (s *Server) unblock(id uint64, err resp.Error) bool {
 // Redis the connections are closed, so that clients look for the primary.
 func (s *Server) unblockAll(err resp.Error) {
 	for _, p := range s.parked.all() {
-		if !p.wait.claim() {
+		if !p.wait.take() {
 			continue
 		}
 		home := p.c.home.Load()
@@ -206,21 +205,15 @@ func (s *Server) unblockAll(err resp.Error) {
 // that ends it.
 type suspended struct{}
 
-func (suspended) claim() bool         { return false }
+func (suspended) take() bool          { return false }
 func (suspended) over() bool          { return false }
 func (suspended) timeUp(*resp.Writer) {}
 func (suspended) leave(*loop)         {}
 
-// Suspend stops the connection of the call x, for a command that has to wait
-// for something outside of the loops. Its handler then returns without a
-// reply, and the connection goes on when the function that Suspend gave is
-// called, once and by any goroutine, with the reply and the offset on which it
-// depends. A client that has left meanwhile is not missed.
-//
-// Within a transaction Suspend gives nil: all replies must be there when EXEC
-// ends.
-func (s *Server) Suspend(x *command.Ctx) (resume func(gate replication.Offset, reply func(*resp.Writer))) {
-	c, l := connOf(x), loopOf(x)
+// Suspend stops the connection, for a command that has to wait for something
+// outside of the loops: command.Suspender.
+func (c *conn) Suspend() command.Resume {
+	l := c.home.Load()
 	if l.inExec {
 		return nil
 	}

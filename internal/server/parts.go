@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -28,27 +29,16 @@ type Stream interface {
 	OnRoom(f func(room bool))
 }
 
-// MeasuredStream is a Stream that counts, for INFO memory, its bytes in memory: the
-// backlog, what is kept beyond it for slow replicas, and what is not on disk yet.
-type MeasuredStream interface {
-	Memory() (backlog, pinned, unsynced int64)
-}
-
 // Replication is what the shell needs of asynchronous replication. All methods
 // may be called from any loop and must not wait.
 type Replication interface {
+	admin.Replication
 	// Serve takes over a connection that has sent PSYNC or SYNC. rest is what
 	// arrived after that request.
 	Serve(nc net.Conn, rest []byte, hello Handshake)
 	// Follow makes the node a replica of a primary, or with an empty host a
 	// primary. It runs under the world lock.
 	Follow(tx *storage.Tx, host string, port int)
-	// Primary is the address followed; host is empty on a primary.
-	Primary() (host string, port int)
-	// LinkUp reports whether a replica is in step with its primary, and
-	// LinkState the word ROLE has for it.
-	LinkUp() bool
-	LinkState() string
 	// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
 	GoodReplicas() int
 	// Acked counts the replicas that acknowledged an offset, and AskAcks asks
@@ -66,29 +56,6 @@ type Replication interface {
 	// those that are only being sent a snapshot among them; all is how many
 	// are attached.
 	Behind(at replication.Offset) (names []string, all int)
-	// Replicas are the connected ones.
-	Replicas() []Replica
-	// Info is the lines of INFO replication, role first.
-	Info() string
-}
-
-// SyncCounter is a Replication that counts, for INFO stats, the full and partial
-// resyncs it served and the partial ones it had to refuse.
-type SyncCounter interface {
-	Syncs() (full, partial, refused int64)
-}
-
-// TrafficCounter is a Replication that counts, for INFO stats, the bytes it
-// received from its primary and those it sent to replicas.
-type TrafficCounter interface {
-	Traffic() (in, out int64)
-}
-
-// Replica is one connected replica as ROLE shows it.
-type Replica struct {
-	IP     string
-	Port   int
-	Offset replication.Offset
 }
 
 // Handshake is what a replica said of itself with REPLCONF, and its request.
@@ -108,58 +75,38 @@ type Handshake struct {
 
 // Persistence is snapshots and what is left of them.
 type Persistence interface {
-	// Save writes a snapshot and returns when it is done. The caller holds the
-	// world lock through tx.
-	Save(tx *storage.Tx) error
+	admin.Persistence
 	// SaveAtEnd is Save before the process exits. It saves even while Background
 	// is under way, whose snapshot is given up: it is older.
 	SaveAtEnd(tx *storage.Tx) error
-	// Flushed says that the unit has deleted everything: a snapshot of what was
-	// there must not become the dump any more. With save the empty data set is
-	// saved in its place, also while one is being given up.
-	Flushed(tx *storage.Tx, save bool) error
-	// Background begins a snapshot. Errors are lines for the client.
-	Background() error
 	// Step lets a loop advance the snapshots that are under way, for about a
 	// slice of time. It reports whether there is more to do at once.
 	Step(e *storage.Executor, now int64, slice time.Duration) (more bool)
-	// OnRoom has f called when snapshots hold as much memory as they may, so that
+	// OnRoom has f called when snapshots keep as much memory as they may, so that
 	// writes have to wait before they take a lock (false), and when they need not
 	// any more (true): now and at once after each change, maybe under the locks of
 	// slots. f must not wait.
 	OnRoom(f func(room bool))
-	// Reload saves, empties the keyspace and loads what was saved; with
-	// nosave it loads what is on disk, with noflush over what there is.
-	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
-	// LastSave is the time of the last successful snapshot.
-	LastSave() time.Time
-	Saving() bool
 	// Failing is the line that writes get while the disk refuses, "" if it
 	// does not.
 	Failing() resp.Error
-	// Info is the lines of INFO persistence.
-	Info() string
 }
 
 // Cluster is the node's share of a cluster.
 type Cluster interface {
+	admin.Cluster
 	// Route says where a request goes: "" if it runs here, or the error that
 	// sends the client elsewhere.
 	Route(r Route) resp.Error
-	// Stops counts how often the node went on after it had not run for so
+	// Freezes counts how often the node went on after it had not run for so
 	// long that others may have replaced it; it begins at 0. After a change
 	// Route knows of it. now is the present time.
-	Stops(now time.Time) uint64
+	Freezes(now time.Time) uint64
 	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
 	// nodes.
 	Publish(channel, message []byte, sharded bool)
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
-	// Connections is how many links to other nodes there should be.
-	Connections() int
-	// LinkBytes is about how much memory the links take, with what waits to be
-	// sent.
-	LinkBytes() int64
 }
 
 // Route is a request as a cluster sees it. It is asked twice: before the unit,

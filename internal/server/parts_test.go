@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -26,10 +27,10 @@ type fakeCluster struct {
 	moving    slots.Slot
 	asked     []Route
 	late      bool // the slot goes away between the gate and the unit
-	stops     atomic.Uint64
+	freezes   atomic.Uint64
 }
 
-func (f *fakeCluster) Stops(time.Time) uint64 { return f.stops.Load() }
+func (f *fakeCluster) Freezes(time.Time) uint64 { return f.freezes.Load() }
 
 // Lines of routing, whose texts package cluster has.
 const errCrossSlot resp.Error = "CROSSSLOT Keys in request don't hash to the same slot"
@@ -168,7 +169,7 @@ func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
 	f.mu.Lock()
 	f.elsewhere = slots.Of([]byte("near"))
 	f.mu.Unlock()
-	f.stops.Add(1)
+	f.freezes.Add(1)
 	n.stream.commit(-1)
 	writer.closed()
 	idle.want("PING", "PONG")
@@ -243,7 +244,7 @@ func (f *fakeReplication) Synced(replication.Offset) (bool, int) { return true, 
 func (f *fakeReplication) ID() string                            { return strings.Repeat("a", 40) }
 func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
 func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
-func (f *fakeReplication) Replicas() []Replica                   { return nil }
+func (f *fakeReplication) Replicas() []admin.Replica             { return nil }
 
 func (f *fakeReplication) Behind(replication.Offset) (names []string, all int) {
 	f.locked(func() { names = slices.Clone(f.behind) })
@@ -350,8 +351,8 @@ func TestUnblockEndsAWait(t *testing.T) {
 
 // late is a command that waits for something outside of the loops and is then
 // answered with an error.
-func late(x *command.Ctx) {
-	resume := serverOf(x).Suspend(x)
+func late(_ *command.Ctx, c command.Suspender) {
+	resume := c.Suspend()
 	go resume(0, func(w *resp.Writer) { w.Error("LATE too late") })
 }
 
@@ -359,7 +360,7 @@ func TestErrorsAfterAWaitAreCounted(t *testing.T) {
 	f := newFakeReplication()
 	n := startParts(t, func(c *Config) {
 		c.Replication = f
-		c.Rows = []*command.Row{{Name: "late", Arity: 1, Lock: command.LockNone, Run: late}}
+		c.Rows = []*command.Row{{Name: "late", Arity: 1, Lock: command.LockNone, Run: command.For(late)}}
 	})
 	c, other := n.dial(), n.dial()
 	c.want("LATE", "error: LATE too late")

@@ -23,15 +23,15 @@ const (
 // pause holds commands back for a time, for each purpose.
 //
 // It begins with all loops stopped and under the world lock. So when it has
-// begun no unit of the held kind is under way, none is between its gates and its
+// begun no unit of the paused kind is under way, none is between its gates and its
 // locks, and keys that expire are only hidden: the stream stands still.
 type pause [pausePurposes]struct {
 	until atomic.Int64 // Unix milliseconds; 0: none
 	all   atomic.Bool  // all commands; else those that may write
 }
 
-// holds reports whether a command with these flags has to wait.
-func (p *pause) holds(now int64, f command.Flags) bool {
+// covers reports whether a command with these flags has to wait.
+func (p *pause) covers(now int64, f command.Flags) bool {
 	writes := f&(command.Write|command.MayReplicate) != 0
 	for i := range p {
 		if now < p[i].until.Load() && (writes || p[i].all.Load()) {
@@ -105,35 +105,42 @@ func (s *Server) Resume() {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
 }
 
+// PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.
+func (s *Server) PauseClients(tx *storage.Tx, until int64, all bool) {
+	s.beginPause(tx, pauseByClient, until, all)
+}
+
+func (s *Server) UnpauseClients(tx *storage.Tx) { s.endPause(tx, pauseByClient) }
+
 // beginPause begins a pause; all loops are stopped and tx holds the world.
 func (s *Server) beginPause(tx *storage.Tx, why pausePurpose, until int64, all bool) {
 	s.pause.begin(why, s.now(), until, all)
-	s.pauseChanged(tx)
+	s.applyPause(tx)
 }
 
 // endPause ends a pause; all loops are stopped and tx holds the world.
 func (s *Server) endPause(tx *storage.Tx, why pausePurpose) {
 	s.pause[why].until.Store(0)
-	s.pauseChanged(tx)
+	s.applyPause(tx)
 }
 
-func (s *Server) pauseChanged(tx *storage.Tx) {
+func (s *Server) applyPause(tx *storage.Tx) {
 	on := s.pause.active()
 	s.setCondition(condPause, on)
-	tx.HoldExpiry(on)
+	tx.PauseExpiry(on)
 	s.retryAll()
 }
 
-// holdBack keeps a connection with a request that has to wait. It is tried again
+// postpone keeps a connection whose request has to wait. It is tried again
 // when something has changed that it may wait for: a pause is over, by its time or
 // by an order, or the stream has room.
-func (l *loop) holdBack(c *conn) {
-	if c.inPaused {
+func (l *loop) postpone(c *conn) {
+	if c.postponed {
 		return
 	}
-	c.inPaused = true
-	l.paused = append(l.paused, c)
-	l.stats.paused.Store(int64(len(l.paused)))
+	c.postponed = true
+	l.postponed = append(l.postponed, c)
+	l.stats.postponed.Store(int64(len(l.postponed)))
 	if rest, ok := l.srv.pause.rest(l.unix); ok && (l.resumeAt == 0 || l.mono+rest < l.resumeAt) {
 		l.resumeAt = l.mono + rest
 	}
@@ -142,25 +149,25 @@ func (l *loop) holdBack(c *conn) {
 // retry gives the requests that wait another try.
 func (l *loop) retry() {
 	l.resumeAt = 0
-	if len(l.paused) == 0 {
+	if len(l.postponed) == 0 {
 		return
 	}
-	waiting := l.paused
-	l.paused = nil
+	waiting := l.postponed
+	l.postponed = nil
 	for _, c := range waiting {
-		c.inPaused = false
+		c.postponed = false
 		if !c.is(stateClosed) {
-			l.goOn(c)
+			l.resume(c)
 		}
 	}
-	l.stats.paused.Store(int64(len(l.paused)))
+	l.stats.postponed.Store(int64(len(l.postponed)))
 }
 
-// leavePaused forgets a connection that closes.
-func (l *loop) leavePaused(c *conn) {
-	if i := slices.Index(l.paused, c); i >= 0 {
-		l.paused = slices.Delete(l.paused, i, i+1)
-		l.stats.paused.Store(int64(len(l.paused)))
+// dropPostponed forgets a connection that closes.
+func (l *loop) dropPostponed(c *conn) {
+	if i := slices.Index(l.postponed, c); i >= 0 {
+		l.postponed = slices.Delete(l.postponed, i, i+1)
+		l.stats.postponed.Store(int64(len(l.postponed)))
 	}
 }
 

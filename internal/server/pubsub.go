@@ -32,98 +32,42 @@ type publication struct {
 	sharded          bool
 }
 
-var pubsubRows = []*command.Row{
-	pubsubRow("subscribe", -2, subscribes, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel)),
-	pubsubRow("unsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to channels.", unsubscribing(pubsub.Channel)),
-	pubsubRow("psubscribe", -2, subscribes, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern)),
-	pubsubRow("punsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to patterns.", unsubscribing(pubsub.Pattern)),
-	shardRow(pubsubRow("ssubscribe", -2, subscribes, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1),
-	shardRow(pubsubRow("sunsubscribe", -1, subscribes, "7.0.0", "Ends subscriptions to channels of slots.", unsubscribing(pubsub.Shard)), -1),
-	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: publishCommand,
-		Doc: doc("2.0.0", "pubsub", "Sends a message to who listens to a channel.")},
-	shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: spublishCommand,
-		Doc: doc("7.0.0", "pubsub", "Sends a message to who listens to a channel of a slot.")}, 1),
-	{Name: "pubsub", Arity: -2, Doc: doc("2.8.0", "pubsub", "Tells who listens to what."), Sub: []*command.Row{
-		pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Names the channels that somebody listens to.", activeChannels(pubsub.Channel)),
-		pubsubRow("numsub", -2, command.Loading|command.Stale, "2.8.0", "Counts who listens to each of the channels.", numSub(pubsub.Channel)),
-		pubsubRow("numpat", 2, command.Loading|command.Stale, "2.8.0", "Counts the patterns that somebody listens to.", pubsubNumPat),
-		pubsubRow("shardchannels", -2, command.Loading|command.Stale, "7.0.0", "Names the channels of slots that somebody listens to.", activeChannels(pubsub.Shard)),
-		pubsubRow("shardnumsub", -2, command.Loading|command.Stale, "7.0.0", "Counts who listens to each of the channels of slots.", numSub(pubsub.Shard)),
-		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Lock: command.LockNone, Run: pubsubHelp, Doc: doc("6.2.0", "pubsub", "Lists the sub-commands.")},
-	}},
+// Subscribe begins a subscription of the connection: admin.Subscriber.
+func (c *conn) Subscribe(kind pubsub.Kind, name string) {
+	if c.subs == nil {
+		c.subs = &subscriber{c: c}
+		c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
+	}
+	c.srv.pubsub.Subscribe(c.subs.Subscriber, kind, name)
+	c.noteSubscriptions()
 }
 
-// subscribes is the flags of the commands that begin and end subscriptions.
-const subscribes = command.NoScript | command.Loading | command.Stale | command.WhileSubscribed
-
-func pubsubRow(name string, arity int, flags command.Flags, since, summary string, run command.Handler) *command.Row {
-	return &command.Row{Name: name, Arity: arity, Flags: flags | command.PubSub, Lock: command.LockNone, Run: run, Doc: doc(since, "pubsub", summary)}
-}
-
-// shardRow makes a row's arguments up to last the names by which it is routed.
-func shardRow(r *command.Row, last int) *command.Row {
-	r.Keys = command.KeysFrom(1, last, 1, command.KeyNotKey)
-	r.Flags |= command.OfShards
-	return r
-}
-
-// kindWords are the words of confirmations.
-var kindWords = map[pubsub.Kind]struct{ on, off string }{
-	pubsub.Channel: {"subscribe", "unsubscribe"},
-	pubsub.Pattern: {"psubscribe", "punsubscribe"},
-	pubsub.Shard:   {"ssubscribe", "sunsubscribe"},
-}
-
-func subscribing(kind pubsub.Kind) command.Handler {
-	return func(x *command.Ctx) {
-		c := connOf(x)
-		if kind == pubsub.Shard && loopOf(x).inExec {
-			x.Out.Error(resp.ErrSSubscribeDenied) // the older two are let pass for the sake of old clients
-			return
-		}
-		if c.subs == nil {
-			c.subs = &subscriber{c: c}
-			c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
-			c.subs.proto.Store(int32(c.out.Proto()))
-		}
-		for _, name := range x.Args[1:] {
-			c.srv.pubsub.Subscribe(c.subs.Subscriber, kind, string(name))
-			c.confirm(kindWords[kind].on, name, c.subs.left(kind))
-		}
-		c.subscribedChanged()
+// Unsubscribe ends one, if there is one: admin.Subscriber.
+func (c *conn) Unsubscribe(kind pubsub.Kind, name string) {
+	if c.subs != nil {
+		c.srv.pubsub.Unsubscribe(c.subs.Subscriber, kind, name)
+		c.noteSubscriptions()
 	}
 }
 
-func unsubscribing(kind pubsub.Kind) command.Handler {
-	return func(x *command.Ctx) {
-		c := connOf(x)
-		names := x.Args[1:]
-		if len(names) == 0 && c.subs != nil {
-			for _, name := range c.subs.Names(kind) {
-				names = append(names, []byte(name))
-			}
-		}
-		for _, name := range names {
-			if c.subs != nil {
-				c.srv.pubsub.Unsubscribe(c.subs.Subscriber, kind, string(name))
-			}
-			c.confirm(kindWords[kind].off, name, c.subs.left(kind))
-		}
-		if len(names) == 0 {
-			c.confirm(kindWords[kind].off, nil, c.subs.left(kind))
-		}
-		c.subscribedChanged()
+// Subscriptions names those of a kind: admin.Subscriber.
+func (c *conn) Subscriptions(kind pubsub.Kind) []string {
+	if c.subs == nil {
+		return nil
 	}
+	return c.subs.Names(kind)
 }
 
-// left is the count in confirmations: shard channels are counted apart.
-func (s *subscriber) left(kind pubsub.Kind) int {
-	channels, patterns, shards := s.counts()
-	if kind == pubsub.Shard {
-		return shards
+// CountSubscriptions is admin.Subscriber's.
+func (c *conn) CountSubscriptions(kind pubsub.Kind) int {
+	if c.subs == nil {
+		return 0
 	}
-	return channels + patterns
+	return c.subs.Count(kind)
 }
+
+// HearsOnly is admin.Subscriber's.
+func (c *conn) HearsOnly() bool { return c.conds&condSubscribed != 0 }
 
 // counts is the subscriptions by kind; a nil subscriber has none.
 func (s *subscriber) counts() (channels, patterns, shards int) {
@@ -138,17 +82,11 @@ func (s *subscriber) count() int {
 	return channels + patterns + shards
 }
 
-// confirm tells the client what it is subscribed to; name nil is null.
-func (c *conn) confirm(word string, name []byte, left int) {
+// Push writes output of the call that CLIENT REPLY OFF lets through:
+// admin.Subscriber.
+func (c *conn) Push(write func(w *resp.Writer)) {
 	l, start := c.home.Load(), c.out.Len()
-	c.out.Push(3)
-	c.out.BulkString(word)
-	if name == nil {
-		c.out.Null()
-	} else {
-		c.out.Bulk(name)
-	}
-	c.out.Int(int64(left))
+	write(&c.out)
 	l.pushes = append(l.pushes, span{start, c.out.Len()})
 }
 
@@ -165,9 +103,9 @@ func (l *loop) keepPushes(c *conn, start int) {
 	c.out.Truncate(end)
 }
 
-// subscribedChanged keeps what depends on the connection's subscriptions and
+// noteSubscriptions keeps what depends on the connection's subscriptions and
 // protocol.
-func (c *conn) subscribedChanged() {
+func (c *conn) noteSubscriptions() {
 	c.conds &^= condSubscribed
 	if c.subs == nil {
 		return
@@ -246,7 +184,7 @@ func (l *loop) takeInbox(s *subscriber) {
 		return
 	}
 	l.push(c, messages, at)
-	c.subscribedChanged() // a dropped channel may have been the last one
+	c.noteSubscriptions() // a dropped channel may have been the last one
 }
 
 // push appends output that no request of the connection asked for.
@@ -259,16 +197,14 @@ func (l *loop) push(c *conn, b []byte, at replication.Offset) {
 	l.wantWrite(c)
 }
 
-func publishCommand(x *command.Ctx)  { loopOf(x).publish(x, false) }
-func spublishCommand(x *command.Ctx) { loopOf(x).publish(x, true) }
-
-func (l *loop) publish(x *command.Ctx, sharded bool) {
-	l.published = append(l.published, publication{x.Out.Len(), x.Args[1], x.Args[2], sharded})
+// Publish notes a message of the unit at hand: admin.Publisher.
+func (c *conn) Publish(channel, message []byte, sharded bool) {
+	l := c.home.Load()
+	l.published = append(l.published, publication{c.out.Len(), channel, message, sharded})
 	if l.srv.cluster != nil {
-		l.srv.forBus.Add(int64(len(x.Args[1]) + len(x.Args[2])))
-	}
-	if l.srv.cluster == nil && x.Tx != nil {
-		x.Tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
+		l.srv.forBus.Add(int64(len(channel) + len(message)))
+	} else if tx := l.runner.Ctx.Tx; tx != nil {
+		tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
 	}
 }
 
@@ -326,42 +262,4 @@ func (s *Server) Publish(channel, payload []byte, sharded bool) {
 		return
 	}
 	s.pubsub.Publish(channel, payload)
-}
-
-func activeChannels(kind pubsub.Kind) command.Handler {
-	return func(x *command.Ctx) {
-		if len(x.Args) > 3 {
-			x.Out.Error(resp.ErrSubcommandSyntax("pubsub", x.Args[1]))
-			return
-		}
-		var patterns []string
-		if len(x.Args) == 3 {
-			patterns = []string{string(x.Args[2])}
-		}
-		names := serverOf(x).pubsub.Active(kind, patterns...)
-		x.Out.Array(len(names))
-		for _, name := range names {
-			x.Out.BulkString(name)
-		}
-	}
-}
-
-func numSub(kind pubsub.Kind) command.Handler {
-	return func(x *command.Ctx) {
-		x.Out.Array(2 * (len(x.Args) - 2))
-		for _, name := range x.Args[2:] {
-			x.Out.Bulk(name)
-			x.Out.Int(int64(serverOf(x).pubsub.Subscribers(kind, string(name))))
-		}
-	}
-}
-
-func pubsubNumPat(x *command.Ctx) { x.Out.Int(int64(serverOf(x).pubsub.Len(pubsub.Pattern))) }
-
-func pubsubHelp(x *command.Ctx) {
-	command.Help(x, "CHANNELS [<pattern>]", "    The channels with subscribers whose names match, or all.",
-		"NUMPAT", "    How many patterns are subscribed to.",
-		"NUMSUB [<channel> ...]", "    How many subscribers each of these channels has.",
-		"SHARDCHANNELS [<pattern>]", "    The channels of slots with subscribers whose names match, or all.",
-		"SHARDNUMSUB [<shardchannel> ...]", "    How many subscribers each of these channels of slots has.")
 }

@@ -1,13 +1,14 @@
 package server
 
 import (
-	"fmt"
+	"cmp"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/resp"
 )
 
@@ -17,26 +18,11 @@ import (
 // primary begins anew.
 type replicaConn struct {
 	net.Conn
-	clientFacts
+	about  admin.ClientInfo // what does not change
 	srv    *Server
-	name   string
-	proto  int
+	born   time.Duration
 	heard  atomic.Int64 // when something came last, as a time since the server's start
 	closed sync.Once
-}
-
-// clientFacts are what CLIENT LIST and KILL pick clients by.
-type clientFacts struct {
-	id          uint64
-	kind        string
-	addr, laddr string
-	user        string
-	born        time.Duration
-}
-
-// facts are those of a loop's connection.
-func (c *conn) facts() clientFacts {
-	return clientFacts{id: c.id, kind: c.kind(), addr: c.remote, laddr: c.local, user: c.user, born: c.born}
 }
 
 // replicaConns are the connections of replicas by their number.
@@ -47,17 +33,18 @@ type replicaConns struct {
 
 // track makes nc, until now the connection c, one of a replica.
 func (s *Server) track(c *conn, nc net.Conn) *replicaConn {
-	r := &replicaConn{Conn: nc, clientFacts: c.facts(), srv: s, name: c.name, proto: c.out.Proto()}
-	r.kind = "replica"
-	return s.keep(r)
+	return s.keep(&replicaConn{Conn: nc, srv: s, born: c.born, about: admin.ClientInfo{
+		ID: c.id, Kind: "replica", Flags: "S", Command: "psync", User: c.user, Proto: c.out.Proto(),
+		Addr: c.remote, LocalAddr: c.local, Identity: admin.Identity{Name: c.identity.Name},
+	}})
 }
 
 // TrackPrimary makes nc, which the node has opened to its primary, a client to be
 // listed and killed.
 func (s *Server) TrackPrimary(nc net.Conn) net.Conn {
-	return s.keep(&replicaConn{Conn: nc, srv: s, proto: resp.Proto2, clientFacts: clientFacts{
-		id: s.nextID.Add(1), kind: "master", user: "(superuser)", born: time.Since(s.started),
-		addr: nc.RemoteAddr().String(), laddr: nc.LocalAddr().String(),
+	return s.keep(&replicaConn{Conn: nc, srv: s, born: time.Since(s.started), about: admin.ClientInfo{
+		ID: s.nextID.Add(1), Kind: "master", Flags: "M", Command: "NULL", User: "(superuser)", Proto: resp.Proto2,
+		Addr: nc.RemoteAddr().String(), LocalAddr: nc.LocalAddr().String(),
 	}})
 }
 
@@ -68,7 +55,7 @@ func (s *Server) keep(r *replicaConn) *replicaConn {
 	if s.replicas.byID == nil {
 		s.replicas.byID = map[uint64]*replicaConn{}
 	}
-	s.replicas.byID[r.id] = r
+	s.replicas.byID[r.about.ID] = r
 	return r
 }
 
@@ -79,7 +66,7 @@ func (x *replicaConns) all() (list []*replicaConn) {
 	for _, r := range x.byID {
 		list = append(list, r)
 	}
-	slices.SortFunc(list, func(a, b *replicaConn) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(list, func(a, b *replicaConn) int { return cmp.Compare(a.about.ID, b.about.ID) })
 	return list
 }
 
@@ -96,7 +83,7 @@ func (r *replicaConn) Close() error {
 	r.closed.Do(func() {
 		r.srv.replicas.mu.Lock()
 		defer r.srv.replicas.mu.Unlock()
-		delete(r.srv.replicas.byID, r.id)
+		delete(r.srv.replicas.byID, r.about.ID)
 	})
 	return r.Conn.Close()
 }
@@ -109,13 +96,17 @@ func (r *replicaConn) SetNoDelay(on bool) error {
 	return nil
 }
 
-// describe is the line of CLIENT LIST. What is sent is not buffered here.
-func (r *replicaConn) describe() string {
+// Info describes the connection. What is sent is not buffered here: admin.Peer.
+func (r *replicaConn) Info() admin.ClientInfo {
 	now := time.Since(r.srv.started)
-	flag, command := 'S', "psync"
-	if r.kind == "master" {
-		flag, command = 'M', "NULL"
-	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%c db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=rw cmd=%s user=%s redir=-1 resp=%d lib-name= lib-ver=",
-		r.id, r.addr, r.laddr, r.name, int64((now-r.born)/time.Second), int64((now-time.Duration(r.heard.Load()))/time.Second), flag, connBytes, command, r.user, r.proto)
+	i := r.about
+	i.Age, i.Idle = now-r.born, now-time.Duration(r.heard.Load())
+	i.FD, i.Queued, i.Events, i.Memory = -1, -1, "rw", connBytes
+	return i
+}
+
+// Kill closes the connection: admin.Peer.
+func (r *replicaConn) Kill() bool {
+	r.Close()
+	return true
 }

@@ -11,23 +11,23 @@ func clusterDisabled(x *command.Ctx) { x.Out.Error(resp.ErrClusterDisabled) }
 
 var clusterRows = []*command.Row{
 	{Name: "asking", Arity: 1, Flags: command.Fast | command.SetsAsking, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateAsking, true),
-		Doc: doc("3.0.0", "cluster", "Lets the next command into a slot that is being imported.")},
+		Doc: command.Brief("3.0.0", "cluster", "Lets the next command into a slot that is being imported.")},
 	{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, true),
-		Doc: doc("3.0.0", "cluster", "Lets a replica answer the connection's reads in a cluster.")},
+		Doc: command.Brief("3.0.0", "cluster", "Lets a replica answer the connection's reads in a cluster.")},
 	{Name: "readwrite", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, ACL: command.CatConnection, Lock: command.LockNone, Run: markCommand(stateReadOnly, false),
-		Doc: doc("3.0.0", "cluster", "Enables read-write queries for a connection to a Redis Cluster replica node.")},
+		Doc: command.Brief("3.0.0", "cluster", "Enables read-write queries for a connection to a Redis Cluster replica node.")},
 }
 
 // markCommand is a handler that sets or clears a mark by which a cluster routes.
 func markCommand(mark connState, on bool) command.Handler {
-	return func(x *command.Ctx) {
-		if serverOf(x).cluster == nil {
+	return command.For(func(x *command.Ctx, c *conn) {
+		if c.srv.cluster == nil {
 			clusterDisabled(x)
 			return
 		}
-		connOf(x).set(mark, on)
+		c.set(mark, on)
 		x.Out.OK()
-	}
+	})
 }
 
 // WithoutCluster makes of the CLUSTER command that of a node outside of cluster
@@ -62,7 +62,7 @@ func (l *loop) routeQueued(q *request) resp.Error {
 	}
 	l.runner.Ctx.Tx = l.exec.Begin(l.unix, l.slots)
 	err := l.routeLocked(q)
-	l.runner.Ctx.Gate = max(l.runner.Ctx.Gate, l.exec.End())
+	l.runner.Ctx.ReplyGate = max(l.runner.Ctx.ReplyGate, l.exec.End())
 	l.runner.Ctx.Tx = nil
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
@@ -63,9 +64,6 @@ type Server struct {
 	cluster     Cluster
 	log         *zap.Logger
 
-	cachedTargets func() int
-	runID         string
-
 	table  *command.Table
 	pubsub *pubsub.Registry
 
@@ -97,18 +95,14 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
-	slowlog      slowlog
-	latency      latencyMonitor
+	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
 	parked       parkedConns
 	replicas     replicaConns
-	rates        rates
-	startMemory  int64                      // in use when the server was made
-	peakMemory   atomic.Int64               // the most that was seen in use
-	authDenied   atomic.Int64               // wrong passwords
-	forBus       atomic.Int64               // bytes that units have published and the bus has not yet
-	replBefore   atomic.Pointer[replCounts] // what RESETSTAT takes off replication's counts
+	startMemory  int64        // in use when the server was made
+	authDenied   atomic.Int64 // wrong passwords
+	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
 }
@@ -122,11 +116,15 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c.Settings, keyspace: c.Keyspace, stream: c.Stream,
 		replication: c.Replication, persistence: c.Persistence, cluster: c.Cluster,
-		log: c.Log, runID: c.RunID, cachedTargets: c.CachedTargets,
+		log:     c.Log,
 		pubsub:  pubsub.New(),
 		started: time.Now(),
 	}
-	s.replBefore.Store(&replCounts{})
+	s.admin = admin.New(admin.Config{
+		Settings: c.Settings, Keyspace: c.Keyspace, Stream: c.Stream, PubSub: s.pubsub, Server: s,
+		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, CachedTargets: c.CachedTargets,
+		Log: c.Log, RunID: c.RunID, Started: s.started,
+	})
 	s.ending.done = make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
@@ -160,7 +158,7 @@ func New(c Config) (*Server, error) {
 	})
 	if s.persistence != nil {
 		s.persistence.OnRoom(func(room bool) {
-			if s.setCondition(condHeld, !room); room {
+			if s.setCondition(condKept, !room); room {
 				s.retryAll()
 			}
 		})
@@ -169,7 +167,9 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
-	s.startMemory = memoryAtStart()
+	heap := admin.ReadGoMemory()
+	s.startMemory = heap.Objects + heap.Stacks
+	s.admin.StartMemory = s.startMemory
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
@@ -187,8 +187,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Iteration, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, connectionRows, clientRows, pubsubRows, serverRows, configRows,
-		command.Introspection, persistenceRows, replicationRows, debugRows, clusterRows,
+		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {
@@ -297,11 +296,18 @@ func (s *Server) Wake() {
 	}
 }
 
+// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
+func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
+
+// Go runs f in a goroutine that ends before Run returns: admin.Server.
+func (s *Server) Go(f func()) { s.goroutines.Go(f) }
+
 // now is the wall clock in Unix milliseconds.
 func (s *Server) now() int64 { return time.Now().UnixMilli() }
 
-func (s *Server) isReplica() bool {
-	return condition(s.conds.Load())&condReplica != 0
+// IsReplica reports whether the node follows a primary: admin.Server.
+func (s *Server) IsReplica() bool {
+	return s.is(condReplica)
 }
 
 // diskError is why writes are refused on account of the disk, "" if they are
@@ -313,7 +319,8 @@ func (s *Server) diskError() resp.Error {
 	return s.persistence.Failing()
 }
 
-func (s *Server) isLoading() bool { return s.loading.Load() > 0 }
+// Loading reports whether data are being loaded: admin.Server.
+func (s *Server) Loading() bool { return s.loading.Load() > 0 }
 
 // setCondition changes the server's share of what gates look at.
 func (s *Server) setCondition(c condition, on bool) {
@@ -363,14 +370,14 @@ func (s *Server) refreshConditions() {
 	}
 	s.setCondition(condPassword, cfg.RequirePass != "")
 	s.setCondition(condCluster, s.cluster != nil)
-	if replica && !s.isReplica() {
+	if replica && !s.IsReplica() {
 		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
 	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
-	s.setCondition(condLoading, s.isLoading())
+	s.setCondition(condLoading, s.Loading())
 	s.setCondition(condDisk, s.diskError() != "")
 }
 

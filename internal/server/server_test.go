@@ -198,7 +198,7 @@ func TestAPausedRequestIsTriedAgainWhenThePauseEnds(t *testing.T) {
 	n.stream.fill(true)
 	c.send("SET k w")
 	redistest.Until(t, 10*time.Second, "the write waits for the stream", func() error {
-		if n.loops[0].stats.paused.Load() == 0 {
+		if n.loops[0].stats.postponed.Load() == 0 {
 			return errors.New("it does not")
 		}
 		return nil
@@ -338,13 +338,13 @@ func TestAppliedCommandsAreCounted(t *testing.T) {
 	n := startNode(t)
 	c := n.dial()
 	c.want("SET k v", "OK")
-	before := n.totals().commands
+	before := n.Stats().Commands
 	set := n.table.Lookup([]byte("set"))
 	applier := command.NewRunner(n.table, n.keyspace.NewExecutor(), n)
 	n.CountApplied(&applier)
 	applier.Count(set, 2*time.Second, false)
 	applier.Count(set, time.Second, true)
-	if got := n.totals().commands - before; got != 2 {
+	if got := n.Stats().Commands - before; got != 2 {
 		t.Errorf("%d commands more, want 2", got)
 	}
 	info := c.do("INFO commandstats")

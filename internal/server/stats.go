@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
@@ -29,7 +30,7 @@ type loopStats struct {
 	// What the connections looked like at the last housekeeping.
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
 
-	paused atomic.Int64 // connections whose request waits
+	postponed atomic.Int64 // connections whose request waits
 }
 
 // loopCounts are the counters of a loop that are no more than numbers.
@@ -85,13 +86,76 @@ func (a *applied) reset(rows int) {
 	a.before.Store(&before)
 }
 
-// rowStats are the counts of a row on all loops and of what is applied.
-func (s *Server) rowStats(row int) command.RowStats {
+// CommandStats are the counts of a row on all loops and of what is applied:
+// admin.Statistics.
+func (s *Server) CommandStats(row int) command.RowStats {
 	sum := s.applied.stats(row)
 	for _, l := range s.loops {
 		sum = sum.Plus(l.runner.Stats(row))
 	}
 	return sum
+}
+
+// Stats sums what the loops have published: admin.Statistics.
+func (s *Server) Stats() admin.Stats {
+	st := admin.Stats{
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), AuthDenied: s.authDenied.Load(),
+		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
+		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
+	}
+	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
+	for _, l := range s.loops {
+		l.stats.addTo(&st)
+	}
+	for i := range s.table.All() {
+		st.Commands += s.applied.stats(i).Calls
+	}
+	return st
+}
+
+// addTo adds what a loop has counted and seen, for any goroutine.
+func (s *loopStats) addTo(st *admin.Stats) {
+	c := s.counts()
+	st.Commands += c.commands
+	st.InBytes += c.inBytes
+	st.OutBytes += c.outBytes
+	st.Reads += c.reads
+	st.Writes += c.writes
+	st.Turns += c.turns
+	st.TurnMicros += c.turnMicros
+	st.ErrorReplies += c.errorReplies
+	st.OutputLimit += c.outputLimit
+	st.EvictedClients += c.evictedClients
+	st.Expiring += c.expiring
+	st.ExpireCapped += c.expireCapped
+	st.Waiting += s.postponed.Load()
+	st.LongestIn = max(st.LongestIn, s.longestIn.Load())
+	st.LongestOut = max(st.LongestOut, s.longestOut.Load())
+}
+
+// ErrorCounts are the errors of all loops by code: admin.Statistics.
+func (s *Server) ErrorCounts() map[string]int64 {
+	sum := map[string]int64{}
+	for _, l := range s.loops {
+		for code, n := range l.stats.errorCounts() {
+			sum[code] += n
+		}
+	}
+	return sum
+}
+
+// ResetStats is the loops' part of CONFIG RESETSTAT; all are stopped:
+// admin.Statistics.
+func (s *Server) ResetStats() {
+	for _, l := range s.loops {
+		l.stats.reset()
+		l.runner.ResetStats()
+	}
+	s.applied.reset(len(s.table.All()))
+	s.exceeded.reset(time.Since(s.started))
+	s.accepted.Store(0)
+	s.rejected.Store(0)
+	s.authDenied.Store(0)
 }
 
 // maxErrorCodes bounds the codes that are told apart, as a script could invent

@@ -2,10 +2,8 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -63,18 +61,6 @@ func TestEveryContainerHasHelp(t *testing.T) {
 		if got := c.do(r.Name + " HELP"); !strings.Contains(got, strings.ToUpper(r.Name)+" <subcommand>") {
 			t.Errorf("%s HELP: %s", r.Name, got)
 		}
-	}
-}
-
-func TestDebugObjectTellsTheLastUse(t *testing.T) {
-	n := startNode(t)
-	c := n.dial()
-	before := time.Now().Unix()
-	c.want("SET k v", "OK")
-	_, tail, _ := strings.Cut(c.do("DEBUG OBJECT k"), " lru:")
-	var lru, idle int64
-	if _, err := fmt.Sscanf(tail, "%d lru_seconds_idle:%d", &lru, &idle); err != nil || (lru-before)&(1<<24-1) > 1<<23 || idle != 0 {
-		t.Errorf("lru:%s, want the clock at %d: %v", tail, before, err)
 	}
 }
 

@@ -29,20 +29,20 @@ type waiter struct {
 	at      replication.Offset
 	timeout time.Duration
 	parked  *parked     // set before the waiter is in the list
-	claimed atomic.Bool // somebody answers it
+	taken   atomic.Bool // somebody answers it
 }
 
-func (w *waiter) claim() bool             { return w.claimed.CompareAndSwap(false, true) }
-func (w *waiter) over() bool              { return w.claimed.Load() }
+func (w *waiter) take() bool              { return w.taken.CompareAndSwap(false, true) }
+func (w *waiter) over() bool              { return w.taken.Load() }
 func (w *waiter) timeUp(out *resp.Writer) { w.reply(out, w.have()) }
 func (w *waiter) leave(*loop)             { w.srv.waiters.remove(w) }
 
 // acked is how much of what a waiter wants there is.
 type acked struct{ local, replicas int64 }
 
-func waitCommand(x *command.Ctx) {
-	w := &waiter{srv: serverOf(x)}
-	if loopOf(x).srv.isReplica() {
+func waitCommand(x *command.Ctx, c *conn) {
+	w := &waiter{srv: c.srv}
+	if c.srv.IsReplica() {
 		x.Out.Error(resp.ErrWaitReplica)
 		return
 	}
@@ -55,15 +55,14 @@ func waitCommand(x *command.Ctx) {
 		x.Out.Error(err)
 		return
 	}
-	loopOf(x).beginWait(x, w)
+	c.home.Load().beginWait(x, c, w)
 }
 
-func waitAOFCommand(x *command.Ctx) {
-	w := &waiter{srv: serverOf(x), onDisk: true}
+func waitAOFCommand(x *command.Ctx, c *conn) {
+	w := &waiter{srv: c.srv, onDisk: true}
 	local, ok := resp.ParseInt(x.Args[1])
 	wants, wantsOK := resp.ParseInt(x.Args[2])
 	w.local, w.wants = local, wants
-	s := loopOf(x).srv
 	var err resp.Error
 	switch {
 	case !ok:
@@ -79,16 +78,16 @@ func waitAOFCommand(x *command.Ctx) {
 	}
 	switch {
 	case err != "":
-	case s.isReplica():
+	case c.srv.IsReplica():
 		err = resp.ErrWaitAOFReplica
-	case local > 0 && !s.config.Current().AppendOnly:
+	case local > 0 && !c.srv.config.Current().AppendOnly:
 		err = resp.ErrWaitAOFOff
 	}
 	if err != "" {
 		x.Out.Error(err)
 		return
 	}
-	loopOf(x).beginWait(x, w)
+	c.home.Load().beginWait(x, c, w)
 }
 
 // longestWait is in effect for ever, and fits a time.Duration.
@@ -102,7 +101,7 @@ func (w *waiter) until(x *command.Ctx, text []byte) resp.Error {
 		return resp.ErrBadTimeout
 	case ms < 0:
 		return resp.ErrNegTimeout
-	case ms > math.MaxInt64-loopOf(x).unix:
+	case ms > math.MaxInt64-x.Host.Now():
 		return resp.ErrFarTimeout
 	}
 	w.timeout = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
@@ -111,11 +110,11 @@ func (w *waiter) until(x *command.Ctx, text []byte) resp.Error {
 
 // beginWait answers at once what can be, and enters w among the waiters
 // otherwise.
-func (l *loop) beginWait(x *command.Ctx, w *waiter) {
-	s, c := l.srv, connOf(x)
+func (l *loop) beginWait(x *command.Ctx, c *conn, w *waiter) {
+	s := l.srv
 	w.at = min(c.woff, s.stream.End()) // it may be of a longer stream that was replaced
 	have := w.have()
-	if w.content(have) || l.inExec {
+	if w.satisfied(have) || l.inExec {
 		w.reply(x.Out, have)
 		return
 	}
@@ -125,7 +124,7 @@ func (l *loop) beginWait(x *command.Ctx, w *waiter) {
 	s.waiters.mu.Unlock()
 	if s.replication != nil {
 		s.replication.AskAcks()
-		s.waiters.poke() // an acknowledgement may have come before the list knew
+		s.waiters.recheck() // an acknowledgement may have come before the list knew
 	}
 }
 
@@ -147,7 +146,7 @@ func (w *waiter) have() (a acked) {
 	return a
 }
 
-func (w *waiter) content(a acked) bool { return a.local >= w.local && a.replicas >= w.wants }
+func (w *waiter) satisfied(a acked) bool { return a.local >= w.local && a.replicas >= w.wants }
 
 func (w *waiter) reply(out *resp.Writer, a acked) {
 	if w.onDisk {
@@ -157,18 +156,18 @@ func (w *waiter) reply(out *resp.Writer, a acked) {
 	out.Int(a.replicas)
 }
 
-// poke answers those whose wait is over. Any goroutine may call it.
-func (ws *waiters) poke() {
+// recheck answers those whose wait is over. Any goroutine may call it.
+func (ws *waiters) recheck() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	kept := ws.list[:0]
 	for _, w := range ws.list {
 		have := w.have()
-		if !w.content(have) {
+		if !w.satisfied(have) {
 			kept = append(kept, w)
 			continue
 		}
-		if w.claim() {
+		if w.take() {
 			w.parked.answerLater(0, func(out *resp.Writer) { w.reply(out, have) })
 		}
 	}

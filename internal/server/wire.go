@@ -87,7 +87,7 @@ func (w *wire) toLoop(f func(l *loop)) {
 
 // received takes bytes that a wire has read.
 func (l *loop) received(c *conn, b []byte) {
-	if c.in == nil && !c.stopped() {
+	if c.in == nil && c.runnable() {
 		l.arrived(c, b)
 		if !c.is(stateClosed) {
 			l.watchSocket(c)
@@ -99,10 +99,10 @@ func (l *loop) received(c *conn, b []byte) {
 	l.stats.reads++
 	c.active = l.mono
 	switch {
-	case c.stopped():
+	case !c.runnable():
 		l.watchSocket(c)
 	case !l.overlong(c):
-		l.resume(c)
+		l.runBuffered(c)
 	}
 }
 
@@ -168,9 +168,9 @@ func (w *wire) write() {
 	}
 }
 
-// stop ends the goroutines without closing the connection, which somebody else
+// detach ends the goroutines without closing the connection, which somebody else
 // takes over. The writer first writes what it was given.
-func (w *wire) stop() {
+func (w *wire) detach() {
 	w.closeOnce.Do(func() { close(w.gone) })
 	w.mu.Lock()
 	w.ended = true
@@ -180,6 +180,6 @@ func (w *wire) stop() {
 
 // close ends the goroutines and the connection.
 func (w *wire) close() {
-	w.stop()
+	w.detach()
 	w.nc.Close()
 }

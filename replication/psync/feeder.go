@@ -180,7 +180,7 @@ func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) 
 
 // write sends p within the timeout. It does not once ctx has ended, even if
 // the connection is still open: what was read of the node's state since then
-// may belong to another history than the replica knows (see Primary.Hold).
+// may belong to another history than the replica knows (see Primary.Bar).
 func (f *feeder) write(ctx context.Context, p []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

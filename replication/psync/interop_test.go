@@ -278,12 +278,12 @@ func TestRealReplica(t *testing.T) {
 				t.Errorf("GET c is %q", got)
 			}
 
-			n.primary.Hold()()
+			n.primary.Bar()()
 			n.stream.append(cmd("SET", "d", "4"))
 			eventually(t, "the replica has caught up", applied)
 
 			// We are promoted, say: the replica goes on under the new id.
-			release := n.primary.Hold()
+			release := n.primary.Bar()
 			promoted := n.history.Load().Branch(idB, n.stream.End())
 			n.history.Store(&promoted)
 			n.stream.append(cmd("SELECT", "0") + cmd("SET", "e", "5"))

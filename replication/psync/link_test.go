@@ -535,7 +535,7 @@ func TestLinkFollowsPrimary(t *testing.T) {
 				t.Fatalf("%d replicas have everything: %+v", got, r.link.Status())
 			}
 			// The connection breaks; meanwhile the primary's history branches.
-			release := p.primary.Hold()
+			release := p.primary.Bar()
 			p.history = p.history.Branch(strings.Repeat("c", 40), p.stream.End())
 			p.stream.append(cmd("SET", "c", "3"))
 			release()

@@ -50,8 +50,8 @@ type Primary struct {
 	mu      sync.Mutex // guards what follows
 	feeders map[replication.ReplicaID]*feeder
 	acks    *replication.Acks
-	held    chan struct{} // closed when replicas may come again; nil if they may
-	holds   int
+	barred  chan struct{} // closed when replicas may come again; nil if they may
+	bars    int           // of Bar, that have not been lifted
 	closed  bool
 	running sync.WaitGroup
 
@@ -111,18 +111,18 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	return err
 }
 
-// attach enters f among the replicas, once nobody holds them off. It reads
-// nothing of the node's state before: see Hold.
+// attach enters f among the replicas, once nobody bars them. It reads
+// nothing of the node's state before: see Bar.
 func (p *Primary) attach(ctx context.Context, f *feeder) error {
 	for {
 		p.mu.Lock()
-		held := p.held
-		if p.closed || held == nil {
+		barred := p.barred
+		if p.closed || barred == nil {
 			break
 		}
 		p.mu.Unlock()
 		select {
-		case <-held:
+		case <-barred:
 		case <-p.done:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -148,16 +148,16 @@ func (p *Primary) detach(f *feeder) {
 	p.running.Done()
 }
 
-// Hold disconnects all replicas, so that they ask again, and keeps new ones
-// waiting until release is called. It does not wait for their goroutines, but
+// Bar disconnects all replicas, so that they ask again, and keeps new ones
+// waiting until lift is called. It does not wait for their goroutines, but
 // once it has returned they send nothing that they had not read before.
-// A change of history is made between the two: hold, change, release.
-func (p *Primary) Hold() (release func()) {
+// A change of history is made between the two: bar, change, lift.
+func (p *Primary) Bar() (lift func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.holds++
-	if p.held == nil {
-		p.held = make(chan struct{})
+	p.bars++
+	if p.barred == nil {
+		p.barred = make(chan struct{})
 	}
 	for _, f := range p.feeders {
 		f.cancel(ErrDisconnected)
@@ -165,10 +165,10 @@ func (p *Primary) Hold() (release func()) {
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.holds--
-		if p.holds == 0 {
-			close(p.held)
-			p.held = nil
+		p.bars--
+		if p.bars == 0 {
+			close(p.barred)
+			p.barred = nil
 		}
 	})
 }

@@ -538,8 +538,8 @@ func TestHold(t *testing.T) {
 		r := newRig(t)
 		r.come(psync(idA, 128))
 		r.expect("+CONTINUE " + idA + "\r\n")
-		release := r.primary.Hold()
-		release2 := r.primary.Hold()
+		release := r.primary.Bar()
+		release2 := r.primary.Bar()
 		r.stream.append(cmd("PING"))
 		r.ended(ErrDisconnected)
 
@@ -558,7 +558,7 @@ func TestHold(t *testing.T) {
 func TestCloseReachesThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.primary.Hold()
+		r.primary.Bar()
 		r.come(psync(idA, 128))
 		synctest.Wait()
 		r.primary.Close()

@@ -113,12 +113,12 @@ func (w *writer) run() {
 			continue
 		default:
 		}
-		w.turn()
+		w.round()
 	}
 }
 
-// turn does one batch, or one sync, or sleeps.
-func (w *writer) turn() {
+// round does one batch, or one sync, or sleeps.
+func (w *writer) round() {
 	s := w.s
 	end, taken, synced := s.end.Load(), s.taken.Load(), s.synced.Load()
 	policy := s.Policy()

@@ -219,14 +219,14 @@ func (s *Snapshot) step(e *storage.Executor, now int64, budget int) Progress {
 // last one it ends the capture: there is nothing left that a writer could have
 // to hand over.
 func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
-	before := len(s.batch.items)
-	count := min(budget, batchRecords-before)
+	count := min(budget, batchRecords-len(s.batch.items))
 
 	// Detached tables come first: only the snapshot still holds their memory.
 	tx := e.Begin(now, nil)
-	if s.capture.WalkDetached(tx, count, s.batch.add) {
+	more, looked := s.capture.WalkDetached(tx, count, s.batch.add)
+	if more {
 		e.End()
-		return slotCost + len(s.batch.items) - before
+		return slotCost + looked
 	}
 	slot, ok := s.capture.NextSlot(s.db, s.slot)
 	e.End()
@@ -236,7 +236,7 @@ func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
 			s.slot, s.cursor = slot, 0
 		}
 		tx := e.Begin(now, []slots.Slot{slot})
-		s.cursor = s.capture.Walk(tx, s.db, slot, s.cursor, count, s.batch.add)
+		s.cursor, looked = s.capture.Walk(tx, s.db, slot, s.cursor, count, s.batch.add)
 		e.End()
 		if s.cursor == 0 {
 			s.slot++
@@ -246,7 +246,7 @@ func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
 	default:
 		s.walked = s.close(e, now)
 	}
-	return slotCost + len(s.batch.items) - before
+	return slotCost + looked
 }
 
 // close ends the capture, unless a flush has detached more tables meanwhile.

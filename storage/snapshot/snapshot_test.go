@@ -246,6 +246,34 @@ func TestAWalkToTheEnd(t *testing.T) {
 	compare(t, loaded(t, file.Bytes()), want)
 }
 
+// A step looks at no more than its budget, whoever has handed the records over before:
+// each look waits for memory.
+func TestAStepCountsRecordsThatWereHandedOver(t *testing.T) {
+	const keys, budget = 2000, 50
+	ks := storage.New(storage.Config{})
+	e := ks.NewExecutor()
+	write := func() {
+		for i := range keys {
+			key := fmt.Appendf(nil, "{one slot}%d", i)
+			e.Begin(t0, []slots.Slot{slots.Of(key)}).SetString(key, []byte("value"), 0, 0)
+			e.End()
+		}
+	}
+	write()
+	s, _ := begin(t, ks, e, io.Discard, Options{})
+	write()
+	steps := 1
+	for s.Step(e, t0, budget) != Finished {
+		steps++
+	}
+	if steps < keys/budget {
+		t.Errorf("%d steps of %d", steps, budget)
+	}
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAbort(t *testing.T) {
 	ks := storage.New(storage.Config{})
 	e := fill(ks, 1000, []byte("value"))

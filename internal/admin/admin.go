@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/pubsub"
+	"redoubt/storage"
+)
+
+// Config is what the commands are about. Replication, Persistence and Cluster are
+// nil where there is none.
+type Config struct {
+	Settings    *config.Config
+	Keyspace    *storage.Keyspace
+	Stream      Stream
+	PubSub      *pubsub.Registry
+	Server      Server
+	Replication Replication
+	Persistence Persistence
+	Cluster     Cluster
+	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
+	CachedTargets func() int
+
+	Log     *zap.Logger
+	RunID   string // 40 hexadecimal digits
+	Started time.Time
+	// StartMemory is what the process had in use before there were keys, in bytes.
+	StartMemory int64
+}
+
+// Commands are the commands about one node, and what they keep.
+type Commands struct {
+	Config
+
+	SlowLog SlowLog
+	Latency Latency
+
+	rates      rates
+	peakMemory atomic.Int64               // the most that was seen in use
+	replBefore atomic.Pointer[replCounts] // what RESETSTAT takes off replication's counts
+}
+
+// New makes the commands about a node. The Server is not asked before one of
+// them runs.
+func New(c Config) *Commands {
+	a := &Commands{Config: c}
+	a.replBefore.Store(&replCounts{})
+	a.SlowLog.follow(c.Settings)
+	return a
+}
+
+// Rows are the rows of all commands.
+func (a *Commands) Rows() []*command.Row {
+	return slices.Concat(
+		a.connectionRows(), []*command.Row{a.clientRow()}, a.pubSubRows(),
+		[]*command.Row{a.infoRow(), timeRow(), a.configRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow(), monitorRow()},
+		a.keyspaceRows(), a.saveRows(), a.replicationRows(),
+		[]*command.Row{a.shutdownRow(), a.debugRow()},
+	)
+}
+
+// Sample notes what INFO derives from the past: how fast counters grow, and the
+// peak of the memory in use. The server calls it ten times a second; at is the
+// time since its start.
+func (a *Commands) Sample(at time.Duration) {
+	st := a.Server.Stats()
+	a.rates.sample(at, a.totals(st))
+	a.notePeak(st.UsedMemory)
+}
+
+// ResetStats is CONFIG RESETSTAT. All loops are stopped.
+func (a *Commands) ResetStats() {
+	a.Server.ResetStats()
+	a.Keyspace.ResetStats()
+	a.rates.reset()
+	before := a.replicationCounts()
+	a.replBefore.Store(&before)
+}

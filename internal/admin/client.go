@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/pubsub"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+// A Client is the connection that calls a command, as commands about it see it.
+type Client interface {
+	command.Caller
+	ID() uint64
+	// Info describes the client as CLIENT LIST does.
+	Info() ClientInfo
+	// Identity is what the client has said of itself; it may be changed.
+	Identity() *Identity
+	// SetReply is CLIENT REPLY.
+	SetReply(m ReplyMode)
+	// SetNoEvict is CLIENT NO-EVICT, SetNoTouch CLIENT NO-TOUCH.
+	SetNoEvict(on bool)
+	SetNoTouch(on bool)
+	// Monitoring reports whether the client has said MONITOR.
+	Monitoring() bool
+	// InTransaction reports whether the call is one of EXEC's queue.
+	InTransaction() bool
+	// CloseAfterReply closes the connection when its output has left, the reply to
+	// the call included.
+	CloseAfterReply()
+}
+
+// Identity is what a client has said of itself with CLIENT SETNAME, HELLO and
+// CLIENT SETINFO.
+type Identity struct{ Name, LibName, LibVersion string }
+
+// ReplyMode is what CLIENT REPLY chooses.
+type ReplyMode uint8
+
+const (
+	ReplyOn ReplyMode = iota
+	ReplyOff
+	ReplySkip // the next command is not answered
+)
+
+// A Session is a client as the commands see it that begin one: AUTH, HELLO, RESET.
+type Session interface {
+	Client
+	// Login authenticates the client and reports whether the password is right.
+	Login(user, password []byte) bool
+	Authenticated() bool
+	// SetProto chooses the version of RESP.
+	SetProto(version int)
+	// Reset brings the connection back to what it was when it came.
+	Reset() resp.Error
+}
+
+// A Subscriber is a client as pub/sub sees it.
+type Subscriber interface {
+	Client
+	// Subscribe begins a subscription and Unsubscribe ends it; there may be one, or
+	// none, already.
+	Subscribe(kind pubsub.Kind, name string)
+	Unsubscribe(kind pubsub.Kind, name string)
+	// Subscriptions names those of a kind, CountSubscriptions counts them.
+	Subscriptions(kind pubsub.Kind) []string
+	CountSubscriptions(kind pubsub.Kind) int
+	// HearsOnly reports whether the client has subscriptions and speaks RESP2, in
+	// which a reply could be taken for a message.
+	HearsOnly() bool
+	// Push writes output of the call that is no reply, which CLIENT REPLY OFF does
+	// not hold back.
+	Push(write func(w *resp.Writer))
+}
+
+// A Publisher is a caller that can send a message. It goes to its subscribers when
+// the unit at hand has ended: they must not hear of what is not in the stream yet.
+// The number of receivers is then put where the reply belongs.
+type Publisher interface {
+	Publish(channel, message []byte, sharded bool)
+}
+
+// A Selector is a caller that can choose its database.
+type Selector interface{ Select(db int) }
+
+// An Operator is a client whose command changes the node, or looks at all other
+// clients. In Stop, World and EachClient its connection may be closed; what is
+// answered then goes nowhere.
+type Operator interface {
+	Client
+	command.Suspender
+	// Stop runs f with all loops stopped, World with the world locked as well. Within
+	// a transaction both are so already.
+	Stop(f func())
+	World(f func(tx *storage.Tx))
+	// EachClient calls f for every connection, with all loops stopped, and then for
+	// those that replication has taken over.
+	EachClient(f func(Peer))
+	// Monitor shows the client what all others call from now on.
+	Monitor()
+	// Configure changes settings, and what in the server follows from them.
+	Configure(pairs ...config.Pair) error
+}
+
+// A Peer is a client as another one sees it, within EachClient.
+type Peer interface {
+	Info() ClientInfo
+	// Kill closes the connection. It reports false if that is closing already.
+	Kill() bool
+}

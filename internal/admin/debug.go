@@ -1,0 +1,327 @@
+package admin
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+func (a *Commands) debugRow() *command.Row {
+	return ofSystem(stopping(serverRow("debug", -2, command.Admin|command.NoScript|command.Loading|command.Stale|command.Protected,
+		"1.0.0", "Looks into the server and provokes it, for tests.", command.For(a.debug))))
+}
+
+// debugAction is one form of DEBUG.
+type debugAction struct {
+	least, most int // arguments, with both words; most 0: any number
+	run         func(a *Commands, x *command.Ctx, c Operator)
+	help        []string
+}
+
+func (a *Commands) debug(x *command.Ctx, c Operator) {
+	word := strings.ToLower(string(x.Args[1]))
+	if word == "help" {
+		debugHelp(x)
+		return
+	}
+	form, ok := debugActions[word]
+	if !ok || len(x.Args) < form.least || form.most != 0 && len(x.Args) > form.most {
+		x.Out.Error(resp.ErrSubcommandSyntax("debug", x.Args[1]))
+		return
+	}
+	form.run(a, x, c)
+}
+
+// debugActions are the forms of DEBUG that mean something here, besides HELP.
+var debugActions = map[string]debugAction{
+	"sleep":                      {3, 3, (*Commands).debugSleep, []string{"SLEEP <seconds>", "    Do nothing at all for a time, which may be a fraction."}},
+	"listpack":                   {3, 3, (*Commands).debugListpack, []string{"LISTPACK <key>", "    Put a compact collection into the log."}},
+	"quicklist-packed-threshold": {3, 3, (*Commands).debugPacked, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "    The length from which an element of a quicklist has a node of its own."}},
+	"object":                     {3, 3, (*Commands).debugObject, []string{"OBJECT <key>", "    How a key and its value are stored."}},
+	"digest":                     {2, 2, (*Commands).debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
+	"digest-value":               {2, 0, (*Commands).debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},
+	"reload":                     {2, 0, (*Commands).debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
+	"loadaof":                    {2, 2, (*Commands).debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load the journal again."}},
+	"set-active-expire":          {3, 3, (*Commands).debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
+	"populate":                   {3, 5, (*Commands).debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
+	"protocol":                   {3, 3, (*Commands).debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
+	"log":                        {3, 3, (*Commands).debugLog, []string{"LOG <message>", "    Put a line into the log."}},
+	"error":                      {3, 3, (*Commands).debugError, []string{"ERROR <string>", "    Answer with this error."}},
+	"segfault":                   {2, 2, (*Commands).debugSegfault, []string{"SEGFAULT", "    End the process as a fault of memory would."}},
+	"panic":                      {2, 2, (*Commands).debugPanic, []string{"PANIC", "    End the process as a failed assertion would."}},
+	"config-rewrite-force-all": {2, 2, (*Commands).debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    CONFIG REWRITE of every setting, also of those that",
+		"    have their defaults and do not stand in the file."}},
+	"replybuffer":                  {4, 4, (*Commands).debugAccept, []string{"REPLYBUFFER <subcommand> <argument>", "    Accepted for test suites; a connection with nothing to say has no reply buffer."}},
+	"set-disable-deny-scripts":     {3, 3, (*Commands).debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
+	"set-skip-checksum-validation": {3, 3, (*Commands).debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
+}
+
+func debugHelp(x *command.Ctx) {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(debugActions)) {
+		lines = append(lines, debugActions[name].help...)
+	}
+	command.Help(x, lines...)
+}
+
+// debugUnit runs f with everything stopped; what it changes stays on this
+// node, as in Redis.
+func debugUnit(x *command.Ctx, c Operator, f func(tx *storage.Tx)) {
+	c.World(func(tx *storage.Tx) {
+		tx.Select(x.DB())
+		if x.Tx == nil {
+			tx.Command(nil)
+			defer tx.CommandEnd()
+		}
+		f(tx)
+		tx.NoEffect()
+	})
+}
+
+// debugSleep holds the world, so that nobody is served, as in Redis.
+func (*Commands) debugSleep(x *command.Ctx, c Operator) {
+	seconds, err := strconv.ParseFloat(string(x.Args[2]), 64)
+	if err != nil || seconds < 0 || seconds > 1e6 {
+		x.Out.Error(resp.ErrNotFloat)
+		return
+	}
+	debugUnit(x, c, func(*storage.Tx) { time.Sleep(time.Duration(seconds * float64(time.Second))) })
+	x.Out.OK()
+}
+
+func (*Commands) debugObject(x *command.Ctx, c Operator) {
+	debugUnit(x, c, func(tx *storage.Tx) {
+		e, ok := tx.Peek(x.Args[2])
+		if !ok {
+			x.Out.Error(resp.ErrNoKey)
+			return
+		}
+		length := len(command.AppendDump(nil, e)) - dumpFrame
+		idle := e.IdleSeconds()
+		x.Out.Simple(fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
+			e.Encoding(), length, lruClock(tx.Now()/1000-idle), idle))
+	})
+}
+
+// dumpFrame is what a DUMP payload has beside the value: its type, the version of
+// the format and a checksum.
+const dumpFrame = 1 + 2 + 8
+
+// debugListpack has no structure to show: how large a collection is does not
+// change how it is stored.
+func (a *Commands) debugListpack(x *command.Ctx, c Operator) {
+	debugUnit(x, c, func(tx *storage.Tx) {
+		e, ok := tx.Peek(x.Args[2])
+		switch {
+		case !ok:
+			x.Out.Error(resp.ErrNoKey)
+		case e.Encoding() != "listpack":
+			x.Out.Error(resp.ErrNotListpack)
+		default:
+			a.Log.Info(fmt.Sprintf("DEBUG LISTPACK: a %v of about %d bytes", e.Type(), e.Size()))
+			x.Out.Simple("Listpack structure printed on stdout")
+		}
+	})
+}
+
+// packedMost is the longest threshold of DEBUG QUICKLIST-PACKED-THRESHOLD: a
+// little less than 4 GiB.
+const packedMost = 1<<32 - 1<<20
+
+func (*Commands) debugPacked(x *command.Ctx, c Operator) {
+	n, ok := config.ParseMemory(string(x.Args[2]))
+	if len(x.Args[2]) == 0 {
+		n, ok = 0, true
+	}
+	if !ok || n < 0 || n > packedMost {
+		x.Out.Error(resp.ErrPackedThreshold)
+		return
+	}
+	debugUnit(x, c, func(tx *storage.Tx) {
+		l := tx.Limits()
+		if l.Packed = int(n); n == 0 {
+			l.Packed = storage.DefaultLimits.Packed
+		}
+		tx.SetLimits(l)
+	})
+	x.Out.OK()
+}
+
+func (*Commands) debugDigest(x *command.Ctx, c Operator) {
+	debugUnit(x, c, func(tx *storage.Tx) { x.Out.Simple(fmt.Sprintf("%x", tx.Digest())) })
+}
+
+func (*Commands) debugDigestValue(x *command.Ctx, c Operator) {
+	x.Out.Array(len(x.Args) - 2)
+	debugUnit(x, c, func(tx *storage.Tx) {
+		for _, key := range x.Args[2:] {
+			x.Out.Simple(fmt.Sprintf("%x", tx.DigestValue(key)))
+		}
+	})
+}
+
+func (a *Commands) debugReload(x *command.Ctx, c Operator) {
+	var nosave, noflush, merge bool
+	for _, o := range x.Args[2:] {
+		switch {
+		case resp.EqualFold(o, "nosave"):
+			nosave = true
+		case resp.EqualFold(o, "noflush"):
+			noflush = true
+		case resp.EqualFold(o, "merge"):
+			merge = true
+		default:
+			x.Out.Error(resp.ErrReloadOptions)
+			return
+		}
+	}
+	a.reload(x, c, nosave, noflush, merge)
+}
+
+// debugLoadAOF: the journal and the snapshot hold the same data, so both ways
+// back are one.
+func (a *Commands) debugLoadAOF(x *command.Ctx, c Operator) { a.reload(x, c, false, false, false) }
+
+func (a *Commands) reload(x *command.Ctx, c Operator, nosave, noflush, merge bool) {
+	if a.Persistence == nil {
+		x.Out.Error(resp.ErrReload)
+		return
+	}
+	var err error
+	debugUnit(x, c, func(tx *storage.Tx) { err = a.Persistence.Reload(tx, nosave, noflush, merge) })
+	if err != nil {
+		a.Log.Warn("DEBUG RELOAD: " + err.Error())
+		x.Out.Error(resp.ErrReload)
+		return
+	}
+	x.Out.OK()
+}
+
+func (a *Commands) debugSetActiveExpire(x *command.Ctx, _ Operator) {
+	a.Server.SetActiveExpire(string(x.Args[2]) != "0")
+	x.Out.OK()
+}
+
+func (*Commands) debugPopulate(x *command.Ctx, c Operator) {
+	count, ok := resp.ParseInt(x.Args[2])
+	size, prefix := int64(0), "key"
+	if len(x.Args) > 3 {
+		prefix = string(x.Args[3])
+	}
+	if len(x.Args) > 4 && ok {
+		size, ok = resp.ParseInt(x.Args[4])
+	}
+	if !ok || count < 0 || size < 0 || size > x.Host.MaxBulk() {
+		x.Out.Error(resp.ErrNotPositive)
+		return
+	}
+	debugUnit(x, c, func(tx *storage.Tx) {
+		for i := range count {
+			key, value := fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i)
+			if _, there := tx.Peek(key); there {
+				continue
+			}
+			if size > 0 {
+				sized := make([]byte, size)
+				copy(sized, value)
+				value = sized
+			}
+			tx.SetString(key, value, 0, 0)
+		}
+	})
+	x.Out.OK()
+}
+
+func (*Commands) debugProtocol(x *command.Ctx, _ Operator) {
+	w := x.Out
+	switch strings.ToLower(string(x.Args[2])) {
+	case "string":
+		w.BulkString("Hello World")
+	case "integer":
+		w.Int(12345)
+	case "double":
+		w.Double(3.141)
+	case "bignum":
+		w.BigNumber("1234567999999999999999999999999999999")
+	case "null":
+		w.Null()
+	case "array":
+		w.Array(3)
+		for i := range int64(3) {
+			w.Int(i)
+		}
+	case "set":
+		w.Set(3)
+		for i := range int64(3) {
+			w.Int(i)
+		}
+	case "map":
+		w.Map(3)
+		for i := range int64(3) {
+			w.Int(i)
+			w.Bool(i == 1)
+		}
+	case "attrib":
+		if w.Proto() == resp.Proto3 {
+			w.Attribute(1)
+			w.BulkString("key-popularity")
+			w.Array(2)
+			w.BulkString("key:123")
+			w.Int(90)
+		}
+		w.BulkString("Some real reply following the attribute")
+	case "push":
+		if w.Proto() != resp.Proto3 {
+			w.Error(resp.ErrRESP3Only)
+			return
+		}
+		w.Push(2)
+		w.BulkString("server-cpu-usage")
+		w.Int(42)
+		w.BulkString("Some real reply following the push reply")
+	case "true":
+		w.Bool(true)
+	case "false":
+		w.Bool(false)
+	case "verbatim":
+		w.Verbatim("txt", "This is a verbatim\nstring")
+	default:
+		w.Error(resp.ErrDebugProtocol)
+	}
+}
+
+func (a *Commands) debugLog(x *command.Ctx, _ Operator) {
+	a.Log.Warn("DEBUG LOG: " + string(x.Args[2]))
+	x.Out.OK()
+}
+
+func (*Commands) debugError(x *command.Ctx, _ Operator) { x.Out.Error(resp.Error(x.Args[2])) }
+
+// debugSegfault dies as a fault in the program would, at once and without
+// saving anything.
+func (a *Commands) debugSegfault(_ *command.Ctx, _ Operator) {
+	a.Log.Error("crashed by signal: 11, asked for by DEBUG SEGFAULT")
+	_ = a.Log.Sync()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func (*Commands) debugPanic(*command.Ctx, Operator) { panic("called by DEBUG PANIC") }
+
+func (a *Commands) debugRewriteAll(x *command.Ctx, _ Operator) {
+	if err := a.Settings.Rewrite(true); err != nil {
+		x.Out.Error(resp.Error(err.Error()))
+		return
+	}
+	x.Out.OK()
+}
+
+func (*Commands) debugAccept(x *command.Ctx, _ Operator) { x.Out.OK() }

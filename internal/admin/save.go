@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+// saveRows are the commands about snapshots.
+func (a *Commands) saveRows() []*command.Row {
+	return []*command.Row{
+		stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Saves all keys to the dump file; nothing else runs meanwhile.", command.For(a.save))),
+		serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Saves all keys to the dump file while commands go on.", a.bgSave),
+		within(command.CatAdmin|command.CatDangerous, serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Tells when the dump file was last saved, in Unix time.", a.lastSave)),
+	}
+}
+
+func (a *Commands) save(x *command.Ctx, c Operator) {
+	p := a.Persistence
+	switch {
+	case p == nil:
+		x.Out.Error(resp.ErrGeneric)
+		return
+	case p.Saving():
+		x.Out.Error(resp.ErrSaveInProgress)
+		return
+	}
+	var err error
+	c.World(func(tx *storage.Tx) { err = p.Save(tx) })
+	if err != nil {
+		x.Out.Error(resp.ErrGeneric)
+		return
+	}
+	x.Out.OK()
+}
+
+func (a *Commands) bgSave(x *command.Ctx) {
+	if len(x.Args) > 2 || len(x.Args) == 2 && !resp.EqualFold(x.Args[1], "schedule") {
+		x.Out.Error(resp.ErrSyntax)
+		return
+	}
+	p := a.Persistence
+	switch {
+	case p == nil:
+		x.Out.Error(resp.ErrGeneric)
+		return
+	case p.Saving():
+		x.Out.Error(resp.ErrSaveInProgress)
+		return
+	}
+	if err := p.Background(); err != nil {
+		x.Out.Error(resp.ErrGeneric)
+		return
+	}
+	x.Out.Simple("Background saving started")
+}
+
+func (a *Commands) lastSave(x *command.Ctx) {
+	at := processStart
+	if p := a.Persistence; p != nil {
+		at = p.LastSave()
+	}
+	x.Out.Int(at.Unix())
+}

@@ -1,0 +1,60 @@
+package admin
+
+import (
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
+
+func (a *Commands) shutdownRow() *command.Row {
+	return stopping(serverRow("shutdown", -1, command.Admin|command.NoScript|command.Loading|command.Stale|command.NoMulti|command.AllowBusy,
+		"1.0.0", "Saves if that is configured, and ends the server.", command.For(a.shutdown)))
+}
+
+func (a *Commands) shutdown(x *command.Ctx, c Operator) {
+	how, abort, err := shutdownOptions(x.Args[1:])
+	switch {
+	case err != "":
+		x.Out.Error(err)
+	case abort:
+		a.abortShutdown(x, c)
+	default:
+		client := c.Suspend()
+		c.World(func(tx *storage.Tx) { a.Server.BeginShutdown(tx, how, client) })
+	}
+}
+
+func (a *Commands) abortShutdown(x *command.Ctx, c Operator) {
+	aborted := false
+	c.World(func(tx *storage.Tx) { aborted = a.Server.AbortShutdown(tx) })
+	if aborted {
+		x.Out.OK()
+	} else {
+		x.Out.Error(resp.ErrNoShutdown)
+	}
+}
+
+// shutdownOptions reads the words of SHUTDOWN.
+func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.Error) {
+	for _, w := range words {
+		switch {
+		case resp.EqualFold(w, "nosave"):
+			how |= config.ShutdownNoSave
+		case resp.EqualFold(w, "save"):
+			how |= config.ShutdownSave
+		case resp.EqualFold(w, "now"):
+			how |= config.ShutdownNow
+		case resp.EqualFold(w, "force"):
+			how |= config.ShutdownForce
+		case resp.EqualFold(w, "abort"):
+			abort = true
+		default:
+			return 0, false, resp.ErrSyntax
+		}
+	}
+	if abort && how != 0 || how&config.ShutdownSave != 0 && how&config.ShutdownNoSave != 0 {
+		return 0, false, resp.ErrSyntax
+	}
+	return how, abort, ""
+}

@@ -1,0 +1,339 @@
+package driver
+
+import (
+	"time"
+
+	"redoubt/bus"
+	"redoubt/bus/link"
+	"redoubt/cluster"
+)
+
+// post has run call f, after what was posted before. It reports false if the
+// driver has ended; f is not called then.
+func (d *Driver) post(f func()) bool {
+	select {
+	case d.inbox <- f:
+		return true
+	case <-d.quit:
+		return false
+	}
+}
+
+// run is the owner of the Node.
+func (d *Driver) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		d.checkClock(time.Now())
+		if !time.Now().Before(d.node.Deadline()) {
+			d.tellFacts()
+			d.step(cluster.Tick{}, nil)
+		}
+		// One View for all that has come meanwhile: making one is what costs.
+		for range len(d.inbox) {
+			(<-d.inbox)()
+		}
+		d.publishView()
+		timer.Reset(time.Until(d.node.Deadline()))
+		select {
+		case f := <-d.inbox:
+			f()
+		case <-timer.C:
+		case <-d.quit:
+			return
+		}
+	}
+}
+
+// checkClock notices that run has not looked at the clock for a node timeout: the
+// process, or its machine, was frozen, and others may have replaced this node
+// meanwhile. Whoever sees the new beat finds the View of a node that doubts.
+func (d *Driver) checkClock(now time.Time) {
+	if gap := d.unseen(now); gap > d.freezeLimit() {
+		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
+		d.step(cluster.Resumed{}, nil)
+		d.publishView()
+		if v := d.View(); !v.OK && !v.IsReplica() {
+			d.freezes.Add(1) // not of a sole voter: nobody could replace it
+		}
+	}
+	d.beat.Store(&now)
+}
+
+// unseen is for how long run has not looked at the clock. A suspended machine
+// moves only the wall clock on. (So does somebody who sets it; a short doubt is
+// all that comes of that.)
+func (d *Driver) unseen(now time.Time) time.Duration {
+	last := d.beat.Load()
+	if last == nil {
+		return 0
+	}
+	return max(now.Sub(*last), now.Round(0).Sub(last.Round(0)))
+}
+
+// freezeLimit is how long run may not look without anybody having replaced this
+// node: until the node timeout nobody suspects it, and then comes an election.
+// (It looks at least with every tick, but a node timeout may be shorter.)
+func (d *Driver) freezeLimit() time.Duration {
+	return max(d.Config.Current().ClusterNodeTimeout, 500*time.Millisecond)
+}
+
+// Freezes implements server.Cluster. A loop may run before run does, after a
+// freeze of the process; then it waits until run has looked, which takes as long as
+// run needs for a processor.
+func (d *Driver) Freezes(now time.Time) uint64 {
+	if d.unseen(now) > d.freezeLimit() {
+		looked := make(chan struct{})
+		if d.post(func() { d.checkClock(time.Now()); close(looked) }) {
+			select {
+			case <-looked:
+			case <-d.quit:
+			}
+		}
+	}
+	return d.freezes.Load()
+}
+
+// endsWithRole: a primary that was replaced on request stops being one in this
+// step. Its clients stay held back until it has: a write that went on before
+// would be acknowledged beyond the offset at which the new primary began.
+func endsWithRole(fx *cluster.Effects) bool {
+	return fx.Pause != nil && fx.Pause.Until.IsZero() && fx.Role != nil
+}
+
+// endOrBeginPause holds client writes back or lets them go on, which then find
+// the View that belongs to it.
+func (d *Driver) endOrBeginPause(until time.Time) {
+	d.publishView()
+	d.changer.pause(until)
+}
+
+// tellFacts keeps the Node's picture of the server up to date.
+func (d *Driver) tellFacts() {
+	if f := d.Facts(); f != d.facts {
+		d.facts = f
+		d.step(f, nil)
+	}
+}
+
+func (d *Driver) publishView() { d.view.Store(d.node.View()) }
+
+// question is a command of an administrator that wants its result.
+type question struct {
+	answer func(cluster.Result)
+	// hasty does not wait until the role has changed, only until the state is
+	// saved: the asker holds locks that a role change needs.
+	hasty bool
+}
+
+// step gives the Node an event and does what it demands: at once what may be
+// done at once, the rest when the disk has caught up (outcome).
+func (d *Driver) step(ev cluster.Event, q *question) {
+	fx := d.node.Step(time.Now(), ev)
+	for _, note := range fx.Notes {
+		if note.Warning {
+			d.Log.Warn(note.Text)
+		} else {
+			d.Log.Info(note.Text)
+		}
+	}
+	for _, id := range fx.Close {
+		d.closeLink(id)
+	}
+	for _, dial := range fx.Dial {
+		d.dial(dial)
+	}
+	d.send(fx.Send)
+	for _, m := range fx.Deliver {
+		d.Shell.Publish(m.Channel, m.Payload, m.Shard)
+	}
+	if fx.Pause != nil && !endsWithRole(&fx) {
+		d.endOrBeginPause(fx.Pause.Until)
+	}
+	d.outcome.add(d, &fx, q)
+}
+
+// send encodes each message once, for however many links it goes to.
+func (d *Driver) send(envelopes []cluster.Envelope) {
+	var last *bus.Message
+	var encoded []byte
+	for _, e := range envelopes {
+		l := d.links[e.Link]
+		if l == nil {
+			continue
+		}
+		if e.Msg != last {
+			last, encoded = e.Msg, bus.Append(nil, e.Msg)
+		}
+		l.Send(encoded)
+	}
+}
+
+// outcome is what steps demanded and is not done yet, because it must not be
+// before the state is on disk.
+type outcome struct {
+	asked   uint64 // version of the last State given to the saver
+	saved   uint64 // … of the last one on disk
+	told    uint64 // … of the last one that the Node knows to be on disk
+	waiting []*pending
+	// changing are those whose state is on disk and whose role change is under
+	// way, in order.
+	changing []*pending
+}
+
+// pending is the part of a step's effects that waits for a version.
+type pending struct {
+	version  uint64
+	fx       cluster.Effects
+	question *question
+}
+
+// add takes the effects of one step, in order.
+func (o *outcome) add(d *Driver, fx *cluster.Effects, q *question) {
+	if fx.Persist != nil {
+		o.asked = fx.Persist.Version
+		d.saver.save(fx.Persist)
+	}
+	if fx.Persist == nil && fx.Role == nil && fx.DropKeys == nil && fx.DropShardSubs == nil &&
+		len(fx.SendAfterPersist) == 0 && q == nil {
+		return
+	}
+	p := &pending{version: o.asked, fx: *fx, question: q}
+	if p.version > o.saved {
+		o.waiting = append(o.waiting, p)
+		return
+	}
+	o.release(d, p)
+}
+
+// saved is called by the saver: a version is on disk.
+func (d *Driver) saved(version uint64) {
+	d.post(func() {
+		o := &d.outcome
+		o.saved = version
+		for len(o.waiting) > 0 && o.waiting[0].version <= version {
+			p := o.waiting[0]
+			o.waiting = o.waiting[1:]
+			o.release(d, p)
+		}
+		o.tell(d)
+	})
+}
+
+// release does what waited for the disk. A new role comes before the messages
+// that announce it, so that the others do not send clients to a primary that
+// is none yet; and only those messages wait for it, not the votes of later
+// steps. Until then the Node is not told that its claim is on disk, so
+// heartbeats speak of the old role, too.
+func (o *outcome) release(d *Driver, p *pending) {
+	if p.fx.DropKeys != nil {
+		d.sweeper.add(p.fx.DropKeys)
+	}
+	if p.fx.DropShardSubs != nil {
+		d.Shell.DropShardChannels(p.fx.DropShardSubs)
+	}
+	if p.fx.Role == nil {
+		o.finish(d, p)
+		return
+	}
+	if p.question != nil && p.question.hasty {
+		d.answer(p)
+	}
+	o.changing = append(o.changing, p)
+	d.changer.change(p.fx.Role, func() {
+		d.post(func() {
+			o.changed(p)
+			o.finish(d, p)
+			o.tell(d)
+		})
+	})
+	if endsWithRole(&p.fx) {
+		d.endOrBeginPause(time.Time{}) // the changer takes it after the role
+	}
+}
+
+func (o *outcome) changed(p *pending) {
+	for i := range o.changing {
+		if o.changing[i] == p {
+			o.changing = append(o.changing[:i], o.changing[i+1:]...)
+			return
+		}
+	}
+}
+
+// finish lets the last go.
+func (o *outcome) finish(d *Driver, p *pending) {
+	d.send(p.fx.SendAfterPersist)
+	d.answer(p)
+}
+
+// answer gives the asker the result, which must find the new View.
+func (d *Driver) answer(p *pending) {
+	if p.question == nil || p.fx.Result == nil {
+		return
+	}
+	d.publishView()
+	p.question.answer(*p.fx.Result)
+	p.question = nil
+}
+
+// tell lets the Node know what is settled.
+func (o *outcome) tell(d *Driver) {
+	settled := o.saved
+	for _, p := range o.changing {
+		settled = min(settled, p.version-1)
+	}
+	if settled > o.told {
+		o.told = settled
+		d.step(cluster.Persisted{Version: settled}, nil)
+	}
+}
+
+// busLinks is what the links tell the driver.
+type busLinks struct{ d *Driver }
+
+// Opened implements link.Handler.
+func (b busLinks) Opened(l *link.Link) {
+	d := b.d
+	d.post(func() {
+		if !l.Inbound() {
+			if id, ok := d.ids[l]; ok {
+				d.step(cluster.LinkUp{Link: id}, nil)
+			}
+			return
+		}
+		d.accepted++
+		id := cluster.InboundLink(d.accepted)
+		d.links[id], d.ids[l] = l, id
+		d.step(cluster.LinkAccepted{Link: id, PeerIP: ipText(l.RemoteIP()), LocalIP: ipText(l.LocalIP())}, nil)
+	})
+}
+
+// Received implements link.Handler.
+func (b busLinks) Received(l *link.Link, m *bus.Message) {
+	d := b.d
+	d.post(func() {
+		if id, ok := d.ids[l]; ok {
+			d.tellFacts()
+			d.step(cluster.Received{Link: id, Msg: m}, nil)
+		}
+	})
+}
+
+// Dropped implements link.Handler.
+func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
+	d := b.d
+	d.post(func() { d.step(cluster.Dropped{Type: t}, nil) })
+	d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
+}
+
+// Closed implements link.Handler.
+func (b busLinks) Closed(l *link.Link, err error) {
+	d := b.d
+	d.post(func() {
+		if id, ok := d.ids[l]; ok {
+			d.forgetLink(id, l)
+			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err)}, nil)
+		}
+	})
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"redoubt/internal/config"
+	"redoubt/storage"
+)
+
+// followSettings installs what CONFIG SET must change in the running server
+// besides the settings themselves.
+func (s *Server) followSettings() {
+	s.config.OnChange(s.rebind, "port", "bind")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		if room := clientRoom(); next.MaxClients > room {
+			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
+		}
+		return nil
+	}, "maxclients")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
+		return nil
+	}, "proto-max-bulk-len")
+}
+
+// Configure is CONFIG SET: admin.Operator. The hooks of the changed directives run
+// with all loops stopped, so they may change what belongs to loops.
+func (c *conn) Configure(pairs ...config.Pair) error {
+	l := c.home.Load()
+	s := l.srv
+	before := s.config.Current()
+	var err error
+	l.allConns(func() {
+		err = s.config.Set(config.Caller{Local: c.loopback, Loading: s.Loading()}, pairs...)
+		if err == nil {
+			s.refreshConditions()
+			l.cfg = s.config.Current()
+			if limit := clientLimit(&l.cfg.MaxMemory); limit > 0 && l.runner.Ctx.Tx == nil {
+				l.evictClients(limit, c) // a closed connection ends its watches: not in a transaction
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if s.config.Current().MaxMemory != before.MaxMemory {
+		l.everything(s.followPolicy)
+		if l.runner.Ctx.Tx == nil {
+			l.makeRoom()
+		} else {
+			l.evicting = true // each eviction is a unit of its own: after the transaction
+		}
+	}
+	s.followDefrag()
+	if s.config.Current().Encodings != before.Encodings {
+		l.everything(s.followEncodings)
+	}
+	return nil
+}
+
+// followPolicy makes the access bits of keys mean what maxmemory-policy asks
+// for; tx holds the world.
+func (s *Server) followPolicy(tx *storage.Tx) {
+	m := s.config.Current().MaxMemory
+	tx.UseLFU(s.LFU(), m.LFULogFactor, m.LFUDecayMin)
+}
+
+// followDefrag makes the policy of compactions that of the settings.
+func (s *Server) followDefrag() {
+	d := s.config.Current().Defrag
+	s.keyspace.SetCompaction(storage.CompactionPolicy{Off: !d.Active, LostPercent: d.LostPercent, IgnoreBytes: d.IgnoreBytes})
+}
+
+// followEncodings makes the limits of compact encodings those of the settings; tx
+// holds the world.
+func (s *Server) followEncodings(tx *storage.Tx) {
+	e, l := s.config.Current().Encodings, tx.Limits()
+	l.HashEntries, l.HashValue = e.HashEntries, e.HashValue
+	l.ListSize = e.ListSize
+	l.SetInts, l.SetEntries, l.SetValue = e.SetInts, e.SetEntries, e.SetValue
+	l.ZSetEntries, l.ZSetValue = e.ZSetEntries, e.ZSetValue
+	tx.SetLimits(l)
+}
+
+// rebind listens on other addresses. All loops are stopped.
+func (s *Server) rebind(was, next *config.Settings) error {
+	if !s.listening {
+		return nil
+	}
+	old := s.listeners
+	for _, ln := range old {
+		s.loops[0].poll.remove(ln.fd)
+		ln.close()
+	}
+	fresh, err := listenTCP(next)
+	if err == nil {
+		s.listeners = fresh
+	} else {
+		s.log.Warn(err.Error())
+		if s.listeners, err = listenTCP(was); err != nil {
+			s.log.Warn("The node listens on no TCP address now: " + err.Error())
+		}
+		err = errors.New("Unable to listen on this port. Check server logs.")
+		if next.Port == was.Port {
+			err = errors.New("Failed to bind to specified addresses.")
+		}
+	}
+	for _, ln := range s.listeners {
+		_ = s.loops[0].poll.add(ln.fd, readable)
+	}
+	return err
+}
