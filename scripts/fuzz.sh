@@ -1,9 +1,16 @@
 #!/bin/sh
-# Runs every fuzz target of the module for FUZZTIME each, one after the other.
+# Runs the fuzz targets of the packages named, or every one of the module, for FUZZTIME each, one after the other.
 set -eu
 cd "$(dirname "$0")/.."
 go=${GO:-go}
-grep -rlE '^func Fuzz[A-Z]' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r pkg; do
+packages() {
+	if [ $# -gt 0 ]; then
+		printf '%s\n' "$@"
+	else
+		grep -rlE '^func Fuzz[A-Z]' --include='*_test.go' . | xargs -n1 dirname | sort -u
+	fi
+}
+packages "$@" | while read -r pkg; do
 	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$pkg"/*_test.go | sed 's/func //' | sort -u); do
 		echo "== $pkg $target"
 		$go test "$pkg" -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-20s}"

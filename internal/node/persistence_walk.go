@@ -117,14 +117,14 @@ func (p *persistence) Step(e *storage.Executor, now int64, slice time.Duration) 
 		return false
 	}
 	began := time.Now()
-	for _, w := range all {
+	for i, w := range all {
+		if i > 0 && all[i-1].Crowded() {
+			break
+		}
 		for w.Step(e, now, stepRecords) == snapshot.More {
 			if time.Since(began) >= slice {
 				return true
 			}
-		}
-		if w.Crowded() {
-			return false
 		}
 	}
 	return false

@@ -4,7 +4,10 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -310,5 +313,65 @@ func TestACommandForClientsIsRefusedInAStream(t *testing.T) {
 	}
 	if err := n.applier.Apply(now(), []command.Effect{{Args: args}}, 1, nil); !errors.Is(err, command.ErrUnknownEffect) {
 		t.Errorf("MIGRATE in a stream: %v", err)
+	}
+}
+
+// Fields keep their expiry in a dump and in the snapshot for a replica, both of
+// which are files of Valkey 9 as long as there are such fields, and only then.
+func TestFieldExpiryIsInFiles(t *testing.T) {
+	dir, port := t.TempDir(), redistest.Port(t)
+	args := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""}
+	primary, stop := startNode(t, dir, args...)
+	c, err := redistest.Dial(fmt.Sprint("127.0.0.1:", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	do := func(args ...any) {
+		t.Helper()
+		if _, err := c.Do(args...); err != nil {
+			t.Fatalf("%v: %v", args[0], err)
+		}
+	}
+	magic := func() string {
+		t.Helper()
+		do("SAVE")
+		file, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(file[:9])
+	}
+	do("HSET", "plain", "a", 1)
+	do("HSETEX", "small", "EX", 1000, "FIELDS", 1, "a", 1)
+	do("HSET", "small", "b", 2)
+	for i := range 3000 {
+		do("HSETEX", "large", "PX", 1_000_000+i, "FIELDS", 2, fmt.Sprint("f", i), i, fmt.Sprint("g", i), i)
+		do("HPERSIST", "large", "FIELDS", 1, fmt.Sprint("g", i))
+	}
+	if got := magic(); got != "VALKEY080" {
+		t.Errorf("the dump begins with %q", got)
+	}
+	want := contents(primary)
+	replica, _ := startNode(t, t.TempDir(), "--replicaof", fmt.Sprint("127.0.0.1 ", port))
+	redistest.Until(t, 20*time.Second, "the replica has the primary's data", func() error {
+		if got := contents(replica); !maps.Equal(got, want) {
+			return fmt.Errorf("%d values, not these %d", len(got), len(want))
+		}
+		return nil
+	})
+	c.Close()
+	stop()
+	primary, _ = startNode(t, dir, args...)
+	if got := contents(primary); !maps.Equal(got, want) {
+		t.Error("a restart from the dump has other data")
+	}
+	if c, err = redistest.Dial(fmt.Sprint("127.0.0.1:", port)); err != nil {
+		t.Fatal(err)
+	}
+	do("DEL", "large")
+	do("HPERSIST", "small", "FIELDS", 1, "a")
+	if got := magic(); got != "REDIS0010" {
+		t.Errorf("the dump without such fields begins with %q", got)
 	}
 }

@@ -84,7 +84,6 @@ type loop struct {
 
 	runner  command.Runner
 	req     request
-	call    request // what the request calls, for its gates
 	last    lastFound
 	slots   []slots.Slot
 	routed  [][]byte   // the keys, or channels, by which the request is routed
@@ -104,6 +103,7 @@ type loop struct {
 	stopped    bool          // all loops are stopped on behalf of this one
 	freezes    uint64        // Cluster.Freezes as this loop knows it
 
+	call   request // what the request calls, for its gates; not among what each request uses
 	memory clientMemory
 	stats  loopStats
 }
