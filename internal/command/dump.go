@@ -130,6 +130,10 @@ func restore(c *Ctx) {
 		return
 	}
 	if err := value.Load(c.Tx, key, at); err != nil {
+		// A member is there twice, too far behind its first place for ParsePayload
+		// to see it. What the key held is gone, so all of it goes.
+		c.Tx.Delete(key)
+		c.Tx.Effect(c.serverDel(), key)
 		c.Out.Error(restoreError(err))
 		return
 	}
