@@ -219,12 +219,13 @@ func (l *loop) read(c *conn) {
 		l.watchSocket(c)
 		return
 	}
-	if c.in == nil {
-		n, err := readSocket(c.fd, l.readBuf)
+	if k := len(c.in); k <= smallRest && c.parser.Missing(k) <= readBytes-smallRest {
+		copy(l.readBuf, c.in)
+		n, err := readSocket(c.fd, l.readBuf[k:])
 		if l.readFailed(c, n, err) {
 			return
 		}
-		l.arrived(c, l.readBuf[:n])
+		l.arrived(c, l.readBuf[:k+n], n)
 		return
 	}
 	c.reserve()
@@ -253,18 +254,36 @@ func (c *conn) runnable() bool {
 	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
-// arrived takes the first bytes of a connection without a private buffer; b is
-// the loop's.
-func (l *loop) arrived(c *conn, b []byte) {
-	l.stats.inBytes += int64(len(b))
+// smallRest is how much of an unfinished request is copied to the front of the loop's
+// buffer, so that what follows is read behind it. In a pipeline most reads end in the
+// middle of a request, and its private buffer has room for little more.
+const smallRest = 8 << 10
+
+// arrived takes n bytes that have come; b, which ends with them, is the loop's buffer
+// and begins with what the private one held.
+func (l *loop) arrived(c *conn, b []byte, n int) {
+	l.stats.inBytes += int64(n)
 	l.stats.reads++
 	c.active = l.mono
+	private := c.in
+	c.in = nil
 	rest := l.process(c, b)
-	if len(rest) == 0 || c.is(stateClosed) {
+	if c.is(stateClosed) {
+		return
+	}
+	if len(rest) == 0 {
+		if private != nil {
+			l.recount(c)
+			l.watchSocket(c)
+		}
 		return
 	}
 	missing := c.parser.Missing(len(rest))
-	c.in = make([]byte, len(rest), max(2*len(rest), 512, len(rest)+min(missing, firstReserve)))
+	if size := max(2*len(rest), 512, len(rest)+min(missing, firstReserve)); cap(private) >= size {
+		c.in = private[:len(rest)]
+	} else {
+		c.in = make([]byte, len(rest), size)
+	}
 	copy(c.in, rest)
 	l.recount(c)
 	switch {

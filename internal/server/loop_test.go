@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"redoubt/internal/resp"
 )
 
@@ -153,5 +155,44 @@ func TestTheSliceOfASnapshot(t *testing.T) {
 		if got := snapshotSlice(c.clients, c.any); got != c.want {
 			t.Errorf("clients took %v (any: %v): %v, want %v", c.clients, c.any, got, c.want)
 		}
+	}
+}
+
+// TestAPipelineIsReadInLargePieces would need hundreds of reads if what follows an
+// unfinished request were read into the small buffer that keeps it.
+func TestAPipelineIsReadInLargePieces(t *testing.T) {
+	n := startNode(t)
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	l, c := fakeConn(n)
+	c.queued = true // nobody writes its output
+	l.beginTurn()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	c.fd = ends[0]
+	var p []byte
+	for i := 0; len(p) < 2*readBytes; i++ {
+		p = appendRequest(p, fmt.Sprintf("SET key:%d value:%d", i, i))
+	}
+	sent, reads := 0, 0
+	for before := l.stats.inBytes; l.stats.inBytes-before < int64(len(p)); reads++ {
+		if reads > 100 {
+			t.Fatalf("%d bytes after %d reads", l.stats.inBytes-before, reads)
+		}
+		if k, err := unix.Write(ends[1], p[sent:min(len(p), sent+readBytes)]); err == nil {
+			sent += k
+		}
+		l.read(c)
+		c.out.Truncate(0)
+	}
+	if most := len(p)/(readBytes-smallRest) + 2; reads > most {
+		t.Errorf("%d bytes took %d reads, not %d", len(p), reads, most)
+	}
+	if c.in != nil {
+		t.Errorf("%q is left", c.in)
 	}
 }

@@ -88,7 +88,7 @@ func (w *wire) toLoop(f func(l *loop)) {
 // received takes bytes that a wire has read.
 func (l *loop) received(c *conn, b []byte) {
 	if c.in == nil && c.runnable() {
-		l.arrived(c, b)
+		l.arrived(c, b, len(b))
 		if !c.is(stateClosed) {
 			l.watchSocket(c)
 		}
