@@ -15,14 +15,23 @@ func (a *Commands) saveRows() []*command.Row {
 	}
 }
 
-func (a *Commands) save(x *command.Ctx, c Operator) {
-	p := a.Persistence
+// idle returns what makes snapshots, or answers why none can be made now.
+func (a *Commands) idle(x *command.Ctx) (p Persistence, ok bool) {
+	p = a.Persistence
 	switch {
 	case p == nil:
 		x.Out.Error(resp.ErrGeneric)
-		return
 	case p.Saving():
 		x.Out.Error(resp.ErrSaveInProgress)
+	default:
+		return p, true
+	}
+	return nil, false
+}
+
+func (a *Commands) save(x *command.Ctx, c Operator) {
+	p, ok := a.idle(x)
+	if !ok {
 		return
 	}
 	var err error
@@ -39,13 +48,8 @@ func (a *Commands) bgSave(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	p := a.Persistence
-	switch {
-	case p == nil:
-		x.Out.Error(resp.ErrGeneric)
-		return
-	case p.Saving():
-		x.Out.Error(resp.ErrSaveInProgress)
+	p, ok := a.idle(x)
+	if !ok {
 		return
 	}
 	if err := p.Background(); err != nil {
