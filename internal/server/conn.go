@@ -368,6 +368,7 @@ func (l *loop) process(c *conn, b []byte) []byte {
 		fetched--
 		n, err := c.parser.Parse(b)
 		if err != nil {
+			l.processing = 0
 			l.protocolError(c, err.(resp.Error))
 			return nil
 		}
@@ -384,7 +385,7 @@ func (l *loop) process(c *conn, b []byte) []byte {
 			l.handOver(c, b)
 			return nil
 		}
-		if c.out.Len()-c.sent > flushBytes {
+		if c.releasable()-c.sent > flushBytes {
 			l.write(c)
 			l.openOutput(c) // what was written has been given back
 		}
