@@ -61,7 +61,8 @@ type Node struct {
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
-	applier     *command.Applier // of the replayed and the received stream
+	applier     *command.Applier    // of the replayed and the received stream
+	besides     []*storage.Executor // load files beside the applier's
 	memory      memoryKeeper
 }
 
@@ -326,7 +327,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -371,7 +372,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{}); err != nil {
+		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)

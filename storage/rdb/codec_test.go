@@ -102,6 +102,32 @@ func FuzzReader(f *testing.F) {
 			file = bytes.Clone(file) // it is the fuzzer's
 			clear(file[len(file)-8:])
 			Check(bytes.NewReader(file))
+			loadBatches(file)
 		}
 	})
+}
+
+// loadBatches loads a file as several goroutines do, but alone.
+func loadBatches(file []byte) {
+	tx := emptyKeyspace()
+	r := NewReader(bytes.NewReader(file))
+	var b Batch
+	for more := true; more; {
+		e, err := r.Next()
+		if more = err == nil; more && e.DB == 0 {
+			taken, err := b.Take(r)
+			if err == nil && !taken {
+				_, err = r.Load(tx)
+			}
+			more = err == nil
+		}
+		if !more || b.Full() {
+			for i := range b.Entries {
+				if _, err := b.Load(tx, &b.Entries[i]); err != nil {
+					break
+				}
+			}
+			b.Clear()
+		}
+	}
 }
