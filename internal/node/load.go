@@ -80,22 +80,27 @@ func (a *applying) begin(s slots.Slot) *storage.Tx {
 func (a *applying) end()  { a.e.End() }
 func (a *applying) rest() { a.e.Retire() }
 
-// handsAt are all that load data as of an offset together: the loader and, while
-// there are processors for them, others beside it. Two loads never run at a time.
+// handsAt are all that load data as of an offset together: the loader and others
+// beside it.
 func (n *Node) handsAt(at replication.Offset) []hand {
-	for len(n.besides) < min(runtime.GOMAXPROCS(0), mostHands)-1 {
-		n.besides = append(n.besides, n.keys.NewExecutor())
-	}
 	hands := []hand{&applying{e: n.loader(), at: at}}
-	for _, e := range n.besides {
+	for _, e := range n.besideExecutors() {
 		hands = append(hands, &applying{e: e, at: at})
 	}
 	return hands
 }
 
-// mostHands is how many goroutines load a file at most. One of them reads it, and
-// can keep about three others busy.
-const mostHands = 4
+// besideExecutors are the executors of the goroutines that load or replay beside
+// the applier's. Loads and replays follow each other.
+func (n *Node) besideExecutors() []*storage.Executor {
+	for len(n.besides) < min(runtime.GOMAXPROCS(0), mostBesides) {
+		n.besides = append(n.besides, n.keys.NewExecutor())
+	}
+	return n.besides
+}
+
+// mostBesides is how many goroutines can be kept busy by one that reads.
+const mostBesides = 4
 
 // filling is a load under way. The goroutine that calls load reads the file. What
 // takes time is to make the keys, so it gives most of them, in batches, to the

@@ -82,7 +82,7 @@ func emptyHands(n int) (*storage.Keyspace, []hand) {
 
 func TestHandsTogetherLoadWhatOneDoes(t *testing.T) {
 	file, want := mixedFile(t, 5000)
-	for n := 1; n <= mostHands; n++ {
+	for n := 1; n <= mostBesides; n++ {
 		ks, hands := emptyHands(n)
 		l, err := load(context.Background(), hands, ks, bytes.NewReader(file), loadRule{})
 		if err != nil || l.keys != 5000 {
@@ -151,7 +151,7 @@ func TestDamageThatAnotherHandFindsEndsTheLoad(t *testing.T) {
 	}
 	for what, damage := range damages {
 		for _, odd := range []int{10, 2000, 19_999} {
-			for n := 1; n <= mostHands; n++ {
+			for n := 1; n <= mostBesides; n++ {
 				ks, hands := emptyHands(n)
 				_, err := load(context.Background(), hands, ks, bytes.NewReader(manyStrings(20_000, odd, damage)), loadRule{})
 				if !errors.Is(err, rdb.ErrCorrupt) {

@@ -390,6 +390,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
+	appliers := command.NewAppliers(n.applier, n.besideExecutors())
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
@@ -418,12 +419,14 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
-			n.applier.Prepare(u.Ahead)
-			if err := n.applier.Apply(at, effects, end, nil); err != nil {
+			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
 		}
 	})
+	if failed := appliers.Close(); err == nil && failed != nil {
+		err = fmt.Errorf("replay of the journal: %w", failed)
+	}
 	return db, err
 }
 
