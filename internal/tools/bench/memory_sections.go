@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -221,7 +222,9 @@ func memoryRestart(o memoryOptions, n *node) ([]figure, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	n.ask("BGREWRITEAOF")
+	if answer := n.ask("BGREWRITEAOF"); !strings.HasPrefix(answer, "+") {
+		return nil, fmt.Errorf("%s: BGREWRITEAOF answers %q", n.name, answer)
+	}
 	if err := n.await("aof_rewrite_in_progress", "aof_rewrite_scheduled"); err != nil {
 		return nil, err
 	}
