@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -109,7 +110,8 @@ func FuzzReader(f *testing.F) {
 
 // loadBatches loads a file as several goroutines do, but alone.
 func loadBatches(file []byte) {
-	tx := emptyKeyspace()
+	// Room for a string that claims to be long, of which no more comes.
+	tx := storage.New(storage.Config{Reserve: 1 << 30}).NewExecutor().BeginWorld(1)
 	r := NewReader(bytes.NewReader(file))
 	var b Batch
 	for more := true; more; {
