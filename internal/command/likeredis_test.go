@@ -34,6 +34,33 @@ func TestRandomHistoriesOfCollections(t *testing.T) {
 	}
 }
 
+// TestRandomHistoriesOfBits is the same for the commands on bits; at the end the
+// strings are the same, byte by byte.
+func TestRandomHistoriesOfBits(t *testing.T) {
+	randomHistories(t, 3000, (*twins).bitCommand)
+}
+
+// randomHistories compares histories of commands that one function makes up.
+func randomHistories(t *testing.T, length int, command func(h *twins, line liner) []string) {
+	redistest.Tool(t, "redis-server")
+	line := func(name string, more ...[]string) []string { return append([]string{name}, slices.Concat(more...)...) }
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			h := newTwins(t, seed, 2+int(seed%2))
+			for range length {
+				words := command(h, line)
+				h.remember(words)
+				ours, theirs := h.both(words)
+				h.compare(ours, theirs, false)
+			}
+			h.compareCounts()
+			h.compareEvents()
+			h.compareEffects()
+			h.compareData()
+		})
+	}
+}
+
 // twins are two servers that are told the same.
 type twins struct {
 	t       *testing.T
@@ -75,9 +102,7 @@ const (
 
 func (h *twins) step() {
 	words, like := h.command()
-	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
-		h.last = h.last[1:]
-	}
+	h.remember(words)
 	ours, theirs := h.both(words)
 	switch {
 	case bytes.HasPrefix(ours, []byte("-")) || bytes.HasPrefix(theirs, []byte("-")):
@@ -89,6 +114,12 @@ func (h *twins) step() {
 		h.reconcile(words[1], ours, theirs)
 	default:
 		h.compare(ours, theirs, like == unordered)
+	}
+}
+
+func (h *twins) remember(words []string) {
+	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
+		h.last = h.last[1:]
 	}
 }
 
