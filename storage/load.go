@@ -16,6 +16,7 @@ type sink interface {
 	// 0 for none.
 	pair(name, value []byte, due int64) error
 	scored(member []byte, score float64) error
+	log() logSink // of a log
 }
 
 // loader reads one form that values of a type have in RDB files.
@@ -46,6 +47,9 @@ var loaders = [256]*loader{
 	rdbHashDue:       {TypeHash, loadPairsDue},
 	24:               {TypeHash, loadPairsAfter},
 	25:               {TypeHash, loadTriplets},
+	rdbLog1:          {TypeStream, loadLog(rdbLog1)},
+	rdbLog2:          {TypeStream, loadLog(rdbLog2)},
+	rdbLog3:          {TypeStream, loadLog(rdbLog3)},
 }
 
 // LoadedType is the type of the values that an RDB file has under a type byte; ok
@@ -79,11 +83,17 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 		err = l.load(r, b)
 		c.EndMany()
 	}
-	if l.typ == TypeZSet {
+	switch l.typ {
+	case TypeZSet:
 		b.zset.Complete()
+	case TypeStream:
+		b.logs.Close(1)
 	}
 	tx.e.closeAll()
 	if err != nil {
+		if l.typ == TypeStream {
+			tx.remove(tx.find(key, forWrite)) // half a log is none
+		}
 		return false, err
 	}
 	p := tx.find(key, forRead)
@@ -113,7 +123,7 @@ func (c *Checker) Check(encoding byte, r *wire.Reader) (empty bool, err error) {
 	if err := l.load(r, &c.sink); err != nil {
 		return false, err
 	}
-	return c.sink.n == 0 && l.typ != TypeString, nil
+	return c.sink.n == 0 && l.typ != TypeString && l.typ != TypeStream, nil
 }
 
 // builder is the sink that makes a key of what it gets.
@@ -125,6 +135,7 @@ type builder struct {
 	set  Set
 	hash Hash
 	zset ZSet
+	logs logBuilder
 }
 
 // open opens the collection to be, nil for a string.
@@ -218,6 +229,7 @@ type checker struct {
 	unique bool
 	seen   map[string]struct{}
 	bytes  int // that seen takes, about
+	logs   logChecker
 }
 
 const (
