@@ -183,6 +183,14 @@ func (l *Log) CloseQuietly(n int) {
 	l.tx.dirty += n
 }
 
+// Wake serves those who wait for the key, after a change of which nobody else is to
+// know.
+func (l *Log) Wake() {
+	if r := l.tx.ks.slots[l.p.slot].rare.Load(); r != nil && r.waiting != nil {
+		l.tx.signal(l.p.slot, l.key)
+	}
+}
+
 func (l *Log) store() {
 	l.changes = false
 	tx, v := l.tx, l.tree.Value()
@@ -269,7 +277,9 @@ func (l *Log) Append(id chunk.ID, pairs [][]byte) {
 // full reports whether Redis begins another node for an item behind those of the
 // chunk b.
 func (l *Log) full(b []byte, pairs [][]byte) bool {
-	const most = 1 << 30 // STREAM_LISTPACK_MAX_SIZE
+	// STREAM_LISTPACK_MAX_SIZE is twice as much, but a chunk may take a little more
+	// than a listpack, and has to fit a block.
+	const most = 1 << 29
 	limits := &l.tx.ks.limits
 	room := limits.NodeBytes
 	if room == 0 || room > most {
@@ -566,4 +576,69 @@ func digestLog(d *digester, e Entry) {
 		}
 		return true
 	})
+}
+
+// radixSample is how many chunks RadixNodes looks at. More are taken to be like
+// these.
+const radixSample = 1000
+
+// RadixNodes is how many nodes the radix tree has in which Redis holds the IDs of the
+// first items of chunks, 16 bytes each: one for each ID, one for each place where IDs
+// part, and one for what lies between two such.
+func (l *Log) RadixNodes() int64 {
+	const idBytes = 16
+	var parts [idBytes]bool // the places where the path to the last ID parts
+	var before [idBytes]byte
+	n, nodes := 0, int64(0)
+	l.eachChunk(func(first chunk.ID, _ []byte) bool {
+		var id [idBytes]byte
+		appendRawID(id[:0], first)
+		depth := 0
+		for n > 0 && id[depth] == before[depth] {
+			depth++
+		}
+		nodes += radixDelta(&parts, depth, n == 0)
+		before = id
+		n++
+		return n < radixSample
+	})
+	if n == 0 {
+		return 1
+	}
+	return nodes * int64(l.chunks) / int64(n)
+}
+
+// radixDelta is how many nodes an ID adds that parts from the one before it at depth,
+// and notes that. Below, the path of the new ID has no partings yet.
+func radixDelta(parts *[16]bool, depth int, first bool) (nodes int64) {
+	if first {
+		return 2 // the whole ID, and its end
+	}
+	if !parts[depth] {
+		start, end := 0, len(parts)
+		for i := range depth {
+			if parts[i] {
+				start = i + 1
+			}
+		}
+		for i := len(parts) - 1; i > depth; i-- {
+			if parts[i] {
+				end = i
+			}
+		}
+		// One path becomes what precedes the parting, the parting, what follows.
+		nodes += nodeIf(depth > start) + nodeIf(end > depth+1)
+	}
+	parts[depth] = true
+	for i := depth + 1; i < len(parts); i++ {
+		parts[i] = false
+	}
+	return nodes + 1 + nodeIf(depth+1 < len(parts))
+}
+
+func nodeIf(there bool) int64 {
+	if there {
+		return 1
+	}
+	return 0
 }

@@ -331,13 +331,29 @@ func (g *Group) FindPending(id chunk.ID) (p Pending, ok bool) {
 	return readPending(id, v), true
 }
 
-// EachPending calls f for the pending items of the group from an ID on, until it
-// returns false. f must not use the log.
-func (g *Group) EachPending(from chunk.ID, f func(p Pending) bool) {
+// NextPending is the first pending item of the group from an ID on.
+func (g *Group) NextPending(from chunk.ID) (p Pending, ok bool) {
 	row := g.row(rowPending)
 	g.l.t.Ascend(row, g.l.name(0, from), func(key uint64, name, value []byte) bool {
-		return key == row && f(readPending(chunk.FromName(name), value))
+		if ok = key == row; ok {
+			p = readPending(chunk.FromName(name), value)
+		}
+		return false
 	})
+	return p, ok
+}
+
+// NextPendingOf is NextPending of those that are with a consumer.
+func (g *Group) NextPendingOf(m *Consumer, from chunk.ID) (p Pending, ok bool) {
+	var next chunk.ID
+	g.l.eachID(g.consumerRow(m.id), from, func(id chunk.ID) bool {
+		next, ok = id, true
+		return false
+	})
+	if !ok {
+		return Pending{}, false
+	}
+	return g.FindPending(next)
 }
 
 // LastPending is the last of the pending items of the group, of which there are
@@ -348,11 +364,6 @@ func (g *Group) LastPending() (p Pending) {
 		return false
 	})
 	return p
-}
-
-// EachPendingOf is EachPending of those with a consumer, by their IDs.
-func (g *Group) EachPendingOf(m *Consumer, from chunk.ID, f func(id chunk.ID) bool) {
-	g.l.eachID(g.consumerRow(m.id), from, f)
 }
 
 // Deliver makes an item pending with a consumer, whomever it was with. Group and

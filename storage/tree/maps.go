@@ -148,10 +148,11 @@ func (t *MapTree) Room(key uint64, name []byte, n int) []byte {
 // roomy is the size of a block for a value that takes size bytes of it and grows
 // by steps of n.
 func roomy(size, n int) int {
+	const most = 1 << 30
 	if n == 0 {
 		return size
 	}
-	return size + size/4
+	return max(size, min(size+size/4, most))
 }
 
 // longSize is how many bytes of a block its text takes.
