@@ -43,7 +43,7 @@ type opened struct {
 }
 
 // treeKinds are the trees of the types that are trees.
-var treeKinds = [...]tree.Kind{TypeList: tree.List, TypeSet: tree.Set, TypeZSet: tree.ZSet, TypeHash: tree.Hash}
+var treeKinds = [...]tree.Kind{TypeList: tree.List, TypeSet: tree.Set, TypeZSet: tree.ZSet, TypeHash: tree.Hash, TypeStream: tree.Map}
 
 func (t Type) tree() tree.Kind { return treeKinds[t] }
 
@@ -85,7 +85,7 @@ func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
 	o := tx.e.scratch()
 	var value []byte
 	if p.found() {
-		value = p.rec.value()
+		value = treeOf(t, p.rec.value())
 	}
 	o.tx, o.key, o.p, o.typ, o.zeros, o.many = tx, key, *p, t, nil, false
 	o.tree.Open(tx.env(), t.tree(), value)
@@ -246,7 +246,7 @@ const freeNow = 64 << 10
 
 // freeTree frees the nodes of the value of a record that is going.
 func (tx *Tx) freeTree(r record) {
-	k, v := r.typ().tree(), r.value()
+	k, v := r.typ().tree(), r.tree()
 	if tree.Outside(tx.ks.space, k, v) > freeNow {
 		tx.ks.discard(garbage{kind: k, value: append([]byte(nil), v...)})
 		return

@@ -91,8 +91,9 @@ type Keyspace struct {
 	expireFrom atomic.Uint32
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
-	watchers atomic.Int64
-	awaited  atomic.Int64 // keys with waiters
+	watchers    atomic.Int64
+	awaited     atomic.Int64 // keys with waiters
+	awaitedGone atomic.Int64 // … of them by somebody who is served when the key is gone
 
 	compaction compaction
 	aging      aging

@@ -194,9 +194,7 @@ func (tx *Tx) checkHeld(n slots.Slot, key []byte) {
 
 // changed is the one place that every change of a key comes by, after it.
 func (tx *Tx) changed(n slots.Slot, key []byte) {
-	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
-		tx.written = append(tx.written, n)
-	}
+	tx.touched(n)
 	if r := tx.ks.slots[n].rare.Load(); r != nil {
 		if r.watched != nil {
 			tx.touchWatched(n, key)
@@ -204,5 +202,12 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 		if r.waiting != nil {
 			tx.signal(n, key)
 		}
+	}
+}
+
+// touched notes a slot that the unit has written to.
+func (tx *Tx) touched(n slots.Slot) {
+	if k := len(tx.written); k == 0 || tx.written[k-1] != n {
+		tx.written = append(tx.written, n)
 	}
 }

@@ -134,6 +134,7 @@ type Encodings struct {
 	SetInts                int
 	SetEntries, SetValue   int
 	ZSetEntries, ZSetValue int
+	NodeBytes, NodeItems   int // of a node of a stream
 }
 
 // SavePoint asks for a snapshot when at least Changes writes have happened

@@ -29,8 +29,6 @@ var keptRows = []*directive{
 	// Encodings of values.
 	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
-	{name: "stream-node-max-bytes", typ: anyBytes, def: "4096"},
-	{name: "stream-node-max-entries", typ: unbounded, def: "100"},
 	{name: "stream-idmp-duration", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "stream-idmp-maxsize", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "array-slice-size", typ: unbounded, def: "4096", since: "Redis 8.8"},

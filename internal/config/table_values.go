@@ -29,6 +29,12 @@ var encodingRows = []*directive{
 	{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, typ: anyBytes, def: "64",
 		does:  "bytes of the longest member of such a sorted set",
 		store: toInt(func(s *Settings) *int { return &s.Encodings.ZSetValue })},
+	{name: "stream-node-max-bytes", typ: anyBytes, def: "4096",
+		does:  "bytes of a node of a stream, of which approximate trimming removes whole ones; 0: no limit",
+		store: toInt(func(s *Settings) *int { return &s.Encodings.NodeBytes })},
+	{name: "stream-node-max-entries", typ: unbounded, def: "100",
+		does:  "items of such a node; 0: no limit",
+		store: toInt(func(s *Settings) *int { return &s.Encodings.NodeItems })},
 }
 
 // deletionRows is how keys are deleted.

@@ -171,8 +171,12 @@ func ErrPubSubContext(name string) Error {
 // cut returns b as Redis's %.*s prints it: at most n bytes, ended by a zero
 // byte.
 func cut(b []byte, n int) string {
-	s := string(b[:min(n, len(b))])
-	s, _, _ = strings.Cut(s, "\x00")
+	return cString(b[:min(n, len(b))])
+}
+
+// cString returns b as Redis's %s prints it: ended by a zero byte.
+func cString(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
 	return s
 }
 

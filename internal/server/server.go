@@ -185,6 +185,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
 		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
