@@ -44,6 +44,7 @@ func appendTo(c *Ctx) {
 	}
 	if !found {
 		store(c, c.Args[1], c.Args[2], 0, false)
+		c.Tx.Note(storage.ClassString, "append", c.Args[1])
 		c.Out.Int(int64(len(c.Args[2])))
 		return
 	}
@@ -53,6 +54,7 @@ func appendTo(c *Ctx) {
 		return
 	}
 	copy(c.Tx.GrowString(c.Args[1], size)[old:], c.Args[2])
+	c.Tx.Note(storage.ClassString, "append", c.Args[1])
 	c.Out.Int(int64(size))
 }
 
@@ -86,6 +88,7 @@ func setRange(c *Ctx) {
 	}
 	size := max(len(v), int(offset)+len(part))
 	copy(c.Tx.GrowString(c.Args[1], size)[offset:], part)
+	c.Tx.Note(storage.ClassString, "setrange", c.Args[1])
 	c.Out.Int(int64(size))
 }
 
@@ -156,6 +159,7 @@ func setBit(c *Ctx) {
 	} else {
 		b[n>>3] &^= mask
 	}
+	c.Tx.Note(storage.ClassString, "setbit", c.Args[1])
 }
 
 func getBit(c *Ctx) {

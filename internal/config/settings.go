@@ -69,6 +69,7 @@ type Settings struct {
 	PubSubOutput     OutputLimit
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
+	KeyspaceEvents   string // letters: K and E, and those of classes
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 

@@ -26,6 +26,8 @@ var keptRows = []*directive{
 	{name: "disable-thp", typ: boolean{}, def: "yes", flags: immutable},
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
+	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
+
 	// Encodings of values.
 	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
@@ -37,8 +39,6 @@ var keptRows = []*directive{
 	{name: "array-sparse-kmax", typ: unbounded, def: "10", since: "Redis 8.8"},
 	{name: "array-sparse-kmin", typ: unbounded, def: "5", since: "Redis 8.8"},
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
-	{name: "notify-keyspace-events", typ: eventClasses{}, lacks: "no events of keys are published"},
-	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
 
 	// Files of Redis.
 	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},

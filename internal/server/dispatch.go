@@ -90,6 +90,9 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
 		l.keepPushes(c, start)
 	}
+	if c.subs != nil {
+		l.takeInbox(c.subs) // what the request itself has brought about follows its reply
+	}
 	return true
 }
 

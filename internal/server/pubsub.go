@@ -180,7 +180,7 @@ func (l *loop) takeInbox(s *subscriber) {
 	s.inbox, s.at, s.posted = nil, 0, false
 	s.mu.Unlock()
 	c := s.c
-	if c.is(stateClosed | stateClosing) {
+	if messages == nil || c.is(stateClosed|stateClosing|stateDetached) {
 		return
 	}
 	l.push(c, messages, at)

@@ -167,6 +167,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
 	s.admin.StartMemory = s.startMemory
@@ -174,6 +175,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followEvents(tx)
 		s.followDefrag()
 	})
 	s.refreshConditions()
