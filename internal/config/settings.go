@@ -70,6 +70,7 @@ type Settings struct {
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
 	KeyspaceEvents   string // letters: K and E, and those of classes
+	TrackingMaxKeys  int64  // 0: no limit
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 

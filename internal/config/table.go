@@ -175,6 +175,9 @@ var clientRows = []*directive{
 	{name: "notify-keyspace-events", typ: eventClasses{},
 		does:  "which events of keys are published; by the key with K, by the event with E",
 		store: toText(func(s *Settings) *string { return &s.KeyspaceEvents })},
+	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000",
+		does:  "keys at most of which the node remembers which clients cache them; 0: no limit",
+		store: toInt(func(s *Settings) *int64 { return &s.TrackingMaxKeys })},
 }
 
 var replicationRows = []*directive{

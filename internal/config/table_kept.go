@@ -26,8 +26,6 @@ var keptRows = []*directive{
 	{name: "disable-thp", typ: boolean{}, def: "yes", flags: immutable},
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
-	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
-
 	// Encodings of values.
 	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},

@@ -17,6 +17,9 @@ func (s *Server) Heard(o *storage.Outcome) {
 	if len(o.Events) > 0 {
 		s.notify(o.Events)
 	}
+	if len(o.Stale) > 0 || o.AllStale {
+		s.tracking.heard(o)
+	}
 }
 
 // followEvents has units note the events that the settings ask for; tx holds the

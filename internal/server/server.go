@@ -95,9 +95,11 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
+	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
 	startMemory  int64        // in use when the server was made
@@ -297,6 +299,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
