@@ -8,6 +8,7 @@ func (tx *Tx) FlushDB(db int) int {
 	tx.needWorld("FlushDB")
 	ks := tx.ks
 	tx.touchWatchedDB(db, -1)
+	tx.untrackAll()
 	removed := ks.Len(db)
 	phys := int(ks.order[db].Load())
 	ks.adopt(ks.detachAll(phys))
@@ -71,6 +72,7 @@ func (tx *Tx) SwapDB(a, b int) {
 		tx.ks.order[b].Store(physA)
 		tx.Select(tx.db)
 		tx.ks.restartExpiry()
+		tx.untrackAll() // a reader of a key has one database in mind, which we do not know
 		tx.signalDB(a)
 		tx.signalDB(b)
 	}

@@ -81,6 +81,7 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 		tx.remove(p)
 		p = tx.find(key, forWrite)
 	}
+	tx.replacing = !tx.inCommand // the keys of a file are not new
 	l := loaders[encoding]
 	b := &tx.e.builder
 	*b = builder{tx: tx, key: key, typ: l.typ, expireAt: expireAt, at: p}

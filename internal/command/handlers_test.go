@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -110,7 +111,11 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	if c.Tx != nil {
 		c.Tx.CommandEnd()
 		for _, e := range c.Tx.Events() {
-			n.noted = append(n.noted, e.Name+" "+string(e.Key))
+			name := e.Name
+			if e.DB != 0 {
+				name = fmt.Sprintf("%d:%s", e.DB, name)
+			}
+			n.noted = append(n.noted, name+" "+string(e.Key))
 		}
 		n.exec.End()
 	}

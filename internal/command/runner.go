@@ -33,11 +33,15 @@ type Runner struct {
 	// Ctx is the call at hand. Its Tx is the unit at hand, nil outside of one, and
 	// its ReplyGate the greatest of those that have ended since somebody set it to 0.
 	Ctx Ctx
+	// Reader is who is told of the next change of the keys that commands read; 0:
+	// nobody (Tx.Track).
+	Reader uint64
 	// Keys are the positions of the keys of the last command given to Slots.
 	Keys []int
 
 	exec    *storage.Executor
 	encoded []byte // a command as RESP
+	tracked []int  // positions of keys
 	stats   []RowStats
 }
 
@@ -83,7 +87,23 @@ func (r *Runner) Run(raw []byte) {
 	}
 	r.begin(raw)
 	c.Row.Run(c)
+	if r.Reader != 0 && c.Row.Is(ReadOnly) {
+		r.track()
+	}
 	c.Tx.CommandEnd()
+}
+
+// track marks the keys that the call at hand has read.
+func (r *Runner) track() {
+	c := &r.Ctx
+	if k := c.Row.onlyKey; k > 0 && k < len(c.Args) {
+		c.Tx.Track(c.Args[k], r.Reader)
+		return
+	}
+	r.tracked, _ = c.Row.AppendKeys(r.tracked[:0], c.Args)
+	for _, i := range r.tracked {
+		c.Tx.Track(c.Args[i], r.Reader)
+	}
 }
 
 // Resume runs serve for the call at hand, whose caller has waited, in the place of
@@ -100,6 +120,9 @@ func (r *Runner) begin(raw []byte) {
 	tx := c.Tx
 	tx.Select(c.Caller.DB())
 	tx.Command(raw)
+	if c.Host.Keyspace().Tracks() {
+		tx.By(c.Caller)
+	}
 	tx.NoTouch(c.Caller.NoTouch() && !c.Row.Is(Touches))
 }
 

@@ -41,6 +41,13 @@ var connectionSyntax = map[string][]Arg{
 	"client|unblock":  {integer("client-id"), oneOf("unblock-type", word("TIMEOUT"), word("ERROR")).optional()},
 	"client|no-evict": {onOff},
 	"client|no-touch": {onOff},
+	"client|caching":  {oneOf("mode", word("YES"), word("NO"))},
+	"client|tracking": {
+		oneOf("status", word("ON"), word("OFF")),
+		integer("client-id").after("REDIRECT").optional(),
+		text("prefix").after("PREFIX").optional().multiple().repeated(),
+		word("BCAST").optional(), word("OPTIN").optional(), word("OPTOUT").optional(), word("NOLOOP").optional(),
+	},
 
 	"watch": {key("key").multiple()},
 }

@@ -69,6 +69,8 @@ type Settings struct {
 	PubSubOutput     OutputLimit
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
+	KeyspaceEvents   string // letters: K and E, and those of classes
+	TrackingMaxKeys  int64  // 0: no limit
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 

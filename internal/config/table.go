@@ -172,6 +172,12 @@ var clientRows = []*directive{
 	{name: "proto-max-bulk-len", typ: bytesFrom(1<<20, math.MaxInt64), def: "536870912",
 		does:  "largest argument of a command",
 		store: toInt(func(s *Settings) *int64 { return &s.MaxBulkBytes })},
+	{name: "notify-keyspace-events", typ: eventClasses{},
+		does:  "which events of keys are published; by the key with K, by the event with E",
+		store: toText(func(s *Settings) *string { return &s.KeyspaceEvents })},
+	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000",
+		does:  "keys at most of which the node remembers which clients cache them; 0: no limit",
+		store: toInt(func(s *Settings) *int64 { return &s.TrackingMaxKeys })},
 }
 
 var replicationRows = []*directive{

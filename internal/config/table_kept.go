@@ -35,8 +35,6 @@ var keptRows = []*directive{
 	{name: "array-sparse-kmax", typ: unbounded, def: "10", since: "Redis 8.8"},
 	{name: "array-sparse-kmin", typ: unbounded, def: "5", since: "Redis 8.8"},
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
-	{name: "notify-keyspace-events", typ: eventClasses{}, lacks: "no events of keys are published"},
-	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
 
 	// Files of Redis.
 	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},

@@ -204,6 +204,26 @@ func ErrNoSuchUser(name []byte) Error {
 	return Error(fmt.Sprintf("ERR No such user '%s'", name))
 }
 
+// Client-side caching.
+const (
+	ErrOneRedirect Error = "ERR A client can only redirect to a single other client"
+	ErrNoRedirect  Error = "ERR The client ID you want redirect to does not exist"
+	ErrPrefixBCast Error = "ERR PREFIX option requires BCAST mode to be enabled"
+	ErrSwitchBCast Error = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrOptBCast    Error = "ERR OPTIN and OPTOUT are not compatible with BCAST"
+	ErrOptBoth     Error = "ERR You can't specify both OPTIN mode and OPTOUT mode"
+	ErrSwitchOpt   Error = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrCachingOff  Error = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+	ErrCachingYes  Error = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+	ErrCachingNo   Error = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+)
+
+// ErrPrefixOverlaps is the error of a prefix that collides with another one, which is
+// of a kind.
+func ErrPrefixOverlaps(prefix []byte, kind string, other []byte) Error {
+	return Error(fmt.Sprintf("ERR Prefix '%s' overlaps with %s '%s'. Prefixes for a single client must not overlap.", prefix, kind, other))
+}
+
 // ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
 func ErrSetInfoOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"redoubt/internal/admin"
@@ -65,6 +66,13 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		}
 		v = l.admit(c, q)
 	}
+	if l.srv.keyspace.Tracks() {
+		l.limitTracked()
+	}
+	if c.subs != nil && v != wait {
+		l.takeInbox(c.subs) // what came before the request, and what its gates have evicted
+		start = c.out.Len()
+	}
 	if v == pass {
 		v = l.perform(c, q, start)
 	}
@@ -87,8 +95,14 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if c.is(stateAsking) && c.multi == nil && !q.row.Is(command.SetsAsking) {
 		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
+	if c.is(stateCaching) && c.multi == nil && !strings.HasPrefix(q.row.FullName(), "client|") {
+		c.set(stateCaching, false) // as long as ASKING, but that CLIENT commands do not end it
+	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
 		l.keepPushes(c, start)
+	}
+	if c.subs != nil {
+		l.takeInbox(c.subs) // what the request itself has brought about follows its reply
 	}
 	return true
 }
@@ -163,6 +177,9 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
 	l.runner.Ctx.ReplyGate = 0
+	if l.runner.Reader = 0; c.track != nil {
+		l.runner.Reader = c.reader()
+	}
 	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v

@@ -106,6 +106,8 @@ type loop struct {
 	call   request // what the request calls, for its gates; not among what each request uses
 	memory clientMemory
 	stats  loopStats
+
+	overTracked int // times in a row that limitTracked was not enough
 }
 
 func newLoop(s *Server, id int) (*loop, error) {
@@ -417,6 +419,9 @@ func (s *Server) eachConn(f func(*conn)) {
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
 	l.nextCron = l.mono + cronPeriod
+	if l.srv.cronPaused.Load() {
+		return
+	}
 	l.measure(period)
 	l.cronConns()
 	l.expire()
@@ -424,6 +429,9 @@ func (l *loop) cron() {
 	l.compact()
 	l.place()
 	if l.id == 0 {
+		if l.srv.keyspace.Tracks() {
+			l.limitTracked()
+		}
 		l.srv.cron(l)
 	}
 }

@@ -132,6 +132,9 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 		c.out.Truncate(start)
 	}
 	l.hold(c, start, gate)
+	if c.subs != nil {
+		l.takeInbox(c.subs)
+	}
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
 	l.resume(c)

@@ -95,9 +95,11 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
+	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
 	startMemory  int64        // in use when the server was made
@@ -167,6 +169,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
 	s.admin.StartMemory = s.startMemory
@@ -174,6 +177,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followEvents(tx)
 		s.followDefrag()
 	})
 	s.refreshConditions()
@@ -296,6 +300,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }

@@ -56,6 +56,9 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 	if s.config.Current().Encodings != before.Encodings {
 		l.everything(s.followEncodings)
 	}
+	if s.config.Current().KeyspaceEvents != before.KeyspaceEvents {
+		l.everything(s.followEvents)
+	}
 	return nil
 }
 
