@@ -55,6 +55,7 @@ var rooms = []room{
 
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/config", imports: []string{"internal/glob"}},
+	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
 		"internal/acl", "internal/glob", "internal/resp"}},
@@ -75,7 +76,7 @@ var rooms = []room{
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/script", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
 	// The tools speak to nodes as clients do, so that they work on real Redis

@@ -56,6 +56,10 @@ func (r *Reader) Version() int { return r.version }
 // first key.
 func (r *Reader) Aux() Aux { return r.aux }
 
+// Offset is how many bytes of the file have been used: behind the last key it is
+// where the file ends, and something else may begin.
+func (r *Reader) Offset() int64 { return r.src.Offset() }
+
 // Skipped returns what was passed over so far.
 func (r *Reader) Skipped() Skipped { return r.skipped }
 
