@@ -79,6 +79,8 @@ var rooms = []room{
 		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/script", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
+	// Files are read by the code that a node reads them with.
+	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},
