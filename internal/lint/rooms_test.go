@@ -56,6 +56,7 @@ var rooms = []room{
 
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/config", imports: []string{"internal/glob"}},
+	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/glob", "internal/resp"}},
@@ -76,9 +77,11 @@ var rooms = []room{
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
+	// Files are read by the code that a node reads them with.
+	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},

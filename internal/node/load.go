@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"redoubt/internal/config"
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -29,7 +26,8 @@ type loaded struct {
 	id      string
 	at      replication.Offset
 	db      int
-	placed  bool // id, at and db are known
+	placed  bool  // id, at and db are known
+	bytes   int64 // of the file, up to its end record
 	skipped rdb.Skipped
 }
 
@@ -155,7 +153,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 	aux := f.in.Aux()
 	l.id, l.at, l.placed = aux.Replication()
 	l.db = aux.StreamDB()
-	l.skipped = f.in.Skipped()
+	l.skipped, l.bytes = f.in.Skipped(), f.in.Offset()
 	return l, nil
 }
 
@@ -341,31 +339,4 @@ func loadFile(ctx context.Context, hands []hand, keys *storage.Keyspace, path st
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
 	return l, nil
-}
-
-// refuseRedisFiles refuses a start over append-only files of Redis that would be
-// loaded there: Redoubt does not read them, so the node would come up with an
-// older dump or empty, and its replicas would follow it. Where there is a journal
-// already, that one counts.
-func refuseRedisFiles(c *config.Settings) error {
-	dir := filepath.Join(c.Dir, c.AppendDirName)
-	if _, err := os.Stat(filepath.Join(dir, "current")); !c.AppendOnly || err == nil {
-		return nil
-	}
-	found := dir // of Redis 7 and later
-	// The only error is that of a bad pattern.
-	if manifests, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.manifest")); len(manifests) == 0 {
-		found = filepath.Join(c.Dir, c.AppendFilename) // of Redis up to 6
-		if _, err := os.Stat(found); err != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: append-only files of Redis cannot be read yet, and without them this node would start with an older dump or empty. "+
-		"To bring the data along, let redis-server write all of them to %s (redis-cli SAVE, then SHUTDOWN NOSAVE), move %s away and start again. "+
-		"To start without what only they hold, move them away now", found, filepath.Join(c.Dir, c.DBFilename), found)
-}
-
-// escapeGlob makes a path a pattern that matches only itself.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
 }

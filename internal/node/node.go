@@ -55,6 +55,7 @@ type Node struct {
 	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
 	recovered   *journal.Recovered
+	adoption    adoption // of append-only files of Redis
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
@@ -78,14 +79,17 @@ func New(c Config) (*Node, error) {
 		n.role = func(bool) {}
 	}
 	cfg := c.Settings.Current()
-	if err := refuseRedisFiles(cfg); err != nil {
+	var err error
+	if n.adoption, err = planAdoption(cfg); err != nil {
 		return nil, err
 	}
-	var err error
 	if cfg.AppendOnly {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	}
+	if err := n.adoption.prepare(n.log); err != nil {
+		return nil, errors.Join(err, n.lock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
 		return nil, errors.Join(err, n.lock.release())
@@ -284,6 +288,9 @@ func (n *Node) restore() (loaded, error) {
 	}
 	if n.recovered.Found {
 		return n.restoreJournal()
+	}
+	if n.adoption.files != nil {
+		return n.adoptFiles()
 	}
 	if err := n.refuseEmptyStart(dump); err != nil {
 		return loaded{}, err
