@@ -21,7 +21,7 @@ var everywhere = []string{"internal/version"}
 // are; see unused.
 var planned = []string{
 	"storage/slab", "storage/tree", "storage/rdb/wire", "cluster/sentinel", "replication/raftgroup",
-	"internal/acl", "internal/script", "internal/metrics", "internal/dashboard", "internal/chaos",
+	"internal/acl", "internal/metrics", "internal/dashboard", "internal/chaos",
 }
 
 // anyRoom in a list of imports is every room but those for tests.
@@ -61,14 +61,14 @@ var rooms = []room{
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
-	{path: "internal/script", imports: []string{"internal/command", "internal/resp"}},
+	{path: "internal/script", imports: []string{"internal/resp"}},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
@@ -76,7 +76,7 @@ var rooms = []room{
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/resp", "internal/script", "internal/server", "internal/node/driver", "internal/node/mover"}},
+		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
@@ -105,6 +105,7 @@ type module struct {
 var modules = []module{
 	{path: "github.com/cockroachdb/pebble/v2", importers: []string{"storage/journal"}},
 	{path: "github.com/tidwall/resp", importers: []string{"internal/tools/..."}, tests: true},
+	{path: "github.com/yuin/gopher-lua", importers: []string{"internal/script"}},
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
