@@ -59,7 +59,9 @@ type Keyspace struct {
 	hashSeed maphash.Seed
 	seed     uint64
 
-	world world
+	world  world
+	berths berthsOfAll
+	long   atomic.Int32 // units that take long
 
 	// Guarded by being in a unit: changed under the world lock only.
 	role         Role
@@ -152,6 +154,7 @@ func New(c Config) *Keyspace {
 	}
 	ks.compaction.policy = DefaultCompaction
 	ks.world.left = make(chan struct{}, 1)
+	ks.berths.init()
 	ks.NewExecutor() // executors[0], of World
 	return ks
 }
@@ -163,7 +166,7 @@ func (ks *Keyspace) Databases() int { return len(ks.order) }
 // executors (role change, cluster driver). now is the time in Unix
 // milliseconds. It returns the gate of the unit, as Executor.End does.
 func (ks *Keyspace) World(now int64, f func(tx *Tx)) replication.Offset {
-	ks.world.lock(ks)
+	ks.world.lock(ks, false)
 	e := ks.outsider()
 	e.tx.begin(now, unitWorld)
 	f(&e.tx)
