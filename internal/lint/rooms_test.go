@@ -43,7 +43,8 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/chunk", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage/chunk", pure: true, imports: []string{"storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
 	{path: "storage/rdb/wire", pure: true},
@@ -64,6 +65,7 @@ var rooms = []room{
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
 	{path: "internal/script", imports: []string{"internal/resp"}},
+	{path: "internal/script/lua", pure: true},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
