@@ -69,6 +69,7 @@ type Settings struct {
 	PubSubOutput     OutputLimit
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
+	HLLSparseMax     int // bytes up to which a HyperLogLog is sparse
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 
