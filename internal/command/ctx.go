@@ -125,6 +125,8 @@ type Host interface {
 	SharedIntegers() bool
 	// MaxBulk is proto-max-bulk-len, in bytes.
 	MaxBulk() int64
+	// HLLSparseMax is hll-sparse-max-bytes.
+	HLLSparseMax() int
 	// LazyServerDel is lazyfree-lazy-server-del.
 	LazyServerDel() bool
 }

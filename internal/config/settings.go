@@ -71,6 +71,7 @@ type Settings struct {
 	MaxBulkBytes     int64
 	KeyspaceEvents   string // letters: K and E, and those of classes
 	TrackingMaxKeys  int64  // 0: no limit
+	HLLSparseMax     int    // bytes up to which a HyperLogLog is sparse
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 

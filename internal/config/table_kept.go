@@ -27,7 +27,6 @@ var keptRows = []*directive{
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
 	// Encodings of values.
-	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
 	{name: "stream-idmp-duration", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "stream-idmp-maxsize", typ: unbounded, def: "100", since: "Redis 8.6"},

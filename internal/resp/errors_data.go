@@ -49,6 +49,24 @@ const (
 	ErrCopyCluster Error = "ERR Copying to another database is not allowed in cluster mode"
 )
 
+// HyperLogLogs.
+const (
+	ErrNotHLL       Error = "WRONGTYPE Key is not a valid HyperLogLog string value."
+	ErrCorruptHLL   Error = "INVALIDOBJ Corrupted HLL object detected"
+	ErrNoSuchHLL    Error = "ERR The specified key does not exist"
+	ErrHLLNotSparse Error = "ERR HLL encoding is not sparse"
+)
+
+// ErrUnknownPFDebug is the error of a word that PFDEBUG does not know.
+func ErrUnknownPFDebug(sub []byte) Error {
+	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", sub))
+}
+
+// ErrTestFailed is what PFSELFTEST has found.
+func ErrTestFailed(format string, args ...any) Error {
+	return Error(fmt.Sprintf("ERR TESTFAILED "+format, args...))
+}
+
 // COMMAND GETKEYS.
 const (
 	ErrCommandInvalid   Error = "ERR Invalid command specified"

@@ -187,7 +187,7 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
@@ -416,6 +416,9 @@ func (s *Server) SharedIntegers() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// HLLSparseMax is the setting hll-sparse-max-bytes, for handlers.
+func (s *Server) HLLSparseMax() int { return s.config.Current().HLLSparseMax }
 
 // LazyServerDel reports whether replicas are asked to free in the background
 // what the server deletes by itself.
