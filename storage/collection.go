@@ -40,6 +40,7 @@ type collection struct {
 type opened struct {
 	collection
 	list tree.ListTree
+	log  Log
 }
 
 // treeKinds are the trees of the types that are trees.
@@ -82,6 +83,11 @@ func (e *Executor) closeAll() {
 
 // open returns the collection of the record that p found, or an empty one.
 func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
+	o := tx.openScratch(key, p, t)
+	return &o.collection, &o.list
+}
+
+func (tx *Tx) openScratch(key []byte, p *place, t Type) *opened {
 	o := tx.e.scratch()
 	var value []byte
 	if p.found() {
@@ -89,7 +95,7 @@ func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
 	}
 	o.tx, o.key, o.p, o.typ, o.zeros, o.many = tx, key, *p, t, nil, false
 	o.tree.Open(tx.env(), t.tree(), value)
-	return &o.collection, &o.list
+	return o
 }
 
 // read returns the entry's collection, for reading.
@@ -101,15 +107,24 @@ func (e Entry) read(t Type) (*collection, *tree.ListTree) {
 // not exist: then the first element makes it. ok is false if it holds another
 // type.
 func (tx *Tx) edit(key []byte, t Type) (c *collection, s *tree.ListTree, ok bool) {
-	p := tx.find(key, forWrite)
-	if p.found() {
-		if p.rec.typ() != t {
-			return nil, nil, false
-		}
-		tx.ks.access.touch(tx, p.rec)
+	p, ok := tx.findToEdit(key, t)
+	if !ok {
+		return nil, nil, false
 	}
 	c, s = tx.open(key, &p, t)
 	return c, s, true
+}
+
+// findToEdit finds key for a command that changes a value of type t; ok is false if
+// it holds another type.
+func (tx *Tx) findToEdit(key []byte, t Type) (p place, ok bool) {
+	if p = tx.find(key, forWrite); p.found() {
+		if p.rec.typ() != t {
+			return p, false
+		}
+		tx.ks.access.touch(tx, p.rec)
+	}
+	return p, true
 }
 
 // Exists reports whether the key exists: it does from the first element to the

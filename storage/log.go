@@ -92,25 +92,27 @@ func (s *logState) write(b []byte) {
 	binary.LittleEndian.PutUint32(b[76:], 0)
 }
 
-func (tx *Tx) logOf(c *collection, t *tree.ListTree) Log {
-	l := Log{collection: c, t: (*tree.MapTree)(t), s: &tx.e.logs}
-	if c.p.found() {
-		l.read(c.p.rec.value())
+func (tx *Tx) openLog(key []byte, p *place) *Log {
+	o := tx.openScratch(key, p, TypeStream)
+	l := &o.log
+	*l = Log{collection: &o.collection, t: (*tree.MapTree)(&o.list), s: &tx.e.logs}
+	if p.found() {
+		l.read(p.rec.value())
 	}
 	return l
 }
 
 // Log is the entry's log; its type must be TypeStream.
-func (e Entry) Log() Log { return e.tx.logOf(e.read(TypeStream)) }
+func (e Entry) Log() *Log { return e.tx.openLog(e.rec.key(), &place{rec: e.rec}) }
 
 // EditLog finds key for a command that changes a log. The key need not exist: Close
 // makes it.
-func (tx *Tx) EditLog(key []byte) (Log, bool) {
-	c, t, ok := tx.edit(key, TypeStream)
+func (tx *Tx) EditLog(key []byte) (*Log, bool) {
+	p, ok := tx.findToEdit(key, TypeStream)
 	if !ok {
-		return Log{}, false
+		return nil, false
 	}
-	return tx.logOf(c, t), true
+	return tx.openLog(key, &p), true
 }
 
 // Len is the number of items.

@@ -317,7 +317,7 @@ func (l *logLoader) member() {
 
 // logBuilder is the logSink that makes a log.
 type logBuilder struct {
-	Log
+	*Log
 	at    Group
 	who   Consumer
 	owned uint64 // items of the group that have got their consumer

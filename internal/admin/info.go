@@ -173,7 +173,7 @@ func (a *Commands) infoClients(b *strings.Builder) {
 	field(b, "tracking_clients", st.Tracking)
 	field(b, "clients_in_timeout_table", st.WithDeadline)
 	field(b, "total_blocking_keys", a.Keyspace.Awaited())
-	zeros(b, "total_blocking_keys_on_nokey") // those of streams
+	field(b, "total_blocking_keys_on_nokey", a.Keyspace.AwaitedGone())
 }
 
 func (a *Commands) infoPersistence(b *strings.Builder) {

@@ -25,7 +25,7 @@ var StreamClaims = []*Row{
 // claim is an XCLAIM or XAUTOCLAIM under way.
 type claim struct {
 	c       *Ctx
-	l       storage.Log
+	l       *storage.Log
 	g       storage.Group
 	m       storage.Consumer
 	minIdle int64 // ms

@@ -89,7 +89,7 @@ func (c *Ctx) subcommandSyntax() bool {
 }
 
 // editLogOfGroups finds the key of an XGROUP, which must exist.
-func (c *Ctx) editLogOfGroups() (l storage.Log, ok bool) {
+func (c *Ctx) editLogOfGroups() (l *storage.Log, ok bool) {
 	if l, ok = c.editLog(c.Args[2]); ok && !l.Exists() {
 		c.Out.Error(resp.ErrGroupNoKey)
 		return l, false
@@ -98,7 +98,7 @@ func (c *Ctx) editLogOfGroups() (l storage.Log, ok bool) {
 }
 
 // editGroup finds the key and the group of an XGROUP.
-func (c *Ctx) editGroup() (l storage.Log, g storage.Group, ok bool) {
+func (c *Ctx) editGroup() (l *storage.Log, g storage.Group, ok bool) {
 	if l, ok = c.editLogOfGroups(); !ok {
 		return l, g, false
 	}
@@ -132,7 +132,7 @@ func xGroupCreate(c *Ctx) {
 		c.subcommandSyntax()
 		return
 	}
-	id, ok := c.idOrLast(&l, c.Args[4], c.id)
+	id, ok := c.idOrLast(l, c.Args[4], c.id)
 	if !ok {
 		return
 	}
@@ -165,7 +165,7 @@ func xGroupSetID(c *Ctx) {
 		c.subcommandSyntax()
 		return
 	}
-	if g.Last, ok = c.idOrLast(&l, c.Args[4], c.idOrEdge); !ok {
+	if g.Last, ok = c.idOrLast(l, c.Args[4], c.idOrEdge); !ok {
 		return
 	}
 	g.Read = o.read

@@ -34,7 +34,7 @@ func xInfoHelp(c *Ctx) {
 }
 
 // logToTell finds the key of an XINFO, which must exist.
-func (c *Ctx) logToTell() (l storage.Log, ok bool) {
+func (c *Ctx) logToTell() (l *storage.Log, ok bool) {
 	l, found, ok := c.log(c.Args[2])
 	return l, ok && c.refuse(!found, resp.ErrNoKey)
 }
@@ -150,7 +150,7 @@ func xInfoStream(c *Ctx) {
 	c.fieldInt("entries-added", int64(l.Added()))
 	c.fieldID("recorded-first-entry-id", l.FirstID())
 	if full {
-		c.replyFull(&l, count)
+		c.replyFull(l, count)
 		return
 	}
 	c.fieldInt("groups", int64(l.Groups()))

@@ -207,7 +207,7 @@ func (c *Ctx) readFrom(o *readOptions, i int) (id chunk.ID, ok bool) {
 
 // logToRead finds a stream, and its group if one reads; without that it answers
 // with an error.
-func (c *Ctx) logToRead(o *readOptions, key []byte) (l storage.Log, ok bool) {
+func (c *Ctx) logToRead(o *readOptions, key []byte) (l *storage.Log, ok bool) {
 	l, found, ok := c.log(key)
 	if !ok || o.group == 0 {
 		return l, ok
@@ -276,7 +276,7 @@ func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
 	}
 	c.streamHead(key)
 	low, _ := from.Next()
-	c.replyRange(&l, low, chunk.MaxID, o.count, nil)
+	c.replyRange(l, low, chunk.MaxID, o.count, nil)
 	return true
 }
 
@@ -301,11 +301,11 @@ func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
 	switch {
 	case from != chunk.MaxID:
 		c.streamHead(key)
-		c.replyHistory(&l, &g, &m, from, o.count)
+		c.replyHistory(l, &g, &m, from, o.count)
 		served, dirty = true, 1
 	case l.Len() > 0 && g.Last.Less(l.LastItem()):
 		c.streamHead(key)
-		c.deliverNew(o, &l, &g, &m, key)
+		c.deliverNew(o, l, &g, &m, key)
 		served, dirty = true, 1
 		g.Save()
 	}

@@ -49,16 +49,19 @@ var (
 )
 
 // log finds a key for a command that reads a stream; see list.
-func (c *Ctx) log(key []byte) (v storage.Log, found, ok bool) {
+func (c *Ctx) log(key []byte) (v *storage.Log, found, ok bool) {
 	e, found, ok := c.entry(key, storage.TypeStream)
 	if found && ok {
-		v = e.Log()
+		return e.Log(), true, true
 	}
-	return v, found, ok
+	return &noLog, found, ok
 }
 
+// noLog is a stream without anything, for reading.
+var noLog storage.Log
+
 // editLog is log for a command that changes a stream.
-func (c *Ctx) editLog(key []byte) (storage.Log, bool) {
+func (c *Ctx) editLog(key []byte) (*storage.Log, bool) {
 	v, ok := c.Tx.EditLog(key)
 	return v, c.rightType(ok)
 }
@@ -348,7 +351,7 @@ func xAdd(c *Ctx) {
 	if o.trims && l.Trim(o.trim) > 0 {
 		c.Tx.Note(storage.ClassStream, "xtrim", c.Args[1])
 	}
-	c.addEffect(&o, &l, id)
+	c.addEffect(&o, l, id)
 	l.Close(1)
 }
 
@@ -421,7 +424,7 @@ func xTrim(c *Ctx) {
 		c.Tx.Note(storage.ClassStream, "xtrim", c.Args[1])
 		if o.trim.Approx {
 			args := append([][]byte(nil), c.Args...)
-			c.exactly(args, &o, &l, nil)
+			c.exactly(args, &o, l, nil)
 			c.Tx.Effect(args...)
 		}
 	}
@@ -467,9 +470,9 @@ func (c *Ctx) rangeOf(start, end []byte, back bool) {
 	case count == 0:
 		c.Out.NullArray()
 	case back:
-		c.replyBack(&l, low, high, count)
+		c.replyBack(l, low, high, count)
 	default:
-		c.replyRange(&l, low, high, count, nil)
+		c.replyRange(l, low, high, count, nil)
 	}
 }
 
