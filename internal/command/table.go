@@ -188,7 +188,11 @@ func (t *Table) Resolve(args [][]byte) (row, known *Row) {
 // ResolveStream is Resolve for a command of a stream. It has its original name,
 // or, if the producer renames commands as this node does, the one for clients.
 func (t *Table) ResolveStream(args [][]byte) (row, known *Row) {
-	if known = t.stream[lower(string(args[0]))]; known == nil {
+	var buf [maxName]byte
+	if n, ok := fold(&buf, args[0]); ok {
+		known = t.stream[string(n)]
+	}
+	if known == nil {
 		known = t.Lookup(args[0])
 	}
 	return resolve(known, args)

@@ -64,6 +64,7 @@ type Node struct {
 	server      *server.Server
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
+	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
 }
 
@@ -343,7 +344,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -388,7 +389,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{}); err != nil {
+		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)
@@ -406,6 +407,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
+	appliers := command.NewAppliers(n.applier, n.besideExecutors())
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
@@ -434,12 +436,14 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
-			n.applier.Prepare(u.Ahead)
-			if err := n.applier.Apply(at, effects, end, nil); err != nil {
+			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
 		}
 	})
+	if failed := appliers.Close(); err == nil && failed != nil {
+		err = fmt.Errorf("replay of the journal: %w", failed)
+	}
 	return db, err
 }
 

@@ -566,7 +566,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	if !noflush {
 		tx.FlushAll()
 	}
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush})
 	return err
 }
 
