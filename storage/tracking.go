@@ -232,6 +232,9 @@ func (tx *Tx) untrackAll() {
 		return
 	}
 	tx.happened, tx.allStale = true, true
+	if ks.trackedKeys.Load() == 0 {
+		return
+	}
 	for n := range ks.slots {
 		if r := ks.slots[n].rare.Load(); r != nil && r.tracked != nil {
 			r.tracked = nil

@@ -36,7 +36,7 @@ var sections = []section{
 	{"modules", "Modules", true, (*Commands).infoNothing},
 	{"commandstats", "Commandstats", false, (*Commands).infoCommandStats},
 	{"errorstats", "Errorstats", true, (*Commands).infoErrorStats},
-	{"latencystats", "Latencystats", false, (*Commands).infoNothing},
+	{"latencystats", "Latencystats", false, (*Commands).infoLatencyStats},
 	{"cluster", "Cluster", true, (*Commands).infoCluster},
 	{"keyspace", "Keyspace", true, (*Commands).infoKeyspace},
 }

@@ -49,6 +49,8 @@ type Statistics interface {
 	// Table is all commands, CommandStats the counts of the row with this index there.
 	Table() *command.Table
 	CommandStats(row int) command.RowStats
+	// CommandLatencies adds how long the calls of that row took to sum.
+	CommandLatencies(sum *command.Latencies, row int)
 	// ErrorCounts are the errors that clients were answered with, by code.
 	ErrorCounts() map[string]int64
 	// ResetStats sets to zero what CONFIG RESETSTAT does. All loops are stopped.

@@ -202,6 +202,7 @@ func (w *stopwatch) ran(row *Row, failed bool) {
 	}
 	now := time.Now()
 	w.run.Count(row, now.Sub(w.last), failed)
+	w.run.CountLatency(row, now.Sub(w.last))
 	w.last = now
 }
 

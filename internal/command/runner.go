@@ -39,10 +39,12 @@ type Runner struct {
 	// Keys are the positions of the keys of the last command given to Slots.
 	Keys []int
 
-	exec    *storage.Executor
-	encoded []byte // a command as RESP
-	tracked []int  // positions of keys
-	stats   []RowStats
+	table     *Table
+	exec      *storage.Executor
+	latencies latencies
+	encoded   []byte // a command as RESP
+	tracked   []int  // positions of keys
+	stats     []RowStats
 }
 
 // RowStats are the counts of one command.
@@ -53,7 +55,8 @@ type RowStats struct {
 
 // NewRunner returns a runner of the commands of t in units of e.
 func NewRunner(t *Table, e *storage.Executor, h Host) Runner {
-	return Runner{Ctx: Ctx{Exec: e, Host: h}, exec: e, stats: make([]RowStats, len(t.All()))}
+	n := len(t.All())
+	return Runner{Ctx: Ctx{Exec: e, Host: h}, table: t, exec: e, stats: make([]RowStats, n), latencies: make(latencies, n)}
 }
 
 // Slots appends the slots of a command's keys to dst. It reports false if the
@@ -143,6 +146,14 @@ func (r *Runner) End() (gate replication.Offset) {
 	return gate
 }
 
+// CountLatency counts how long a call took, if latency-tracking says so. A call that
+// waits counts when it is answered.
+func (r *Runner) CountLatency(row *Row, took time.Duration) {
+	if !r.table.latencyOff.Load() {
+		r.latencies.record(row.index, took)
+	}
+}
+
 // Count counts a call.
 func (r *Runner) Count(row *Row, took time.Duration, failed bool) {
 	st := &r.stats[row.index]
@@ -167,7 +178,10 @@ func (r *Runner) CountRejection(row *Row) { r.stats[row.index].Rejected++ }
 func (r *Runner) Stats(index int) RowStats { return r.stats[index] }
 
 // ResetStats sets the counts to zero. The runner is not at work.
-func (r *Runner) ResetStats() { clear(r.stats) }
+func (r *Runner) ResetStats() {
+	clear(r.stats)
+	r.latencies.reset()
+}
 
 // Less is what was counted since before.
 func (s RowStats) Less(before RowStats) RowStats {

@@ -127,6 +127,8 @@ type Settings struct {
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
 	LatencyMonitorThreshold time.Duration // 0: off
+	LatencyTracking         bool
+	LatencyPercentiles      []float64
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact

@@ -241,4 +241,10 @@ var observeRows = []*directive{
 	{name: "latency-monitor-threshold", typ: unbounded, def: "0",
 		does:  "milliseconds from which an event is recorded; 0: none is",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.LatencyMonitorThreshold })},
+	{name: "latency-tracking", typ: boolean{}, def: "yes",
+		does:  "count how long the calls of each command take",
+		store: toBool(func(s *Settings) *bool { return &s.LatencyTracking })},
+	{name: "latency-tracking-info-percentiles", typ: percentiles{}, def: "50 99 99.9",
+		does:  "percentiles of these times that INFO shows",
+		store: func(s *Settings, text string) { s.LatencyPercentiles = readNumbers(text) }},
 }

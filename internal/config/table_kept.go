@@ -139,8 +139,6 @@ var keptRows = []*directive{
 	{name: "hash-seed", typ: text{}, flags: immutable | hidden, since: "Valkey 9.0"},
 	{name: "hide-user-data-from-log", typ: boolean{}, def: "no", since: "Redis 7.4, Valkey 8.0"},
 	{name: "ignore-warnings", typ: text{blank: true}},
-	{name: "latency-tracking", typ: boolean{}, def: "yes"},
-	{name: "latency-tracking-info-percentiles", typ: percentiles{}, def: "50 99 99.9"},
 	{name: "locale-collate", typ: text{blank: true}, since: "Redis 7.2"},
 	{name: "log-format", typ: oneOf("legacy", "logfmt", "json"), def: "legacy", since: "Valkey 8.1"},
 	{name: "log-timestamp-format", typ: oneOf("legacy", "iso8601", "milliseconds"), def: "legacy", since: "Valkey 8.1"},

@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -62,8 +63,9 @@ type Node struct {
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
-	applier     *command.Applier    // of the replayed and the received stream
-	besides     []*storage.Executor // load files beside the applier's
+	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
+	applier     *command.Applier              // of the replayed and the received stream
+	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
 }
 
@@ -130,6 +132,7 @@ func New(c Config) (*Node, error) {
 	}
 	n.applier.Side = n.server.Side
 	n.server.CountApplied(n.applier.Runner())
+	n.watching.Store(n.server)
 	n.followSettings()
 	return n, nil
 }
@@ -203,6 +206,20 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
+		Observed:     n.observeDisk,
+	}
+}
+
+// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
+// that no reply waits for delays nobody.
+func (n *Node) observeDisk(took time.Duration, sync bool) {
+	s := n.watching.Load()
+	switch {
+	case s == nil: // there is no server yet
+	case !sync:
+		s.NoteLatency("aof-write", took)
+	case n.stream.Policy() == journal.Always:
+		s.NoteLatency("aof-fsync-always", took)
 	}
 }
 

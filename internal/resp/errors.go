@@ -224,6 +224,11 @@ func ErrPrefixOverlaps(prefix []byte, kind string, other []byte) Error {
 	return Error(fmt.Sprintf("ERR Prefix '%s' overlaps with %s '%s'. Prefixes for a single client must not overlap.", prefix, kind, other))
 }
 
+// ErrNoSamples is the error of an event that has not been seen.
+func ErrNoSamples(event []byte) Error {
+	return Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
+}
+
 // ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
 func ErrSetInfoOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))

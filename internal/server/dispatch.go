@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -221,8 +222,14 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 			args[i] = []byte("(redacted)")
 		}
 	}
-	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
-		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
+	if p := c.parked; p != nil {
+		p.took, p.args = took, nil
+		if l.cfg.SlowlogLogSlowerThan >= 0 {
+			p.args = cloneArgs(args)
+		}
+	} else {
+		l.runner.CountLatency(row, took)
+		l.logSlow(c, row, args, took)
 	}
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
 		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)
@@ -230,6 +237,21 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
 		l.srv.monitors.tell(l, c, args)
 	}
+}
+
+// logSlow puts a command into the slow log if it is slow.
+func (l *loop) logSlow(c *conn, row *command.Row, args [][]byte, took time.Duration) {
+	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
+		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
+	}
+}
+
+func cloneArgs(args [][]byte) [][]byte {
+	own := make([][]byte, len(args))
+	for i, a := range args {
+		own[i] = bytes.Clone(a)
+	}
+	return own
 }
 
 // errorLine is the error that b begins with.

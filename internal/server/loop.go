@@ -469,10 +469,8 @@ const compactBudget = 200
 func (l *loop) compact() {
 	began := time.Now()
 	l.compacts = l.exec.Compact(l.unix, compactBudget)
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && l.compacts {
-		if took := time.Since(began); took >= limit {
-			l.srv.admin.Latency.Add("active-defrag-cycle", l.unix/1000, took)
-		}
+	if l.compacts {
+		l.srv.NoteLatency("active-defrag-cycle", time.Since(began))
 	}
 }
 
@@ -490,9 +488,7 @@ func (l *loop) expire() {
 	_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
 	took := time.Since(began)
 	l.stats.expiring += took
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.admin.Latency.Add("expire-cycle", l.unix/1000, took)
-	}
+	l.srv.NoteLatency("expire-cycle", took)
 	if l.expiring {
 		l.stats.expireCapped++
 	}

@@ -22,6 +22,11 @@ func (s *Server) followSettings() {
 		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
 		return nil
 	}, "proto-max-bulk-len")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.table.TrackLatency(next.LatencyTracking)
+		return nil
+	}, "latency-tracking")
+	s.table.TrackLatency(s.config.Current().LatencyTracking)
 }
 
 // Configure is CONFIG SET: admin.Operator. The hooks of the changed directives run

@@ -150,6 +150,9 @@ type Config struct {
 	// system in memory, as tests use, the ring lies in memory too and does not
 	// survive.
 	FS vfs.FS
+	// Observed is told how long each write of the stream's bytes took, and whether
+	// that was an fsync. Nil: nobody.
+	Observed func(took time.Duration, sync bool)
 	// Log must be set.
 	Log *zap.Logger
 	// Fatal ends the process when the disk failed; it must not return. Nil logs

@@ -246,7 +246,9 @@ func (w *writer) collect() replication.Offset {
 // batch writes what comes next in one commit.
 func (w *writer) batch(sync bool) {
 	to := w.collect()
+	began := time.Now()
 	w.disk(func() error { return w.store.write(w.chunks, sync) })
+	w.observed(began, sync)
 	w.s.taken.Store(int64(to))
 	clear(w.chunks) // they keep heap segments alive
 	if sync {
@@ -257,7 +259,9 @@ func (w *writer) batch(sync bool) {
 // sync asks Pebble for an fsync of all it was given.
 func (w *writer) sync() {
 	to := replication.Offset(w.s.taken.Load())
+	began := time.Now()
 	w.disk(w.store.sync)
+	w.observed(began, true)
 	w.synced(to)
 }
 
@@ -268,6 +272,13 @@ func (w *writer) drain() {
 	}
 	if w.s.synced.Load() < w.s.taken.Load() {
 		w.sync()
+	}
+}
+
+// observed tells who wants to know how long a write took.
+func (w *writer) observed(began time.Time, sync bool) {
+	if f := w.s.cfg.Observed; f != nil {
+		f(time.Since(began), sync)
 	}
 }
 
