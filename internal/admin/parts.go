@@ -135,6 +135,9 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
+	// Rewrite is BGREWRITEAOF. scheduled says that it begins later: in a transaction,
+	// or after the snapshot of Background. Errors are lines for the client.
+	Rewrite(inTransaction bool) (scheduled bool, err error)
 	// LastSave is the time of the last successful snapshot.
 	LastSave() time.Time
 	Saving() bool
@@ -145,6 +148,8 @@ type Persistence interface {
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
+	// LoadAgain empties the keyspace and loads what a restart would load.
+	LoadAgain(tx *storage.Tx) error
 	// Info is the lines of INFO persistence.
 	Info() string
 }

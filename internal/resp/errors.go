@@ -223,6 +223,7 @@ const (
 	ErrNoShutdown       Error = "ERR No shutdown in progress."
 	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
 	ErrSaveInProgress   Error = "ERR Background save already in progress"
+	ErrRewriting        Error = "ERR Background append only file rewriting already in progress"
 	ErrGeneric          Error = "ERR"
 	ErrFirstDB          Error = "ERR invalid first DB index"
 	ErrSecondDB         Error = "ERR invalid second DB index"
