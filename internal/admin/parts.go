@@ -116,6 +116,27 @@ type Replica struct {
 	Offset replication.Offset
 }
 
+// Failover is what FAILOVER asks for.
+type Failover struct {
+	Host    string // of the replica; "" for any
+	Port    int
+	Timeout time.Duration // 0: none
+	Force   bool          // when the time is over, hand over whatever the replica has
+}
+
+// NoFailover is the state in which none is under way.
+const NoFailover = "no-failover"
+
+// Coordinator is a Replication that can hand over to a replica. The methods with a
+// tx are called with all loops stopped and the world locked through it; their errors
+// are lines for the client.
+type Coordinator interface {
+	Failover(tx *storage.Tx, how Failover) error
+	AbortFailover(tx *storage.Tx) error
+	// FailoverState is the state by the words of INFO.
+	FailoverState() string
+}
+
 // SyncCounter is a Replication that counts, for INFO stats, the full and partial
 // resyncs it served and the partial ones it had to refuse.
 type SyncCounter interface {
