@@ -100,6 +100,35 @@ func TestADirectoryOfRedisIsAdopted(t *testing.T) {
 	}
 }
 
+// The files that BGREWRITEAOF leaves without a journal are the way back.
+func TestRedisStartsWithAppendOnlyFilesOfOurs(t *testing.T) {
+	s := start(t, ours(), "--appendonly", "no")
+	h := newHistory(t, s, 79)
+	h.run(150)
+	h.calm()
+	want := digest(s)
+	s.Do("BGREWRITEAOF")
+	redistest.Until(t, 20*time.Second, "the rewrite is over", func() error {
+		if s.Info("aof_rewrite_in_progress") != "0" {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	s.Terminate()
+	for _, kind := range []redistest.Kind{redistest.Redis, redistest.Redoubt} {
+		to := start(t, kind, "--appendonly", "yes")
+		to.Kill()
+		empty(t, to.Dir)
+		if err := os.CopyFS(to.Dir, os.DirFS(s.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		to.Restart()
+		if got := digest(to); got != want {
+			t.Errorf("%v has the digest %s, want %s", kind, got, want)
+		}
+	}
+}
+
 // sweep lets redis-server delete the keys that have expired: its digest counts them
 // until then.
 func sweep(t *testing.T, s *redistest.Server) {

@@ -121,6 +121,27 @@ type Replica struct {
 	Offset replication.Offset
 }
 
+// Failover is what FAILOVER asks for.
+type Failover struct {
+	Host    string // of the replica; "" for any
+	Port    int
+	Timeout time.Duration // 0: none
+	Force   bool          // when the time is over, hand over whatever the replica has
+}
+
+// NoFailover is the state in which none is under way.
+const NoFailover = "no-failover"
+
+// Coordinator is a Replication that can hand over to a replica. The methods with a
+// tx are called with all loops stopped and the world locked through it; their errors
+// are lines for the client.
+type Coordinator interface {
+	Failover(tx *storage.Tx, how Failover) error
+	AbortFailover(tx *storage.Tx) error
+	// FailoverState is the state by the words of INFO.
+	FailoverState() string
+}
+
 // SyncCounter is a Replication that counts, for INFO stats, the full and partial
 // resyncs it served and the partial ones it had to refuse.
 type SyncCounter interface {
@@ -140,6 +161,9 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
+	// Rewrite is BGREWRITEAOF. scheduled says that it begins later: in a transaction,
+	// or after the snapshot of Background. Errors are lines for the client.
+	Rewrite(inTransaction bool) (scheduled bool, err error)
 	// LastSave is the time of the last successful snapshot.
 	LastSave() time.Time
 	Saving() bool
@@ -150,6 +174,8 @@ type Persistence interface {
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
+	// LoadAgain empties the keyspace and loads what a restart would load.
+	LoadAgain(tx *storage.Tx) error
 	// Info is the lines of INFO persistence.
 	Info() string
 }

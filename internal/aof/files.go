@@ -48,18 +48,9 @@ func (p Place) ManifestPath() string { return filepath.Join(p.dir(), p.FileName+
 // part of a manifest. It is nil if there is neither. A file that is named and
 // missing is found by Open.
 func Find(p Place) (*Files, error) {
-	var m Manifest
-	path := p.ManifestPath()
-	text, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		if m, err = ParseManifest(text); err != nil {
-			return nil, err
-		}
-	case errors.Is(err, fs.ErrNotExist):
-		path = ""
-	default:
-		return nil, fmt.Errorf("Fatal error: can't open the AOF manifest file %s for reading: %w", path, err)
+	m, err := p.read()
+	if err != nil {
+		return nil, err
 	}
 	if old := filepath.Join(p.Dir, p.FileName); exists(old) && p.upgrades(&m) {
 		return &Files{Parts: []Part{{Name: p.FileName, Path: old, Base: true}}}, nil
@@ -67,7 +58,7 @@ func Find(p Place) (*Files, error) {
 	if m.Empty() {
 		return nil, nil
 	}
-	f := &Files{Manifest: path}
+	f := &Files{Manifest: p.ManifestPath()}
 	if m.Base != nil {
 		f.Parts = append(f.Parts, Part{m.Base.Name, filepath.Join(p.dir(), m.Base.Name), true})
 	}
@@ -75,6 +66,18 @@ func Find(p Place) (*Files, error) {
 		f.Parts = append(f.Parts, Part{e.Name, filepath.Join(p.dir(), e.Name), false})
 	}
 	return f, nil
+}
+
+// read reads the manifest; one that does not exist names nothing.
+func (p Place) read() (Manifest, error) {
+	text, err := os.ReadFile(p.ManifestPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Manifest{}, nil
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("Fatal error: can't open the AOF manifest file %s for reading: %w", p.ManifestPath(), err)
+	}
+	return ParseManifest(text)
 }
 
 // upgrades reports whether the one file of a version before 7 counts beside a

@@ -57,6 +57,7 @@ type Settings struct {
 	AutoAOFRewritePercentage int    // 0: never
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
+	KeySaveDelayMicros       int // see the directive
 
 	// Security.
 	RequirePass            string // empty: none

@@ -188,6 +188,16 @@ func TestAppendOnlyFilesOfRedisAreRead(t *testing.T) {
 	}
 }
 
+// dirCopy is a copy of a directory.
+func dirCopy(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 // listing is the files below dir and what is in them.
 func listing(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -296,10 +306,7 @@ func TestAnAdoptionThatWasInterruptedIsDoneAgain(t *testing.T) {
 		{currentFile, "ring", "pebble"},   // a journal that was never opened
 		{markFile},                        // the journal counts, and nobody knows since when
 	} {
-		copied := t.TempDir()
-		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-			t.Fatal(err)
-		}
+		copied := dirCopy(t, dir)
 		for _, name := range left {
 			paths, _ := filepath.Glob(filepath.Join(copied, "appendonlydir", filepath.Base(name)))
 			for _, path := range paths {

@@ -169,6 +169,7 @@ func (n *Node) enableJournal() (err error) {
 }
 
 func (n *Node) disableJournal() error {
+	n.persistence.giveUpBase()
 	if err := n.stream.Disable(); err != nil {
 		return err
 	}
