@@ -125,9 +125,14 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	return out.Bytes()
 }
 
-// listen makes the node note events from now on.
-func (n *node) listen() {
-	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+// listen makes the node note events from now on, all but those that follow from the
+// others (a key is new) or that reading causes.
+func (n *node) listen() { n.listenTo(^(storage.ClassNew | storage.ClassMiss)) }
+
+func (n *node) listenToAll() { n.listenTo(^storage.Class(0)) }
+
+func (n *node) listenTo(classes storage.Class) {
+	n.exec.BeginWorld(n.now).Listen(classes)
 	n.exec.End()
 }
 

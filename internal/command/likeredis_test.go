@@ -76,7 +76,7 @@ type twins struct {
 
 func newTwins(t *testing.T, seed uint64, proto int) *twins {
 	h := &twins{t: t, proto: proto, rand: rand.New(rand.NewPCG(seed, 1)), node: newNode()}
-	h.node.listen()
+	h.node.listenToAll()
 	h.redis = redistest.Start(t, redistest.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
 		"--auto-aof-rewrite-percentage", "0", "--notify-keyspace-events", "EAn", "--enable-debug-command", "yes")
 	h.client, h.events = h.redis.Client(), h.redis.Client()

@@ -60,7 +60,7 @@ var rooms = []room{
 	{path: "internal/config", imports: []string{"internal/glob"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
-	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
+	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/glob", "internal/hll", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
