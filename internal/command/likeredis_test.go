@@ -40,8 +40,9 @@ func TestRandomHistoriesOfBits(t *testing.T) {
 	randomHistories(t, 3000, (*twins).bitCommand)
 }
 
-// randomHistories compares histories of commands that one function makes up.
-func randomHistories(t *testing.T, length int, command func(h *twins, line liner) []string) {
+// randomHistories compares histories of commands that one function makes up, and of
+// some at the end.
+func randomHistories(t *testing.T, length int, command func(h *twins, line liner) []string, last ...string) {
 	redistest.Tool(t, "redis-server")
 	line := func(name string, more ...[]string) []string { return append([]string{name}, slices.Concat(more...)...) }
 	for seed := range uint64(4) {
@@ -51,6 +52,10 @@ func randomHistories(t *testing.T, length int, command func(h *twins, line liner
 				words := command(h, line)
 				h.remember(words)
 				ours, theirs := h.both(words)
+				h.compare(ours, theirs, false)
+			}
+			for _, words := range last {
+				ours, theirs := h.both(strings.Fields(words))
 				h.compare(ours, theirs, false)
 			}
 			h.compareCounts()

@@ -34,6 +34,7 @@ var rooms = []room{
 	{path: "internal/glob", pure: true},
 	{path: "internal/resp", pure: true},
 	{path: "internal/bitmap", pure: true},
+	{path: "internal/geo", pure: true},
 	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
 	{path: "internal/logging"},
@@ -61,7 +62,7 @@ var rooms = []room{
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
-		"internal/acl", "internal/bitmap", "internal/glob", "internal/hll", "internal/resp"}},
+		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},

@@ -187,7 +187,7 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
