@@ -67,6 +67,16 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
+// CountLook counts a hit or miss for a key that has been found before, or was not,
+// where Redis looks it up once more.
+func (tx *Tx) CountLook(found bool) {
+	if found {
+		tx.hits++
+	} else {
+		tx.misses++
+	}
+}
+
 // Look is Find without the access bits: the command asks about the key, it does
 // not use it (EXISTS, TYPE, TTL, OBJECT).
 func (tx *Tx) Look(key []byte) (Entry, bool) {
