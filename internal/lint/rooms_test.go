@@ -42,9 +42,10 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
+	{path: "storage/chunk", imports: []string{"storage/rdb/wire"}, pure: true},
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
@@ -56,7 +57,7 @@ var rooms = []room{
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/config", imports: []string{"internal/glob"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
-	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
+	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/glob", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
