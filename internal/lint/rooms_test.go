@@ -45,10 +45,10 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/chunk", "storage/slab", "storage/tree", "storage/rdb/wire"}},
-	{path: "storage/chunk", pure: true, imports: []string{"storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
+	{path: "storage/chunk", imports: []string{"storage/rdb/wire"}, pure: true},
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},

@@ -184,7 +184,7 @@ func TestAuxThatTellsNoPlace(t *testing.T) {
 }
 
 func TestUnsupportedTypeNamesTypeAndKey(t *testing.T) {
-	file := []byte("REDIS0010\x13\x08a-stream\xff")
+	file := []byte("REDIS0010\x1a\x08a-stream\xff")
 	_, err := Check(bytes.NewReader(file))
 	if !errors.Is(err, ErrUnsupportedType) || !strings.Contains(err.Error(), `stream at key "a-stream"`) {
 		t.Errorf("got %v", err)
