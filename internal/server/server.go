@@ -87,6 +87,10 @@ type Server struct {
 	conds   atomic.Uint32 // condition
 	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
+
+	pauseMu      sync.Mutex
+	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
+
 	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
@@ -128,6 +132,7 @@ func New(c Config) (*Server, error) {
 		Log: c.Log, RunID: c.RunID, Started: s.started,
 	})
 	s.ending.done = make(chan struct{})
+	s.pauseChanged = make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
