@@ -22,11 +22,13 @@ import (
 type loaded struct {
 	keys    int64
 	expired int64 // keys left out because their time is past
-	id      string
-	at      replication.Offset
-	db      int
-	placed  bool // id, at and db are known
-	skipped rdb.Skipped
+
+	functions int // libraries
+	id        string
+	at        replication.Offset
+	db        int
+	placed    bool // id, at and db are known
+	skipped   rdb.Skipped
 }
 
 // loadRule says what becomes of keys that are expired.
@@ -37,6 +39,18 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
+	// libraries is where functions go.
+	libraries libraries
+}
+
+// libraries are those of functions (server.Server). Units hold the world lock.
+type libraries interface {
+	// Libraries is the code of all of them.
+	Libraries(tx *storage.Tx) []string
+	// LoadLibrary adds one, in the place of that with its name if replace is set.
+	LoadLibrary(tx *storage.Tx, code string, replace bool) error
+	// DropLibraries leaves none.
+	DropLibraries(tx *storage.Tx)
 }
 
 // loadBatch is how many keys are loaded in one unit. Between two of them the
@@ -115,6 +129,13 @@ func calmCollector() (end func()) {
 
 // batch loads the next keys; more is false at the end of the file.
 func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
+	r.Library = func(code []byte) error {
+		l.functions++
+		if err := rule.libraries.LoadLibrary(tx, string(code), rule.merge); err != nil {
+			return fmt.Errorf("a library of functions: %w", err)
+		}
+		return nil
+	}
 	for range loadBatch {
 		e, err := r.Next() // the first time it reads what the file tells of itself
 		if errors.Is(err, io.EOF) {
