@@ -226,6 +226,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
 	field(b, "evicted_clients", st.EvictedClients)
+	field(b, "evicted_scripts", st.Scripts.Evicted)
 	field(b, "total_eviction_exceeded_time", st.Exceeded.Milliseconds())
 	field(b, "current_eviction_exceeded_time", st.ExceededNow.Milliseconds())
 	field(b, "keyspace_hits", ks.Hits)

@@ -78,12 +78,22 @@ func (r *Runner) Bind(by Caller, out *resp.Writer, row *Row, args [][]byte) {
 // nil if somebody has to encode it.
 func (r *Runner) Run(raw []byte) {
 	c := &r.Ctx
-	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) {
+	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) && c.Row.Flags&(Write|MayReplicate) != 0 {
 		raw = r.encode(c.Row, c.Args)
 	}
 	r.begin(raw)
 	c.Row.Run(c)
 	c.Tx.CommandEnd()
+}
+
+// CallWithin runs a command that the call at hand makes, in its unit: a script does
+// that. The call at hand goes on afterwards.
+func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte) {
+	outer := r.Ctx
+	r.Bind(by, out, row, args)
+	r.Run(nil)
+	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
+	r.Ctx = outer
 }
 
 // Resume runs serve for the call at hand, whose caller has waited, in the place of

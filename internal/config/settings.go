@@ -124,6 +124,9 @@ type Settings struct {
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
 	LatencyMonitorThreshold time.Duration // 0: off
+
+	// Scripts.
+	BusyReplyThreshold time.Duration // 0: no script takes long
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact

@@ -35,7 +35,9 @@ type persistence struct {
 	keys    *storage.Keyspace
 	stream  *journal.Stream
 	history func() replication.History
-	log     *zap.Logger
+	// libraries are those of functions. They are no keys, but as good as those.
+	libraries libraries
+	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
@@ -455,6 +457,7 @@ func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
 		ReplOffset:    p.stream.End(),
 		ReplStreamDB:  p.stream.SelectedDB(),
 		AOFBase:       why == forBase,
+		Functions:     p.libraries.Libraries(tx),
 	}
 }
 
@@ -565,8 +568,9 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	tx.NoEffect()
 	if !noflush {
 		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
 	}
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries})
 	return err
 }
 

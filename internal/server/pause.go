@@ -93,16 +93,12 @@ func (p *pause) active() bool {
 // failover. Nothing is appended to the stream by commands or by expiry when it
 // returns. The caller is no loop and holds no locks of storage.
 func (s *Server) Pause(until int64) {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
+	s.stopWorld(func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
 }
 
 // Resume ends the pause of a failover. The caller is as that of Pause.
 func (s *Server) Resume() {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
+	s.stopWorld(func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
 }
 
 // PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.

@@ -89,7 +89,7 @@ func replconfCommand(x *command.Ctx, c *conn) {
 				x.Out.Error(resp.ErrRDBFilter)
 				return
 			}
-			c.replica.EmptyRDB = true
+			c.replica.EmptyRDB, c.replica.Functions = true, len(parts) > 0
 			for _, p := range parts {
 				if !resp.EqualFold([]byte(p), "functions") {
 					x.Out.Error(resp.ErrRDBFilterOption([]byte(p)))
