@@ -61,7 +61,8 @@ var rooms = []room{
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
-	{path: "internal/script", imports: []string{"internal/resp"}},
+	{path: "internal/script", imports: []string{"internal/resp", "internal/script/lua"}},
+	{path: "internal/script/lua"},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
@@ -105,7 +106,6 @@ type module struct {
 var modules = []module{
 	{path: "github.com/cockroachdb/pebble/v2", importers: []string{"storage/journal"}},
 	{path: "github.com/tidwall/resp", importers: []string{"internal/tools/..."}, tests: true},
-	{path: "github.com/yuin/gopher-lua", importers: []string{"internal/script"}},
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},

@@ -2,15 +2,11 @@ package script
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/parse"
-
 	"redoubt/internal/resp"
+	"redoubt/internal/script/lua"
 )
 
 // A Config is what an engine is made with.
@@ -25,12 +21,33 @@ type Config struct {
 	ServerName, ServerVersion string
 }
 
-// An Engine is a Lua state. One goroutine at a time uses it.
+const defaultMaxMemory = 512 << 20
+
+// withDefaults fills in what is missing.
+func (c Config) withDefaults() Config {
+	if c.MaxMemory <= 0 {
+		c.MaxMemory = defaultMaxMemory
+	}
+	if c.RedisVersion == "" {
+		c.RedisVersion = "7.2.4"
+	}
+	if c.ServerName == "" {
+		c.ServerName = "redoubt"
+	}
+	if c.ServerVersion == "" {
+		c.ServerVersion = c.RedisVersion
+	}
+	return c
+}
+
+// An Engine runs scripts and functions, each kind in a Lua world of its own as in
+// Redis. One goroutine at a time uses it.
 type Engine struct {
-	config Config
-	killed atomic.Bool
-	host   Host
-	state  *lua.LState
+	config    Config
+	killed    atomic.Bool
+	timedOut  atomic.Bool
+	scripts   *world
+	functions *world
 }
 
 // A Result says how a run ended. The reply has been written.
@@ -46,133 +63,123 @@ type Result struct {
 
 // New makes an engine.
 func New(config Config) *Engine {
-	e := &Engine{config: config, state: lua.NewState()}
-	table := e.state.NewTable()
-	table.RawSetString("call", e.state.NewFunction(e.call))
-	e.state.SetGlobal("redis", table)
-	return e
+	return &Engine{config: config.withDefaults()}
 }
 
 // Kill ends the current run, if there is one, within a few milliseconds. The
-// script cannot catch the error. It may be called by any goroutine; the next run
-// is not affected.
-func (e *Engine) Kill() { e.killed.Store(true) }
-
-// Compile makes a script of the body of an EVAL. Its error is a resp.Error for
-// the client.
-func Compile(body []byte) (*Script, error) {
-	s := &Script{sha: SHA1(body), body: string(body)}
-	flags, code, err := parseShebang(s.body)
-	if err != nil {
-		return nil, err
-	}
-	s.flags = flags
-	if s.proto, err = compile(code, "user_script"); err != nil {
-		return nil, resp.Error("ERR Error compiling script (new function): " + err.Error())
-	}
-	return s, nil
+// script cannot catch the error. It may be called by any goroutine while a Run,
+// Call or Load is under way; the next one is not affected.
+func (e *Engine) Kill() {
+	e.killed.Store(true)
+	e.interrupt()
 }
 
-func compile(code, name string) (*lua.FunctionProto, error) {
-	chunk, err := parse.Parse(strings.NewReader(code), name)
-	if err != nil {
-		return nil, err
+func (e *Engine) interrupt() {
+	for _, w := range []*world{e.scripts, e.functions} {
+		if w != nil {
+			w.state.Interrupt()
+		}
 	}
-	return lua.Compile(chunk, name)
+}
+
+var (
+	errKilled   = errors.New("ERR Script killed by user with SCRIPT KILL...")
+	errTimedOut = errors.New("ERR FUNCTION LOAD timeout")
+)
+
+// goOn is asked by the running program after interrupt.
+func (e *Engine) goOn() error {
+	switch {
+	case e.killed.Load():
+		return errKilled
+	case e.timedOut.Load():
+		return errTimedOut
+	}
+	return nil
+}
+
+// Memory is about the bytes that the Lua values take, those of scripts and those
+// of functions.
+func (e *Engine) Memory() (scripts, functions int64) {
+	if e.scripts != nil {
+		scripts = int64(e.scripts.state.Memory())
+	}
+	if e.functions != nil {
+		functions = int64(e.functions.state.Memory())
+	}
+	return scripts, functions
 }
 
 // Run executes a script and writes its reply to w.
 func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) Result {
-	e.host = host
-	defer func() { e.host = nil }()
-	e.state.SetGlobal("KEYS", e.strings(keys))
-	e.state.SetGlobal("ARGV", e.strings(args))
-	e.state.Push(e.state.NewFunctionFromProto(s.proto))
-	if err := e.state.PCall(0, 1, nil); err != nil {
-		return e.fail(err, s.sha, w)
+	if e.scripts == nil {
+		e.scripts = newWorld(e, true)
 	}
-	value := e.state.Get(-1)
-	e.state.Pop(1)
-	e.write(value, w)
-	return Result{}
-}
-
-func (e *Engine) fail(err error, name string, w *resp.Writer) Result {
-	text := err.Error()
-	var failure *lua.ApiError
-	if errors.As(err, &failure) {
-		text = failure.Object.String()
+	world := e.scripts
+	world.begin(host)
+	world.json.reset()
+	world.setKeys(keys, args)
+	value, err := world.state.PCall(world.function(s))
+	if err != nil {
+		return e.failed(world, err, s.sha, w)
 	}
-	line := resp.Error(fmt.Sprintf("ERR %s script: %s, on @user_script:1.", text, name))
-	w.Error(line)
-	return Result{Err: line}
-}
-
-func (e *Engine) strings(list [][]byte) *lua.LTable {
-	table := e.state.CreateTable(len(list), 0)
-	for _, s := range list {
-		table.Append(lua.LString(s))
-	}
-	return table
-}
-
-// A Library is the code of a FUNCTION LOAD, run on one engine.
-type Library struct {
-	Name      string
-	Code      string // with its first line
-	Functions []*Function
-}
-
-// A Function is what a library registered. It runs on the engine that loaded the
-// library.
-type Function struct {
-	Name        string
-	Description *string // nil if none was given
-	Flags       Flags
-}
-
-// Load runs the code of a library, which registers its functions; timeout bounds
-// the time, 0 does not. Its error is a resp.Error for the client. Libraries that
-// were loaded before are not changed: what names are taken is the caller's
-// business.
-func (e *Engine) Load(code string, timeout time.Duration, host Host) (*Library, error) {
-	return nil, resp.Error("ERR No functions registered")
+	return e.succeeded(world, value, w)
 }
 
 // Call runs a function and writes its reply to w.
 func (e *Engine) Call(f *Function, keys, args [][]byte, host Host, w *resp.Writer) Result {
-	return Result{}
+	world := e.functions
+	world.begin(host)
+	value, err := world.state.PCall(f.callback, world.strings(keys), world.strings(args))
+	if err != nil {
+		return e.failed(world, err, f.Name, w)
+	}
+	return e.succeeded(world, value, w)
 }
 
-func (e *Engine) call(l *lua.LState) int {
-	args := make([][]byte, 0, l.GetTop())
-	for i := 1; i <= l.GetTop(); i++ {
-		args = append(args, []byte(l.ToString(i)))
-	}
-	var w resp.Writer
-	e.host.Call(args, &w)
-	reply := string(w.Bytes())
-	switch {
-	case strings.HasPrefix(reply, "-"):
-		l.RaiseError("%s", strings.TrimSpace(reply[1:]))
-	case strings.HasPrefix(reply, "$-1"):
-		l.Push(lua.LFalse)
-	case strings.HasPrefix(reply, ":"):
-		l.Push(lua.LNumber(lua.LVAsNumber(lua.LString(strings.TrimSpace(reply[1:])))))
-	default:
-		_, text, _ := strings.Cut(reply, "\r\n")
-		l.Push(lua.LString(strings.TrimSuffix(text, "\r\n")))
-	}
-	return 1
+// succeeded writes what a program returned, and ends its run.
+func (e *Engine) succeeded(world *world, value lua.Value, w *resp.Writer) Result {
+	result := world.writeReply(value, w)
+	e.end(world)
+	return result
 }
 
-func (e *Engine) write(value lua.LValue, w *resp.Writer) {
-	switch v := value.(type) {
-	case lua.LString:
-		w.BulkString(string(v))
-	case lua.LNumber:
-		w.Int(int64(v))
-	default:
-		w.Null()
+// failed writes the error in which a program ended, and ends its run. A state
+// that is broken is thrown away; functions in it are lost.
+func (e *Engine) failed(world *world, err error, name string, w *resp.Writer) Result {
+	var failure *lua.Error
+	if !errors.As(err, &failure) {
+		line := resp.Error("ERR Error running script " + name + ", " + err.Error())
+		w.Error(line)
+		world.host = nil
+		if world == e.scripts {
+			e.scripts = nil
+		} else {
+			world.state.Reset()
+		}
+		return Result{Err: line}
 	}
+	line, counted := errorLine(failure, name)
+	w.Error(line)
+	result := Result{Err: line, Counted: counted, Killed: failure.Aborted && e.killed.Load()}
+	e.end(world)
+	return result
+}
+
+func (e *Engine) end(world *world) {
+	world.end()
+	e.killed.Store(false)
+	e.timedOut.Store(false)
+}
+
+// startTimer interrupts a load that takes too long; the result stops it.
+func (e *Engine) startTimer(timeout time.Duration) (stop func()) {
+	if timeout <= 0 {
+		return func() {}
+	}
+	timer := time.AfterFunc(timeout, func() {
+		e.timedOut.Store(true)
+		e.interrupt()
+	})
+	return func() { timer.Stop() }
 }

@@ -4,7 +4,8 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 
-	lua "github.com/yuin/gopher-lua"
+	"redoubt/internal/resp"
+	"redoubt/internal/script/lua"
 )
 
 // A Script is the body of an EVAL, compiled. It is immutable: any engine can run
@@ -13,7 +14,22 @@ type Script struct {
 	sha   string
 	body  string
 	flags Flags
-	proto *lua.FunctionProto
+	proto *lua.Proto
+}
+
+// Compile makes a script of the body of an EVAL. Its error is a resp.Error for
+// the client.
+func Compile(body []byte) (*Script, error) {
+	s := &Script{sha: SHA1(body), body: string(body)}
+	flags, code, err := parseShebang(s.body)
+	if err != nil {
+		return nil, err
+	}
+	s.flags = flags
+	if s.proto, err = lua.Compile(code, "@user_script"); err != nil {
+		return nil, resp.Error("ERR Error compiling script (new function): " + err.Error())
+	}
+	return s, nil
 }
 
 // SHA is the script's name, 40 digits in lower case.
@@ -24,6 +40,9 @@ func (s *Script) Body() string { return s.body }
 
 // Flags are those of the shebang line, or Compatible if there is none.
 func (s *Script) Flags() Flags { return s.flags }
+
+// Size is about the bytes that the script takes in memory.
+func (s *Script) Size() int { return len(s.body) + len(s.sha) + s.proto.Size() }
 
 // SHA1 names a script by its text.
 func SHA1(body []byte) string {

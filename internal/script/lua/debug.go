@@ -1,6 +1,9 @@
 package lua
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // typeError says that an operation does not work on a value. If the value is in a
 // register of the function at work, slot is it and the message names what is
@@ -176,6 +179,35 @@ func (t *Thread) OptInt(n, missing int) int {
 		return missing
 	}
 	return t.CheckInt(n)
+}
+
+// CheckInteger is the n-th argument as an integer of 64 bits.
+func (t *Thread) CheckInteger(n int) int { return toInt(t.CheckNumber(n)) }
+
+// OptInteger is CheckInteger with a value for a missing argument.
+func (t *Thread) OptInteger(n, missing int) int {
+	if t.Arg(n).IsNil() {
+		return missing
+	}
+	return t.CheckInteger(n)
+}
+
+// CheckOption is the index of the n-th argument among some words.
+func (t *Thread) CheckOption(n int, words []string) int {
+	name := t.CheckString(n)
+	i := slices.Index(words, name)
+	if i < 0 {
+		t.ArgError(n, "invalid option '"+name+"'")
+	}
+	return i
+}
+
+// SetArgs replaces the arguments of the function at work.
+func (t *Thread) SetArgs(args ...Value) {
+	t.top = t.calls[t.depth].base
+	for _, v := range args {
+		t.Push(v)
+	}
 }
 
 // CheckTable is the n-th argument as a table.

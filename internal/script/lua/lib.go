@@ -23,7 +23,8 @@ func (s *State) library(name string, functions []Function) *Table {
 
 // OpenLibs adds the functions of Lua 5.1 that cannot reach out of the state: the
 // basic ones without print and those that read files, and the libraries
-// coroutine, string, table and math. math has neither random nor randomseed.
+// coroutine, string, table and math. Missing are also getfenv, setfenv and
+// newproxy, which Redis has taken away, and math.random and math.randomseed.
 func (s *State) OpenLibs() {
 	s.Register(s.globals, baseFunctions)
 	s.globals.GetStr("pairs").Closure().bound = s.globals.GetStr("next")

@@ -7,10 +7,10 @@ import (
 
 var baseFunctions = []Function{
 	{"assert", baseAssert}, {"collectgarbage", baseCollectGarbage}, {"error", baseError}, {"gcinfo", baseGCInfo},
-	{"getfenv", baseGetFEnv}, {"getmetatable", baseGetMetatable}, {"ipairs", baseIPairs}, {"load", baseLoad},
-	{"loadstring", baseLoadString}, {"newproxy", baseNewProxy}, {"next", baseNext}, {"pairs", basePairs},
+	{"getmetatable", baseGetMetatable}, {"ipairs", baseIPairs}, {"load", baseLoad},
+	{"loadstring", baseLoadString}, {"next", baseNext}, {"pairs", basePairs},
 	{"pcall", basePCall}, {"rawequal", baseRawEqual}, {"rawget", baseRawGet}, {"rawset", baseRawSet},
-	{"select", baseSelect}, {"setfenv", baseSetFEnv}, {"setmetatable", baseSetMetatable}, {"tonumber", baseToNumber},
+	{"select", baseSelect}, {"setmetatable", baseSetMetatable}, {"tonumber", baseToNumber},
 	{"tostring", baseToString}, {"type", baseType}, {"unpack", baseUnpack}, {"xpcall", baseXPCall},
 }
 
@@ -60,69 +60,6 @@ func baseError(t *Thread) int {
 	}
 	t.Throw(v)
 	return 0
-}
-
-// envFunction finds the function whose environment is meant by an argument: the
-// function itself or the level of a call.
-func (t *Thread) envFunction(optional bool) *Closure {
-	if c := t.Arg(1).Closure(); c != nil {
-		return c
-	}
-	var level int
-	if optional {
-		level = t.OptInt(1, 1)
-	} else {
-		level = t.CheckInt(1)
-	}
-	if level < 0 {
-		t.ArgError(1, "level must be non-negative")
-	}
-	if level == 0 {
-		return nil
-	}
-	c := t.level(level)
-	if c == nil {
-		if t.beyond(level) {
-			t.ArgError(1, "invalid level")
-		}
-		t.Errorf("no function environment for tail call at level %d", level)
-	}
-	return c.closure
-}
-
-// beyond reports whether there is no call so many levels up, not even one that a
-// tail call replaced.
-func (t *Thread) beyond(level int) bool {
-	n := 0
-	for i := t.depth; i > 0; i-- {
-		n += 1 + t.calls[i].tails
-	}
-	return level >= n
-}
-
-func baseGetFEnv(t *Thread) int {
-	c := t.envFunction(true)
-	if c == nil || c.native != nil {
-		t.Push(t.env.Value())
-	} else {
-		t.Push(c.env.Value())
-	}
-	return 1
-}
-
-func baseSetFEnv(t *Thread) int {
-	env := t.CheckTable(2)
-	if n := t.Arg(1); n.isNumber() && n.Float() == 0 {
-		t.env = env
-		return 0
-	}
-	c := t.envFunction(false)
-	if c == nil || c.native != nil {
-		t.Errorf("'setfenv' cannot change environment of given object")
-	}
-	c.env = env
-	t.Push(c.value())
-	return 1
 }
 
 func baseGetMetatable(t *Thread) int {
@@ -218,6 +155,9 @@ func baseRawSet(t *Thread) int {
 	t.Push(h.Value())
 	return 1
 }
+
+// RawSet is rawset() for Go functions.
+func (t *Thread) RawSet(h *Table, key, value Value) { t.rawSet(h, key, value) }
 
 // rawSet assigns without metamethods, but not to a read-only table.
 func (t *Thread) rawSet(h *Table, key, value Value) {
@@ -327,7 +267,7 @@ func baseToString(t *Thread) int {
 		t.Push(v)
 		return 1
 	}
-	t.PushString(v.text())
+	t.PushString(v.Text())
 	return 1
 }
 
@@ -411,22 +351,6 @@ func baseXPCall(t *Thread) int {
 	}
 	t.stack[base+1] = Bool(true)
 	return t.top - base - 1
-}
-
-func baseNewProxy(t *Thread) int {
-	u := &userdata{id: t.state.nextID(), env: t.env}
-	switch v := t.Arg(1); {
-	case !v.Truth():
-	case v.Kind() == KindBool:
-		u.meta = t.state.newTable(0, 0)
-	case v.userdata() != nil && v.userdata().meta != nil:
-		u.meta = v.userdata().meta
-	default:
-		t.ArgError(1, "boolean or proxy expected")
-	}
-	t.state.allocated(64)
-	t.Push(u.value())
-	return 1
 }
 
 func baseLoadString(t *Thread) int {

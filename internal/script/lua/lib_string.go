@@ -26,16 +26,6 @@ func relative(pos, length int) int {
 	return max(pos, 0)
 }
 
-// checkInteger is an argument as a 64-bit integer.
-func (t *Thread) checkInteger(n int) int { return toInt(t.CheckNumber(n)) }
-
-func (t *Thread) optInteger(n, missing int) int {
-	if t.Arg(n).IsNil() {
-		return missing
-	}
-	return t.checkInteger(n)
-}
-
 func stringLen(t *Thread) int {
 	t.Push(Int(len(t.CheckString(1))))
 	return 1
@@ -43,8 +33,8 @@ func stringLen(t *Thread) int {
 
 func stringSub(t *Thread) int {
 	s := t.CheckString(1)
-	start := max(relative(t.checkInteger(2), len(s)), 1)
-	end := min(relative(t.optInteger(3, -1), len(s)), len(s))
+	start := max(relative(t.CheckInteger(2), len(s)), 1)
+	end := min(relative(t.OptInteger(3, -1), len(s)), len(s))
 	if start > end {
 		t.Push(String(""))
 	} else {
@@ -99,8 +89,8 @@ func stringRep(t *Thread) int {
 
 func stringByte(t *Thread) int {
 	s := t.CheckString(1)
-	start := relative(t.optInteger(2, 1), len(s))
-	end := relative(t.optInteger(3, start), len(s))
+	start := relative(t.OptInteger(2, 1), len(s))
+	end := relative(t.OptInteger(3, start), len(s))
 	start, end = max(start, 1), min(end, len(s))
 	if start > end {
 		return 0
@@ -140,7 +130,7 @@ func stringMatch(t *Thread) int { return t.find(false) }
 
 func (t *Thread) find(positions bool) int {
 	s, pattern := t.CheckString(1), t.CheckString(2)
-	from := min(max(relative(t.optInteger(3, 1), len(s))-1, 0), len(s))
+	from := min(max(relative(t.OptInteger(3, 1), len(s))-1, 0), len(s))
 	if positions && (t.Arg(4).Truth() || plain(pattern)) {
 		i := strings.Index(s[from:], pattern)
 		if i < 0 {

@@ -14,7 +14,7 @@ func run(t *testing.T, source string) string {
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	return v.text()
+	return v.Text()
 }
 
 func TestPrograms(t *testing.T) {

@@ -41,6 +41,9 @@ func (s *State) measure(need int) {
 	w.table(s.globals)
 	w.table(s.stringMeta)
 	w.thread(s.main)
+	for v := range s.kept {
+		w.value(v)
+	}
 	w.run()
 	m.count = w.bytes
 	m.next = max(memoryFirst, 2*m.count)
@@ -52,6 +55,15 @@ func (s *State) measure(need int) {
 		}
 	}
 }
+
+// Allocated counts bytes that a Go function has made part of a value.
+func (s *State) Allocated(n int) { s.allocated(n) }
+
+// Keep counts a value as in use until Drop: one that only Go code refers to.
+func (s *State) Keep(v Value) { s.kept[v] = struct{}{} }
+
+// Drop ends a Keep.
+func (s *State) Drop(v Value) { delete(s.kept, v) }
 
 // Memory is about the bytes that the state's values take.
 func (s *State) Memory() int { return s.memory.count }
@@ -82,7 +94,7 @@ func (w *walker) value(v Value) {
 				w.bytes += n
 			}
 		}
-	case KindTable, KindFunction, KindThread, KindUserdata:
+	case KindTable, KindFunction, KindThread:
 		w.queue = append(w.queue, v)
 	}
 }
@@ -98,13 +110,6 @@ func (w *walker) run() {
 			w.closure(v.Closure())
 		case KindThread:
 			w.thread(v.thread())
-		case KindUserdata:
-			if u := v.userdata(); u.mark != w.epoch {
-				u.mark = w.epoch
-				w.bytes += 48
-				w.table(u.meta)
-				w.table(u.env)
-			}
 		}
 	}
 }

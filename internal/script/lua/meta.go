@@ -56,8 +56,6 @@ func (t *Thread) metatable(v Value) *Table {
 		return v.Table().meta
 	case KindString:
 		return t.state.stringMeta
-	case KindUserdata:
-		return v.userdata().meta
 	}
 	return nil
 }
@@ -321,7 +319,7 @@ func (t *Thread) equal(a, b Value) bool {
 		return true
 	}
 	kind := a.Kind()
-	if kind != b.Kind() || kind != KindTable && kind != KindUserdata {
+	if kind != b.Kind() || kind != KindTable {
 		return false
 	}
 	handler := t.sameHandler(t.metatable(a), t.metatable(b), eventEq)

@@ -34,6 +34,7 @@ type State struct {
 	interrupt  atomic.Uint32
 	memory     memory
 	ids        uint32
+	kept       map[Value]struct{} // by Go code
 }
 
 // A Thread is a coroutine, or the main thread of a state.
@@ -75,7 +76,7 @@ type callInfo struct {
 
 // NewState makes a state without any globals.
 func NewState(options Options) *State {
-	s := &State{options: options}
+	s := &State{options: options, kept: make(map[Value]struct{})}
 	s.memory.limit = options.MaxMemory
 	s.memory.next = memoryFirst
 	s.globals = s.newTable(0, 0)
@@ -104,20 +105,22 @@ func (s *State) Interrupt() { s.interrupt.Store(1) }
 
 // interrupted asks whether the run goes on. It is called where a program cannot
 // avoid to come by.
-func (s *State) interrupted() {
-	s.interrupt.Store(0)
-	if s.options.OnInterrupt == nil {
+func (t *Thread) interrupted() {
+	t.state.interrupt.Store(0)
+	if t.state.options.OnInterrupt == nil {
 		return
 	}
-	if err := s.options.OnInterrupt(); err != nil {
-		panic(&abort{err})
+	if err := t.state.options.OnInterrupt(); err != nil {
+		e := &abort{thrown{value: String(err.Error())}}
+		e.source, e.line = t.place()
+		panic(e)
 	}
 }
 
 // Poll looks for an interrupt. Go functions that may take long call it.
 func (t *Thread) Poll() {
 	if t.state.interrupt.Load() != 0 {
-		t.state.interrupted()
+		t.interrupted()
 	}
 }
 
@@ -128,7 +131,7 @@ func (t *Thread) Reserve(n int) { t.state.reserve(n) }
 func (t *Thread) State() *State { return t.state }
 
 // An abort ends a run; no pcall catches it.
-type abort struct{ err error }
+type abort struct{ thrown }
 
 func (s *State) nextID() uint32 {
 	s.ids += 0x9e3779b1 // spreads the hashes of objects
@@ -281,6 +284,8 @@ type Error struct {
 	// Compile, "=[C]" for a Go function that another called, empty if unknown.
 	Source string
 	Line   int
+	// Aborted is set if it is what OnInterrupt returned.
+	Aborted bool
 }
 
 // Error is the value as text.
@@ -298,18 +303,23 @@ type thrown struct {
 	line   int
 }
 
-// Throw raises an error with any value.
-func (t *Thread) Throw(v Value) {
-	e := &thrown{value: v}
-	// Where it happened is that of the function that called a Go function.
+// place is where the program is: in the Lua function at work, or in the one that
+// called the Go function at work.
+func (t *Thread) place() (source string, line int) {
 	for i := t.depth; i > 0 && i > t.depth-2; i-- {
 		c := t.calls[i]
 		if c.closure != nil && c.closure.proto != nil {
-			e.source, e.line = c.closure.proto.source, t.currentLine(c)
-			break
+			return c.closure.proto.source, t.currentLine(c)
 		}
-		e.source, e.line = "=[C]", -1
+		source, line = "=[C]", -1
 	}
+	return source, line
+}
+
+// Throw raises an error with any value.
+func (t *Thread) Throw(v Value) {
+	e := &thrown{value: v}
+	e.source, e.line = t.place()
 	if !t.handler.IsNil() {
 		handler := t.handler
 		if !handler.isFunction() {
@@ -394,15 +404,17 @@ func (t *Thread) protect(f func(), handler Value) (err *thrown) {
 }
 
 // PCall calls a function with arguments and returns its first result. The error
-// is an *Error if Lua raised it, what OnInterrupt said if that ended the run, or
-// says that the state is broken.
+// is an *Error; any other says that the state is broken and must not be used
+// again.
 func (s *State) PCall(fn Value, args ...Value) (result Value, err error) {
 	t := s.main
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
+		case *thrown: // the limit of memory, before the call
+			err = &Error{r.value, r.source, r.line, false}
 		case *abort:
-			err = r.err
+			err = &Error{r.value, r.source, r.line, true}
 		default:
 			err = fmt.Errorf("lua: %v", r)
 		}
@@ -419,7 +431,7 @@ func (s *State) PCall(fn Value, args ...Value) (result Value, err error) {
 		result = t.stack[t.top]
 	}, Nil)
 	if failure != nil {
-		return Nil, &Error{failure.value, failure.source, failure.line}
+		return Nil, &Error{failure.value, failure.source, failure.line, false}
 	}
 	return result, nil
 }

@@ -75,8 +75,6 @@ func objectID(v Value) uint32 {
 		return v.Table().id
 	case KindFunction:
 		return v.Closure().id
-	case KindUserdata:
-		return v.userdata().id
 	case KindThread:
 		return v.thread().id
 	}
@@ -463,18 +461,20 @@ func (h *Table) position(key Value) (int, bool) {
 	}
 }
 
-// Empty reports whether the table has neither entries nor a metatable.
-func (h *Table) Empty() bool {
-	k, _, _ := h.Next(Nil)
-	return k.IsNil() && h.meta == nil
-}
+// HasHash reports whether the table has ever had keys outside of its array.
+func (h *Table) HasHash() bool { return len(h.nodes) != 0 }
 
-// Clear takes out the n first array entries, for a table that is used again; it
-// reports false if the table has anything else.
-func (h *Table) Clear(n int) bool {
+// Recycle makes the table one of n entries that are all nil, to be used anew. It
+// reports false if the table has got keys of other kinds or a metatable.
+func (h *Table) Recycle(n int) bool {
 	if h.meta != nil || len(h.nodes) != 0 || h.ReadOnly {
 		return false
 	}
 	clear(h.array)
+	if n <= cap(h.array) {
+		h.array = h.array[:n]
+	} else {
+		h.array = make([]Value, n)
+	}
 	return true
 }

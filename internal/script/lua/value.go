@@ -19,11 +19,10 @@ const (
 	KindString
 	KindTable
 	KindFunction
-	KindUserdata
 	KindThread
 )
 
-var kindNames = [...]string{"nil", "boolean", "userdata", "number", "string", "table", "function", "userdata", "thread"}
+var kindNames = [...]string{"nil", "boolean", "userdata", "number", "string", "table", "function", "thread"}
 
 // String is the name that type() gives.
 func (k Kind) String() string { return kindNames[k] }
@@ -96,10 +95,6 @@ func (c *Closure) value() Value { return Value{unsafe.Pointer(c), funcBits} }
 
 func (t *Thread) value() Value { return Value{unsafe.Pointer(t), uint64(KindThread) << kindShift} }
 
-func (u *userdata) value() Value {
-	return Value{unsafe.Pointer(u), uint64(KindUserdata) << kindShift}
-}
-
 // Kind is the value's type.
 func (v Value) Kind() Kind {
 	if v.isNumber() {
@@ -127,6 +122,11 @@ func (v Value) Str() string {
 	return unsafe.String((*byte)(v.ref), int(v.bits&lenMask))
 }
 
+// Bytes is Str as bytes, which must not be changed.
+func (v Value) Bytes() []byte {
+	return unsafe.Slice((*byte)(v.ref), int(v.bits&lenMask))
+}
+
 // strLen is the length of a value that is a string.
 func (v Value) strLen() int { return int(v.bits & lenMask) }
 
@@ -149,13 +149,6 @@ func (v Value) Closure() *Closure {
 func (v Value) thread() *Thread {
 	if v.Kind() == KindThread {
 		return (*Thread)(v.ref)
-	}
-	return nil
-}
-
-func (v Value) userdata() *userdata {
-	if v.Kind() == KindUserdata {
-		return (*userdata)(v.ref)
 	}
 	return nil
 }
@@ -193,8 +186,8 @@ func (v Value) ToString() (string, bool) {
 	return "", false
 }
 
-// text is tostring() without metamethods.
-func (v Value) text() string {
+// Text is tostring() without metamethods.
+func (v Value) Text() string {
 	switch v.Kind() {
 	case KindNil:
 		return "nil"
@@ -235,12 +228,4 @@ type Closure struct {
 	bound  Value // what a native closure carries
 	id     uint32
 	mark   uint32
-}
-
-// userdata is what newproxy makes: an object without content.
-type userdata struct {
-	meta *Table
-	env  *Table
-	id   uint32
-	mark uint32
 }

@@ -207,7 +207,7 @@ enter:
 			offset := i.sbx()
 			pc += offset
 			if offset < 0 && t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opEq:
@@ -222,7 +222,7 @@ enter:
 			}
 			pc++
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opLt:
@@ -239,7 +239,7 @@ enter:
 			}
 			pc++
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opLe:
@@ -256,7 +256,7 @@ enter:
 			}
 			pc++
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opTest:
@@ -265,7 +265,7 @@ enter:
 			}
 			pc++
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opTestSet:
@@ -281,7 +281,7 @@ enter:
 			}
 			results := i.c() - 1
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 			switch t.precall(base+a, results) {
 			case calledLua:
@@ -300,7 +300,7 @@ enter:
 				t.top = base + a + b
 			}
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 			switch t.precall(base+a, -1) {
 			case calledLua:
@@ -336,7 +336,7 @@ enter:
 				r[a] = Number(index)
 				r[a+3] = Number(index)
 				if t.state.interrupt.Load() != 0 {
-					t.state.interrupted()
+					t.interrupted()
 				}
 			}
 
@@ -358,7 +358,7 @@ enter:
 			}
 			pc++
 			if t.state.interrupt.Load() != 0 {
-				t.state.interrupted()
+				t.interrupted()
 			}
 
 		case opSetList:
