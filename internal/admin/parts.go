@@ -35,6 +35,8 @@ type Server interface {
 	// ends the server then, without saving anything.
 	Busy() resp.Error
 	EndNow()
+	// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
+	AllowInScripts(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up

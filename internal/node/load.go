@@ -39,8 +39,10 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
-	// libraries is where functions go.
+	// libraries is where functions go; replace: in the place of those there with the
+	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
 	libraries libraries
+	replace   bool
 }
 
 // libraries are those of functions (server.Server). Units hold the world lock.
@@ -131,7 +133,7 @@ func calmCollector() (end func()) {
 func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
 	r.Library = func(code []byte) error {
 		l.functions++
-		if err := rule.libraries.LoadLibrary(tx, string(code), rule.merge); err != nil {
+		if err := rule.libraries.LoadLibrary(tx, string(code), rule.replace); err != nil {
 			return fmt.Errorf("a library of functions: %w", err)
 		}
 		return nil

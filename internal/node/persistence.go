@@ -570,7 +570,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 		tx.FlushAll()
 		p.libraries.DropLibraries(tx)
 	}
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries})
+	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
 	return err
 }
 

@@ -26,7 +26,6 @@ const (
 	ErrFunctionFormat  Error = "ERR Pre-GA function format not supported"
 	ErrNoFunctionThere Error = "ERR given type is not a function"
 	ErrFunctionCut     Error = "ERR failed loading the given functions payload"
-	ErrServerEnds      Error = "ERR The server is shutting down"
 )
 
 // What a script is refused as a whole.
@@ -43,6 +42,9 @@ const (
 func ErrScriptMisconfJournal(reason string) Error {
 	return Error("MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: " + reason)
 }
+
+// ErrKilled is the end of a script.
+const ErrKilled Error = "ERR Script killed by user with SCRIPT KILL..."
 
 // What a command is refused that a script calls.
 const (

@@ -38,7 +38,8 @@ func (s *Server) hostOf(x *command.Ctx) *scriptHost {
 	}
 	l := c.home.Load()
 	h := l.host
-	h.conn, h.cfg, h.outOfMemory = c, l.cfg, l.outOfMemory
+	h.conn, h.cfg = c, l.cfg
+	h.outOfMemory = l.outOfMemory && s.is(condMemory)
 	return h
 }
 
@@ -100,6 +101,8 @@ func (s *Server) evalHandler(f form) command.Handler {
 		h.engine = h.evaluator()
 		h.watched(x, c.SHA(), true)
 		result := h.engine.Run(c.Script, keys, args, h, &h.reply)
+		memory, _ := h.engine.Memory()
+		h.memory.Store(memory)
 		h.conclude(x, result, &c.wide)
 	}
 }
@@ -110,7 +113,7 @@ func (s *Server) functionHandler(f form) command.Handler {
 		h := s.hostOf(x)
 		h.tellMonitors(x.Args)
 		set := s.functions.set.Load()
-		fn := set.byName[string(x.Args[1])]
+		fn := set.function(x.Args[1])
 		if fn == nil {
 			x.Out.Error(resp.ErrNoFunction)
 			return
@@ -130,6 +133,8 @@ func (s *Server) functionHandler(f form) command.Handler {
 		h.engine = set.engine
 		h.watched(x, fn.Name, false)
 		result := h.engine.Call(fn.Function, keys, args, h, &h.reply)
+		_, memory := h.engine.Memory()
+		s.functions.memory.Store(memory)
 		h.conclude(x, result, &fn.wide)
 	}
 }
@@ -285,7 +290,7 @@ func (s *Server) flagsOfScript(f form) func(row *command.Row, args [][]byte) com
 func (s *Server) scriptFlags(f form, args [][]byte) (_ script.Flags, known bool) {
 	switch {
 	case f.function:
-		if fn := s.functions.set.Load().byName[string(args[1])]; fn != nil {
+		if fn := s.functions.set.Load().function(args[1]); fn != nil {
 			return fn.Flags, true
 		}
 	case f.bySHA:
@@ -324,7 +329,7 @@ func (s *Server) isWide(f form, args [][]byte) bool {
 	wide := false
 	switch {
 	case f.function:
-		if fn := s.functions.set.Load().byName[string(args[1])]; fn != nil {
+		if fn := s.functions.set.Load().function(args[1]); fn != nil {
 			flags, wide = fn.Flags, fn.wide.Load()
 		}
 	default:

@@ -54,6 +54,10 @@ func (s *Server) functionDelete(x *command.Ctx) {
 }
 
 func (s *Server) functionFlush(x *command.Ctx) {
+	if len(x.Args) > 3 {
+		x.Out.Error(resp.ErrSubcommandSyntax("function", x.Args[1]))
+		return
+	}
 	if !flushMode(x, resp.ErrFunctionFlush) {
 		return
 	}

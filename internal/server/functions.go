@@ -20,13 +20,14 @@ type functions struct {
 	// engine is held (by one who has sent to it) while the set's engine is used:
 	// what the functions of a library share is shared by all who call them.
 	engine chan struct{}
+	memory atomic.Int64 // of the set's engine when it was used last, in bytes
 }
 
 // functionSet is all libraries at one time.
 type functionSet struct {
 	engine    *script.Engine
-	libraries []*script.Library // by name
-	byName    map[string]*function
+	libraries []*script.Library    // by name
+	byName    map[string]*function // in lower case: case does not matter
 	bytes     int64
 }
 
@@ -49,6 +50,17 @@ func newFunctionSet() *functionSet {
 	return &functionSet{engine: newEngine(), byName: map[string]*function{}}
 }
 
+// fold is the key of a function's name.
+func fold(name string) string { return strings.ToLower(name) }
+
+// function returns the function with this name, or nil.
+func (x *functionSet) function(name []byte) *function {
+	if f := x.byName[string(name)]; f != nil {
+		return f
+	}
+	return x.byName[fold(string(name))]
+}
+
 // find returns the library with this name, or nil.
 func (x *functionSet) find(name string) *script.Library {
 	i, found := slices.BinarySearchFunc(x.libraries, name, byLibraryName)
@@ -68,7 +80,7 @@ func (x *functionSet) without(gone func(*script.Library) bool) *functionSet {
 			next.libraries = append(next.libraries, l)
 			next.bytes += libraryBytes + int64(len(l.Code))
 			for _, f := range l.Functions {
-				next.byName[f.Name] = x.byName[f.Name]
+				next.byName[fold(f.Name)] = x.byName[fold(f.Name)]
 				next.bytes += libraryBytes
 			}
 		}
@@ -79,7 +91,7 @@ func (x *functionSet) without(gone func(*script.Library) bool) *functionSet {
 // with is the set and one library more. The error is that of a name that is taken.
 func (x *functionSet) with(l *script.Library) (*functionSet, resp.Error) {
 	for _, f := range l.Functions {
-		if x.byName[f.Name] != nil {
+		if x.byName[fold(f.Name)] != nil {
 			return nil, resp.ErrFunctionExists(f.Name)
 		}
 	}
@@ -87,7 +99,7 @@ func (x *functionSet) with(l *script.Library) (*functionSet, resp.Error) {
 	i, _ := slices.BinarySearchFunc(x.libraries, l.Name, byLibraryName)
 	next.libraries = slices.Insert(slices.Clone(x.libraries), i, l)
 	for _, f := range l.Functions {
-		next.byName[f.Name] = &function{Function: f}
+		next.byName[fold(f.Name)] = &function{Function: f}
 		next.bytes += libraryBytes
 	}
 	return next, ""

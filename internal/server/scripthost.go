@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"redoubt/internal/admin"
@@ -27,6 +28,7 @@ type scriptHost struct {
 	conn   *conn          // likewise
 	evals  *script.Engine // of EVAL
 	flush  uint64         // scripts.flushes when evals was made
+	memory atomic.Int64   // of evals when it was used last, in bytes
 	reply  resp.Writer
 
 	// Of the script at hand.
@@ -65,6 +67,13 @@ func (h *scriptHost) Block(*command.Ctx, *command.Wait) bool { return false }
 // Select is SELECT, for the rest of the script: admin.Selector.
 func (h *scriptHost) Select(db int) { h.db = db }
 
+// World runs f in the script's unit, if that has the world: admin.Debugger.
+func (h *scriptHost) World(f func(tx *storage.Tx)) {
+	if h.tx.World() {
+		f(h.tx)
+	}
+}
+
 // Publish is PUBLISH. The message leaves with the unit; who will get it is counted
 // now, as the script wants to know: admin.Publisher.
 func (h *scriptHost) Publish(channel, message []byte, sharded bool) {
@@ -88,6 +97,7 @@ var (
 	_ script.Host     = (*scriptHost)(nil)
 	_ admin.Selector  = (*scriptHost)(nil)
 	_ admin.Publisher = (*scriptHost)(nil)
+	_ admin.Debugger  = (*scriptHost)(nil)
 )
 
 // Call runs a command: script.Host. It matches scriptCall.
@@ -125,12 +135,12 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 		return resp.ErrInScriptUnknown
 	case !row.Takes(len(args)):
 		return resp.ErrInScriptArity
-	case row.Is(command.NoScript):
+	case row.Is(command.NoScript) && !h.srv.allScripts.Load():
 		return resp.ErrInScriptDenied
 	case h.desk == nil:
 		return "" // whoever made the stream has looked
 	case h.desk.run.killed.Load() || h.strayed:
-		return resp.ErrServerEnds // nobody sees it
+		return resp.ErrKilled // the engine says so as well
 	case h.srv.is(condStale) && !row.Is(command.Stale):
 		return resp.ErrInScriptStale
 	}

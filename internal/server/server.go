@@ -112,6 +112,7 @@ type Server struct {
 	long        longRuns
 	pauseEnded  bool              // and nothing has followed from that yet; loop 0's
 	endsScripts atomic.Bool       // no script runs any more
+	allScripts  atomic.Bool       // scripts may call every command: AllowInScripts
 	visitor     *storage.Executor // of tryStopWorld
 	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
 	ended       chan struct{}     // closed when the server has ended
@@ -312,6 +313,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
+func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }

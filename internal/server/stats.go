@@ -114,14 +114,14 @@ func (s *Server) Stats() admin.Stats {
 	return st
 }
 
-// engineBytes is about what a Lua state takes with its libraries.
-const engineBytes = 200 << 10
-
 func (s *Server) scriptCounts() (n admin.ScriptCounts) {
 	n.Cached, n.CachedBytes, n.Evicted = s.scripts.count()
 	set := s.functions.set.Load()
 	n.Functions, n.Libraries, n.LibraryBytes = len(set.byName), len(set.libraries), set.bytes
-	n.EvalEngines, n.FunctionEngines = engineBytes, engineBytes
+	n.FunctionEngines = s.functions.memory.Load()
+	for _, l := range s.loops {
+		n.EvalEngines += l.first.host.memory.Load()
+	}
 	return n
 }
 
