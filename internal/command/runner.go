@@ -26,6 +26,14 @@ type Caller interface {
 	Block(c *Ctx, b *Wait) bool
 }
 
+// Scripted is a Caller that is a script. What is unspecified for others is the same
+// each time for it.
+type Scripted interface {
+	Caller
+	// Began is when the script did, which is the time for it until it ends.
+	Began() time.Time
+}
+
 // A Runner runs commands, one after the other, in units of its executor, and
 // keeps their statistics. It knows no connection. It belongs to the goroutine of
 // its executor: each event loop has one, and so has the applier of a stream.

@@ -143,6 +143,7 @@ func (s *Server) functionHandler(f form) command.Handler {
 // scriptPrepareForRun.
 func (h *scriptHost) prepare(x *command.Ctx, f form, flags script.Flags, keys [][]byte) resp.Error {
 	h.tx, h.db, h.noTouch = x.Tx, x.DB(), x.Caller.NoTouch()
+	h.began = time.Now()
 	h.wrote, h.strayed, h.errors = false, false, h.errors[:0]
 	h.reply.SetBuffer(h.reply.Bytes()[:0])
 	h.reply.SetProto(x.Out.Proto())
@@ -220,7 +221,7 @@ func (h *scriptHost) watched(x *command.Ctx, name string, eval bool) {
 	r := &d.run
 	r.engine.Store(h.engine)
 	r.loop, r.conn, r.tx, r.eval, r.name, r.args = h.conn.home.Load(), h.conn, h.tx, eval, name, x.Args
-	r.begin(time.Since(h.srv.started))
+	r.begin(h.began.Sub(h.srv.started))
 	if h.srv.endsScripts.Load() {
 		r.kill()
 	}

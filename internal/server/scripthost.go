@@ -34,6 +34,7 @@ type scriptHost struct {
 	// Of the script at hand.
 	cfg         *config.Settings
 	engine      *script.Engine
+	began       time.Time
 	tx          *storage.Tx
 	db          int
 	noTouch     bool
@@ -63,6 +64,9 @@ func (h *scriptHost) Proto() int                             { return h.runner.C
 func (h *scriptHost) NoTouch() bool                          { return h.noTouch }
 func (h *scriptHost) Redact(...int)                          {}
 func (h *scriptHost) Block(*command.Ctx, *command.Wait) bool { return false }
+
+// Began is command.Scripted's.
+func (h *scriptHost) Began() time.Time { return h.began }
 
 // Select is SELECT, for the rest of the script: admin.Selector.
 func (h *scriptHost) Select(db int) { h.db = db }
@@ -94,10 +98,11 @@ func (h *scriptHost) Publish(channel, message []byte, sharded bool) {
 }
 
 var (
-	_ script.Host     = (*scriptHost)(nil)
-	_ admin.Selector  = (*scriptHost)(nil)
-	_ admin.Publisher = (*scriptHost)(nil)
-	_ admin.Debugger  = (*scriptHost)(nil)
+	_ script.Host      = (*scriptHost)(nil)
+	_ admin.Selector   = (*scriptHost)(nil)
+	_ admin.Publisher  = (*scriptHost)(nil)
+	_ admin.Debugger   = (*scriptHost)(nil)
+	_ command.Scripted = (*scriptHost)(nil)
 )
 
 // Call runs a command: script.Host. It matches scriptCall.
