@@ -183,7 +183,7 @@ func (h *scriptHost) refusesScript(f form, flags script.Flags) resp.Error {
 		return resp.ErrScriptStale
 	}
 	if flags&script.NoWrites == 0 {
-		if h.tx.Role() != 0 && h.cfg.ReplicaReadOnly {
+		if s.IsReplica() && h.cfg.ReplicaReadOnly {
 			return resp.ErrScriptReadOnly
 		}
 		if err := s.diskError(); err != "" {

@@ -67,7 +67,8 @@ func (s *Server) functionFlush(x *command.Ctx) {
 }
 
 func (s *Server) functionDump(x *command.Ctx) {
-	x.Out.Bulk(rdb.AppendFunctions(nil, s.Libraries(x.Tx)))
+	enc := rdb.Encoder{Compress: s.config.Current().RDBCompression}
+	x.Out.Bulk(enc.AppendFunctions(nil, s.Libraries(x.Tx)))
 }
 
 func (s *Server) functionRestore(x *command.Ctx) {

@@ -178,7 +178,7 @@ func (h *scriptHost) refusesWrite(row *command.Row) resp.Error {
 	if !row.Is(command.Write) || h.wrote || !s.is(condReplica|condDisk|condFewReplicas) {
 		return ""
 	}
-	if h.tx.Role() == storage.RoleReplica && h.cfg.ReplicaReadOnly {
+	if s.IsReplica() && h.cfg.ReplicaReadOnly {
 		return resp.ErrReadOnly
 	}
 	if err := s.diskError(); err != "" {

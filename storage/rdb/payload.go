@@ -104,9 +104,9 @@ var (
 
 // AppendFunctions appends the payload of FUNCTION DUMP to dst: the code of each
 // library, as files have it, and the trailer of a payload.
-func AppendFunctions(dst []byte, codes []string) []byte {
-	var w wire.Writer
-	w.Checksum = true
+func (enc *Encoder) AppendFunctions(dst []byte, codes []string) []byte {
+	w := &enc.w
+	w.Compress, w.Checksum = enc.Compress, true
 	w.Reset(dst)
 	for _, code := range codes {
 		w.Byte(opFunction)
@@ -114,7 +114,9 @@ func AppendFunctions(dst []byte, codes []string) []byte {
 	}
 	w.Uint16(Version)
 	w.Uint64(w.Sum())
-	return w.Collected()
+	dst = w.Collected()
+	w.Reset(nil)
+	return dst
 }
 
 // ParseFunctions returns the code of the libraries in a payload of FUNCTION DUMP. It

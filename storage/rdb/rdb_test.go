@@ -197,14 +197,14 @@ func TestReaderHandsOutFunctions(t *testing.T) {
 
 func TestFunctionPayloads(t *testing.T) {
 	code := "#!lua name=mylib\nredis.register_function('f', function() return 1 end)"
-	payload := AppendFunctions(nil, []string{code})
+	payload := new(Encoder).AppendFunctions(nil, []string{code})
 	for name, test := range map[string]struct {
 		payload []byte
 		err     error
 		codes   int
 	}{
 		"one library":       {payload, nil, 1},
-		"none":              {AppendFunctions(nil, nil), nil, 0},
+		"none":              {new(Encoder).AppendFunctions(nil, nil), nil, 0},
 		"cut":               {payload[:len(payload)-1], ErrPayload, 0},
 		"no trailer":        {[]byte("1234"), ErrPayload, 0},
 		"a string":          {framed("\x00\x01a"), ErrNoFunctions, 0},
