@@ -127,6 +127,15 @@ func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
+// PeekExpired is Peek that finds a key whose time is past as well, and leaves it.
+func (tx *Tx) PeekExpired(key []byte) (Entry, bool) {
+	p := tx.lookUp(tx.slotOf(key), key)
+	if !p.found() {
+		return Entry{}, false
+	}
+	return Entry{p.rec, tx}, true
+}
+
 // find looks key up. An expired key is as good as absent, except to a unit
 // that applies: then it exists until its DEL arrives. Who may delete does so at
 // once; and whoever is about to write the key deletes it in any role, since

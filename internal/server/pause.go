@@ -110,14 +110,6 @@ func (s *Server) HoldWrites(tx *storage.Tx) {
 
 func (s *Server) LetWrites(tx *storage.Tx) { s.endPause(tx, pauseByFailover) }
 
-// Everything runs f with all loops stopped and the world locked, for a caller that
-// is no loop and holds no locks of storage.
-func (s *Server) Everything(f func(tx *storage.Tx)) {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), f)
-}
-
 // PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.
 func (s *Server) PauseClients(tx *storage.Tx, until int64, all bool) {
 	s.beginPause(tx, pauseByClient, until, all)
