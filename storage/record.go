@@ -133,6 +133,16 @@ func (r record) value() []byte {
 	return r.view(l.value, l.end)
 }
 
+// tree is the part of the value of a collection that its tree has.
+func (r record) tree() []byte { return treeOf(r.typ(), r.value()) }
+
+func treeOf(t Type, value []byte) []byte {
+	if t == TypeStream {
+		return value[logHead:]
+	}
+	return value
+}
+
 // is reports whether the record's key is key.
 func (r record) is(key []byte) bool {
 	return int(*r.byte(5)) == min(len(key), long) && bytes.Equal(r.key(), key)
@@ -191,7 +201,7 @@ func (ks *Keyspace) firstDue(r record) int64 {
 func (ks *Keyspace) size(r record) int64 {
 	n := int64(ks.space.Size(r.ref)) + recordMargin
 	if r.outside() {
-		n += int64(tree.Outside(ks.space, r.typ().tree(), r.value()))
+		n += int64(tree.Outside(ks.space, r.typ().tree(), r.tree()))
 	}
 	return n
 }

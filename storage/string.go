@@ -110,24 +110,6 @@ func (tx *Tx) resizeString(key []byte, size int, atLeast bool) []byte {
 	return p.rec.value()
 }
 
-// loadString makes the string at key size bytes long, of which kept stay, and
-// returns it, for a loader: its block is no longer than needed, unless the string
-// gets shorter, and it does not count as changed in place. A missing key is
-// created.
-func (tx *Tx) loadString(key []byte, kept, size int) []byte {
-	p := tx.find(key, forWrite)
-	if !p.found() {
-		tx.insert(&p, tx.newRecord(kindOf(TypeString), key, size, 0))
-		tx.wrote(p, key)
-		return p.rec.value()
-	}
-	before := tx.ks.size(p.rec)
-	_, old := p.rec.lengths()
-	tx.reshape(&p, kindOf(TypeString), size, kept, p.rec.expireAt(), max(old-size, 0))
-	tx.resized(tx.ks.size(p.rec) - before)
-	return p.rec.value()
-}
-
 // isInteger reports whether b is an int64 in its canonical decimal form.
 func isInteger(b []byte) bool {
 	if len(b) == 0 || len(b) > 20 {

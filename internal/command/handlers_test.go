@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -113,16 +114,25 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	if c.Tx != nil {
 		c.Tx.CommandEnd()
 		for _, e := range c.Tx.Events() {
-			n.noted = append(n.noted, e.Name+" "+string(e.Key))
+			name := e.Name
+			if e.DB != 0 {
+				name = fmt.Sprintf("%d:%s", e.DB, name)
+			}
+			n.noted = append(n.noted, name+" "+string(e.Key))
 		}
 		n.exec.End()
 	}
 	return out.Bytes()
 }
 
-// listen makes the node note events from now on.
-func (n *node) listen() {
-	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+// listen makes the node note events from now on, all but those that follow from the
+// others (a key is new) or that reading causes.
+func (n *node) listen() { n.listenTo(^(storage.ClassNew | storage.ClassMiss)) }
+
+func (n *node) listenToAll() { n.listenTo(^storage.Class(0)) }
+
+func (n *node) listenTo(classes storage.Class) {
+	n.exec.BeginWorld(n.now).Listen(classes)
 	n.exec.End()
 }
 

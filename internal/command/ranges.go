@@ -49,6 +49,7 @@ func appendTo(c *Ctx) {
 	}
 	if !found {
 		store(c, c.Args[1], c.Args[2], 0, false)
+		c.Tx.Note(storage.ClassString, "append", c.Args[1])
 		c.Out.Int(int64(len(c.Args[2])))
 		return
 	}
@@ -58,6 +59,7 @@ func appendTo(c *Ctx) {
 		return
 	}
 	copy(c.Tx.GrowString(c.Args[1], size)[old:], c.Args[2])
+	c.Tx.Note(storage.ClassString, "append", c.Args[1])
 	c.Out.Int(int64(size))
 }
 
@@ -91,6 +93,7 @@ func setRange(c *Ctx) {
 	}
 	size := max(len(v), int(offset)+len(part))
 	copy(c.Tx.GrowString(c.Args[1], size)[offset:], part)
+	c.Tx.Note(storage.ClassString, "setrange", c.Args[1])
 	c.Out.Int(int64(size))
 }
 

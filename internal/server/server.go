@@ -95,9 +95,11 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
+	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
 	startMemory  int64        // in use when the server was made
@@ -167,6 +169,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
 	s.admin.StartMemory = s.startMemory
@@ -174,6 +177,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followEvents(tx)
 		s.followDefrag()
 	})
 	s.refreshConditions()
@@ -185,6 +189,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
 		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
 		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
@@ -295,6 +300,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
