@@ -64,7 +64,7 @@ func (e *Executor) evict(now int64, c candidate) bool {
 	n := slots.Of(c.key)
 	e.one[0] = n
 	tx := e.Begin(now, e.one[:])
-	defer e.End()
+	defer e.endOwn()
 	if !tx.deletesExpired() {
 		return false
 	}

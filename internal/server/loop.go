@@ -122,6 +122,7 @@ func newLoop(s *Server, id int) (*loop, error) {
 	}
 	l.runner = command.NewRunner(s.table, l.exec, s)
 	l.exec.AnnounceLater()
+	l.exec.OnReady(l.serveOwn, l.sendServed)
 	l.missing = l.countMissing
 	l.last.row = &noRow
 	return l, nil
