@@ -115,7 +115,7 @@ func slowScript(r *run, now time.Duration) string {
 func (l *loop) secondDesk() *desk {
 	d := l.second.Load()
 	if d == nil {
-		d = newDesk(l.srv)
+		d = newDesk(l)
 		l.second.Store(d)
 	}
 	return d
