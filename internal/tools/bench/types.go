@@ -15,6 +15,7 @@ type typeTest struct {
 	name, command string
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
+	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
 }
 
 var typeTests = []typeTest{
@@ -29,6 +30,7 @@ var typeTests = []typeTest{
 	{name: "ZPOPMIN", command: "ZPOPMIN K", fill: "ZADD", takes: true},
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
+	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
 }
 
 const (
@@ -134,7 +136,11 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 		if keys == 1 {
 			space = oneElements
 		}
-		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		flags := []string{"-r", strconv.Itoa(space)}
+		if t.tracked {
+			flags = append(flags, "-3", "--enable-tracking")
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append(flags, t.words(keys)...)...)
 		if err == nil && t.takes {
 			err = n.notDry(keys)
 		}
@@ -192,6 +198,8 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	}
 	if t.takes {
 		each = supply(requests, keys)
+	} else if t.fill == "SET" {
+		each = 1
 	} else if t.name == "LRANGE_100" {
 		each = max(each, 100)
 	}
