@@ -15,7 +15,10 @@ func (tx *Tx) expire(p place) {
 	tx.remove(p)
 	tx.e.stats.expired.Add(1)
 	tx.expiredEffect(key)
+	by := tx.by
+	tx.by = nil // it is not the client's doing that looks at it
 	tx.changed(p.slot, key)
+	tx.by = by
 	tx.Note(ClassExpired, "expired", key)
 }
 
@@ -50,6 +53,9 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return expired, false
+		}
 		tx.Loose()
 		idle := !tx.deletesExpired()
 		if !idle {

@@ -52,6 +52,7 @@ var debugActions = map[string]debugAction{
 	"reload":                     {2, 0, (*Commands).debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
 	"loadaof":                    {2, 2, (*Commands).debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load again what a restart would load."}},
 	"set-active-expire":          {3, 3, (*Commands).debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
+	"pause-cron":                 {3, 3, (*Commands).debugPauseCron, []string{"PAUSE-CRON <0|1>", "    1 stops the housekeeping."}},
 	"populate":                   {3, 5, (*Commands).debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
 	"protocol":                   {3, 3, (*Commands).debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
 	"log":                        {3, 3, (*Commands).debugLog, []string{"LOG <message>", "    Put a line into the log."}},
@@ -209,6 +210,11 @@ func (a *Commands) reload(x *command.Ctx, c Operator, load func(tx *storage.Tx) 
 
 func (a *Commands) debugSetActiveExpire(x *command.Ctx, _ Operator) {
 	a.Server.SetActiveExpire(string(x.Args[2]) != "0")
+	x.Out.OK()
+}
+
+func (a *Commands) debugPauseCron(x *command.Ctx, _ Operator) {
+	a.Server.PauseCron(string(x.Args[2]) != "0")
 	x.Out.OK()
 }
 

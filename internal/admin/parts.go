@@ -33,6 +33,8 @@ type Server interface {
 	AbortShutdown(tx *storage.Tx) bool
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
+	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
+	PauseCron(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.
 	Unblock(id uint64, err resp.Error) bool
@@ -47,6 +49,8 @@ type Statistics interface {
 	// Table is all commands, CommandStats the counts of the row with this index there.
 	Table() *command.Table
 	CommandStats(row int) command.RowStats
+	// CommandLatencies adds how long the calls of that row took to sum.
+	CommandLatencies(sum *command.Latencies, row int)
 	// ErrorCounts are the errors that clients were answered with, by code.
 	ErrorCounts() map[string]int64
 	// ResetStats sets to zero what CONFIG RESETSTAT does. All loops are stopped.
@@ -71,6 +75,7 @@ type Stats struct {
 
 	// What there is now.
 	Clients               int64
+	Tracking, Prefixes    int           // clients that are told of changes, and prefixes of broadcasts
 	Waiting, WithDeadline int64         // clients that wait, and of them those whose wait has an end
 	LongestIn, LongestOut int64         // bytes of a client's input and output that wait
 	UsedMemory            int64         // what maxmemory limits, in bytes

@@ -286,7 +286,7 @@ func (n *Node) loadPreamble(f *os.File) (loaded, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return loaded{}, err
 	}
-	l, err := load(context.Background(), n.unitsAt(0), n.keys, f, loadRule{})
+	l, err := load(context.Background(), n.handsAt(0), n.keys, f, loadRule{})
 	if err == nil && l.skipped.Functions > 0 {
 		return l, fmt.Errorf("%w: the file has %d libraries of functions", rdb.ErrUnsupportedType, l.skipped.Functions)
 	}

@@ -590,7 +590,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	if !noflush {
 		tx.FlushAll()
 	}
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush})
 	return err
 }
 
@@ -631,7 +631,7 @@ func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
 	}
 	tx.NoEffect()
 	tx.FlushAll()
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{})
 	return err
 }
 

@@ -171,8 +171,12 @@ func ErrPubSubContext(name string) Error {
 // cut returns b as Redis's %.*s prints it: at most n bytes, ended by a zero
 // byte.
 func cut(b []byte, n int) string {
-	s := string(b[:min(n, len(b))])
-	s, _, _ = strings.Cut(s, "\x00")
+	return cString(b[:min(n, len(b))])
+}
+
+// cString returns b as Redis's %s prints it: ended by a zero byte.
+func cString(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
 	return s
 }
 
@@ -198,6 +202,31 @@ func ErrClientType(word []byte) Error {
 // ErrNoSuchUser is the error of a user that does not exist.
 func ErrNoSuchUser(name []byte) Error {
 	return Error(fmt.Sprintf("ERR No such user '%s'", name))
+}
+
+// Client-side caching.
+const (
+	ErrOneRedirect Error = "ERR A client can only redirect to a single other client"
+	ErrNoRedirect  Error = "ERR The client ID you want redirect to does not exist"
+	ErrPrefixBCast Error = "ERR PREFIX option requires BCAST mode to be enabled"
+	ErrSwitchBCast Error = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrOptBCast    Error = "ERR OPTIN and OPTOUT are not compatible with BCAST"
+	ErrOptBoth     Error = "ERR You can't specify both OPTIN mode and OPTOUT mode"
+	ErrSwitchOpt   Error = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrCachingOff  Error = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+	ErrCachingYes  Error = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+	ErrCachingNo   Error = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+)
+
+// ErrPrefixOverlaps is the error of a prefix that collides with another one, which is
+// of a kind.
+func ErrPrefixOverlaps(prefix []byte, kind string, other []byte) Error {
+	return Error(fmt.Sprintf("ERR Prefix '%s' overlaps with %s '%s'. Prefixes for a single client must not overlap.", prefix, kind, other))
+}
+
+// ErrNoSamples is the error of an event that has not been seen.
+func ErrNoSamples(event []byte) Error {
+	return Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
 }
 
 // ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.

@@ -106,6 +106,8 @@ type loop struct {
 	call   request // what the request calls, for its gates; not among what each request uses
 	memory clientMemory
 	stats  loopStats
+
+	overTracked int // times in a row that limitTracked was not enough
 }
 
 func newLoop(s *Server, id int) (*loop, error) {
@@ -417,6 +419,9 @@ func (s *Server) eachConn(f func(*conn)) {
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
 	l.nextCron = l.mono + cronPeriod
+	if l.srv.cronPaused.Load() {
+		return
+	}
 	l.measure(period)
 	l.cronConns()
 	l.expire()
@@ -424,6 +429,9 @@ func (l *loop) cron() {
 	l.compact()
 	l.place()
 	if l.id == 0 {
+		if l.srv.keyspace.Tracks() {
+			l.limitTracked()
+		}
 		l.srv.cron(l)
 	}
 }
@@ -461,10 +469,8 @@ const compactBudget = 200
 func (l *loop) compact() {
 	began := time.Now()
 	l.compacts = l.exec.Compact(l.unix, compactBudget)
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && l.compacts {
-		if took := time.Since(began); took >= limit {
-			l.srv.admin.Latency.Add("active-defrag-cycle", l.unix/1000, took)
-		}
+	if l.compacts {
+		l.srv.NoteLatency("active-defrag-cycle", time.Since(began))
 	}
 }
 
@@ -482,9 +488,7 @@ func (l *loop) expire() {
 	_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
 	took := time.Since(began)
 	l.stats.expiring += took
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.admin.Latency.Add("expire-cycle", l.unix/1000, took)
-	}
+	l.srv.NoteLatency("expire-cycle", took)
 	if l.expiring {
 		l.stats.expireCapped++
 	}

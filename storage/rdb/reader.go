@@ -214,11 +214,14 @@ func (r *Reader) pass() error {
 }
 
 // at adds to an error where it was.
-func (r *Reader) at(err error) error {
+func (r *Reader) at(err error) error { return r.entry.at(err) }
+
+// at adds to an error of the entry's value whose it is.
+func (e *Entry) at(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w (%s at key %.*q)", err, r.entry.Type, shownKeyBytes, r.entry.Key)
+	return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
 }
 
 // readEnd verifies the checksum behind the end record. Zero says that there is

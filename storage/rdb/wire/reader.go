@@ -56,6 +56,12 @@ func NewBytesReader(p []byte) *Reader {
 	return &Reader{buf: p, end: len(p), maxString: math.MaxInt64}
 }
 
+// Reset makes a BytesReader one of p.
+func (r *Reader) Reset(p []byte) {
+	r.buf, r.pos, r.end = p, 0, len(p)
+	r.summed, r.crc, r.before = 0, 0, 0
+}
+
 // LimitString makes a string of more than n bytes corruption. Without it the
 // only limit is what arrives; compressed, an arriving byte stands for up to 88.
 func (r *Reader) LimitString(n uint64) { r.maxString = min(n, math.MaxInt64) }
