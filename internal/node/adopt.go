@@ -19,7 +19,6 @@ import (
 	"redoubt/internal/config"
 	"redoubt/replication"
 	"redoubt/storage"
-	"redoubt/storage/rdb"
 	"redoubt/storage/snapshot"
 )
 
@@ -286,11 +285,7 @@ func (n *Node) loadPreamble(f *os.File) (loaded, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return loaded{}, err
 	}
-	l, err := load(context.Background(), n.handsAt(0), n.keys, f, loadRule{})
-	if err == nil && l.skipped.Functions > 0 {
-		return l, fmt.Errorf("%w: the file has %d libraries of functions", rdb.ErrUnsupportedType, l.skipped.Functions)
-	}
-	return l, err
+	return load(context.Background(), n.handsAt(0), n.keys, f, loadRule{libraries: n.server})
 }
 
 // execute executes the commands of a part. That one answers with an error means as

@@ -29,6 +29,8 @@ type loaded struct {
 	placed  bool  // id, at and db are known
 	bytes   int64 // of the file, up to its end record
 	skipped rdb.Skipped
+
+	functions int // libraries
 }
 
 // loadRule says what becomes of keys that are expired.
@@ -39,6 +41,20 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
+	// libraries is where functions go; replace: in the place of those there with the
+	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
+	libraries libraries
+	replace   bool
+}
+
+// libraries are those of functions (server.Server). Units hold the world lock.
+type libraries interface {
+	// Libraries is the code of all of them.
+	Libraries(tx *storage.Tx) []string
+	// LoadLibrary adds one, in the place of that with its name if replace is set.
+	LoadLibrary(tx *storage.Tx, code string, replace bool) error
+	// DropLibraries leaves none.
+	DropLibraries(tx *storage.Tx)
 }
 
 // units runs functions one after the other, each in a unit that holds the
@@ -51,6 +67,8 @@ type units func(f func(tx *storage.Tx) error) error
 type hand interface {
 	// begin starts a unit with the slot s.
 	begin(s slots.Slot) *storage.Tx
+	// world is begin with all slots.
+	world() *storage.Tx
 	end()
 	// rest says that there is nothing more to do.
 	rest()
@@ -60,6 +78,7 @@ type hand interface {
 type within struct{ tx *storage.Tx }
 
 func (w within) begin(slots.Slot) *storage.Tx { return w.tx }
+func (w within) world() *storage.Tx           { return w.tx }
 func (w within) end()                         {}
 func (w within) rest()                        {}
 
@@ -73,6 +92,10 @@ type applying struct {
 func (a *applying) begin(s slots.Slot) *storage.Tx {
 	a.one[0] = s
 	return a.e.BeginApply(time.Now().UnixMilli(), a.at, a.one[:])
+}
+
+func (a *applying) world() *storage.Tx {
+	return a.e.BeginApplyWorld(time.Now().UnixMilli(), a.at)
 }
 
 func (a *applying) end()  { a.e.End() }
@@ -159,6 +182,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 
 // read reads the file.
 func (f *filling) read(ctx context.Context, h hand) error {
+	f.in.Library = func(code []byte) error { return f.loadLibrary(h, code) }
 	b := new(rdb.Batch)
 	for {
 		e, err := f.in.Next() // the first time it reads what the file tells of itself
@@ -194,6 +218,16 @@ func (f *filling) read(ctx context.Context, h hand) error {
 			}
 		}
 	}
+}
+
+// loadLibrary takes a library of functions.
+func (f *filling) loadLibrary(h hand, code []byte) error {
+	defer h.end()
+	f.loaded.functions++
+	if err := f.rule.libraries.LoadLibrary(h.world(), string(code), f.rule.replace); err != nil {
+		return fmt.Errorf("a library of functions: %w", err)
+	}
+	return nil
 }
 
 // wants reports whether an entry is to be loaded.

@@ -196,7 +196,7 @@ func unpack(t *lua.Thread, limit, offset int) int {
 	u := unpacker{t: t, s: s, pos: offset}
 	var values []lua.Value
 	for u.pos < len(s) && len(values) < limit {
-		values = append(values, u.value(len(values)+2))
+		values = append(values, u.value(len(values)+1))
 	}
 	n := len(values)
 	if !all {
@@ -232,10 +232,11 @@ func (u *unpacker) unsigned(n int) uint64 {
 	return v
 }
 
-// value reads one value; slots is how many are under way.
+// value reads one value; slots is how many values of it and around it are under
+// way.
 func (u *unpacker) value(slots int) lua.Value {
 	u.t.Poll()
-	if slots > maxSlots {
+	if slots+1 > stackSlots {
 		u.t.Errorf("stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)")
 	}
 	switch c := u.take(1)[0]; c {
@@ -254,7 +255,7 @@ func (u *unpacker) value(slots int) lua.Value {
 	case 0xce:
 		return lua.Number(float64(u.unsigned(4)))
 	case 0xcf:
-		return lua.Number(float64(u.unsigned(8)))
+		return lua.Number(float64(int64(u.unsigned(8)))) // sic: above 2^63 it is negative
 	case 0xd0:
 		return lua.Number(float64(int8(u.unsigned(1))))
 	case 0xd1:
@@ -306,6 +307,9 @@ func (u *unpacker) string(n int) lua.Value {
 }
 
 func (u *unpacker) array(n, slots int) lua.Value {
+	if slots+2 > stackSlots {
+		u.t.Errorf("stack overflow (in function mp_decode_to_lua_array)")
+	}
 	h := u.t.State().NewTable(0, 0)
 	for i := range n {
 		u.t.State().Allocated(h.Set(lua.Int(i+1), u.value(slots+2)))

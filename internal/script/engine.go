@@ -16,6 +16,9 @@ type Config struct {
 	MaxMemory int64
 	// RedisVersion is redis.REDIS_VERSION; empty is "7.2.4".
 	RedisVersion string
+	// Seed is where math.random starts; 0 is the state in which Redis's generator
+	// starts. Engines that work side by side should have different ones.
+	Seed int32
 	// ServerName and ServerVersion are server.SERVER_NAME and
 	// server.SERVER_VERSION; empty is "redoubt" and RedisVersion.
 	ServerName, ServerVersion string
@@ -46,6 +49,7 @@ type Engine struct {
 	config    Config
 	killed    atomic.Bool
 	timedOut  atomic.Bool
+	random    random
 	scripts   *world
 	functions *world
 }
@@ -63,7 +67,11 @@ type Result struct {
 
 // New makes an engine.
 func New(config Config) *Engine {
-	return &Engine{config: config.withDefaults()}
+	e := &Engine{config: config.withDefaults(), random: random{randomStart}}
+	if config.Seed != 0 {
+		e.random.seed(config.Seed)
+	}
+	return e
 }
 
 // Kill ends the current run, if there is one, within a few milliseconds. The

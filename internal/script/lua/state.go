@@ -20,7 +20,7 @@ type Options struct {
 	// If it returns an error, the run ends with it: Lua cannot catch it.
 	OnInterrupt func() error
 	// Caught is what pcall makes of an error that it catches, nil for as it is.
-	Caught func(Value) Value
+	Caught func(t *Thread, v Value) Value
 }
 
 // A State is a Lua world: globals and the threads that run in it. One goroutine
@@ -356,7 +356,7 @@ func (t *Thread) where(level int) string {
 	if c == nil || c.closure == nil || c.closure.proto == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d: ", chunkName(c.closure.proto.source), t.currentLine(c))
+	return fmt.Sprintf("%s:%d: ", chunkName(c.closure.proto.source, chunkNameSize), t.currentLine(c))
 }
 
 // level finds a call: 0 is the one that runs. Calls that tail calls replaced
