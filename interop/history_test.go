@@ -40,7 +40,7 @@ func newHistory(t *testing.T, s *redistest.Server, seed uint64) *history {
 	// A row has its syntax once it is in a table. Fields of hashes do not expire in the
 	// redis-server that these histories reach, too: command.HashExpiry is not among them.
 	table := command.NewTable(
-		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry, command.Serialization,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Keys, command.Expiry, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits)
 	for _, r := range table.Rows() {

@@ -234,7 +234,7 @@ func (tx *Tx) compactRecord(c *compaction, g *segment, ref slab.Ref) (done bool)
 	}
 	t := tx.e.scratchTree()
 	defer tx.e.closeAll()
-	t.Tree.Open(tx.env(), r.typ().tree(), r.value())
+	t.Tree.Open(tx.env(), r.typ().tree(), r.tree())
 	more := t.Move(moveLeaves)
 	moves := t.Moves()
 	c.slice.Hits += int64(moves.Moved)
@@ -243,7 +243,7 @@ func (tx *Tx) compactRecord(c *compaction, g *segment, ref slab.Ref) (done bool)
 	if t.Changed() {
 		// The value of a large collection keeps its length, and so does a small
 		// one whose references change.
-		copy(r.value(), t.Value())
+		copy(r.tree(), t.Value())
 	}
 	return !more
 }

@@ -22,6 +22,7 @@ const unitKept = 64 << 10
 func (tx *Tx) Command(raw []byte) {
 	tx.e.closeAll()
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
+	tx.inCommand, tx.replacing = true, false
 }
 
 // CommandEnd says that the command ended. As in Redis, a command that changed
@@ -34,6 +35,7 @@ func (tx *Tx) CommandEnd() {
 	}
 	tx.dirtyTotal += int64(tx.dirty)
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = nil, 0, false, false
+	tx.inCommand = false
 }
 
 // Dirty is the number of changes the command has made so far. Deletion by

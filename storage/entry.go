@@ -59,7 +59,7 @@ func (p *place) found() bool { return p.rec.p != nil }
 func (tx *Tx) Find(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if !p.found() {
-		tx.misses++
+		tx.missed(key)
 		return Entry{}, false
 	}
 	tx.hits++
@@ -67,9 +67,26 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
+// missed accounts for a read that found no key.
+func (tx *Tx) missed(key []byte) {
+	tx.misses++
+	tx.Note(ClassMiss, "keymiss", key)
+}
+
 // Look is Find without the access bits: the command asks about the key, it does
-// not use it (EXISTS, TYPE, TTL, OBJECT).
+// not use it (EXISTS, TYPE, TTL).
 func (tx *Tx) Look(key []byte) (Entry, bool) {
+	p := tx.find(key, forRead)
+	if !p.found() {
+		tx.missed(key)
+		return Entry{}, false
+	}
+	tx.hits++
+	return Entry{p.rec, tx}, true
+}
+
+// Inspect is Look without the event of a miss (OBJECT).
+func (tx *Tx) Inspect(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if !p.found() {
 		tx.misses++

@@ -35,6 +35,7 @@ type Executor struct {
 	collections []*opened // scratch of commands; the first ones are open
 	inUse       int
 	builder     builder
+	logs        logScratch
 	pool        []candidate // for evictions, the best last
 
 	keptMu sync.Mutex

@@ -15,7 +15,10 @@ func (tx *Tx) expire(p place) {
 	tx.remove(p)
 	tx.e.stats.expired.Add(1)
 	tx.expiredEffect(key)
+	by := tx.by
+	tx.by = nil // it is not the client's doing that looks at it
 	tx.changed(p.slot, key)
+	tx.by = by
 	tx.Note(ClassExpired, "expired", key)
 }
 

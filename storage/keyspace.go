@@ -73,7 +73,8 @@ type Keyspace struct {
 	epoch        byte               // of the newest one, captures without the high bits
 	access       accessPolicy
 	limits       Limits
-	listened     Class
+	listened     Class    // see Tx.Listen
+	audience     Audience // nil: nobody hears of outcomes
 
 	// order maps a logical database to its physical one: SWAPDB swaps two
 	// entries and moves no table.
@@ -93,8 +94,14 @@ type Keyspace struct {
 	expireFrom atomic.Uint32
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
-	watchers atomic.Int64
-	awaited  atomic.Int64 // keys with waiters
+	watchers    atomic.Int64
+	awaited     atomic.Int64 // keys with waiters
+	awaitedGone atomic.Int64 // … of them by somebody who is served when the key is gone
+
+	// See SetTracks and Tracked. trackedSlots has a bit for each slot with marks.
+	tracks, broadcasts        atomic.Bool
+	trackedKeys, trackedItems atomic.Int64
+	trackedSlots              [slots.Count / 64]atomic.Uint64
 
 	compaction compaction
 	aging      aging

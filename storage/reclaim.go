@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"slices"
+
 	"redoubt/storage/slab"
 	"redoubt/storage/tree"
 )
@@ -46,6 +48,22 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.refuseMu.Unlock()
 	ks.unfreed.Add(n)
 	ks.deleted.Add(g.deleted())
+}
+
+// discardTables is discard of many tables.
+func (ks *Keyspace) discardTables(all []detachedTable) {
+	keys := int64(0)
+	ks.refuseMu.Lock()
+	ks.refuse = slices.Grow(ks.refuse, len(all))
+	for i := range all {
+		if n := all[i].len(); n > 0 {
+			ks.refuse = append(ks.refuse, garbage{table: &all[i]})
+			keys += int64(n)
+		}
+	}
+	ks.refuseMu.Unlock()
+	ks.unfreed.Add(keys)
+	ks.deleted.Add(keys)
 }
 
 // Unfreed is how many keys and values have been deleted whose memory is not free

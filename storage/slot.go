@@ -29,6 +29,7 @@ type rareSlot struct {
 	expiry  expiryWalk  // of a slot with more keys than one slice of expiry
 	watched watchedKeys // nil while nobody watches a key of the slot
 	waiting *waiting    // nil while nobody waits for a key of the slot
+	tracked *tracked    // nil while nobody is to be told of changes of a key of the slot
 }
 
 // rarity returns the rare part of a slot, which is locked, and makes it if there

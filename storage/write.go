@@ -56,6 +56,12 @@ func (tx *Tx) insert(p *place, r record) {
 		tx.countDue(true)
 		tx.ks.lowerEarliest(p.slot, tx.ks.firstDue(r))
 	}
+	if tx.ks.listened&ClassNew != 0 {
+		if !tx.replacing {
+			tx.Note(ClassNew, "new", r.key())
+		}
+		tx.replacing = false
+	}
 }
 
 // settle finds the cell of a record again if records have come or gone since it
@@ -161,6 +167,14 @@ func (tx *Tx) Delete(key []byte) bool {
 	return true
 }
 
+// Replace is Delete for a command that goes on to give the key another value: that
+// is not a key that is new, as it is not for Redis's setKey.
+func (tx *Tx) Replace(key []byte) bool {
+	existed := tx.Delete(key)
+	tx.replacing = existed
+	return existed
+}
+
 // Rename moves what from holds, with its expiry, to the key to, whose value is
 // lost. It reports whether from existed. Renaming a key to itself changes
 // nothing.
@@ -234,8 +248,9 @@ func (tx *Tx) adopt(key []byte, from place, clone bool) {
 	value := old.value()
 	if clone && old.outside() {
 		t := tx.e.scratchTree()
-		t.Tree.Open(tx.env(), old.typ().tree(), value)
-		value = t.Clone()
+		head := len(value) - len(old.tree())
+		t.Tree.Open(tx.env(), old.typ().tree(), old.tree())
+		value = append(value[:head:head], t.Clone()...)
 	}
 	r := tx.newRecord(*old.byte(0), key, len(value), old.expireAt())
 	copy(r.value(), value)

@@ -50,8 +50,9 @@ var debugActions = map[string]debugAction{
 	"digest":                     {2, 2, (*Commands).debugDigest, []string{"DIGEST", "    A digest of all keys and values."}},
 	"digest-value":               {2, 0, (*Commands).debugDigestValue, []string{"DIGEST-VALUE <key> [<key> ...]", "    A digest of each of these values."}},
 	"reload":                     {2, 0, (*Commands).debugReload, []string{"RELOAD [option ...]", "    Save the dump file, empty the keyspace and load the file. MERGE, NOFLUSH and NOSAVE leave parts out."}},
-	"loadaof":                    {2, 2, (*Commands).debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load the journal again."}},
+	"loadaof":                    {2, 2, (*Commands).debugLoadAOF, []string{"LOADAOF", "    Empty the keyspace and load again what a restart would load."}},
 	"set-active-expire":          {3, 3, (*Commands).debugSetActiveExpire, []string{"SET-ACTIVE-EXPIRE <0|1>", "    0 leaves expired keys until somebody looks at them."}},
+	"pause-cron":                 {3, 3, (*Commands).debugPauseCron, []string{"PAUSE-CRON <0|1>", "    1 stops the housekeeping."}},
 	"populate":                   {3, 5, (*Commands).debugPopulate, []string{"POPULATE <count> [<prefix>] [<size>]", "    Make so many keys, key:0 and on, or with another prefix."}},
 	"protocol":                   {3, 3, (*Commands).debugProtocol, []string{"PROTOCOL <type>", "    Answer with a value of this type of the protocol."}},
 	"log":                        {3, 3, (*Commands).debugLog, []string{"LOG <message>", "    Put a line into the log."}},
@@ -190,20 +191,21 @@ func (a *Commands) debugReload(x *command.Ctx, c Debugger) {
 			return
 		}
 	}
-	a.reload(x, c, nosave, noflush, merge)
+	a.reload(x, c, func(tx *storage.Tx) error { return a.Persistence.Reload(tx, nosave, noflush, merge) })
 }
 
-// debugLoadAOF: the journal and the snapshot hold the same data, so both ways
-// back are one.
-func (a *Commands) debugLoadAOF(x *command.Ctx, c Debugger) { a.reload(x, c, false, false, false) }
+func (a *Commands) debugLoadAOF(x *command.Ctx, c Debugger) {
+	a.reload(x, c, func(tx *storage.Tx) error { return a.Persistence.LoadAgain(tx) })
+}
 
-func (a *Commands) reload(x *command.Ctx, c Debugger, nosave, noflush, merge bool) {
+// reload answers a command that loads the data again.
+func (a *Commands) reload(x *command.Ctx, c Debugger, load func(tx *storage.Tx) error) {
 	if a.Persistence == nil {
 		x.Out.Error(resp.ErrReload)
 		return
 	}
 	var err error
-	debugUnit(x, c, func(tx *storage.Tx) { err = a.Persistence.Reload(tx, nosave, noflush, merge) })
+	debugUnit(x, c, func(tx *storage.Tx) { err = load(tx) })
 	if err != nil {
 		a.Log.Warn("DEBUG RELOAD: " + err.Error())
 		x.Out.Error(resp.ErrReload)
@@ -214,6 +216,11 @@ func (a *Commands) reload(x *command.Ctx, c Debugger, nosave, noflush, merge boo
 
 func (a *Commands) debugSetActiveExpire(x *command.Ctx, _ Debugger) {
 	a.Server.SetActiveExpire(string(x.Args[2]) != "0")
+	x.Out.OK()
+}
+
+func (a *Commands) debugPauseCron(x *command.Ctx, _ Debugger) {
+	a.Server.PauseCron(string(x.Args[2]) != "0")
 	x.Out.OK()
 }
 

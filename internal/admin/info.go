@@ -36,7 +36,7 @@ var sections = []section{
 	{"modules", "Modules", true, (*Commands).infoNothing},
 	{"commandstats", "Commandstats", false, (*Commands).infoCommandStats},
 	{"errorstats", "Errorstats", true, (*Commands).infoErrorStats},
-	{"latencystats", "Latencystats", false, (*Commands).infoNothing},
+	{"latencystats", "Latencystats", false, (*Commands).infoLatencyStats},
 	{"cluster", "Cluster", true, (*Commands).infoCluster},
 	{"keyspace", "Keyspace", true, (*Commands).infoKeyspace},
 }
@@ -173,10 +173,10 @@ func (a *Commands) infoClients(b *strings.Builder) {
 	field(b, "client_recent_max_input_buffer", st.LongestIn)
 	field(b, "client_recent_max_output_buffer", st.LongestOut)
 	field(b, "blocked_clients", st.Waiting)
-	field(b, "tracking_clients", 0)
+	field(b, "tracking_clients", st.Tracking)
 	field(b, "clients_in_timeout_table", st.WithDeadline)
 	field(b, "total_blocking_keys", a.Keyspace.Awaited())
-	zeros(b, "total_blocking_keys_on_nokey") // those of streams
+	field(b, "total_blocking_keys_on_nokey", a.Keyspace.AwaitedGone())
 }
 
 func (a *Commands) infoPersistence(b *strings.Builder) {
@@ -251,7 +251,11 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "active_defrag_key_misses", defrag.KeyMisses)
 	field(b, "total_active_defrag_time", defrag.TotalMs)
 	field(b, "current_active_defrag_time", defrag.CurrentMs)
-	zeros(b, "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	keys, marks := a.Keyspace.Tracked()
+	field(b, "tracking_total_keys", keys)
+	field(b, "tracking_total_items", marks)
+	field(b, "tracking_total_prefixes", st.Prefixes)
+	zeros(b, "unexpected_error_replies")
 	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", st.Reads)

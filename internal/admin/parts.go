@@ -39,6 +39,8 @@ type Server interface {
 	AllowInScripts(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
+	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
+	PauseCron(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.
 	Unblock(id uint64, err resp.Error) bool
@@ -53,6 +55,8 @@ type Statistics interface {
 	// Table is all commands, CommandStats the counts of the row with this index there.
 	Table() *command.Table
 	CommandStats(row int) command.RowStats
+	// CommandLatencies adds how long the calls of that row took to sum.
+	CommandLatencies(sum *command.Latencies, row int)
 	// ErrorCounts are the errors that clients were answered with, by code.
 	ErrorCounts() map[string]int64
 	// ResetStats sets to zero what CONFIG RESETSTAT does. All loops are stopped.
@@ -77,6 +81,7 @@ type Stats struct {
 
 	// What there is now.
 	Clients               int64
+	Tracking, Prefixes    int           // clients that are told of changes, and prefixes of broadcasts
 	Waiting, WithDeadline int64         // clients that wait, and of them those whose wait has an end
 	LongestIn, LongestOut int64         // bytes of a client's input and output that wait
 	UsedMemory            int64         // what maxmemory limits, in bytes
@@ -131,6 +136,27 @@ type Replica struct {
 	Offset replication.Offset
 }
 
+// Failover is what FAILOVER asks for.
+type Failover struct {
+	Host    string // of the replica; "" for any
+	Port    int
+	Timeout time.Duration // 0: none
+	Force   bool          // when the time is over, hand over whatever the replica has
+}
+
+// NoFailover is the state in which none is under way.
+const NoFailover = "no-failover"
+
+// Coordinator is a Replication that can hand over to a replica. The methods with a
+// tx are called with all loops stopped and the world locked through it; their errors
+// are lines for the client.
+type Coordinator interface {
+	Failover(tx *storage.Tx, how Failover) error
+	AbortFailover(tx *storage.Tx) error
+	// FailoverState is the state by the words of INFO.
+	FailoverState() string
+}
+
 // SyncCounter is a Replication that counts, for INFO stats, the full and partial
 // resyncs it served and the partial ones it had to refuse.
 type SyncCounter interface {
@@ -150,6 +176,9 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
+	// Rewrite is BGREWRITEAOF. scheduled says that it begins later: in a transaction,
+	// or after the snapshot of Background. Errors are lines for the client.
+	Rewrite(inTransaction bool) (scheduled bool, err error)
 	// LastSave is the time of the last successful snapshot.
 	LastSave() time.Time
 	Saving() bool
@@ -160,6 +189,8 @@ type Persistence interface {
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
+	// LoadAgain empties the keyspace and loads what a restart would load.
+	LoadAgain(tx *storage.Tx) error
 	// Info is the lines of INFO persistence.
 	Info() string
 }

@@ -41,12 +41,18 @@ type Runner struct {
 	// Ctx is the call at hand. Its Tx is the unit at hand, nil outside of one, and
 	// its ReplyGate the greatest of those that have ended since somebody set it to 0.
 	Ctx Ctx
+	// Reader is who is told of the next change of the keys that commands read; 0:
+	// nobody (Tx.Track).
+	Reader uint64
 	// Keys are the positions of the keys of the last command given to Slots.
 	Keys []int
 
-	exec    *storage.Executor
-	encoded []byte // a command as RESP
-	stats   []RowStats
+	table     *Table
+	exec      *storage.Executor
+	latencies latencies
+	encoded   []byte // a command as RESP
+	tracked   []int  // positions of keys
+	stats     []RowStats
 }
 
 // RowStats are the counts of one command.
@@ -57,7 +63,8 @@ type RowStats struct {
 
 // NewRunner returns a runner of the commands of t in units of e.
 func NewRunner(t *Table, e *storage.Executor, h Host) Runner {
-	return Runner{Ctx: Ctx{Exec: e, Host: h}, exec: e, stats: make([]RowStats, len(t.All()))}
+	n := len(t.All())
+	return Runner{Ctx: Ctx{Exec: e, Host: h}, table: t, exec: e, stats: make([]RowStats, n), latencies: make(latencies, n)}
 }
 
 // Slots appends the slots of a command's keys to dst. It reports false if the
@@ -91,6 +98,9 @@ func (r *Runner) Run(raw []byte) {
 	}
 	r.begin(raw)
 	c.Row.Run(c)
+	if r.Reader != 0 && c.Row.Is(ReadOnly) {
+		r.track()
+	}
 	c.Tx.CommandEnd()
 }
 
@@ -102,6 +112,19 @@ func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte
 	r.Run(nil)
 	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
 	r.Ctx = outer
+}
+
+// track marks the keys that the call at hand has read.
+func (r *Runner) track() {
+	c := &r.Ctx
+	if k := c.Row.onlyKey; k > 0 && k < len(c.Args) {
+		c.Tx.Track(c.Args[k], r.Reader)
+		return
+	}
+	r.tracked, _ = c.Row.AppendKeys(r.tracked[:0], c.Args)
+	for _, i := range r.tracked {
+		c.Tx.Track(c.Args[i], r.Reader)
+	}
 }
 
 // Resume runs serve for the call at hand, whose caller has waited, in the place of
@@ -118,6 +141,9 @@ func (r *Runner) begin(raw []byte) {
 	tx := c.Tx
 	tx.Select(c.Caller.DB())
 	tx.Command(raw)
+	if c.Host.Keyspace().Tracks() {
+		tx.By(c.Caller)
+	}
 	tx.NoTouch(c.Caller.NoTouch() && !c.Row.Is(Touches))
 }
 
@@ -136,6 +162,14 @@ func (r *Runner) End() (gate replication.Offset) {
 	r.Ctx.ReplyGate = max(r.Ctx.ReplyGate, gate)
 	r.Ctx.Tx = nil
 	return gate
+}
+
+// CountLatency counts how long a call took, if latency-tracking says so. A call that
+// waits counts when it is answered.
+func (r *Runner) CountLatency(row *Row, took time.Duration) {
+	if !r.table.latencyOff.Load() {
+		r.latencies.record(row.index, took)
+	}
 }
 
 // Count counts a call.
@@ -162,7 +196,10 @@ func (r *Runner) CountRejection(row *Row) { r.stats[row.index].Rejected++ }
 func (r *Runner) Stats(index int) RowStats { return r.stats[index] }
 
 // ResetStats sets the counts to zero. The runner is not at work.
-func (r *Runner) ResetStats() { clear(r.stats) }
+func (r *Runner) ResetStats() {
+	clear(r.stats)
+	r.latencies.reset()
+}
 
 // Less is what was counted since before.
 func (s RowStats) Less(before RowStats) RowStats {

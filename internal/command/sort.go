@@ -376,7 +376,7 @@ func (o *sortOptions) reply(c *Ctx, items []sortItem) {
 func (o *sortOptions) storeResult(c *Ctx, items []sortItem) {
 	var result copies
 	o.results(c, items, func(value []byte, _ bool) { result.add(value) })
-	existed := c.Tx.Delete(o.store)
+	existed := c.Tx.Replace(o.store)
 	c.Out.Int(int64(result.len()))
 	if result.len() == 0 {
 		if existed {

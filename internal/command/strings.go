@@ -180,6 +180,7 @@ func set(c *Ctx) {
 		}
 	}
 	store(c, key, value, at, o.keepTTL)
+	c.noteSet(key, o.expire != nil)
 	switch {
 	case o.expire != nil:
 		effectSetPXAT(c, key, value, at)
@@ -210,6 +211,14 @@ func store(c *Ctx, key, value []byte, expireAt int64, keepTTL bool) {
 		f = storage.KeepTTL
 	}
 	c.Tx.SetString(key, value, expireAt, f)
+}
+
+// noteSet notes that a string was stored, with an expiry or without.
+func (c *Ctx) noteSet(key []byte, expires bool) {
+	c.Tx.Note(storage.ClassString, "set", key)
+	if expires {
+		c.Tx.Note(storage.ClassGeneric, "expire", key)
+	}
 }
 
 // effectSetPXAT records a SET whose expiry is absolute, which drops all other
@@ -250,6 +259,7 @@ func setNX(c *Ctx) {
 		return
 	}
 	store(c, c.Args[1], c.Args[2], 0, false)
+	c.noteSet(c.Args[1], false)
 	c.Out.Int(1)
 }
 
@@ -263,6 +273,7 @@ func setWithTTL(c *Ctx, unit int64) {
 		return
 	}
 	store(c, c.Args[1], c.Args[3], at, false)
+	c.noteSet(c.Args[1], true)
 	effectSetPXAT(c, c.Args[1], c.Args[3], at)
 	c.Out.OK()
 }
@@ -273,6 +284,7 @@ func getSet(c *Ctx) {
 		return
 	}
 	store(c, c.Args[1], c.Args[2], 0, false)
+	c.noteSet(c.Args[1], false)
 	c.Tx.Effect(nameSet, c.Args[1], c.Args[2])
 }
 
@@ -286,6 +298,7 @@ func getDel(c *Ctx) {
 		c.Out.Bulk(v)
 		c.Tx.Delete(c.Args[1])
 		c.Tx.Effect(nameDel, c.Args[1])
+		c.Tx.Note(storage.ClassGeneric, "del", c.Args[1])
 	}
 }
 
@@ -317,6 +330,7 @@ func getEX(c *Ctx) {
 		if e, found := c.Tx.Peek(key); found && e.ExpireAt() != 0 {
 			c.Tx.SetExpire(key, 0)
 			c.Tx.Effect(namePersist, key)
+			c.Tx.Note(storage.ClassGeneric, "persist", key)
 		}
 	}
 }
@@ -327,9 +341,11 @@ func expireKey(c *Ctx, key []byte, at int64) {
 	if at <= c.Tx.Now() && !c.Tx.Applying() {
 		c.Tx.Delete(key)
 		c.Tx.Effect(nameDel, key)
+		c.Tx.Note(storage.ClassGeneric, "del", key)
 		return
 	}
 	c.Tx.SetExpire(key, at)
+	c.Tx.Note(storage.ClassGeneric, "expire", key)
 	var buf [20]byte
 	c.Tx.Effect(namePExpireAt, key, strconv.AppendInt(buf[:0], at, 10))
 }
@@ -372,6 +388,7 @@ func mSetNX(c *Ctx) {
 func storePairs(c *Ctx) {
 	for i := 1; i < len(c.Args); i += 2 {
 		store(c, c.Args[i], c.Args[i+1], 0, false)
+		c.noteSet(c.Args[i], false)
 	}
 }
 

@@ -18,9 +18,12 @@ var tips = map[string][]string{
 	"lastsave": {changing},
 	"time":     {changing},
 
-	"latency|history": {changing, toAllNodes, "response_policy:special"},
-	"latency|latest":  {changing, toAllNodes, "response_policy:special"},
-	"latency|reset":   {toAllNodes, "response_policy:agg_sum"},
+	"latency|history":   {changing, toAllNodes, "response_policy:special"},
+	"latency|doctor":    {changing, toAllNodes, "response_policy:special"},
+	"latency|graph":     {changing, toAllNodes, "response_policy:special"},
+	"latency|histogram": {changing, toAllNodes, "response_policy:special"},
+	"latency|latest":    {changing, toAllNodes, "response_policy:special"},
+	"latency|reset":     {toAllNodes, "response_policy:agg_sum"},
 
 	"script|exists": {toAllShards, "response_policy:agg_logical_and"},
 	"script|flush":  {toAllNodes, ifAllSucceed},

@@ -123,6 +123,9 @@ var durabilityRows = []*directive{
 	{name: "aof-rewrite-incremental-fsync", typ: boolean{}, def: "yes",
 		does:  "the same for a base of the journal, and for the snapshot of a full resync",
 		store: toBool(func(s *Settings) *bool { return &s.BaseIncrementalFsync })},
+	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden,
+		does:  "microseconds before each key of a snapshot, for tests; below 0: one, before one key in so many",
+		store: toInt(func(s *Settings) *int { return &s.KeySaveDelayMicros })},
 	{name: "snapshot-memory-limit", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "10%", since: "Redoubt",
 		does:  "memory that snapshots may hold; in percent of the data, 64 MiB at least; 0: no limit",
 		store: func(s *Settings, text string) { s.SnapshotMemory.Bytes, s.SnapshotMemory.Percent = readShare(text) }},
@@ -172,6 +175,12 @@ var clientRows = []*directive{
 	{name: "proto-max-bulk-len", typ: bytesFrom(1<<20, math.MaxInt64), def: "536870912",
 		does:  "largest argument of a command",
 		store: toInt(func(s *Settings) *int64 { return &s.MaxBulkBytes })},
+	{name: "notify-keyspace-events", typ: eventClasses{},
+		does:  "which events of keys are published; by the key with K, by the event with E",
+		store: toText(func(s *Settings) *string { return &s.KeyspaceEvents })},
+	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000",
+		does:  "keys at most of which the node remembers which clients cache them; 0: no limit",
+		store: toInt(func(s *Settings) *int64 { return &s.TrackingMaxKeys })},
 }
 
 var replicationRows = []*directive{
@@ -238,4 +247,10 @@ var observeRows = []*directive{
 	{name: "latency-monitor-threshold", typ: unbounded, def: "0",
 		does:  "milliseconds from which an event is recorded; 0: none is",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.LatencyMonitorThreshold })},
+	{name: "latency-tracking", typ: boolean{}, def: "yes",
+		does:  "count how long the calls of each command take",
+		store: toBool(func(s *Settings) *bool { return &s.LatencyTracking })},
+	{name: "latency-tracking-info-percentiles", typ: percentiles{}, def: "50 99 99.9",
+		does:  "percentiles of these times that INFO shows",
+		store: func(s *Settings, text string) { s.LatencyPercentiles = readNumbers(text) }},
 }

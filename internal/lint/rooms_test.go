@@ -33,6 +33,8 @@ var rooms = []room{
 	{path: "replication", pure: true},
 	{path: "internal/glob", pure: true},
 	{path: "internal/resp", pure: true},
+	{path: "internal/bitmap", pure: true},
+	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
 	{path: "internal/logging"},
 
@@ -42,7 +44,8 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/chunk", "storage/slab", "storage/tree", "storage/rdb/wire"}},
+	{path: "storage/chunk", pure: true, imports: []string{"storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
 	{path: "storage/rdb/wire", pure: true},
@@ -55,9 +58,10 @@ var rooms = []room{
 
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/config", imports: []string{"internal/glob"}},
+	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
-	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/rdb",
-		"internal/acl", "internal/glob", "internal/resp"}},
+	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
+		"internal/acl", "internal/bitmap", "internal/glob", "internal/hll", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
@@ -76,9 +80,11 @@ var rooms = []room{
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
+	// Files are read by the code that a node reads them with.
+	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},

@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,13 +56,16 @@ type Node struct {
 	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
 	recovered   *journal.Recovered
+	adoption    adoption // of append-only files of Redis
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
-	applier     *command.Applier // of the replayed and the received stream
+	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
+	applier     *command.Applier              // of the replayed and the received stream
+	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
 }
 
@@ -77,14 +81,17 @@ func New(c Config) (*Node, error) {
 		n.role = func(bool) {}
 	}
 	cfg := c.Settings.Current()
-	if err := refuseRedisFiles(cfg); err != nil {
+	var err error
+	if n.adoption, err = planAdoption(cfg); err != nil {
 		return nil, err
 	}
-	var err error
 	if cfg.AppendOnly {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	}
+	if err := n.adoption.prepare(n.log); err != nil {
+		return nil, errors.Join(err, n.lock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
 		return nil, errors.Join(err, n.lock.release())
@@ -126,6 +133,7 @@ func New(c Config) (*Node, error) {
 	}
 	n.applier.Side = n.server.Side
 	n.server.CountApplied(n.applier.Runner())
+	n.watching.Store(n.server)
 	n.followSettings()
 	return n, nil
 }
@@ -162,6 +170,7 @@ func (n *Node) enableJournal() (err error) {
 }
 
 func (n *Node) disableJournal() error {
+	n.persistence.giveUpBase()
 	if err := n.stream.Disable(); err != nil {
 		return err
 	}
@@ -199,6 +208,20 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
+		Observed:     n.observeDisk,
+	}
+}
+
+// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
+// that no reply waits for delays nobody.
+func (n *Node) observeDisk(took time.Duration, sync bool) {
+	s := n.watching.Load()
+	switch {
+	case s == nil: // there is no server yet
+	case !sync:
+		s.NoteLatency("aof-write", took)
+	case n.stream.Policy() == journal.Always:
+		s.NoteLatency("aof-fsync-always", took)
 	}
 }
 
@@ -285,6 +308,9 @@ func (n *Node) restore() (loaded, error) {
 	if n.recovered.Found {
 		return n.restoreJournal()
 	}
+	if n.adoption.files != nil {
+		return n.adoptFiles()
+	}
 	if err := n.refuseEmptyStart(dump); err != nil {
 		return loaded{}, err
 	}
@@ -327,7 +353,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
+	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -372,7 +398,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
+		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)
@@ -390,6 +416,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
+	appliers := command.NewAppliers(n.applier, n.besideExecutors())
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
@@ -418,12 +445,14 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
-			n.applier.Prepare(u.Ahead)
-			if err := n.applier.Apply(at, effects, end, nil); err != nil {
+			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
 		}
 	})
+	if failed := appliers.Close(); err == nil && failed != nil {
+		err = fmt.Errorf("replay of the journal: %w", failed)
+	}
 	return db, err
 }
 

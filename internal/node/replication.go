@@ -45,6 +45,7 @@ type replicator struct {
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
 	onAck   atomic.Pointer[func()]
+	handing atomic.Pointer[failover] // FAILOVER under way; nil: none
 
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed

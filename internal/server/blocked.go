@@ -65,7 +65,7 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 		db: c.db, proto: c.out.Proto(), noTouch: c.is(stateNoTouch),
 		serve: w.Serve, expired: w.Expired,
 	}
-	b.Owner = b
+	b.Owner, b.Gone = b, w.Gone
 	for i, a := range x.Args {
 		b.args[i] = bytes.Clone(a)
 	}

@@ -49,7 +49,8 @@ type conn struct {
 	watchedNames int
 	watchMissed  bool // a WATCH could not look at its keys: they count as changed
 
-	subs      *subscriber // nil until the first subscription
+	subs      *subscriber // nil until there is something to be sent without being asked for
+	track     *tracker    // CLIENT TRACKING; nil: off
 	replica   *Handshake  // what REPLCONF said; nil until then
 	state     connState
 	queued    bool    // in the loop's ready list
@@ -78,6 +79,7 @@ const (
 	stateDetached                        // handed to replication; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
 	stateRunning                         // its script takes long: the loop leaves it alone
+	stateCaching                         // CLIENT CACHING: for the next command
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -195,6 +197,10 @@ func (l *loop) forget(c *conn) {
 	c.state |= stateClosed
 	l.unwatch(c)
 	c.multi = nil
+	if c.subs != nil {
+		c.subs.gone.Store(true)
+	}
+	l.srv.untrack(c)
 	l.srv.unsubscribeAll(c)
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
@@ -216,7 +222,28 @@ func (l *loop) forget(c *conn) {
 func (c *conn) movable() bool {
 	return c.state&stateRunning == 0 && c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
-		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
+		c.multi == nil && len(c.watched) == 0 && c.subs.idle() && !c.parser.Partial()
+}
+
+// idle reports whether nothing is or may be about to be sent to the connection by way
+// of its subscriptions. What comes by then follows it.
+func (s *subscriber) idle() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	waits := s.posted
+	s.mu.Unlock()
+	return !waits && !s.target && s.count() == 0
+}
+
+// owns reports whether c is a connection of the loop.
+func (l *loop) owns(c *conn) bool {
+	if c.wire != nil {
+		_, ok := l.other[c]
+		return ok
+	}
+	return c.fd < len(l.conns) && l.conns[c.fd] == c
 }
 
 // read takes what the socket has, up to one buffer, and runs what is whole.

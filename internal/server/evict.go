@@ -131,8 +131,6 @@ func (l *loop) makeRoom() bool {
 	if !l.evicting {
 		s.exceeded.end(l.readClock())
 	}
-	if took := time.Since(began); l.cfg.LatencyMonitorThreshold > 0 && took >= l.cfg.LatencyMonitorThreshold {
-		s.admin.Latency.Add("eviction-cycle", l.unix/1000, took)
-	}
+	s.NoteLatency("eviction-cycle", time.Since(began))
 	return true
 }

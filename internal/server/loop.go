@@ -93,6 +93,8 @@ type loop struct {
 
 	memory clientMemory
 	stats  loopStats
+
+	overTracked int // times in a row that limitTracked was not enough
 }
 
 func newLoop(s *Server, id int) (*loop, error) {
@@ -418,6 +420,9 @@ func (s *Server) eachConn(f func(*conn)) {
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
 	l.nextCron = l.mono + cronPeriod
+	if l.srv.cronPaused.Load() {
+		return
+	}
 	l.measure(period)
 	l.cronConns()
 	l.expire()
@@ -425,6 +430,9 @@ func (l *loop) cron() {
 	l.compact()
 	l.place()
 	if l.id == 0 {
+		if l.srv.keyspace.Tracks() {
+			l.limitTracked()
+		}
 		l.srv.cron(l)
 	}
 }
@@ -462,10 +470,8 @@ const compactBudget = 200
 func (l *loop) compact() {
 	began := time.Now()
 	l.compacts = l.exec.Compact(l.unix, compactBudget)
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && l.compacts {
-		if took := time.Since(began); took >= limit {
-			l.srv.admin.Latency.Add("active-defrag-cycle", l.unix/1000, took)
-		}
+	if l.compacts {
+		l.srv.NoteLatency("active-defrag-cycle", time.Since(began))
 	}
 }
 
@@ -483,9 +489,7 @@ func (l *loop) expire() {
 	_, l.expiring = l.exec.ExpireCycle(l.unix, expireBudget)
 	took := time.Since(began)
 	l.stats.expiring += took
-	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
-		l.srv.admin.Latency.Add("expire-cycle", l.unix/1000, took)
-	}
+	l.srv.NoteLatency("expire-cycle", took)
 	if l.expiring {
 		l.stats.expireCapped++
 	}

@@ -249,6 +249,9 @@ func (l *loop) runQueue(c *conn, m *transaction) {
 		start, began := c.out.Len(), l.mono
 		l.redacted = l.redacted[:0]
 		l.runner.Bind(c, &c.out, e.row, e.args)
+		if c.track != nil {
+			l.runner.Reader = c.reader()
+		}
 		l.runner.Run(e.raw)
 		l.account(c, e.row, e.args, start, began)
 	}

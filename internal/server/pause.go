@@ -93,12 +93,26 @@ func (p *pause) active() bool {
 // failover. Nothing is appended to the stream by commands or by expiry when it
 // returns. The caller is no loop and holds no locks of storage.
 func (s *Server) Pause(until int64) {
-	s.stopWorld(func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
+	s.Everything(func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
 }
 
 // Resume ends the pause of a failover. The caller is as that of Pause.
 func (s *Server) Resume() {
-	s.stopWorld(func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
+	s.Everything(s.LetWrites)
+}
+
+// HoldWrites is Pause without an end, and LetWrites Resume, for those who have
+// stopped all loops and hold the world through tx.
+func (s *Server) HoldWrites(tx *storage.Tx) {
+	s.beginPause(tx, pauseByFailover, math.MaxInt64, false)
+}
+
+func (s *Server) LetWrites(tx *storage.Tx) { s.endPause(tx, pauseByFailover) }
+
+// Everything runs f with all loops stopped and the world locked, for a caller that
+// is no loop and holds no locks of storage.
+func (s *Server) Everything(f func(tx *storage.Tx)) {
+	s.stopWorld(f)
 }
 
 // PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -123,7 +124,10 @@ func psyncCommand(x *command.Ctx, c *conn) {
 			return
 		}
 	}
-	switch {
+	switch f, ok := s.replication.(admin.Coordinator); {
+	case ok && f.FailoverState() != admin.NoFailover:
+		x.Out.Error(resp.ErrSyncInFailover)
+		return
 	case s.IsReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return

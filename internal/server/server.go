@@ -95,9 +95,11 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
+	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
 	startMemory  int64        // in use when the server was made
@@ -182,6 +184,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
 	s.admin.StartMemory = s.startMemory
@@ -189,6 +192,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followEvents(tx)
 		s.followDefrag()
 	})
 	s.refreshConditions()
@@ -198,8 +202,9 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
 		transactionRows, s.scriptRows(), s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
@@ -317,6 +322,9 @@ func (s *Server) Wake() {
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
+
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
 
@@ -429,6 +437,9 @@ func (s *Server) SharedIntegers() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// HLLSparseMax is the setting hll-sparse-max-bytes, for handlers.
+func (s *Server) HLLSparseMax() int { return s.config.Current().HLLSparseMax }
 
 // LazyServerDel reports whether replicas are asked to free in the background
 // what the server deletes by itself.

@@ -79,6 +79,7 @@ func (a *applied) reset(rows int) {
 	if r == nil {
 		return
 	}
+	r.ForgetLatencies()
 	before := make([]command.RowStats, rows)
 	for i := range before {
 		before[i] = r.Stats(i)
@@ -96,6 +97,25 @@ func (s *Server) CommandStats(row int) command.RowStats {
 	return sum
 }
 
+// CommandLatencies adds how long the calls of a row took, on all loops and as applied:
+// admin.Statistics.
+func (s *Server) CommandLatencies(sum *command.Latencies, row int) {
+	for _, l := range s.loops {
+		l.runner.AddLatencies(sum, row)
+	}
+	if r := s.applied.runner.Load(); r != nil {
+		r.AddLatencies(sum, row)
+	}
+}
+
+// NoteLatency notes an event for LATENCY if it took longer than it should. Any
+// goroutine may call it.
+func (s *Server) NoteLatency(event string, took time.Duration) {
+	if limit := s.config.Current().LatencyMonitorThreshold; limit > 0 && took >= limit {
+		s.admin.Latency.Add(event, s.now()/1000, took)
+	}
+}
+
 // Stats sums what the loops have published: admin.Statistics.
 func (s *Server) Stats() admin.Stats {
 	st := admin.Stats{
@@ -104,6 +124,7 @@ func (s *Server) Stats() admin.Stats {
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
 	st.Scripts = s.scriptCounts()
+	st.Tracking, st.Prefixes = s.tracking.counts()
 	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
 	for _, l := range s.loops {
 		l.stats.addTo(&st)

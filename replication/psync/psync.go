@@ -21,7 +21,7 @@
 // the server appends them to the stream and the feeders do not know them.
 //
 // Not here: Valkey's dual-channel and Redis 8's RDB-channel transfers, which
-// peers use only with nodes that announce them; the FAILOVER command.
+// peers use only with nodes that announce them; who hands over to whom ([Handover]).
 package psync
 
 import (

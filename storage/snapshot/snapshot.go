@@ -50,6 +50,9 @@ type Options struct {
 	// not wait. It is called as well when a snapshot that was Crowded may not be any
 	// more.
 	Wake func()
+	// Each, when set, is called by the writing goroutine before each key, and may
+	// wait, until stop is closed.
+	Each func(stop <-chan struct{})
 }
 
 // Progress is what a Step says about the walk.

@@ -37,7 +37,7 @@ type Lines struct {
 }
 
 // groups are what keys are named for.
-var groups = []string{"string", "list", "hash", "set", "sorted-set"}
+var groups = []string{"string", "list", "hash", "set", "sorted-set", "hyperloglog", "geo"}
 
 // Line returns a line for a row. A row that describes no arguments gets some
 // words.
@@ -102,6 +102,12 @@ func (l *Lines) value(a command.Arg, group string) string {
 		return l.Key(group)
 	case a.Name == "serialized-value" && len(l.Payloads) > 0:
 		return string(l.Payloads[l.IntN(len(l.Payloads))])
+	case a.Name == "encoding":
+		return l.fieldType()
+	case a.Name == "radius" || a.Name == "width" || a.Name == "height":
+		return strconv.Itoa(l.IntN(3000))
+	case a.Name == "subcommand":
+		return []string{"GETREG", "DECODE", "ENCODING", "TODENSE"}[l.IntN(4)]
 	case a.Name == "timeout":
 		return "0.001"
 	case a.Name == "numkeys":
@@ -133,8 +139,19 @@ func (l *Lines) value(a command.Arg, group string) string {
 	return l.word()
 }
 
+// fieldType is the type of an integer of BITFIELD.
+func (l *Lines) fieldType() string {
+	if l.IntN(20) == 0 {
+		return l.word()
+	}
+	return []string{"u", "i"}[l.IntN(2)] + strconv.Itoa(1+l.IntN(63))
+}
+
 // Key is a key, most likely of the group's type.
 func (l *Lines) Key(group string) string {
+	if group == "bitmap" {
+		group = "string" // their commands are for each other's keys
+	}
 	if !slices.Contains(groups, group) || l.IntN(10) == 0 {
 		group = groups[l.IntN(len(groups))]
 	}
