@@ -78,8 +78,8 @@ const (
 	stateNoTouch                         // CLIENT NO-TOUCH
 	stateDetached                        // handed to replication; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
-	stateCaching                         // CLIENT CACHING: for the next command
 	stateRunning                         // its script takes long: the loop leaves it alone
+	stateCaching                         // CLIENT CACHING: for the next command
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
