@@ -90,12 +90,14 @@ const counting = "#!lua name=counting\n" +
 	"redis.register_function('count', count)\n" +
 	"redis.register_function{function_name='look', description='reads', callback=function(KEYS) return redis.call('GET', KEYS[1]) end, flags={'no-writes'}}"
 
-// Payloads of FUNCTION DUMP go both ways, with each policy, and are the same bytes.
+// Payloads of FUNCTION DUMP go both ways, with each policy, and are the same bytes if
+// they are not compressed.
 func TestFunctionPayloadsGoBothWays(t *testing.T) {
 	redis, redoubt := start(t, redistest.Redis), start(t, redistest.Redoubt)
 	for _, pair := range [][2]*redistest.Server{{redis, redoubt}, {redoubt, redis}} {
 		from, to := pair[0], pair[1]
 		for _, s := range pair {
+			s.Do("CONFIG", "SET", "rdbcompression", "no")
 			s.Do("FUNCTION", "FLUSH")
 			s.Do("DEL", "k")
 		}
@@ -105,6 +107,8 @@ func TestFunctionPayloadsGoBothWays(t *testing.T) {
 		if got := to.Do("FUNCTION", "DUMP"); got != payload {
 			t.Errorf("%v has %q of %v's %q", to.Kind, got, from.Kind, payload)
 		}
+		from.Do("CONFIG", "SET", "rdbcompression", "yes")
+		to.Do("FUNCTION", "RESTORE", from.Do("FUNCTION", "DUMP"), "REPLACE")
 		if got := fmt.Sprintln(to.Do("FCALL", "count", 1, "k", 5), to.Do("FCALL_RO", "look", 1, "k")); got != "5 5\n" {
 			t.Errorf("on %v the functions answer %s", to.Kind, got)
 		}

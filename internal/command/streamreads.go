@@ -86,6 +86,10 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 		case is(a, "BLOCK") && more > 0:
 			i++
 			o.block = true
+			if _, scripted := c.Caller.(Scripted); scripted {
+				c.Out.Error(resp.ErrInScriptBlock(c.Args[0]))
+				return o, false
+			}
 			o.timeout, ok = c.milliseconds(c.Args[i])
 		case is(a, "COUNT") && more > 0:
 			i++

@@ -16,6 +16,7 @@ type typeTest struct {
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
 	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
+	script        string // is loaded before the test; its SHA1 is S in command
 }
 
 var typeTests = []typeTest{
@@ -31,6 +32,10 @@ var typeTests = []typeTest{
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
 	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
+	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
+	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
+	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
+	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
 }
 
 const (
@@ -167,6 +172,8 @@ func (t typeTest) words(keys int) []string {
 			words[i] = key
 		case "E":
 			words[i] = element
+		case "S":
+			words[i] = sha(t.script)
 		default:
 			words[i] = strings.ReplaceAll(w, "$", randomNumber)
 		}
@@ -189,6 +196,9 @@ func supply(requests, keys int) int {
 // them for so many requests that take elements out.
 func (n *node) fill(t typeTest, keys, requests int) error {
 	err := n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("FLUSHALL")) })
+	if err == nil && t.script != "" {
+		err = n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("SCRIPT"), []byte("LOAD"), []byte(t.script)) })
+	}
 	if err != nil || t.fill == "" {
 		return err
 	}
