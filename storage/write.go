@@ -51,10 +51,17 @@ func (tx *Tx) insert(p *place, r record) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(r.key(), at)
 	}
 	if r.due() {
 		tx.countDue(true)
 		tx.ks.lowerEarliest(p.slot, tx.ks.firstDue(r))
+	}
+	if tx.ks.listened&ClassNew != 0 {
+		if !tx.replacing {
+			tx.Note(ClassNew, "new", r.key())
+		}
+		tx.replacing = false
 	}
 }
 
@@ -161,6 +168,14 @@ func (tx *Tx) Delete(key []byte) bool {
 	return true
 }
 
+// Replace is Delete for a command that goes on to give the key another value: that
+// is not a key that is new, as it is not for Redis's setKey.
+func (tx *Tx) Replace(key []byte) bool {
+	existed := tx.Delete(key)
+	tx.replacing = existed
+	return existed
+}
+
 // Rename moves what from holds, with its expiry, to the key to, whose value is
 // lost. It reports whether from existed. Renaming a key to itself changes
 // nothing.
@@ -234,8 +249,9 @@ func (tx *Tx) adopt(key []byte, from place, clone bool) {
 	value := old.value()
 	if clone && old.outside() {
 		t := tx.e.scratchTree()
-		t.Tree.Open(tx.env(), old.typ().tree(), value)
-		value = t.Clone()
+		head := len(value) - len(old.tree())
+		t.Tree.Open(tx.env(), old.typ().tree(), old.tree())
+		value = append(value[:head:head], t.Clone()...)
 	}
 	r := tx.newRecord(*old.byte(0), key, len(value), old.expireAt())
 	copy(r.value(), value)
@@ -281,5 +297,6 @@ func (tx *Tx) expiryChanged(p place, was, at int64) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(p.rec.key(), at)
 	}
 }

@@ -20,7 +20,10 @@ func (a *Commands) clientRow() *command.Row {
 		ownRow("setname", 3, "2.6.9", "Gives the connection a name.", command.For(clientSetName)),
 		ownRow("setinfo", 4, "7.2.0", "Names the client's library and its version.", command.For(clientSetInfo)),
 		ownRow("reply", 3, "3.2.0", "Turns the connection's replies off and on, or skips one.", command.For(clientReply)),
-		ownRow("getredir", 2, "6.0.0", "Tells which connection gets this one's invalidations.", clientGetRedir),
+		ownRow("getredir", 2, "6.0.0", "Tells which connection gets this one's invalidations.", command.For(clientGetRedir)),
+		stopping(ownRow("tracking", -3, "6.0.0", "Says whether and how the connection is told of changes of keys.", command.For(clientTracking))),
+		ownRow("trackinginfo", 2, "6.2.0", "Tells how the connection is told of changes of keys.", command.For(clientTrackingInfo)),
+		ownRow("caching", 3, "6.0.0", "Says whether the next command reads keys that the connection caches.", command.For(clientCaching)),
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, ACL: command.CatConnection, Lock: command.LockNone, Run: clientHelp, Doc: command.Brief("5.0.0", "connection", "Lists the sub-commands.")},
 		operatorRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", command.For(clientList)),
 		operatorRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", command.For(clientKill)),
@@ -104,9 +107,6 @@ func clientReply(x *command.Ctx, c Client) {
 		x.Out.Error(resp.ErrSyntax)
 	}
 }
-
-// clientGetRedir: nothing is tracked.
-func clientGetRedir(x *command.Ctx) { x.Out.Int(-1) }
 
 func clientNoEvict(x *command.Ctx, c Client) { onOrOff(x, c.SetNoEvict) }
 func clientNoTouch(x *command.Ctx, c Client) { onOrOff(x, c.SetNoTouch) }
@@ -347,7 +347,8 @@ func (a *Commands) clientUnblock(x *command.Ctx) {
 }
 
 func clientHelp(x *command.Ctx) {
-	command.Help(x, "GETREDIR", "    Which connection gets the invalidations of this one.",
+	command.Help(x, "CACHING (YES|NO)", "    Whether the keys that the next command reads are cached, with OPTIN or OPTOUT.",
+		"GETREDIR", "    Which connection gets the invalidations of this one.",
 		"GETNAME", "    The name of this connection.",
 		"ID", "    The number of this connection.",
 		"INFO", "    This connection, described as LIST does.",
@@ -359,6 +360,8 @@ func clientHelp(x *command.Ctx) {
 		"REPLY (ON|OFF|SKIP)", "    Turn replies to this connection off and on, or skip one.",
 		"SETNAME <name>", "    Name this connection.",
 		"SETINFO <option> <value>", "    Name the client's library: LIB-NAME or LIB-VER.",
+		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]", "         [OPTIN] [OPTOUT] [NOLOOP]", "    Whether this connection is told when keys change that it has read.",
+		"TRACKINGINFO", "    How this connection is told of changes.",
 		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End the wait of another connection.",
 		"NO-EVICT (ON|OFF)", "    Keep this connection when memory runs out.",
 		"NO-TOUCH (ON|OFF)", "    Whether commands of this connection count as use of keys.")

@@ -22,6 +22,11 @@ func (s *Server) followSettings() {
 		s.eachConn(func(c *conn) { c.parser.Limits.MaxBulk = next.MaxBulkBytes })
 		return nil
 	}, "proto-max-bulk-len")
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.table.TrackLatency(next.LatencyTracking)
+		return nil
+	}, "latency-tracking")
+	s.table.TrackLatency(s.config.Current().LatencyTracking)
 }
 
 // Configure is CONFIG SET: admin.Operator. The hooks of the changed directives run
@@ -56,6 +61,9 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 	if s.config.Current().Encodings != before.Encodings {
 		l.everything(s.followEncodings)
 	}
+	if s.config.Current().KeyspaceEvents != before.KeyspaceEvents {
+		l.everything(s.followEvents)
+	}
 	return nil
 }
 
@@ -80,6 +88,7 @@ func (s *Server) followEncodings(tx *storage.Tx) {
 	l.ListSize = e.ListSize
 	l.SetInts, l.SetEntries, l.SetValue = e.SetInts, e.SetEntries, e.SetValue
 	l.ZSetEntries, l.ZSetValue = e.ZSetEntries, e.ZSetValue
+	l.NodeBytes, l.NodeItems = e.NodeBytes, e.NodeItems
 	tx.SetLimits(l)
 }
 

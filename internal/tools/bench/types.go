@@ -15,6 +15,8 @@ type typeTest struct {
 	name, command string
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
+	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
+	script        string // is loaded before the test; its SHA1 is S in command
 }
 
 var typeTests = []typeTest{
@@ -29,6 +31,11 @@ var typeTests = []typeTest{
 	{name: "ZPOPMIN", command: "ZPOPMIN K", fill: "ZADD", takes: true},
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
+	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
+	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
+	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
+	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
+	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
 }
 
 const (
@@ -134,7 +141,11 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 		if keys == 1 {
 			space = oneElements
 		}
-		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		flags := []string{"-r", strconv.Itoa(space)}
+		if t.tracked {
+			flags = append(flags, "-3", "--enable-tracking")
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append(flags, t.words(keys)...)...)
 		if err == nil && t.takes {
 			err = n.notDry(keys)
 		}
@@ -161,6 +172,8 @@ func (t typeTest) words(keys int) []string {
 			words[i] = key
 		case "E":
 			words[i] = element
+		case "S":
+			words[i] = sha(t.script)
 		default:
 			words[i] = strings.ReplaceAll(w, "$", randomNumber)
 		}
@@ -183,6 +196,9 @@ func supply(requests, keys int) int {
 // them for so many requests that take elements out.
 func (n *node) fill(t typeTest, keys, requests int) error {
 	err := n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("FLUSHALL")) })
+	if err == nil && t.script != "" {
+		err = n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("SCRIPT"), []byte("LOAD"), []byte(t.script)) })
+	}
 	if err != nil || t.fill == "" {
 		return err
 	}
@@ -192,6 +208,8 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	}
 	if t.takes {
 		each = supply(requests, keys)
+	} else if t.fill == "SET" {
+		each = 1
 	} else if t.name == "LRANGE_100" {
 		each = max(each, 100)
 	}
