@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math"
@@ -36,6 +37,10 @@ var typeTests = []typeTest{
 	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
 	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
 	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
+	{name: "PFADD", command: "PFADD K element:$"},
+	{name: "PFCOUNT", command: "PFCOUNT K", fill: "PFADD"},
+	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "SET"},
+	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD"},
 }
 
 const (
@@ -214,7 +219,7 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 		each = max(each, 100)
 	}
 	per := (each + batch - 1) / batch // commands for one key
-	var args [2 + 2*batch][]byte
+	var args [2 + 3*batch][]byte
 	return n.send(keys*per, func(b []byte, i int) []byte {
 		key := []byte("key")
 		if keys > 1 {
@@ -229,12 +234,21 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 				a = append(a, element, []byte("value:xxxxxxxx"))
 			case "ZADD":
 				a = append(a, decimal(int(mix(uint64(x))%oneElements)), element)
+			case "GEOADD": // forty or so within 10 km of any place
+				a = append(a, degrees(10, mix(uint64(x))), degrees(33, mix(uint64(x)+1<<32)), element)
+			case "SET":
+				a = append(a, bytes.Repeat([]byte("\x5a"), 1<<10))
 			default:
 				a = append(a, element)
 			}
 		}
 		return request(b, a...)
 	})
+}
+
+// degrees is a coordinate from a whole degree on to the eighth behind it.
+func degrees(from int, x uint64) []byte {
+	return strconv.AppendFloat(nil, float64(from)+float64(x%80_000)/10_000, 'f', 4, 64)
 }
 
 // notDry fails if requests that took elements out have found none.
