@@ -76,7 +76,7 @@ func (x *claim) parseMinIdle() (ok bool) {
 
 // end writes all and answers with what has been claimed.
 func (x *claim) end() {
-	x.g.SaveConsumer(&x.m)
+	x.m.Save()
 	x.g.Save()
 	x.l.CloseQuietly(x.dirty)
 }
@@ -102,7 +102,7 @@ func (x *claim) effect(id []byte, owner []byte, p *storage.Pending) {
 // XCLAIM, which comes to the same wherever the item is gone.
 func (x *claim) forget(id []byte, p storage.Pending) {
 	x.effect(id, x.g.OwnerName(p), &p)
-	x.g.Drop(p, &x.m)
+	x.g.Drop(p.ID)
 }
 
 // take gives a pending item to the consumer.
@@ -117,7 +117,7 @@ func (x *claim) take(id []byte, p storage.Pending) {
 	x.g.Deliver(&x.m, p)
 	x.m.Active = x.c.Tx.Now()
 	x.claimed = append(x.claimed, p.ID)
-	x.effect(id, x.m.Name, &p)
+	x.effect(id, x.m.Name(), &p)
 }
 
 // xClaim matches xclaimCommand.
