@@ -314,7 +314,7 @@ func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
 		served, dirty = true, 1
 		g.Save()
 	}
-	g.SaveConsumer(&m)
+	m.Save()
 	if !known {
 		dirty++
 	}
