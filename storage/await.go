@@ -15,6 +15,8 @@ import (
 type Waiter struct {
 	// Owner is the waiting client; storage does not look at it.
 	Owner any
+	// Gone says that the client is also served when the key is gone.
+	Gone bool
 
 	state  atomic.Int32
 	places []*waitPlace // it is the client's goroutine that adds and removes
@@ -38,7 +40,10 @@ type waitPlace struct {
 }
 
 // waitQueue is the waiters of a key, in the order in which they came.
-type waitQueue struct{ first, last *waitPlace }
+type waitQueue struct {
+	first, last *waitPlace
+	gone        int // of those that are served when the key is gone
+}
 
 // waiting is the queues of a slot.
 type waiting struct {
@@ -110,6 +115,11 @@ func (tx *Tx) Await(w *Waiter, key []byte, also ...[]byte) {
 	if p.wide {
 		s.waiting.wide++
 	}
+	if w.Gone {
+		if q.gone++; q.gone == 1 {
+			tx.ks.awaitedGone.Add(1)
+		}
+	}
 	w.places = append(w.places, p)
 }
 
@@ -124,6 +134,10 @@ func (tx *Tx) Leave(w *Waiter) {
 
 // Awaited is how many keys somebody waits for (INFO's total_blocking_keys).
 func (ks *Keyspace) Awaited() int64 { return ks.awaited.Load() }
+
+// AwaitedGone is how many of them somebody waits for who is served when the key is
+// gone (INFO's total_blocking_keys_on_nokey).
+func (ks *Keyspace) AwaitedGone() int64 { return ks.awaitedGone.Load() }
 
 func (ks *Keyspace) unlink(p *waitPlace) {
 	if !p.linked {
@@ -144,6 +158,11 @@ func (ks *Keyspace) unlink(p *waitPlace) {
 	}
 	if p.wide {
 		s.waiting.wide--
+	}
+	if p.w.Gone {
+		if q.gone--; q.gone == 0 {
+			ks.awaitedGone.Add(-1)
+		}
 	}
 	if q.first == nil {
 		delete(s.waiting.queues, p.key)
@@ -225,8 +244,9 @@ func (tx *Tx) Serve(now int64, serve func(w *Waiter, key []byte) bool) {
 		for p := w.queues[r.key].first; p != nil; {
 			next := p.next
 			tx.Select(r.key.db)
-			if !tx.usable(r.slot, key) {
-				break
+			if !p.w.Gone && !tx.usable(r.slot, key) {
+				p = next
+				continue
 			}
 			if p.w.Ended() || serve(p.w, key) {
 				tx.ks.unlink(p)

@@ -40,10 +40,11 @@ type collection struct {
 type opened struct {
 	collection
 	list tree.ListTree
+	log  Log
 }
 
 // treeKinds are the trees of the types that are trees.
-var treeKinds = [...]tree.Kind{TypeList: tree.List, TypeSet: tree.Set, TypeZSet: tree.ZSet, TypeHash: tree.Hash}
+var treeKinds = [...]tree.Kind{TypeList: tree.List, TypeSet: tree.Set, TypeZSet: tree.ZSet, TypeHash: tree.Hash, TypeStream: tree.Map}
 
 func (t Type) tree() tree.Kind { return treeKinds[t] }
 
@@ -82,14 +83,19 @@ func (e *Executor) closeAll() {
 
 // open returns the collection of the record that p found, or an empty one.
 func (tx *Tx) open(key []byte, p *place, t Type) (*collection, *tree.ListTree) {
+	o := tx.openScratch(key, p, t)
+	return &o.collection, &o.list
+}
+
+func (tx *Tx) openScratch(key []byte, p *place, t Type) *opened {
 	o := tx.e.scratch()
 	var value []byte
 	if p.found() {
-		value = p.rec.value()
+		value = treeOf(t, p.rec.value())
 	}
 	o.tx, o.key, o.p, o.typ, o.zeros, o.many = tx, key, *p, t, nil, false
 	o.tree.Open(tx.env(), t.tree(), value)
-	return &o.collection, &o.list
+	return o
 }
 
 // read returns the entry's collection, for reading.
@@ -101,15 +107,24 @@ func (e Entry) read(t Type) (*collection, *tree.ListTree) {
 // not exist: then the first element makes it. ok is false if it holds another
 // type.
 func (tx *Tx) edit(key []byte, t Type) (c *collection, s *tree.ListTree, ok bool) {
-	p := tx.find(key, forWrite)
-	if p.found() {
-		if p.rec.typ() != t {
-			return nil, nil, false
-		}
-		tx.ks.access.touch(tx, p.rec)
+	p, ok := tx.findToEdit(key, t)
+	if !ok {
+		return nil, nil, false
 	}
 	c, s = tx.open(key, &p, t)
 	return c, s, true
+}
+
+// findToEdit finds key for a command that changes a value of type t; ok is false if
+// it holds another type.
+func (tx *Tx) findToEdit(key []byte, t Type) (p place, ok bool) {
+	if p = tx.find(key, forWrite); p.found() {
+		if p.rec.typ() != t {
+			return p, false
+		}
+		tx.ks.access.touch(tx, p.rec)
+	}
+	return p, true
 }
 
 // Exists reports whether the key exists: it does from the first element to the
@@ -246,7 +261,7 @@ const freeNow = 64 << 10
 
 // freeTree frees the nodes of the value of a record that is going.
 func (tx *Tx) freeTree(r record) {
-	k, v := r.typ().tree(), r.value()
+	k, v := r.typ().tree(), r.tree()
 	if tree.Outside(tx.ks.space, k, v) > freeNow {
 		tx.ks.discard(garbage{kind: k, value: append([]byte(nil), v...)})
 		return

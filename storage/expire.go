@@ -57,6 +57,9 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return expired, false
+		}
 		tx.Loose()
 		idle := !tx.deletesExpired()
 		if !idle {
@@ -64,7 +67,7 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 			expired += deleted
 			budget -= looked
 		}
-		e.End()
+		e.endOwn()
 		if idle {
 			return expired, false
 		}

@@ -20,6 +20,7 @@ func (tx *Tx) FlushDB(db int) int {
 		c.bytes.Store(0)
 		c.expiry.Store(0)
 	}
+	tx.signalDB(db)
 	tx.dirty += removed
 	return removed
 }

@@ -59,7 +59,9 @@ type Keyspace struct {
 	hashSeed maphash.Seed
 	seed     uint64
 
-	world world
+	world  world
+	berths berthsOfAll
+	long   atomic.Int32 // units that take long
 
 	// Guarded by being in a unit: changed under the world lock only.
 	role         Role
@@ -93,8 +95,9 @@ type Keyspace struct {
 	local      localExpiries
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
-	watchers atomic.Int64
-	awaited  atomic.Int64 // keys with waiters
+	watchers    atomic.Int64
+	awaited     atomic.Int64 // keys with waiters
+	awaitedGone atomic.Int64 // … of them by somebody who is served when the key is gone
 
 	// See SetTracks and Tracked. trackedSlots has a bit for each slot with marks.
 	tracks, broadcasts        atomic.Bool
@@ -153,6 +156,7 @@ func New(c Config) *Keyspace {
 	ks.local.next.Store(neverExpires)
 	ks.compaction.policy = DefaultCompaction
 	ks.world.left = make(chan struct{}, 1)
+	ks.berths.init()
 	ks.NewExecutor() // executors[0], of World
 	return ks
 }
@@ -164,7 +168,7 @@ func (ks *Keyspace) Databases() int { return len(ks.order) }
 // executors (role change, cluster driver). now is the time in Unix
 // milliseconds. It returns the gate of the unit, as Executor.End does.
 func (ks *Keyspace) World(now int64, f func(tx *Tx)) replication.Offset {
-	ks.world.lock(ks)
+	ks.world.lock(ks, false)
 	e := ks.outsider()
 	e.tx.begin(now, unitWorld)
 	f(&e.tx)

@@ -24,6 +24,7 @@ var kinds = [...]kind{
 	TypeSet:    {codings("intset", "listpack", "hashtable"), digestSet, setForm, saveSet},
 	TypeZSet:   {codings("listpack", "skiplist"), digestZSet, zsetForm, saveZSet},
 	TypeHash:   {codings("listpack", "hashtable", "hashtable"), digestHash, hashForm, saveHash},
+	TypeStream: {codings("stream"), digestLog, logForm, saveLog},
 }
 
 // codings names the encodings of a type by the number that records have.

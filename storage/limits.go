@@ -12,6 +12,10 @@ type Limits struct {
 	// ListSize is list-max-listpack-size: a number of elements, or, negative, -1
 	// for 4 KiB to -5 for 64 KiB.
 	ListSize int
+	// NodeBytes and NodeItems are how large a node of a stream becomes in Redis, by
+	// which approximate trimming goes (stream-node-max-bytes, -entries); 0 is no
+	// limit.
+	NodeBytes, NodeItems int
 	// Packed is above which length an element of a list has a node of its own in
 	// Redis (DEBUG QUICKLIST-PACKED-THRESHOLD).
 	Packed int
@@ -22,6 +26,7 @@ var DefaultLimits = Limits{
 	HashEntries: 512, HashValue: 64,
 	SetInts: 512, SetEntries: 128, SetValue: 64,
 	ZSetEntries: 128, ZSetValue: 64,
+	NodeBytes: 4096, NodeItems: 100,
 	ListSize: -2, Packed: 1 << 30,
 }
 

@@ -17,6 +17,7 @@ type sink interface {
 	// 0 for none.
 	pair(name, value []byte, due int64) error
 	scored(member []byte, score float64) error
+	log() logSink // of a log
 }
 
 // loader reads one form that values of a type have in RDB files.
@@ -48,6 +49,9 @@ var loaders = [256]*loader{
 	rdbHashDue:       {TypeHash, loadPairsDue, false},
 	24:               {TypeHash, loadPairsAfter, false},
 	25:               {TypeHash, loadTriplets, false},
+	rdbLog1:          {TypeStream, loadLog(rdbLog1), false},
+	rdbLog2:          {TypeStream, loadLog(rdbLog2), false},
+	rdbLog3:          {TypeStream, loadLog(rdbLog3), false},
 }
 
 // LoadedType is the type of the values that an RDB file has under a type byte; ok
@@ -81,8 +85,11 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	l := loaders[encoding]
 	b := &tx.e.builder
 	*b = builder{tx: tx, key: key, typ: l.typ, expireAt: expireAt, at: p}
-	if l.typ == TypeString {
+	switch l.typ {
+	case TypeString:
 		return false, l.load(r, b)
+	case TypeStream:
+		return false, tx.loadStream(b, l, r)
 	}
 	c := b.open()
 	c.BeginMany()
@@ -98,6 +105,22 @@ func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (e
 	}
 	tx.expireLoaded(found, expireAt)
 	return false, nil
+}
+
+// loadStream is Load of a stream, which exists without items as well.
+func (tx *Tx) loadStream(b *builder, l *loader, r *wire.Reader) error {
+	err := l.load(r, b)
+	b.logs.Close(1)
+	tx.e.closeAll()
+	p := tx.find(b.key, forWrite)
+	if err != nil {
+		if p.found() {
+			tx.remove(p) // half a log is none
+		}
+		return err
+	}
+	tx.expireLoaded(p, b.expireAt)
+	return nil
 }
 
 // expireLoaded gives a key that has been loaded its expiry.
@@ -125,7 +148,7 @@ func (c *Checker) Check(encoding byte, r *wire.Reader) (empty bool, err error) {
 	if err := l.load(r, &c.sink); err != nil {
 		return false, err
 	}
-	return c.sink.n == 0 && l.typ != TypeString, nil
+	return c.sink.n == 0 && l.typ != TypeString && l.typ != TypeStream, nil
 }
 
 // builder is the sink that makes a key of what it gets.
@@ -139,6 +162,7 @@ type builder struct {
 	set      Set
 	hash     Hash
 	zset     ZSet
+	logs     logBuilder
 }
 
 // open opens the collection to be.
@@ -245,6 +269,7 @@ type checker struct {
 	unique bool
 	seen   map[string]struct{}
 	bytes  int // that seen takes, about
+	logs   logChecker
 }
 
 const (

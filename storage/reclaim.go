@@ -79,10 +79,17 @@ func (ks *Keyspace) Freed() int64 { return ks.freed.Load() }
 func (e *Executor) Reclaim(budget int) (more bool) {
 	ks := e.ks
 	for ks.unfreed.Load() > 0 && budget > 0 {
+		// Within a unit no snapshot begins or is released, which decides what
+		// becomes of a tree's nodes.
+		tx := e.Begin(0, nil)
+		if tx == nil {
+			return false
+		}
 		ks.refuseMu.Lock()
 		n := len(ks.refuse)
 		if n == 0 {
 			ks.refuseMu.Unlock()
+			e.End()
 			return false // another executor is at the rest
 		}
 		g := ks.refuse[n-1]
@@ -90,10 +97,7 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 		ks.refuse = ks.refuse[:n-1]
 		ks.refuseMu.Unlock()
 
-		// Within a unit no snapshot begins or is released, which decides what
-		// becomes of a tree's nodes.
 		before, deleted := g.objects(), g.deleted()
-		tx := e.Begin(0, nil)
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
 		ks.freed.Add(deleted - g.deleted())

@@ -42,9 +42,12 @@ const (
 	kindExpires  = 0x80
 	codingShift  = 3
 	accessMask   = 1<<24 - 1
-	maxValue     = 1<<32 - 1
 	recordMargin = 8 // what a table keeps for a record: cell, share of what is empty
 )
+
+// MaxString is the length that no string may exceed, in bytes: a record has four
+// bytes for it.
+const MaxString = 1<<32 - 1
 
 // layout is where the parts of a record lie.
 type layout struct{ time, key, value, end int }
@@ -130,6 +133,16 @@ func (r record) value() []byte {
 	return r.view(l.value, l.end)
 }
 
+// tree is the part of the value of a collection that its tree has.
+func (r record) tree() []byte { return treeOf(r.typ(), r.value()) }
+
+func treeOf(t Type, value []byte) []byte {
+	if t == TypeStream {
+		return value[logHead:]
+	}
+	return value
+}
+
 // is reports whether the record's key is key.
 func (r record) is(key []byte) bool {
 	return int(*r.byte(5)) == min(len(key), long) && bytes.Equal(r.key(), key)
@@ -188,7 +201,7 @@ func (ks *Keyspace) firstDue(r record) int64 {
 func (ks *Keyspace) size(r record) int64 {
 	n := int64(ks.space.Size(r.ref)) + recordMargin
 	if r.outside() {
-		n += int64(tree.Outside(ks.space, r.typ().tree(), r.value()))
+		n += int64(tree.Outside(ks.space, r.typ().tree(), r.tree()))
 	}
 	return n
 }

@@ -49,7 +49,7 @@ func (f *Frozen) each(each func(e tree.Element)) {
 
 func (f *Frozen) reader() *tree.Reader {
 	r := new(tree.Reader)
-	r.Open(f.space, f.Type.tree(), f.value)
+	r.Open(f.space, f.Type.tree(), treeOf(f.Type, f.value))
 	return r
 }
 
@@ -178,7 +178,7 @@ const packedBytes = 64 << 10
 
 // packed reports whether the collection is to be written as one block.
 func (f *Frozen) packed(coding byte) bool {
-	return f.coding == coding && len(f.value)+tree.Outside(f.space, f.Type.tree(), f.value) <= packedBytes
+	return f.coding == coding && len(f.value)+tree.Outside(f.space, f.Type.tree(), treeOf(f.Type, f.value)) <= packedBytes
 }
 
 // listpack returns a listpack of the collection, which is small.

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"redoubt/replication"
@@ -10,13 +9,8 @@ import (
 
 // slot is the header of a hash slot, one cache line, so that executors that
 // work on neighbouring slots do not slow each other down.
-//
-// The lock is the standard mutex, which is what is wanted: one compare and
-// swap when it is free, a brief spin when the holder is running, then a parked
-// goroutine, and a hand-over in order once somebody has waited for a
-// millisecond.
 type slot struct {
-	mu sync.Mutex
+	lock lock
 
 	// lastWrite is the stream offset of the last write to the slot. A reply
 	// that saw the slot depends on it.

@@ -249,8 +249,9 @@ func (tx *Tx) adopt(key []byte, from place, clone bool) {
 	value := old.value()
 	if clone && old.outside() {
 		t := tx.e.scratchTree()
-		t.Tree.Open(tx.env(), old.typ().tree(), value)
-		value = t.Clone()
+		head := len(value) - len(old.tree())
+		t.Tree.Open(tx.env(), old.typ().tree(), old.tree())
+		value = append(value[:head:head], t.Clone()...)
 	}
 	r := tx.newRecord(*old.byte(0), key, len(value), old.expireAt())
 	copy(r.value(), value)

@@ -48,6 +48,9 @@ func (a *Commands) infoRow() *command.Row {
 func timeRow() *command.Row {
 	return serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", func(x *command.Ctx) {
 		now := time.Now()
+		if s, ok := x.Caller.(command.Scripted); ok {
+			now = s.Began()
+		}
 		x.Out.Array(2)
 		x.Out.BulkInt(now.Unix())
 		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
@@ -173,7 +176,7 @@ func (a *Commands) infoClients(b *strings.Builder) {
 	field(b, "tracking_clients", st.Tracking)
 	field(b, "clients_in_timeout_table", st.WithDeadline)
 	field(b, "total_blocking_keys", a.Keyspace.Awaited())
-	zeros(b, "total_blocking_keys_on_nokey") // those of streams
+	field(b, "total_blocking_keys_on_nokey", a.Keyspace.AwaitedGone())
 }
 
 func (a *Commands) infoPersistence(b *strings.Builder) {
@@ -226,6 +229,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
 	field(b, "evicted_clients", st.EvictedClients)
+	field(b, "evicted_scripts", st.Scripts.Evicted)
 	field(b, "total_eviction_exceeded_time", st.Exceeded.Milliseconds())
 	field(b, "current_eviction_exceeded_time", st.ExceededNow.Milliseconds())
 	field(b, "keyspace_hits", ks.Hits)

@@ -76,6 +76,8 @@ type Wait struct {
 	Keys, Also [][]byte
 	// Timeout is how long it waits; 0 is for ever.
 	Timeout time.Duration
+	// Gone says that Serve is called when a key is gone, too.
+	Gone bool
 	// Serve answers in the unit that made one of the keys ready, or reports
 	// false if there is nothing for the command after all. c.Args are those of
 	// the command.
@@ -123,6 +125,8 @@ type Host interface {
 	SharedIntegers() bool
 	// MaxBulk is proto-max-bulk-len, in bytes.
 	MaxBulk() int64
+	// HLLSparseMax is hll-sparse-max-bytes.
+	HLLSparseMax() int
 	// LazyServerDel is lazyfree-lazy-server-del.
 	LazyServerDel() bool
 }

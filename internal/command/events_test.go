@@ -149,7 +149,7 @@ func (h *twins) eventCommand() []string {
 // TestEventsOfFieldsThatExpire has the events of Valkey 9, by its tests.
 func TestEventsOfFieldsThatExpire(t *testing.T) {
 	n := newNode()
-	n.listen()
+	n.listenToAll()
 	for _, c := range []struct{ line, events string }{
 		{"HSET h a 1 b 2", "new h,hset h"},
 		{"HEXPIRE h 100 FIELDS 1 a", "hexpire h"},

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,18 +16,21 @@ import (
 // node is the least a handler needs: a keyspace, a clock that stands still, and
 // a stream that keeps what it is given.
 type node struct {
-	ks    *storage.Keyspace
-	exec  *storage.Executor
-	table *Table
-	now   int64
-	sent  []string
-	end   replication.Offset
-	lazy  bool     // lazyfree-lazy-server-del
-	noted []string // events, as "name key"
+	ks     *storage.Keyspace
+	exec   *storage.Executor
+	table  *Table
+	now    int64
+	sent   []string
+	end    replication.Offset
+	lazy   bool     // lazyfree-lazy-server-del
+	noted  []string // events, as "name key"
+	sparse int      // hll-sparse-max-bytes, if it is not the default
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Bits, BitFields, HyperLogLogs, Geo, GeoSearches, Keys, Expiry, Iteration,
+		Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting,
+		Streams, StreamGroups, StreamReads, StreamClaims, StreamInfo)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n
@@ -48,6 +52,7 @@ func (n *node) Now() int64                  { return n.now }
 func (n *node) LFU() bool                   { return false }
 func (n *node) SharedIntegers() bool        { return true }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
+func (n *node) HLLSparseMax() int           { return cmp.Or(n.sparse, 3000) }
 func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
@@ -122,9 +127,14 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	return out.Bytes()
 }
 
-// listen makes the node note events from now on.
-func (n *node) listen() {
-	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+// listen makes the node note events from now on, all but those that follow from the
+// others (a key is new) or that reading causes.
+func (n *node) listen() { n.listenTo(^(storage.ClassNew | storage.ClassMiss)) }
+
+func (n *node) listenToAll() { n.listenTo(^storage.Class(0)) }
+
+func (n *node) listenTo(classes storage.Class) {
+	n.exec.BeginWorld(n.now).Listen(classes)
 	n.exec.End()
 }
 

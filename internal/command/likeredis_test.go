@@ -34,6 +34,38 @@ func TestRandomHistoriesOfCollections(t *testing.T) {
 	}
 }
 
+// TestRandomHistoriesOfBits is the same for the commands on bits; at the end the
+// strings are the same, byte by byte.
+func TestRandomHistoriesOfBits(t *testing.T) {
+	randomHistories(t, 3000, (*twins).bitCommand)
+}
+
+// randomHistories compares histories of commands that one function makes up, and of
+// some at the end.
+func randomHistories(t *testing.T, length int, command func(h *twins, line liner) []string, last ...string) {
+	redistest.Tool(t, "redis-server")
+	line := func(name string, more ...[]string) []string { return append([]string{name}, slices.Concat(more...)...) }
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			h := newTwins(t, seed, 2+int(seed%2))
+			for range length {
+				words := command(h, line)
+				h.remember(words)
+				ours, theirs := h.both(words)
+				h.compare(ours, theirs, false)
+			}
+			for _, words := range last {
+				ours, theirs := h.both(strings.Fields(words))
+				h.compare(ours, theirs, false)
+			}
+			h.compareCounts()
+			h.compareEvents()
+			h.compareEffects()
+			h.compareData()
+		})
+	}
+}
+
 // twins are two servers that are told the same.
 type twins struct {
 	t       *testing.T
@@ -49,7 +81,7 @@ type twins struct {
 
 func newTwins(t *testing.T, seed uint64, proto int) *twins {
 	h := &twins{t: t, proto: proto, rand: rand.New(rand.NewPCG(seed, 1)), node: newNode()}
-	h.node.listen()
+	h.node.listenToAll()
 	h.redis = redistest.Start(t, redistest.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
 		"--auto-aof-rewrite-percentage", "0", "--notify-keyspace-events", "EAn", "--enable-debug-command", "yes")
 	h.client, h.events = h.redis.Client(), h.redis.Client()
@@ -75,9 +107,7 @@ const (
 
 func (h *twins) step() {
 	words, like := h.command()
-	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
-		h.last = h.last[1:]
-	}
+	h.remember(words)
 	ours, theirs := h.both(words)
 	switch {
 	case bytes.HasPrefix(ours, []byte("-")) || bytes.HasPrefix(theirs, []byte("-")):
@@ -89,6 +119,12 @@ func (h *twins) step() {
 		h.reconcile(words[1], ours, theirs)
 	default:
 		h.compare(ours, theirs, like == unordered)
+	}
+}
+
+func (h *twins) remember(words []string) {
+	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
+		h.last = h.last[1:]
 	}
 }
 
@@ -181,8 +217,12 @@ func (h *twins) compareCounts() {
 // compareEvents compares the keyspace events, without those of a SPOP and what
 // follows from it, since a reconciling SREM cannot be told from a client's.
 func (h *twins) compareEvents() {
+	h.equal("events", without(h.node.noted, poppedKey, "keymiss"), without(h.published(), poppedKey))
+}
+
+// published is the events of the redis-server.
+func (h *twins) published() (theirs []string) {
 	h.there([]string{"SET", "the-end", "v"})
-	var theirs []string
 	for {
 		raw, err := h.events.ReadRaw()
 		if err != nil {
@@ -191,11 +231,10 @@ func (h *twins) compareEvents() {
 		parts := strings.Split(string(raw), "\r\n")
 		name, key := strings.TrimPrefix(parts[6], "__keyevent@0__:"), parts[8]
 		if key == "the-end" {
-			break
+			return theirs
 		}
 		theirs = append(theirs, name+" "+key)
 	}
-	h.equal("events", without(h.node.noted, poppedKey, "keymiss"), without(theirs, poppedKey))
 }
 
 // stringKey begins the keys that commands on strings are tried on.
@@ -211,6 +250,11 @@ func without(lines []string, words ...string) []string {
 }
 
 func (h *twins) compareEffects() {
+	h.equal("effects", h.commands([]byte(strings.Join(h.effects, ""))), h.commands(h.appended()))
+}
+
+// appended is what redis-server has appended to its file.
+func (h *twins) appended() []byte {
 	files, err := filepath.Glob(filepath.Join(h.redis.Dir, "appendonlydir", "*.incr.aof"))
 	if err != nil || len(files) != 1 {
 		h.t.Fatalf("append-only files: %v, %v", files, err)
@@ -219,7 +263,7 @@ func (h *twins) compareEffects() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.equal("effects", h.commands([]byte(strings.Join(h.effects, ""))), h.commands(raw))
+	return raw
 }
 
 // commands is a stream as lines.

@@ -90,6 +90,11 @@ var nodeSyntax = map[string][]Arg{
 	"latency|reset":     {text("event").optional().multiple()},
 	"memory|usage":      {key("key"), integer("count").after("SAMPLES").optional()},
 
+	"failover": {
+		block("target", text("host"), integer("port"), word("FORCE").optional()).after("TO").optional(),
+		word("ABORT").optional(),
+		integer("milliseconds").after("TIMEOUT").optional(),
+	},
 	"replicaof": {replicaOfArgs},
 	"slaveof":   {replicaOfArgs},
 	"psync":     {text("replicationid"), integer("offset")},

@@ -11,7 +11,7 @@ func ttlArgs(relative, absolute string) []Arg {
 	}
 }
 
-// stringSyntax is the arguments of the commands on strings and their bits.
+// stringSyntax is the arguments of the commands on strings.
 var stringSyntax = map[string][]Arg{
 	"get": {key("key")},
 	"set": {
@@ -47,6 +47,4 @@ var stringSyntax = map[string][]Arg{
 		integer("min-match-len").after("MINMATCHLEN").optional(),
 		word("WITHMATCHLEN").optional(),
 	},
-	"setbit": {key("key"), integer("offset"), integer("value")},
-	"getbit": {key("key"), integer("offset")},
 }

@@ -57,6 +57,7 @@ type Settings struct {
 	AutoAOFRewritePercentage int    // 0: never
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
+	KeySaveDelayMicros       int // see the directive
 
 	// Security.
 	RequirePass            string // empty: none
@@ -71,6 +72,7 @@ type Settings struct {
 	MaxBulkBytes     int64
 	KeyspaceEvents   string // letters: K and E, and those of classes
 	TrackingMaxKeys  int64  // 0: no limit
+	HLLSparseMax     int    // bytes up to which a HyperLogLog is sparse
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 
@@ -128,6 +130,9 @@ type Settings struct {
 	LatencyMonitorThreshold time.Duration // 0: off
 	LatencyTracking         bool
 	LatencyPercentiles      []float64
+
+	// Scripts.
+	BusyReplyThreshold time.Duration // 0: no script takes long
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact
@@ -138,6 +143,7 @@ type Encodings struct {
 	SetInts                int
 	SetEntries, SetValue   int
 	ZSetEntries, ZSetValue int
+	NodeBytes, NodeItems   int // of a node of a stream
 }
 
 // SavePoint asks for a snapshot when at least Changes writes have happened

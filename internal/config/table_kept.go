@@ -27,10 +27,7 @@ var keptRows = []*directive{
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
 	// Encodings of values.
-	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
-	{name: "stream-node-max-bytes", typ: anyBytes, def: "4096"},
-	{name: "stream-node-max-entries", typ: unbounded, def: "100"},
 	{name: "stream-idmp-duration", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "stream-idmp-maxsize", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "array-slice-size", typ: unbounded, def: "4096", since: "Redis 8.8"},
@@ -39,7 +36,6 @@ var keptRows = []*directive{
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
 
 	// Files of Redis.
-	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
@@ -67,7 +63,6 @@ var keptRows = []*directive{
 	{name: "aclfile", typ: text{blank: true}, flags: immutable, refuse: "The users of the file are not built, and the node would stand open. " + unbuiltUsers},
 	{name: "acllog-max-len", typ: unbounded, def: "128"},
 	{name: "acl-pubsub-default", typ: oneOf("allchannels", "resetchannels"), def: "resetchannels"},
-	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000"},
 	{name: "enable-module-command", typ: accessLevels, def: "no", flags: immutable},
 	{name: "extended-redis-compatibility", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "lua-enable-insecure-api", aliases: []string{"lua-enable-deprecated-api"}, typ: boolean{}, def: "no", flags: hidden, since: "Redis 7.4, Valkey 8.1"},

@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"redoubt/internal/config"
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -29,8 +26,11 @@ type loaded struct {
 	id      string
 	at      replication.Offset
 	db      int
-	placed  bool // id, at and db are known
+	placed  bool  // id, at and db are known
+	bytes   int64 // of the file, up to its end record
 	skipped rdb.Skipped
+
+	functions int // libraries
 }
 
 // loadRule says what becomes of keys that are expired.
@@ -41,6 +41,21 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
+	// libraries is where functions go; replace: in the place of those there with the
+	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
+	libraries libraries
+	replace   bool
+}
+
+// libraries are those of functions (server.Server).
+type libraries interface {
+	// Libraries is the code of all of them, under the world lock.
+	Libraries(tx *storage.Tx) []string
+	// LoadLibrary adds one, in the place of that with its name if replace is set,
+	// while no clients are served.
+	LoadLibrary(code string, replace bool) error
+	// DropLibraries leaves none, under the world lock.
+	DropLibraries(tx *storage.Tx)
 }
 
 // units runs functions one after the other, each in a unit that holds the
@@ -130,6 +145,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 		full:  make(chan *rdb.Batch, batchesAhead*len(others)),
 		empty: make(chan *rdb.Batch, (batchesAhead+1)*len(others)),
 	}
+	f.in.Library = f.library
 	for range cap(f.empty) {
 		f.empty <- new(rdb.Batch)
 	}
@@ -155,7 +171,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 	aux := f.in.Aux()
 	l.id, l.at, l.placed = aux.Replication()
 	l.db = aux.StreamDB()
-	l.skipped = f.in.Skipped()
+	l.skipped, l.bytes = f.in.Skipped(), f.in.Offset()
 	return l, nil
 }
 
@@ -196,6 +212,15 @@ func (f *filling) read(ctx context.Context, h hand) error {
 			}
 		}
 	}
+}
+
+// library loads a library of functions, which come before the keys.
+func (f *filling) library(code []byte) error {
+	f.loaded.functions++
+	if err := f.rule.libraries.LoadLibrary(string(code), f.rule.replace); err != nil {
+		return fmt.Errorf("a library of functions: %w", err)
+	}
+	return nil
 }
 
 // wants reports whether an entry is to be loaded.
@@ -341,31 +366,4 @@ func loadFile(ctx context.Context, hands []hand, keys *storage.Keyspace, path st
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
 	return l, nil
-}
-
-// refuseRedisFiles refuses a start over append-only files of Redis that would be
-// loaded there: Redoubt does not read them, so the node would come up with an
-// older dump or empty, and its replicas would follow it. Where there is a journal
-// already, that one counts.
-func refuseRedisFiles(c *config.Settings) error {
-	dir := filepath.Join(c.Dir, c.AppendDirName)
-	if _, err := os.Stat(filepath.Join(dir, "current")); !c.AppendOnly || err == nil {
-		return nil
-	}
-	found := dir // of Redis 7 and later
-	// The only error is that of a bad pattern.
-	if manifests, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.manifest")); len(manifests) == 0 {
-		found = filepath.Join(c.Dir, c.AppendFilename) // of Redis up to 6
-		if _, err := os.Stat(found); err != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: append-only files of Redis cannot be read yet, and without them this node would start with an older dump or empty. "+
-		"To bring the data along, let redis-server write all of them to %s (redis-cli SAVE, then SHUTDOWN NOSAVE), move %s away and start again. "+
-		"To start without what only they hold, move them away now", found, filepath.Join(c.Dir, c.DBFilename), found)
-}
-
-// escapeGlob makes a path a pattern that matches only itself.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
 }

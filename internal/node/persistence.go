@@ -35,7 +35,9 @@ type persistence struct {
 	keys    *storage.Keyspace
 	stream  *journal.Stream
 	history func() replication.History
-	log     *zap.Logger
+	// libraries are those of functions. They are no keys, but as good as those.
+	libraries libraries
+	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
@@ -87,11 +89,14 @@ type persistence struct {
 	baseTook  time.Duration
 	baseTried time.Time
 	baseBegan time.Time // of the one being made; zero: none
-	saves     int64     // good ones since the start
-	bases     int64
-	loadKeys  int64
-	expired   int64
-	lastHeld  [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
+	// rewrite: BGREWRITEAOF was asked for and waits.
+	rewrite  bool
+	dropBase context.CancelCauseFunc // gives up the base that is being made; nil: there is none
+	saves    int64                   // good ones since the start
+	bases    int64
+	loadKeys int64
+	expired  int64
+	lastHeld [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
 }
 
 // purpose is what a snapshot is for.
@@ -189,6 +194,7 @@ func (p *persistence) orderDue(now time.Time) {
 		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
 		_ = p.askSave()
 	}
+	p.beginScheduled()
 	if !p.stream.Enabled() {
 		return
 	}
@@ -252,10 +258,18 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began
+		var drop context.CancelCauseFunc
+		ctx, drop = context.WithCancelCause(ctx)
+		defer drop(nil)
+		p.dropBase = drop
+		p.log.Info("Background append only file rewriting started")
 	}
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
+	if cause := context.Cause(ctx); o.err != nil && errors.Is(cause, errSwitchedOff) {
+		o.err = cause
+	}
 	took := time.Since(began)
 	_, held := p.keys.Held()
 	p.mu.Lock()
@@ -272,7 +286,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.saves++
 		}
 	case forBase:
-		p.base, p.baseErr, p.baseTook, p.baseTried, p.baseBegan = nil, o.err, took, time.Now(), time.Time{}
+		p.base, p.dropBase, p.baseTook, p.baseBegan = nil, nil, took, time.Time{}
+		if errors.Is(o.err, errSwitchedOff) {
+			break // which is no failure
+		}
+		p.baseErr, p.baseTried = o.err, time.Now()
 		p.baseFails++
 		if o.err == nil {
 			p.baseFails = 0
@@ -288,8 +306,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
 	default:
-		if o.purpose == forSave {
+		switch o.purpose {
+		case forSave:
 			p.log.Info("DB saved on disk")
+		case forBase:
+			p.log.Info("Background AOF rewrite finished successfully")
 		}
 		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
 	}
@@ -300,7 +321,8 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	c := p.config.Current()
 	dir := c.Dir
-	if o.purpose != forSave && p.stream.Enabled() {
+	journal := p.stream.Enabled()
+	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
 		dir = p.stream.Dir()
 	}
@@ -344,6 +366,10 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		}
 		err = syncDir(dir)
 	case forBase:
+		if !journal {
+			err = p.publish(f.Name())
+			break
+		}
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
@@ -412,7 +438,7 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 // givenUp reports whether a snapshot with that error was of no use any more, or
 // the node ends.
 func givenUp(err error) bool {
-	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, snapshot.ErrAborted)
+	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, errSwitchedOff) || errors.Is(err, snapshot.ErrAborted)
 }
 
 func (p *persistence) currentEpoch() int {
@@ -455,6 +481,7 @@ func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
 		ReplOffset:    p.stream.End(),
 		ReplStreamDB:  p.stream.SelectedDB(),
 		AOFBase:       why == forBase,
+		Functions:     p.libraries.Libraries(tx),
 	}
 }
 
@@ -496,7 +523,7 @@ func (p *persistence) saveNow(tx *storage.Tx) error {
 		if f, ok := out.(*os.File); ok && incremental {
 			out = &steadyFile{File: f}
 		}
-		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format()})
+		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format(), Each: p.delay()})
 	})
 	if err == nil {
 		p.log.Info("DB saved on disk")
@@ -565,8 +592,51 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	tx.NoEffect()
 	if !noflush {
 		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
 	}
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
+	return err
+}
+
+// LoadAgain is DEBUG LOADAOF. What a restart would make of the journal is what there
+// is now, so a snapshot stands for it.
+func (p *persistence) LoadAgain(tx *storage.Tx) error {
+	if !p.stream.Enabled() {
+		path, err := p.published()
+		if err != nil {
+			return err
+		}
+		return p.loadInstead(tx, path)
+	}
+	f, err := createTemp(p.stream.Dir())
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = snapshot.Write(p.keys, tx, f, p.header(tx, forBase), snapshot.Options{RDB: p.format()})
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return p.loadInstead(tx, f.Name())
+}
+
+// loadInstead puts what an RDB file holds in the place of all keys.
+func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rdb.Check(f); err != nil {
+		return err // before the keys are gone
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	tx.NoEffect()
+	tx.FlushAll()
+	p.libraries.DropLibraries(tx)
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
 	return err
 }
 
@@ -608,7 +678,7 @@ func (p *persistence) Info() string {
 	line("rdb_last_load_keys_loaded", p.loadKeys)
 	line("aof_enabled", oneIf(p.stream.Enabled()))
 	line("aof_rewrite_in_progress", oneIf(!p.baseBegan.IsZero()))
-	line("aof_rewrite_scheduled", oneIf(p.base != nil && p.baseBegan.IsZero()))
+	line("aof_rewrite_scheduled", oneIf(p.rewrite || p.base != nil && p.baseBegan.IsZero()))
 	line("aof_last_rewrite_time_sec", seconds(p.baseTook))
 	line("aof_current_rewrite_time_sec", since(!p.baseBegan.IsZero(), p.baseBegan))
 	line("aof_last_bgrewrite_status", status(p.baseErr))

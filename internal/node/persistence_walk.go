@@ -79,7 +79,7 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 		}
 		h := p.header(tx, why)
 		at = h.ReplOffset
-		if w.Snapshot, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick}); err == nil {
+		if w.Snapshot, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick, Each: p.delay()}); err == nil {
 			p.walks.add(w) // in the order of their moments
 		}
 	})

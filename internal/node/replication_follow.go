@@ -161,13 +161,14 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		n.persistence.replacing = true
 		r.setStanding((*replication.Standing).Load)
 		tx.FlushAll()
+		n.server.DropLibraries(tx)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
-	if _, err = loadFile(ctx, n.handsAt(0), n.keys, full.Path, loadRule{}); err == nil {
+	if _, err = loadFile(ctx, n.handsAt(0), n.keys, full.Path, loadRule{libraries: n.server}); err == nil {
 		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
 	}
 	back := false // what was there before is there again
@@ -217,7 +218,11 @@ func (f *follower) fallBack(ctx context.Context, run units, why error) bool {
 		return false
 	}
 	n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
-	_ = run(func(tx *storage.Tx) error { tx.FlushAll(); return nil }) // the part that was loaded
+	_ = run(func(tx *storage.Tx) error { // the part that was loaded
+		tx.FlushAll()
+		n.server.DropLibraries(tx)
+		return nil
+	})
 	if _, _, err := n.loadJournal(ctx, base, from); err != nil {
 		n.log.Error("The journal could not be loaded either", zap.Error(err))
 		return false

@@ -89,6 +89,8 @@ func ErrMisconfJournal(reason string) Error {
 const (
 	ErrTryAgain    Error = "TRYAGAIN Multiple keys request during rehashing of slot"
 	ErrClusterDown Error = "CLUSTERDOWN The cluster is down"
+	// ErrClusterDownWrites is the cluster's, which a script is told in other words.
+	ErrClusterDownWrites Error = "CLUSTERDOWN The cluster is down and only accepts read commands"
 )
 
 // Transactions.
@@ -171,8 +173,12 @@ func ErrPubSubContext(name string) Error {
 // cut returns b as Redis's %.*s prints it: at most n bytes, ended by a zero
 // byte.
 func cut(b []byte, n int) string {
-	s := string(b[:min(n, len(b))])
-	s, _, _ = strings.Cut(s, "\x00")
+	return cString(b[:min(n, len(b))])
+}
+
+// cString returns b as Redis's %s prints it: ended by a zero byte.
+func cString(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
 	return s
 }
 
@@ -237,33 +243,45 @@ func ErrSetInfoValue(attribute string) Error {
 
 // The node.
 const (
-	ErrSlowlogCount     Error = "ERR count should be greater than or equal to -1"
-	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
-	ErrWaitAOFReplica   Error = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
-	ErrWaitAOFOff       Error = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
-	ErrZeroOrOne        Error = "ERR value is out of range, value must between 0 and 1"
-	ErrUnblockedByRole  Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-	ErrPsyncToPrimary   Error = "ERR PSYNC FAILOVER can't be sent to a master."
-	ErrPsyncOtherID     Error = "ERR PSYNC FAILOVER replid must match my replid."
-	ErrNoShutdown       Error = "ERR No shutdown in progress."
-	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
-	ErrSaveInProgress   Error = "ERR Background save already in progress"
-	ErrGeneric          Error = "ERR"
-	ErrFirstDB          Error = "ERR invalid first DB index"
-	ErrSecondDB         Error = "ERR invalid second DB index"
-	ErrSwapCluster      Error = "ERR SWAPDB is not allowed in cluster mode"
-	ErrReplicaOfCluster Error = "ERR REPLICAOF not allowed in cluster mode."
-	ErrMasterPort       Error = "ERR Invalid master port"
-	ErrFeedReplicaOf    Error = "ERR Command is not valid when client is a replica."
-	ErrNoMasterLink     Error = "NOMASTERLINK Can't SYNC while not connected with my master"
-	ErrPendingOutput    Error = "ERR SYNC and PSYNC are invalid with pending output"
-	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
-	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
-	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
-	ErrNotListpack      Error = "ERR Not a listpack encoded object."
-	ErrPackedThreshold  Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
-	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
-	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+	ErrSlowlogCount      Error = "ERR count should be greater than or equal to -1"
+	ErrWaitReplica       Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	ErrWaitAOFReplica    Error = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+	ErrWaitAOFOff        Error = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+	ErrZeroOrOne         Error = "ERR value is out of range, value must between 0 and 1"
+	ErrUnblockedByRole   Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+	ErrPsyncToPrimary    Error = "ERR PSYNC FAILOVER can't be sent to a master."
+	ErrPsyncOtherID      Error = "ERR PSYNC FAILOVER replid must match my replid."
+	ErrNoShutdown        Error = "ERR No shutdown in progress."
+	ErrShutdown          Error = "ERR Errors trying to SHUTDOWN. Check logs."
+	ErrSaveInProgress    Error = "ERR Background save already in progress"
+	ErrRewriting         Error = "ERR Background append only file rewriting already in progress"
+	ErrGeneric           Error = "ERR"
+	ErrFirstDB           Error = "ERR invalid first DB index"
+	ErrSecondDB          Error = "ERR invalid second DB index"
+	ErrSwapCluster       Error = "ERR SWAPDB is not allowed in cluster mode"
+	ErrReplicaOfCluster  Error = "ERR REPLICAOF not allowed in cluster mode."
+	ErrMasterPort        Error = "ERR Invalid master port"
+	ErrFeedReplicaOf     Error = "ERR Command is not valid when client is a replica."
+	ErrNoMasterLink      Error = "NOMASTERLINK Can't SYNC while not connected with my master"
+	ErrSyncInFailover    Error = "NOMASTERLINK Can't SYNC while failing over"
+	ErrReplicaOfHanding  Error = "ERR REPLICAOF not allowed while failing over."
+	ErrFailoverCluster   Error = "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
+	ErrNoFailover        Error = "ERR No failover in progress."
+	ErrFailoverTimeout   Error = "ERR FAILOVER timeout must be greater than 0"
+	ErrFailoverRuns      Error = "ERR FAILOVER already in progress."
+	ErrFailoverOfReplica Error = "ERR FAILOVER is not valid when server is a replica."
+	ErrFailoverNobody    Error = "ERR FAILOVER requires connected replicas."
+	ErrFailoverForce     Error = "ERR FAILOVER with force option requires both a timeout and target HOST and IP."
+	ErrFailoverTarget    Error = "ERR FAILOVER target HOST and PORT is not a replica."
+	ErrFailoverOffline   Error = "ERR FAILOVER target replica is not online."
+	ErrPendingOutput     Error = "ERR SYNC and PSYNC are invalid with pending output"
+	ErrRDBFilter         Error = "ERR Missing rdb-filter-only values"
+	ErrReloadOptions     Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+	ErrReload            Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrNotListpack       Error = "ERR Not a listpack encoded object."
+	ErrPackedThreshold   Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
+	ErrRESP3Only         Error = "ERR RESP2 is not supported by this command"
+	ErrDebugProtocol     Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
 )
 
 // ErrReplconfOption is the error of a word REPLCONF does not know.

@@ -1,6 +1,9 @@
 package resp
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Writer appends replies to a buffer. The zero value writes RESP2.
 type Writer struct {
@@ -139,6 +142,25 @@ func (w *Writer) NullArray() {
 
 // Array begins an array; n elements must follow.
 func (w *Writer) Array(n int) { w.head('*', int64(n)) }
+
+// ArrayAt puts the head of an array of n elements, which are written already, before
+// them: where the writer was at Len() == at.
+func (w *Writer) ArrayAt(at, n int) { w.headAt(at, '*', n) }
+
+// MapAt is ArrayAt for a map of n pairs. RESP2 gets an array of n elements, each of
+// which is a pair in an array of its own.
+func (w *Writer) MapAt(at, n int) {
+	kind := byte('*')
+	if w.proto3 {
+		kind = '%'
+	}
+	w.headAt(at, kind, n)
+}
+
+func (w *Writer) headAt(at int, kind byte, n int) {
+	var head [24]byte
+	w.buf = slices.Insert(w.buf, at, append(strconv.AppendInt(append(head[:0], kind), int64(n), 10), "\r\n"...)...)
+}
 
 // Map begins a map; n pairs must follow. RESP2 gets a flat array.
 func (w *Writer) Map(n int) {

@@ -94,17 +94,21 @@ func (p *pause) active() bool {
 // failover. Nothing is appended to the stream by commands or by expiry when it
 // returns. The caller is no loop and holds no locks of storage.
 func (s *Server) Pause(until int64) {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
+	s.Everything(func(tx *storage.Tx) { s.beginPause(tx, pauseByFailover, until, false) })
 }
 
 // Resume ends the pause of a failover. The caller is as that of Pause.
 func (s *Server) Resume() {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { s.endPause(tx, pauseByFailover) })
+	s.Everything(s.LetWrites)
 }
+
+// HoldWrites is Pause without an end, and LetWrites Resume, for those who have
+// stopped all loops and hold the world through tx.
+func (s *Server) HoldWrites(tx *storage.Tx) {
+	s.beginPause(tx, pauseByFailover, math.MaxInt64, false)
+}
+
+func (s *Server) LetWrites(tx *storage.Tx) { s.endPause(tx, pauseByFailover) }
 
 // PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.
 func (s *Server) PauseClients(tx *storage.Tx, until int64, all bool) {

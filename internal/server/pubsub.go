@@ -229,6 +229,14 @@ func (l *loop) takeInbox(s *subscriber) {
 
 // push appends output that no request of the connection asked for.
 func (l *loop) push(c *conn, b []byte, at replication.Offset) {
+	if c.is(stateRunning) {
+		l.putOff(func() {
+			if !c.is(stateClosed | stateClosing) {
+				l.push(c, b, at)
+			}
+		})
+		return
+	}
 	l.openOutput(c)
 	start := c.out.Len()
 	c.out.Raw(b)
@@ -263,6 +271,9 @@ func (l *loop) sendPublished(c *conn) {
 		if l.srv.cluster != nil {
 			l.srv.cluster.Publish(p.channel, p.payload, p.sharded)
 			l.srv.forBus.Add(-int64(len(p.channel) + len(p.payload)))
+		}
+		if p.reply < 0 {
+			continue // a script has had its answer
 		}
 		tail := append(l.encoded[:0], c.out.Bytes()[p.reply+shift:]...)
 		l.encoded = tail

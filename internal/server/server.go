@@ -111,6 +111,17 @@ type Server struct {
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
+
+	scripts     *scripts
+	functions   *functions
+	streamHost  *scriptHost
+	long        longRuns
+	pauseEnded  bool              // and nothing has followed from that yet; loop 0's
+	endsScripts atomic.Bool       // no script runs any more
+	allScripts  atomic.Bool       // scripts may call every command: AllowInScripts
+	visitor     *storage.Executor // of tryStopWorld
+	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
+	ended       chan struct{}     // closed when the server has ended
 }
 
 // New makes a server that does not listen yet.
@@ -133,6 +144,10 @@ func New(c Config) (*Server, error) {
 	})
 	s.ending.done = make(chan struct{})
 	s.pauseChanged = make(chan struct{})
+	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
+	s.visitor = s.keyspace.NewExecutor()
+	s.visitor.MayGiveUp()
+	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
@@ -192,11 +207,12 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
+		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
+		transactionRows, s.scriptRows(), s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {
@@ -253,6 +269,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.loops {
 		s.goroutines.Go(l.run)
 	}
+	s.goroutines.Go(s.watchScripts)
 	select {
 	case <-ctx.Done():
 	case <-s.ending.done:
@@ -263,6 +280,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.stopScripts()
 	s.stopLoops(nil)
 	for _, ln := range s.listeners {
 		s.loops[0].poll.remove(ln.fd)
@@ -278,6 +296,7 @@ func (s *Server) stopServing() {
 		l.poll.wake()
 	}
 	s.resumeLoops(nil)
+	close(s.ended)
 	s.goroutines.Wait()
 }
 
@@ -304,6 +323,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
+func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
 // PauseCron is DEBUG PAUSE-CRON: admin.Server.
 func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
@@ -420,6 +442,9 @@ func (s *Server) SharedIntegers() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// HLLSparseMax is the setting hll-sparse-max-bytes, for handlers.
+func (s *Server) HLLSparseMax() int { return s.config.Current().HLLSparseMax }
 
 // LazyServerDel reports whether replicas are asked to free in the background
 // what the server deletes by itself.

@@ -88,6 +88,7 @@ func (s *Server) followEncodings(tx *storage.Tx) {
 	l.ListSize = e.ListSize
 	l.SetInts, l.SetEntries, l.SetValue = e.SetInts, e.SetEntries, e.SetValue
 	l.ZSetEntries, l.ZSetValue = e.ZSetEntries, e.ZSetValue
+	l.NodeBytes, l.NodeItems = e.NodeBytes, e.NodeItems
 	tx.SetLimits(l)
 }
 

@@ -228,5 +228,8 @@ const (
 	batchBytes  = 1 << 20              // one commit takes about this much
 	syncPeriod  = time.Second          // appendfsync everysec
 
+	minRegroup = 50 * time.Microsecond // see writer.regroup
+	maxRegroup = 500 * time.Microsecond
+
 	unloadPeriod = time.Second // between two looks at how much of the ring is resident in vain
 )

@@ -29,7 +29,7 @@ func (t Text) Save(w *wire.Writer) { w.String(t) }
 // known to storage.LoadedType is corruption.
 var unread = map[byte]string{
 	6: "module", 7: "module",
-	15: "stream", 19: "stream", 21: "stream", 26: "stream", 27: "stream",
+	26: "stream", 27: "stream",
 	28: "array", 29: "gcra",
 }
 

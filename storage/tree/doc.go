@@ -14,7 +14,7 @@
 // # Leaves
 //
 // A leaf packs its texts into columns: one for elements, members or fields, a
-// second one for the values of fields. A column stores what all its texts begin
+// second one for the values of fields and of rows of a map. A column stores what all its texts begin
 // with once, their length once if it is the same for all, and digits in half a
 // byte each (column.go). Scores are stored without the bytes that all scores of
 // the leaf have in common (leaf.go). A leaf that cannot take a text in its present
@@ -30,7 +30,9 @@
 //   - a set or hash are sorted by 64 bits of hash from leaf to leaf, and in no
 //     order within one. The hashes are not stored: they are computed again when a
 //     leaf is split or scanned. Equal hashes are never in two leaves;
-//   - a sorted set are sorted by score and member.
+//   - a sorted set are sorted by score and member;
+//   - a map are sorted by number and name. A map is several tables in one tree, and
+//     what values of more parts than one are made of.
 //
 // A field of a hash may be due at some time (due.go). Its leaf holds the time, and
 // a large hash has an index of such fields in the order of their times, a tree of

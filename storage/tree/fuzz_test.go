@@ -13,7 +13,7 @@ import (
 // FuzzTree reads its input as changes of a collection, which is held to a model.
 // Captures are opened and released between them.
 func FuzzTree(f *testing.F) {
-	for _, k := range []byte{byte(List), byte(Set), byte(Hash), byte(ZSet), byte(Hash) + dueBit} {
+	for _, k := range []byte{byte(List), byte(Set), byte(Hash), byte(ZSet), byte(Map), byte(Hash) + dueBit} {
 		f.Add([]byte{k, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20})
 		f.Add(bytes.Repeat([]byte{k, 40, 7, 3, 80, 9, 200, 14, 0}, 60))
 		f.Add(bytes.Repeat([]byte{k + 16, 1, 200, 30, 250, 60, 90, 120, 15, 255, 33, 66}, 100))
@@ -22,7 +22,7 @@ func FuzzTree(f *testing.F) {
 		if len(ops) < 2 || len(ops) > 4096 {
 			return
 		}
-		k := Kind(ops[0]) % kinds
+		k := Kind(ops[0]&15) % kinds
 		if k == Hash && ops[0]&dueBit != 0 {
 			k = hashWithDue
 		}
@@ -152,6 +152,17 @@ func (z *fuzzer) change(grow bool, a, b byte) {
 		grow = had
 	case z.s.kind == Hash:
 		got = z.s.hash.Delete([]byte(text))
+	case z.s.kind == Map && grow && had && a%2 == 0:
+		e = z.members[text]
+		if more := z.text(b, a); len(e.value) > maxInline {
+			e.value += more
+		}
+		z.s.extend(e.score, []byte(text), []byte(z.text(b, a)))
+	case z.s.kind == Map && grow:
+		e.value, e.score = z.text(b, a), uint64(len(text)%3)
+		got = !z.s.rows.Set(e.score, []byte(text), []byte(e.value))
+	case z.s.kind == Map:
+		got = z.s.rows.Delete(uint64(len(text)%3), []byte(text))
 	case grow:
 		score := float64(int8(a)) / float64(1+b%4)
 		e.score = scoreBits(score)

@@ -11,11 +11,11 @@ import (
 // one hold, little-endian:
 //
 //	0 flags u8 | 1 entries u16 | 3 length of items of A, 4 of its prefix
-//	hash: 5 length of items of B, 6 of its prefix
+//	hash, map: 5 length of items of B, 6 of its prefix
 //	keys, behind that: width:4, dropped:4 | base u64
 //	keys | column A | column B
 //
-// A key is a score, a hash, or when a field of a hash is due. Only those leaves of
+// A key is a score, the number of a row, a hash, or when a field of a hash is due. Only those leaves of
 // a hash have keys in which a field is due, or was when the leaf was written; 0
 // stands for never. The frame of a key is what all keys of the leaf have in
 // common: base. Only the bytes in which they differ are stored: width of them,
@@ -69,6 +69,7 @@ var (
 		Set:  {order: byHash, head: plainHeader},
 		Hash: {order: byHash, pairs: true, head: pairsHeader},
 		ZSet: {order: byScore, keys: true, ids: true, head: keysHeader, frame: plainHeader},
+		Map:  {order: byScore, keys: true, pairs: true, head: dueHeader, frame: pairsHeader},
 	}
 	rowShape    = shape{order: byRow, keys: true, private: true, head: keysHeader, frame: plainHeader}
 	dueShape    = shape{order: byHash, keys: true, pairs: true, head: dueHeader, frame: pairsHeader}

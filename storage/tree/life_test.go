@@ -22,6 +22,7 @@ type subject struct {
 	set  SetTree
 	hash HashTree
 	zset ZSetTree
+	rows MapTree
 }
 
 // hashWithDue stands for a hash with fields that are due.
@@ -32,7 +33,7 @@ func newSubject(k Kind) *subject {
 	if k == hashWithDue {
 		s.kind, s.dues = Hash, true
 	}
-	s.tree = [...]*Tree{List: &s.list.Tree, Set: &s.set.Tree, Hash: &s.hash.Tree, ZSet: &s.zset.Tree}[s.kind]
+	s.tree = [...]*Tree{List: &s.list.Tree, Set: &s.set.Tree, Hash: &s.hash.Tree, ZSet: &s.zset.Tree, Map: &s.rows.Tree}[s.kind]
 	return s
 }
 
@@ -68,6 +69,23 @@ func (s *subject) change(g *gen, grow bool) {
 		} else {
 			s.zset.Delete(text)
 		}
+	case Map:
+		key := uint64(g.IntN(3)) << 32
+		switch {
+		case !grow:
+			s.rows.Delete(key, text)
+		case g.IntN(3) == 0:
+			s.extend(key, text, g.text())
+		default:
+			s.rows.Set(key, text, g.text())
+		}
+	}
+}
+
+// extend appends to a row that has a block of its own.
+func (s *subject) extend(key uint64, name, more []byte) {
+	if b := s.rows.Room(key, name, len(more)); b != nil {
+		s.rows.SetLength(len(append(b, more...)))
 	}
 }
 
@@ -102,7 +120,7 @@ func (s *subject) elements() (all []element) {
 		switch s.kind {
 		case ZSet:
 			e.score = math.Float64bits(scoreOf(key))
-		case Hash:
+		case Hash, Map:
 			e.score = key
 		}
 		all = append(all, e)
@@ -121,6 +139,8 @@ func read(space *slab.Space, k Kind, value []byte) (all []element) {
 			x.score = math.Float64bits(e.Score)
 		case Hash:
 			x.score = uint64(e.Due)
+		case Map:
+			x.score = e.Key
 		}
 		all = append(all, x)
 		return true
@@ -167,7 +187,7 @@ func TestFreeWithSmallBudgets(t *testing.T) {
 				before := e.Space.Stats().Blocks
 				rest = other.Free(e, s.kind, rest, budget)
 				calls++
-				if gone := before - e.Space.Stats().Blocks; gone > budget*64 {
+				if gone := before - e.Space.Stats().Blocks; gone > budget*maxLeaf/8 {
 					t.Fatalf("%d blocks freed for a budget of %d", gone, budget)
 				}
 			}

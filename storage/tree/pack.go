@@ -203,7 +203,7 @@ func (p *pack) write(b []byte, sh *shape, es []entry, l *layout) {
 	clear(b[:sh.head])
 	binary.LittleEndian.PutUint16(b[1:], uint16(len(es)))
 	b[0] = flagIf(flagNibblesA, l.a.nib) | flagIf(flagNibblesB, l.b.nib) | flagIf(flagRefsA, l.a.refs) | flagIf(flagRefsB, l.b.refs) |
-		flagIf(flagDue, sh.pairs && sh.keys)
+		flagIf(flagDue, sh == &dueShape)
 	b[3], b[4] = byte(l.a.ml), byte(l.a.pl)
 	at := sh.head
 	if sh.keys {
@@ -289,6 +289,13 @@ func (p *pack) weight(i int) int {
 	return 8 + int(e.a.n+e.b.n)
 }
 
+// endOfTable reports whether the entry at i, which is not the first, comes behind
+// all others of its key, as it does where rows of a map are appended.
+func (p *pack) endOfTable(i int) bool {
+	key := p.entries[i].key
+	return i > 0 && p.entries[i-1].key == key && (i == len(p.entries)-1 || p.entries[i+1].key != key)
+}
+
 // cutByKey is cut for entries sorted by key, or by hash if they are sorted by
 // that, of which equal ones stay together. It returns 0 if all are equal.
 func (p *pack) cutByKey(sh *shape, x, y int) int {
@@ -325,7 +332,7 @@ func (e *entry) place(sh *shape) uint64 {
 // shapeOf is the shape of a leaf of these entries: one of a hash has keys only if
 // one of its fields is due.
 func (s *spine) shapeOf(es []entry) *shape {
-	if s.sh.pairs && slices.ContainsFunc(es, func(e entry) bool { return e.key != 0 }) {
+	if s.sh.pairs && s.sh.order == byHash && slices.ContainsFunc(es, func(e entry) bool { return e.key != 0 }) {
 		return &dueShape
 	}
 	return s.sh

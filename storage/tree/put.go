@@ -215,8 +215,8 @@ func (s *spine) cutFor(i int) int {
 		return n
 	}
 	switch {
-	case i == n-1 && s.atEnd(s.height, true):
-		return n - 1
+	case i == n-1 && s.atEnd(s.height, true), s.sh.pairs && i >= n/2 && p.endOfTable(i):
+		return i
 	case i == 0 && s.sh.order == byPosition && s.atEnd(s.height, false):
 		return 1
 	}

@@ -33,11 +33,13 @@ func (r *Reader) Len() int {
 }
 
 // An Element is one of a list, a member of a set, with its score if that is
-// sorted, or a field of a hash with its value and when it is due, 0 for never.
+// sorted, a field of a hash with its value and when it is due, 0 for never, or a row
+// of a map.
 type Element struct {
 	Text, Value []byte
 	Score       float64
 	Due         int64
+	Key         uint64 // of a row of a map
 }
 
 // Each calls f for all elements in their order until it returns false. Texts are
@@ -74,6 +76,8 @@ func (r *Reader) leaf(l *leaf, f func(e Element) bool) bool {
 	return l.ascend(r.space, 0, &r.views, func(key uint64, a, b []byte) bool {
 		e := Element{Text: a, Value: b}
 		switch {
+		case l.sh.pairs && l.sh.order == byScore:
+			e.Key = key
 		case l.sh.pairs:
 			e.Due = int64(key)
 		case l.sh.keys:

@@ -15,6 +15,7 @@ const (
 	Set
 	Hash
 	ZSet
+	Map
 	kinds
 )
 
@@ -39,10 +40,11 @@ type Tree struct {
 	main  spine
 	rows  spine // the index of a large sorted set, or of what is due in a large hash
 	ids   ids
-	bytes int    // of all blocks
-	moved uint64 // where Move goes on
-	hash  uint64 // of the field or member that find looked for in a large collection
-	moves Moves  // of the last call of Move
+	bytes int      // of all blocks
+	moved uint64   // where Move goes on
+	hash  uint64   // of the field or member that find looked for in a large collection
+	moves Moves    // of the last call of Move
+	grown slab.Ref // what Room has returned
 
 	// The path of the index is still where locate took it, for a change of the
 	// same member. Every change of the index ends that.

@@ -49,6 +49,9 @@ func (e Element) Bytes(scratch []byte) []byte {
 	return strconv.AppendInt(scratch[:0], e.n, 10)
 }
 
+// Text returns the string that the element came as, which is nil for an integer.
+func (e Element) Text() (s []byte, ok bool) { return e.str, e.str != nil }
+
 // AppendTo appends the element as a string.
 func (e Element) AppendTo(dst []byte) []byte {
 	if e.str != nil {

@@ -120,7 +120,7 @@ func (l *ListpackBuilder) Finish() []byte {
 // ListpackEntryBytes returns how many bytes a string takes in a listpack.
 func ListpackEntryBytes(s []byte) int {
 	if n, ok := canonicalInt(s); ok {
-		return listpackIntBytes(n) + 1
+		return ListpackIntBytes(n)
 	}
 	size := len(s)
 	switch {
@@ -134,21 +134,22 @@ func ListpackEntryBytes(s []byte) int {
 	return size + backlenBytes(size)
 }
 
-// listpackIntBytes returns how many bytes an integer takes, without backlen.
-func listpackIntBytes(n int64) int {
+// ListpackIntBytes returns how many bytes an integer takes in a listpack.
+func ListpackIntBytes(n int64) int {
+	const backlen = 1
 	switch {
 	case n >= 0 && n <= lpMaxUint7:
-		return 1
+		return 1 + backlen
 	case n >= lpMinInt13 && n <= lpMaxInt13:
-		return 2
+		return 2 + backlen
 	case n == int64(int16(n)):
-		return 3
+		return 3 + backlen
 	case n == n<<40>>40:
-		return 4
+		return 4 + backlen
 	case n >= math.MinInt32 && n <= math.MaxInt32:
-		return 5
+		return 5 + backlen
 	}
-	return 9
+	return 9 + backlen
 }
 
 // appendLittleEndian appends the low bytes of n.

@@ -1,0 +1,423 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"redoubt/storage/chunk"
+)
+
+// A Group is a group of consumers of a log, as of when it was looked up. Whoever
+// changes a field of it calls Save.
+type Group struct {
+	Last chunk.ID // the last ID that was delivered
+	// Read is how many items the group has read of all that were ever added,
+	// UnknownRead if that is not known.
+	Read int64
+
+	l         *Log
+	id        uint32
+	pending   uint64
+	consumers uint32
+	next      uint32 // the next number of a consumer
+	name      []byte
+	owner     Consumer // from which items were taken last
+	taken     bool     // it has not been saved since
+}
+
+// UnknownRead stands for a number of items read that is not known
+// (SCG_INVALID_ENTRIES_READ).
+const UnknownRead = -1
+
+// A Consumer is a member of a group, as of when it was looked up. Whoever changes a
+// field of it calls Group.SaveConsumer.
+type Consumer struct {
+	Seen   int64 // Unix milliseconds: when it last asked
+	Active int64 // when it last got something, NeverActive if it never did
+	Name   []byte
+
+	id      uint32
+	pending uint64
+}
+
+// NeverActive is the time of a consumer that never got an item.
+const NeverActive = -1
+
+// A Pending is an item that was delivered to a consumer of a group and not
+// acknowledged.
+type Pending struct {
+	ID    chunk.ID
+	Time  int64 // of the delivery, Unix milliseconds
+	Count uint64
+
+	consumer uint32
+}
+
+const (
+	// State of a group: last ID, read i64, pending u64, consumers u32, next number
+	// u32; of a consumer: seen i64, active i64, pending u64. Names follow.
+	groupHead    = 40
+	consumerHead = 24
+
+	rowState     = 0 // of a group
+	rowNames     = 1 // of its consumers
+	rowPending   = 2
+	rowConsumers = 3
+
+	maxGroups    = 1 << 30 // numbers of groups; a row's number is below 2^63
+	maxConsumers = math.MaxUint32 - rowConsumers
+	noConsumer   = maxConsumers // of a pending item that is being loaded
+)
+
+func groupRow(id uint32) uint64 { return (uint64(id) + 1) << 32 }
+
+// row is one of the numbers of the group's rows.
+func (g *Group) row(kind uint32) uint64 { return groupRow(g.id) + uint64(kind) }
+
+func (g *Group) consumerRow(id uint32) uint64 { return g.row(rowConsumers) + uint64(id) }
+
+// Name is the group's name.
+func (g *Group) Name() []byte { return g.name }
+
+// Pending is how many items are pending in the group.
+func (g *Group) Pending() int { return int(g.pending) }
+
+// Consumers is how many consumers the group has.
+func (g *Group) Consumers() int { return int(g.consumers) }
+
+// Pending is how many items are pending with the consumer.
+func (m *Consumer) Pending() int { return int(m.pending) }
+
+// Group looks a group up.
+func (l *Log) Group(name []byte) (g Group, ok bool) {
+	if l.t == nil || l.groups == 0 {
+		return Group{}, false
+	}
+	v, ok := l.t.Get(rowGroups, name)
+	if !ok {
+		return Group{}, false
+	}
+	return l.group(binary.LittleEndian.Uint32(v)), true
+}
+
+// group reads the state of a group.
+func (l *Log) group(id uint32) Group {
+	g := Group{l: l, id: id}
+	v, _ := l.t.Get(g.row(rowState), nil)
+	g.read(v)
+	return g
+}
+
+func (g *Group) read(v []byte) {
+	g.Last = chunk.ID{Ms: binary.LittleEndian.Uint64(v), Seq: binary.LittleEndian.Uint64(v[8:])}
+	g.Read = int64(binary.LittleEndian.Uint64(v[16:]))
+	g.pending = binary.LittleEndian.Uint64(v[24:])
+	g.consumers = binary.LittleEndian.Uint32(v[32:])
+	g.next = binary.LittleEndian.Uint32(v[36:])
+	g.name = bytes.Clone(v[groupHead:])
+}
+
+// Save writes what has changed of the group.
+func (g *Group) Save() {
+	g.l.begin()
+	g.saveOwner()
+	b := make([]byte, groupHead, groupHead+len(g.name))
+	binary.LittleEndian.PutUint64(b, g.Last.Ms)
+	binary.LittleEndian.PutUint64(b[8:], g.Last.Seq)
+	binary.LittleEndian.PutUint64(b[16:], uint64(g.Read))
+	binary.LittleEndian.PutUint64(b[24:], g.pending)
+	binary.LittleEndian.PutUint32(b[32:], g.consumers)
+	binary.LittleEndian.PutUint32(b[36:], g.next)
+	g.l.t.Set(g.row(rowState), nil, append(b, g.name...))
+}
+
+// CreateGroup makes a group. ok is false if there is one of the name.
+func (l *Log) CreateGroup(name []byte, last chunk.ID, read int64) (g Group, ok bool) {
+	if _, ok := l.Group(name); ok {
+		return Group{}, false
+	}
+	l.begin()
+	g = Group{Last: last, Read: read, l: l, name: bytes.Clone(name)}
+	g.id = freeNumber(l.nextGroup, maxGroups, func(id uint32) bool {
+		_, used := l.t.Get(groupRow(id), nil)
+		return used
+	})
+	l.nextGroup = g.id + 1
+	l.groups++
+	l.t.Set(rowGroups, name, binary.LittleEndian.AppendUint32(nil, g.id))
+	g.Save()
+	return g, true
+}
+
+// freeNumber is the first number from next on that is not in use; behind the last
+// comes 0.
+func freeNumber(next, most uint32, used func(uint32) bool) uint32 {
+	for {
+		if next >= most {
+			next = 0
+		}
+		if !used(next) {
+			return next
+		}
+		next++
+	}
+}
+
+// Destroy removes the group with all its consumers and pending items.
+func (g *Group) Destroy() {
+	l := g.l
+	l.begin()
+	l.t.Delete(rowGroups, g.name)
+	l.removeRows(groupRow(g.id), groupRow(g.id+1))
+	l.groups--
+}
+
+// removeRows removes the rows of the numbers from low to below high.
+func (l *Log) removeRows(low, high uint64) {
+	from := l.t.Rank(low, nil)
+	l.t.Remove(from, l.t.Rank(high, nil)-from)
+}
+
+// EachGroup calls f for all groups in the order of their names until it returns
+// false. f may look into the group.
+func (l *Log) EachGroup(f func(g *Group) bool) {
+	if l.t == nil || l.groups == 0 {
+		return
+	}
+	for _, id := range l.numbers(rowGroups, int(l.groups)) {
+		g := l.group(id)
+		if !f(&g) {
+			return
+		}
+	}
+}
+
+// numbers returns what the rows of a table of names say, in the order of names.
+func (l *Log) numbers(row uint64, n int) []uint32 {
+	ids := make([]uint32, 0, n)
+	l.t.Ascend(row, nil, func(key uint64, _, value []byte) bool {
+		if key == row {
+			ids = append(ids, binary.LittleEndian.Uint32(value))
+		}
+		return key == row
+	})
+	return ids
+}
+
+// Consumer looks a consumer up.
+func (g *Group) Consumer(name []byte) (m Consumer, ok bool) {
+	v, ok := g.l.t.Get(g.row(rowNames), name)
+	if !ok {
+		return Consumer{}, false
+	}
+	return g.consumer(binary.LittleEndian.Uint32(v)), true
+}
+
+func (g *Group) consumer(id uint32) Consumer {
+	m := Consumer{id: id}
+	v, _ := g.l.t.Get(g.consumerRow(id), nil)
+	m.read(v)
+	return m
+}
+
+func (m *Consumer) read(v []byte) {
+	m.Seen = int64(binary.LittleEndian.Uint64(v))
+	m.Active = int64(binary.LittleEndian.Uint64(v[8:]))
+	m.pending = binary.LittleEndian.Uint64(v[16:])
+	m.Name = bytes.Clone(v[consumerHead:])
+}
+
+// SaveConsumer writes what has changed of a consumer of the group.
+func (g *Group) SaveConsumer(m *Consumer) {
+	g.l.begin()
+	b := make([]byte, consumerHead, consumerHead+len(m.Name))
+	binary.LittleEndian.PutUint64(b, uint64(m.Seen))
+	binary.LittleEndian.PutUint64(b[8:], uint64(m.Active))
+	binary.LittleEndian.PutUint64(b[16:], m.pending)
+	g.l.t.Set(g.consumerRow(m.id), nil, append(b, m.Name...))
+}
+
+// CreateConsumer makes a consumer of a name that none has, which was seen now. The
+// group is saved.
+func (g *Group) CreateConsumer(name []byte, now int64) Consumer {
+	g.l.begin()
+	m := Consumer{Seen: now, Active: NeverActive, Name: bytes.Clone(name)}
+	m.id = freeNumber(g.next, maxConsumers, func(id uint32) bool {
+		_, used := g.l.t.Get(g.consumerRow(id), nil)
+		return used
+	})
+	g.next = m.id + 1
+	g.consumers++
+	g.l.t.Set(g.row(rowNames), name, binary.LittleEndian.AppendUint32(nil, m.id))
+	g.SaveConsumer(&m)
+	g.Save()
+	return m
+}
+
+// DeleteConsumer removes a consumer with what is pending with it. The group is
+// saved.
+func (g *Group) DeleteConsumer(m *Consumer) {
+	l := g.l
+	l.begin()
+	row := g.consumerRow(m.id)
+	var ids []chunk.ID
+	l.eachID(row, chunk.ID{}, func(id chunk.ID) bool {
+		ids = append(ids, id)
+		return true
+	})
+	for _, id := range ids {
+		l.t.Delete(g.row(rowPending), l.name(0, id))
+	}
+	l.t.Delete(g.row(rowNames), m.Name)
+	l.removeRows(row, row+1)
+	g.pending -= m.pending
+	g.consumers--
+	g.Save()
+}
+
+// EachConsumer calls f for all consumers in the order of their names until it
+// returns false. f may look into the group.
+func (g *Group) EachConsumer(f func(m *Consumer) bool) {
+	for _, id := range g.l.numbers(g.row(rowNames), int(g.consumers)) {
+		m := g.consumer(id)
+		if !f(&m) {
+			return
+		}
+	}
+}
+
+// eachID calls f for the IDs of rows from one on until it returns false.
+func (l *Log) eachID(row uint64, from chunk.ID, f func(id chunk.ID) bool) {
+	name := l.name(0, from)
+	if from.IsZero() {
+		name = name[:1] // an ID's name, and behind that of the state of a consumer
+	}
+	l.t.Ascend(row, name, func(key uint64, name, _ []byte) bool {
+		return key == row && f(chunk.FromName(name))
+	})
+}
+
+// Owns reports whether a pending item is with a consumer.
+func (m *Consumer) Owns(p Pending) bool { return p.consumer == m.id }
+
+// OwnerName is the name of the consumer with which an item is pending.
+func (g *Group) OwnerName(p Pending) []byte { return g.consumer(p.consumer).Name }
+
+// readPending reads the row of a pending item.
+func readPending(id chunk.ID, v []byte) Pending {
+	p := Pending{ID: id, Time: int64(binary.BigEndian.Uint64(v))}
+	consumer, n := binary.Uvarint(v[8:])
+	p.consumer = uint32(consumer)
+	p.Count, _ = binary.Uvarint(v[8+n:])
+	return p
+}
+
+// setPending writes the row of a pending item and reports whether it is new.
+func (g *Group) setPending(p Pending) (added bool) {
+	var buf [8 + 2*binary.MaxVarintLen64]byte
+	b := binary.BigEndian.AppendUint64(buf[:0], uint64(p.Time))
+	b = binary.AppendUvarint(b, uint64(p.consumer))
+	b = binary.AppendUvarint(b, p.Count)
+	return g.l.t.Set(g.row(rowPending), g.l.name(0, p.ID), b)
+}
+
+// FindPending looks a pending item up.
+func (g *Group) FindPending(id chunk.ID) (p Pending, ok bool) {
+	v, ok := g.l.t.Get(g.row(rowPending), g.l.name(0, id))
+	if !ok {
+		return Pending{}, false
+	}
+	return readPending(id, v), true
+}
+
+// NextPending is the first pending item of the group from an ID on.
+func (g *Group) NextPending(from chunk.ID) (p Pending, ok bool) {
+	row := g.row(rowPending)
+	g.l.t.Ascend(row, g.l.name(0, from), func(key uint64, name, value []byte) bool {
+		if ok = key == row; ok {
+			p = readPending(chunk.FromName(name), value)
+		}
+		return false
+	})
+	return p, ok
+}
+
+// NextPendingOf is NextPending of those that are with a consumer.
+func (g *Group) NextPendingOf(m *Consumer, from chunk.ID) (p Pending, ok bool) {
+	var next chunk.ID
+	g.l.eachID(g.consumerRow(m.id), from, func(id chunk.ID) bool {
+		next, ok = id, true
+		return false
+	})
+	if !ok {
+		return Pending{}, false
+	}
+	return g.FindPending(next)
+}
+
+// LastPending is the last of the pending items of the group, of which there are
+// some.
+func (g *Group) LastPending() (p Pending) {
+	g.l.t.Descend(g.row(rowPending)+1, nil, func(_ uint64, name, value []byte) bool {
+		p = readPending(chunk.FromName(name), value)
+		return false
+	})
+	return p
+}
+
+// Deliver makes an item pending with a consumer, whomever it was with. Group and
+// consumer are not saved yet.
+func (g *Group) Deliver(m *Consumer, p Pending) {
+	g.l.begin()
+	p.consumer = m.id
+	old, ok := g.FindPending(p.ID)
+	switch {
+	case ok && m.Owns(old):
+		g.setPending(p)
+		return
+	case ok:
+		g.takeFrom(old, m)
+	default:
+		g.pending++
+	}
+	g.give(m, p)
+}
+
+// give writes an item that is pending with nobody else.
+func (g *Group) give(m *Consumer, p Pending) {
+	p.consumer = m.id
+	g.setPending(p)
+	g.l.t.Set(g.consumerRow(m.id), g.l.name(0, p.ID), nil)
+	m.pending++
+}
+
+// Drop makes a pending item one no more. m is a consumer that the caller is about to
+// save, if there is one. The group is not saved yet.
+func (g *Group) Drop(p Pending, m *Consumer) {
+	g.l.begin()
+	g.takeFrom(p, m)
+	g.l.t.Delete(g.row(rowPending), g.l.name(0, p.ID))
+	g.pending--
+}
+
+// takeFrom takes a pending item from the consumer that has it, which may be m.
+func (g *Group) takeFrom(p Pending, m *Consumer) {
+	g.l.t.Delete(g.consumerRow(p.consumer), g.l.name(0, p.ID))
+	if m != nil && m.Owns(p) {
+		m.pending--
+		return
+	}
+	if !g.taken || g.owner.id != p.consumer {
+		g.saveOwner()
+		g.owner, g.taken = g.consumer(p.consumer), true
+	}
+	g.owner.pending--
+}
+
+func (g *Group) saveOwner() {
+	if g.taken {
+		g.taken = false
+		g.SaveConsumer(&g.owner)
+	}
+}
