@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
@@ -344,6 +345,30 @@ func TestAScriptThatHasWrittenIsNotKilled(t *testing.T) {
 	if got := n.streamed(); len(got) > 0 {
 		t.Errorf("the stream has %q", got)
 	}
+}
+
+// The threshold acts on the script that runs, once it is set.
+func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "0")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "0")
+	redistest.Until(t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("none does")
+	})
+	if busy := n.Busy(); busy != "" {
+		t.Errorf("without a threshold the node is busy: %s", busy)
+	}
+	if err := n.config.Set(config.Caller{Local: true}, config.Pair{Name: "lua-time-limit", Value: "10"}); err != nil {
+		t.Fatal(err)
+	}
+	n.untilBusy()
+	other.want("SCRIPT KILL", "OK")
+	c.read()
 }
 
 func TestALongFunction(t *testing.T) {
