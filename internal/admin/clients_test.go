@@ -105,3 +105,30 @@ func TestNoTouchKeepsKeysIdle(t *testing.T) {
 		t.Errorf("DEBUG OBJECT tells lru:%s when the clock is %s", object, clock)
 	}
 }
+
+func TestThereAreNoModules(t *testing.T) {
+	c := startNode(t).dial()
+	for line, want := range map[string]string{
+		"MODULE LIST":                    "*0\r\n",
+		"MODULE LOAD /x.so a":            "-ERR Modules are not supported",
+		"MODULE LOADEX /x.so":            "-ERR Modules are not supported",
+		"MODULE UNLOAD x":                "-ERR Error unloading module: no such module with that name\r\n",
+		"LOLWUT VERSION x":               "-ERR value is not an integer or out of range\r\n",
+		"LOLWUT x":                       "-ERR value is not an integer or out of range\r\n",
+		"COMMAND LIST FILTERBY MODULE x": "*0\r\n",
+	} {
+		var args []any
+		for _, w := range strings.Fields(line) {
+			args = append(args, w)
+		}
+		if got, err := c.DoRaw(args...); err != nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%s: %q, %v", line, got, err)
+		}
+	}
+	for _, args := range [][]any{{"LOLWUT"}, {"LOLWUT", "VERSION", 5}, {"LOLWUT", "VERSION", 6, 1 << 40}, {"LOLWUT", -1}} {
+		got, err := c.Do(args...)
+		if text, _ := got.(string); err != nil || !strings.Contains(text, "#") || !strings.Contains(text, "Redis ver. ") {
+			t.Errorf("%v: %q, %v", args, got, err)
+		}
+	}
+}

@@ -243,7 +243,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 		cached = a.CachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys")
+	field(b, "slave_expires_tracked_keys", a.Keyspace.LocalExpiries())
 	defrag := a.Keyspace.Compaction()
 	field(b, "active_defrag_hits", defrag.Hits)
 	field(b, "active_defrag_misses", defrag.Misses)

@@ -274,7 +274,7 @@ func foreign(c *Ctx) (r *Row, line [][]byte, keys []int, ok bool) {
 	case r == nil:
 		c.Out.Error(resp.ErrCommandInvalid)
 		return
-	case len(r.Keys) == 0:
+	case len(r.Keys) == 0 || r.keysAreNames():
 		c.Out.Error(resp.ErrCommandNoKeys)
 		return
 	case !r.Takes(len(line)):

@@ -270,7 +270,7 @@ func (c *Ctx) streamHead(key []byte) {
 
 // readStream answers with items of one stream, if there are any.
 func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
-	e, found := c.Tx.Peek(key)
+	e, found := c.Tx.Look(key)
 	if !found {
 		return false
 	}
@@ -287,7 +287,7 @@ func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
 // deliver answers with items of one stream for the group: with new ones, if there
 // are any, or with those pending with the consumer.
 func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
-	l, _ := c.Tx.EditLog(key)
+	l, _ := c.editLogRead(key)
 	groupName, name := o.names(c)
 	g, ok := l.Group(groupName)
 	if !ok {

@@ -34,6 +34,7 @@ var rooms = []room{
 	{path: "internal/glob", pure: true},
 	{path: "internal/resp", pure: true},
 	{path: "internal/bitmap", pure: true},
+	{path: "internal/geo", pure: true},
 	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
 	{path: "internal/logging"},
@@ -44,10 +45,10 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/chunk", "storage/slab", "storage/tree", "storage/rdb/wire"}},
-	{path: "storage/chunk", pure: true, imports: []string{"storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
+	{path: "storage/chunk", imports: []string{"storage/rdb/wire"}, pure: true},
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
@@ -61,7 +62,7 @@ var rooms = []room{
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
-		"internal/acl", "internal/bitmap", "internal/glob", "internal/hll", "internal/resp"}},
+		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},

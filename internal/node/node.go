@@ -44,14 +44,18 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
+	// Listening is called once connections are taken, before the data are loaded; it
+	// may be nil.
+	Listening func()
 }
 
 // Node is a node between New and the end of Run.
 type Node struct {
-	config *config.Config
-	log    *zap.Logger
-	runID  string
-	role   func(replica bool) // told at each change of role
+	config  *config.Config
+	log     *zap.Logger
+	runID   string
+	role    func(replica bool) // told at each change of role
+	listens func()             // told once it does
 
 	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
@@ -76,9 +80,12 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
 	if n.role == nil {
 		n.role = func(bool) {}
+	}
+	if n.listens == nil {
+		n.listens = func() {}
 	}
 	cfg := c.Settings.Current()
 	var err error
@@ -234,6 +241,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.server.SetLoading(true)
+	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()
 	err := n.begin(ctx)

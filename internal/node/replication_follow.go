@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -87,7 +89,7 @@ func (f *follower) Continue(h replication.History) (err error) {
 
 // Apply executes a unit and adds its bytes to the node's stream, so that
 // offsets are the primary's. It waits, without a lock, while the journal is
-// behind or snapshots hold too much memory.
+// behind, snapshots hold too much memory or clients are paused.
 func (f *follower) Apply(u *psync.Unit) error {
 	n := f.r.n
 	if !n.stream.Room() {
@@ -96,6 +98,9 @@ func (f *follower) Apply(u *psync.Unit) error {
 		}
 	}
 	if err := n.persistence.waitRoom(f.ctx); err != nil {
+		return err
+	}
+	if err := n.server.WaitPause(f.ctx); err != nil {
 		return err
 	}
 	f.effects = f.effects[:0]
@@ -112,6 +117,10 @@ func (f *follower) Apply(u *psync.Unit) error {
 		}
 	})
 	n.stream.Announce()
+	if err == nil && n.server.Monitored() {
+		host, port := f.r.Primary()
+		n.server.ShowApplied(net.JoinHostPort(host, strconv.Itoa(port)), f.effects)
+	}
 	f.stuck = errors.Is(err, command.ErrUnknownEffect)
 	return err
 }

@@ -1,6 +1,11 @@
 package resp
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
 
 // What commands on data answer when they refuse.
 const (
@@ -65,6 +70,49 @@ func ErrUnknownPFDebug(sub []byte) Error {
 // ErrTestFailed is what PFSELFTEST has found.
 func ErrTestFailed(format string, args ...any) Error {
 	return Error(fmt.Sprintf("ERR TESTFAILED "+format, args...))
+}
+
+// Positions.
+const (
+	ErrGeoUnit           Error = "ERR unsupported unit provided. please use M, KM, FT, MI"
+	ErrGeoMember         Error = "ERR could not decode requested zset member"
+	ErrGeoRadius         Error = "ERR need numeric radius"
+	ErrGeoRadiusNegative Error = "ERR radius cannot be negative"
+	ErrGeoWidth          Error = "ERR need numeric width"
+	ErrGeoHeight         Error = "ERR need numeric height"
+	ErrGeoBoxNegative    Error = "ERR height or width cannot be negative"
+	ErrGeoCount          Error = "ERR COUNT must be > 0"
+	ErrGeoAny            Error = "ERR the ANY argument requires COUNT argument"
+)
+
+// ErrPosition is the error of a position that no geohash can tell of.
+func ErrPosition(longitude, latitude float64) Error {
+	return Error("ERR invalid longitude,latitude pair " + fixed(longitude) + "," + fixed(latitude))
+}
+
+// fixed writes a number as C's %f does.
+func fixed(f float64) string {
+	if math.IsInf(f, 0) {
+		return strings.TrimPrefix(strings.ToLower(strconv.FormatFloat(f, 'f', 6, 64)), "+")
+	}
+	return strconv.FormatFloat(f, 'f', 6, 64)
+}
+
+// ErrGeoStore is the error of a search that is to store and to show more than
+// members.
+func ErrGeoStore(what string) Error {
+	return Error("ERR " + what + " is not compatible with WITHDIST, WITHHASH and WITHCOORD options")
+}
+
+// ErrGeoFrom is the error of a search without a center; the command is as the
+// client wrote it.
+func ErrGeoFrom(command []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", command))
+}
+
+// ErrGeoBy is the error of a search without a size.
+func ErrGeoBy(command []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", command))
 }
 
 // COMMAND GETKEYS.

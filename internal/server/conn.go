@@ -231,10 +231,7 @@ func (s *subscriber) idle() bool {
 	if s == nil {
 		return true
 	}
-	s.mu.Lock()
-	waits := s.posted
-	s.mu.Unlock()
-	return !waits && !s.target && s.count() == 0
+	return !s.posted.Load() && !s.target && s.count() == 0
 }
 
 // owns reports whether c is a connection of the loop.

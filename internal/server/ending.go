@@ -38,7 +38,7 @@ func (s *Server) Shutdown(interrupt bool) error {
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	var err error
-	s.stopWorld(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
+	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	return err
 }
 

@@ -27,7 +27,7 @@ import (
 //
 // A script has its loop's turn back before its unit ends. So who holds the turns of
 // all loops must not wait for the world: loops give up while a script takes long,
-// others ask stopWorld.
+// others ask Everything.
 
 // run is the script that a desk's unit runs, if any.
 type run struct {
@@ -115,7 +115,7 @@ func slowScript(r *run, now time.Duration) string {
 func (l *loop) secondDesk() *desk {
 	d := l.second.Load()
 	if d == nil {
-		d = newDesk(l.srv)
+		d = newDesk(l)
 		l.second.Store(d)
 	}
 	return d
@@ -364,15 +364,15 @@ func (r *run) kill() {
 	}
 }
 
-// stopWorld runs f with all loops stopped and the world locked, as soon as no script
+// Everything runs f with all loops stopped and the world locked, as soon as no script
 // takes long. The caller is no loop and holds no locks of storage.
-func (s *Server) stopWorld(f func(tx *storage.Tx)) {
+func (s *Server) Everything(f func(tx *storage.Tx)) {
 	for !s.tryStopWorld(f) {
 		time.Sleep(stopWorldAgain)
 	}
 }
 
-// stopWorldAgain is how long stopWorld waits for the end of a script.
+// stopWorldAgain is how long Everything waits for the end of a script.
 const stopWorldAgain = 10 * time.Millisecond
 
 func (s *Server) tryStopWorld(f func(tx *storage.Tx)) bool {

@@ -87,6 +87,10 @@ type Server struct {
 	conds   atomic.Uint32 // condition
 	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
+
+	pauseMu      sync.Mutex
+	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
+
 	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
@@ -139,6 +143,7 @@ func New(c Config) (*Server, error) {
 		Log: c.Log, RunID: c.RunID, Started: s.started,
 	})
 	s.ending.done = make(chan struct{})
+	s.pauseChanged = make(chan struct{})
 	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
 	s.visitor = s.keyspace.NewExecutor()
 	s.visitor.MayGiveUp()
@@ -202,7 +207,7 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,

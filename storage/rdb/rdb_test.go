@@ -245,7 +245,7 @@ func TestAuxThatTellsNoPlace(t *testing.T) {
 }
 
 func TestUnsupportedTypeNamesTypeAndKey(t *testing.T) {
-	file := []byte("REDIS0010\x13\x08a-stream\xff")
+	file := []byte("REDIS0010\x1a\x08a-stream\xff")
 	_, err := Check(bytes.NewReader(file))
 	if !errors.Is(err, ErrUnsupportedType) || !strings.Contains(err.Error(), `stream at key "a-stream"`) {
 		t.Errorf("got %v", err)
@@ -352,7 +352,7 @@ func TestCheck(t *testing.T) {
 		{"Valkey's version 80 is read", []byte("VALKEY080\xff\x00\x00\x00\x00\x00\x00\x00\x00"), nil},
 		{"Valkey's magic with a version of Redis is refused", []byte("VALKEY011\xff"), ErrVersion},
 		{"an unknown opcode is corrupt", []byte("REDIS0010\xf2"), ErrCorrupt},
-		{"functions of a release candidate are corrupt", []byte("REDIS0010\xf6"), ErrCorrupt},
+		{"functions of a release candidate are refused", []byte("REDIS0010\xf6"), ErrVersion},
 		{"slot import of Valkey is passed over",
 			[]byte("VALKEY080\xf3\x03job\x01\x05\x06\xff\x00\x00\x00\x00\x00\x00\x00\x00"), nil},
 		{"slot import in a file of Redis is corrupt", []byte("REDIS0012\xf3\x03job\x00\xff"), ErrCorrupt},

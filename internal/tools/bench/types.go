@@ -15,6 +15,7 @@ type typeTest struct {
 	name, command string
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
+	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
 	script        string // is loaded before the test; its SHA1 is S in command
 }
 
@@ -30,6 +31,7 @@ var typeTests = []typeTest{
 	{name: "ZPOPMIN", command: "ZPOPMIN K", fill: "ZADD", takes: true},
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
+	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
 	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
 	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
 	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
@@ -139,7 +141,11 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 		if keys == 1 {
 			space = oneElements
 		}
-		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		flags := []string{"-r", strconv.Itoa(space)}
+		if t.tracked {
+			flags = append(flags, "-3", "--enable-tracking")
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append(flags, t.words(keys)...)...)
 		if err == nil && t.takes {
 			err = n.notDry(keys)
 		}
