@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop soak bench pgo image compose check clean bench-memory bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -36,6 +36,10 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./internal/lint
 
+docs: ## make docs/config.md and docs/commands.md anew from their tables
+	$(GO) test ./internal/config -run Documentation -rewrite
+	$(GO) test ./internal/node -run CommandsAreDocumented -write
+
 sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
 ifeq ($(SEED),)
 	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
@@ -57,6 +61,9 @@ bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENC
 
 bench-memory: build ## beside redis-server: bytes per key and element, loading, restarting; BENCH="-keys 500000"
 	$(GO) run ./internal/tools/bench memory -bin $(BIN) $(BENCH)
+
+bench-pauses: build ## beside redis-server: loading and deleting 10 M keys at once, 10,000 clients that wait
+	$(GO) run ./internal/tools/bench memory -bin $(BIN) -only pauses,blocked $(BENCH)
 
 bench-compaction: build ## beside redis-server: memory and latency after most of 2 GiB were deleted; BENCH="-fill 500"
 	$(GO) run ./internal/tools/bench memory -only compaction -bin $(BIN) $(BENCH)

@@ -40,7 +40,7 @@ func newHistory(t *testing.T, s *redistest.Server, seed uint64) *history {
 	// A row has its syntax once it is in a table. Fields of hashes do not expire in the
 	// redis-server that these histories reach, too: command.HashExpiry is not among them.
 	table := command.NewTable(
-		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry, command.Serialization,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits,
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims)
@@ -74,7 +74,11 @@ func (h *history) run(batches int) {
 	for range batches {
 		l.Now = time.Now().UnixMilli()
 		c := h.clients[l.IntN(len(h.clients))]
-		switch l.IntN(12) {
+		switch l.IntN(15) {
+		case 12, 13:
+			h.send(c, h.script())
+		case 14:
+			h.send(c, h.library(), h.script())
 		case 0:
 			h.wait(h.waiting[l.IntN(len(h.waiting))])
 		case 1, 2, 3:
@@ -260,6 +264,9 @@ func sameDigest(t *testing.T, a, b *redistest.Server) {
 	redistest.Until(t, settle, fmt.Sprintf("%v on port %d has the data of %v on port %d", b.Kind, b.Port, a.Kind, a.Port), func() error {
 		if digest(a) != digest(b) {
 			return errors.New(difference(t, a, b))
+		}
+		if x, y := libraries(a), libraries(b); !slices.Equal(x, y) {
+			return fmt.Errorf("the libraries are %q and %q", x, y)
 		}
 		return nil
 	})

@@ -49,6 +49,9 @@ func inStep(t *testing.T, primary *redistest.Server, replicas ...*redistest.Serv
 
 func digest(s *redistest.Server) string { return fmt.Sprint(s.Do("DEBUG", "DIGEST")) }
 
+// content is the digest and the libraries of functions.
+func content(s *redistest.Server) string { return digest(s) + strings.Join(libraries(s), "\n") }
+
 // write makes some writes of the kinds that a stream treats differently.
 func write(t *testing.T, s *redistest.Server, round int) {
 	t.Helper()

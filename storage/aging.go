@@ -33,7 +33,9 @@ func (e *Executor) age(now int64, budget int) (running bool) {
 	}
 	defer a.mu.Unlock()
 	if !a.running {
-		e.Begin(now, nil) // so that no snapshot begins or ends
+		if e.Begin(now, nil) == nil { // so that no snapshot begins or ends
+			return false
+		}
 		a.least = ks.oldest()
 		a.running = ks.captures-ks.known >= ageFrom && a.least-ks.known >= ageFrom/2
 		e.End()
@@ -41,12 +43,20 @@ func (e *Executor) age(now int64, budget int) (running bool) {
 	}
 	for a.running && budget > 0 {
 		if a.slot == slots.Count {
-			a.finish(e.BeginWorld(now))
+			tx := e.BeginWorld(now)
+			if tx == nil {
+				return false
+			}
+			a.finish(tx)
 			e.End()
 			break
 		}
 		e.one[0] = slots.Slot(a.slot)
-		budget -= a.goOn(e.Begin(now, e.one[:]), budget)
+		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return false
+		}
+		budget -= a.goOn(tx, budget)
 		e.End()
 	}
 	return a.running

@@ -277,23 +277,28 @@ type detachedTable struct {
 	table
 }
 
-// adopt gives a table that a flush lets go to the open snapshots that cover its
-// slot.
-func (ks *Keyspace) adopt(d *detachedTable) {
-	var holders []*Capture
-	for _, c := range ks.open {
-		if c.covers(d.slot) {
-			holders = append(holders, c)
-		}
-	}
-	if len(holders) == 0 {
-		ks.discard(garbage{table: d})
+// adopt gives tables that a flush lets go, in the order of their slots, to the open
+// snapshots that cover these, and the others to Reclaim.
+func (ks *Keyspace) adopt(all []detachedTable) {
+	if len(ks.open) == 0 {
+		ks.discardTables(all)
 		return
 	}
-	d.holders.Store(int32(len(holders)))
-	for _, c := range holders {
+	for _, c := range ks.open {
+		var held []*detachedTable
+		for i := range all {
+			if d := &all[len(all)-1-i]; c.covers(d.slot) {
+				d.holders.Add(1)
+				held = append(held, d)
+			}
+		}
 		// The table at the end is the one whose walk the cursor belongs to.
-		c.detached = slices.Insert(c.detached, 0, d)
+		c.detached = slices.Insert(c.detached, 0, held...)
+	}
+	for i := range all {
+		if all[i].holders.Load() == 0 {
+			ks.discard(garbage{table: &all[i]})
+		}
 	}
 }
 

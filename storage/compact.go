@@ -91,7 +91,8 @@ func (p CompactionPolicy) loss() float64 {
 // budget records for that. It reports whether a compaction is under way. now is
 // the time in Unix milliseconds. The executor must not be in a unit. The other
 // upkeep that walks over all records is done here as well, before that: raising the
-// epochs of records that no snapshot has visited for long.
+// epochs of records that no snapshot has visited for long. Where the executor gives
+// up it says that nothing is under way; the next call goes on.
 func (e *Executor) Compact(now int64, budget int) (running bool) {
 	if e.age(now, budget) {
 		return true
@@ -108,6 +109,10 @@ func (e *Executor) Compact(now int64, budget int) (running bool) {
 	for budget > 0 && c.slot < slots.Count && !policy.Off {
 		e.one[0] = slots.Slot(c.slot)
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			c.endSlice(now)
+			return false
+		}
 		budget -= tx.compactSlot(c, budget) + 1
 		e.End()
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math"
 	"strconv"
 
 	"redoubt/replication"
@@ -22,18 +23,20 @@ const unitKept = 64 << 10
 func (tx *Tx) Command(raw []byte) {
 	tx.e.closeAll()
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = raw, 0, false, false
+	tx.inCommand, tx.replacing = true, false
 }
 
 // CommandEnd says that the command ended. As in Redis, a command that changed
 // something (or was forced) is propagated as it came, unless it decided
 // otherwise.
 func (tx *Tx) CommandEnd() {
-	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && tx.recording() {
+	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && !tx.mute && tx.recording() {
 		tx.effect()
 		tx.unit = append(tx.unit, tx.raw...)
 	}
 	tx.dirtyTotal += int64(tx.dirty)
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = nil, 0, false, false
+	tx.inCommand = false
 }
 
 // Dirty is the number of changes the command has made so far. Deletion by
@@ -56,7 +59,7 @@ func (tx *Tx) Uncounted() int64 { return tx.dirtyTotal + int64(tx.dirty) }
 // several calls record several. The arguments are copied.
 func (tx *Tx) Effect(args ...[]byte) {
 	tx.commandOwn = true
-	if !tx.recording() {
+	if tx.mute || !tx.recording() {
 		return
 	}
 	tx.effect()
@@ -76,6 +79,24 @@ func (tx *Tx) NoEffect() { tx.commandOwn = true }
 // (FLUSHALL of an empty keyspace, PUBLISH).
 func (tx *Tx) Force() { tx.forced = true }
 
+// Beside says that the command has made n changes of something beside keys.
+func (tx *Tx) Beside(n int) { tx.dirty += n }
+
+// Mute says that what commands change from now on is not propagated, or (false) that
+// it is again: redis.set_repl. Keys that have expired go everywhere all the same.
+// It ends with the unit.
+func (tx *Tx) Mute(on bool) { tx.mute = on }
+
+// Abandon forgets all effects of the unit, also those to come, although it has
+// changed data: the process ends, and nobody sees them. The gate of the unit, and of
+// whoever looks at what it wrote, is one that never opens.
+func (tx *Tx) Abandon() {
+	tx.abandoned, tx.ready = true, tx.ready[:0]
+}
+
+// NeverCommitted is the gate of what was abandoned: no stream reaches it.
+const NeverCommitted replication.Offset = math.MaxInt64
+
 // expiredEffect records the DEL of a key whose time is past. It precedes the
 // effect of the command that found it and does not stand for it.
 func (tx *Tx) expiredEffect(key []byte) {
@@ -92,9 +113,10 @@ func (tx *Tx) expiredEffect(key []byte) {
 // expiredFieldsEffect is expiredEffect for fields of a hash: an HDEL.
 func (tx *Tx) expiredFieldsEffect(key []byte, names [][]byte) {
 	if tx.recording() {
-		own := tx.commandOwn
+		own, mute := tx.commandOwn, tx.mute
+		tx.mute = false
 		tx.Effect(append([][]byte{nameHDel, key}, names...)...)
-		tx.commandOwn = own
+		tx.commandOwn, tx.mute = own, mute
 	}
 }
 
@@ -120,6 +142,10 @@ func (tx *Tx) effect() {
 // unit's end, 0 if it has none. The buffer begins with MULTI, which is left
 // out when the effect is a single one.
 func (tx *Tx) flush() replication.Offset {
+	if tx.abandoned {
+		tx.unit, tx.effects = tx.unit[:len(multi)], 0
+		return NeverCommitted
+	}
 	if tx.effects == 0 {
 		return tx.applied
 	}

@@ -59,7 +59,7 @@ func (p *place) found() bool { return p.rec.p != nil }
 func (tx *Tx) Find(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if !p.found() {
-		tx.misses++
+		tx.missed(key)
 		return Entry{}, false
 	}
 	tx.hits++
@@ -67,19 +67,36 @@ func (tx *Tx) Find(key []byte) (Entry, bool) {
 	return Entry{p.rec, tx}, true
 }
 
+// missed accounts for a read that found no key.
+func (tx *Tx) missed(key []byte) {
+	tx.misses++
+	tx.Note(ClassMiss, "keymiss", key)
+}
+
 // CountLook counts a hit or miss for a key that has been found before, or was not,
 // where Redis looks it up once more.
-func (tx *Tx) CountLook(found bool) {
+func (tx *Tx) CountLook(key []byte, found bool) {
 	if found {
 		tx.hits++
 	} else {
-		tx.misses++
+		tx.missed(key)
 	}
 }
 
 // Look is Find without the access bits: the command asks about the key, it does
-// not use it (EXISTS, TYPE, TTL, OBJECT).
+// not use it (EXISTS, TYPE, TTL).
 func (tx *Tx) Look(key []byte) (Entry, bool) {
+	p := tx.find(key, forRead)
+	if !p.found() {
+		tx.missed(key)
+		return Entry{}, false
+	}
+	tx.hits++
+	return Entry{p.rec, tx}, true
+}
+
+// Inspect is Look without the event of a miss (OBJECT).
+func (tx *Tx) Inspect(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
 	if !p.found() {
 		tx.misses++
@@ -104,6 +121,15 @@ func (tx *Tx) Use(key []byte) (Entry, bool) {
 // by itself.
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
+	if !p.found() {
+		return Entry{}, false
+	}
+	return Entry{p.rec, tx}, true
+}
+
+// PeekExpired is Peek that finds a key whose time is past as well, and leaves it.
+func (tx *Tx) PeekExpired(key []byte) (Entry, bool) {
+	p := tx.lookUp(tx.slotOf(key), key)
 	if !p.found() {
 		return Entry{}, false
 	}

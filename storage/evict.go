@@ -64,6 +64,9 @@ func (e *Executor) evict(now int64, c candidate) bool {
 	n := slots.Of(c.key)
 	e.one[0] = n
 	tx := e.Begin(now, e.one[:])
+	if tx == nil {
+		return false
+	}
 	defer e.endOwn()
 	if !tx.deletesExpired() {
 		return false
@@ -111,6 +114,9 @@ func (e *Executor) sampleDB(now int64, policy Eviction, db, samples int) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return
+		}
 		tx.Select(db)
 		samples -= tx.sampleSlot(policy, n, samples)
 		e.End()

@@ -41,6 +41,8 @@ type Executor struct {
 	keptMu sync.Mutex
 	kept   []keptRun // guarded by keptMu; in the order of their moments
 
+	mayGiveUp   bool         // see MayGiveUp
+	gaveUp      bool         // … which it has, since GaveUp
 	serveReady  func(tx *Tx) // see OnReady
 	servedReady func(gate replication.Offset)
 
@@ -64,16 +66,24 @@ func (ks *Keyspace) NewExecutor() *Executor {
 
 // Begin starts a unit on the slots ss, in any order and with repetitions,
 // after waiting for their locks. now is the time in Unix milliseconds; it is
-// the unit's only clock. No slots is a unit that touches no key.
+// the unit's only clock. No slots is a unit that touches no key. It is nil if the
+// executor may give up and has.
 func (e *Executor) Begin(now int64, ss []slots.Slot) *Tx {
-	e.lockSlots(ss)
+	if !e.lockSlots(ss) {
+		e.gaveUp = true
+		return nil
+	}
 	e.tx.begin(now, unitOrdinary)
 	return &e.tx
 }
 
-// BeginWorld starts a unit that may touch everything.
+// BeginWorld starts a unit that may touch everything. It is nil if the executor
+// may give up and has.
 func (e *Executor) BeginWorld(now int64) *Tx {
-	e.ks.world.lock(e.ks)
+	if !e.ks.world.lock(e.ks, e.mayGiveUp) {
+		e.gaveUp = true
+		return nil
+	}
 	e.tx.begin(now, unitWorld)
 	return &e.tx
 }
@@ -82,6 +92,7 @@ func (e *Executor) BeginWorld(now int64) *Tx {
 // stream, whose last byte is end, to the slots ss. It sees keys whose time is
 // past and records nothing; the slots it writes are stamped with end.
 func (e *Executor) BeginApply(now int64, end replication.Offset, ss []slots.Slot) *Tx {
+	e.mustNotGiveUp()
 	e.lockSlots(ss)
 	e.tx.begin(now, unitApply)
 	e.tx.applied = end
@@ -91,23 +102,48 @@ func (e *Executor) BeginApply(now int64, end replication.Offset, ss []slots.Slot
 // BeginApplyWorld is BeginApply with the world lock. A loader uses it too,
 // with the offset to which its file belongs.
 func (e *Executor) BeginApplyWorld(now int64, end replication.Offset) *Tx {
-	e.ks.world.lock(e.ks)
+	e.mustNotGiveUp()
+	e.ks.world.lock(e.ks, false)
 	e.tx.begin(now, unitWorld|unitApply)
 	e.tx.applied = end
 	return &e.tx
 }
 
-func (e *Executor) lockSlots(ss []slots.Slot) {
-	e.enter()
+// mustNotGiveUp panics for an executor that may: what others have done is applied
+// in any case.
+func (e *Executor) mustNotGiveUp() {
+	if e.mayGiveUp {
+		panic("storage: an executor that applies may give up")
+	}
+}
+
+func (e *Executor) lockSlots(ss []slots.Slot) bool {
+	if !e.enter() {
+		return false
+	}
 	e.tx.held = append(e.tx.held[:0], ss...)
 	if len(ss) > 1 {
 		slices.Sort(e.tx.held)
 		e.tx.held = slices.Compact(e.tx.held)
 	}
-	for _, s := range e.tx.held {
-		e.ks.slots[s].mu.Lock()
+	for i, s := range e.tx.held {
+		if !e.ks.slots[s].lock.take(e.ks.berth(s), &e.ks.long, e.mayGiveUp) {
+			e.unlockSlots(e.tx.held[:i])
+			e.leave()
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Executor) unlockSlots(ss []slots.Slot) {
+	for _, s := range ss {
+		e.ks.slots[s].lock.give(e.ks.berth(s))
 	}
 }
+
+// berth is where those sleep who wait for the lock of a slot.
+func (ks *Keyspace) berth(s slots.Slot) *berth { return &ks.berths[s%berths] }
 
 // End ends the unit: its effects go to the stream as one append, the slots it
 // wrote are stamped, its locks are released. It returns the unit's gate, the
@@ -128,7 +164,7 @@ func (e *Executor) End() replication.Offset {
 			e.ks.worldWrite = end
 		}
 		tx.finish()
-		e.ks.world.unlock()
+		e.ks.world.unlock(e.ks)
 		if announce {
 			e.ks.stream.Announce()
 		}
@@ -144,9 +180,7 @@ func (e *Executor) End() replication.Offset {
 		gate = max(gate, e.ks.slots[s].lastWrite)
 	}
 	tx.finish()
-	for _, s := range tx.held {
-		e.ks.slots[s].mu.Unlock()
-	}
+	e.unlockSlots(tx.held)
 	e.leave()
 	if announce {
 		e.ks.stream.Announce()

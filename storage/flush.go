@@ -1,6 +1,6 @@
 package storage
 
-import "redoubt/slots"
+import "math/bits"
 
 // FlushDB removes all keys of database db and returns how many there were. The
 // tables are let go whole. The unit must hold the world lock.
@@ -8,11 +8,10 @@ func (tx *Tx) FlushDB(db int) int {
 	tx.needWorld("FlushDB")
 	ks := tx.ks
 	tx.touchWatchedDB(db, -1)
+	tx.untrackAll()
 	removed := ks.Len(db)
 	phys := int(ks.order[db].Load())
-	for n, ok := ks.nextOccupied(phys, 0); ok; n, ok = ks.nextOccupied(phys, n+1) {
-		tx.take(n, phys)
-	}
+	ks.adopt(ks.detachAll(phys))
 	for _, e := range ks.world.running {
 		c := &e.stats.dbs[phys]
 		c.keys.Store(0)
@@ -26,16 +25,27 @@ func (tx *Tx) FlushDB(db int) int {
 	return removed
 }
 
-// take empties a slot's table of a physical database: its records go to the open
-// snapshots, if there are any, and are freed bit by bit.
-func (tx *Tx) take(n slots.Slot, phys int) {
-	ks := tx.ks
-	t := ks.slots[n].table(phys)
-	d := &detachedTable{slot: n, phys: phys, table: *t}
-	t.segment, t.more = segment{}, nil
-	t.add(-t.len())
-	ks.setOccupied(n, phys, false)
-	ks.adopt(d)
+// detachAll empties the tables of a physical database and returns them. There may
+// be 16,384, and everybody waits meanwhile: so they are allocated, and adopted,
+// together.
+func (ks *Keyspace) detachAll(phys int) []detachedTable {
+	occupied := 0
+	for i := range ks.occupied[phys] {
+		occupied += bits.OnesCount64(ks.occupied[phys][i].Load())
+	}
+	all := make([]detachedTable, occupied)
+	n, _ := ks.nextOccupied(phys, 0)
+	for i := range all {
+		t, d := ks.slots[n].table(phys), &all[i]
+		d.slot, d.phys, d.table = n, phys, *t
+		t.segment, t.more = segment{}, nil
+		t.add(-t.len()) // which anybody may read
+		n, _ = ks.nextOccupied(phys, n+1)
+	}
+	for i := range ks.occupied[phys] {
+		ks.occupied[phys][i].Store(0)
+	}
+	return all
 }
 
 // FlushAll is FlushDB of every database.
@@ -62,6 +72,7 @@ func (tx *Tx) SwapDB(a, b int) {
 		tx.ks.order[b].Store(physA)
 		tx.Select(tx.db)
 		tx.ks.restartExpiry()
+		tx.untrackAll() // a reader of a key has one database in mind, which we do not know
 		tx.signalDB(a)
 		tx.signalDB(b)
 	}

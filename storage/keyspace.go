@@ -59,7 +59,9 @@ type Keyspace struct {
 	hashSeed maphash.Seed
 	seed     uint64
 
-	world world
+	world  world
+	berths berthsOfAll
+	long   atomic.Int32 // units that take long
 
 	// Guarded by being in a unit: changed under the world lock only.
 	role         Role
@@ -71,7 +73,8 @@ type Keyspace struct {
 	epoch        byte               // of the newest one, captures without the high bits
 	access       accessPolicy
 	limits       Limits
-	listened     Class
+	listened     Class    // see Tx.Listen
+	audience     Audience // nil: nobody hears of outcomes
 
 	// order maps a logical database to its physical one: SWAPDB swaps two
 	// entries and moves no table.
@@ -89,11 +92,17 @@ type Keyspace struct {
 	earliest [slots.Count]atomic.Int64
 	// expireFrom is the slot at which the next ExpireCycle goes on.
 	expireFrom atomic.Uint32
+	local      localExpiries
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
 	watchers    atomic.Int64
 	awaited     atomic.Int64 // keys with waiters
 	awaitedGone atomic.Int64 // … of them by somebody who is served when the key is gone
+
+	// See SetTracks and Tracked. trackedSlots has a bit for each slot with marks.
+	tracks, broadcasts        atomic.Bool
+	trackedKeys, trackedItems atomic.Int64
+	trackedSlots              [slots.Count / 64]atomic.Uint64
 
 	compaction compaction
 	aging      aging
@@ -144,8 +153,10 @@ func New(c Config) *Keyspace {
 	for s := range ks.earliest {
 		ks.earliest[s].Store(neverExpires)
 	}
+	ks.local.next.Store(neverExpires)
 	ks.compaction.policy = DefaultCompaction
 	ks.world.left = make(chan struct{}, 1)
+	ks.berths.init()
 	ks.NewExecutor() // executors[0], of World
 	return ks
 }
@@ -157,7 +168,7 @@ func (ks *Keyspace) Databases() int { return len(ks.order) }
 // executors (role change, cluster driver). now is the time in Unix
 // milliseconds. It returns the gate of the unit, as Executor.End does.
 func (ks *Keyspace) World(now int64, f func(tx *Tx)) replication.Offset {
-	ks.world.lock(ks)
+	ks.world.lock(ks, false)
 	e := ks.outsider()
 	e.tx.begin(now, unitWorld)
 	f(&e.tx)

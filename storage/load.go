@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"redoubt/storage/rdb/wire"
+	"redoubt/storage/tree"
 )
 
 // sink takes the elements of a value that a loader reads. Its methods return
@@ -23,33 +24,34 @@ type sink interface {
 type loader struct {
 	typ  Type
 	load func(r *wire.Reader, to sink) error
+	one  bool // the form is one string
 }
 
 // loaders are the forms by their type byte: all that Redis 2.6 to 8.2 and Valkey 8
 // and 9 write for these types.
 var loaders = [256]*loader{
-	rdbString:        {TypeString, loadString},
-	rdbList:          {TypeList, loadElements},
-	rdbSet:           {TypeSet, loadElements},
-	3:                {TypeZSet, loadOldZSet},
-	rdbHash:          {TypeHash, loadPairs},
-	rdbZSet2:         {TypeZSet, loadZSet},
-	9:                {TypeHash, packedPairs(wire.ParseZipmap)},
-	10:               {TypeList, packedElements(wire.ParseZiplist)},
-	rdbSetIntset:     {TypeSet, packedElements(wire.ParseIntset)},
-	12:               {TypeZSet, packedScores(wire.ParseZiplist)},
-	13:               {TypeHash, packedPairs(wire.ParseZiplist)},
-	14:               {TypeList, loadZiplists},
-	rdbHashListpack:  {TypeHash, packedPairs(wire.ParseListpack)},
-	rdbZSetListpack:  {TypeZSet, packedScores(wire.ParseListpack)},
-	rdbListQuicklist: {TypeList, loadQuicklist},
-	20:               {TypeSet, packedElements(wire.ParseListpack)},
-	rdbHashDue:       {TypeHash, loadPairsDue},
-	24:               {TypeHash, loadPairsAfter},
-	25:               {TypeHash, loadTriplets},
-	rdbLog1:          {TypeStream, loadLog(rdbLog1)},
-	rdbLog2:          {TypeStream, loadLog(rdbLog2)},
-	rdbLog3:          {TypeStream, loadLog(rdbLog3)},
+	rdbString:        {TypeString, loadString, true},
+	rdbList:          {TypeList, loadElements, false},
+	rdbSet:           {TypeSet, loadElements, false},
+	3:                {TypeZSet, loadOldZSet, false},
+	rdbHash:          {TypeHash, loadPairs, false},
+	rdbZSet2:         {TypeZSet, loadZSet, false},
+	9:                {TypeHash, packedPairs(wire.ParseZipmap), true},
+	10:               {TypeList, packedElements(wire.ParseZiplist), true},
+	rdbSetIntset:     {TypeSet, packedElements(wire.ParseIntset), true},
+	12:               {TypeZSet, packedScores(wire.ParseZiplist), true},
+	13:               {TypeHash, packedPairs(wire.ParseZiplist), true},
+	14:               {TypeList, loadZiplists, false},
+	rdbHashListpack:  {TypeHash, packedPairs(wire.ParseListpack), true},
+	rdbZSetListpack:  {TypeZSet, packedScores(wire.ParseListpack), true},
+	rdbListQuicklist: {TypeList, loadQuicklist, false},
+	20:               {TypeSet, packedElements(wire.ParseListpack), true},
+	rdbHashDue:       {TypeHash, loadPairsDue, false},
+	24:               {TypeHash, loadPairsAfter, false},
+	25:               {TypeHash, loadTriplets, false},
+	rdbLog1:          {TypeStream, loadLog(rdbLog1), false},
+	rdbLog2:          {TypeStream, loadLog(rdbLog2), false},
+	rdbLog3:          {TypeStream, loadLog(rdbLog3), false},
 }
 
 // LoadedType is the type of the values that an RDB file has under a type byte; ok
@@ -62,6 +64,11 @@ func LoadedType(encoding byte) (t Type, ok bool) {
 	return l.typ, true
 }
 
+// OneString reports whether values under a type byte that LoadedType knows are one
+// string of the file: a string, or a packed collection. Where such a value ends
+// can be told without reading it.
+func OneString(encoding byte) bool { return loaders[encoding].one }
+
 // Load reads a value as an RDB file has it under a type byte, which must be one
 // that LoadedType knows, and makes it that of key in the selected database,
 // whatever key held, with the expiry expireAt (Unix milliseconds, 0 for none).
@@ -69,45 +76,63 @@ func LoadedType(encoding byte) (t Type, ok bool) {
 // After an error the key holds what has been read: whoever cannot have that checks
 // it first: Checker.
 func (tx *Tx) Load(key []byte, encoding byte, r *wire.Reader, expireAt int64) (empty bool, err error) {
-	if p := tx.find(key, forWrite); p.found() {
+	p := tx.find(key, forWrite)
+	if p.found() {
 		tx.remove(p)
+		p = tx.find(key, forWrite)
 	}
+	tx.replacing = !tx.inCommand // the keys of a file are not new
 	l := loaders[encoding]
 	b := &tx.e.builder
-	*b = builder{tx: tx, key: key, typ: l.typ}
-	c := b.open()
-	if c == nil {
-		err = l.load(r, b)
-	} else {
-		c.BeginMany()
-		err = l.load(r, b)
-		c.EndMany()
-	}
+	*b = builder{tx: tx, key: key, typ: l.typ, expireAt: expireAt, at: p}
 	switch l.typ {
-	case TypeZSet:
-		b.zset.Complete()
+	case TypeString:
+		return false, l.load(r, b)
 	case TypeStream:
-		b.logs.Close(1)
+		return false, tx.loadStream(b, l, r)
 	}
+	c := b.open()
+	c.BeginMany()
+	err = l.load(r, b)
+	c.EndMany()
+	if l.typ == TypeZSet {
+		b.zset.Complete()
+	}
+	found := c.p
 	tx.e.closeAll()
-	if err != nil {
-		if l.typ == TypeStream {
-			tx.remove(tx.find(key, forWrite)) // half a log is none
-		}
-		return false, err
+	if err != nil || !found.found() {
+		return err == nil, err
 	}
-	p := tx.find(key, forRead)
-	if !p.found() {
-		return true, nil
-	}
-	if expireAt != 0 {
-		before := tx.ks.size(p.rec)
-		_, n := p.rec.lengths()
-		tx.reshape(&p, *p.rec.byte(0), n, n, expireAt, 0)
-		tx.expiryChanged(p, 0, expireAt)
-		tx.resized(tx.ks.size(p.rec) - before)
-	}
+	tx.expireLoaded(found, expireAt)
 	return false, nil
+}
+
+// loadStream is Load of a stream, which exists without items as well.
+func (tx *Tx) loadStream(b *builder, l *loader, r *wire.Reader) error {
+	err := l.load(r, b)
+	b.logs.Close(1)
+	tx.e.closeAll()
+	p := tx.find(b.key, forWrite)
+	if err != nil {
+		if p.found() {
+			tx.remove(p) // half a log is none
+		}
+		return err
+	}
+	tx.expireLoaded(p, b.expireAt)
+	return nil
+}
+
+// expireLoaded gives a key that has been loaded its expiry.
+func (tx *Tx) expireLoaded(p place, expireAt int64) {
+	if expireAt == 0 {
+		return
+	}
+	before := tx.ks.size(p.rec)
+	_, n := p.rec.lengths()
+	tx.reshape(&p, *p.rec.byte(0), n, n, expireAt, 0)
+	tx.expiryChanged(p, 0, expireAt)
+	tx.resized(tx.ks.size(p.rec) - before)
 }
 
 // A Checker reads values as Load does and makes nothing of them. It is scratch, and
@@ -128,33 +153,32 @@ func (c *Checker) Check(encoding byte, r *wire.Reader) (empty bool, err error) {
 
 // builder is the sink that makes a key of what it gets.
 type builder struct {
-	tx   *Tx
-	key  []byte
-	typ  Type
-	list List
-	set  Set
-	hash Hash
-	zset ZSet
-	logs logBuilder
+	tx       *Tx
+	key      []byte
+	typ      Type
+	expireAt int64
+	at       place // where the key is to be; nobody has it
+	list     List
+	set      Set
+	hash     Hash
+	zset     ZSet
+	logs     logBuilder
 }
 
-// open opens the collection to be, nil for a string.
+// open opens the collection to be.
 func (b *builder) open() *collection {
+	c, t := b.tx.open(b.key, &b.at, b.typ)
 	switch b.typ {
 	case TypeList:
-		b.list, _ = b.tx.EditList(b.key)
-		return b.list.collection
+		b.list = List{c, t}
 	case TypeSet:
-		b.set, _ = b.tx.EditSet(b.key)
-		return b.set.collection
+		b.set = Set{c, (*tree.SetTree)(t)}
 	case TypeHash:
-		b.hash, _ = b.tx.EditHash(b.key)
-		return b.hash.collection
+		b.hash = b.tx.hashOf(c, t)
 	case TypeZSet:
-		b.zset, _ = b.tx.EditZSet(b.key)
-		return b.zset.collection
+		b.zset = ZSet{c, (*tree.ZSetTree)(t)}
 	}
-	return nil
+	return c
 }
 
 var errTwice = wire.Corruptf("an element is there twice")
@@ -174,28 +198,44 @@ func (b *builder) text(s *wire.StringReader) error {
 	piece, err := s.Next()
 	switch {
 	case err == io.EOF:
-		b.tx.SetString(b.key, nil, 0, 0)
+		b.makeString(0)
 		return nil
 	case err != nil:
 		return err
-	case uint64(len(piece)) == size:
-		b.tx.SetString(b.key, piece, 0, 0)
-		return s.End()
 	}
-	value := b.tx.loadString(b.key, 0, int(min(size, trustedString)))
+	value := b.makeString(int(min(size, trustedString)))
 	n := copy(value, piece)
 	for uint64(n) < size {
 		if n == len(value) {
-			value = b.tx.loadString(b.key, n, int(min(size, uint64(n)*stringGrowth)))
+			value = b.growString(n, int(min(size, uint64(n)*stringGrowth)))
 		}
 		var more int
 		if more, err = s.Read(value[n:]); err != nil {
-			b.tx.loadString(b.key, n, n)
+			b.growString(n, n)
 			return err
 		}
 		n += more
 	}
 	return s.End()
+}
+
+// makeString makes the string, with room for so many bytes, and returns that.
+func (b *builder) makeString(size int) []byte {
+	r := b.tx.newRecord(kindOf(TypeString), b.key, size, b.expireAt)
+	b.tx.insert(&b.at, r)
+	b.tx.wrote(b.at, b.key)
+	return r.value()
+}
+
+// growString makes the string size bytes long, of which kept stay, and returns it.
+// Its block is no longer than needed, unless the string gets shorter, and it does
+// not count as changed in place.
+func (b *builder) growString(kept, size int) []byte {
+	before := b.tx.ks.size(b.at.rec)
+	_, old := b.at.rec.lengths()
+	b.tx.reshape(&b.at, kindOf(TypeString), size, kept, b.expireAt, max(old-size, 0))
+	b.tx.resized(b.tx.ks.size(b.at.rec) - before)
+	return b.at.rec.value()
 }
 
 func (b *builder) element(e []byte) error {

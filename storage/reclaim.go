@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"slices"
+
 	"redoubt/storage/slab"
 	"redoubt/storage/tree"
 )
@@ -48,6 +50,22 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.deleted.Add(g.deleted())
 }
 
+// discardTables is discard of many tables.
+func (ks *Keyspace) discardTables(all []detachedTable) {
+	keys := int64(0)
+	ks.refuseMu.Lock()
+	ks.refuse = slices.Grow(ks.refuse, len(all))
+	for i := range all {
+		if n := all[i].len(); n > 0 {
+			ks.refuse = append(ks.refuse, garbage{table: &all[i]})
+			keys += int64(n)
+		}
+	}
+	ks.refuseMu.Unlock()
+	ks.unfreed.Add(keys)
+	ks.deleted.Add(keys)
+}
+
 // Unfreed is how many keys and values have been deleted whose memory is not free
 // yet (INFO's lazyfree_pending_objects).
 func (ks *Keyspace) Unfreed() int64 { return ks.deleted.Load() }
@@ -61,10 +79,17 @@ func (ks *Keyspace) Freed() int64 { return ks.freed.Load() }
 func (e *Executor) Reclaim(budget int) (more bool) {
 	ks := e.ks
 	for ks.unfreed.Load() > 0 && budget > 0 {
+		// Within a unit no snapshot begins or is released, which decides what
+		// becomes of a tree's nodes.
+		tx := e.Begin(0, nil)
+		if tx == nil {
+			return false
+		}
 		ks.refuseMu.Lock()
 		n := len(ks.refuse)
 		if n == 0 {
 			ks.refuseMu.Unlock()
+			e.End()
 			return false // another executor is at the rest
 		}
 		g := ks.refuse[n-1]
@@ -72,10 +97,7 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 		ks.refuse = ks.refuse[:n-1]
 		ks.refuseMu.Unlock()
 
-		// Within a unit no snapshot begins or is released, which decides what
-		// becomes of a tree's nodes.
 		before, deleted := g.objects(), g.deleted()
-		tx := e.Begin(0, nil)
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
 		ks.freed.Add(deleted - g.deleted())

@@ -42,9 +42,12 @@ const (
 	kindExpires  = 0x80
 	codingShift  = 3
 	accessMask   = 1<<24 - 1
-	maxValue     = 1<<32 - 1
 	recordMargin = 8 // what a table keeps for a record: cell, share of what is empty
 )
+
+// MaxString is the length that no string may exceed, in bytes: a record has four
+// bytes for it.
+const MaxString = 1<<32 - 1
 
 // layout is where the parts of a record lie.
 type layout struct{ time, key, value, end int }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"redoubt/replication"
@@ -10,13 +9,8 @@ import (
 
 // slot is the header of a hash slot, one cache line, so that executors that
 // work on neighbouring slots do not slow each other down.
-//
-// The lock is the standard mutex, which is what is wanted: one compare and
-// swap when it is free, a brief spin when the holder is running, then a parked
-// goroutine, and a hand-over in order once somebody has waited for a
-// millisecond.
 type slot struct {
-	mu sync.Mutex
+	lock lock
 
 	// lastWrite is the stream offset of the last write to the slot. A reply
 	// that saw the slot depends on it.
@@ -35,6 +29,7 @@ type rareSlot struct {
 	expiry  expiryWalk  // of a slot with more keys than one slice of expiry
 	watched watchedKeys // nil while nobody watches a key of the slot
 	waiting *waiting    // nil while nobody waits for a key of the slot
+	tracked *tracked    // nil while nobody is to be told of changes of a key of the slot
 }
 
 // rarity returns the rare part of a slot, which is locked, and makes it if there

@@ -79,7 +79,14 @@ func growSlack(size int) int { return size / 4 }
 // and returns it for the caller to change within the command (APPEND,
 // SETRANGE, SETBIT). A missing key is created. The key must not hold another
 // type.
-func (tx *Tx) GrowString(key []byte, size int) []byte {
+func (tx *Tx) GrowString(key []byte, size int) []byte { return tx.resizeString(key, size, true) }
+
+// ResizeString is GrowString for a string that may also lose its end: it is size
+// bytes long then (PFADD, BITOP).
+func (tx *Tx) ResizeString(key []byte, size int) []byte { return tx.resizeString(key, size, false) }
+
+// resizeString makes the string at key size bytes long, or at least that long.
+func (tx *Tx) resizeString(key []byte, size int, atLeast bool) []byte {
 	const edited = codingEdited << codingShift
 	p := tx.find(key, forWrite)
 	if !p.found() {
@@ -92,29 +99,14 @@ func (tx *Tx) GrowString(key []byte, size int) []byte {
 	tx.preimage(p.slot, p.rec)
 	before := tx.ks.size(p.rec)
 	_, old := p.rec.lengths()
-	size = max(size, old)
-	tx.reshape(&p, kindOf(TypeString)|edited, size, old, p.rec.expireAt(), growSlack(size))
-	clear(p.rec.value()[old:])
+	if atLeast {
+		size = max(size, old)
+	}
+	kept := min(size, old)
+	tx.reshape(&p, kindOf(TypeString)|edited, size, kept, p.rec.expireAt(), growSlack(size))
+	clear(p.rec.value()[kept:])
 	tx.resized(tx.ks.size(p.rec) - before)
 	tx.wrote(p, key)
-	return p.rec.value()
-}
-
-// loadString makes the string at key size bytes long, of which kept stay, and
-// returns it, for a loader: its block is no longer than needed, unless the string
-// gets shorter, and it does not count as changed in place. A missing key is
-// created.
-func (tx *Tx) loadString(key []byte, kept, size int) []byte {
-	p := tx.find(key, forWrite)
-	if !p.found() {
-		tx.insert(&p, tx.newRecord(kindOf(TypeString), key, size, 0))
-		tx.wrote(p, key)
-		return p.rec.value()
-	}
-	before := tx.ks.size(p.rec)
-	_, old := p.rec.lengths()
-	tx.reshape(&p, kindOf(TypeString), size, kept, p.rec.expireAt(), max(old-size, 0))
-	tx.resized(tx.ks.size(p.rec) - before)
 	return p.rec.value()
 }
 

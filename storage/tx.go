@@ -39,9 +39,12 @@ type Tx struct {
 	// The command in progress.
 	raw        []byte
 	dirty      int
+	inCommand  bool // between Command and CommandEnd
 	commandOwn bool // Effect or NoEffect decided what is propagated
 	forced     bool
 	untouched  bool // reading is no access: CLIENT NO-TOUCH
+	mute       bool // see Mute
+	abandoned  bool // see Abandon
 
 	unit    []byte // MULTI, then the effects so far
 	effects int
@@ -51,7 +54,16 @@ type Tx struct {
 	picked    []slab.Ref // records that a walk found expired
 	pickedDue []slab.Ref // hashes that it found to have expired fields
 	expiring  []byte     // the key of the record that is being deleted
-	events    []Event    // see Note
+
+	// The outcome, see tell.
+	happened  bool     // there is something to tell
+	events    []Event  // see Note
+	stale     []Stale  // see markStale
+	allStale  bool     // see untrackAll
+	names     []byte   // the keys of events and stale
+	readers   []uint64 // those of stale
+	by        any      // who makes the changes
+	replacing bool     // see Replace
 
 	ready   []readyKey         // see Serve
 	flushed replication.Offset // end of what Break has appended
@@ -78,12 +90,12 @@ func (tx *Tx) finish() {
 	tx.written = tx.written[:0]
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
-	tx.untouched = false
+	tx.untouched, tx.mute, tx.abandoned = false, false, false
 	tx.e.closeAll()
 	tx.flushed, tx.ready = 0, tx.ready[:0]
-	if len(tx.events) > 0 {
-		clear(tx.events)
-		tx.events = tx.events[:0]
+	tx.by, tx.replacing = nil, false
+	if tx.happened {
+		tx.tell()
 	}
 }
 
@@ -116,6 +128,15 @@ func (tx *Tx) Loose() { tx.kind |= unitLoose }
 
 // World reports whether the unit holds the world lock.
 func (tx *Tx) World() bool { return tx.kind&unitWorld != 0 }
+
+// Holds reports whether the unit holds a slot.
+func (tx *Tx) Holds(n slots.Slot) bool {
+	if tx.kind&unitWorld != 0 {
+		return true
+	}
+	_, held := slices.BinarySearch(tx.held, n)
+	return held
+}
 
 // Role is the role in which the unit runs.
 func (tx *Tx) Role() Role { return tx.ks.role }
@@ -183,10 +204,7 @@ func (tx *Tx) slotOf(key []byte) slots.Slot {
 // handler uses. Going on would be a data race, and the key in a slot in which
 // nobody finds it.
 func (tx *Tx) checkHeld(n slots.Slot, key []byte) {
-	if tx.kind&unitWorld != 0 {
-		return
-	}
-	if _, held := slices.BinarySearch(tx.held, n); held {
+	if tx.Holds(n) {
 		return
 	}
 	panic(fmt.Sprintf("storage: key %q of slot %d is touched, but the unit holds %v", key, n, tx.held))
@@ -202,6 +220,12 @@ func (tx *Tx) changed(n slots.Slot, key []byte) {
 		if r.waiting != nil {
 			tx.signal(n, key)
 		}
+		if r.tracked != nil {
+			tx.untrack(n, key)
+		}
+	}
+	if tx.ks.broadcasts.Load() {
+		tx.broadcast(key)
 	}
 }
 

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 )
 
@@ -17,7 +16,7 @@ import (
 // its flag set. The holder of that slot lock has its flag set as well and does
 // not wait for the world, so its unit ends.
 type world struct {
-	mu     sync.Mutex
+	mu     lock
 	wanted atomic.Bool
 	// left wakes the holder of mu, which waits for executors to leave their
 	// units. One token is enough: the waiter reads the flag again.
@@ -30,8 +29,12 @@ type world struct {
 // its signal. Units are short, a goroutine switch is not.
 const worldSpins = 64
 
-func (w *world) lock(ks *Keyspace) {
-	w.mu.Lock()
+// lock takes the lock. Who may give up does so when a unit takes long, and reports
+// false.
+func (w *world) lock(ks *Keyspace, mayGiveUp bool) bool {
+	if !w.mu.take(ks.worldBerth(), &ks.long, mayGiveUp) {
+		return false
+	}
 	w.wanted.Store(true)
 	ks.executorsMu.Lock()
 	w.running = ks.executors
@@ -42,40 +45,54 @@ func (w *world) lock(ks *Keyspace) {
 			case spin < worldSpins/2:
 			case spin < worldSpins:
 				runtime.Gosched()
+			case mayGiveUp && ks.long.Load() > 0:
+				w.unlock(ks)
+				return false
 			default:
 				<-w.left
 			}
 		}
 	}
+	return true
 }
 
-func (w *world) unlock() {
+func (w *world) unlock(ks *Keyspace) {
 	w.wanted.Store(false)
-	w.mu.Unlock()
+	w.mu.give(ks.worldBerth())
 }
+
+// hurry has the holder of mu look again at whom it waits for.
+func (w *world) hurry() {
+	select {
+	case w.left <- struct{}{}:
+	default:
+	}
+}
+
+func (ks *Keyspace) worldBerth() *berth { return &ks.berths[berths] }
 
 // enter marks the executor as being in a unit, after waiting out a holder of
-// the world.
-func (e *Executor) enter() {
+// the world. It reports false if it has given up.
+func (e *Executor) enter() bool {
 	e.inUnit.Store(true)
 	if !e.ks.world.wanted.Load() {
-		return
+		return true
 	}
 	e.leave()
 	// With the mutex in hand nobody else has the world or asks for it, so the
 	// flag can be set without looking again.
-	e.ks.world.mu.Lock()
+	if !e.ks.world.mu.take(e.ks.worldBerth(), &e.ks.long, e.mayGiveUp) {
+		return false
+	}
 	e.inUnit.Store(true)
-	e.ks.world.mu.Unlock()
+	e.ks.world.mu.give(e.ks.worldBerth())
+	return true
 }
 
 // leave marks the executor as out and wakes who waits for that.
 func (e *Executor) leave() {
 	e.inUnit.Store(false)
 	if e.ks.world.wanted.Load() {
-		select {
-		case e.ks.world.left <- struct{}{}:
-		default:
-		}
+		e.ks.world.hurry()
 	}
 }

@@ -51,10 +51,17 @@ func (tx *Tx) insert(p *place, r record) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(r.key(), at)
 	}
 	if r.due() {
 		tx.countDue(true)
 		tx.ks.lowerEarliest(p.slot, tx.ks.firstDue(r))
+	}
+	if tx.ks.listened&ClassNew != 0 {
+		if !tx.replacing {
+			tx.Note(ClassNew, "new", r.key())
+		}
+		tx.replacing = false
 	}
 }
 
@@ -159,6 +166,14 @@ func (tx *Tx) Delete(key []byte) bool {
 	tx.remove(p)
 	tx.wrote(p, key)
 	return true
+}
+
+// Replace is Delete for a command that goes on to give the key another value: that
+// is not a key that is new, as it is not for Redis's setKey.
+func (tx *Tx) Replace(key []byte) bool {
+	existed := tx.Delete(key)
+	tx.replacing = existed
+	return existed
 }
 
 // Rename moves what from holds, with its expiry, to the key to, whose value is
@@ -282,5 +297,6 @@ func (tx *Tx) expiryChanged(p place, was, at int64) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(p.rec.key(), at)
 	}
 }

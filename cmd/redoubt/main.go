@@ -23,6 +23,9 @@ func main() {
 	if serverName(os.Args[0]) {
 		run = func() error { return serve(os.Args[1:]) }
 	}
+	if tool := fileToolOf(os.Args[0]); tool != nil {
+		run = func() error { return tool.run(os.Args[0], os.Args[1:]) }
+	}
 	if err := run(); err != nil {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "redoubt:", err)
@@ -39,6 +42,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServerCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand())
+	root.AddCommand(newServerCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
+		newCheckRDBCommand(), newCheckAOFCommand())
 	return root
 }

@@ -158,3 +158,14 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		t.Errorf("host and port as two arguments: %v", err)
 	}
 }
+
+// The names of Redis's tools for files lead to ours.
+func TestProgramNamesOfFileTools(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/usr/bin/redis-check-aof": true, "valkey-check-rdb": true, "redoubt-check-aof": true, "redoubt": false, "redis-server": false,
+	} {
+		if got := fileToolOf(name) != nil; got != want {
+			t.Errorf("%s is a tool for files: %v", name, got)
+		}
+	}
+}

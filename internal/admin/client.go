@@ -80,6 +80,34 @@ type Publisher interface {
 	Publish(channel, message []byte, sharded bool)
 }
 
+// A Tracker is a client that can be told when keys change which it has read.
+type Tracker interface {
+	Client
+	// Tracking is how it is told; the zero value if it is not.
+	Tracking() Tracking
+	// Track has it told from now on, Untrack ends that.
+	Track(how Tracking)
+	Untrack()
+	// SetCaching is CLIENT CACHING: it is about the next command.
+	SetCaching()
+	// Receiver finds the client with this number, to which messages can be sent
+	// instead; nil if there is none.
+	Receiver(id uint64) (to any)
+}
+
+// Tracking is how a client is told of changes (CLIENT TRACKING).
+type Tracking struct {
+	On            bool
+	BCast         bool // of all keys with one of the prefixes, not of those it has read
+	OptIn, OptOut bool // only commands behind CLIENT CACHING are reads in this sense, or all others
+	NoLoop        bool // not of its own changes
+	Caching       bool // CLIENT CACHING was said
+	Redirect      uint64
+	To            any      // whom Redirect means, from Receiver
+	Broken        bool     // that client has gone
+	Prefixes      []string // sorted
+}
+
 // A Selector is a caller that can choose its database.
 type Selector interface{ Select(db int) }
 
@@ -100,6 +128,12 @@ type Operator interface {
 	Monitor()
 	// Configure changes settings, and what in the server follows from them.
 	Configure(pairs ...config.Pair) error
+}
+
+// A Debugger is a caller of DEBUG: a client, or a script that was allowed to.
+type Debugger interface {
+	command.Caller
+	World(f func(tx *storage.Tx))
 }
 
 // A Peer is a client as another one sees it, within EachClient.

@@ -31,13 +31,14 @@ type ClientInfo struct {
 	Events         string // what the poller is asked for
 	Command        string // the last one; "NULL" if there was none
 	Proto          int
+	Redirect       int64 // who gets its invalidations, 0: itself; -1: nobody
 }
 
 // String is the line of CLIENT LIST.
 func (c ClientInfo) String() string {
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.ID, c.Addr, c.LocalAddr, c.FD, c.Name, int64(c.Age/time.Second), int64(c.Idle/time.Second), c.Flags, c.DB,
 		c.Channels, c.Patterns, c.ShardChannels, c.Queued, c.Input, c.InputFree, c.Args, c.QueuedBytes,
 		c.Buffer, c.Buffer, c.Obl, c.Oll, c.Omem, c.Memory,
-		c.Events, c.Command, c.User, c.Proto, c.LibName, c.LibVersion)
+		c.Events, c.Command, c.User, c.Redirect, c.Proto, c.LibName, c.LibVersion)
 }

@@ -36,7 +36,7 @@ var sections = []section{
 	{"modules", "Modules", true, (*Commands).infoNothing},
 	{"commandstats", "Commandstats", false, (*Commands).infoCommandStats},
 	{"errorstats", "Errorstats", true, (*Commands).infoErrorStats},
-	{"latencystats", "Latencystats", false, (*Commands).infoNothing},
+	{"latencystats", "Latencystats", false, (*Commands).infoLatencyStats},
 	{"cluster", "Cluster", true, (*Commands).infoCluster},
 	{"keyspace", "Keyspace", true, (*Commands).infoKeyspace},
 }
@@ -48,6 +48,9 @@ func (a *Commands) infoRow() *command.Row {
 func timeRow() *command.Row {
 	return serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", func(x *command.Ctx) {
 		now := time.Now()
+		if s, ok := x.Caller.(command.Scripted); ok {
+			now = s.Began()
+		}
 		x.Out.Array(2)
 		x.Out.BulkInt(now.Unix())
 		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
@@ -170,7 +173,7 @@ func (a *Commands) infoClients(b *strings.Builder) {
 	field(b, "client_recent_max_input_buffer", st.LongestIn)
 	field(b, "client_recent_max_output_buffer", st.LongestOut)
 	field(b, "blocked_clients", st.Waiting)
-	field(b, "tracking_clients", 0)
+	field(b, "tracking_clients", st.Tracking)
 	field(b, "clients_in_timeout_table", st.WithDeadline)
 	field(b, "total_blocking_keys", a.Keyspace.Awaited())
 	field(b, "total_blocking_keys_on_nokey", a.Keyspace.AwaitedGone())
@@ -226,6 +229,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
 	field(b, "evicted_clients", st.EvictedClients)
+	field(b, "evicted_scripts", st.Scripts.Evicted)
 	field(b, "total_eviction_exceeded_time", st.Exceeded.Milliseconds())
 	field(b, "current_eviction_exceeded_time", st.ExceededNow.Milliseconds())
 	field(b, "keyspace_hits", ks.Hits)
@@ -239,7 +243,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 		cached = a.CachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys")
+	field(b, "slave_expires_tracked_keys", a.Keyspace.LocalExpiries())
 	defrag := a.Keyspace.Compaction()
 	field(b, "active_defrag_hits", defrag.Hits)
 	field(b, "active_defrag_misses", defrag.Misses)
@@ -247,7 +251,11 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "active_defrag_key_misses", defrag.KeyMisses)
 	field(b, "total_active_defrag_time", defrag.TotalMs)
 	field(b, "current_active_defrag_time", defrag.CurrentMs)
-	zeros(b, "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	keys, marks := a.Keyspace.Tracked()
+	field(b, "tracking_total_keys", keys)
+	field(b, "tracking_total_items", marks)
+	field(b, "tracking_total_prefixes", st.Prefixes)
+	zeros(b, "unexpected_error_replies")
 	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", st.Reads)

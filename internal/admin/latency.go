@@ -1,11 +1,15 @@
 package admin
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"redoubt/internal/command"
+	"redoubt/internal/resp"
 )
 
 // Latency keeps, for each kind of event, the spikes above
@@ -90,8 +94,14 @@ func (a *Commands) latencyRow() *command.Row {
 		serverRow("latest", 2, flags, "2.8.13", "Shows the newest sample of every event.", a.latencyLatest),
 		serverRow("history", 3, flags, "2.8.13", "Shows the samples of one event with their times.", a.latencyHistory),
 		serverRow("reset", -2, flags, "2.8.13", "Forgets what was recorded of events.", a.latencyReset),
+		serverRow("graph", 3, flags, "2.8.13", "Draws the samples of one event.", a.latencyGraph),
+		serverRow("doctor", 2, flags, "2.8.13", "Says in words what took long, and what may help.", a.latencyDoctor),
+		serverRow("histogram", -2, flags, "7.0.0", "Shows how often commands took how long.", a.latencyHistogram),
 		serverRow("help", 2, command.Loading|command.Stale, "2.8.13", "Lists the sub-commands.", func(x *command.Ctx) {
-			command.Help(x, "HISTORY <event>", "    The samples of an event, with their times.",
+			command.Help(x, "DOCTOR", "    What took long, and what may help.",
+				"GRAPH <event>", "    The samples of an event, drawn.",
+				"HISTOGRAM [COMMAND ...]", "    How often these commands, or all, took no longer than so many microseconds.",
+				"HISTORY <event>", "    The samples of an event, with their times.",
 				"LATEST", "    The newest sample of every event.",
 				"RESET [<event> ...]", "    Forget what was recorded of events", "    (of all events, if none is named).")
 		}),
@@ -130,6 +140,95 @@ func (a *Commands) latencyHistory(x *command.Ctx) {
 		x.Out.Int(v.at)
 		x.Out.Int(v.ms)
 	}
+}
+
+func (a *Commands) latencyGraph(x *command.Ctx) {
+	m := &a.Latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.events[string(x.Args[2])]
+	if s == nil {
+		x.Out.Error(resp.ErrNoSamples(x.Args[2]))
+		return
+	}
+	x.Out.Verbatim("txt", s.graph(string(x.Args[2]), x.Host.Now()/1000))
+}
+
+func (a *Commands) latencyDoctor(x *command.Ctx) {
+	m := &a.Latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x.Out.Verbatim("txt", m.report(x.Host.Now()/1000, a.Settings.Current().LatencyMonitorThreshold.Milliseconds()))
+}
+
+// commandLatency is how long the calls of a row took.
+type commandLatency struct {
+	name string
+	took command.Latencies
+}
+
+// eachLatency calls f for each command that was called, with what it may keep during
+// the call only.
+func (a *Commands) eachLatency(f func(l *commandLatency)) {
+	var l commandLatency
+	for i, r := range a.Server.Table().All() {
+		l.name, l.took = r.FullName(), command.Latencies{}
+		if a.Server.CommandLatencies(&l.took, i); l.took.Calls() > 0 {
+			f(&l)
+		}
+	}
+}
+
+// latencyHistogram matches latencyAllCommandsFillCDF and
+// latencySpecificCommandsFillCDF.
+func (a *Commands) latencyHistogram(x *command.Ctx) {
+	var chosen []commandLatency
+	a.eachLatency(func(l *commandLatency) {
+		if len(x.Args) == 2 || slices.ContainsFunc(x.Args[2:], l.isNamed) {
+			chosen = append(chosen, *l)
+		}
+	})
+	w := x.Out
+	w.Map(len(chosen))
+	for i := range chosen {
+		l := &chosen[i]
+		var pairs [][2]int64
+		l.took.Cumulated(func(upTo time.Duration, calls uint64) {
+			pairs = append(pairs, [2]int64{upTo.Microseconds(), int64(calls)})
+		})
+		w.BulkString(l.name)
+		w.Map(2)
+		w.BulkString("calls")
+		w.Int(int64(l.took.Calls()))
+		w.BulkString("histogram_usec")
+		w.Map(len(pairs))
+		for _, p := range pairs {
+			w.Int(p[0])
+			w.Int(p[1])
+		}
+	}
+}
+
+// isNamed reports whether a word means the command: its name, or that of the command
+// it belongs to.
+func (l *commandLatency) isNamed(word []byte) bool {
+	container, _, _ := strings.Cut(l.name, "|")
+	return resp.EqualFold(word, l.name) || resp.EqualFold(word, container)
+}
+
+// infoLatencyStats is percentiles of how long commands took, in microseconds.
+func (a *Commands) infoLatencyStats(b *strings.Builder) {
+	percentiles := a.Settings.Current().LatencyPercentiles
+	a.eachLatency(func(l *commandLatency) {
+		fmt.Fprintf(b, "latency_percentiles_usec_%s:", l.name)
+		for i, p := range percentiles {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(b, "p%s=%.3f", strconv.FormatFloat(p, 'f', -1, 64), float64(l.took.Percentile(p))/1000)
+		}
+		b.WriteString("\r\n")
+	})
 }
 
 func (a *Commands) latencyReset(x *command.Ctx) {

@@ -31,8 +31,16 @@ type Server interface {
 	// reports whether there was one.
 	BeginShutdown(tx *storage.Tx, how config.Shutdown, client command.Resume)
 	AbortShutdown(tx *storage.Tx) bool
+	// Busy is what clients are told while a script takes long, "" otherwise. EndNow
+	// ends the server then, without saving anything.
+	Busy() resp.Error
+	EndNow()
+	// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
+	AllowInScripts(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
+	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
+	PauseCron(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.
 	Unblock(id uint64, err resp.Error) bool
@@ -47,6 +55,8 @@ type Statistics interface {
 	// Table is all commands, CommandStats the counts of the row with this index there.
 	Table() *command.Table
 	CommandStats(row int) command.RowStats
+	// CommandLatencies adds how long the calls of that row took to sum.
+	CommandLatencies(sum *command.Latencies, row int)
 	// ErrorCounts are the errors that clients were answered with, by code.
 	ErrorCounts() map[string]int64
 	// ResetStats sets to zero what CONFIG RESETSTAT does. All loops are stopped.
@@ -71,6 +81,7 @@ type Stats struct {
 
 	// What there is now.
 	Clients               int64
+	Tracking, Prefixes    int           // clients that are told of changes, and prefixes of broadcasts
 	Waiting, WithDeadline int64         // clients that wait, and of them those whose wait has an end
 	LongestIn, LongestOut int64         // bytes of a client's input and output that wait
 	UsedMemory            int64         // what maxmemory limits, in bytes
@@ -78,9 +89,18 @@ type Stats struct {
 	BusBytes              int64         // of messages that the cluster bus will have to send
 	ExceededNow           time.Duration // for which it has been so without a break
 	Loops, ActiveLoops    int
+	Scripts               ScriptCounts
 	// EndsAt is when a shutdown stops waiting for replicas, in Unix milliseconds; 0:
 	// none waits.
 	EndsAt int64
+}
+
+// ScriptCounts is what there is of scripts and functions; bytes are estimates.
+type ScriptCounts struct {
+	Cached, Functions, Libraries int
+	Evicted                      int64 // scripts of the cache, since the start or CONFIG RESETSTAT
+	CachedBytes, LibraryBytes    int64 // text and code
+	EvalEngines, FunctionEngines int64 // bytes of the Lua states
 }
 
 // Stream is the node's stream.
@@ -116,6 +136,27 @@ type Replica struct {
 	Offset replication.Offset
 }
 
+// Failover is what FAILOVER asks for.
+type Failover struct {
+	Host    string // of the replica; "" for any
+	Port    int
+	Timeout time.Duration // 0: none
+	Force   bool          // when the time is over, hand over whatever the replica has
+}
+
+// NoFailover is the state in which none is under way.
+const NoFailover = "no-failover"
+
+// Coordinator is a Replication that can hand over to a replica. The methods with a
+// tx are called with all loops stopped and the world locked through it; their errors
+// are lines for the client.
+type Coordinator interface {
+	Failover(tx *storage.Tx, how Failover) error
+	AbortFailover(tx *storage.Tx) error
+	// FailoverState is the state by the words of INFO.
+	FailoverState() string
+}
+
 // SyncCounter is a Replication that counts, for INFO stats, the full and partial
 // resyncs it served and the partial ones it had to refuse.
 type SyncCounter interface {
@@ -135,6 +176,9 @@ type Persistence interface {
 	Save(tx *storage.Tx) error
 	// Background begins a snapshot. Errors are lines for the client.
 	Background() error
+	// Rewrite is BGREWRITEAOF. scheduled says that it begins later: in a transaction,
+	// or after the snapshot of Background. Errors are lines for the client.
+	Rewrite(inTransaction bool) (scheduled bool, err error)
 	// LastSave is the time of the last successful snapshot.
 	LastSave() time.Time
 	Saving() bool
@@ -145,6 +189,8 @@ type Persistence interface {
 	// Reload saves, empties the keyspace and loads what was saved; with
 	// nosave it loads what is on disk, with noflush over what there is.
 	Reload(tx *storage.Tx, nosave, noflush, merge bool) error
+	// LoadAgain empties the keyspace and loads what a restart would load.
+	LoadAgain(tx *storage.Tx) error
 	// Info is the lines of INFO persistence.
 	Info() string
 }

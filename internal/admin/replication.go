@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"errors"
+	"math"
 	"strconv"
+	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -14,6 +17,7 @@ func (a *Commands) replicationRows() []*command.Row {
 	return []*command.Row{
 		stopping(serverRow("replicaof", 3, flags, "5.0.0", "Follows a primary from now on, or becomes one.", command.For(a.replicaOf))),
 		stopping(deprecated("5.0.0", "`REPLICAOF`", serverRow("slaveof", 3, flags, "1.0.0", "Is REPLICAOF by its old name.", command.For(a.replicaOf)))),
+		stopping(serverRow("failover", -1, command.Admin|command.NoScript|command.Stale, "6.2.0", "Hands over to a replica once that has everything.", command.For(a.failover))),
 		within(command.CatAdmin|command.CatDangerous, serverRow("role", 1, command.NoScript|command.Loading|command.Stale|command.Fast,
 			"2.8.12", "Tells whether the node is a primary or a replica, and of whom.", a.role)),
 	}
@@ -22,6 +26,10 @@ func (a *Commands) replicationRows() []*command.Row {
 func (a *Commands) replicaOf(x *command.Ctx, c Operator) {
 	if x.Host.ClusterEnabled() {
 		x.Out.Error(resp.ErrReplicaOfCluster)
+		return
+	}
+	if f, ok := a.Replication.(Coordinator); ok && f.FailoverState() != NoFailover {
+		x.Out.Error(resp.ErrReplicaOfHanding)
 		return
 	}
 	host, port := string(x.Args[1]), int64(0)
@@ -57,6 +65,70 @@ func (a *Commands) replicaOf(x *command.Ctx, c Operator) {
 		a.Server.Record("replicaof", host, strconv.FormatInt(port, 10))
 	}
 	x.Out.OK()
+}
+
+// failover is Redis's failoverCommand.
+func (a *Commands) failover(x *command.Ctx, c Operator) {
+	if x.Host.ClusterEnabled() {
+		x.Out.Error(resp.ErrFailoverCluster)
+		return
+	}
+	f, ok := a.Replication.(Coordinator)
+	if !ok {
+		x.Out.Error(resp.ErrGeneric)
+		return
+	}
+	act := f.AbortFailover
+	if len(x.Args) != 2 || !resp.EqualFold(x.Args[1], "abort") {
+		how, err := parseFailover(x.Args[1:])
+		if err != "" {
+			x.Out.Error(err)
+			return
+		}
+		act = func(tx *storage.Tx) error { return f.Failover(tx, how) }
+	}
+	var err error
+	c.World(func(tx *storage.Tx) { err = act(tx) })
+	var refusal resp.Error
+	switch {
+	case errors.As(err, &refusal):
+		x.Out.Error(refusal)
+	case err != nil:
+		x.Out.Error(resp.ErrGeneric)
+	default:
+		x.Out.OK()
+	}
+}
+
+// parseFailover reads the words of FAILOVER; the error is "" if they are right.
+func parseFailover(args [][]byte) (how Failover, err resp.Error) {
+	for len(args) > 0 {
+		switch word, rest := args[0], args[1:]; {
+		case resp.EqualFold(word, "timeout") && len(rest) > 0 && how.Timeout == 0:
+			ms, ok := resp.ParseInt(rest[0])
+			switch {
+			case !ok:
+				return how, resp.ErrNotInteger
+			case ms <= 0:
+				return how, resp.ErrFailoverTimeout
+			}
+			how.Timeout = time.Duration(min(ms, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
+			args = rest[1:]
+		case resp.EqualFold(word, "to") && len(rest) > 1 && how.Host == "":
+			port, ok := resp.ParseInt(rest[1])
+			if !ok {
+				return how, resp.ErrNotInteger
+			}
+			how.Host, how.Port = string(rest[0]), int(port)
+			args = rest[2:]
+		case resp.EqualFold(word, "force") && !how.Force:
+			how.Force = true
+			args = rest
+		default:
+			return how, resp.ErrSyntax
+		}
+	}
+	return how, ""
 }
 
 func (a *Commands) role(x *command.Ctx) {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"errors"
+
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/storage"
@@ -11,6 +13,7 @@ func (a *Commands) saveRows() []*command.Row {
 	return []*command.Row{
 		stopping(serverRow("save", 1, command.Admin|command.NoScript|command.NoAsyncLoading|command.NoMulti, "1.0.0", "Saves all keys to the dump file; nothing else runs meanwhile.", command.For(a.save))),
 		serverRow("bgsave", -1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Saves all keys to the dump file while commands go on.", a.bgSave),
+		serverRow("bgrewriteaof", 1, command.Admin|command.NoScript|command.NoAsyncLoading, "1.0.0", "Makes a new base of the journal while commands go on.", command.For(a.bgRewriteAOF)),
 		within(command.CatAdmin|command.CatDangerous, serverRow("lastsave", 1, command.Loading|command.Stale|command.Fast, "1.0.0", "Tells when the dump file was last saved, in Unix time.", a.lastSave)),
 	}
 }
@@ -57,6 +60,24 @@ func (a *Commands) bgSave(x *command.Ctx) {
 		return
 	}
 	x.Out.Simple("Background saving started")
+}
+
+// bgRewriteAOF is Redis's bgrewriteaofCommand.
+func (a *Commands) bgRewriteAOF(x *command.Ctx, c Client) {
+	if a.Persistence == nil {
+		x.Out.Error(resp.ErrGeneric)
+		return
+	}
+	switch scheduled, err := a.Persistence.Rewrite(c.InTransaction()); {
+	case errors.Is(err, resp.ErrRewriting):
+		x.Out.Error(resp.ErrRewriting)
+	case err != nil:
+		x.Out.Error(resp.ErrGeneric)
+	case scheduled:
+		x.Out.Simple("Background append only file rewriting scheduled")
+	default:
+		x.Out.Simple("Background append only file rewriting started")
+	}
 }
 
 func (a *Commands) lastSave(x *command.Ctx) {

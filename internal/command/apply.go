@@ -113,6 +113,11 @@ func (a *Applier) Apply(now int64, unit []Effect, end replication.Offset, record
 	if err != nil {
 		return err
 	}
+	return a.applyPlanned(now, unit, end, world, record)
+}
+
+// applyPlanned is Apply of a unit whose rows and slots have been found.
+func (a *Applier) applyPlanned(now int64, unit []Effect, end replication.Offset, world bool, record func()) error {
 	var tx *storage.Tx
 	if world {
 		tx = a.exec.BeginApplyWorld(now, end)
@@ -197,6 +202,7 @@ func (w *stopwatch) ran(row *Row, failed bool) {
 	}
 	now := time.Now()
 	w.run.Count(row, now.Sub(w.last), failed)
+	w.run.CountLatency(row, now.Sub(w.last))
 	w.last = now
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"redoubt/internal/resp"
+	"redoubt/storage"
 	"strconv"
 )
 
@@ -64,6 +65,7 @@ func add(c *Ctx, n int64) {
 	}
 	var buf [20]byte
 	store(c, c.Args[1], strconv.AppendInt(buf[:0], old+n, 10), 0, true)
+	c.Tx.Note(storage.ClassString, "incrby", c.Args[1])
 	c.Out.Int(old + n)
 }
 
@@ -96,6 +98,7 @@ func incrByFloat(c *Ctx) {
 	}
 	text := formatFloat(sum)
 	store(c, c.Args[1], text, 0, true)
+	c.Tx.Note(storage.ClassString, "incrbyfloat", c.Args[1])
 	c.Tx.Effect(nameSet, c.Args[1], text, nameKeepTTL)
 	c.Out.Bulk(text)
 }

@@ -21,6 +21,8 @@ type Ctx struct {
 	ReplyGate replication.Offset
 	Caller    Caller
 	Host      Host
+
+	room []byte // scratch of handlers, which the next call overwrites
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler
@@ -125,6 +127,8 @@ type Host interface {
 	SharedIntegers() bool
 	// MaxBulk is proto-max-bulk-len, in bytes.
 	MaxBulk() int64
+	// HLLSparseMax is hll-sparse-max-bytes.
+	HLLSparseMax() int
 	// LazyServerDel is lazyfree-lazy-server-del.
 	LazyServerDel() bool
 }

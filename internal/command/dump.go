@@ -125,6 +125,7 @@ func restore(c *Ctx) {
 		if found {
 			c.Tx.Delete(key)
 			c.Tx.Effect(c.serverDel(), key)
+			c.Tx.Note(storage.ClassGeneric, "del", key)
 		}
 		c.Out.OK()
 		return
@@ -141,6 +142,7 @@ func restore(c *Ctx) {
 	if o.idle >= 0 || o.freq >= 0 {
 		c.Tx.SetAccess(key, o.idle, o.freq)
 	}
+	c.Tx.Note(storage.ClassGeneric, "restore", key)
 	effectRestore(c, at, o.absolute)
 	c.Out.OK()
 }

@@ -1,6 +1,9 @@
 package command
 
-import "redoubt/internal/resp"
+import (
+	"redoubt/internal/resp"
+	"redoubt/storage"
+)
 
 // Expiry is the rows of the commands on a key's time to live.
 var Expiry = []*Row{
@@ -97,12 +100,14 @@ func setExpiry(c *Ctx, unit, base int64) {
 	if at <= c.Tx.Now() && !c.Tx.Applying() {
 		c.Tx.Delete(c.Args[1])
 		c.Tx.Effect(nameDel, c.Args[1])
+		c.Tx.Note(storage.ClassGeneric, "del", c.Args[1])
 		c.Out.Int(1)
 		return
 	}
 	// An expiry at the epoch or before it has passed wherever it is read; 0 is
 	// the mark for "none".
 	c.Tx.SetExpire(c.Args[1], max(at, 1))
+	c.Tx.Note(storage.ClassGeneric, "expire", c.Args[1])
 	if unit != 1 || base != 0 {
 		effect := append(make([][]byte, 0, 8), namePExpireAt, c.Args[1], itoa(at))
 		c.Tx.Effect(append(effect, c.Args[3:]...)...)
@@ -117,6 +122,7 @@ func persist(c *Ctx) {
 		return
 	}
 	c.Tx.SetExpire(c.Args[1], 0)
+	c.Tx.Note(storage.ClassGeneric, "persist", c.Args[1])
 	c.Out.Int(1)
 }
 

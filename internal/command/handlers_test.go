@@ -1,6 +1,8 @@
 package command
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,18 +16,20 @@ import (
 // node is the least a handler needs: a keyspace, a clock that stands still, and
 // a stream that keeps what it is given.
 type node struct {
-	ks    *storage.Keyspace
-	exec  *storage.Executor
-	table *Table
-	now   int64
-	sent  []string
-	end   replication.Offset
-	lazy  bool     // lazyfree-lazy-server-del
-	noted []string // events, as "name key"
+	ks     *storage.Keyspace
+	exec   *storage.Executor
+	table  *Table
+	now    int64
+	sent   []string
+	end    replication.Offset
+	lazy   bool     // lazyfree-lazy-server-del
+	noted  []string // events, as "name key"
+	sparse int      // hll-sparse-max-bytes, if it is not the default
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting,
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Bits, BitFields, HyperLogLogs, Geo, GeoSearches, Keys, Expiry, Iteration,
+		Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting,
 		Streams, StreamGroups, StreamReads, StreamClaims, StreamInfo)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
@@ -48,6 +52,7 @@ func (n *node) Now() int64                  { return n.now }
 func (n *node) LFU() bool                   { return false }
 func (n *node) SharedIntegers() bool        { return true }
 func (n *node) MaxBulk() int64              { return 512 << 20 }
+func (n *node) HLLSparseMax() int           { return cmp.Or(n.sparse, 3000) }
 func (n *node) LazyServerDel() bool         { return n.lazy }
 func (n *node) DB() int                     { return 0 }
 func (n *node) Proto() int                  { return 2 }
@@ -111,16 +116,25 @@ func (n *node) runOn(h Host, line [][]byte, proto int) []byte {
 	if c.Tx != nil {
 		c.Tx.CommandEnd()
 		for _, e := range c.Tx.Events() {
-			n.noted = append(n.noted, e.Name+" "+string(e.Key))
+			name := e.Name
+			if e.DB != 0 {
+				name = fmt.Sprintf("%d:%s", e.DB, name)
+			}
+			n.noted = append(n.noted, name+" "+string(e.Key))
 		}
 		n.exec.End()
 	}
 	return out.Bytes()
 }
 
-// listen makes the node note events from now on.
-func (n *node) listen() {
-	n.exec.BeginWorld(n.now).Listen(^storage.Class(0))
+// listen makes the node note events from now on, all but those that follow from the
+// others (a key is new) or that reading causes.
+func (n *node) listen() { n.listenTo(^(storage.ClassNew | storage.ClassMiss)) }
+
+func (n *node) listenToAll() { n.listenTo(^storage.Class(0)) }
+
+func (n *node) listenTo(classes storage.Class) {
+	n.exec.BeginWorld(n.now).Listen(classes)
 	n.exec.End()
 }
 
@@ -177,6 +191,19 @@ func TestRepliesAndEffects(t *testing.T) {
 		{"SET NX on a key changes nothing", "set k old", "set k v nx", "$-1", ""},
 		{"SET XX without a key changes nothing", "", "set k v xx", "$-1", ""},
 		{"SET with NX and XX is refused", "", "set k v nx xx", "-ERR syntax error", ""},
+		{"SET IFEQ sets what is as expected, and goes out without it", "set k old", "set k v IFEQ old", "+OK", "set k v"},
+		{"SET IFEQ and its like", "set k old px 5000", "set k v ifeq old get keepttl", "old", "set k v keepttl"},
+		{"SET IFEQ with a TTL", "set k old", "set k v ifeq old ex 10", "+OK", "SET k v PXAT 1010000"},
+		{"SET IFEQ of something else", "set k old", "set k v ifeq other", "$-1", ""},
+		{"SET IFEQ GET of something else", "set k old", "set k v ifeq other get", "old", ""},
+		{"SET IFEQ without a key", "", "set k v ifeq old", "$-1", ""},
+		{"SET IFEQ of another type", "rpush k old", "set k v ifeq old", "-WRONGTYPE Operation against a key holding the wrong kind of value", ""},
+		{"SET with IFEQ and NX is refused", "", "set k v ifeq old nx", "-ERR syntax error", ""},
+		{"SET with IFEQ that has no value is refused", "", "set k v ifeq", "-ERR syntax error", ""},
+		{"DELIFEQ is a DEL", "set k v", "delifeq k v", ":1", "DEL k"},
+		{"DELIFEQ of something else", "set k v", "delifeq k w", ":0", ""},
+		{"DELIFEQ without a key", "", "delifeq k w", ":0", ""},
+		{"DELIFEQ of another type", "rpush k v", "delifeq k v", "-WRONGTYPE Operation against a key holding the wrong kind of value", ""},
 		{"SET with a TTL of zero is refused", "", "set k v px 0", "-ERR invalid expire time in 'set' command", ""},
 		{"SET with a TTL that overflows is refused", "", "set k v ex 9223372036854775807", "-ERR invalid expire time in 'set' command", ""},
 		{"SETEX is a SET", "", "setex k 10 v", "+OK", "SET k v PXAT 1010000"},

@@ -45,6 +45,7 @@ func del(c *Ctx) {
 	var n int64
 	for _, key := range c.Args[1:] {
 		if _, found := c.Tx.Peek(key); found && c.Tx.Delete(key) {
+			c.Tx.Note(storage.ClassGeneric, "del", key)
 			n++
 		}
 	}
@@ -78,9 +79,15 @@ func rename(c *Ctx) {
 		return
 	}
 	if string(c.Args[1]) != string(c.Args[2]) {
-		c.Tx.Rename(c.Args[1], c.Args[2])
+		c.renameTo(c.Args[1], c.Args[2])
 	}
 	c.Out.OK()
+}
+
+func (c *Ctx) renameTo(from, to []byte) {
+	c.Tx.Rename(from, to)
+	c.Tx.Note(storage.ClassGeneric, "rename_from", from)
+	c.Tx.Note(storage.ClassGeneric, "rename_to", to)
 }
 
 func renameNX(c *Ctx) {
@@ -92,7 +99,7 @@ func renameNX(c *Ctx) {
 		c.Out.Int(0) // also where both names are the same
 		return
 	}
-	c.Tx.Rename(c.Args[1], c.Args[2])
+	c.renameTo(c.Args[1], c.Args[2])
 	c.Out.Int(1)
 }
 
@@ -151,6 +158,7 @@ func copyKey(c *Ctx) {
 		return
 	}
 	c.Tx.Copy(from, db, to)
+	c.noteIn(db, "copy_to", to)
 	c.Out.Int(1)
 }
 
@@ -161,6 +169,14 @@ func (c *Ctx) existsIn(db int, key []byte) bool {
 	_, found := c.Tx.Use(key)
 	c.Tx.Select(own)
 	return found
+}
+
+// noteIn notes an event of a key in another database of the same unit.
+func (c *Ctx) noteIn(db int, event string, key []byte) {
+	own := c.Tx.DB()
+	c.Tx.Select(db)
+	c.Tx.Note(storage.ClassGeneric, event, key)
+	c.Tx.Select(own)
 }
 
 func move(c *Ctx) {
@@ -181,13 +197,15 @@ func move(c *Ctx) {
 		return
 	}
 	c.Tx.Move(c.Args[1], db)
+	c.Tx.Note(storage.ClassGeneric, "move_from", c.Args[1])
+	c.noteIn(db, "move_to", c.Args[1])
 	c.Out.Int(1)
 }
 
 // object finds the key of an OBJECT sub-command without touching it and
 // answers a null if there is none.
 func (c *Ctx) object() (storage.Entry, bool) {
-	e, found := c.Tx.Look(c.Args[2])
+	e, found := c.Tx.Inspect(c.Args[2])
 	if !found {
 		c.Out.Null()
 	}

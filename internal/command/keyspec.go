@@ -121,7 +121,9 @@ func (r *Row) AppendRouted(dst []int, args [][]byte) (_ []int, ok bool) {
 func (k *KeySpec) appendKeys(dst []int, args [][]byte) ([]int, bool) {
 	first := k.Begin.find(args)
 	if first == 0 || first >= len(args) {
-		return dst, k.Begin.Keyword != "" // an option that was not given
+		// An option that was not given, or a range up to the end that is empty: how many
+		// keys a command needs at least is in its arity.
+		return dst, k.Begin.Keyword != "" || first > 0 && k.Find.Last < 0
 	}
 	last, step := 0, max(k.Find.Step, 1)
 	if k.Find.KeyNum {

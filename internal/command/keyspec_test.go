@@ -30,6 +30,7 @@ func TestKeysOfACommandLine(t *testing.T) {
 		{"one key", OneKey(KeyRO), "GET k", []int{1}, true},
 		{"all arguments are keys", KeysFrom(1, -1, 1, KeyRM), "DEL a b c", []int{1, 2, 3}, true},
 		{"every second argument is a key", KeysFrom(1, -1, 2, KeyOW), "MSET a 1 b 2", []int{1, 3}, true},
+		{"keys that may be left out", append(OneKey(KeyRW), KeysFrom(2, -1, 1, KeyRO)...), "PFMERGE d", []int{1}, true},
 		{"two keys", KeysFrom(1, 2, 1, KeyRW), "RENAME a b", []int{1, 2}, true},
 		{"a keyword found from the end", migrate, "MIGRATE h 1 k 0 5 KEYS a b", []int{3, 7, 8}, true},
 		{"a keyword that was not given", migrate, "MIGRATE h 1 k 0 5", []int{3}, true},

@@ -34,6 +34,38 @@ func TestRandomHistoriesOfCollections(t *testing.T) {
 	}
 }
 
+// TestRandomHistoriesOfBits is the same for the commands on bits; at the end the
+// strings are the same, byte by byte.
+func TestRandomHistoriesOfBits(t *testing.T) {
+	randomHistories(t, 3000, (*twins).bitCommand)
+}
+
+// randomHistories compares histories of commands that one function makes up, and of
+// some at the end.
+func randomHistories(t *testing.T, length int, command func(h *twins, line liner) []string, last ...string) {
+	redistest.Tool(t, "redis-server")
+	line := func(name string, more ...[]string) []string { return append([]string{name}, slices.Concat(more...)...) }
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			h := newTwins(t, seed, 2+int(seed%2))
+			for range length {
+				words := command(h, line)
+				h.remember(words)
+				ours, theirs := h.both(words)
+				h.compare(ours, theirs, false)
+			}
+			for _, words := range last {
+				ours, theirs := h.both(strings.Fields(words))
+				h.compare(ours, theirs, false)
+			}
+			h.compareCounts()
+			h.compareEvents()
+			h.compareEffects()
+			h.compareData()
+		})
+	}
+}
+
 // twins are two servers that are told the same.
 type twins struct {
 	t       *testing.T
@@ -49,9 +81,9 @@ type twins struct {
 
 func newTwins(t *testing.T, seed uint64, proto int) *twins {
 	h := &twins{t: t, proto: proto, rand: rand.New(rand.NewPCG(seed, 1)), node: newNode()}
-	h.node.listen()
+	h.node.listenToAll()
 	h.redis = redistest.Start(t, redistest.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
-		"--auto-aof-rewrite-percentage", "0", "--notify-keyspace-events", "EA", "--enable-debug-command", "yes")
+		"--auto-aof-rewrite-percentage", "0", "--notify-keyspace-events", "EAn", "--enable-debug-command", "yes")
 	h.client, h.events = h.redis.Client(), h.redis.Client()
 	if _, err := h.client.DoRaw("HELLO", proto); err != nil {
 		t.Fatal(err)
@@ -75,9 +107,7 @@ const (
 
 func (h *twins) step() {
 	words, like := h.command()
-	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
-		h.last = h.last[1:]
-	}
+	h.remember(words)
 	ours, theirs := h.both(words)
 	switch {
 	case bytes.HasPrefix(ours, []byte("-")) || bytes.HasPrefix(theirs, []byte("-")):
@@ -89,6 +119,12 @@ func (h *twins) step() {
 		h.reconcile(words[1], ours, theirs)
 	default:
 		h.compare(ours, theirs, like == unordered)
+	}
+}
+
+func (h *twins) remember(words []string) {
+	if h.last = append(h.last, strings.Join(words, " ")); len(h.last) > 20 {
+		h.last = h.last[1:]
 	}
 }
 
@@ -181,7 +217,7 @@ func (h *twins) compareCounts() {
 // compareEvents compares the keyspace events, without those of a SPOP and what
 // follows from it, since a reconciling SREM cannot be told from a client's.
 func (h *twins) compareEvents() {
-	h.equal("events", without(h.node.noted, stringKey, poppedKey), without(h.published(), stringKey, poppedKey))
+	h.equal("events", without(h.node.noted, poppedKey, "keymiss"), without(h.published(), poppedKey))
 }
 
 // published is the events of the redis-server.
@@ -201,8 +237,7 @@ func (h *twins) published() (theirs []string) {
 	}
 }
 
-// stringKey begins the keys that commands on strings are tried on, whose events
-// are not the matter here.
+// stringKey begins the keys that commands on strings are tried on.
 const stringKey = "string:"
 
 // poppedKey is the only key that SPOP is tried on.

@@ -162,9 +162,13 @@ func rPopLPush(c *Ctx) {
 // false, without an answer, if there is nothing to be moved. It matches
 // lmoveGenericCommand. The command in progress is the effect.
 func (c *Ctx) moveElement(fromKey, toKey []byte, from, to end) (answered bool) {
-	// This look-up also deletes the target if its time is past, while no list is
-	// at hand.
-	e, found := c.Tx.Peek(toKey)
+	// The target is looked up, and deleted if its time is past, while no list is at
+	// hand; but not before the source is known to be one.
+	var e storage.Entry
+	var found bool
+	if c.holds(fromKey, storage.TypeList) {
+		e, found = c.Tx.Peek(toKey)
+	}
 	source, ok := c.editList(fromKey)
 	switch {
 	case !ok:

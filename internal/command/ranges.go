@@ -21,16 +21,21 @@ var Ranges = []*Row{
 		Doc: Doc{Summary: "Returns a part of the string at a key.", Since: "1.0.0", Group: "string", Complexity: "O(N) where N is the length of the part", Deprecated: "2.0.0", ReplacedBy: "`GETRANGE`"}},
 	{Name: "lcs", Arity: -3, Flags: ReadOnly, ACL: CatString, Keys: KeysFrom(1, 2, 1, KeyRO|KeyAccess), Run: lcs,
 		Doc: Doc{Summary: "Finds the longest common subsequence of two strings.", Since: "7.0.0", Group: "string", Complexity: "O(N*M) where N and M are the lengths of the strings"}},
-	{Name: "setbit", Arity: 4, Flags: Write | DenyOOM, ACL: CatBitmap, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: setBit,
-		Doc: Doc{Summary: "Sets or clears one bit of the string at a key and returns what it was.", Since: "2.2.0", Group: "bitmap", Complexity: "O(1)"}},
-	{Name: "getbit", Arity: 3, Flags: ReadOnly | Fast, ACL: CatBitmap, Keys: OneKey(KeyRO | KeyAccess), Run: getBit,
-		Doc: Doc{Summary: "Returns one bit of the string at a key.", Since: "2.2.0", Group: "bitmap", Complexity: "O(1)"}},
 }
 
-// fits answers and returns false if a string of size bytes would be longer than
-// proto-max-bulk-len. It matches checkStringLength.
+// longestString is how long a string may become, in bytes: as proto-max-bulk-len
+// says, except where a stream is applied.
+func (c *Ctx) longestString() int64 {
+	if c.Tx.Applying() {
+		return storage.MaxString
+	}
+	return min(c.Host.MaxBulk(), storage.MaxString)
+}
+
+// fits answers and returns false if a string of size bytes would be too long. It
+// matches checkStringLength.
 func (c *Ctx) fits(size int64) bool {
-	if size < 0 || (size > c.Host.MaxBulk() && !c.Tx.Applying()) {
+	if size < 0 || size > c.longestString() {
 		c.Out.Error(resp.ErrStringTooLong)
 		return false
 	}
@@ -44,6 +49,7 @@ func appendTo(c *Ctx) {
 	}
 	if !found {
 		store(c, c.Args[1], c.Args[2], 0, false)
+		c.Tx.Note(storage.ClassString, "append", c.Args[1])
 		c.Out.Int(int64(len(c.Args[2])))
 		return
 	}
@@ -53,6 +59,7 @@ func appendTo(c *Ctx) {
 		return
 	}
 	copy(c.Tx.GrowString(c.Args[1], size)[old:], c.Args[2])
+	c.Tx.Note(storage.ClassString, "append", c.Args[1])
 	c.Out.Int(int64(size))
 }
 
@@ -86,6 +93,7 @@ func setRange(c *Ctx) {
 	}
 	size := max(len(v), int(offset)+len(part))
 	copy(c.Tx.GrowString(c.Args[1], size)[offset:], part)
+	c.Tx.Note(storage.ClassString, "setrange", c.Args[1])
 	c.Out.Int(int64(size))
 }
 
@@ -117,62 +125,6 @@ func getRange(c *Ctx) {
 		return
 	}
 	c.Out.Bulk(v[start : end+1])
-}
-
-// bitOffset reads a bit's number; it must lie within the largest string.
-func (c *Ctx) bitOffset(arg []byte) (int64, bool) {
-	n, ok := resp.ParseInt(arg)
-	if !ok || n < 0 || (n>>3 >= c.Host.MaxBulk() && !c.Tx.Applying()) {
-		c.Out.Error(resp.ErrBitOffset)
-		return 0, false
-	}
-	return n, true
-}
-
-func setBit(c *Ctx) {
-	n, ok := c.bitOffset(c.Args[2])
-	if !ok {
-		return
-	}
-	on, ok := resp.ParseInt(c.Args[3])
-	if !ok || on&^1 != 0 {
-		c.Out.Error(resp.ErrBitValue)
-		return
-	}
-	v, _, ok := c.edit(c.Args[1])
-	if !ok {
-		return
-	}
-	mask := byte(0x80) >> (n & 7)
-	there := n>>3 < int64(len(v))
-	old := there && v[n>>3]&mask != 0
-	c.Out.Int(bit(old))
-	if there && old == (on != 0) {
-		return // no change, also for who watches the key
-	}
-	b := c.Tx.GrowString(c.Args[1], max(len(v), int(n>>3)+1))
-	if on != 0 {
-		b[n>>3] |= mask
-	} else {
-		b[n>>3] &^= mask
-	}
-}
-
-func getBit(c *Ctx) {
-	n, ok := c.bitOffset(c.Args[2])
-	if !ok {
-		return
-	}
-	if v, _, ok := c.str(c.Args[1]); ok {
-		c.Out.Int(bit(n>>3 < int64(len(v)) && v[n>>3]&(0x80>>(n&7)) != 0))
-	}
-}
-
-func bit(on bool) int64 {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 // lcsOptions is what may follow LCS's two keys.

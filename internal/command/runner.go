@@ -26,6 +26,14 @@ type Caller interface {
 	Block(c *Ctx, b *Wait) bool
 }
 
+// Scripted is a Caller that is a script. What is unspecified for others is the same
+// each time for it.
+type Scripted interface {
+	Caller
+	// Began is when the script did, which is the time for it until it ends.
+	Began() time.Time
+}
+
 // A Runner runs commands, one after the other, in units of its executor, and
 // keeps their statistics. It knows no connection. It belongs to the goroutine of
 // its executor: each event loop has one, and so has the applier of a stream.
@@ -33,12 +41,18 @@ type Runner struct {
 	// Ctx is the call at hand. Its Tx is the unit at hand, nil outside of one, and
 	// its ReplyGate the greatest of those that have ended since somebody set it to 0.
 	Ctx Ctx
+	// Reader is who is told of the next change of the keys that commands read; 0:
+	// nobody (Tx.Track).
+	Reader uint64
 	// Keys are the positions of the keys of the last command given to Slots.
 	Keys []int
 
-	exec    *storage.Executor
-	encoded []byte // a command as RESP
-	stats   []RowStats
+	table     *Table
+	exec      *storage.Executor
+	latencies latencies
+	encoded   []byte // a command as RESP
+	tracked   []int  // positions of keys
+	stats     []RowStats
 }
 
 // RowStats are the counts of one command.
@@ -49,7 +63,8 @@ type RowStats struct {
 
 // NewRunner returns a runner of the commands of t in units of e.
 func NewRunner(t *Table, e *storage.Executor, h Host) Runner {
-	return Runner{Ctx: Ctx{Exec: e, Host: h}, exec: e, stats: make([]RowStats, len(t.All()))}
+	n := len(t.All())
+	return Runner{Ctx: Ctx{Exec: e, Host: h}, table: t, exec: e, stats: make([]RowStats, n), latencies: make(latencies, n)}
 }
 
 // Slots appends the slots of a command's keys to dst. It reports false if the
@@ -78,12 +93,38 @@ func (r *Runner) Bind(by Caller, out *resp.Writer, row *Row, args [][]byte) {
 // nil if somebody has to encode it.
 func (r *Runner) Run(raw []byte) {
 	c := &r.Ctx
-	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) {
+	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) && c.Row.Flags&(Write|MayReplicate) != 0 {
 		raw = r.encode(c.Row, c.Args)
 	}
 	r.begin(raw)
 	c.Row.Run(c)
+	if r.Reader != 0 && c.Row.Is(ReadOnly) && !c.Row.Is(RunsScript) { // of a script, what its commands read
+		r.track()
+	}
 	c.Tx.CommandEnd()
+}
+
+// CallWithin runs a command that the call at hand makes, in its unit: a script does
+// that. The call at hand goes on afterwards.
+func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte) {
+	outer := r.Ctx
+	r.Bind(by, out, row, args)
+	r.Run(nil)
+	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
+	r.Ctx = outer
+}
+
+// track marks the keys that the call at hand has read.
+func (r *Runner) track() {
+	c := &r.Ctx
+	if k := c.Row.onlyKey; k > 0 && k < len(c.Args) {
+		c.Tx.Track(c.Args[k], r.Reader)
+		return
+	}
+	r.tracked, _ = c.Row.AppendKeys(r.tracked[:0], c.Args)
+	for _, i := range r.tracked {
+		c.Tx.Track(c.Args[i], r.Reader)
+	}
 }
 
 // Resume runs serve for the call at hand, whose caller has waited, in the place of
@@ -100,6 +141,9 @@ func (r *Runner) begin(raw []byte) {
 	tx := c.Tx
 	tx.Select(c.Caller.DB())
 	tx.Command(raw)
+	if c.Host.Keyspace().Tracks() {
+		tx.By(c.Caller)
+	}
 	tx.NoTouch(c.Caller.NoTouch() && !c.Row.Is(Touches))
 }
 
@@ -118,6 +162,14 @@ func (r *Runner) End() (gate replication.Offset) {
 	r.Ctx.ReplyGate = max(r.Ctx.ReplyGate, gate)
 	r.Ctx.Tx = nil
 	return gate
+}
+
+// CountLatency counts how long a call took, if latency-tracking says so. A call that
+// waits counts when it is answered.
+func (r *Runner) CountLatency(row *Row, took time.Duration) {
+	if !r.table.latencyOff.Load() {
+		r.latencies.record(row.index, took)
+	}
 }
 
 // Count counts a call.
@@ -144,7 +196,10 @@ func (r *Runner) CountRejection(row *Row) { r.stats[row.index].Rejected++ }
 func (r *Runner) Stats(index int) RowStats { return r.stats[index] }
 
 // ResetStats sets the counts to zero. The runner is not at work.
-func (r *Runner) ResetStats() { clear(r.stats) }
+func (r *Runner) ResetStats() {
+	clear(r.stats)
+	r.latencies.reset()
+}
 
 // Less is what was counted since before.
 func (s RowStats) Less(before RowStats) RowStats {

@@ -107,7 +107,7 @@ func (c *Ctx) storeOf(op operation, event string) {
 	if !ok {
 		return
 	}
-	existed := c.Tx.Delete(key)
+	existed := c.Tx.Replace(key)
 	c.Out.Int(int64(members.len()))
 	if members.len() == 0 {
 		if existed {

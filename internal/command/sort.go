@@ -157,8 +157,9 @@ func sortCommand(c *Ctx, readOnly bool) {
 	}
 	var items []sortItem
 	if found {
-		if o.unordered = e.Type() == storage.TypeSet; o.unordered && o.unsorted && o.stores {
-			// A replica may find them in another order.
+		_, scripted := c.Caller.(Scripted)
+		if o.unordered = e.Type() == storage.TypeSet; o.unordered && o.unsorted && (o.stores || scripted) {
+			// A replica may find them in another order, and scripts expect one.
 			o.unsorted, o.alpha, o.by = false, true, nil
 		}
 		items = o.load(e)
@@ -375,7 +376,7 @@ func (o *sortOptions) reply(c *Ctx, items []sortItem) {
 func (o *sortOptions) storeResult(c *Ctx, items []sortItem) {
 	var result copies
 	o.results(c, items, func(value []byte, _ bool) { result.add(value) })
-	existed := c.Tx.Delete(o.store)
+	existed := c.Tx.Replace(o.store)
 	c.Out.Int(int64(result.len()))
 	if result.len() == 0 {
 		if existed {

@@ -29,6 +29,7 @@ type claim struct {
 	isLog   bool
 	g       storage.Group
 	m       storage.Consumer
+	made    bool  // the consumer was, for this
 	minIdle int64 // ms
 	justID  bool
 	time    int64 // of the delivery, Unix milliseconds
@@ -43,7 +44,7 @@ type claim struct {
 // look finds the key.
 func (x *claim) look() {
 	x.l, x.isLog = x.c.Tx.EditLog(x.c.Args[1])
-	x.c.Tx.CountLook(!x.isLog || x.l.Exists())
+	x.c.Tx.CountLook(x.c.Args[1], !x.isLog || x.l.Exists())
 }
 
 // begin finds the group.
@@ -62,6 +63,7 @@ func (x *claim) consumer() {
 	var known bool
 	if x.m, known = x.g.Consumer(c.Args[3]); !known {
 		x.m = c.newConsumer(c.Args[1], &x.g, c.Args[3])
+		x.made = true
 		x.dirty++
 	}
 	x.m.Seen = c.Tx.Now()
@@ -74,8 +76,11 @@ func (x *claim) parseMinIdle() (ok bool) {
 	return x.c.refuse(!ok, resp.ErrClaimMinIdle(upper(x.c.Row.Name)))
 }
 
-// end writes all and answers with what has been claimed.
+// end writes all.
 func (x *claim) end() {
+	if x.made && len(x.claimed) == 0 {
+		x.c.consumerEffect(x.c.Args[1], x.c.Args[2], x.m.Name())
+	}
 	x.m.Save()
 	x.g.Save()
 	x.l.CloseQuietly(x.dirty)
@@ -141,13 +146,21 @@ func xClaim(c *Ctx) {
 	}
 	c.Tx.NoEffect()
 	moved := x.g.Last.Less(x.last)
-	if moved {
+	switch {
+	case !moved:
+	case c.Tx.Applying() && len(ids) == 1 && ids[0] == x.last:
+		// XREADGROUP has delivered an item. Redis 7 leaves it at the last ID, so that
+		// its replicas and restarts do not know the group's lag any more.
+		x.g.ReadUpTo(x.last)
+	default:
 		x.g.Last = x.last
 	}
 	x.consumer()
+	told := false
 	for j, id := range ids {
-		if x.one(c.Args[5+j], id) {
-			moved = false // its effect has the last ID
+		if x.one(c.Args[5+j], id) && !told {
+			// The effect has the last ID, but may look like one of XREADGROUP.
+			told, moved = true, moved && id == x.last
 		}
 	}
 	if moved {

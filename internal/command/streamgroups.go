@@ -398,6 +398,12 @@ func (c *Ctx) claimEffect(key, group, consumer, id []byte, p *storage.Pending, l
 		wordForce, wordJustID, wordLastID, last.Append(buf[2][:0]))
 }
 
+// consumerEffect records a consumer that nothing was delivered to. Redis does so for
+// XREADGROUP with NOACK only, and its replicas lack the others.
+func (c *Ctx) consumerEffect(key, group, name []byte) {
+	c.Tx.Effect(nameXGroup, wordCreateConsumer, key, group, name)
+}
+
 // groupEffect records how far a group has read (streamPropagateGroupID).
 func (c *Ctx) groupEffect(key, name []byte, g *storage.Group) {
 	var buf [2][48]byte

@@ -69,7 +69,7 @@ func (c *Ctx) editLog(key []byte) (*storage.Log, bool) {
 // editLogRead is editLog for a command that Redis counts as one that reads the key.
 func (c *Ctx) editLogRead(key []byte) (*storage.Log, bool) {
 	v, ok := c.Tx.EditLog(key)
-	c.Tx.CountLook(!ok || v.Exists())
+	c.Tx.CountLook(key, !ok || v.Exists())
 	return v, c.rightType(ok)
 }
 
@@ -354,12 +354,13 @@ func xAdd(c *Ctx) {
 	}
 	l.Append(id, pairs)
 	c.replyID(id)
+	trimmed := o.trims && l.Trim(o.trim) > 0
+	c.addEffect(&o, l, id)
+	l.Close(1) // before the events, of which the first is that the key is new
 	c.Tx.Note(storage.ClassStream, "xadd", c.Args[1])
-	if o.trims && l.Trim(o.trim) > 0 {
+	if trimmed {
 		c.Tx.Note(storage.ClassStream, "xtrim", c.Args[1])
 	}
-	c.addEffect(&o, l, id)
-	l.Close(1)
 }
 
 // newID is the ID of a new item of a stream (streamAppendItem).

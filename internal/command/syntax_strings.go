@@ -11,12 +11,12 @@ func ttlArgs(relative, absolute string) []Arg {
 	}
 }
 
-// stringSyntax is the arguments of the commands on strings and their bits.
+// stringSyntax is the arguments of the commands on strings.
 var stringSyntax = map[string][]Arg{
 	"get": {key("key")},
 	"set": {
 		key("key"), text("value"),
-		oneOf("condition", word("NX"), word("XX")).optional().since("2.6.12"),
+		oneOf("condition", word("NX"), word("XX"), text("comparison-value").after("IFEQ").since("8.1.0")).optional().since("2.6.12"),
 		word("GET").optional().since("6.2.0"),
 		oneOf("expiration", append(ttlArgs("2.6.12", "6.2.0"), word("KEEPTTL").since("6.0.0"))...).optional(),
 	},
@@ -47,6 +47,4 @@ var stringSyntax = map[string][]Arg{
 		integer("min-match-len").after("MINMATCHLEN").optional(),
 		word("WITHMATCHLEN").optional(),
 	},
-	"setbit": {key("key"), integer("offset"), integer("value")},
-	"getbit": {key("key"), integer("offset")},
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 )
 
 // Table finds rows by name. It is built once and then only read.
@@ -17,7 +18,12 @@ type Table struct {
 	byName map[string]*Row // as clients call them
 	stream map[string]*Row // as streams call them
 	long   bool            // some name is longer than maxName
+
+	latencyOff atomic.Bool // latency-tracking no
 }
+
+// TrackLatency says whether runners count how long commands take (latency-tracking).
+func (t *Table) TrackLatency(on bool) { t.latencyOff.Store(!on) }
 
 // NewTable builds a table of copies of the rows of groups. It panics if a row breaks an
 // invariant or a name occurs twice: that is a fault of the program.
@@ -104,7 +110,7 @@ func (t *Table) prepare(r *Row) {
 		r.Doc.Tips = tips[r.FullName()]
 	}
 	if r.Doc.History == nil {
-		r.Doc.History = slices.Concat(history[r.FullName()], nodeHistory[r.FullName()])
+		r.Doc.History = slices.Concat(history[r.FullName()], nodeHistory[r.FullName()], scriptHistory[r.FullName()])
 	}
 }
 
@@ -182,7 +188,11 @@ func (t *Table) Resolve(args [][]byte) (row, known *Row) {
 // ResolveStream is Resolve for a command of a stream. It has its original name,
 // or, if the producer renames commands as this node does, the one for clients.
 func (t *Table) ResolveStream(args [][]byte) (row, known *Row) {
-	if known = t.stream[lower(string(args[0]))]; known == nil {
+	var buf [maxName]byte
+	if n, ok := fold(&buf, args[0]); ok {
+		known = t.stream[string(n)]
+	}
+	if known == nil {
 		known = t.Lookup(args[0])
 	}
 	return resolve(known, args)

@@ -209,7 +209,7 @@ func zRangeStore(c *Ctx) {
 // storeScored puts members with their scores in the place of whatever key holds,
 // and answers with their number. It is one change, as in Redis.
 func (c *Ctx) storeScored(key []byte, found []scored, event string) {
-	existed := c.Tx.Delete(key)
+	existed := c.Tx.Replace(key)
 	c.Out.Int(int64(len(found)))
 	if len(found) == 0 {
 		if existed {

@@ -163,6 +163,12 @@ func addMembers(c *Ctx, o addOptions) {
 		}
 		scores = append(scores, score)
 	}
+	c.addScored(o, scores, pairs[1:], 2)
+}
+
+// addScored gives members scores and answers; the member of a score is every step
+// members one.
+func (c *Ctx) addScored(o addOptions, scores []float64, members [][]byte, step int) {
 	z, ok := c.editZSet(c.Args[1])
 	if !ok {
 		return
@@ -172,7 +178,7 @@ func addMembers(c *Ctx, o addOptions) {
 	z.BeginMany()
 	for i, score := range scores {
 		var a added
-		last, a = o.add(&z, pairs[2*i+1], score)
+		last, a = o.add(&z, members[i*step], score)
 		count[a]++
 	}
 	z.EndMany()

@@ -57,6 +57,7 @@ type Settings struct {
 	AutoAOFRewritePercentage int    // 0: never
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
+	KeySaveDelayMicros       int // see the directive
 
 	// Security.
 	RequirePass            string // empty: none
@@ -69,6 +70,9 @@ type Settings struct {
 	PubSubOutput     OutputLimit
 	QueryBufferBytes int64
 	MaxBulkBytes     int64
+	KeyspaceEvents   string // letters: K and E, and those of classes
+	TrackingMaxKeys  int64  // 0: no limit
+	HLLSparseMax     int    // bytes up to which a HyperLogLog is sparse
 	MaxMemory        MaxMemory
 	Defrag           Defrag
 
@@ -124,6 +128,11 @@ type Settings struct {
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
 	LatencyMonitorThreshold time.Duration // 0: off
+	LatencyTracking         bool
+	LatencyPercentiles      []float64
+
+	// Scripts.
+	BusyReplyThreshold time.Duration // 0: no script takes long
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact

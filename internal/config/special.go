@@ -146,6 +146,15 @@ func (percentiles) parse(args []string, _ string) (string, error) {
 	return strings.Join(values, " "), nil
 }
 
+// readNumbers reads the canonical text of percentiles.
+func readNumbers(text string) (numbers []float64) {
+	for _, word := range strings.Fields(text) {
+		n, _ := strconv.ParseFloat(word, 64)
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
 // oomScores is the kernel's badness for a primary, a replica and a child.
 type oomScores struct{}
 

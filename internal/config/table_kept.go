@@ -27,7 +27,6 @@ var keptRows = []*directive{
 	{name: "jemalloc-bg-thread", typ: boolean{}, def: "yes"},
 
 	// Encodings of values.
-	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000"},
 	{name: "list-compress-depth", typ: nonNegative, def: "0"},
 	{name: "stream-idmp-duration", typ: unbounded, def: "100", since: "Redis 8.6"},
 	{name: "stream-idmp-maxsize", typ: unbounded, def: "100", since: "Redis 8.6"},
@@ -35,11 +34,8 @@ var keptRows = []*directive{
 	{name: "array-sparse-kmax", typ: unbounded, def: "10", since: "Redis 8.8"},
 	{name: "array-sparse-kmin", typ: unbounded, def: "5", since: "Redis 8.8"},
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
-	{name: "notify-keyspace-events", typ: eventClasses{}, lacks: "no events of keys are published"},
-	{name: "tracking-table-max-keys", typ: unbounded, def: "1000000"},
 
 	// Files of Redis.
-	{name: "rdb-key-save-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
@@ -67,7 +63,6 @@ var keptRows = []*directive{
 	{name: "aclfile", typ: text{blank: true}, flags: immutable, refuse: "The users of the file are not built, and the node would stand open. " + unbuiltUsers},
 	{name: "acllog-max-len", typ: unbounded, def: "128"},
 	{name: "acl-pubsub-default", typ: oneOf("allchannels", "resetchannels"), def: "resetchannels"},
-	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000"},
 	{name: "enable-module-command", typ: accessLevels, def: "no", flags: immutable},
 	{name: "extended-redis-compatibility", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "lua-enable-insecure-api", aliases: []string{"lua-enable-deprecated-api"}, typ: boolean{}, def: "no", flags: hidden, since: "Redis 7.4, Valkey 8.1"},
@@ -142,8 +137,6 @@ var keptRows = []*directive{
 	{name: "hash-seed", typ: text{}, flags: immutable | hidden, since: "Valkey 9.0"},
 	{name: "hide-user-data-from-log", typ: boolean{}, def: "no", since: "Redis 7.4, Valkey 8.0"},
 	{name: "ignore-warnings", typ: text{blank: true}},
-	{name: "latency-tracking", typ: boolean{}, def: "yes"},
-	{name: "latency-tracking-info-percentiles", typ: percentiles{}, def: "50 99 99.9"},
 	{name: "locale-collate", typ: text{blank: true}, since: "Redis 7.2"},
 	{name: "log-format", typ: oneOf("legacy", "logfmt", "json"), def: "legacy", since: "Valkey 8.1"},
 	{name: "log-timestamp-format", typ: oneOf("legacy", "iso8601", "milliseconds"), def: "legacy", since: "Valkey 8.1"},

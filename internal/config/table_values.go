@@ -2,8 +2,8 @@ package config
 
 import "math"
 
-// encodingRows is the limits of the compact encodings of collections. Here they
-// only choose names.
+// encodingRows is the limits of the compact encodings. Of collections they only
+// choose names here.
 var encodingRows = []*directive{
 	{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, typ: unbounded, def: "512",
 		does:  "fields up to which OBJECT ENCODING calls a hash a listpack",
@@ -35,6 +35,9 @@ var encodingRows = []*directive{
 	{name: "stream-node-max-entries", typ: unbounded, def: "100",
 		does:  "items of such a node; 0: no limit",
 		store: toInt(func(s *Settings) *int { return &s.Encodings.NodeItems })},
+	{name: "hll-sparse-max-bytes", typ: anyBytes, def: "3000",
+		does:  "bytes up to which a HyperLogLog is sparse",
+		store: toInt(func(s *Settings) *int { return &s.HLLSparseMax })},
 }
 
 // deletionRows is how keys are deleted.

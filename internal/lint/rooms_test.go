@@ -21,7 +21,7 @@ var everywhere = []string{"internal/version"}
 // are; see unused.
 var planned = []string{
 	"storage/slab", "storage/tree", "storage/rdb/wire", "cluster/sentinel", "replication/raftgroup",
-	"internal/acl", "internal/script", "internal/metrics", "internal/dashboard", "internal/chaos",
+	"internal/acl", "internal/metrics", "internal/dashboard", "internal/chaos",
 }
 
 // anyRoom in a list of imports is every room but those for tests.
@@ -33,6 +33,9 @@ var rooms = []room{
 	{path: "replication", pure: true},
 	{path: "internal/glob", pure: true},
 	{path: "internal/resp", pure: true},
+	{path: "internal/bitmap", pure: true},
+	{path: "internal/geo", pure: true},
+	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
 	{path: "internal/logging"},
 
@@ -56,29 +59,33 @@ var rooms = []room{
 
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/config", imports: []string{"internal/glob"}},
+	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
-		"internal/acl", "internal/glob", "internal/resp"}},
+		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
 	// The commands about the node and its clients: they know the shell by their
 	// own interfaces only.
 	{path: "internal/admin", imports: []string{"replication", "storage", "internal/command", "internal/config", "internal/pubsub", "internal/resp"}},
-	{path: "internal/script", imports: []string{"internal/command", "internal/resp"}},
+	{path: "internal/script", imports: []string{"internal/resp", "internal/script/lua"}},
+	{path: "internal/script/lua"},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
 
 	// The shell: what runs the rest. It does not know the programs above it.
-	{path: "internal/server", imports: []string{"slots", "replication", "storage",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
+	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/resp", "internal/script", "internal/server", "internal/node/driver", "internal/node/mover"}},
+		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
 
+	// Files are read by the code that a node reads them with.
+	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
-	"redoubt/internal/config"
 	"redoubt/replication"
+	"redoubt/slots"
 	"redoubt/storage"
 	"redoubt/storage/rdb"
 )
@@ -22,11 +23,15 @@ import (
 type loaded struct {
 	keys    int64
 	expired int64 // keys left out because their time is past
+	past    int64 // keys that would be, but their deletion has to be in the stream
 	id      string
 	at      replication.Offset
 	db      int
-	placed  bool // id, at and db are known
+	placed  bool  // id, at and db are known
+	bytes   int64 // of the file, up to its end record
 	skipped rdb.Skipped
+
+	functions int // libraries
 }
 
 // loadRule says what becomes of keys that are expired.
@@ -37,48 +42,276 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
+	// libraries is where functions go; replace: in the place of those there with the
+	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
+	libraries libraries
+	replace   bool
 }
 
-// loadBatch is how many keys are loaded in one unit. Between two of them the
-// event loops get at the world lock, to tell clients that the node is loading.
-const loadBatch = 10000
+// libraries are those of functions (server.Server).
+type libraries interface {
+	// Libraries is the code of all of them, under the world lock.
+	Libraries(tx *storage.Tx) []string
+	// LoadLibrary adds one, in the place of that with its name if replace is set,
+	// while no clients are served.
+	LoadLibrary(code string, replace bool) error
+	// DropLibraries leaves none, under the world lock.
+	DropLibraries(tx *storage.Tx)
+}
 
 // units runs functions one after the other, each in a unit that holds the
 // world lock and applies, so that nothing of it reaches the stream. An error
 // ends the unit and is returned.
 type units func(f func(tx *storage.Tx) error) error
 
-// within is the units of somebody who has the world lock already.
-func within(tx *storage.Tx) units {
-	return func(f func(tx *storage.Tx) error) error { return f(tx) }
+// hand is how one of the goroutines that load together gets at the data: in units
+// that apply, so that nothing of it reaches the stream.
+type hand interface {
+	// begin starts a unit with the slot s.
+	begin(s slots.Slot) *storage.Tx
+	end()
+	// rest says that there is nothing more to do.
+	rest()
 }
 
-// load puts the keys of an RDB file into the databases. It gives up between two
-// units when ctx ends.
-func load(ctx context.Context, run units, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
-	r := rdb.NewReader(bufio.NewReaderSize(in, 1<<20))
+// within is the hand of somebody who has the world lock already.
+type within struct{ tx *storage.Tx }
+
+func (w within) begin(slots.Slot) *storage.Tx { return w.tx }
+func (w within) end()                         {}
+func (w within) rest()                        {}
+
+// applying is the hand of an executor that loads data as of an offset.
+type applying struct {
+	e   *storage.Executor
+	at  replication.Offset
+	one [1]slots.Slot
+}
+
+func (a *applying) begin(s slots.Slot) *storage.Tx {
+	a.one[0] = s
+	return a.e.BeginApply(time.Now().UnixMilli(), a.at, a.one[:])
+}
+
+func (a *applying) end()  { a.e.End() }
+func (a *applying) rest() { a.e.Retire() }
+
+// handsAt are all that load data as of an offset together: the loader and others
+// beside it.
+func (n *Node) handsAt(at replication.Offset) []hand {
+	hands := []hand{&applying{e: n.loader(), at: at}}
+	for _, e := range n.besideExecutors() {
+		hands = append(hands, &applying{e: e, at: at})
+	}
+	return hands
+}
+
+// besideExecutors are the executors of the goroutines that load or replay beside
+// the applier's. Loads and replays follow each other.
+func (n *Node) besideExecutors() []*storage.Executor {
+	for len(n.besides) < min(runtime.GOMAXPROCS(0), mostBesides) {
+		n.besides = append(n.besides, n.keys.NewExecutor())
+	}
+	return n.besides
+}
+
+// mostBesides is how many goroutines can be kept busy by one that reads.
+const mostBesides = 4
+
+// filling is a load under way. The goroutine that calls load reads the file. What
+// takes time is to make the keys, so it gives most of them, in batches, to the
+// others; if all of those have enough to do it makes the keys of the batch itself.
+// The order does not matter, as each key is in the file once.
+type filling struct {
+	keys   *storage.Keyspace
+	rule   loadRule
+	in     *rdb.Reader
+	loaded loaded
+
+	full, empty chan *rdb.Batch
+	made        atomic.Int64
+	failed      atomic.Pointer[error] // of one of the others
+}
+
+// batchesAhead is how many batches wait for each of the others.
+const batchesAhead = 4
+
+// load puts the keys of an RDB file into the databases, with all hands, of which
+// the first is the caller's. It gives up when ctx ends.
+func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reader, rule loadRule) (loaded, error) {
 	defer calmCollector()()
-	var l loaded
+	others := hands[1:]
+	f := filling{
+		keys: keys, rule: rule, in: rdb.NewReader(bufio.NewReaderSize(in, 1<<20)),
+		full:  make(chan *rdb.Batch, batchesAhead*len(others)),
+		empty: make(chan *rdb.Batch, (batchesAhead+1)*len(others)),
+	}
+	f.in.Library = f.library
+	for range cap(f.empty) {
+		f.empty <- new(rdb.Batch)
+	}
+	var working sync.WaitGroup
+	for _, h := range others {
+		working.Go(func() { f.make(h) })
+	}
 	before := count(keys)
-	for more := true; more; {
-		if ctx.Err() != nil {
-			return l, context.Cause(ctx)
-		}
-		err := run(func(tx *storage.Tx) (err error) {
-			more, err = l.batch(tx, keys, r, rule)
-			return err
-		})
-		if err != nil {
-			return l, err
-		}
+	err := f.read(ctx, hands[0])
+	close(f.full)
+	working.Wait()
+	if failed := f.failed.Load(); failed != nil {
+		err = *failed
+	}
+	l := f.loaded
+	l.keys = f.made.Load()
+	if err != nil {
+		return l, err
 	}
 	if held := count(keys) - before; held != l.keys && !rule.merge {
 		return l, fmt.Errorf("%w: of %d keys only %d are different", rdb.ErrCorrupt, l.keys, held)
 	}
-	l.id, l.at, l.placed = r.Aux().Replication()
-	l.db = r.Aux().StreamDB()
-	l.skipped = r.Skipped()
+	aux := f.in.Aux()
+	l.id, l.at, l.placed = aux.Replication()
+	l.db = aux.StreamDB()
+	l.skipped, l.bytes = f.in.Skipped(), f.in.Offset()
 	return l, nil
+}
+
+// read reads the file.
+func (f *filling) read(ctx context.Context, h hand) error {
+	b := new(rdb.Batch)
+	for {
+		e, err := f.in.Next() // the first time it reads what the file tells of itself
+		if errors.Is(err, io.EOF) {
+			return f.makeBatch(h, b)
+		}
+		if err != nil {
+			return err
+		}
+		if ok, err := f.wants(e); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		taken, err := b.Take(f.in)
+		if err == nil && !taken {
+			err = f.makeHere(h, e)
+		}
+		if err != nil {
+			return err
+		}
+		if !taken || b.Full() {
+			if f.failed.Load() != nil {
+				return nil // load has it
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+		if b.Full() {
+			if b, err = f.handOver(h, b); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// library loads a library of functions, which come before the keys.
+func (f *filling) library(code []byte) error {
+	f.loaded.functions++
+	if err := f.rule.libraries.LoadLibrary(string(code), f.rule.replace); err != nil {
+		return fmt.Errorf("a library of functions: %w", err)
+	}
+	return nil
+}
+
+// wants reports whether an entry is to be loaded.
+func (f *filling) wants(e *rdb.Entry) (bool, error) {
+	if e.DB >= f.keys.Databases() {
+		return false, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, f.keys.Databases())
+	}
+	if f.rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= time.Now().UnixMilli() {
+		if _, _, placed := f.in.Aux().Replication(); !placed {
+			f.loaded.expired++
+			return false, nil
+		}
+		f.loaded.past++
+	}
+	return true, nil
+}
+
+// handOver has the keys of a batch made, by one of the others or here, and returns
+// an empty batch.
+func (f *filling) handOver(h hand, b *rdb.Batch) (*rdb.Batch, error) {
+	select {
+	case f.full <- b:
+		return <-f.empty, nil
+	default:
+		err := f.makeBatch(h, b)
+		b.Clear()
+		return b, err
+	}
+}
+
+// make makes the keys of batches until there are no more.
+func (f *filling) make(h hand) {
+	defer h.rest()
+	for b := range f.full {
+		if f.failed.Load() == nil {
+			if err := f.makeBatch(h, b); err != nil {
+				f.failed.CompareAndSwap(nil, &err)
+			}
+		}
+		b.Clear()
+		f.empty <- b
+	}
+}
+
+// makeBatch makes the keys of a batch. A unit takes all that follow each other in
+// one slot, which are many in a file that a node has written.
+func (f *filling) makeBatch(h hand, b *rdb.Batch) error {
+	made := int64(0)
+	defer func() { f.made.Add(made) }()
+	for todo := b.Entries; len(todo) > 0; {
+		at := slots.Of(todo[0].Key)
+		tx := h.begin(at)
+		for more := true; more; more = len(todo) > 0 && slots.Of(todo[0].Key) == at {
+			e := &todo[0]
+			tx.Select(e.DB)
+			tx.Only(e.Key)
+			empty, err := b.Load(tx, e)
+			if err != nil {
+				h.end()
+				return err
+			}
+			if !empty {
+				made++
+				setAccess(tx, &e.Entry)
+			}
+			todo = todo[1:]
+		}
+		h.end()
+	}
+	return nil
+}
+
+// makeHere makes a key whose value cannot be carried away from the file.
+func (f *filling) makeHere(h hand, e *rdb.Entry) error {
+	tx := h.begin(slots.Of(e.Key))
+	defer h.end()
+	tx.Select(e.DB)
+	empty, err := f.in.Load(tx)
+	if err != nil || empty {
+		return err
+	}
+	setAccess(tx, e)
+	f.made.Add(1)
+	return nil
+}
+
+func setAccess(tx *storage.Tx, e *rdb.Entry) {
+	if e.Idle >= 0 || e.Freq >= 0 {
+		tx.SetAccess(e.Key, e.Idle, e.Freq)
+	}
 }
 
 // calm counts who is loading, and has the collector's setting from before.
@@ -113,41 +346,6 @@ func calmCollector() (end func()) {
 	}
 }
 
-// batch loads the next keys; more is false at the end of the file.
-func (l *loaded) batch(tx *storage.Tx, keys *storage.Keyspace, r *rdb.Reader, rule loadRule) (more bool, err error) {
-	for range loadBatch {
-		e, err := r.Next() // the first time it reads what the file tells of itself
-		if errors.Is(err, io.EOF) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if e.DB >= keys.Databases() {
-			return false, fmt.Errorf("the file has keys in database %d and there are only %d databases", e.DB, keys.Databases())
-		}
-		if rule.dropExpired && e.ExpireAtMs != 0 && e.ExpireAtMs <= tx.Now() {
-			if _, _, placed := r.Aux().Replication(); !placed {
-				l.expired++
-				continue
-			}
-		}
-		tx.Select(e.DB)
-		empty, err := r.Load(tx)
-		if err != nil {
-			return false, err
-		}
-		if empty {
-			continue
-		}
-		if e.Idle >= 0 || e.Freq >= 0 {
-			tx.SetAccess(e.Key, e.Idle, e.Freq)
-		}
-		l.keys++
-	}
-	return true, nil
-}
-
 // count is the number of keys in all databases.
 func count(keys *storage.Keyspace) int64 {
 	n := 0
@@ -159,42 +357,15 @@ func count(keys *storage.Keyspace) int64 {
 
 // loadFile is load of the file at path. A file that does not exist is an error
 // that errors.Is finds as fs.ErrNotExist.
-func loadFile(ctx context.Context, run units, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+func loadFile(ctx context.Context, hands []hand, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return loaded{}, err
 	}
 	defer f.Close()
-	l, err := load(ctx, run, keys, f, rule)
+	l, err := load(ctx, hands, keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
 	return l, nil
-}
-
-// refuseRedisFiles refuses a start over append-only files of Redis that would be
-// loaded there: Redoubt does not read them, so the node would come up with an
-// older dump or empty, and its replicas would follow it. Where there is a journal
-// already, that one counts.
-func refuseRedisFiles(c *config.Settings) error {
-	dir := filepath.Join(c.Dir, c.AppendDirName)
-	if _, err := os.Stat(filepath.Join(dir, "current")); !c.AppendOnly || err == nil {
-		return nil
-	}
-	found := dir // of Redis 7 and later
-	// The only error is that of a bad pattern.
-	if manifests, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.manifest")); len(manifests) == 0 {
-		found = filepath.Join(c.Dir, c.AppendFilename) // of Redis up to 6
-		if _, err := os.Stat(found); err != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: append-only files of Redis cannot be read yet, and without them this node would start with an older dump or empty. "+
-		"To bring the data along, let redis-server write all of them to %s (redis-cli SAVE, then SHUTDOWN NOSAVE), move %s away and start again. "+
-		"To start without what only they hold, move them away now", found, filepath.Join(c.Dir, c.DBFilename), found)
-}
-
-// escapeGlob makes a path a pattern that matches only itself.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
 }

@@ -20,6 +20,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,25 +45,33 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
+	// Listening is called once connections are taken, before the data are loaded; it
+	// may be nil.
+	Listening func()
 }
 
 // Node is a node between New and the end of Run.
 type Node struct {
-	config *config.Config
-	log    *zap.Logger
-	runID  string
-	role   func(replica bool) // told at each change of role
+	config  *config.Config
+	log     *zap.Logger
+	runID   string
+	role    func(replica bool) // told at each change of role
+	listens func()             // told once it does
 
-	lock        *dirLock // of the journal's directory; nil while the journal is off
+	lockMu      sync.Mutex
+	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
 	stream      *journal.Stream
 	recovered   *journal.Recovered
+	adoption    adoption // of append-only files of Redis
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
-	applier     *command.Applier // of the replayed and the received stream
+	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
+	applier     *command.Applier              // of the replayed and the received stream
+	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
 }
 
@@ -72,19 +82,25 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
 	if n.role == nil {
 		n.role = func(bool) {}
 	}
+	if n.listens == nil {
+		n.listens = func() {}
+	}
 	cfg := c.Settings.Current()
-	if err := refuseRedisFiles(cfg); err != nil {
+	var err error
+	if n.adoption, err = planAdoption(cfg); err != nil {
 		return nil, err
 	}
-	var err error
 	if cfg.AppendOnly {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	}
+	if err := n.adoption.prepare(n.log); err != nil {
+		return nil, errors.Join(err, n.lock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
 		return nil, errors.Join(err, n.lock.release())
@@ -99,6 +115,7 @@ func New(c Config) (*Node, error) {
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
+		unused:  n.unused,
 	}
 	n.persistence.prepare()
 	sc := server.Config{
@@ -119,12 +136,14 @@ func New(c Config) (*Node, error) {
 	if n.server, err = server.New(sc); err != nil {
 		return nil, errors.Join(err, n.closeStream())
 	}
+	n.persistence.libraries = n.server
 	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
 	}
 	n.applier.Side = n.server.Side
 	n.server.CountApplied(n.applier.Runner())
+	n.watching.Store(n.server)
 	n.followSettings()
 	return n, nil
 }
@@ -147,20 +166,42 @@ func (n *Node) followSettings() {
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
-func (n *Node) enableJournal() (err error) {
-	if n.lock == nil {
-		if n.lock, err = lockDir(n.stream.Dir()); err != nil {
-			return err
-		}
+func (n *Node) enableJournal() error {
+	if err := n.lockJournal(); err != nil {
+		return err
 	}
 	if err := n.stream.Enable(); err != nil {
 		return errors.Join(err, n.unlock())
 	}
-	n.persistence.askBase()
+	n.persistence.askFirstBase()
 	return nil
 }
 
+func (n *Node) lockJournal() (err error) {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock == nil {
+		n.lock, err = lockDir(n.stream.Dir())
+	}
+	return err
+}
+
+// unused runs f with the journal's directory locked, while there is no journal.
+func (n *Node) unused(f func() error) error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock != nil {
+		return errSwitchedOff
+	}
+	lock, err := lockDir(n.stream.Dir())
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(), lock.release())
+}
+
 func (n *Node) disableJournal() error {
+	n.persistence.giveUpBase()
 	if err := n.stream.Disable(); err != nil {
 		return err
 	}
@@ -171,6 +212,8 @@ func (n *Node) disableJournal() error {
 func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
 
 func (n *Node) unlock() error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
 	l := n.lock
 	n.lock = nil
 	return l.release()
@@ -198,6 +241,20 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
+		Observed:     n.observeDisk,
+	}
+}
+
+// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
+// that no reply waits for delays nobody.
+func (n *Node) observeDisk(took time.Duration, sync bool) {
+	s := n.watching.Load()
+	switch {
+	case s == nil: // there is no server yet
+	case !sync:
+		s.NoteLatency("aof-write", took)
+	case n.stream.Policy() == journal.Always:
+		s.NoteLatency("aof-fsync-always", took)
 	}
 }
 
@@ -210,6 +267,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.server.SetLoading(true)
+	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()
 	err := n.begin(ctx)
@@ -284,6 +342,9 @@ func (n *Node) restore() (loaded, error) {
 	if n.recovered.Found {
 		return n.restoreJournal()
 	}
+	if n.adoption.files != nil {
+		return n.adoptFiles()
+	}
 	if err := n.refuseEmptyStart(dump); err != nil {
 		return loaded{}, err
 	}
@@ -297,7 +358,7 @@ func (n *Node) restore() (loaded, error) {
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
 	if l.skipped != (rdb.Skipped{}) {
 		n.log.Warn("The dump holds what this server has no place for; the next save will lack it",
-			zap.Int("functions", l.skipped.Functions), zap.Int("module data", l.skipped.ModuleData))
+			zap.Int("module data", l.skipped.ModuleData))
 	}
 	return l, n.adopt(dump, l)
 }
@@ -326,7 +387,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.unitsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -371,7 +432,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.unitsAt(from), n.keys, base, loadRule{}); err != nil {
+		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)
@@ -389,6 +450,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
+	appliers := command.NewAppliers(n.applier, n.besideExecutors())
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
@@ -417,12 +479,14 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			if len(effects) == 0 {
 				continue
 			}
-			n.applier.Prepare(u.Ahead)
-			if err := n.applier.Apply(at, effects, end, nil); err != nil {
+			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
 			}
 		}
 	})
+	if failed := appliers.Close(); err == nil && failed != nil {
+		err = fmt.Errorf("replay of the journal: %w", failed)
+	}
 	return db, err
 }
 

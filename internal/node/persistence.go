@@ -35,9 +35,14 @@ type persistence struct {
 	keys    *storage.Keyspace
 	stream  *journal.Stream
 	history func() replication.History
-	log     *zap.Logger
+	// libraries are those of functions. They are no keys, but as good as those.
+	libraries libraries
+	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
+	// unused runs f with the journal's directory locked. If there is a journal the
+	// directory is in use, and the error is errSwitchedOff.
+	unused func(f func() error) error
 
 	// replacing is set while the data are being replaced by others, so that
 	// nothing is to be saved. Guarded by the world lock.
@@ -87,11 +92,15 @@ type persistence struct {
 	baseTook  time.Duration
 	baseTried time.Time
 	baseBegan time.Time // of the one being made; zero: none
-	saves     int64     // good ones since the start
-	bases     int64
-	loadKeys  int64
-	expired   int64
-	lastHeld  [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
+	// rewrite: BGREWRITEAOF was asked for and waits.
+	rewrite  bool
+	again    bool                              // another base is wanted once the order for one is carried out
+	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
+	saves    int64                             // good ones since the start
+	bases    int64
+	loadKeys int64
+	expired  int64
+	lastHeld [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
 }
 
 // purpose is what a snapshot is for.
@@ -107,6 +116,7 @@ const (
 // order is one snapshot that somebody asked for.
 type order struct {
 	purpose purpose
+	journal bool // there was one when it was given
 	done    chan struct{}
 	// The result, once done is closed.
 	path string
@@ -132,7 +142,7 @@ func (p *persistence) prepare() {
 
 // start begins with what was loaded. Loading counts as a save.
 func (p *persistence) start(ctx context.Context, l loaded) {
-	p.loadKeys, p.expired = l.keys, l.expired
+	p.loadKeys, p.expired = l.keys-l.past, l.expired+l.past
 	p.dirty = p.keys.Stats().Dirty
 	p.stopped = make(chan struct{})
 	p.saveTook, p.baseTook = -1, -1
@@ -189,6 +199,7 @@ func (p *persistence) orderDue(now time.Time) {
 		p.log.Info("changes since the last save call for one", zap.Int64("changes", changes))
 		_ = p.askSave()
 	}
+	p.beginScheduled()
 	if !p.stream.Enabled() {
 		return
 	}
@@ -239,7 +250,7 @@ func (p *persistence) askTransfer() *order {
 }
 
 func (p *persistence) order(o *order) *order {
-	o.done = make(chan struct{})
+	o.done, o.journal = make(chan struct{}), p.stream.Enabled()
 	p.orders[o.purpose] <- o // nobody orders while one waits
 	return o
 }
@@ -252,14 +263,21 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began
+		p.log.Info("Background append only file rewriting started")
 	}
+	ctx, drop := context.WithCancelCause(ctx)
+	defer drop(nil)
+	p.drop[o.purpose] = drop
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
+	if cause := context.Cause(ctx); o.err != nil && givenUp(cause) {
+		o.err = cause
+	}
 	took := time.Since(began)
 	_, held := p.keys.Held()
 	p.mu.Lock()
-	p.lastHeld[o.purpose] = held
+	p.lastHeld[o.purpose], p.drop[o.purpose] = held, nil
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
@@ -272,7 +290,15 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.saves++
 		}
 	case forBase:
-		p.base, p.baseErr, p.baseTook, p.baseTried, p.baseBegan = nil, o.err, took, time.Now(), time.Time{}
+		p.base, p.baseTook, p.baseBegan = nil, took, time.Time{}
+		if p.again {
+			p.again = false
+			p.base = p.order(&order{purpose: forBase})
+		}
+		if errors.Is(o.err, errSwitchedOff) {
+			break // which is no failure
+		}
+		p.baseErr, p.baseTried = o.err, time.Now()
 		p.baseFails++
 		if o.err == nil {
 			p.baseFails = 0
@@ -288,8 +314,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	case o.err != nil:
 		p.log.Warn("Background saving error", zap.Error(o.err))
 	default:
-		if o.purpose == forSave {
+		switch o.purpose {
+		case forSave:
 			p.log.Info("DB saved on disk")
+		case forBase:
+			p.log.Info("Background AOF rewrite finished successfully")
 		}
 		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
 	}
@@ -300,7 +329,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	c := p.config.Current()
 	dir := c.Dir
-	if o.purpose != forSave && p.stream.Enabled() {
+	journal := p.stream.Enabled()
+	if o.purpose == forBase && o.journal != journal {
+		return errSwitchedOff
+	}
+	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
 		dir = p.stream.Dir()
 	}
@@ -344,6 +377,10 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		}
 		err = syncDir(dir)
 	case forBase:
+		if !journal {
+			err = p.publish(f.Name())
+			break
+		}
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
@@ -383,9 +420,14 @@ func (p *persistence) becomeDump(file, dump string, overtaken int) error {
 }
 
 // overtake keeps the BGSAVE under way from becoming the dump and frees the disk
-// space of its file: there may be room for one dump only. The BGSAVE keeps
-// writing, but to a file that is going to be removed.
+// space of its file: there may be room for one dump only. The BGSAVE is given up,
+// and until it has noticed it writes to a file that is going to be removed.
 func (p *persistence) overtake() {
+	p.mu.Lock()
+	if drop := p.drop[forSave]; drop != nil {
+		drop(errOvertaken)
+	}
+	p.mu.Unlock()
 	p.dump.Lock()
 	defer p.dump.Unlock()
 	p.overtaken++
@@ -412,7 +454,7 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 // givenUp reports whether a snapshot with that error was of no use any more, or
 // the node ends.
 func givenUp(err error) bool {
-	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, snapshot.ErrAborted)
+	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, errSwitchedOff) || errors.Is(err, snapshot.ErrAborted)
 }
 
 func (p *persistence) currentEpoch() int {
@@ -455,6 +497,7 @@ func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
 		ReplOffset:    p.stream.End(),
 		ReplStreamDB:  p.stream.SelectedDB(),
 		AOFBase:       why == forBase,
+		Functions:     p.libraries.Libraries(tx),
 	}
 }
 
@@ -496,7 +539,7 @@ func (p *persistence) saveNow(tx *storage.Tx) error {
 		if f, ok := out.(*os.File); ok && incremental {
 			out = &steadyFile{File: f}
 		}
-		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format()})
+		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format(), Each: p.delay()})
 	})
 	if err == nil {
 		p.log.Info("DB saved on disk")
@@ -565,8 +608,51 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	tx.NoEffect()
 	if !noflush {
 		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
 	}
-	_, err = load(context.Background(), within(tx), p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
+	return err
+}
+
+// LoadAgain is DEBUG LOADAOF. What a restart would make of the journal is what there
+// is now, so a snapshot stands for it.
+func (p *persistence) LoadAgain(tx *storage.Tx) error {
+	if !p.stream.Enabled() {
+		path, err := p.published()
+		if err != nil {
+			return err
+		}
+		return p.loadInstead(tx, path)
+	}
+	f, err := createTemp(p.stream.Dir())
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = snapshot.Write(p.keys, tx, f, p.header(tx, forBase), snapshot.Options{RDB: p.format()})
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return p.loadInstead(tx, f.Name())
+}
+
+// loadInstead puts what an RDB file holds in the place of all keys.
+func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rdb.Check(f); err != nil {
+		return err // before the keys are gone
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	tx.NoEffect()
+	tx.FlushAll()
+	p.libraries.DropLibraries(tx)
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
 	return err
 }
 
@@ -593,9 +679,10 @@ func (p *persistence) Info() string {
 	line("current_cow_peak", peak)
 	line("current_cow_size", held)
 	line("current_cow_size_age", 0)
-	line("current_fork_perc", "0.00")
-	line("current_save_keys_processed", 0)
-	line("current_save_keys_total", 0)
+	written, total := p.progress()
+	line("current_fork_perc", fmt.Sprintf("%.2f", 100*float64(written)/float64(max(total, 1))))
+	line("current_save_keys_processed", written)
+	line("current_save_keys_total", total)
 	line("rdb_changes_since_last_save", p.keys.Stats().Dirty-p.dirty)
 	line("rdb_bgsave_in_progress", oneIf(p.saving))
 	line("rdb_last_save_time", p.lastSave.Unix())
@@ -607,8 +694,8 @@ func (p *persistence) Info() string {
 	line("rdb_last_load_keys_expired", p.expired)
 	line("rdb_last_load_keys_loaded", p.loadKeys)
 	line("aof_enabled", oneIf(p.stream.Enabled()))
-	line("aof_rewrite_in_progress", oneIf(!p.baseBegan.IsZero()))
-	line("aof_rewrite_scheduled", oneIf(p.base != nil && p.baseBegan.IsZero()))
+	line("aof_rewrite_in_progress", oneIf(p.base != nil)) // one that is about to begin, too
+	line("aof_rewrite_scheduled", oneIf(p.rewrite))
 	line("aof_last_rewrite_time_sec", seconds(p.baseTook))
 	line("aof_current_rewrite_time_sec", since(!p.baseBegan.IsZero(), p.baseBegan))
 	line("aof_last_bgrewrite_status", status(p.baseErr))

@@ -45,12 +45,14 @@ type replicator struct {
 	running sync.WaitGroup
 	ids     atomic.Uint64 // of replicas, so far
 	onAck   atomic.Pointer[func()]
+	handing atomic.Pointer[failover] // FAILOVER under way; nil: none
 
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
 	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	owed     atomic.Pointer[[]byte]    // see SayOwed
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
@@ -232,6 +234,10 @@ func (r *replicator) become(to role) {
 	}
 }
 
+// drainBeforeDemotion is how long everybody waits at most for replicas to get what
+// has been written before the node became one itself.
+const drainBeforeDemotion = 20 * time.Millisecond
+
 // change takes a role, within a unit that holds the world lock and has changed
 // nothing. The error is that of publish, which deals with it.
 func (r *replicator) change(tx *storage.Tx, to role) error {
@@ -245,6 +251,9 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		next.standing.Follow(to.source)
 		r.state.Store(&next)
 		return nil
+	}
+	if !old.replica {
+		r.primary.Drain(drainBeforeDemotion)
 	}
 	lift := r.primary.Bar()
 	r.cutOff()
@@ -369,6 +378,7 @@ func (r *replicator) forget(tx *storage.Tx) {
 	next.history, next.known = replication.NewHistory(newID()), false
 	next.standing.Forget()
 	tx.FlushAll()
+	r.n.server.DropLibraries(tx)
 	err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) })
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))

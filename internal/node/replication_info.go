@@ -79,7 +79,7 @@ func (r *replicator) Info() string {
 			i, x.IP, x.Port, x.State, x.Ack.Offset, lag/time.Second)
 	}
 	end, first := n.stream.End(), n.stream.First()
-	line("master_failover_state", "no-failover")
+	line("master_failover_state", r.FailoverState())
 	line("master_replid", state.history.ID)
 	line("master_replid2", state.history.ID2)
 	line("master_repl_offset", end)

@@ -86,10 +86,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
 		},
-		Dir:     dir,
-		Timeout: func() time.Duration { return settings.Current().ReplTimeout },
-		Target:  f,
-		Log:     r.log,
+		Dir:      dir,
+		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },
+		Target:   f,
+		Handover: handover{r, f},
+		Log:      r.log,
 	}
 }
 

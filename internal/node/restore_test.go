@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"testing"
 	"time"
 
@@ -96,52 +95,6 @@ func TestANodeWithoutANameForItsDumpStartsEmpty(t *testing.T) {
 	stop()
 	if err := n.Run(ctx); err != nil {
 		t.Errorf("the node ends with %v", err)
-	}
-}
-
-// Redis's append-only files are not read. A start that passed them over would look
-// like lost data, and wipe the replicas.
-func TestAStartOverAppendOnlyFilesOfRedisIsRefused(t *testing.T) {
-	const manifest, single = "appendonlydir/appendonly.aof.manifest", "appendonly.aof"
-	for _, c := range []struct {
-		name    string
-		files   []string
-		args    []string
-		refused bool
-	}{
-		{"of Redis 7", []string{manifest, "dump.rdb"}, nil, true},
-		{"of Redis 6", []string{single}, nil, true},
-		{"under other names", []string{"[log]/x.manifest"}, []string{"--appenddirname", "[log]"}, true},
-		{"under another name", []string{"x"}, []string{"--appendfilename", "x"}, true},
-		{"that nobody would load", []string{manifest, single}, []string{"--appendonly", "no"}, false},
-		{"beside a journal", []string{manifest, single, "appendonlydir/current"}, nil, false},
-		{"without any", []string{"dump.rdb", "appendonlydir/readme"}, nil, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			for _, name := range c.files {
-				path := filepath.Join(dir, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			settings, err := config.Load(config.Source{Args: append([]string{"--port", "0", "--dir", dir}, c.args...)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := refuseRedisFiles(settings.Current()); (err != nil) != c.refused {
-				t.Fatal(err)
-			}
-			if !c.refused {
-				return
-			}
-			if _, err := New(Config{Settings: settings, Log: zap.NewNop()}); err == nil || !strings.Contains(err.Error(), "SHUTDOWN NOSAVE") {
-				t.Errorf("the node is made: %v", err)
-			}
-			if _, err := os.Stat(filepath.Join(dir, settings.Current().AppendDirName, "pebble")); err == nil {
-				t.Error("a journal was begun all the same")
-			}
-		})
 	}
 }
 

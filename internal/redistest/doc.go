@@ -25,6 +25,7 @@ var debianPackages = map[string]string{
 	"redis-cli":       "redis-tools",
 	"redis-benchmark": "redis-tools",
 	"redis-check-rdb": "redis-tools",
+	"redis-check-aof": "redis-tools",
 	"tclsh":           "tcl",
 }
 

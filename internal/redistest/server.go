@@ -73,6 +73,18 @@ func Start(t testing.TB, kind Kind, args ...string) *Server {
 // and in the same directory. It returns when the server answers PING.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.Launch()
+	Until(s.t, startTimeout, fmt.Sprintf("%v on port %d answers", s.Kind, s.Port), func() error {
+		if !s.Running() {
+			s.t.Fatalf("redistest: %v on port %d ended at start: %v", s.Kind, s.Port, s.cmd.ProcessState)
+		}
+		return s.ping()
+	})
+}
+
+// Launch is Restart without waiting for the server: it may be killed while it loads.
+func (s *Server) Launch() {
+	s.t.Helper()
 	if s.Running() {
 		s.t.Fatalf("redistest: %v on port %d is still running", s.Kind, s.Port)
 	}
@@ -101,12 +113,6 @@ func (s *Server) Restart() {
 		cmd.Wait()
 		close(exited)
 	}()
-	Until(s.t, startTimeout, fmt.Sprintf("%v on port %d answers", s.Kind, s.Port), func() error {
-		if !s.Running() {
-			s.t.Fatalf("redistest: %v ended at start: %v", command, s.cmd.ProcessState)
-		}
-		return s.ping()
-	})
 }
 
 // ping returns nil if the server takes commands; one that asks for a password

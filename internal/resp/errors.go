@@ -89,6 +89,8 @@ func ErrMisconfJournal(reason string) Error {
 const (
 	ErrTryAgain    Error = "TRYAGAIN Multiple keys request during rehashing of slot"
 	ErrClusterDown Error = "CLUSTERDOWN The cluster is down"
+	// ErrClusterDownWrites is the cluster's, which a script is told in other words.
+	ErrClusterDownWrites Error = "CLUSTERDOWN The cluster is down and only accepts read commands"
 )
 
 // Transactions.
@@ -189,6 +191,12 @@ const (
 	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 )
 
+// MODULE.
+const (
+	ErrNoModules    Error = "ERR Modules are not supported: they are libraries for the C program. Run the module in a Redis server of its own"
+	ErrNoSuchModule Error = "ERR Error unloading module: no such module with that name"
+)
+
 // ErrHelloOption is the error of a word HELLO does not know.
 func ErrHelloOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", word))
@@ -204,6 +212,31 @@ func ErrNoSuchUser(name []byte) Error {
 	return Error(fmt.Sprintf("ERR No such user '%s'", name))
 }
 
+// Client-side caching.
+const (
+	ErrOneRedirect Error = "ERR A client can only redirect to a single other client"
+	ErrNoRedirect  Error = "ERR The client ID you want redirect to does not exist"
+	ErrPrefixBCast Error = "ERR PREFIX option requires BCAST mode to be enabled"
+	ErrSwitchBCast Error = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrOptBCast    Error = "ERR OPTIN and OPTOUT are not compatible with BCAST"
+	ErrOptBoth     Error = "ERR You can't specify both OPTIN mode and OPTOUT mode"
+	ErrSwitchOpt   Error = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+	ErrCachingOff  Error = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+	ErrCachingYes  Error = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+	ErrCachingNo   Error = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+)
+
+// ErrPrefixOverlaps is the error of a prefix that collides with another one, which is
+// of a kind.
+func ErrPrefixOverlaps(prefix []byte, kind string, other []byte) Error {
+	return Error(fmt.Sprintf("ERR Prefix '%s' overlaps with %s '%s'. Prefixes for a single client must not overlap.", prefix, kind, other))
+}
+
+// ErrNoSamples is the error of an event that has not been seen.
+func ErrNoSamples(event []byte) Error {
+	return Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
+}
+
 // ErrSetInfoOption is the error of an attribute CLIENT SETINFO does not know.
 func ErrSetInfoOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Unrecognized option '%s'", word))
@@ -216,33 +249,45 @@ func ErrSetInfoValue(attribute string) Error {
 
 // The node.
 const (
-	ErrSlowlogCount     Error = "ERR count should be greater than or equal to -1"
-	ErrWaitReplica      Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
-	ErrWaitAOFReplica   Error = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
-	ErrWaitAOFOff       Error = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
-	ErrZeroOrOne        Error = "ERR value is out of range, value must between 0 and 1"
-	ErrUnblockedByRole  Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-	ErrPsyncToPrimary   Error = "ERR PSYNC FAILOVER can't be sent to a master."
-	ErrPsyncOtherID     Error = "ERR PSYNC FAILOVER replid must match my replid."
-	ErrNoShutdown       Error = "ERR No shutdown in progress."
-	ErrShutdown         Error = "ERR Errors trying to SHUTDOWN. Check logs."
-	ErrSaveInProgress   Error = "ERR Background save already in progress"
-	ErrGeneric          Error = "ERR"
-	ErrFirstDB          Error = "ERR invalid first DB index"
-	ErrSecondDB         Error = "ERR invalid second DB index"
-	ErrSwapCluster      Error = "ERR SWAPDB is not allowed in cluster mode"
-	ErrReplicaOfCluster Error = "ERR REPLICAOF not allowed in cluster mode."
-	ErrMasterPort       Error = "ERR Invalid master port"
-	ErrFeedReplicaOf    Error = "ERR Command is not valid when client is a replica."
-	ErrNoMasterLink     Error = "NOMASTERLINK Can't SYNC while not connected with my master"
-	ErrPendingOutput    Error = "ERR SYNC and PSYNC are invalid with pending output"
-	ErrRDBFilter        Error = "ERR Missing rdb-filter-only values"
-	ErrReloadOptions    Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
-	ErrReload           Error = "ERR Error trying to load the RDB dump, check server logs."
-	ErrNotListpack      Error = "ERR Not a listpack encoded object."
-	ErrPackedThreshold  Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
-	ErrRESP3Only        Error = "ERR RESP2 is not supported by this command"
-	ErrDebugProtocol    Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+	ErrSlowlogCount      Error = "ERR count should be greater than or equal to -1"
+	ErrWaitReplica       Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	ErrWaitAOFReplica    Error = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+	ErrWaitAOFOff        Error = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+	ErrZeroOrOne         Error = "ERR value is out of range, value must between 0 and 1"
+	ErrUnblockedByRole   Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+	ErrPsyncToPrimary    Error = "ERR PSYNC FAILOVER can't be sent to a master."
+	ErrPsyncOtherID      Error = "ERR PSYNC FAILOVER replid must match my replid."
+	ErrNoShutdown        Error = "ERR No shutdown in progress."
+	ErrShutdown          Error = "ERR Errors trying to SHUTDOWN. Check logs."
+	ErrSaveInProgress    Error = "ERR Background save already in progress"
+	ErrRewriting         Error = "ERR Background append only file rewriting already in progress"
+	ErrGeneric           Error = "ERR"
+	ErrFirstDB           Error = "ERR invalid first DB index"
+	ErrSecondDB          Error = "ERR invalid second DB index"
+	ErrSwapCluster       Error = "ERR SWAPDB is not allowed in cluster mode"
+	ErrReplicaOfCluster  Error = "ERR REPLICAOF not allowed in cluster mode."
+	ErrMasterPort        Error = "ERR Invalid master port"
+	ErrFeedReplicaOf     Error = "ERR Command is not valid when client is a replica."
+	ErrNoMasterLink      Error = "NOMASTERLINK Can't SYNC while not connected with my master"
+	ErrSyncInFailover    Error = "NOMASTERLINK Can't SYNC while failing over"
+	ErrReplicaOfHanding  Error = "ERR REPLICAOF not allowed while failing over."
+	ErrFailoverCluster   Error = "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
+	ErrNoFailover        Error = "ERR No failover in progress."
+	ErrFailoverTimeout   Error = "ERR FAILOVER timeout must be greater than 0"
+	ErrFailoverRuns      Error = "ERR FAILOVER already in progress."
+	ErrFailoverOfReplica Error = "ERR FAILOVER is not valid when server is a replica."
+	ErrFailoverNobody    Error = "ERR FAILOVER requires connected replicas."
+	ErrFailoverForce     Error = "ERR FAILOVER with force option requires both a timeout and target HOST and IP."
+	ErrFailoverTarget    Error = "ERR FAILOVER target HOST and PORT is not a replica."
+	ErrFailoverOffline   Error = "ERR FAILOVER target replica is not online."
+	ErrPendingOutput     Error = "ERR SYNC and PSYNC are invalid with pending output"
+	ErrRDBFilter         Error = "ERR Missing rdb-filter-only values"
+	ErrReloadOptions     Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+	ErrReload            Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrNotListpack       Error = "ERR Not a listpack encoded object."
+	ErrPackedThreshold   Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
+	ErrRESP3Only         Error = "ERR RESP2 is not supported by this command"
+	ErrDebugProtocol     Error = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
 )
 
 // ErrReplconfOption is the error of a word REPLCONF does not know.

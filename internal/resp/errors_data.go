@@ -1,6 +1,11 @@
 package resp
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
 
 // What commands on data answer when they refuse.
 const (
@@ -11,6 +16,11 @@ const (
 	ErrOffset        Error = "ERR offset is out of range"
 	ErrBitOffset     Error = "ERR bit offset is not an integer or out of range"
 	ErrBitValue      Error = "ERR bit is not an integer or out of range"
+	ErrBitSought     Error = "ERR The bit argument must be 1 or 0."
+	ErrBitOpNot      Error = "ERR BITOP NOT must be called with a single source key."
+	ErrFieldType     Error = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+	ErrOverflowType  Error = "ERR Invalid OVERFLOW type specified"
+	ErrFieldReadOnly Error = "ERR BITFIELD_RO only supports the GET subcommand"
 	ErrLCSTypes      Error = "ERR The specified keys must contain string values"
 	ErrLCSBoth       Error = "ERR If you want both the length and indexes, please just use IDX."
 	ErrLCSTooLong    Error = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
@@ -43,6 +53,67 @@ const (
 	ErrMoveCluster Error = "ERR MOVE is not allowed in cluster mode"
 	ErrCopyCluster Error = "ERR Copying to another database is not allowed in cluster mode"
 )
+
+// HyperLogLogs.
+const (
+	ErrNotHLL       Error = "WRONGTYPE Key is not a valid HyperLogLog string value."
+	ErrCorruptHLL   Error = "INVALIDOBJ Corrupted HLL object detected"
+	ErrNoSuchHLL    Error = "ERR The specified key does not exist"
+	ErrHLLNotSparse Error = "ERR HLL encoding is not sparse"
+)
+
+// ErrUnknownPFDebug is the error of a word that PFDEBUG does not know.
+func ErrUnknownPFDebug(sub []byte) Error {
+	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", sub))
+}
+
+// ErrTestFailed is what PFSELFTEST has found.
+func ErrTestFailed(format string, args ...any) Error {
+	return Error(fmt.Sprintf("ERR TESTFAILED "+format, args...))
+}
+
+// Positions.
+const (
+	ErrGeoUnit           Error = "ERR unsupported unit provided. please use M, KM, FT, MI"
+	ErrGeoMember         Error = "ERR could not decode requested zset member"
+	ErrGeoRadius         Error = "ERR need numeric radius"
+	ErrGeoRadiusNegative Error = "ERR radius cannot be negative"
+	ErrGeoWidth          Error = "ERR need numeric width"
+	ErrGeoHeight         Error = "ERR need numeric height"
+	ErrGeoBoxNegative    Error = "ERR height or width cannot be negative"
+	ErrGeoCount          Error = "ERR COUNT must be > 0"
+	ErrGeoAny            Error = "ERR the ANY argument requires COUNT argument"
+)
+
+// ErrPosition is the error of a position that no geohash can tell of.
+func ErrPosition(longitude, latitude float64) Error {
+	return Error("ERR invalid longitude,latitude pair " + fixed(longitude) + "," + fixed(latitude))
+}
+
+// fixed writes a number as C's %f does.
+func fixed(f float64) string {
+	if math.IsInf(f, 0) {
+		return strings.TrimPrefix(strings.ToLower(strconv.FormatFloat(f, 'f', 6, 64)), "+")
+	}
+	return strconv.FormatFloat(f, 'f', 6, 64)
+}
+
+// ErrGeoStore is the error of a search that is to store and to show more than
+// members.
+func ErrGeoStore(what string) Error {
+	return Error("ERR " + what + " is not compatible with WITHDIST, WITHHASH and WITHCOORD options")
+}
+
+// ErrGeoFrom is the error of a search without a center; the command is as the
+// client wrote it.
+func ErrGeoFrom(command []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", command))
+}
+
+// ErrGeoBy is the error of a search without a size.
+func ErrGeoBy(command []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", command))
+}
 
 // COMMAND GETKEYS.
 const (

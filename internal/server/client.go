@@ -16,6 +16,7 @@ var (
 	_ admin.Subscriber = (*conn)(nil)
 	_ admin.Publisher  = (*conn)(nil)
 	_ admin.Selector   = (*conn)(nil)
+	_ admin.Tracker    = (*conn)(nil)
 )
 
 func (c *conn) ID() uint64                { return c.id }
@@ -85,6 +86,7 @@ func (c *conn) Reset() resp.Error {
 		return resp.ErrResetReplica
 	}
 	l.discard(c)
+	l.srv.untrack(c)
 	l.srv.unsubscribeAll(c)
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
@@ -154,6 +156,10 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 	if c.multi != nil {
 		i.Queued, i.QueuedBytes = len(c.multi.queue), c.multi.bytes
 	}
+	i.Redirect = -1
+	if c.track != nil {
+		i.Redirect = int64(c.track.how.Redirect)
+	}
 	if c.last != nil {
 		i.Command = c.last.FullName()
 	}
@@ -190,6 +196,11 @@ func (c *conn) flags() string {
 	mark(c.subs.count() > 0, 'P')
 	mark(c.multi != nil, 'x')
 	mark(c.is(stateWaiting) || c.postponed, 'b')
+	if t := c.track; t != nil {
+		mark(true, 't')
+		mark(t.broken.Load(), 'R')
+		mark(t.how.BCast, 'B')
+	}
 	mark(c.is(stateClosing), 'c')
 	mark(strings.HasPrefix(c.remote, "/"), 'U')
 	mark(c.is(stateReadOnly), 'r')

@@ -47,8 +47,10 @@ type conn struct {
 	watched  []watch
 	// watchedNames is the bytes of the names of the watched keys.
 	watchedNames int
+	watchMissed  bool // a WATCH could not look at its keys: they count as changed
 
-	subs      *subscriber // nil until the first subscription
+	subs      *subscriber // nil until there is something to be sent without being asked for
+	track     *tracker    // CLIENT TRACKING; nil: off
 	replica   *Handshake  // what REPLCONF said; nil until then
 	state     connState
 	queued    bool    // in the loop's ready list
@@ -76,6 +78,8 @@ const (
 	stateNoTouch                         // CLIENT NO-TOUCH
 	stateDetached                        // handed to replication; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
+	stateRunning                         // its script takes long: the loop leaves it alone
+	stateCaching                         // CLIENT CACHING: for the next command
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -170,7 +174,11 @@ func (l *loop) disown(c *conn) {
 
 // drop closes c at once.
 func (l *loop) drop(c *conn) {
-	if c.is(stateClosed) {
+	switch {
+	case c.is(stateClosed):
+		return
+	case c.is(stateRunning):
+		c.state |= stateClosing
 		return
 	}
 	l.forget(c)
@@ -189,6 +197,10 @@ func (l *loop) forget(c *conn) {
 	c.state |= stateClosed
 	l.unwatch(c)
 	c.multi = nil
+	if c.subs != nil {
+		c.subs.gone.Store(true)
+	}
+	l.srv.untrack(c)
 	l.srv.unsubscribeAll(c)
 	if c.is(stateMonitor) {
 		l.srv.monitors.remove(c)
@@ -208,9 +220,27 @@ func (l *loop) forget(c *conn) {
 // movable reports whether the connection can change loops: nothing of it is
 // buffered, and nobody else holds it for its place.
 func (c *conn) movable() bool {
-	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
+	return c.state&stateRunning == 0 && c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
-		c.multi == nil && len(c.watched) == 0 && c.subs == nil && !c.parser.Partial()
+		c.multi == nil && len(c.watched) == 0 && c.subs.idle() && !c.parser.Partial()
+}
+
+// idle reports whether nothing is or may be about to be sent to the connection by way
+// of its subscriptions. What comes by then follows it.
+func (s *subscriber) idle() bool {
+	if s == nil {
+		return true
+	}
+	return !s.posted.Load() && !s.target && s.count() == 0
+}
+
+// owns reports whether c is a connection of the loop.
+func (l *loop) owns(c *conn) bool {
+	if c.wire != nil {
+		_, ok := l.other[c]
+		return ok
+	}
+	return c.fd < len(l.conns) && l.conns[c.fd] == c
 }
 
 // read takes what the socket has, up to one buffer, and runs what is whole.
@@ -251,7 +281,7 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 
 // runnable reports whether requests of the connection may be read and run now.
 func (c *conn) runnable() bool {
-	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
+	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateRunning|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
 // smallRest is how much of an unfinished request is copied to the front of the loop's

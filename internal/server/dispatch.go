@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"redoubt/internal/admin"
@@ -58,12 +60,20 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		q.refusal = resp.ErrArity(q.row.FullName())
 	default:
 		c.last = q.row
-		q.flags, q.lacking = q.row.Flags, ^q.row.Flags
+		q.flags = q.row.FlagsOf(args)
+		q.lacking = ^q.flags
 		if q.row.Is(command.RunsQueue) && c.multi != nil {
 			q.flags |= c.multi.flags
 			q.lacking |= c.multi.lacking
 		}
 		v = l.admit(c, q)
+	}
+	if l.srv.keyspace.Tracks() {
+		l.limitTracked()
+	}
+	if c.subs != nil && v != wait {
+		l.takeInbox(c.subs) // what came before the request, and what its gates have evicted
+		start = c.out.Len()
 	}
 	if v == pass {
 		v = l.perform(c, q, start)
@@ -87,8 +97,14 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	if c.is(stateAsking) && c.multi == nil && !q.row.Is(command.SetsAsking) {
 		c.set(stateAsking, false) // it is for one command, or a whole transaction
 	}
+	if c.is(stateCaching) && c.multi == nil && !strings.HasPrefix(q.row.FullName(), "client|") {
+		c.set(stateCaching, false) // as long as ASKING, but that CLIENT commands do not end it
+	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
 		l.keepPushes(c, start)
+	}
+	if c.subs != nil {
+		l.takeInbox(c.subs) // what the request itself has brought about follows its reply
 	}
 	return true
 }
@@ -162,16 +178,19 @@ func (l *loop) refuse(c *conn, q *request) {
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
-	l.runner.Ctx.ReplyGate = 0
+	l.runner.Ctx.ReplyGate, l.answered = 0, start
+	if l.runner.Reader = 0; c.track != nil {
+		l.runner.Reader = c.reader()
+	}
 	if q.row.Is(command.RunsQueue) {
 		if v := l.transact(c, q); v != pass {
 			return v
 		}
-		if len(l.monitored) > 0 {
-			l.srv.monitors.send(l)
-		}
 	} else {
 		l.unit(c, q)
+	}
+	if len(l.monitored) > 0 {
+		l.srv.monitors.send(l)
 	}
 	l.account(c, q.row, q.args, start, began)
 	l.announceDue()
@@ -195,17 +214,24 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 	if c.is(stateClosed) {
 		return
 	}
-	if failed {
+	if failed && !l.counted {
 		l.stats.errorReply(errorLine(b[start:]))
 	}
+	l.counted = false
 	if len(l.redacted) > 0 {
 		args = slices.Clone(args)
 		for _, i := range l.redacted {
 			args[i] = []byte("(redacted)")
 		}
 	}
-	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
-		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
+	if p := c.parked; p != nil {
+		p.took, p.args = took, nil
+		if l.cfg.SlowlogLogSlowerThan >= 0 {
+			p.args = cloneArgs(args)
+		}
+	} else {
+		l.runner.CountLatency(row, took)
+		l.logSlow(c, row, args, took)
 	}
 	if limit := l.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
 		l.srv.admin.Latency.Add(admin.LatencyEvent(row), l.unix/1000, took)
@@ -213,6 +239,21 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 	if l.srv.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
 		l.srv.monitors.tell(l, c, args)
 	}
+}
+
+// logSlow puts a command into the slow log if it is slow.
+func (l *loop) logSlow(c *conn, row *command.Row, args [][]byte, took time.Duration) {
+	if limit := l.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
+		l.srv.admin.SlowLog.Add(l.unix, took, args, c.remote, c.identity.Name)
+	}
+}
+
+func cloneArgs(args [][]byte) [][]byte {
+	own := make([][]byte, len(args))
+	for i, a := range args {
+		own[i] = bytes.Clone(a)
+	}
+	return own
 }
 
 // errorLine is the error that b begins with.

@@ -277,6 +277,15 @@ func (c *client) wantNext(reply string) {
 	}
 }
 
+// silent checks that nothing comes for a moment.
+func (c *client) silent() {
+	c.t.Helper()
+	c.nc.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+	if _, err := c.r.Peek(1); err == nil {
+		c.t.Errorf("%q comes too early", c.read())
+	}
+}
+
 // closed checks that the server closes the connection.
 func (c *client) closed() {
 	c.t.Helper()

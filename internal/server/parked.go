@@ -20,6 +20,11 @@ type parked struct {
 	wait  waiting
 	until time.Duration // since the server's start; 0: it waits for ever
 	place int           // in the loop's deadlines, from 1; 0: in none
+
+	// What the books of the command will say when it is answered: the time that its
+	// handler took, without the wait, and the arguments for the slow log.
+	took time.Duration
+	args [][]byte
 }
 
 // waiting is what a parked connection waits for.
@@ -128,10 +133,17 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	start := c.out.Len()
 	reply(&c.out)
 	l.lateReply(c, start)
+	l.runner.CountLatency(c.last, p.took)
+	if p.args != nil {
+		l.logSlow(c, c.last, p.args, p.took)
+	}
 	if c.is(stateReplyOff | stateSkipping) {
 		c.out.Truncate(start)
 	}
 	l.hold(c, start, gate)
+	if c.subs != nil {
+		l.takeInbox(c.subs)
+	}
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
 	l.resume(c)

@@ -241,6 +241,7 @@ func (f *fakeReplication) Acked(replication.Offset) (n int) {
 }
 
 func (f *fakeReplication) Synced(replication.Offset) (bool, int) { return true, 0 }
+func (*fakeReplication) SayOwed(*storage.Tx)                     {}
 func (f *fakeReplication) ID() string                            { return strings.Repeat("a", 40) }
 func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
 func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }
@@ -510,6 +511,8 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 }
 
 func (f *fakePersistence) Background() error           { return nil }
+func (f *fakePersistence) Rewrite(bool) (bool, error)  { return false, nil }
+func (f *fakePersistence) LoadAgain(*storage.Tx) error { return nil }
 func (f *fakePersistence) OnRoom(tell func(room bool)) { f.room = tell }
 
 func (f *fakePersistence) Step(*storage.Executor, int64, time.Duration) bool { return false }

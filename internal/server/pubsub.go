@@ -18,10 +18,24 @@ type subscriber struct {
 	c     *conn
 	proto atomic.Int32
 
-	mu     sync.Mutex
-	inbox  []byte             // guarded by mu; encoded messages
-	at     replication.Offset // guarded by mu; the gate of the last of them
-	posted bool               // guarded by mu; the loop has been asked to empty the inbox
+	gone   atomic.Bool // the connection has closed
+	target bool        // others redirect invalidations here; of the connection's loop
+
+	mu       sync.Mutex
+	inbox    []byte             // guarded by mu; encoded messages
+	gathered []gathered         // guarded by mu; keys for messages that follow
+	at       replication.Offset // guarded by mu; the gate of the last of them
+	posted   atomic.Bool        // changed under mu; the loop has been asked to empty the inbox
+}
+
+// listener is the connection as one that can be sent messages.
+func (c *conn) listener() *subscriber {
+	if c.subs == nil {
+		c.subs = &subscriber{c: c}
+		c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
+		c.subs.proto.Store(int32(c.out.Proto()))
+	}
+	return c.subs
 }
 
 // publication is a message that is sent when its unit has ended: subscribers
@@ -34,11 +48,7 @@ type publication struct {
 
 // Subscribe begins a subscription of the connection: admin.Subscriber.
 func (c *conn) Subscribe(kind pubsub.Kind, name string) {
-	if c.subs == nil {
-		c.subs = &subscriber{c: c}
-		c.subs.Subscriber = pubsub.NewSubscriber(c.subs)
-	}
-	c.srv.pubsub.Subscribe(c.subs.Subscriber, kind, name)
+	c.srv.pubsub.Subscribe(c.listener().Subscriber, kind, name)
 	c.noteSubscriptions()
 }
 
@@ -120,8 +130,10 @@ func (c *conn) noteSubscriptions() {
 func (s *Server) unsubscribeAll(c *conn) {
 	if c.subs != nil {
 		s.pubsub.Close(c.subs.Subscriber)
-		c.subs = nil
 		c.conds &^= condSubscribed
+		if c.track == nil && !c.subs.target {
+			c.subs = nil
+		}
 	}
 }
 
@@ -156,31 +168,59 @@ func (s *subscriber) Dropped(channel string, left int) {
 	})
 }
 
-// put appends an encoded message to the inbox. What is published follows its
-// unit, so the stream's end covers the unit's gate.
+// put appends an encoded message to the inbox.
 func (s *subscriber) put(encode func(w *resp.Writer)) {
+	s.deliver(func() {
+		w := resp.NewWriter(s.inbox, int(s.proto.Load()))
+		encode(w)
+		s.inbox = w.Bytes()
+	})
+}
+
+// deliver calls put, which adds to the inbox, and has the loop empty it. What is
+// published follows its unit, so the stream's end covers the unit's gate.
+func (s *subscriber) deliver(put func()) {
 	at := s.c.srv.stream.End()
 	s.mu.Lock()
-	w := resp.NewWriter(s.inbox, int(s.proto.Load()))
-	encode(w)
-	s.inbox, s.at = w.Bytes(), max(s.at, at)
-	post := !s.posted
-	s.posted = true
+	put()
+	s.at = max(s.at, at)
+	post := !s.posted.Swap(true)
 	s.mu.Unlock()
 	if post {
-		home := s.c.home.Load()
-		home.post(func() { home.takeInbox(s) })
+		s.post()
 	}
 }
 
-// takeInbox moves a subscriber's messages to its output.
+// post asks the loop of the connection to empty the inbox. The connection may move to
+// another loop before that comes to it.
+func (s *subscriber) post() {
+	home := s.c.home.Load()
+	home.post(func() {
+		switch {
+		case s.c.home.Load() != home, !s.c.is(stateClosed) && !home.owns(s.c):
+			s.post()
+		default:
+			home.takeInbox(s)
+		}
+	})
+}
+
+// takeInbox moves a subscriber's messages to its output. If it has waited and is about
+// to be answered, they follow the answer.
 func (l *loop) takeInbox(s *subscriber) {
-	s.mu.Lock()
-	messages, at := s.inbox, s.at
-	s.inbox, s.at, s.posted = nil, 0, false
-	s.mu.Unlock()
 	c := s.c
-	if c.is(stateClosed | stateClosing) {
+	if !s.posted.Load() || c.parked != nil && c.parked.wait.over() {
+		return
+	}
+	s.mu.Lock()
+	if len(s.gathered) > 0 {
+		s.writeGathered()
+	}
+	messages, at := s.inbox, s.at
+	s.inbox, s.at = nil, 0
+	s.posted.Store(false)
+	s.mu.Unlock()
+	if messages == nil || c.is(stateClosed|stateClosing|stateDetached) {
 		return
 	}
 	l.push(c, messages, at)
@@ -189,6 +229,14 @@ func (l *loop) takeInbox(s *subscriber) {
 
 // push appends output that no request of the connection asked for.
 func (l *loop) push(c *conn, b []byte, at replication.Offset) {
+	if c.is(stateRunning) {
+		l.putOff(func() {
+			if !c.is(stateClosed | stateClosing) {
+				l.push(c, b, at)
+			}
+		})
+		return
+	}
 	l.openOutput(c)
 	start := c.out.Len()
 	c.out.Raw(b)
@@ -223,6 +271,9 @@ func (l *loop) sendPublished(c *conn) {
 		if l.srv.cluster != nil {
 			l.srv.cluster.Publish(p.channel, p.payload, p.sharded)
 			l.srv.forBus.Add(-int64(len(p.channel) + len(p.payload)))
+		}
+		if p.reply < 0 {
+			continue // a script has had its answer
 		}
 		tail := append(l.encoded[:0], c.out.Bytes()[p.reply+shift:]...)
 		l.encoded = tail

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 
+	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -20,7 +21,7 @@ var replicationRows = []*command.Row{
 		Doc: command.Brief("2.8.0", "server", "Asks a primary for its stream; replicas send it.")},
 	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti, Lock: command.LockNone, Run: command.For(psyncCommand),
 		Doc: command.Brief("1.0.0", "server", "Asks a primary for its stream; replicas send it.")},
-	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: command.For(waitCommand),
+	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: waitRow,
 		Doc: command.Brief("3.0.0", "generic", "Waits until so many replicas have the connection's writes.")},
 	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: command.For(waitAOFCommand),
 		Doc: command.Brief("7.2.0", "generic", "Waits until the connection's writes are in the journal here, and in those of so many replicas.")},
@@ -89,7 +90,7 @@ func replconfCommand(x *command.Ctx, c *conn) {
 				x.Out.Error(resp.ErrRDBFilter)
 				return
 			}
-			c.replica.EmptyRDB = true
+			c.replica.EmptyRDB, c.replica.Functions = true, len(parts) > 0
 			for _, p := range parts {
 				if !resp.EqualFold([]byte(p), "functions") {
 					x.Out.Error(resp.ErrRDBFilterOption([]byte(p)))
@@ -123,7 +124,10 @@ func psyncCommand(x *command.Ctx, c *conn) {
 			return
 		}
 	}
-	switch {
+	switch f, ok := s.replication.(admin.Coordinator); {
+	case ok && f.FailoverState() != admin.NoFailover:
+		x.Out.Error(resp.ErrSyncInFailover)
+		return
 	case s.IsReplica() && !s.replication.LinkUp():
 		x.Out.Error(resp.ErrNoMasterLink)
 		return
@@ -159,7 +163,9 @@ func (l *loop) takeOver(id []byte) resp.Error {
 		return resp.ErrPsyncOtherID
 	}
 	s.log.Warn("Failover request received for replid " + string(id) + ".")
-	l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) })
+	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) }) {
+		return s.busy()
+	}
 	s.Record("replicaof", "no", "one")
 	return ""
 }

@@ -87,6 +87,10 @@ type Server struct {
 	conds   atomic.Uint32 // condition
 	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
+
+	pauseMu      sync.Mutex
+	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
+
 	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
@@ -95,9 +99,11 @@ type Server struct {
 	rejected atomic.Int64
 
 	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters
+	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
 	startMemory  int64        // in use when the server was made
@@ -105,6 +111,17 @@ type Server struct {
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
+
+	scripts     *scripts
+	functions   *functions
+	streamHost  *scriptHost
+	long        longRuns
+	pauseEnded  bool              // and nothing has followed from that yet; loop 0's
+	endsScripts atomic.Bool       // no script runs any more
+	allScripts  atomic.Bool       // scripts may call every command: AllowInScripts
+	visitor     *storage.Executor // of tryStopWorld
+	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
+	ended       chan struct{}     // closed when the server has ended
 }
 
 // New makes a server that does not listen yet.
@@ -126,6 +143,11 @@ func New(c Config) (*Server, error) {
 		Log: c.Log, RunID: c.RunID, Started: s.started,
 	})
 	s.ending.done = make(chan struct{})
+	s.pauseChanged = make(chan struct{})
+	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
+	s.visitor = s.keyspace.NewExecutor()
+	s.visitor.MayGiveUp()
+	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
@@ -167,6 +189,7 @@ func New(c Config) (*Server, error) {
 		s.replication.OnAck(s.acknowledged)
 	}
 	s.waiters.srv = s
+	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
 	s.admin.StartMemory = s.startMemory
@@ -174,6 +197,7 @@ func New(c Config) (*Server, error) {
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
 		s.followPolicy(tx)
 		s.followEncodings(tx)
+		s.followEvents(tx)
 		s.followDefrag()
 	})
 	s.refreshConditions()
@@ -183,12 +207,12 @@ func New(c Config) (*Server, error) {
 // buildTable puts the commands of data and of the node together.
 func (s *Server) buildTable(rows []*command.Row) error {
 	groups := [][]*command.Row{
-		command.Strings, command.Counters, command.Ranges, command.Keys, command.Expiry,
+		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry,
 		command.Iteration, command.Serialization,
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
+		transactionRows, s.scriptRows(), s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {
@@ -245,6 +269,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.loops {
 		s.goroutines.Go(l.run)
 	}
+	s.goroutines.Go(s.watchScripts)
 	select {
 	case <-ctx.Done():
 	case <-s.ending.done:
@@ -255,6 +280,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.stopScripts()
 	s.stopLoops(nil)
 	for _, ln := range s.listeners {
 		s.loops[0].poll.remove(ln.fd)
@@ -270,6 +296,7 @@ func (s *Server) stopServing() {
 		l.poll.wake()
 	}
 	s.resumeLoops(nil)
+	close(s.ended)
 	s.goroutines.Wait()
 }
 
@@ -296,6 +323,12 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
+func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
@@ -409,6 +442,9 @@ func (s *Server) SharedIntegers() bool {
 
 // MaxBulk is the longest string in bytes.
 func (s *Server) MaxBulk() int64 { return s.config.Current().MaxBulkBytes }
+
+// HLLSparseMax is the setting hll-sparse-max-bytes, for handlers.
+func (s *Server) HLLSparseMax() int { return s.config.Current().HLLSparseMax }
 
 // LazyServerDel reports whether replicas are asked to free in the background
 // what the server deletes by itself.

@@ -79,6 +79,7 @@ func (a *applied) reset(rows int) {
 	if r == nil {
 		return
 	}
+	r.ForgetLatencies()
 	before := make([]command.RowStats, rows)
 	for i := range before {
 		before[i] = r.Stats(i)
@@ -91,9 +92,28 @@ func (a *applied) reset(rows int) {
 func (s *Server) CommandStats(row int) command.RowStats {
 	sum := s.applied.stats(row)
 	for _, l := range s.loops {
-		sum = sum.Plus(l.runner.Stats(row))
+		l.eachDesk(func(d *desk) { sum = sum.Plus(d.runner.Stats(row)) })
 	}
 	return sum
+}
+
+// CommandLatencies adds how long the calls of a row took, on all loops and as applied:
+// admin.Statistics.
+func (s *Server) CommandLatencies(sum *command.Latencies, row int) {
+	for _, l := range s.loops {
+		l.eachDesk(func(d *desk) { d.runner.AddLatencies(sum, row) })
+	}
+	if r := s.applied.runner.Load(); r != nil {
+		r.AddLatencies(sum, row)
+	}
+}
+
+// NoteLatency notes an event for LATENCY if it took longer than it should. Any
+// goroutine may call it.
+func (s *Server) NoteLatency(event string, took time.Duration) {
+	if limit := s.config.Current().LatencyMonitorThreshold; limit > 0 && took >= limit {
+		s.admin.Latency.Add(event, s.now()/1000, took)
+	}
 }
 
 // Stats sums what the loops have published: admin.Statistics.
@@ -103,6 +123,8 @@ func (s *Server) Stats() admin.Stats {
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
+	st.Scripts = s.scriptCounts()
+	st.Tracking, st.Prefixes = s.tracking.counts()
 	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
 	for _, l := range s.loops {
 		l.stats.addTo(&st)
@@ -111,6 +133,17 @@ func (s *Server) Stats() admin.Stats {
 		st.Commands += s.applied.stats(i).Calls
 	}
 	return st
+}
+
+func (s *Server) scriptCounts() (n admin.ScriptCounts) {
+	n.Cached, n.CachedBytes, n.Evicted = s.scripts.count()
+	set := s.functions.set.Load()
+	n.Functions, n.Libraries, n.LibraryBytes = len(set.byName), len(set.libraries), set.bytes
+	n.FunctionEngines = s.functions.memory.Load()
+	for _, l := range s.loops {
+		n.EvalEngines += l.first.host.memory.Load()
+	}
+	return n
 }
 
 // addTo adds what a loop has counted and seen, for any goroutine.
@@ -149,8 +182,9 @@ func (s *Server) ErrorCounts() map[string]int64 {
 func (s *Server) ResetStats() {
 	for _, l := range s.loops {
 		l.stats.reset()
-		l.runner.ResetStats()
+		l.eachDesk(func(d *desk) { d.runner.ResetStats() })
 	}
+	s.scripts.resetStats()
 	s.applied.reset(len(s.table.All()))
 	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)

@@ -68,13 +68,25 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 	if known {
 		id, from = p.History.ID, p.End+1
 	}
-	question := appendCommand(nil, "PSYNC", id, strconv.FormatInt(int64(from), 10))
-	if _, err := s.conn.Write(question); err != nil {
+	question := []string{"PSYNC", id, strconv.FormatInt(int64(from), 10)}
+	told := func(HandoverAnswer) {}
+	if h := s.cfg.Handover; h != nil {
+		if told = h.Answered; h.Asks() {
+			question = append(question, "FAILOVER")
+		}
+	}
+	if n, err := s.conn.Write(appendCommand(nil, question...)); err != nil {
+		if n == 0 {
+			told(Unsent)
+		} else {
+			told(Lost)
+		}
 		return answer{}, err
 	}
 	for {
 		reply, err := s.line()
 		if err != nil {
+			told(Lost)
 			return answer{}, err
 		}
 		if len(reply) == 0 {
@@ -82,8 +94,10 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 		}
 		a, ok := parseAnswer(string(reply))
 		if !ok || !a.full && !known {
+			told(Refused)
 			return answer{}, fmt.Errorf("%w to PSYNC: %s", ErrPrimary, reply)
 		}
+		told(Accepted)
 		return a, nil
 	}
 }

@@ -70,12 +70,35 @@ type LinkConfig struct {
 	Dir      string          // where a snapshot is received, on the filesystem of the data
 	Timeout  func() time.Duration
 	Target   Target
+	Handover Handover // nil: there never is one
 	Log      *zap.Logger
 
 	// MaxUnitBytes bounds an execution unit of the stream, and so the memory a
 	// broken primary can take; 0 is 4 GiB.
 	MaxUnitBytes int
 }
+
+// Handover is a failover that this node coordinates: it was the primary, and follows
+// the replica that is to take its place. Its methods are called by the Link's
+// goroutine.
+type Handover interface {
+	// Asks reports whether PSYNC is to ask the other node to take over (the word
+	// FAILOVER).
+	Asks() bool
+	// Answered says what came of a PSYNC, with the word or without.
+	Answered(HandoverAnswer)
+}
+
+// HandoverAnswer is what became of a PSYNC.
+type HandoverAnswer uint8
+
+// What may become of it.
+const (
+	Accepted HandoverAnswer = iota // it answered as a primary
+	Refused                        // it did not
+	Unsent                         // it cannot have read the question
+	Lost                           // it may have, and its answer is not known
+)
 
 // LinkState is how far a Link is, by the names of ROLE.
 type LinkState string

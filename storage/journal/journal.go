@@ -150,6 +150,9 @@ type Config struct {
 	// system in memory, as tests use, the ring lies in memory too and does not
 	// survive.
 	FS vfs.FS
+	// Observed is told how long each write of the stream's bytes took, and whether
+	// that was an fsync. Nil: nobody.
+	Observed func(took time.Duration, sync bool)
 	// Log must be set.
 	Log *zap.Logger
 	// Fatal ends the process when the disk failed; it must not return. Nil logs
@@ -224,6 +227,9 @@ const (
 	gatherBytes = 256 << 10            // … or this many bytes
 	batchBytes  = 1 << 20              // one commit takes about this much
 	syncPeriod  = time.Second          // appendfsync everysec
+
+	minRegroup = 50 * time.Microsecond // see writer.regroup
+	maxRegroup = 500 * time.Microsecond
 
 	unloadPeriod = time.Second // between two looks at how much of the ring is resident in vain
 )

@@ -318,9 +318,9 @@ type record struct {
 	err   error
 }
 
-// recordsAhead is how many records a replay reads while it executes others: both
-// take about the same time, on two processors.
-const recordsAhead = 4
+// recordsAhead is how many records, of tens of KiB mostly, a replay reads while others
+// are executed. More than a few, as either side comes in bursts.
+const recordsAhead = 32
 
 // largeRecord is how many bytes a record has that is the only one in memory.
 const largeRecord = 1 << 20

@@ -11,9 +11,10 @@ import (
 
 // What the writer's goroutine is doing, for those who might wake it.
 const (
-	awake     = iota
-	idle      // nothing to do: anything that was appended wakes it
-	gathering // lets bytes gather: much, or somebody who waits, wakes it
+	awake      = iota
+	idle       // nothing to do: anything that was appended wakes it
+	gathering  // lets bytes gather: much, or somebody who waits, wakes it
+	regrouping // lets those whose replies an fsync has released come with more
 )
 
 // writer takes the stream's bytes from memory into Pebble. All its fields but
@@ -27,15 +28,18 @@ type writer struct {
 	asks     chan request
 	done     chan struct{} // closed when the goroutine has ended
 	sleeping atomic.Int32
+	released atomic.Int64 // what was announced when the last fsync had ended
 	since    atomic.Int64 // when the disk operation in progress began, Unix ns; 0 if none
 
-	lastSync time.Time
-	unloaded replication.Offset // the ring's pages below it are not resident
-	lastHeld replication.Offset // Stream.held when unload last looked, at lastLook
-	lastLook time.Time
-	timer    *time.Timer
-	spans    []span
-	chunks   []chunk
+	lastSync  time.Time
+	took      time.Duration      // of the last disk operation
+	regrouped bool               // since lastSync
+	unloaded  replication.Offset // the ring's pages below it are not resident
+	lastHeld  replication.Offset // Stream.held when unload last looked, at lastLook
+	lastLook  time.Time
+	timer     *time.Timer
+	spans     []span
+	chunks    []chunk
 
 	manifest manifest
 	pending  bool // the manifest on disk is of an older generation until a base is set
@@ -65,6 +69,8 @@ func (w *writer) wanted() bool {
 		return announced > s.taken.Load()
 	case gathering:
 		return announced-s.taken.Load() >= gatherBytes || announced > int64(s.Committed())
+	case regrouping:
+		return announced > w.released.Load()
 	}
 	return false
 }
@@ -129,6 +135,7 @@ func (w *writer) round() {
 	// it appended: whoever has not is about to append more that it can cover.
 	more := end > taken && (!urgent || tight || s.announced.Load() > taken)
 	switch {
+	case more && policy == Always && w.regroup():
 	case more:
 		w.batch(urgent || tight || (policy == EverySec && due <= 0))
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
@@ -143,6 +150,20 @@ func (w *writer) round() {
 	default:
 		w.sleep(idle, syncPeriod)
 	}
+}
+
+// regroup waits after an fsync, about as long as that took, for clients whose
+// replies it has released and who come with their next writes. Otherwise the
+// writes that came during the fsync would get one of their own at once, and so on:
+// clients would part into two groups that take turns, each with half as many
+// writes for an fsync. It reports whether it has waited.
+func (w *writer) regroup() bool {
+	if w.regrouped {
+		return false
+	}
+	w.regrouped = true
+	w.sleep(regrouping, min(max(w.took, minRegroup), maxRegroup))
+	return true
 }
 
 // overflowing says that units lie on the heap and wait for the disk.
@@ -225,7 +246,9 @@ func (w *writer) collect() replication.Offset {
 // batch writes what comes next in one commit.
 func (w *writer) batch(sync bool) {
 	to := w.collect()
+	began := time.Now()
 	w.disk(func() error { return w.store.write(w.chunks, sync) })
+	w.observed(began, sync)
 	w.s.taken.Store(int64(to))
 	clear(w.chunks) // they keep heap segments alive
 	if sync {
@@ -236,7 +259,9 @@ func (w *writer) batch(sync bool) {
 // sync asks Pebble for an fsync of all it was given.
 func (w *writer) sync() {
 	to := replication.Offset(w.s.taken.Load())
+	began := time.Now()
 	w.disk(w.store.sync)
+	w.observed(began, true)
 	w.synced(to)
 }
 
@@ -250,6 +275,13 @@ func (w *writer) drain() {
 	}
 }
 
+// observed tells who wants to know how long a write took.
+func (w *writer) observed(began time.Time, sync bool) {
+	if f := w.s.cfg.Observed; f != nil {
+		f(time.Since(began), sync)
+	}
+}
+
 // disk runs a disk operation whose failure the process does not survive.
 func (w *writer) disk(f func() error) {
 	if err := w.timed(f); err != nil {
@@ -259,8 +291,12 @@ func (w *writer) disk(f func() error) {
 
 // timed runs a disk operation and lets Stalled see how long it takes.
 func (w *writer) timed(f func() error) error {
-	w.since.Store(time.Now().UnixNano())
-	defer w.since.Store(0)
+	began := time.Now()
+	w.since.Store(began.UnixNano())
+	defer func() {
+		w.since.Store(0)
+		w.took = time.Since(began)
+	}()
 	return f()
 }
 
@@ -281,6 +317,8 @@ func (w *writer) synced(to replication.Offset) {
 	moved := s.commitTo(commit)
 	s.noteRoom()
 	s.mu.Unlock()
+	w.released.Store(s.announced.Load())
+	w.regrouped = !moved
 	if moved {
 		s.notify()
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"redoubt/storage"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -103,6 +104,33 @@ func FuzzReader(f *testing.F) {
 			file = bytes.Clone(file) // it is the fuzzer's
 			clear(file[len(file)-8:])
 			Check(bytes.NewReader(file))
+			loadBatches(file)
 		}
 	})
+}
+
+// loadBatches loads a file as several goroutines do, but alone.
+func loadBatches(file []byte) {
+	// Room for a string that claims to be long, of which no more comes.
+	tx := storage.New(storage.Config{Reserve: 1 << 30}).NewExecutor().BeginWorld(1)
+	r := NewReader(bytes.NewReader(file))
+	var b Batch
+	for more := true; more; {
+		e, err := r.Next()
+		if more = err == nil; more && e.DB == 0 {
+			taken, err := b.Take(r)
+			if err == nil && !taken {
+				_, err = r.Load(tx)
+			}
+			more = err == nil
+		}
+		if !more || b.Full() {
+			for i := range b.Entries {
+				if _, err := b.Load(tx, &b.Entries[i]); err != nil {
+					break
+				}
+			}
+			b.Clear()
+		}
+	}
 }

@@ -21,12 +21,16 @@ const (
 // Skipped counts what a file held beside keys and was passed over, because
 // this server has no place for it.
 type Skipped struct {
-	Functions  int // libraries of FUNCTION LOAD
 	ModuleData int // what modules keep outside of keys
 }
 
 // Reader reads an RDB file key by key. It is not safe for concurrent use.
 type Reader struct {
+	// Library is called, if set, for each library of functions, with its code. They
+	// stand before the first key. The code is valid during the call; an error ends
+	// the reading.
+	Library func(code []byte) error
+
 	src     *wire.Reader
 	version int
 	valkey  bool
@@ -40,7 +44,12 @@ type Reader struct {
 
 	encoding byte // of the entry's value
 	pending  bool // it has not been read
-	checker  storage.Checker
+
+	op      byte          // the type or opcode of the record at hand
+	seen    func(op byte) // called, if set, behind each record that is no key: Inspect
+	auxName int           // bytes of the name in scratch, of the auxiliary field at hand
+	summed  bool          // the file has a checksum
+	checker storage.Checker
 }
 
 // NewReader returns a Reader of the file that in delivers. It reads ahead, so
@@ -55,6 +64,10 @@ func (r *Reader) Version() int { return r.version }
 // Aux returns the auxiliary fields read so far. Files have them before the
 // first key.
 func (r *Reader) Aux() Aux { return r.aux }
+
+// Offset is how many bytes of the file have been used: behind the last key it is
+// where the file ends, and something else may begin.
+func (r *Reader) Offset() int64 { return r.src.Offset() }
 
 // Skipped returns what was passed over so far.
 func (r *Reader) Skipped() Skipped { return r.skipped }
@@ -123,6 +136,7 @@ func (r *Reader) readEntry() error {
 		if err != nil {
 			return err
 		}
+		r.op = op
 		switch op {
 		case opEOF:
 			return r.readEnd()
@@ -133,8 +147,9 @@ func (r *Reader) readEntry() error {
 		case opAux:
 			err = r.readAux()
 		case opFunction:
-			r.skipped.Functions++
-			err = r.src.SkipString()
+			err = r.readLibrary()
+		case opFunctionRC:
+			err = fmt.Errorf("%w: functions of a release candidate of Redis 7.0", ErrVersion)
 		case opModuleAux:
 			r.skipped.ModuleData++
 			err = r.skipModuleAux()
@@ -150,7 +165,20 @@ func (r *Reader) readEntry() error {
 		if err != nil {
 			return err
 		}
+		if r.seen != nil {
+			r.seen(op)
+		}
 	}
+}
+
+func (r *Reader) readLibrary() (err error) {
+	if r.Library == nil {
+		return r.src.SkipString()
+	}
+	if r.scratch, err = r.src.AppendString(r.scratch[:0]); err != nil {
+		return err
+	}
+	return r.Library(r.scratch)
 }
 
 // readKey reads the key of a record; the value follows.
@@ -201,11 +229,14 @@ func (r *Reader) pass() error {
 }
 
 // at adds to an error where it was.
-func (r *Reader) at(err error) error {
+func (r *Reader) at(err error) error { return r.entry.at(err) }
+
+// at adds to an error of the entry's value whose it is.
+func (e *Entry) at(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w (%s at key %.*q)", err, r.entry.Type, shownKeyBytes, r.entry.Key)
+	return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
 }
 
 // readEnd verifies the checksum behind the end record. Zero says that there is
@@ -219,8 +250,9 @@ func (r *Reader) readEnd() error {
 	if err != nil {
 		return err
 	}
-	if got != 0 && got != want {
-		return wire.Corruptf("checksum is %016x, the bytes make %016x", got, want)
+	r.summed = got != 0
+	if r.summed && got != want {
+		return wire.Corruptf("CRC error: the checksum is %016x, the bytes make %016x", got, want)
 	}
 	return io.EOF
 }
@@ -282,6 +314,7 @@ func (r *Reader) readAux() (err error) {
 		return err
 	}
 	split := len(r.scratch)
+	r.auxName = split
 	if r.scratch, err = r.src.AppendString(r.scratch); err != nil {
 		return err
 	}

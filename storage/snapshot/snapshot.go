@@ -50,6 +50,9 @@ type Options struct {
 	// not wait. It is called as well when a snapshot that was Crowded may not be any
 	// more.
 	Wake func()
+	// Each, when set, is called by the writing goroutine before each key, and may
+	// wait, until stop is closed.
+	Each func(stop <-chan struct{})
 }
 
 // Progress is what a Step says about the walk.
@@ -103,6 +106,7 @@ type Snapshot struct {
 	pendingBytes atomic.Int64
 	arrived      chan struct{} // holds a token when pending is to be written
 
+	written  atomic.Int64  // records
 	stop     chan struct{} // closed by Abort
 	stopOnce sync.Once
 	over     atomic.Bool // nobody takes records any more
@@ -139,6 +143,9 @@ func newSnapshot(ks *storage.Keyspace, o Options) *Snapshot {
 
 // Done is closed when the file is written, or never will be.
 func (s *Snapshot) Done() <-chan struct{} { return s.done }
+
+// Written is how many keys are in the file.
+func (s *Snapshot) Written() int64 { return s.written.Load() }
 
 // Err is nil if the file is complete, when Done is closed.
 func (s *Snapshot) Err() error {
@@ -197,7 +204,9 @@ func (s *Snapshot) step(e *storage.Executor, now int64, budget int) Progress {
 	for !s.finished {
 		switch {
 		case s.over.Load():
-			s.end(e, now)
+			if !s.end(e, now) {
+				return Later
+			}
 		case s.batch.full() || s.walked:
 			if !s.offer() {
 				return Later
@@ -209,20 +218,27 @@ func (s *Snapshot) step(e *storage.Executor, now int64, budget int) Progress {
 		case budget <= 0:
 			return More
 		default:
-			budget -= s.walk(e, now, budget)
+			cost := s.walk(e, now, budget)
+			if cost == 0 {
+				return Later // somebody else's unit takes long
+			}
+			budget -= cost
 		}
 	}
 	return Finished
 }
 
-// walk visits one slot or detached table and returns what that cost. After the
-// last one it ends the capture: there is nothing left that a writer could have
-// to hand over.
+// walk visits one slot or detached table and returns what that cost, 0 if the
+// executor has given up. After the last one it ends the capture: there is nothing
+// left that a writer could have to hand over.
 func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
 	count := min(budget, batchRecords-len(s.batch.items))
 
 	// Detached tables come first: only the snapshot still holds their memory.
 	tx := e.Begin(now, nil)
+	if tx == nil {
+		return 0
+	}
 	more, looked := s.capture.WalkDetached(tx, count, s.batch.add)
 	if more {
 		e.End()
@@ -236,6 +252,9 @@ func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
 			s.slot, s.cursor = slot, 0
 		}
 		tx := e.Begin(now, []slots.Slot{slot})
+		if tx == nil {
+			return 0
+		}
 		s.cursor, looked = s.capture.Walk(tx, s.db, slot, s.cursor, count, s.batch.add)
 		e.End()
 		if s.cursor == 0 {
@@ -244,15 +263,19 @@ func (s *Snapshot) walk(e *storage.Executor, now int64, budget int) (cost int) {
 	case s.db+1 < s.ks.Databases():
 		s.db, s.slot, s.cursor = s.db+1, 0, 0
 	default:
-		s.walked = s.close(e, now)
+		tx := e.BeginWorld(now)
+		if tx == nil {
+			return 0
+		}
+		s.walked = s.close(tx)
+		e.End()
 	}
 	return slotCost + looked
 }
 
-// close ends the capture, unless a flush has detached more tables meanwhile.
-func (s *Snapshot) close(e *storage.Executor, now int64) bool {
-	tx := e.BeginWorld(now)
-	defer e.End()
+// close ends the capture, unless a flush has detached more tables meanwhile. tx
+// holds the world lock.
+func (s *Snapshot) close(tx *storage.Tx) bool {
 	if s.capture.Detached() {
 		return false
 	}
@@ -260,12 +283,17 @@ func (s *Snapshot) close(e *storage.Executor, now int64) bool {
 	return true
 }
 
-// end ends the capture of a snapshot that was aborted or could not be written.
-func (s *Snapshot) end(e *storage.Executor, now int64) {
+// end ends the capture of a snapshot that was aborted or could not be written. It
+// reports false if the executor has given up.
+func (s *Snapshot) end(e *storage.Executor, now int64) bool {
 	tx := e.BeginWorld(now)
+	if tx == nil {
+		return false
+	}
 	tx.EndCapture(s.capture)
 	e.End()
 	s.batch, s.finished = nil, true
+	return true
 }
 
 // offer passes the batch to the writer if there is room.

@@ -15,7 +15,7 @@ import (
 func Write(ks *storage.Keyspace, tx *storage.Tx, out io.Writer, h rdb.Header, o Options) error {
 	s := newSnapshot(ks, Options{})
 	s.batch = s.newBatch()
-	go s.write(newWriter(ks, out, Options{RDB: o.RDB}), h)
+	go s.write(newWriter(ks, out, Options{RDB: o.RDB, Each: o.Each}), h)
 	own := tx.DB()
 	defer tx.Select(own)
 	for db := range ks.Databases() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"redoubt/slots"
 	"redoubt/storage"
@@ -20,11 +21,18 @@ type writer struct {
 	db    int // selected last, -1 at first
 	entry rdb.Entry
 	due   bool // hashes have fields that expire
+	each  func(stop <-chan struct{})
+	stop  <-chan struct{}
+
+	written *atomic.Int64
 }
+
+// writtenAtOnce is how many keys are counted at once.
+const writtenAtOnce = 16
 
 // newWriter returns a writer of the keyspace as it is now. The world lock is held.
 func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
-	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1, due: ks.AnyDue()}
+	w := &writer{rdb: rdb.NewWriter(out, o.RDB), db: -1, due: ks.AnyDue(), each: o.Each}
 	for db := range ks.Databases() {
 		n := size{ks.Len(db), ks.Volatile(db)}
 		if o.Slots != nil {
@@ -43,6 +51,7 @@ func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
 // write is the writing goroutine. Batches come until the channel is closed;
 // since the capture has ended before that, the pre-images are complete then.
 func (s *Snapshot) write(w *writer, h rdb.Header) {
+	w.stop, w.written = s.stop, &s.written
 	s.err = s.writeAll(w, h)
 	s.over.Store(true)
 	close(s.done)
@@ -146,6 +155,12 @@ func (w *writer) batch(b *batch) error {
 	}
 	for i := range b.items {
 		it := &b.items[i]
+		if i%writtenAtOnce == 0 {
+			w.written.Add(int64(min(writtenAtOnce, len(b.items)-i)))
+		}
+		if w.each != nil {
+			w.each(w.stop)
+		}
 		if it.db != w.db {
 			if err := w.rdb.SelectDB(it.db, w.sizes[it.db].keys, w.sizes[it.db].volatile); err != nil {
 				return err

@@ -39,7 +39,7 @@ type Lines struct {
 }
 
 // groups are what keys are named for.
-var groups = []string{"string", "list", "hash", "set", "sorted-set", "stream"}
+var groups = []string{"string", "list", "hash", "set", "sorted-set", "hyperloglog", "geo", "stream"}
 
 // Line returns a line for a row. A row that describes no arguments gets some
 // words.
@@ -108,6 +108,12 @@ func (l *Lines) value(a command.Arg, group string) string {
 		return l.Key(group)
 	case a.Name == "serialized-value" && len(l.Payloads) > 0:
 		return string(l.Payloads[l.IntN(len(l.Payloads))])
+	case a.Name == "encoding":
+		return l.fieldType()
+	case a.Name == "radius" || a.Name == "width" || a.Name == "height":
+		return strconv.Itoa(l.IntN(3000))
+	case a.Name == "subcommand":
+		return []string{"GETREG", "DECODE", "ENCODING", "TODENSE"}[l.IntN(4)]
 	case a.Name == "timeout":
 		return "0.001"
 	case a.Name == "numkeys":
@@ -144,6 +150,14 @@ func (l *Lines) value(a command.Arg, group string) string {
 	return l.word()
 }
 
+// fieldType is the type of an integer of BITFIELD.
+func (l *Lines) fieldType() string {
+	if l.IntN(20) == 0 {
+		return l.word()
+	}
+	return []string{"u", "i"}[l.IntN(2)] + strconv.Itoa(1+l.IntN(63))
+}
+
 // ofStream is a value of an argument that means something to streams only. IDs are
 // few, so that many are there; those of new items are likely to be higher.
 func (l *Lines) ofStream(name string) (text string, ok bool) {
@@ -169,6 +183,9 @@ func (l *Lines) ofStream(name string) (text string, ok bool) {
 
 // Key is a key, most likely of the group's type.
 func (l *Lines) Key(group string) string {
+	if group == "bitmap" {
+		group = "string" // their commands are for each other's keys
+	}
 	if !slices.Contains(groups, group) || l.IntN(10) == 0 {
 		group = groups[l.IntN(len(groups))]
 	}

@@ -231,6 +231,7 @@ func (o *outcome) release(d *Driver, p *pending) {
 	}
 	if p.fx.DropShardSubs != nil {
 		d.Shell.DropShardChannels(p.fx.DropShardSubs)
+		d.sweeper.untrack(p.fx.DropShardSubs)
 	}
 	if p.fx.Role == nil {
 		o.finish(d, p)

@@ -20,6 +20,7 @@ type sweeper struct {
 
 	mu   sync.Mutex
 	lost slots.Set // guarded by mu
+	gone slots.Set // guarded by mu; slots whose keys nobody here is told of any more
 }
 
 // sweepSlice is how many keys one unit deletes.
@@ -30,10 +31,16 @@ func (s *sweeper) init(d *Driver) {
 }
 
 // add has the keys in these slots deleted.
-func (s *sweeper) add(lost *slots.Set) {
+func (s *sweeper) add(lost *slots.Set) { s.ask(&s.lost, lost) }
+
+// untrack has clients told that what they cache of keys in these slots is stale: from
+// now on another node changes these keys.
+func (s *sweeper) untrack(gone *slots.Set) { s.ask(&s.gone, gone) }
+
+func (s *sweeper) ask(of, more *slots.Set) {
 	s.mu.Lock()
-	lost.Each(func(n slots.Slot) bool {
-		s.lost.Add(n)
+	more.Each(func(n slots.Slot) bool {
+		of.Add(n)
 		return true
 	})
 	s.mu.Unlock()
@@ -52,8 +59,13 @@ func (s *sweeper) run() {
 		}
 		s.mu.Lock()
 		lost := s.lost
-		s.lost = slots.Set{}
+		gone := s.gone
+		s.lost, s.gone = slots.Set{}, slots.Set{}
 		s.mu.Unlock()
+		gone.Each(func(n slots.Slot) bool {
+			s.forgetReaders(n)
+			return true
+		})
 		lost.Each(func(n slots.Slot) bool {
 			for {
 				more, paused := s.slice(n)
@@ -102,6 +114,18 @@ func (s *sweeper) slice(n slots.Slot) (more, paused bool) {
 	}
 	tx.CommandEnd()
 	return cursor != 0, false
+}
+
+// forgetReaders takes the marks of a slot's readers away, if it is still none of ours.
+func (s *sweeper) forgetReaders(n slots.Slot) {
+	if keys, _ := s.d.Keys.Tracked(); keys == 0 {
+		return
+	}
+	tx := s.exec.Begin(time.Now().UnixMilli(), []slots.Slot{n})
+	defer s.exec.End()
+	if !serves(s.d.View(), n) {
+		tx.UntrackSlot(n)
+	}
 }
 
 // sweepRetry is how long the sweeper waits while writes are paused.

@@ -302,6 +302,7 @@ func (m *Mover) deleteTaken(tx *storage.Tx, v *move) {
 	del := [][]byte{nameDel}
 	for _, k := range v.keys {
 		if k.taken && tx.Delete(k.name) {
+			tx.Note(storage.ClassGeneric, "del", k.name)
 			del = append(del, k.name)
 		}
 		k.taken = false

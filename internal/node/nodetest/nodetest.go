@@ -149,5 +149,6 @@ func (h host) Now() int64                  { return time.Now().UnixMilli() }
 func (h host) LFU() bool                   { return false }
 func (h host) SharedIntegers() bool        { return true }
 func (h host) MaxBulk() int64              { return 1 << 29 }
+func (h host) HLLSparseMax() int           { return 3000 }
 func (h host) LazyServerDel() bool         { return false }
 func (h host) Table() *command.Table       { return h.c.table }

@@ -13,10 +13,10 @@ import (
 // memoryOptions are the sizes of the measurements of memory.
 type memoryOptions struct {
 	options
-	keys, small, elements, deleted, restarted int
-	fill                                      int // MiB
-	passes                                    int
-	journal                                   string
+	keys, small, elements, deleted, restarted, many, blocked int
+	fill                                                     int // MiB
+	passes                                                   int
+	journal                                                  string
 }
 
 // A section is one measurement on a fresh server. It returns the same figures
@@ -38,6 +38,8 @@ func runMemory(args []string) error {
 	f.IntVar(&o.elements, "elements", 1_000_000, "elements of a large collection")
 	f.IntVar(&o.deleted, "deleted", 1_000_000, "keys that are loaded, overwritten and deleted")
 	f.IntVar(&o.restarted, "restarted", 2_000_000, "keys of a node that starts again")
+	f.IntVar(&o.many, "many", 10_000_000, "keys, and elements of a list, that go at once (section pauses)")
+	f.IntVar(&o.blocked, "blocked", 10_000, "clients that wait (section blocked)")
 	f.IntVar(&o.fill, "fill", 2048, "MiB of keys and values of which four fifths are deleted (section compaction)")
 	f.StringVar(&o.journal, "journal", "off", "journal while memory per key is measured: off, everysec, always")
 	var names, short []string
@@ -47,7 +49,7 @@ func runMemory(args []string) error {
 			short = append(short, s.name)
 		}
 	}
-	only := f.String("only", strings.Join(short, ","), "which sections; compaction is another one")
+	only := f.String("only", strings.Join(short, ","), "which sections; compaction, pauses and blocked are others")
 	if err := parse(f, args); err != nil {
 		return err
 	}

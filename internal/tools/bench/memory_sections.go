@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,6 +35,8 @@ var sections = []section{
 	{name: "pending", title: "One stream whose items are pending in a group: bytes per item", run: memoryPending},
 	{name: "deleted", title: "Small keys loaded, overwritten and deleted", journal: "everysec", run: memoryDeleted},
 	{name: "compaction", title: "Keys of many sizes of which four fifths are deleted at random", long: true, run: memoryCompaction},
+	{name: "pauses", title: "Very many keys and elements, loaded and deleted at once", long: true, run: memoryPauses},
+	{name: "blocked", title: "Clients that wait, ten for each list", long: true, run: memoryBlocked},
 	{name: "restart", title: "Loading and restarting, key 16 and value 64 bytes", journal: "everysec", run: memoryRestart},
 }
 
@@ -156,7 +160,9 @@ func memoryCompaction(o memoryOptions, n *node) ([]figure, error) {
 		return request(b, []byte("SET"), name.of(i, keyBytes), value[:mixedSize(i)])
 	})
 	m.holds(keys, "DBSIZE")
+	m.logSlow()
 	m.worst("worst of 1,000 requests a second before, ms", 10*time.Second)
+	m.slowest("longest command of them, ms")
 	left, gone := 0, []int{}
 	for i := range keys {
 		if stays(i) {
@@ -169,9 +175,13 @@ func memoryCompaction(o memoryOptions, n *node) ([]figure, error) {
 	m.holds(keys-len(gone), "DBSIZE")
 	m.figure("keys and values that are left, MiB", mib(int64(left)))
 	m.resident("resident then, over them", left)
+	m.logSlow()
 	m.worst("worst request in the 10 seconds after that, ms", 10*time.Second)
 	m.resident("resident after them", left)
+	m.slowest("longest command of them, ms")
+	m.logSlow()
 	m.worst("worst request in 50 seconds more, ms", 50*time.Second)
+	m.slowest("longest command of them, ms")
 	m.resident("resident after a minute", left)
 	return m.result()
 }
@@ -196,9 +206,14 @@ func (m *meter) worst(name string, long time.Duration) {
 		m.err = err
 		return
 	}
+	m.probed(name, p, long)
+}
+
+// probed lets a probe go on for so long and notes its longest wait.
+func (m *meter) probed(name string, p *probe, long time.Duration) {
 	time.Sleep(long)
-	var all []time.Duration
-	all, m.err = p.stop()
+	all, err := p.stop()
+	m.err = errors.Join(m.err, err)
 	m.figure(name, float64(slices.Max(append(all, 0)))/1e6)
 }
 
@@ -210,7 +225,9 @@ func memoryRestart(o memoryOptions, n *node) ([]figure, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	n.ask("BGREWRITEAOF")
+	if answer := n.ask("BGREWRITEAOF"); !strings.HasPrefix(answer, "+") {
+		return nil, fmt.Errorf("%s: BGREWRITEAOF answers %q", n.name, answer)
+	}
 	if err := n.await("aof_rewrite_in_progress", "aof_rewrite_scheduled"); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,12 @@ var ErrCorrupt = errors.New("rdb: corrupt")
 // another length than its pieces have.
 var ErrStringLength = errors.New("rdb: a string has another length than announced")
 
+// ErrEnd is the ErrCorrupt of a file or payload that ends too soon.
+var ErrEnd = fmt.Errorf("%w: ends", ErrCorrupt)
+
+// endsAfter is the error of what ends too soon.
+func endsAfter(bytes int64) error { return fmt.Errorf("%w after %d bytes", ErrEnd, bytes) }
+
 // Corruptf returns an error that wraps ErrCorrupt and says what is wrong.
 func Corruptf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))

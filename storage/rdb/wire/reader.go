@@ -56,6 +56,12 @@ func NewBytesReader(p []byte) *Reader {
 	return &Reader{buf: p, end: len(p), maxString: math.MaxInt64}
 }
 
+// Reset makes a BytesReader one of p.
+func (r *Reader) Reset(p []byte) {
+	r.buf, r.pos, r.end = p, 0, len(p)
+	r.summed, r.crc, r.before = 0, 0, 0
+}
+
 // LimitString makes a string of more than n bytes corruption. Without it the
 // only limit is what arrives; compressed, an arriving byte stands for up to 88.
 func (r *Reader) LimitString(n uint64) { r.maxString = min(n, math.MaxInt64) }
@@ -82,7 +88,7 @@ func (r *Reader) fill(n int) error {
 		return nil
 	}
 	if r.in == nil {
-		return Corruptf("ends after %d bytes", r.end)
+		return endsAfter(int64(r.end))
 	}
 	r.Sum()
 	r.before += int64(r.pos)
@@ -91,7 +97,7 @@ func (r *Reader) fill(n int) error {
 	got, err := io.ReadAtLeast(r.in, r.buf[r.end:], n-r.end)
 	r.end += got
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return Corruptf("ends after %d bytes", r.Offset()+int64(r.end))
+		return endsAfter(r.Offset() + int64(r.end))
 	}
 	return err
 }
@@ -114,7 +120,7 @@ func (r *Reader) readSome(p []byte) (int, error) {
 	r.crc = Checksum(r.crc, p[:n])
 	r.before += int64(n)
 	if errors.Is(err, io.EOF) {
-		return n, Corruptf("ends after %d bytes", r.before)
+		return n, endsAfter(r.before)
 	}
 	return n, err
 }

@@ -407,3 +407,51 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestRawStringIsReadLater(t *testing.T) {
+	strings := append(texts(), bytes.Repeat([]byte("y"), MaxNext+1))
+	for _, compress := range []bool{false, true} {
+		var file bytes.Buffer
+		w := NewWriter(&file)
+		w.Compress = compress
+		for _, s := range strings {
+			w.String(s)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		r, later := NewReader(iotest.OneByteReader(&file)), NewBytesReader(nil)
+		for _, s := range strings {
+			raw, ok, err := r.RawString(10_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from := r
+			if ok {
+				from = later
+				later.Reset(raw)
+			} else if len(s) < 10_000 {
+				t.Errorf("a string of %d bytes is too long", len(s))
+			}
+			if got, err := from.ReadString(); err != nil || !bytes.Equal(got, s) {
+				t.Errorf("%d bytes, compress %v: %d bytes, %v", len(s), compress, len(got), err)
+			}
+			if err := later.ExpectEnd(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestRawStringOfACutFile(t *testing.T) {
+	for _, file := range []string{"", "\x05abc", "\x80\x00", "\xC3", "\xC3\x05", "\xC1\x01", "\x83", "\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"} {
+		r := NewReader(strings.NewReader(file))
+		raw, ok, err := r.RawString(MaxNext)
+		if err == nil && !ok {
+			_, err = r.ReadString()
+		}
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %q, %v", file, raw, err)
+		}
+	}
+}

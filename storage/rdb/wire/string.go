@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"io"
+	"math"
 	"strconv"
 )
 
@@ -90,6 +91,42 @@ func (r *Reader) SkipString() error {
 		}
 	}
 	return r.Skip(n)
+}
+
+// RawString reads a string of at most so many bytes in the file, and MaxNext, in
+// whatever form it is written, and returns these bytes: for a BytesReader to read
+// them. They are valid until the next call of the Reader. A longer string is not
+// read: ok is false.
+func (r *Reader) RawString(most int) (raw []byte, ok bool, err error) {
+	n, err := r.rawSize()
+	if err != nil || n > uint64(min(most, MaxNext)) {
+		return nil, false, err
+	}
+	raw, err = r.Next(int(n))
+	return raw, err == nil, err
+}
+
+// rawSize is how many bytes of the file the string that comes next takes. It reads
+// none of them.
+func (r *Reader) rawSize() (uint64, error) {
+	const longest = 1 + 9 + 9 // of what stands before the bytes of a string
+	_ = r.fill(longest)       // the file may end before that
+	// So what follows moves nothing in buf, unless it fails.
+	at := r.pos
+	n, special, err := r.lengthOrForm()
+	switch {
+	case err != nil:
+		return 0, err
+	case special && n != formLZF:
+		n = 1 << (n - formInt8)
+	case special:
+		if n, err = r.Length(); err == nil {
+			_, err = r.Length()
+		}
+	}
+	header := uint64(r.pos - at)
+	r.pos = at
+	return header + min(n, math.MaxInt64), err
 }
 
 // integer reads the integer of a special form.

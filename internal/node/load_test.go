@@ -1,0 +1,174 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"redoubt/slots"
+	"redoubt/storage"
+	"redoubt/storage/rdb"
+	"redoubt/storage/rdb/wire"
+	"redoubt/storage/snapshot"
+)
+
+// mixedFile is an RDB file with keys of all types and sizes, in several databases,
+// and what they hold.
+func mixedFile(t testing.TB, keys int) (file []byte, holds storage.Digest) {
+	t.Helper()
+	ks := storage.New(storage.Config{Databases: 3, Reserve: 1 << 30})
+	e, r := ks.NewExecutor(), rand.New(rand.NewPCG(1, 2))
+	for i := range keys {
+		key := fmt.Appendf(nil, "key%d{%d}", i, i%50)
+		if i%400 == 0 {
+			key = append(key, strings.Repeat("long", 40_000)...)
+		}
+		tx := e.Begin(1, []slots.Slot{slots.Of(key)})
+		tx.Select(i % 3)
+		fillKey(tx, key, i, r)
+		if i%7 == 0 {
+			tx.SetExpire(key, 1<<42+int64(i))
+		}
+		e.End()
+	}
+	tx := e.BeginWorld(1)
+	defer e.End()
+	var out bytes.Buffer
+	err := snapshot.Write(ks, tx, &out, rdb.Header{}, snapshot.Options{RDB: rdb.Options{Compress: true, Checksum: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), tx.Digest()
+}
+
+func fillKey(tx *storage.Tx, key []byte, i int, r *rand.Rand) {
+	n := 1 + r.IntN([]int{5, 50, 2000}[i%11/5])
+	list, _ := tx.EditList(key)
+	set, _ := tx.EditSet(key)
+	zset, _ := tx.EditZSet(key)
+	hash, _ := tx.EditHash(key)
+	for j := range n {
+		element := fmt.Append(nil, j*r.IntN(10), strings.Repeat("x", r.IntN(60)))
+		switch i % 6 {
+		case 0:
+			list.PushBack(element)
+		case 1:
+			set.Add(element)
+		case 2:
+			set.Add(fmt.Append(nil, r.IntN(1000)))
+		case 3:
+			zset.Set(element, float64(r.IntN(100))/8)
+		case 4:
+			hash.Set(element, element)
+		}
+	}
+	if i%6 == 5 {
+		tx.SetString(key, bytes.Repeat(fmt.Append(nil, i), n*10), 0, 0)
+	}
+}
+
+func emptyHands(n int) (*storage.Keyspace, []hand) {
+	ks := storage.New(storage.Config{Databases: 3, Reserve: 1 << 30})
+	var hands []hand
+	for range n {
+		hands = append(hands, &applying{e: ks.NewExecutor()})
+	}
+	return ks, hands
+}
+
+func TestHandsTogetherLoadWhatOneDoes(t *testing.T) {
+	file, want := mixedFile(t, 5000)
+	for n := 1; n <= mostBesides; n++ {
+		ks, hands := emptyHands(n)
+		l, err := load(context.Background(), hands, ks, bytes.NewReader(file), loadRule{})
+		if err != nil || l.keys != 5000 {
+			t.Fatalf("%d hands: %d keys, %v", n, l.keys, err)
+		}
+		e := ks.NewExecutor()
+		if got := e.BeginWorld(1).Digest(); got != want {
+			t.Errorf("%d hands: the digest differs", n)
+		}
+		e.End()
+	}
+	ks, _ := emptyHands(0)
+	e := ks.NewExecutor()
+	tx := e.BeginApplyWorld(1, 0)
+	defer e.End()
+	if _, err := load(context.Background(), []hand{within{tx}}, ks, bytes.NewReader(file), loadRule{}); err != nil || tx.Digest() != want {
+		t.Errorf("within a unit: %v", err)
+	}
+}
+
+// manyStrings is a file of short strings, of which that with the number odd is
+// written by write.
+func manyStrings(n, odd int, write func(w *wire.Writer)) []byte {
+	var out bytes.Buffer
+	out.WriteString("REDIS0010")
+	w := wire.NewWriter(&out)
+	for i := range n {
+		if i == odd {
+			write(w)
+			continue
+		}
+		w.Byte(0)
+		w.String(fmt.Appendf(nil, "key%d", i))
+		w.String([]byte("value"))
+	}
+	w.Byte(0xFF)
+	w.Uint64(0)
+	if err := w.Flush(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+func TestDamageThatAnotherHandFindsEndsTheLoad(t *testing.T) {
+	damages := map[string]func(w *wire.Writer){
+		"a listpack that is none": func(w *wire.Writer) {
+			w.Byte(16)
+			w.String([]byte("the key"))
+			w.String([]byte("no listpack"))
+		},
+		"compressed bytes that are none": func(w *wire.Writer) {
+			w.Byte(0)
+			w.String([]byte("the key"))
+			w.Byte(0xC3)
+			w.Length(5)
+			w.Length(100)
+			for range 5 {
+				w.Byte(0xFF)
+			}
+		},
+		"a key that is there twice": func(w *wire.Writer) {
+			w.Byte(0)
+			w.String([]byte("key1"))
+			w.String([]byte("another"))
+		},
+	}
+	for what, damage := range damages {
+		for _, odd := range []int{10, 2000, 19_999} {
+			for n := 1; n <= mostBesides; n++ {
+				ks, hands := emptyHands(n)
+				_, err := load(context.Background(), hands, ks, bytes.NewReader(manyStrings(20_000, odd, damage)), loadRule{})
+				if !errors.Is(err, rdb.ErrCorrupt) {
+					t.Errorf("%s, number %d, %d hands: %v", what, odd, n, err)
+				}
+			}
+		}
+	}
+}
+
+func TestALoadThatIsNotWantedAnyMoreEnds(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("not wanted")
+	cancel(why)
+	ks, hands := emptyHands(2)
+	l, err := load(ctx, hands, ks, bytes.NewReader(manyStrings(20_000, -1, nil)), loadRule{})
+	if !errors.Is(err, why) || l.keys > 10_000 {
+		t.Errorf("%d keys, %v", l.keys, err)
+	}
+}

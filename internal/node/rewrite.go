@@ -1,0 +1,137 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"redoubt/internal/aof"
+	"redoubt/internal/resp"
+)
+
+// errSwitchedOff ends a base that is being made while the journal is switched off, or
+// on.
+var errSwitchedOff = errors.New("node: the journal is switched off or on")
+
+// Rewrite is BGREWRITEAOF: it makes a new base of the journal. There is no forked
+// process that could be in the way, but what waits for one snapshot after the other
+// reads the answer "scheduled", so it is as with Redis: within a transaction, or
+// while a BGSAVE is under way, the base is made later.
+//
+// Without a journal there is nothing to make a base of. Then the command does what
+// it does in Redis as well: appendonlydir gets an RDB file and a manifest that names
+// it alone, as append-only files that redis-server can start with.
+func (p *persistence) Rewrite(inTransaction bool) (scheduled bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.base != nil:
+		return false, resp.ErrRewriting
+	case p.saving || inTransaction:
+		p.rewrite = true
+		return true, nil
+	}
+	p.base = p.order(&order{purpose: forBase})
+	return false, nil
+}
+
+// beginScheduled begins a rewrite that has waited, if there is nothing any more that
+// it has to wait for.
+func (p *persistence) beginScheduled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.rewrite || p.saving || p.base != nil {
+		return
+	}
+	p.rewrite = false
+	p.base = p.order(&order{purpose: forBase})
+}
+
+// giveUpBase ends the base that is being made, because the journal is about to be
+// switched off (Redis's killAppendOnlyChild), and forgets one that waits.
+func (p *persistence) giveUpBase() {
+	p.mu.Lock()
+	drop := p.drop[forBase]
+	p.rewrite, p.again = false, false
+	p.mu.Unlock()
+	if drop != nil {
+		p.log.Info("Killing running AOF rewrite child: the base under way is given up")
+		drop(errSwitchedOff)
+	}
+}
+
+// askFirstBase orders the base of a journal that has just been switched on. What is
+// being made for another one, or for redis-server, is of no use to it.
+func (p *persistence) askFirstBase() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.base == nil {
+		p.base = p.order(&order{purpose: forBase})
+		return
+	}
+	p.again = true
+	if drop := p.drop[forBase]; drop != nil {
+		drop(errSwitchedOff)
+	}
+}
+
+// place is where append-only files of Redis are.
+func (p *persistence) place() aof.Place {
+	c := p.config.Current()
+	return aof.Place{Dir: c.Dir, DirName: c.AppendDirName, FileName: c.AppendFilename}
+}
+
+// publish makes an RDB file all there is of append-only files.
+func (p *persistence) publish(file string) error {
+	return p.unused(func() error {
+		name, err := aof.Publish(p.place(), file)
+		if err == nil {
+			p.log.Info("The keys are written as an append-only file of Redis, as there is no journal: " + name)
+		}
+		return err
+	})
+}
+
+// published is the RDB file of publish.
+func (p *persistence) published() (path string, err error) {
+	files, err := aof.Find(p.place())
+	switch {
+	case err != nil:
+		return "", err
+	case files == nil:
+		return "", errors.New("there is no append-only file")
+	case len(files.Parts) > 1:
+		return "", fmt.Errorf("%s: the append-only files are not loaded while the journal is off", files.Manifest)
+	}
+	return files.Parts[0].Path, nil
+}
+
+// delaySlice is how long a delay sleeps at once: then it looks whether it was changed.
+const delaySlice = 10 * time.Millisecond
+
+// delay is rdb-key-save-delay, nil if it is 0.
+func (p *persistence) delay() func(stop <-chan struct{}) {
+	micros := func() int { return p.config.Current().KeySaveDelayMicros }
+	if micros() == 0 {
+		return nil
+	}
+	return func(stop <-chan struct{}) {
+		for began := time.Now(); ; {
+			n := micros()
+			if n < 0 {
+				// To sleep for less than a microsecond takes longer by far.
+				n = oneIf(rand.IntN(-n) == 0)
+			}
+			left := time.Duration(n)*time.Microsecond - time.Since(began)
+			if left <= 0 {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(min(left, delaySlice)):
+			}
+		}
+	}
+}

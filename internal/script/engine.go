@@ -1,0 +1,199 @@
+package script
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"redoubt/internal/resp"
+	"redoubt/internal/script/lua"
+)
+
+// A Config is what an engine is made with.
+type Config struct {
+	// MaxMemory is how many bytes a script may hold, 0 for 512 MiB. A script that
+	// needs more ends in the error "not enough memory".
+	MaxMemory int64
+	// RedisVersion is redis.REDIS_VERSION; empty is "7.2.4".
+	RedisVersion string
+	// Seed is where math.random starts; 0 is the state in which Redis's generator
+	// starts. Engines that work side by side should have different ones.
+	Seed int32
+	// ServerName and ServerVersion are server.SERVER_NAME and
+	// server.SERVER_VERSION; empty is "redoubt" and RedisVersion.
+	ServerName, ServerVersion string
+}
+
+const defaultMaxMemory = 512 << 20
+
+// withDefaults fills in what is missing.
+func (c Config) withDefaults() Config {
+	if c.MaxMemory <= 0 {
+		c.MaxMemory = defaultMaxMemory
+	}
+	if c.RedisVersion == "" {
+		c.RedisVersion = "7.2.4"
+	}
+	if c.ServerName == "" {
+		c.ServerName = "redoubt"
+	}
+	if c.ServerVersion == "" {
+		c.ServerVersion = c.RedisVersion
+	}
+	return c
+}
+
+// An Engine runs scripts and functions, each kind in a Lua world of its own as in
+// Redis. One goroutine at a time uses it.
+type Engine struct {
+	config   Config
+	killed   atomic.Bool
+	timedOut atomic.Bool
+	random   random
+	// The worlds are made when they are first needed. Kill looks at them from
+	// outside.
+	scripts   atomic.Pointer[world]
+	functions atomic.Pointer[world]
+}
+
+// A Result says how a run ended. The reply has been written.
+type Result struct {
+	// Err is the error line that was written, empty if the reply is no error.
+	Err resp.Error
+	// Counted is set if Err came from a command, whose execution has counted it
+	// for INFO errorstats.
+	Counted bool
+	// Killed is set if Kill ended the run.
+	Killed bool
+}
+
+// New makes an engine.
+func New(config Config) *Engine {
+	e := &Engine{config: config.withDefaults(), random: random{randomStart}}
+	if config.Seed != 0 {
+		e.random.seed(config.Seed)
+	}
+	return e
+}
+
+// Kill ends the current run, if there is one, within a few milliseconds. The
+// script cannot catch the error. It may be called by any goroutine while a Run,
+// Call or Load is under way; the next one is not affected.
+func (e *Engine) Kill() {
+	e.killed.Store(true)
+	e.interrupt()
+}
+
+func (e *Engine) interrupt() {
+	if w := e.scripts.Load(); w != nil {
+		w.state.Interrupt()
+	}
+	if w := e.functions.Load(); w != nil {
+		w.state.Interrupt()
+	}
+}
+
+var (
+	errKilled   = errors.New("ERR Script killed by user with SCRIPT KILL...")
+	errTimedOut = errors.New("ERR FUNCTION LOAD timeout")
+)
+
+// goOn is asked by the running program after interrupt.
+func (e *Engine) goOn() error {
+	switch {
+	case e.killed.Load():
+		return errKilled
+	case e.timedOut.Load():
+		return errTimedOut
+	}
+	return nil
+}
+
+// Memory is about the bytes that the Lua values take, those of scripts and those
+// of functions, as they were after the last run. It may be called by any
+// goroutine.
+func (e *Engine) Memory() (scripts, functions int64) {
+	if w := e.scripts.Load(); w != nil {
+		scripts = w.memory.Load()
+	}
+	if w := e.functions.Load(); w != nil {
+		functions = w.memory.Load()
+	}
+	return scripts, functions
+}
+
+// Run executes a script and writes its reply to w.
+func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) Result {
+	world := e.scripts.Load()
+	if world == nil {
+		world = newWorld(e, true)
+		e.scripts.Store(world)
+	}
+	world.begin(host)
+	world.json.reset()
+	world.setKeys(keys, args)
+	value, err := world.state.PCall(world.function(s))
+	if err != nil {
+		return e.failed(world, err, s.sha, w)
+	}
+	return e.succeeded(world, value, w)
+}
+
+// Call runs a function and writes its reply to w.
+func (e *Engine) Call(f *Function, keys, args [][]byte, host Host, w *resp.Writer) Result {
+	world := e.functions.Load()
+	world.begin(host)
+	value, err := world.state.PCall(f.callback, world.strings(keys), world.strings(args))
+	if err != nil {
+		return e.failed(world, err, f.Name, w)
+	}
+	return e.succeeded(world, value, w)
+}
+
+// succeeded writes what a program returned, and ends its run.
+func (e *Engine) succeeded(world *world, value lua.Value, w *resp.Writer) Result {
+	result := world.writeReply(value, w)
+	e.end(world)
+	return result
+}
+
+// failed writes the error in which a program ended, and ends its run. Should the
+// state be broken, one of scripts is thrown away; that of functions is kept, with
+// what they hold.
+func (e *Engine) failed(world *world, err error, name string, w *resp.Writer) Result {
+	var failure *lua.Error
+	if !errors.As(err, &failure) {
+		line := resp.Error("ERR Error running script " + name + ", " + err.Error())
+		w.Error(line)
+		world.host = nil
+		if world == e.scripts.Load() {
+			e.scripts.Store(nil)
+		} else {
+			world.state.Reset()
+		}
+		return Result{Err: line}
+	}
+	line, counted := errorLine(failure, name)
+	w.Error(line)
+	result := Result{Err: line, Counted: counted, Killed: failure.Aborted && e.killed.Load()}
+	e.end(world)
+	return result
+}
+
+func (e *Engine) end(world *world) {
+	world.end()
+	e.killed.Store(false)
+	e.timedOut.Store(false)
+}
+
+// startTimer interrupts a load that takes too long; the result stops it.
+func (e *Engine) startTimer(timeout time.Duration) (stop func()) {
+	if timeout <= 0 {
+		return func() {}
+	}
+	timer := time.AfterFunc(timeout, func() {
+		e.timedOut.Store(true)
+		e.interrupt()
+	})
+	return func() { timer.Stop() }
+}
