@@ -79,9 +79,9 @@ func (x *claim) parseMinIdle() (ok bool) {
 // end writes all.
 func (x *claim) end() {
 	if x.made && len(x.claimed) == 0 {
-		x.c.consumerEffect(x.c.Args[1], x.c.Args[2], x.m.Name)
+		x.c.consumerEffect(x.c.Args[1], x.c.Args[2], x.m.Name())
 	}
-	x.g.SaveConsumer(&x.m)
+	x.m.Save()
 	x.g.Save()
 	x.l.CloseQuietly(x.dirty)
 }
@@ -107,7 +107,7 @@ func (x *claim) effect(id []byte, owner []byte, p *storage.Pending) {
 // XCLAIM, which comes to the same wherever the item is gone.
 func (x *claim) forget(id []byte, p storage.Pending) {
 	x.effect(id, x.g.OwnerName(p), &p)
-	x.g.Drop(p, &x.m)
+	x.g.Drop(p.ID)
 }
 
 // take gives a pending item to the consumer.
@@ -122,7 +122,7 @@ func (x *claim) take(id []byte, p storage.Pending) {
 	x.g.Deliver(&x.m, p)
 	x.m.Active = x.c.Tx.Now()
 	x.claimed = append(x.claimed, p.ID)
-	x.effect(id, x.m.Name, &p)
+	x.effect(id, x.m.Name(), &p)
 }
 
 // xClaim matches xclaimCommand.

@@ -86,6 +86,10 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 		case is(a, "BLOCK") && more > 0:
 			i++
 			o.block = true
+			if _, scripted := c.Caller.(Scripted); scripted {
+				c.Out.Error(resp.ErrInScriptBlock(c.Args[0]))
+				return o, false
+			}
 			o.timeout, ok = c.milliseconds(c.Args[i])
 		case is(a, "COUNT") && more > 0:
 			i++
@@ -310,7 +314,7 @@ func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
 		served, dirty = true, 1
 		g.Save()
 	}
-	g.SaveConsumer(&m)
+	m.Save()
 	if !known {
 		dirty++
 	}

@@ -147,8 +147,11 @@ func (a *adoption) prepare(log *zap.Logger) error {
 // setAside moves the journal out of the way, the file that makes it count first: a
 // crash in between leaves a directory without a journal.
 func (a *adoption) setAside(log *zap.Logger) error {
-	to := filepath.Join(a.dir, asidePrefix+time.Now().UTC().Format("20060102-150405"))
-	if err := os.Mkdir(to, 0o755); err != nil {
+	to, err := os.MkdirTemp(a.dir, asidePrefix+time.Now().UTC().Format("20060102-150405")+"-*")
+	if err == nil {
+		err = os.Chmod(to, 0o755) // as the journal's own
+	}
+	if err != nil {
 		return fmt.Errorf("set the journal aside: %w", err)
 	}
 	names := []string{currentFile, markFile, "pebble", "ring"}

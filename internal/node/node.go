@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,16 +45,21 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
+	// Listening is called once connections are taken, before the data are loaded; it
+	// may be nil.
+	Listening func()
 }
 
 // Node is a node between New and the end of Run.
 type Node struct {
-	config *config.Config
-	log    *zap.Logger
-	runID  string
-	role   func(replica bool) // told at each change of role
+	config  *config.Config
+	log     *zap.Logger
+	runID   string
+	role    func(replica bool) // told at each change of role
+	listens func()             // told once it does
 
-	lock        *dirLock // of the journal's directory; nil while the journal is off
+	lockMu      sync.Mutex
+	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	adoption    adoption // of append-only files of Redis
@@ -76,9 +82,12 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
 	if n.role == nil {
 		n.role = func(bool) {}
+	}
+	if n.listens == nil {
+		n.listens = func() {}
 	}
 	cfg := c.Settings.Current()
 	var err error
@@ -106,6 +115,7 @@ func New(c Config) (*Node, error) {
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
+		unused:  n.unused,
 	}
 	n.persistence.prepare()
 	sc := server.Config{
@@ -156,17 +166,38 @@ func (n *Node) followSettings() {
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
-func (n *Node) enableJournal() (err error) {
-	if n.lock == nil {
-		if n.lock, err = lockDir(n.stream.Dir()); err != nil {
-			return err
-		}
+func (n *Node) enableJournal() error {
+	if err := n.lockJournal(); err != nil {
+		return err
 	}
 	if err := n.stream.Enable(); err != nil {
 		return errors.Join(err, n.unlock())
 	}
-	n.persistence.askBase()
+	n.persistence.askFirstBase()
 	return nil
+}
+
+func (n *Node) lockJournal() (err error) {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock == nil {
+		n.lock, err = lockDir(n.stream.Dir())
+	}
+	return err
+}
+
+// unused runs f with the journal's directory locked, while there is no journal.
+func (n *Node) unused(f func() error) error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock != nil {
+		return errSwitchedOff
+	}
+	lock, err := lockDir(n.stream.Dir())
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(), lock.release())
 }
 
 func (n *Node) disableJournal() error {
@@ -181,6 +212,8 @@ func (n *Node) disableJournal() error {
 func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
 
 func (n *Node) unlock() error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
 	l := n.lock
 	n.lock = nil
 	return l.release()
@@ -234,6 +267,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.server.SetLoading(true)
+	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()
 	err := n.begin(ctx)

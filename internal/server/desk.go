@@ -40,11 +40,13 @@ type desk struct {
 	call request // what the request calls, for its gates; not among what each request uses
 }
 
-func newDesk(s *Server) *desk {
+func newDesk(l *loop) *desk {
+	s := l.srv
 	d := &desk{exec: s.keyspace.NewExecutor(), readBuf: make([]byte, readBytes)}
 	d.runner = command.NewRunner(s.table, d.exec, s)
 	d.exec.AnnounceLater()
 	d.exec.MayGiveUp()
+	d.exec.OnReady(l.serveOwn, l.sendServed)
 	d.host = s.newScriptHost(d)
 	return d
 }

@@ -115,7 +115,7 @@ func slowScript(r *run, now time.Duration) string {
 func (l *loop) secondDesk() *desk {
 	d := l.second.Load()
 	if d == nil {
-		d = newDesk(l.srv)
+		d = newDesk(l)
 		l.second.Store(d)
 	}
 	return d
@@ -204,6 +204,13 @@ func (l *loop) makeUp() {
 	}
 }
 
+// surely is everything that is put off if it cannot be now.
+func (l *loop) surely(f func(tx *storage.Tx)) {
+	if !l.everything(f) {
+		l.putOff(func() { l.surely(f) })
+	}
+}
+
 // within runs f in a unit on slots, now or when no script takes long any more.
 func (l *loop) within(ss []slots.Slot, f func(tx *storage.Tx)) {
 	tx := l.exec.Begin(l.unix, ss)
@@ -277,13 +284,15 @@ func (s *Server) Busy() resp.Error {
 // watchScripts hands over the loops of scripts that take long, and has the node do
 // meanwhile what would wait for their locks. It returns when the server ends.
 func (s *Server) watchScripts() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(0) // for the first look
 	defer timer.Stop()
 	for {
 		select {
 		case <-s.ended:
 			return
 		case <-s.watchNow:
+			timer.Reset(5 * time.Millisecond) // the setting that is about to change has done so by then
+			continue
 		case <-timer.C:
 		}
 		threshold := s.config.Current().BusyReplyThreshold
@@ -295,8 +304,11 @@ func (s *Server) watchScripts() {
 
 // watchPeriod is how often scripts are looked at.
 func watchPeriod(threshold time.Duration, busy bool) time.Duration {
-	if busy {
+	switch {
+	case busy:
 		return 20 * time.Millisecond
+	case threshold == 0:
+		return time.Second // a change of the setting ends it
 	}
 	return min(max(threshold/10, 5*time.Millisecond), 250*time.Millisecond)
 }

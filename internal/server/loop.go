@@ -107,7 +107,7 @@ func newLoop(s *Server, id int) (*loop, error) {
 		other: map[*conn]struct{}{},
 		stats: newLoopStats(),
 	}
-	l.first = newDesk(s)
+	l.first = newDesk(l)
 	l.desk = l.first
 	l.missing = l.countMissing
 	l.last.row = &noRow

@@ -324,11 +324,11 @@ func (s *Server) Wake() {
 	}
 }
 
-// PauseCron is DEBUG PAUSE-CRON: admin.Server.
-func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
-
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }
