@@ -86,7 +86,7 @@ func (s *Server) handOver(d *desk, began int64) {
 	r.gone = make(chan struct{})
 	l.desk = l.secondDesk()
 	l.handovers++
-	l.setAside(r.conn)
+	l.setAside(r.conn, d.answered)
 	s.long.add(r)
 	s.setCondition(condBusy, true)
 	d.exec.Long(true)
@@ -157,14 +157,15 @@ func (l *loop) takeBack(d *desk) {
 }
 
 // setAside keeps the loop from a connection whose script takes long. What it had
-// been answered before leaves now.
-func (l *loop) setAside(c *conn) {
+// been answered before leaves now, but nothing of the reply at hand, which begins at
+// answered: a transaction may have written half of it, and is not in the stream yet.
+func (l *loop) setAside(c *conn, answered int) {
 	c.state |= stateRunning
 	if c.wire != nil {
 		return // its reader waits to be asked for more
 	}
 	l.poll.remove(c.fd)
-	for end := c.releasable(); c.sent < end; {
+	for end := min(c.releasable(), answered); c.sent < end; {
 		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
 		if err != nil {
 			break

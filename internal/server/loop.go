@@ -355,7 +355,7 @@ func (l *loop) committed() {
 func (l *loop) commitWaits() bool {
 	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && (c.marks[0].at <= committed || c.marks[0].at > end) {
+		if len(c.marks) > 0 && (c.marks[0].at <= committed || beyond(c.marks[0].at, end)) {
 			return true
 		}
 	}

@@ -348,6 +348,25 @@ func TestAScriptThatHasWrittenIsNotKilled(t *testing.T) {
 	}
 }
 
+// Nor does a transaction in which a script was dropped, and its client does not read
+// that it was carried out.
+func TestATransactionWhoseScriptIsDropped(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.call("EVAL", endless, "0", "v")
+	c.wantNext("QUEUED")
+	c.want("INCR n", "QUEUED")
+	c.send("EXEC")
+	n.untilBusy()
+	other.send("SHUTDOWN NOSAVE")
+	c.closed()
+	if got := n.streamed(); len(got) > 0 {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
 // The threshold acts on the script that runs, once it is set.
 func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "0")

@@ -101,7 +101,7 @@ func (s *Server) CommandStats(row int) command.RowStats {
 // admin.Statistics.
 func (s *Server) CommandLatencies(sum *command.Latencies, row int) {
 	for _, l := range s.loops {
-		l.runner.AddLatencies(sum, row)
+		l.eachDesk(func(d *desk) { d.runner.AddLatencies(sum, row) })
 	}
 	if r := s.applied.runner.Load(); r != nil {
 		r.AddLatencies(sum, row)
