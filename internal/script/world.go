@@ -64,7 +64,7 @@ func caught(t *lua.Thread, v lua.Value) lua.Value {
 
 // begin prepares a run.
 func (w *world) begin(host Host) {
-	w.engine.killed.Store(false) // one that came too late for the run before
+	w.engine.killed.Store(false) // by a Kill that came behind the run before
 	w.host = host
 	w.reply.SetProto(resp.Proto2)
 }
