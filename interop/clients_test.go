@@ -35,6 +35,10 @@ func TestClientsDoTheirOrdinaryWork(t *testing.T) {
 	}{
 		{"go-redis", goRedis},
 		{"rueidis", rueidisWork},
+		{"rueidis with a cache", func(t *testing.T, addrs []string) { rueidisCaches(t, addrs[:1], rueidis.ClientOption{}) }},
+		{"rueidis with a cache of all keys", func(t *testing.T, addrs []string) {
+			rueidisCaches(t, addrs[:1], rueidis.ClientOption{ClientTrackingOptions: []string{"PREFIX", "cached:", "BCAST"}})
+		}},
 		{"redis-py", func(t *testing.T, addrs []string) { redisPy(t, "cluster", addrs[0]) }},
 		{"redis-cli -c", redisCLI},
 		{"redis-benchmark --cluster", benchmark},
@@ -202,8 +206,7 @@ func hear(t *testing.T, s *redis.PubSub, publish func() error) {
 
 func rueidisWork(t *testing.T, addrs []string) {
 	ctx := t.Context()
-	// Client-side caching needs CLIENT TRACKING, which is not part of this.
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs[3:5], DisableCache: true})
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs[3:5]})
 	if err != nil {
 		t.Fatal(err)
 	}

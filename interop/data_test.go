@@ -80,10 +80,10 @@ func TestRandomHistoriesSurviveRestarts(t *testing.T) {
 				}
 				h.run(30)
 				h.calm()
-				want := digest(s)
+				want := content(s)
 				c.end(s)
 				s.Restart()
-				if got := digest(s); got != want {
+				if got := content(s); got != want {
 					t.Fatalf("the digest was %s and is %s", want, got)
 				}
 				h.connect(s)

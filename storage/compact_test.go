@@ -13,7 +13,7 @@ func fillForCompaction(b *bench, r *rand.Rand, keys int) Digest {
 	for i := range keys {
 		key := []byte(fmt.Sprint("key", i))
 		b.unit(func(tx *Tx) {
-			switch r.IntN(6) {
+			switch r.IntN(7) {
 			case 0, 1:
 				tx.SetString(key, []byte(strings.Repeat("x", r.IntN(4)*150)), int64(r.IntN(2))*(t0+1e9), 0)
 			case 2:
@@ -31,6 +31,8 @@ func fillForCompaction(b *bench, r *rand.Rand, keys int) Digest {
 				for range 5 + 150*r.IntN(2) {
 					s.Add([]byte(fmt.Sprint(1e9 + r.IntN(1e9))))
 				}
+			case 6:
+				changeLog(tx, r, key, 5+150*r.IntN(2), func() []byte { return []byte(strings.Repeat("t", r.IntN(60))) })
 			case 5:
 				z, _ := tx.EditZSet(key)
 				for range 5 + 120*r.IntN(2) {

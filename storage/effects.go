@@ -29,7 +29,7 @@ func (tx *Tx) Command(raw []byte) {
 // something (or was forced) is propagated as it came, unless it decided
 // otherwise.
 func (tx *Tx) CommandEnd() {
-	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && tx.recording() {
+	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && !tx.mute && tx.recording() {
 		tx.effect()
 		tx.unit = append(tx.unit, tx.raw...)
 	}
@@ -58,7 +58,7 @@ func (tx *Tx) Uncounted() int64 { return tx.dirtyTotal + int64(tx.dirty) }
 // several calls record several. The arguments are copied.
 func (tx *Tx) Effect(args ...[]byte) {
 	tx.commandOwn = true
-	if !tx.recording() {
+	if tx.mute || !tx.recording() {
 		return
 	}
 	tx.effect()
@@ -78,6 +78,20 @@ func (tx *Tx) NoEffect() { tx.commandOwn = true }
 // (FLUSHALL of an empty keyspace, PUBLISH).
 func (tx *Tx) Force() { tx.forced = true }
 
+// Beside says that the command has made n changes of something beside keys.
+func (tx *Tx) Beside(n int) { tx.dirty += n }
+
+// Mute says that what commands change from now on is not propagated, or (false) that
+// it is again: redis.set_repl. Keys that have expired go everywhere all the same.
+// It ends with the unit.
+func (tx *Tx) Mute(on bool) { tx.mute = on }
+
+// Abandon forgets all effects of the unit, which has changed data all the same: the
+// process ends, and nobody sees them.
+func (tx *Tx) Abandon() {
+	tx.unit, tx.effects, tx.ready = tx.unit[:len(multi)], 0, tx.ready[:0]
+}
+
 // expiredEffect records the DEL of a key whose time is past. It precedes the
 // effect of the command that found it and does not stand for it.
 func (tx *Tx) expiredEffect(key []byte) {
@@ -94,9 +108,10 @@ func (tx *Tx) expiredEffect(key []byte) {
 // expiredFieldsEffect is expiredEffect for fields of a hash: an HDEL.
 func (tx *Tx) expiredFieldsEffect(key []byte, names [][]byte) {
 	if tx.recording() {
-		own := tx.commandOwn
+		own, mute := tx.commandOwn, tx.mute
+		tx.mute = false
 		tx.Effect(append([][]byte{nameHDel, key}, names...)...)
-		tx.commandOwn = own
+		tx.commandOwn, tx.mute = own, mute
 	}
 }
 

@@ -73,6 +73,16 @@ func (tx *Tx) missed(key []byte) {
 	tx.Note(ClassMiss, "keymiss", key)
 }
 
+// CountLook counts a hit or miss for a key that has been found before, or was not,
+// where Redis looks it up once more.
+func (tx *Tx) CountLook(key []byte, found bool) {
+	if found {
+		tx.hits++
+	} else {
+		tx.missed(key)
+	}
+}
+
 // Look is Find without the access bits: the command asks about the key, it does
 // not use it (EXISTS, TYPE, TTL).
 func (tx *Tx) Look(key []byte) (Entry, bool) {
@@ -111,6 +121,15 @@ func (tx *Tx) Use(key []byte) (Entry, bool) {
 // by itself.
 func (tx *Tx) Peek(key []byte) (Entry, bool) {
 	p := tx.find(key, forRead)
+	if !p.found() {
+		return Entry{}, false
+	}
+	return Entry{p.rec, tx}, true
+}
+
+// PeekExpired is Peek that finds a key whose time is past as well, and leaves it.
+func (tx *Tx) PeekExpired(key []byte) (Entry, bool) {
+	p := tx.lookUp(tx.slotOf(key), key)
 	if !p.found() {
 		return Entry{}, false
 	}

@@ -38,9 +38,13 @@ func (ks *Keyspace) lowerEarliest(n slots.Slot, at int64) {
 // that some may be left. Segments and slots know when their first key expires,
 // so only those are visited that have something to delete, or had when that was
 // noted: unlike Redis's sampling it finds all. The DELs and HDELs of a slot need no
-// MULTI, they are independent. On a replica it does nothing.
+// MULTI, they are independent. On a replica it deletes only what its own clients
+// have given an expiry.
 func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 	ks := e.ks
+	if ks.local.next.Load() < now {
+		expired = e.expireLocal(now, budget)
+	}
 	first := ks.expireFrom.Load()
 	for i := range uint32(slots.Count) {
 		n := slots.Slot((first + i) % slots.Count)
@@ -63,7 +67,7 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 			expired += deleted
 			budget -= looked
 		}
-		e.End()
+		e.endOwn()
 		if idle {
 			return expired, false
 		}

@@ -92,6 +92,7 @@ type Keyspace struct {
 	earliest [slots.Count]atomic.Int64
 	// expireFrom is the slot at which the next ExpireCycle goes on.
 	expireFrom atomic.Uint32
+	local      localExpiries
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
 	watchers    atomic.Int64
@@ -152,6 +153,7 @@ func New(c Config) *Keyspace {
 	for s := range ks.earliest {
 		ks.earliest[s].Store(neverExpires)
 	}
+	ks.local.next.Store(neverExpires)
 	ks.compaction.policy = DefaultCompaction
 	ks.world.left = make(chan struct{}, 1)
 	ks.berths.init()

@@ -115,7 +115,9 @@ func (b *bench) twoHandles(tx *Tx, r *rand.Rand, key, other []byte, text func() 
 	if bytes.Equal(key, other) {
 		other = fmt.Append(key[:len(key):len(key)], "'")
 	}
-	switch r.IntN(4) {
+	switch r.IntN(5) {
+	case 4:
+		changeLog(tx, r, key, n, text)
 	case 0:
 		x, ok := tx.EditList(key)
 		y, and := tx.EditList(other)

@@ -320,6 +320,7 @@ type logBuilder struct {
 	*Log
 	at    Group
 	who   Consumer
+	open  bool   // who has not been saved
 	owned uint64 // items of the group that have got their consumer
 }
 
@@ -362,16 +363,16 @@ func (b *logBuilder) member(name []byte, seen, active int64) error {
 		return errTwice
 	}
 	b.saveMember()
-	b.who = b.at.CreateConsumer(name, seen)
+	b.who, b.open = b.at.CreateConsumer(name, seen), true
 	b.who.Active = active
 	return nil
 }
 
 // saveMember writes the consumer that came last.
 func (b *logBuilder) saveMember() {
-	if b.who.Name != nil {
+	if b.open {
 		b.at.SaveConsumer(&b.who)
-		b.who = Consumer{}
+		b.open = false
 	}
 }
 

@@ -43,6 +43,7 @@ type Tx struct {
 	commandOwn bool // Effect or NoEffect decided what is propagated
 	forced     bool
 	untouched  bool // reading is no access: CLIENT NO-TOUCH
+	mute       bool // see Mute
 
 	unit    []byte // MULTI, then the effects so far
 	effects int
@@ -88,7 +89,7 @@ func (tx *Tx) finish() {
 	tx.written = tx.written[:0]
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
-	tx.untouched = false
+	tx.untouched, tx.mute = false, false
 	tx.e.closeAll()
 	tx.flushed, tx.ready = 0, tx.ready[:0]
 	tx.by, tx.replacing = nil, false
@@ -126,6 +127,15 @@ func (tx *Tx) Loose() { tx.kind |= unitLoose }
 
 // World reports whether the unit holds the world lock.
 func (tx *Tx) World() bool { return tx.kind&unitWorld != 0 }
+
+// Holds reports whether the unit holds a slot.
+func (tx *Tx) Holds(n slots.Slot) bool {
+	if tx.kind&unitWorld != 0 {
+		return true
+	}
+	_, held := slices.BinarySearch(tx.held, n)
+	return held
+}
 
 // Role is the role in which the unit runs.
 func (tx *Tx) Role() Role { return tx.ks.role }
@@ -193,10 +203,7 @@ func (tx *Tx) slotOf(key []byte) slots.Slot {
 // handler uses. Going on would be a data race, and the key in a slot in which
 // nobody finds it.
 func (tx *Tx) checkHeld(n slots.Slot, key []byte) {
-	if tx.kind&unitWorld != 0 {
-		return
-	}
-	if _, held := slices.BinarySearch(tx.held, n); held {
+	if tx.Holds(n) {
 		return
 	}
 	panic(fmt.Sprintf("storage: key %q of slot %d is touched, but the unit holds %v", key, n, tx.held))

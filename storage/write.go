@@ -51,6 +51,7 @@ func (tx *Tx) insert(p *place, r record) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(r.key(), at)
 	}
 	if r.due() {
 		tx.countDue(true)
@@ -296,5 +297,6 @@ func (tx *Tx) expiryChanged(p place, was, at int64) {
 		c.volatile.Add(1)
 		c.expiry.Add(expiryUnits(at))
 		tx.ks.lowerEarliest(p.slot, at)
+		tx.localExpiry(p.rec.key(), at)
 	}
 }

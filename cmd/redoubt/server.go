@@ -66,25 +66,34 @@ func serve(args []string) error {
 	}
 	log := logging.New(out)
 	followLog(log, settings)
-	announce(log, settings, args)
+	announceStart(log, settings, args)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
-	} else if c.PIDFile != "" {
+	} else {
 		defer removePID(log.Logger, c)
 	}
-	n, err := node.New(node.Config{Settings: settings, Log: log.Logger, Role: log.SetReplica})
-	if err != nil {
-		log.Warn(err.Error())
-		return errSilent
-	}
-	ctx, stop := notify(n)
-	defer stop()
-	if err := n.Run(ctx); err != nil {
-		log.Warn(err.Error())
+	if err := runNode(log, settings); err != nil {
+		removePID(log.Logger, c)
+		log.Warn(err.Error()) // the last line, where scripts look for it
 		return errSilent
 	}
 	log.Warn("Redis is now ready to exit, bye bye...")
 	return nil
+}
+
+// runNode runs the node until it ends.
+func runNode(log *logging.Logger, settings *config.Config) error {
+	n, err := node.New(node.Config{
+		Settings: settings, Log: log.Logger, Role: log.SetReplica,
+		Listening: func() { announceServer(log, settings) },
+	})
+	if err != nil {
+		announceServer(log, settings) // whoever waits for these lines goes on
+		return err
+	}
+	ctx, stop := notify(n)
+	defer stop()
+	return n.Run(ctx)
 }
 
 // answer serves the command lines of redis-server that start no node.
@@ -129,10 +138,10 @@ Usage:
   redoubt server --check-system
 `
 
-// announce prints the lines that scripts and test suites wait for, in
-// Redis's words.
-func announce(log *logging.Logger, settings *config.Config, args []string) {
-	c := settings.Current()
+// announceStart and announceServer print the lines that scripts and test suites
+// wait for, in Redis's words. As in Redis a client can connect once the line with the
+// process id is there.
+func announceStart(log *logging.Logger, settings *config.Config, args []string) {
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
 	log.Warn(fmt.Sprintf("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started", version.Redis, os.Getpid()))
 	if len(args) == 0 {
@@ -140,7 +149,11 @@ func announce(log *logging.Logger, settings *config.Config, args []string) {
 	} else {
 		log.Warn("Configuration loaded")
 	}
-	log.SetReplica(c.ReplicaOf.Host != "")
+	log.SetReplica(settings.Current().ReplicaOf.Host != "")
+}
+
+func announceServer(log *logging.Logger, settings *config.Config) {
+	c := settings.Current()
 	mode := "standalone"
 	if c.ClusterEnabled {
 		mode = "cluster"
@@ -220,9 +233,14 @@ func writePID(c *config.Settings) error {
 	return os.WriteFile(c.PIDFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
 }
 
+// removePID removes the pid file, if it is still there.
 func removePID(log *zap.Logger, c *config.Settings) {
-	log.Info("Removing the pid file.")
-	os.Remove(c.PIDFile)
+	if c.PIDFile == "" {
+		return
+	}
+	if err := os.Remove(c.PIDFile); err == nil {
+		log.Info("Removing the pid file.")
+	}
 }
 
 // detach starts the same command again in a session of its own. A Go process

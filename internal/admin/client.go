@@ -130,6 +130,12 @@ type Operator interface {
 	Configure(pairs ...config.Pair) error
 }
 
+// A Debugger is a caller of DEBUG: a client, or a script that was allowed to.
+type Debugger interface {
+	command.Caller
+	World(f func(tx *storage.Tx))
+}
+
 // A Peer is a client as another one sees it, within EachClient.
 type Peer interface {
 	Info() ClientInfo

@@ -23,11 +23,11 @@ func (a *Commands) debugRow() *command.Row {
 // debugAction is one form of DEBUG.
 type debugAction struct {
 	least, most int // arguments, with both words; most 0: any number
-	run         func(a *Commands, x *command.Ctx, c Operator)
+	run         func(a *Commands, x *command.Ctx, c Debugger)
 	help        []string
 }
 
-func (a *Commands) debug(x *command.Ctx, c Operator) {
+func (a *Commands) debug(x *command.Ctx, c Debugger) {
 	word := strings.ToLower(string(x.Args[1]))
 	if word == "help" {
 		debugHelp(x)
@@ -62,8 +62,14 @@ var debugActions = map[string]debugAction{
 	"config-rewrite-force-all": {2, 2, (*Commands).debugRewriteAll, []string{"CONFIG-REWRITE-FORCE-ALL", "    CONFIG REWRITE of every setting, also of those that",
 		"    have their defaults and do not stand in the file."}},
 	"replybuffer":                  {4, 4, (*Commands).debugAccept, []string{"REPLYBUFFER <subcommand> <argument>", "    Accepted for test suites; a connection with nothing to say has no reply buffer."}},
-	"set-disable-deny-scripts":     {3, 3, (*Commands).debugAccept, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    Accepted for test suites; there are no scripts."}},
+	"set-disable-deny-scripts":     {3, 3, (*Commands).debugScripts, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    1 lets scripts call commands that are denied to them."}},
 	"set-skip-checksum-validation": {3, 3, (*Commands).debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
+}
+
+// debugScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
+func (a *Commands) debugScripts(x *command.Ctx, _ Debugger) {
+	a.Server.AllowInScripts(string(x.Args[2]) != "0")
+	x.Out.OK()
 }
 
 func debugHelp(x *command.Ctx) {
@@ -76,7 +82,7 @@ func debugHelp(x *command.Ctx) {
 
 // debugUnit runs f with everything stopped; what it changes stays on this
 // node, as in Redis.
-func debugUnit(x *command.Ctx, c Operator, f func(tx *storage.Tx)) {
+func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
 	c.World(func(tx *storage.Tx) {
 		tx.Select(x.DB())
 		if x.Tx == nil {
@@ -89,7 +95,7 @@ func debugUnit(x *command.Ctx, c Operator, f func(tx *storage.Tx)) {
 }
 
 // debugSleep holds the world, so that nobody is served, as in Redis.
-func (*Commands) debugSleep(x *command.Ctx, c Operator) {
+func (*Commands) debugSleep(x *command.Ctx, c Debugger) {
 	seconds, err := strconv.ParseFloat(string(x.Args[2]), 64)
 	if err != nil || seconds < 0 || seconds > 1e6 {
 		x.Out.Error(resp.ErrNotFloat)
@@ -99,9 +105,9 @@ func (*Commands) debugSleep(x *command.Ctx, c Operator) {
 	x.Out.OK()
 }
 
-func (*Commands) debugObject(x *command.Ctx, c Operator) {
+func (*Commands) debugObject(x *command.Ctx, c Debugger) {
 	debugUnit(x, c, func(tx *storage.Tx) {
-		e, ok := tx.Peek(x.Args[2])
+		e, ok := tx.PeekExpired(x.Args[2])
 		if !ok {
 			x.Out.Error(resp.ErrNoKey)
 			return
@@ -119,7 +125,7 @@ const dumpFrame = 1 + 2 + 8
 
 // debugListpack has no structure to show: how large a collection is does not
 // change how it is stored.
-func (a *Commands) debugListpack(x *command.Ctx, c Operator) {
+func (a *Commands) debugListpack(x *command.Ctx, c Debugger) {
 	debugUnit(x, c, func(tx *storage.Tx) {
 		e, ok := tx.Peek(x.Args[2])
 		switch {
@@ -138,7 +144,7 @@ func (a *Commands) debugListpack(x *command.Ctx, c Operator) {
 // little less than 4 GiB.
 const packedMost = 1<<32 - 1<<20
 
-func (*Commands) debugPacked(x *command.Ctx, c Operator) {
+func (*Commands) debugPacked(x *command.Ctx, c Debugger) {
 	n, ok := config.ParseMemory(string(x.Args[2]))
 	if len(x.Args[2]) == 0 {
 		n, ok = 0, true
@@ -157,11 +163,11 @@ func (*Commands) debugPacked(x *command.Ctx, c Operator) {
 	x.Out.OK()
 }
 
-func (*Commands) debugDigest(x *command.Ctx, c Operator) {
+func (*Commands) debugDigest(x *command.Ctx, c Debugger) {
 	debugUnit(x, c, func(tx *storage.Tx) { x.Out.Simple(fmt.Sprintf("%x", tx.Digest())) })
 }
 
-func (*Commands) debugDigestValue(x *command.Ctx, c Operator) {
+func (*Commands) debugDigestValue(x *command.Ctx, c Debugger) {
 	x.Out.Array(len(x.Args) - 2)
 	debugUnit(x, c, func(tx *storage.Tx) {
 		for _, key := range x.Args[2:] {
@@ -170,7 +176,7 @@ func (*Commands) debugDigestValue(x *command.Ctx, c Operator) {
 	})
 }
 
-func (a *Commands) debugReload(x *command.Ctx, c Operator) {
+func (a *Commands) debugReload(x *command.Ctx, c Debugger) {
 	var nosave, noflush, merge bool
 	for _, o := range x.Args[2:] {
 		switch {
@@ -188,12 +194,12 @@ func (a *Commands) debugReload(x *command.Ctx, c Operator) {
 	a.reload(x, c, func(tx *storage.Tx) error { return a.Persistence.Reload(tx, nosave, noflush, merge) })
 }
 
-func (a *Commands) debugLoadAOF(x *command.Ctx, c Operator) {
+func (a *Commands) debugLoadAOF(x *command.Ctx, c Debugger) {
 	a.reload(x, c, func(tx *storage.Tx) error { return a.Persistence.LoadAgain(tx) })
 }
 
 // reload answers a command that loads the data again.
-func (a *Commands) reload(x *command.Ctx, c Operator, load func(tx *storage.Tx) error) {
+func (a *Commands) reload(x *command.Ctx, c Debugger, load func(tx *storage.Tx) error) {
 	if a.Persistence == nil {
 		x.Out.Error(resp.ErrReload)
 		return
@@ -208,17 +214,17 @@ func (a *Commands) reload(x *command.Ctx, c Operator, load func(tx *storage.Tx) 
 	x.Out.OK()
 }
 
-func (a *Commands) debugSetActiveExpire(x *command.Ctx, _ Operator) {
+func (a *Commands) debugSetActiveExpire(x *command.Ctx, _ Debugger) {
 	a.Server.SetActiveExpire(string(x.Args[2]) != "0")
 	x.Out.OK()
 }
 
-func (a *Commands) debugPauseCron(x *command.Ctx, _ Operator) {
+func (a *Commands) debugPauseCron(x *command.Ctx, _ Debugger) {
 	a.Server.PauseCron(string(x.Args[2]) != "0")
 	x.Out.OK()
 }
 
-func (*Commands) debugPopulate(x *command.Ctx, c Operator) {
+func (*Commands) debugPopulate(x *command.Ctx, c Debugger) {
 	count, ok := resp.ParseInt(x.Args[2])
 	size, prefix := int64(0), "key"
 	if len(x.Args) > 3 {
@@ -248,7 +254,7 @@ func (*Commands) debugPopulate(x *command.Ctx, c Operator) {
 	x.Out.OK()
 }
 
-func (*Commands) debugProtocol(x *command.Ctx, _ Operator) {
+func (*Commands) debugProtocol(x *command.Ctx, _ Debugger) {
 	w := x.Out
 	switch strings.ToLower(string(x.Args[2])) {
 	case "string":
@@ -306,24 +312,24 @@ func (*Commands) debugProtocol(x *command.Ctx, _ Operator) {
 	}
 }
 
-func (a *Commands) debugLog(x *command.Ctx, _ Operator) {
+func (a *Commands) debugLog(x *command.Ctx, _ Debugger) {
 	a.Log.Warn("DEBUG LOG: " + string(x.Args[2]))
 	x.Out.OK()
 }
 
-func (*Commands) debugError(x *command.Ctx, _ Operator) { x.Out.Error(resp.Error(x.Args[2])) }
+func (*Commands) debugError(x *command.Ctx, _ Debugger) { x.Out.Error(resp.Error(x.Args[2])) }
 
 // debugSegfault dies as a fault in the program would, at once and without
 // saving anything.
-func (a *Commands) debugSegfault(_ *command.Ctx, _ Operator) {
+func (a *Commands) debugSegfault(_ *command.Ctx, _ Debugger) {
 	a.Log.Error("crashed by signal: 11, asked for by DEBUG SEGFAULT")
 	_ = a.Log.Sync()
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
-func (*Commands) debugPanic(*command.Ctx, Operator) { panic("called by DEBUG PANIC") }
+func (*Commands) debugPanic(*command.Ctx, Debugger) { panic("called by DEBUG PANIC") }
 
-func (a *Commands) debugRewriteAll(x *command.Ctx, _ Operator) {
+func (a *Commands) debugRewriteAll(x *command.Ctx, _ Debugger) {
 	if err := a.Settings.Rewrite(true); err != nil {
 		x.Out.Error(resp.Error(err.Error()))
 		return
@@ -331,4 +337,4 @@ func (a *Commands) debugRewriteAll(x *command.Ctx, _ Operator) {
 	x.Out.OK()
 }
 
-func (*Commands) debugAccept(x *command.Ctx, _ Operator) { x.Out.OK() }
+func (*Commands) debugAccept(x *command.Ctx, _ Debugger) { x.Out.OK() }

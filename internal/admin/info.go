@@ -48,6 +48,9 @@ func (a *Commands) infoRow() *command.Row {
 func timeRow() *command.Row {
 	return serverRow("time", 1, command.Loading|command.Stale|command.Fast, "2.6.0", "Tells the time in seconds and microseconds.", func(x *command.Ctx) {
 		now := time.Now()
+		if s, ok := x.Caller.(command.Scripted); ok {
+			now = s.Began()
+		}
 		x.Out.Array(2)
 		x.Out.BulkInt(now.Unix())
 		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
@@ -226,6 +229,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "expire_cycle_cpu_milliseconds", st.Expiring.Milliseconds())
 	field(b, "evicted_keys", ks.Evicted)
 	field(b, "evicted_clients", st.EvictedClients)
+	field(b, "evicted_scripts", st.Scripts.Evicted)
 	field(b, "total_eviction_exceeded_time", st.Exceeded.Milliseconds())
 	field(b, "current_eviction_exceeded_time", st.ExceededNow.Milliseconds())
 	field(b, "keyspace_hits", ks.Hits)
@@ -239,7 +243,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 		cached = a.CachedTargets()
 	}
 	field(b, "migrate_cached_sockets", cached)
-	zeros(b, "slave_expires_tracked_keys")
+	field(b, "slave_expires_tracked_keys", a.Keyspace.LocalExpiries())
 	defrag := a.Keyspace.Compaction()
 	field(b, "active_defrag_hits", defrag.Hits)
 	field(b, "active_defrag_misses", defrag.Misses)

@@ -25,6 +25,7 @@ type memoryUse struct {
 	rss     int64 // the process's memory
 	clients int64 // connections with their buffers
 	links   int64 // those of the cluster with theirs
+	scripts ScriptCounts
 
 	// Beside all that: what of the stream is in memory.
 	backlog, unsynced int64
@@ -64,7 +65,7 @@ func ReadGoMemory() (m GoMemory) {
 func (a *Commands) memoryUse() memoryUse {
 	st := a.Server.Stats()
 	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(),
-		used: st.UsedMemory, clients: st.ClientBytes}
+		used: st.UsedMemory, clients: st.ClientBytes, scripts: st.Scripts}
 	m.peak = a.notePeak(m.used)
 	if s, ok := a.Stream.(MeasuredStream); ok {
 		m.backlog, m.replicas, m.unsynced = s.Memory()
@@ -124,13 +125,20 @@ func (a *Commands) infoMemory(b *strings.Builder) {
 	total := totalMemory()
 	field(b, "total_system_memory", total)
 	field(b, "total_system_memory_human", human(total))
-	zeros(b, "used_memory_lua", "used_memory_vm_eval")
-	field(b, "used_memory_lua_human", human(0))
-	zeros(b, "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries",
-		"used_memory_vm_functions", "used_memory_vm_total")
-	field(b, "used_memory_vm_total_human", human(0))
-	zeros(b, "used_memory_functions", "used_memory_scripts")
-	field(b, "used_memory_scripts_human", human(0))
+	x := m.scripts
+	field(b, "used_memory_lua", x.EvalEngines)
+	field(b, "used_memory_vm_eval", x.EvalEngines)
+	field(b, "used_memory_lua_human", human(x.EvalEngines))
+	field(b, "used_memory_scripts_eval", x.CachedBytes)
+	field(b, "number_of_cached_scripts", x.Cached)
+	field(b, "number_of_functions", x.Functions)
+	field(b, "number_of_libraries", x.Libraries)
+	field(b, "used_memory_vm_functions", x.FunctionEngines)
+	field(b, "used_memory_vm_total", x.EvalEngines+x.FunctionEngines)
+	field(b, "used_memory_vm_total_human", human(x.EvalEngines+x.FunctionEngines))
+	field(b, "used_memory_functions", x.LibraryBytes)
+	field(b, "used_memory_scripts", x.CachedBytes+x.LibraryBytes)
+	field(b, "used_memory_scripts_human", human(x.CachedBytes+x.LibraryBytes))
 	limit := a.Settings.Current().MaxMemory.Bytes
 	field(b, "maxmemory", limit)
 	field(b, "maxmemory_human", human(limit))

@@ -79,8 +79,8 @@ func (a *Commands) memoryStats(x *command.Ctx, c Operator) {
 	number("clients.normal", m.clients)
 	number("cluster.links", m.links)
 	number("aof.buffer", m.unsynced)
-	number("lua.caches", 0)
-	number("functions.caches", 0)
+	number("lua.caches", m.scripts.CachedBytes)
+	number("functions.caches", m.scripts.LibraryBytes)
 	for _, db := range dbs {
 		w.BulkString(fmt.Sprint("db.", db))
 		w.Map(3)

@@ -31,6 +31,12 @@ type Server interface {
 	// reports whether there was one.
 	BeginShutdown(tx *storage.Tx, how config.Shutdown, client command.Resume)
 	AbortShutdown(tx *storage.Tx) bool
+	// Busy is what clients are told while a script takes long, "" otherwise. EndNow
+	// ends the server then, without saving anything.
+	Busy() resp.Error
+	EndNow()
+	// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
+	AllowInScripts(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
 	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
@@ -83,9 +89,18 @@ type Stats struct {
 	BusBytes              int64         // of messages that the cluster bus will have to send
 	ExceededNow           time.Duration // for which it has been so without a break
 	Loops, ActiveLoops    int
+	Scripts               ScriptCounts
 	// EndsAt is when a shutdown stops waiting for replicas, in Unix milliseconds; 0:
 	// none waits.
 	EndsAt int64
+}
+
+// ScriptCounts is what there is of scripts and functions; bytes are estimates.
+type ScriptCounts struct {
+	Cached, Functions, Libraries int
+	Evicted                      int64 // scripts of the cache, since the start or CONFIG RESETSTAT
+	CachedBytes, LibraryBytes    int64 // text and code
+	EvalEngines, FunctionEngines int64 // bytes of the Lua states
 }
 
 // Stream is the node's stream.

@@ -17,12 +17,30 @@ func (a *Commands) shutdown(x *command.Ctx, c Operator) {
 	switch {
 	case err != "":
 		x.Out.Error(err)
+	case a.Server.Busy() != "":
+		a.shutdownBusy(x, how)
 	case abort:
 		a.abortShutdown(x, c)
 	default:
-		client := c.Suspend()
-		c.World(func(tx *storage.Tx) { a.Server.BeginShutdown(tx, how, client) })
+		client, begun := c.Suspend(), false
+		c.World(func(tx *storage.Tx) {
+			begun = true
+			a.Server.BeginShutdown(tx, how, client)
+		})
+		if !begun && client != nil {
+			client(0, func(w *resp.Writer) { w.Error(a.Server.Busy()) })
+		}
 	}
+}
+
+// shutdownBusy ends the server while a script takes long, which is possible only
+// without saving anything: what the script has changed is no whole.
+func (a *Commands) shutdownBusy(x *command.Ctx, how config.Shutdown) {
+	if how&config.ShutdownNoSave == 0 {
+		x.Out.Error(a.Server.Busy())
+		return
+	}
+	a.Server.EndNow()
 }
 
 func (a *Commands) abortShutdown(x *command.Ctx, c Operator) {

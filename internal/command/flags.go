@@ -54,6 +54,8 @@ const (
 	Publishes
 	// Touches: it counts as use of its keys in spite of CLIENT NO-TOUCH.
 	Touches
+	// RunsScript: it runs a script, which may look at more keys than it names.
+	RunsScript
 )
 
 var flagNames = []struct {
@@ -63,7 +65,7 @@ var flagNames = []struct {
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"},
 	{PubSub, "pubsub"}, {NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"},
 	{Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"},
-	{Asking, "asking"}, {Fast, "fast"}, {NoAuth, "no_auth"}, {MayReplicate, "may_replicate"},
+	{Asking, "asking"}, {Fast, "fast"}, {NoAuth, "no_auth"},
 	{NoMandatoryKeys, "no_mandatory_keys"}, {Protected, "protected"},
 	{NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {MovableKeys, "movablekeys"},
 	{AllowBusy, "allow_busy"}, {TouchesArbitraryKeys, "touches_arbitrary_keys"},

@@ -28,7 +28,9 @@ type node struct {
 }
 
 func newNode() *node {
-	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Bits, BitFields, HyperLogLogs, Geo, GeoSearches, Keys, Expiry, Iteration, Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting)}
+	n := &node{now: 1_000_000, table: NewTable(Strings, Counters, Ranges, Bits, BitFields, HyperLogLogs, Geo, GeoSearches, Keys, Expiry, Iteration,
+		Serialization, Introspection, Lists, ListMoves, Hashes, HashExpiry, Sets, SetOperations, ZSets, ZPops, ZRanges, ZSetOperations, Waits, Sorting,
+		Streams, StreamGroups, StreamReads, StreamClaims, StreamInfo)}
 	n.ks = storage.New(storage.Config{Databases: 16, Stream: n})
 	n.exec = n.ks.NewExecutor()
 	return n

@@ -217,8 +217,12 @@ func (h *twins) compareCounts() {
 // compareEvents compares the keyspace events, without those of a SPOP and what
 // follows from it, since a reconciling SREM cannot be told from a client's.
 func (h *twins) compareEvents() {
+	h.equal("events", without(h.node.noted, poppedKey, "keymiss"), without(h.published(), poppedKey))
+}
+
+// published is the events of the redis-server.
+func (h *twins) published() (theirs []string) {
 	h.there([]string{"SET", "the-end", "v"})
-	var theirs []string
 	for {
 		raw, err := h.events.ReadRaw()
 		if err != nil {
@@ -227,11 +231,10 @@ func (h *twins) compareEvents() {
 		parts := strings.Split(string(raw), "\r\n")
 		name, key := strings.TrimPrefix(parts[6], "__keyevent@0__:"), parts[8]
 		if key == "the-end" {
-			break
+			return theirs
 		}
 		theirs = append(theirs, name+" "+key)
 	}
-	h.equal("events", without(h.node.noted, poppedKey, "keymiss"), without(theirs, poppedKey))
 }
 
 // stringKey begins the keys that commands on strings are tried on.
@@ -247,6 +250,11 @@ func without(lines []string, words ...string) []string {
 }
 
 func (h *twins) compareEffects() {
+	h.equal("effects", h.commands([]byte(strings.Join(h.effects, ""))), h.commands(h.appended()))
+}
+
+// appended is what redis-server has appended to its file.
+func (h *twins) appended() []byte {
 	files, err := filepath.Glob(filepath.Join(h.redis.Dir, "appendonlydir", "*.incr.aof"))
 	if err != nil || len(files) != 1 {
 		h.t.Fatalf("append-only files: %v, %v", files, err)
@@ -255,7 +263,7 @@ func (h *twins) compareEffects() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.equal("effects", h.commands([]byte(strings.Join(h.effects, ""))), h.commands(raw))
+	return raw
 }
 
 // commands is a stream as lines.

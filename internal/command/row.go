@@ -53,9 +53,12 @@ type Row struct {
 	// LockFor tells, where one command line needs more than another, what it
 	// needs: LockKeys, which Lock then is, or LockWorld.
 	LockFor func(args [][]byte) Lock
-	Run     Handler
-	Sub     []*Row
-	Doc     Doc
+	// FlagsFor tells, where one command line is something else than another, what
+	// it is (a script that says so).
+	FlagsFor func(row *Row, args [][]byte) Flags
+	Run      Handler
+	Sub      []*Row
+	Doc      Doc
 
 	parent  *Row
 	index   int
@@ -96,6 +99,14 @@ func (r *Row) Needs(args [][]byte) Lock {
 		return r.LockFor(args)
 	}
 	return r.Lock
+}
+
+// FlagsOf is the flags of a call with these arguments.
+func (r *Row) FlagsOf(args [][]byte) Flags {
+	if r.FlagsFor != nil {
+		return r.FlagsFor(r, args)
+	}
+	return r.Flags
 }
 
 // Categories is all ACL categories of the row: its own and those implied by

@@ -26,6 +26,14 @@ type Caller interface {
 	Block(c *Ctx, b *Wait) bool
 }
 
+// Scripted is a Caller that is a script. What is unspecified for others is the same
+// each time for it.
+type Scripted interface {
+	Caller
+	// Began is when the script did, which is the time for it until it ends.
+	Began() time.Time
+}
+
 // A Runner runs commands, one after the other, in units of its executor, and
 // keeps their statistics. It knows no connection. It belongs to the goroutine of
 // its executor: each event loop has one, and so has the applier of a stream.
@@ -85,7 +93,7 @@ func (r *Runner) Bind(by Caller, out *resp.Writer, row *Row, args [][]byte) {
 // nil if somebody has to encode it.
 func (r *Runner) Run(raw []byte) {
 	c := &r.Ctx
-	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) {
+	if !c.Tx.Applying() && (raw == nil || c.Row.Renamed()) && c.Row.Flags&(Write|MayReplicate) != 0 {
 		raw = r.encode(c.Row, c.Args)
 	}
 	r.begin(raw)
@@ -94,6 +102,16 @@ func (r *Runner) Run(raw []byte) {
 		r.track()
 	}
 	c.Tx.CommandEnd()
+}
+
+// CallWithin runs a command that the call at hand makes, in its unit: a script does
+// that. The call at hand goes on afterwards.
+func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte) {
+	outer := r.Ctx
+	r.Bind(by, out, row, args)
+	r.Run(nil)
+	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
+	r.Ctx = outer
 }
 
 // track marks the keys that the call at hand has read.

@@ -30,6 +30,9 @@ func (c *Ctx) inSlot(s slots.Slot, f func(tx *storage.Tx)) {
 	}
 	one := [1]slots.Slot{s}
 	tx := c.Exec.Begin(c.Host.Now(), one[:])
+	if tx == nil {
+		return // the call is answered with the reason
+	}
 	tx.Select(c.DB())
 	if c.Row.Is(TouchesArbitraryKeys) {
 		tx.Loose()

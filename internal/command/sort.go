@@ -157,8 +157,9 @@ func sortCommand(c *Ctx, readOnly bool) {
 	}
 	var items []sortItem
 	if found {
-		if o.unordered = e.Type() == storage.TypeSet; o.unordered && o.unsorted && o.stores {
-			// A replica may find them in another order.
+		_, scripted := c.Caller.(Scripted)
+		if o.unordered = e.Type() == storage.TypeSet; o.unordered && o.unsorted && (o.stores || scripted) {
+			// A replica may find them in another order, and scripts expect one.
 			o.unsorted, o.alpha, o.by = false, true, nil
 		}
 		items = o.load(e)

@@ -26,6 +26,7 @@ var StreamClaims = []*Row{
 type claim struct {
 	c       *Ctx
 	l       *storage.Log
+	isLog   bool
 	g       storage.Group
 	m       storage.Consumer
 	minIdle int64 // ms
@@ -39,10 +40,16 @@ type claim struct {
 	dirty   int
 }
 
+// look finds the key.
+func (x *claim) look() {
+	x.l, x.isLog = x.c.Tx.EditLog(x.c.Args[1])
+	x.c.Tx.CountLook(x.c.Args[1], !x.isLog || x.l.Exists())
+}
+
 // begin finds the group.
 func (x *claim) begin() (ok bool) {
 	c := x.c
-	if x.l, ok = c.editLog(c.Args[1]); !ok {
+	if !c.rightType(x.isLog) {
 		return false
 	}
 	x.g, ok = x.l.Group(c.Args[2])
@@ -116,6 +123,7 @@ func (x *claim) take(id []byte, p storage.Pending) {
 // xClaim matches xclaimCommand.
 func xClaim(c *Ctx) {
 	x := &claim{c: c, retries: -1}
+	x.look()
 	if !x.begin() || !x.parseMinIdle() {
 		return
 	}
@@ -222,6 +230,7 @@ const autoClaimLooks = 10
 // xAutoClaim matches xautoclaimCommand.
 func xAutoClaim(c *Ctx) {
 	x := &claim{c: c, retries: -1, time: c.Tx.Now()}
+	x.look()
 	if !x.parseMinIdle() {
 		return
 	}

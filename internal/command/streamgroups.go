@@ -230,7 +230,7 @@ func xGroupDelConsumer(c *Ctx) {
 
 // xAck matches xackCommand.
 func xAck(c *Ctx) {
-	l, ok := c.editLog(c.Args[1])
+	l, ok := c.editLogRead(c.Args[1])
 	if !ok {
 		return
 	}

@@ -86,6 +86,10 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 		case is(a, "BLOCK") && more > 0:
 			i++
 			o.block = true
+			if _, scripted := c.Caller.(Scripted); scripted {
+				c.Out.Error(resp.ErrInScriptBlock(c.Args[0]))
+				return o, false
+			}
 			o.timeout, ok = c.milliseconds(c.Args[i])
 		case is(a, "COUNT") && more > 0:
 			i++
@@ -266,7 +270,7 @@ func (c *Ctx) streamHead(key []byte) {
 
 // readStream answers with items of one stream, if there are any.
 func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
-	e, found := c.Tx.Peek(key)
+	e, found := c.Tx.Look(key)
 	if !found {
 		return false
 	}
@@ -283,7 +287,7 @@ func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
 // deliver answers with items of one stream for the group: with new ones, if there
 // are any, or with those pending with the consumer.
 func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
-	l, _ := c.Tx.EditLog(key)
+	l, _ := c.editLogRead(key)
 	groupName, name := o.names(c)
 	g, ok := l.Group(groupName)
 	if !ok {

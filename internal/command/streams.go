@@ -66,6 +66,13 @@ func (c *Ctx) editLog(key []byte) (*storage.Log, bool) {
 	return v, c.rightType(ok)
 }
 
+// editLogRead is editLog for a command that Redis counts as one that reads the key.
+func (c *Ctx) editLogRead(key []byte) (*storage.Log, bool) {
+	v, ok := c.Tx.EditLog(key)
+	c.Tx.CountLook(key, !ok || v.Exists())
+	return v, c.rightType(ok)
+}
+
 // longestID is the longest text that is looked at as an ID.
 const longestID = 127
 
@@ -386,7 +393,9 @@ func (c *Ctx) addEffect(o *itemOptions, l *storage.Log, id chunk.ID) {
 	var buf [16][]byte
 	var text [2][48]byte
 	args := append(buf[:0], c.Args...)
-	args[o.at] = id.Append(text[0][:0])
+	if !o.seqGiven {
+		args[o.at] = id.Append(text[0][:0])
+	}
 	if o.trim.Approx {
 		c.exactly(args, o, l, text[1][:0])
 	}

@@ -4,7 +4,7 @@ package command
 // COMMAND DOCS, from which redis-cli makes its hints. NewTable puts them into
 // the rows, which would be hard to read with the trees inside; a row that
 // brings its own keeps it.
-var arguments = mergeSyntax(stringSyntax, keySyntax, keyspaceSyntax, commandSyntax, connectionSyntax, pubSubSyntax, nodeSyntax)
+var arguments = mergeSyntax(stringSyntax, keySyntax, keyspaceSyntax, commandSyntax, connectionSyntax, pubSubSyntax, nodeSyntax, scriptSyntax)
 
 func mergeSyntax(groups ...map[string][]Arg) map[string][]Arg {
 	all := map[string][]Arg{}

@@ -110,7 +110,7 @@ func (t *Table) prepare(r *Row) {
 		r.Doc.Tips = tips[r.FullName()]
 	}
 	if r.Doc.History == nil {
-		r.Doc.History = slices.Concat(history[r.FullName()], nodeHistory[r.FullName()])
+		r.Doc.History = slices.Concat(history[r.FullName()], nodeHistory[r.FullName()], scriptHistory[r.FullName()])
 	}
 }
 

@@ -25,6 +25,19 @@ var tips = map[string][]string{
 	"latency|latest":    {changing, toAllNodes, "response_policy:special"},
 	"latency|reset":     {toAllNodes, "response_policy:agg_sum"},
 
+	"script|exists": {toAllShards, "response_policy:agg_logical_and"},
+	"script|flush":  {toAllNodes, ifAllSucceed},
+	"script|kill":   {toAllShards, "response_policy:one_succeeded"},
+	"script|load":   {toAllNodes, ifAllSucceed},
+
+	"function|delete":  {toAllShards, ifAllSucceed},
+	"function|flush":   {toAllShards, ifAllSucceed},
+	"function|kill":    {toAllShards, "response_policy:one_succeeded"},
+	"function|list":    {anyOrder},
+	"function|load":    {toAllShards, ifAllSucceed},
+	"function|restore": {toAllShards, ifAllSucceed},
+	"function|stats":   {changing, toAllShards, "response_policy:special"},
+
 	"slowlog|get":   {toAllNodes, changing},
 	"slowlog|len":   {toAllNodes, "response_policy:agg_sum", changing},
 	"slowlog|reset": {toAllNodes, ifAllSucceed},

@@ -130,6 +130,9 @@ type Settings struct {
 	LatencyMonitorThreshold time.Duration // 0: off
 	LatencyTracking         bool
 	LatencyPercentiles      []float64
+
+	// Scripts.
+	BusyReplyThreshold time.Duration // 0: no script takes long
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact

@@ -63,7 +63,6 @@ var keptRows = []*directive{
 	{name: "aclfile", typ: text{blank: true}, flags: immutable, refuse: "The users of the file are not built, and the node would stand open. " + unbuiltUsers},
 	{name: "acllog-max-len", typ: unbounded, def: "128"},
 	{name: "acl-pubsub-default", typ: oneOf("allchannels", "resetchannels"), def: "resetchannels"},
-	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000"},
 	{name: "enable-module-command", typ: accessLevels, def: "no", flags: immutable},
 	{name: "extended-redis-compatibility", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "lua-enable-insecure-api", aliases: []string{"lua-enable-deprecated-api"}, typ: boolean{}, def: "no", flags: hidden, since: "Redis 7.4, Valkey 8.1"},

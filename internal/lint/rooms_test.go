@@ -45,10 +45,10 @@ var rooms = []room{
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/chunk", "storage/slab", "storage/tree", "storage/rdb/wire"}},
-	{path: "storage/chunk", pure: true, imports: []string{"storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
+	{path: "storage/chunk", imports: []string{"storage/rdb/wire"}, pure: true},
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
@@ -73,8 +73,8 @@ var rooms = []room{
 	{path: "internal/chaos"},
 
 	// The shell: what runs the rest. It does not know the programs above it.
-	{path: "internal/server", imports: []string{"slots", "replication", "storage",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/metrics", "internal/pubsub", "internal/resp"}},
+	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",

@@ -19,7 +19,6 @@ import (
 	"redoubt/internal/config"
 	"redoubt/replication"
 	"redoubt/storage"
-	"redoubt/storage/rdb"
 	"redoubt/storage/snapshot"
 )
 
@@ -148,8 +147,11 @@ func (a *adoption) prepare(log *zap.Logger) error {
 // setAside moves the journal out of the way, the file that makes it count first: a
 // crash in between leaves a directory without a journal.
 func (a *adoption) setAside(log *zap.Logger) error {
-	to := filepath.Join(a.dir, asidePrefix+time.Now().UTC().Format("20060102-150405"))
-	if err := os.Mkdir(to, 0o755); err != nil {
+	to, err := os.MkdirTemp(a.dir, asidePrefix+time.Now().UTC().Format("20060102-150405")+"-*")
+	if err == nil {
+		err = os.Chmod(to, 0o755) // as the journal's own
+	}
+	if err != nil {
 		return fmt.Errorf("set the journal aside: %w", err)
 	}
 	names := []string{currentFile, markFile, "pebble", "ring"}
@@ -283,11 +285,7 @@ func (n *Node) loadPreamble(f *os.File) (loaded, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return loaded{}, err
 	}
-	l, err := load(context.Background(), n.handsAt(0), n.keys, f, loadRule{})
-	if err == nil && l.skipped.Functions > 0 {
-		return l, fmt.Errorf("%w: the file has %d libraries of functions", rdb.ErrUnsupportedType, l.skipped.Functions)
-	}
-	return l, err
+	return load(context.Background(), n.handsAt(0), n.keys, f, loadRule{libraries: n.server})
 }
 
 // execute executes the commands of a part. That one answers with an error means as

@@ -29,6 +29,8 @@ type loaded struct {
 	placed  bool  // id, at and db are known
 	bytes   int64 // of the file, up to its end record
 	skipped rdb.Skipped
+
+	functions int // libraries
 }
 
 // loadRule says what becomes of keys that are expired.
@@ -39,6 +41,21 @@ type loadRule struct {
 	dropExpired bool
 	// merge loads over keys that are there (DEBUG RELOAD NOFLUSH).
 	merge bool
+	// libraries is where functions go; replace: in the place of those there with the
+	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
+	libraries libraries
+	replace   bool
+}
+
+// libraries are those of functions (server.Server).
+type libraries interface {
+	// Libraries is the code of all of them, under the world lock.
+	Libraries(tx *storage.Tx) []string
+	// LoadLibrary adds one, in the place of that with its name if replace is set,
+	// while no clients are served.
+	LoadLibrary(code string, replace bool) error
+	// DropLibraries leaves none, under the world lock.
+	DropLibraries(tx *storage.Tx)
 }
 
 // units runs functions one after the other, each in a unit that holds the
@@ -128,6 +145,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 		full:  make(chan *rdb.Batch, batchesAhead*len(others)),
 		empty: make(chan *rdb.Batch, (batchesAhead+1)*len(others)),
 	}
+	f.in.Library = f.library
 	for range cap(f.empty) {
 		f.empty <- new(rdb.Batch)
 	}
@@ -194,6 +212,15 @@ func (f *filling) read(ctx context.Context, h hand) error {
 			}
 		}
 	}
+}
+
+// library loads a library of functions, which come before the keys.
+func (f *filling) library(code []byte) error {
+	f.loaded.functions++
+	if err := f.rule.libraries.LoadLibrary(string(code), f.rule.replace); err != nil {
+		return fmt.Errorf("a library of functions: %w", err)
+	}
+	return nil
 }
 
 // wants reports whether an entry is to be loaded.

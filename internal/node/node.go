@@ -44,14 +44,18 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
+	// Listening is called once connections are taken, before the data are loaded; it
+	// may be nil.
+	Listening func()
 }
 
 // Node is a node between New and the end of Run.
 type Node struct {
-	config *config.Config
-	log    *zap.Logger
-	runID  string
-	role   func(replica bool) // told at each change of role
+	config  *config.Config
+	log     *zap.Logger
+	runID   string
+	role    func(replica bool) // told at each change of role
+	listens func()             // told once it does
 
 	lock        *dirLock // of the journal's directory; nil while the journal is off
 	stream      *journal.Stream
@@ -76,9 +80,12 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
 	if n.role == nil {
 		n.role = func(bool) {}
+	}
+	if n.listens == nil {
+		n.listens = func() {}
 	}
 	cfg := c.Settings.Current()
 	var err error
@@ -126,6 +133,7 @@ func New(c Config) (*Node, error) {
 	if n.server, err = server.New(sc); err != nil {
 		return nil, errors.Join(err, n.closeStream())
 	}
+	n.persistence.libraries = n.server
 	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
@@ -233,6 +241,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.server.SetLoading(true)
+	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()
 	err := n.begin(ctx)
@@ -323,7 +332,7 @@ func (n *Node) restore() (loaded, error) {
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
 	if l.skipped != (rdb.Skipped{}) {
 		n.log.Warn("The dump holds what this server has no place for; the next save will lack it",
-			zap.Int("functions", l.skipped.Functions), zap.Int("module data", l.skipped.ModuleData))
+			zap.Int("module data", l.skipped.ModuleData))
 	}
 	return l, n.adopt(dump, l)
 }
@@ -352,7 +361,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop})
+	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -397,7 +406,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{}); err != nil {
+		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)

@@ -35,7 +35,9 @@ type persistence struct {
 	keys    *storage.Keyspace
 	stream  *journal.Stream
 	history func() replication.History
-	log     *zap.Logger
+	// libraries are those of functions. They are no keys, but as good as those.
+	libraries libraries
+	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
 
@@ -479,6 +481,7 @@ func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
 		ReplOffset:    p.stream.End(),
 		ReplStreamDB:  p.stream.SelectedDB(),
 		AOFBase:       why == forBase,
+		Functions:     p.libraries.Libraries(tx),
 	}
 }
 
@@ -589,8 +592,9 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 	tx.NoEffect()
 	if !noflush {
 		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
 	}
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush})
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
 	return err
 }
 
@@ -631,7 +635,8 @@ func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
 	}
 	tx.NoEffect()
 	tx.FlushAll()
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{})
+	p.libraries.DropLibraries(tx)
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
 	return err
 }
 

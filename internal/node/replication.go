@@ -52,6 +52,7 @@ type replicator struct {
 	link     atomic.Pointer[tether]    // set by runLinks
 	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	owed     atomic.Pointer[[]byte]    // see SayOwed
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
@@ -370,6 +371,7 @@ func (r *replicator) forget(tx *storage.Tx) {
 	next.history, next.known = replication.NewHistory(newID()), false
 	next.standing.Forget()
 	tx.FlushAll()
+	r.n.server.DropLibraries(tx)
 	err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) })
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -87,7 +89,7 @@ func (f *follower) Continue(h replication.History) (err error) {
 
 // Apply executes a unit and adds its bytes to the node's stream, so that
 // offsets are the primary's. It waits, without a lock, while the journal is
-// behind or snapshots hold too much memory.
+// behind, snapshots hold too much memory or clients are paused.
 func (f *follower) Apply(u *psync.Unit) error {
 	n := f.r.n
 	if !n.stream.Room() {
@@ -96,6 +98,9 @@ func (f *follower) Apply(u *psync.Unit) error {
 		}
 	}
 	if err := n.persistence.waitRoom(f.ctx); err != nil {
+		return err
+	}
+	if err := n.server.WaitPause(f.ctx); err != nil {
 		return err
 	}
 	f.effects = f.effects[:0]
@@ -112,6 +117,10 @@ func (f *follower) Apply(u *psync.Unit) error {
 		}
 	})
 	n.stream.Announce()
+	if err == nil && n.server.Monitored() {
+		host, port := f.r.Primary()
+		n.server.ShowApplied(net.JoinHostPort(host, strconv.Itoa(port)), f.effects)
+	}
 	f.stuck = errors.Is(err, command.ErrUnknownEffect)
 	return err
 }
@@ -152,13 +161,14 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		n.persistence.replacing = true
 		r.setStanding((*replication.Standing).Load)
 		tx.FlushAll()
+		n.server.DropLibraries(tx)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
-	if _, err = loadFile(ctx, n.handsAt(0), n.keys, full.Path, loadRule{}); err == nil {
+	if _, err = loadFile(ctx, n.handsAt(0), n.keys, full.Path, loadRule{libraries: n.server}); err == nil {
 		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
 	}
 	back := false // what was there before is there again
@@ -208,7 +218,11 @@ func (f *follower) fallBack(ctx context.Context, run units, why error) bool {
 		return false
 	}
 	n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
-	_ = run(func(tx *storage.Tx) error { tx.FlushAll(); return nil }) // the part that was loaded
+	_ = run(func(tx *storage.Tx) error { // the part that was loaded
+		tx.FlushAll()
+		n.server.DropLibraries(tx)
+		return nil
+	})
 	if _, _, err := n.loadJournal(ctx, base, from); err != nil {
 		n.log.Error("The journal could not be loaded either", zap.Error(err))
 		return false

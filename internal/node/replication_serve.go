@@ -24,7 +24,7 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	nc = &countedConn{Conn: nc, out: &r.out}
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
-		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB,
+		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}
@@ -147,6 +147,7 @@ var (
 // runBeat adds PING and GETACK to the stream of a primary with replicas.
 func (r *replicator) runBeat(ctx context.Context) {
 	e := r.n.keys.NewExecutor()
+	e.MayGiveUp()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last := time.Now()
@@ -173,9 +174,26 @@ func (r *replicator) say(e *storage.Executor, unit []byte) {
 		return
 	}
 	tx := e.Begin(now(), nil)
+	if tx == nil {
+		r.owed.Store(&unit) // a script takes long, and will find it
+		return
+	}
+	r.sayIn(tx, unit)
+	e.End()
+	r.n.stream.Announce()
+}
+
+func (r *replicator) sayIn(tx *storage.Tx, unit []byte) {
 	if tx.Role() == storage.RolePrimary && !tx.ExpiryPaused() {
 		r.n.stream.Append(-1, -1, unit)
 	}
-	e.End()
-	r.n.stream.Announce()
+}
+
+// SayOwed says what could not be said for a unit that takes long, in that unit:
+// server.Replication.
+func (r *replicator) SayOwed(tx *storage.Tx) {
+	if unit := r.owed.Swap(nil); unit != nil {
+		r.sayIn(tx, *unit)
+		r.n.stream.Announce()
+	}
 }

@@ -29,7 +29,7 @@ const (
 // journal, or the caller needs a current one.
 func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
 	if need.Empty {
-		return p.emptyBase()
+		return p.emptyBase(need.Functions)
 	}
 	if need.Current {
 		return p.currentBase(ctx)
@@ -126,13 +126,16 @@ func openBase(path string, at replication.Offset) (*psync.Base, error) {
 }
 
 // emptyBase is a file without keys, as of now.
-func (p *persistence) emptyBase() (*psync.Base, error) {
+func (p *persistence) emptyBase(functions bool) (*psync.Base, error) {
 	var file bytes.Buffer
 	var at replication.Offset
 	var err error
 	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
 		h := p.header(tx, forTransfer)
 		at = h.ReplOffset
+		if !functions {
+			h.Functions = nil
+		}
 		w := rdb.NewWriter(&file, p.format())
 		if err = w.Header(h); err == nil {
 			err = w.Finish()

@@ -226,6 +226,23 @@ func (r *Registry) Publish(channel, payload []byte) int {
 	return n
 }
 
+// Receivers counts the deliveries that Publish would make.
+func (r *Registry) Receivers(channel []byte) (n int) {
+	n = r.Subscribers(Channel, string(channel))
+	if r.tables[Pattern].len.Load() == 0 {
+		return n
+	}
+	all := r.stripe(Pattern, nil)
+	all.mu.RLock()
+	defer all.mu.RUnlock()
+	for pattern, subscribers := range all.names {
+		if glob.Match(pattern, channel) {
+			n += len(subscribers)
+		}
+	}
+	return n
+}
+
 // PublishShard delivers to the subscribers of a shard channel, and returns how
 // many they are.
 func (r *Registry) PublishShard(channel, payload []byte) int {

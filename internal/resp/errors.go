@@ -89,6 +89,8 @@ func ErrMisconfJournal(reason string) Error {
 const (
 	ErrTryAgain    Error = "TRYAGAIN Multiple keys request during rehashing of slot"
 	ErrClusterDown Error = "CLUSTERDOWN The cluster is down"
+	// ErrClusterDownWrites is the cluster's, which a script is told in other words.
+	ErrClusterDownWrites Error = "CLUSTERDOWN The cluster is down and only accepts read commands"
 )
 
 // Transactions.

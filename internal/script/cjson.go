@@ -147,7 +147,10 @@ type jsonEncoder struct {
 
 // maxSlots is how many values nested data may have under way: the size of the
 // stack of a C function, less what a few calls take.
-const maxSlots = 7990
+const maxSlots = stackSlots - 10
+
+// stackSlots is how many slots of Lua's stack a C function may use.
+const stackSlots = 8000
 
 // reserveEvery is after how many bytes of a growing buffer the bound on memory is
 // looked at.

@@ -194,23 +194,22 @@ func unpack(t *lua.Thread, limit, offset int) int {
 		limit = math.MaxInt32
 	}
 	u := unpacker{t: t, s: s, pos: offset}
-	var values []lua.Value
-	for u.pos < len(s) && len(values) < limit {
-		values = append(values, u.value(len(values)+2))
-	}
-	n := len(values)
 	if !all {
-		next := u.pos
-		if next == len(s) {
-			next = -1
-		}
-		t.Push(lua.Int(next))
-		n++
+		t.Push(lua.Nil) // for the offset
 	}
-	for _, v := range values {
-		t.Push(v)
+	n := 0
+	for ; u.pos < len(s) && n < limit; n++ {
+		t.Push(u.value(n + 1))
 	}
-	return n
+	if all {
+		return n
+	}
+	next := u.pos
+	if next == len(s) {
+		next = -1
+	}
+	t.Set(-n-1, lua.Int(next))
+	return n + 1
 }
 
 // take reads n bytes.
@@ -232,10 +231,11 @@ func (u *unpacker) unsigned(n int) uint64 {
 	return v
 }
 
-// value reads one value; slots is how many are under way.
+// value reads one value; slots is how many values of it and around it are under
+// way.
 func (u *unpacker) value(slots int) lua.Value {
 	u.t.Poll()
-	if slots > maxSlots {
+	if slots+1 > stackSlots {
 		u.t.Errorf("stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)")
 	}
 	switch c := u.take(1)[0]; c {
@@ -254,7 +254,7 @@ func (u *unpacker) value(slots int) lua.Value {
 	case 0xce:
 		return lua.Number(float64(u.unsigned(4)))
 	case 0xcf:
-		return lua.Number(float64(u.unsigned(8)))
+		return lua.Number(float64(int64(u.unsigned(8)))) // sic: above 2^63 it is negative
 	case 0xd0:
 		return lua.Number(float64(int8(u.unsigned(1))))
 	case 0xd1:
@@ -306,19 +306,24 @@ func (u *unpacker) string(n int) lua.Value {
 }
 
 func (u *unpacker) array(n, slots int) lua.Value {
+	if slots+2 > stackSlots {
+		u.t.Errorf("stack overflow (in function mp_decode_to_lua_array)")
+	}
 	h := u.t.State().NewTable(0, 0)
+	u.t.Push(h.Value()) // where the bound on memory sees it
 	for i := range n {
 		u.t.State().Allocated(h.Set(lua.Int(i+1), u.value(slots+2)))
 	}
-	return h.Value()
+	return u.t.Pop()
 }
 
 func (u *unpacker) mapping(n, slots int) lua.Value {
 	h := u.t.State().NewTable(0, 0)
+	u.t.Push(h.Value()) // where the bound on memory sees it
 	for range n {
 		k := u.value(slots + 1)
 		v := u.value(slots + 2)
 		u.t.RawSet(h, k, v)
 	}
-	return h.Value()
+	return u.t.Pop()
 }

@@ -6,11 +6,14 @@ import (
 	"redoubt/internal/script/lua"
 )
 
-// A random is the generator of drand48: each run of a script begins with the same
-// numbers, on all machines. It is Redis's redisLrand48.
+// A random is the generator of drand48, which gives the same numbers on all
+// machines. It is Redis's redisLrand48.
 type random struct{ x uint64 }
 
 const randomMax = math.MaxInt32
+
+// randomStart is the state of a generator that was never seeded.
+const randomStart = 0x1234abcd330e
 
 func (r *random) seed(seed int32) { r.x = uint64(uint32(seed))<<16 | 0x330e }
 
@@ -24,7 +27,7 @@ func (w *world) mathRandom(t *lua.Thread) int {
 	if w.host == nil {
 		t.Errorf("math.random can only be called inside a script invocation")
 	}
-	r := float64(w.random.next()%randomMax) / randomMax
+	r := float64(w.engine.random.next()%randomMax) / randomMax
 	switch t.Count() {
 	case 0:
 		t.Push(lua.Number(r))
@@ -50,6 +53,6 @@ func (w *world) mathRandomSeed(t *lua.Thread) int {
 	if w.host == nil {
 		t.Errorf("math.randomseed can only be called inside a script invocation")
 	}
-	w.random.seed(int32(t.CheckInt(1)))
+	w.engine.random.seed(int32(t.CheckInt(1)))
 	return 0
 }

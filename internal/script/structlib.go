@@ -113,6 +113,7 @@ func isIntOption(option byte) bool {
 
 func structPack(t *lua.Thread) int {
 	l := newLayout(t)
+	t.Push(lua.Nil) // which the first missing argument is, as errors tell
 	var b []byte
 	arg := 2
 	for option, size, ok := l.next(); ok; option, size, ok = l.next() {
@@ -169,8 +170,8 @@ func (l *layout) order() byteOrder {
 // putInt appends an integer of any size; what is above 64 bits is zero.
 func (l *layout) putInt(b []byte, f float64, size int) []byte {
 	n := uint64(toInt64(f))
-	if f >= 1<<63 && f < 1<<64 {
-		n = uint64(f)
+	if f >= 1<<63 { // as C converts to unsigned
+		n = uint64(toInt64(f-1<<63)) ^ 1<<63
 	}
 	start := len(b)
 	b = append(b, make([]byte, size)...)
@@ -217,7 +218,7 @@ func structUnpack(t *lua.Thread) int {
 	for option, size, ok := l.next(); ok; option, size, ok = l.next() {
 		u.pos += uint64(l.padding(int(u.pos), option, size))
 		u.check(uint64(size))
-		if len(u.values) >= maxSlots {
+		if len(u.values)+4 > stackSlots {
 			t.Errorf("stack overflow (too many results)")
 		}
 		u.read(option, size)

@@ -1,6 +1,8 @@
 package script
 
 import (
+	"sync/atomic"
+
 	"redoubt/internal/resp"
 	"redoubt/internal/script/lua"
 )
@@ -10,8 +12,8 @@ import (
 type world struct {
 	engine *Engine
 	state  *lua.State
-	json   *jsonConfig // of the global cjson
-	random random
+	json   *jsonConfig  // of the global cjson
+	memory atomic.Int64 // of the values, after the last run
 
 	host    Host    // of the run; nil between runs, and while a library loads
 	loading *loader // of the library that is being loaded
@@ -50,9 +52,9 @@ func newWorld(e *Engine, scripts bool) *world {
 
 // caught is what pcall gives for an error: of an error table as Redis makes them
 // its text, for the sake of scripts older than these tables.
-func caught(v lua.Value) lua.Value {
-	if h := v.Table(); h != nil {
-		if text := h.GetStr("err"); text.Kind() == lua.KindString || text.Kind() == lua.KindNumber {
+func caught(t *lua.Thread, v lua.Value) lua.Value {
+	if v.Kind() == lua.KindTable {
+		if text := t.Index(v, lua.String("err")); text.Kind() == lua.KindString || text.Kind() == lua.KindNumber {
 			return text
 		}
 	}
@@ -62,7 +64,6 @@ func caught(v lua.Value) lua.Value {
 // begin prepares a run.
 func (w *world) begin(host Host) {
 	w.host = host
-	w.random.seed(0)
 	w.reply.SetProto(resp.Proto2)
 }
 
@@ -70,6 +71,7 @@ func (w *world) begin(host Host) {
 func (w *world) end() {
 	w.host = nil
 	w.state.Reset()
+	w.memory.Store(int64(w.state.Memory()))
 	clear(w.args)
 	if cap(w.reply.Bytes()) > keepBuffer {
 		w.reply.SetBuffer(nil)

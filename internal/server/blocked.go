@@ -43,8 +43,7 @@ func (b *blocked) timeUp(out *resp.Writer) { b.expired(out) }
 // leave takes the client out of the queues of its keys: waiting.
 func (b *blocked) leave(l *loop) {
 	l.slots = b.AppendSlots(l.slots[:0])
-	l.exec.Begin(l.unix, l.slots).Leave(&b.Waiter)
-	l.exec.End()
+	l.within(l.slots, func(tx *storage.Tx) { tx.Leave(&b.Waiter) })
 }
 
 // DB, Proto, NoTouch, Redact and Block make a waiting client the caller of its command
@@ -96,6 +95,14 @@ func (l *loop) serveBlocked() {
 	l.runner.Ctx = asked
 }
 
+// serveOwn is serveBlocked in a unit that the executor began by itself.
+func (l *loop) serveOwn(tx *storage.Tx) {
+	asked := l.runner.Ctx
+	l.runner.Ctx.Tx = tx
+	l.serveBlocked()
+	l.runner.Ctx = asked
+}
+
 // serveOne serves a client with a key that has become ready, unless its wait is
 // over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {
@@ -138,10 +145,11 @@ func (l *loop) redirectBlocked(b *blocked) {
 }
 
 // begin begins a unit on slots for a command that may write: with the world
-// if one of them has a waiter whom nothing less can serve.
+// if one of them has a waiter whom nothing less can serve. It is nil while a script
+// takes long that holds what is needed.
 func (l *loop) begin(ss []slots.Slot, writes bool) *storage.Tx {
 	tx := l.exec.Begin(l.unix, ss)
-	if writes && tx.Wide() {
+	if tx != nil && writes && tx.Wide() {
 		l.exec.End()
 		tx = l.exec.BeginWorld(l.unix)
 	}

@@ -47,6 +47,7 @@ type conn struct {
 	watched  []watch
 	// watchedNames is the bytes of the names of the watched keys.
 	watchedNames int
+	watchMissed  bool // a WATCH could not look at its keys: they count as changed
 
 	subs      *subscriber // nil until there is something to be sent without being asked for
 	track     *tracker    // CLIENT TRACKING; nil: off
@@ -77,6 +78,7 @@ const (
 	stateNoTouch                         // CLIENT NO-TOUCH
 	stateDetached                        // handed to replication; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
+	stateRunning                         // its script takes long: the loop leaves it alone
 	stateCaching                         // CLIENT CACHING: for the next command
 )
 
@@ -172,7 +174,11 @@ func (l *loop) disown(c *conn) {
 
 // drop closes c at once.
 func (l *loop) drop(c *conn) {
-	if c.is(stateClosed) {
+	switch {
+	case c.is(stateClosed):
+		return
+	case c.is(stateRunning):
+		c.state |= stateClosing
 		return
 	}
 	l.forget(c)
@@ -214,7 +220,7 @@ func (l *loop) forget(c *conn) {
 // movable reports whether the connection can change loops: nothing of it is
 // buffered, and nobody else holds it for its place.
 func (c *conn) movable() bool {
-	return c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
+	return c.state&stateRunning == 0 && c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
 		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
 		c.multi == nil && len(c.watched) == 0 && c.subs.idle() && !c.parser.Partial()
 }
@@ -225,10 +231,7 @@ func (s *subscriber) idle() bool {
 	if s == nil {
 		return true
 	}
-	s.mu.Lock()
-	waits := s.posted
-	s.mu.Unlock()
-	return !waits && !s.target && s.count() == 0
+	return !s.posted.Load() && !s.target && s.count() == 0
 }
 
 // owns reports whether c is a connection of the loop.
@@ -278,7 +281,7 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 
 // runnable reports whether requests of the connection may be read and run now.
 func (c *conn) runnable() bool {
-	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateDetached) && c.heldBytes() <= maxHeldBytes
+	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateRunning|stateDetached) && c.heldBytes() <= maxHeldBytes
 }
 
 // smallRest is how much of an unfinished request is copied to the front of the loop's

@@ -7,6 +7,9 @@ import "time"
 func (l *loop) cronConns() {
 	var in, out int64
 	each := func(c *conn) {
+		if c.is(stateRunning) {
+			return
+		}
 		in = max(in, int64(len(c.in)))
 		out = max(out, int64(c.out.Len()-c.sent))
 		l.cronConn(c)
@@ -51,8 +54,9 @@ func (l *loop) cronConn(c *conn) {
 // cron is the server's own housekeeping, on loop 0.
 func (s *Server) cron(l *loop) {
 	s.refreshConditions()
-	if s.pause.expire(l.unix) {
-		l.everything(s.applyPause)
+	s.pauseEnded = s.pause.expire(l.unix) || s.pauseEnded
+	if s.pauseEnded && l.everything(s.applyPause) {
+		s.pauseEnded = false
 	}
 	for _, ln := range s.listeners {
 		if ln.resting {

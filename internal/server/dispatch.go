@@ -60,7 +60,8 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		q.refusal = resp.ErrArity(q.row.FullName())
 	default:
 		c.last = q.row
-		q.flags, q.lacking = q.row.Flags, ^q.row.Flags
+		q.flags = q.row.FlagsOf(args)
+		q.lacking = ^q.flags
 		if q.row.Is(command.RunsQueue) && c.multi != nil {
 			q.flags |= c.multi.flags
 			q.lacking |= c.multi.lacking
@@ -185,11 +186,11 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		if v := l.transact(c, q); v != pass {
 			return v
 		}
-		if len(l.monitored) > 0 {
-			l.srv.monitors.send(l)
-		}
 	} else {
 		l.unit(c, q)
+	}
+	if len(l.monitored) > 0 {
+		l.srv.monitors.send(l)
 	}
 	l.account(c, q.row, q.args, start, began)
 	l.announceDue()
@@ -213,9 +214,10 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 	if c.is(stateClosed) {
 		return
 	}
-	if failed {
+	if failed && !l.counted {
 		l.stats.errorReply(errorLine(b[start:]))
 	}
+	l.counted = false
 	if len(l.redacted) > 0 {
 		args = slices.Clone(args)
 		for _, i := range l.redacted {

@@ -38,9 +38,7 @@ func (s *Server) Shutdown(interrupt bool) error {
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	var err error
-	s.stopLoops(nil)
-	s.keyspace.World(s.now(), func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
-	s.resumeLoops(nil)
+	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	return err
 }
 
@@ -173,6 +171,12 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 		return nil
 	}
 	return err
+}
+
+// EndNow is SHUTDOWN NOSAVE while a script takes long: admin.Server.
+func (s *Server) EndNow() {
+	s.log.Warn("User requested shutdown... A script is running: nothing is saved.")
+	s.End()
 }
 
 // End has Run return.

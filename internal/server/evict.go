@@ -90,7 +90,8 @@ func (x *exceeded) reset(now time.Duration) {
 // gateMemory evicts keys when the data take more than maxmemory, before any
 // command, and refuses those that would take more while that does not help.
 func gateMemory(l *loop, q *request) verdict {
-	if l.makeRoom() || q.flags&command.DenyOOM == 0 {
+	l.outOfMemory = !l.makeRoom()
+	if !l.outOfMemory || q.flags&command.DenyOOM == 0 || l.srv.is(condBusy) {
 		return pass
 	}
 	return q.deny(resp.ErrOOM)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/internal/resp"
 	"redoubt/storage"
 )
@@ -29,6 +30,7 @@ const (
 	condMemory                                // maxmemory is set
 	condFull                                  // the stream is too far ahead of its journal
 	condKept                                  // snapshots keep as much memory as they may
+	condBusy                                  // a script takes long
 )
 
 // verdict is what a gate decides.
@@ -67,6 +69,7 @@ var gates = []gate{
 	{name: "RESP2 subscriber", when: condSubscribed, ofClient: gateSubscriber},
 	{name: "stale replica", when: condStale, ofCommand: gateStale},
 	{name: "loading", when: condLoading, ofCommand: gateLoading},
+	{name: "busy", when: condBusy, ofCommand: gateBusy},
 	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
 	{name: "pause", when: condPause | condFull | condKept, ofClient: gatePause},
 	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
@@ -191,11 +194,16 @@ func gateDisk(l *loop, q *request) verdict {
 }
 
 func gateReplicas(l *loop, q *request) verdict {
-	if q.flags&command.Write != 0 && l.srv.replication != nil && !l.srv.IsReplica() &&
-		l.srv.replication.GoodReplicas() < l.cfg.MinReplicasToWrite {
+	if q.flags&command.Write != 0 && l.srv.fewReplicas(l.cfg) {
 		return q.deny(resp.ErrNoReplicas)
 	}
 	return pass
+}
+
+// fewReplicas reports whether a primary has too few good replicas for a write.
+func (s *Server) fewReplicas(cfg *config.Settings) bool {
+	return s.is(condFewReplicas) && s.replication != nil && !s.IsReplica() &&
+		s.replication.GoodReplicas() < cfg.MinReplicasToWrite
 }
 
 func gateReadOnly(l *loop, q *request) verdict {

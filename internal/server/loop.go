@@ -8,10 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"redoubt/internal/command"
 	"redoubt/internal/config"
-	"redoubt/slots"
-	"redoubt/storage"
 )
 
 const (
@@ -48,12 +45,15 @@ type loop struct {
 	holding atomic.Bool // output is held for an offset: a commit must wake the loop
 	quit    atomic.Bool // the loop ends after its turn
 
-	turn  sync.Mutex
-	exec  *storage.Executor
-	since time.Duration // of the first append that is not announced, as far as the clock was read; 0: none
-	conns []*conn       // by descriptor, nil where there is none
-	other map[*conn]struct{}
-	count int // connections, both kinds
+	turn      sync.Mutex
+	*desk                          // what commands are executed with at present
+	first     *desk                // … always, but while a command takes long:
+	second    atomic.Pointer[desk] // then it is this one, nil until there was such a command
+	handovers int                  // how often that has begun or ended
+	since     time.Duration        // of the first append that is not announced, as far as the clock was read; 0: none
+	conns     []*conn              // by descriptor, nil where there is none
+	other     map[*conn]struct{}
+	count     int // connections, both kinds
 
 	cfg  *config.Settings // of this turn
 	unix int64            // wall clock in milliseconds; advances with the commands of a turn
@@ -77,33 +77,20 @@ type loop struct {
 	idle      int           // housekeepings in a row without a command before them
 	before    loopCounts    // as they were at the last cron
 
-	readBuf []byte
 	buffers [][]byte // free output buffers
 	mailbox []func() // the mail being read
+	opened  int      // how much of mailbox has been read
 	spare   []*conn
 
-	runner  command.Runner
-	req     request
+	delayed []func() // what waits for the end of a script that takes long
+
 	last    lastFound
-	slots   []slots.Slot
-	routed  [][]byte   // the keys, or channels, by which the request is routed
-	sought  [][]byte   // the keys among them
 	missing func() int // countMissing, as a value made once
 	ahead   [][]byte   // the keys of the next requests of a pipeline
-	encoded []byte     // an inline request as RESP
 
-	published  []publication // by the unit at hand; sent when it has ended
-	monitored  []byte        // lines about the unit at hand, for monitors; sent when it has ended
-	served     []served      // by the unit at hand; they are told when it has ended
-	leaving    []departure   // connections that go to replication
-	processing int           // bytes of input of the connection being served
-	redacted   []int         // arguments of the request that nobody else may see
-	pushes     []span        // of the request's output, which CLIENT REPLY OFF lets through
-	inExec     bool          // a transaction's queue is being run
-	stopped    bool          // all loops are stopped on behalf of this one
-	freezes    uint64        // Cluster.Freezes as this loop knows it
+	leaving []departure // connections that go to replication
+	freezes uint64      // Cluster.Freezes as this loop knows it
 
-	call   request // what the request calls, for its gates; not among what each request uses
 	memory clientMemory
 	stats  loopStats
 
@@ -117,13 +104,11 @@ func newLoop(s *Server, id int) (*loop, error) {
 	}
 	l := &loop{
 		srv: s, id: id, poll: p,
-		exec:    s.keyspace.NewExecutor(),
-		other:   map[*conn]struct{}{},
-		readBuf: make([]byte, readBytes),
-		stats:   newLoopStats(),
+		other: map[*conn]struct{}{},
+		stats: newLoopStats(),
 	}
-	l.runner = command.NewRunner(s.table, l.exec, s)
-	l.exec.AnnounceLater()
+	l.first = newDesk(l)
+	l.desk = l.first
 	l.missing = l.countMissing
 	l.last.row = &noRow
 	return l, nil
@@ -131,9 +116,19 @@ func newLoop(s *Server, id int) (*loop, error) {
 
 // run is the loop's goroutine.
 func (l *loop) run() {
+	l.takeTurns(l.poll, &l.quit)
+	l.turn.Lock()
+	l.announce()
+	l.dropAll()
+	l.poll.close()
+	l.turn.Unlock()
+}
+
+// takeTurns is what a loop does, one turn after the other, until over is set.
+func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 	s := l.srv
-	for !l.quit.Load() {
-		events := l.wait()
+	for !over.Load() {
+		events := l.wait(p)
 		l.turn.Lock()
 		began := l.beginTurn()
 		l.serve(events)
@@ -168,11 +163,6 @@ func (l *loop) run() {
 		l.busy += time.Since(s.started) - began
 		l.turn.Unlock()
 	}
-	l.turn.Lock()
-	l.announce()
-	l.dropAll()
-	l.poll.close()
-	l.turn.Unlock()
 }
 
 // A snapshot gets an eighth of a loop's time beside clients, so that it advances
@@ -197,9 +187,9 @@ func snapshotSlice(clients time.Duration, any bool) time.Duration {
 
 // wait returns what is ready, after a bounded spin and then a wait that ends
 // with the next housekeeping, mail or commit at the latest.
-func (l *loop) wait() []unix.EpollEvent {
+func (l *loop) wait(p *poller) []unix.EpollEvent {
 	if l.walking || l.expiring || l.freeing || l.compacts || l.evicting {
-		return l.poll.poll()
+		return p.poll()
 	}
 	spins := spinPolls
 	if len(l.held) > 0 {
@@ -215,14 +205,14 @@ func (l *loop) wait() []unix.EpollEvent {
 		spins = 1
 	}
 	for range spins {
-		if ev := l.poll.poll(); len(ev) > 0 || l.mailed.Load() {
+		if ev := p.poll(); len(ev) > 0 || l.mailed.Load() {
 			return ev
 		}
 	}
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	rest := l.beforeWait()
-	return l.poll.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+	return p.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
 }
 
 // beforeWait announces what the loop has kept to itself, and returns how long it
@@ -286,7 +276,11 @@ func (l *loop) readClock() time.Duration {
 }
 
 func (l *loop) serve(events []unix.EpollEvent) {
+	handovers := l.handovers
 	for i := range events {
+		if l.handovers != handovers {
+			return // they are old now, and are reported again
+		}
 		fd, what := int(events[i].Fd), interest(events[i].Events)
 		if fd == l.poll.wakefd {
 			l.poll.drained()
@@ -326,17 +320,24 @@ func (l *loop) post(f func()) {
 
 // readMail runs what was posted. Mail that comes meanwhile waits for the next
 // turn, so that two loops that answer each other's mail still serve sockets.
+//
+// What is left of the mailbox is read by whoever has the loop, if a command that a
+// piece of mail has brought about takes long.
 func (l *loop) readMail() {
-	if !l.mailed.Load() {
-		return
+	if l.opened == len(l.mailbox) {
+		if !l.mailed.Load() {
+			return
+		}
+		l.mailMu.Lock()
+		l.mailbox, l.mail, l.opened = l.mail, l.mailbox[:0], 0
+		l.mailed.Store(false)
+		l.mailMu.Unlock()
 	}
-	l.mailMu.Lock()
-	l.mailbox, l.mail = l.mail, l.mailbox[:0]
-	l.mailed.Store(false)
-	l.mailMu.Unlock()
-	for i, f := range l.mailbox {
+	for l.opened < len(l.mailbox) {
+		f := l.mailbox[l.opened]
+		l.mailbox[l.opened] = nil
+		l.opened++
 		f()
-		l.mailbox[i] = nil
 	}
 }
 

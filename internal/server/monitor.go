@@ -1,18 +1,34 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"redoubt/internal/admin"
+	"redoubt/internal/command"
+	"redoubt/replication"
 )
 
 // monitors are the connections that said MONITOR. The list is replaced as a
-// whole, with all loops stopped, so that a loop may read it in its turn.
+// whole, with all loops stopped.
 type monitors struct {
 	any  atomic.Bool
 	gone atomic.Bool // some of the list have ended
-	list []*conn
+	list atomic.Pointer[[]*conn]
+}
+
+// all is the list, which nobody changes.
+func (m *monitors) all() []*conn {
+	if list := m.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+func (m *monitors) replace(list []*conn) {
+	m.list.Store(&list)
+	m.any.Store(len(list) > 0)
 }
 
 // Monitoring reports whether the connection has said MONITOR: admin.Client.
@@ -22,8 +38,7 @@ func (c *conn) Monitoring() bool { return c.is(stateMonitor) }
 func (c *conn) Monitor() {
 	l := c.home.Load()
 	l.allConns(func() {
-		l.srv.monitors.list = append(l.srv.monitors.list[:len(l.srv.monitors.list):len(l.srv.monitors.list)], c)
-		l.srv.monitors.any.Store(true)
+		l.srv.monitors.replace(append(slices.Clone(l.srv.monitors.all()), c))
 	})
 	c.state |= stateMonitor
 	c.conds |= condMonitor
@@ -54,14 +69,36 @@ func (m *monitors) tell(l *loop, c *conn, args [][]byte) {
 func (m *monitors) send(l *loop) {
 	line := l.monitored
 	l.monitored = nil
-	at := l.srv.stream.End()
-	for _, to := range m.list {
+	m.show(line, l.srv.stream.End())
+}
+
+// show gives the monitors lines that depend on offset at. Any goroutine may call it.
+func (m *monitors) show(line []byte, at replication.Offset) {
+	for _, to := range m.all() {
 		home := to.home.Load()
 		home.post(func() {
 			if to.is(stateMonitor) && !to.is(stateClosed|stateClosing|stateReplyOff) {
 				home.push(to, line, at)
 			}
 		})
+	}
+}
+
+// Monitored reports whether somebody watches what is executed.
+func (s *Server) Monitored() bool { return s.monitors.any.Load() }
+
+// ShowApplied shows monitors the commands of a unit of a stream that the node at addr
+// has made. It is called when the unit has ended.
+func (s *Server) ShowApplied(addr string, unit []command.Effect) {
+	var lines []byte
+	for _, e := range unit {
+		row, _ := s.table.ResolveStream(e.Args)
+		if row != nil && row.Flags&(command.SkipMonitor|command.Admin) == 0 {
+			lines = append(lines, admin.MonitorLine(time.Now(), e.DB, addr, e.Args)...)
+		}
+	}
+	if len(lines) > 0 {
+		s.monitors.show(lines, s.stream.End())
 	}
 }
 
@@ -73,12 +110,11 @@ func (l *loop) sweepMonitors() {
 	}
 	l.allConns(func() {
 		var kept []*conn
-		for _, c := range m.list {
+		for _, c := range m.all() {
 			if c.is(stateMonitor) {
 				kept = append(kept, c)
 			}
 		}
-		m.list = kept
-		m.any.Store(len(kept) > 0)
+		m.replace(kept)
 	})
 }

@@ -43,8 +43,8 @@ func (m *transaction) add(q *request) {
 		panic("server: a request that was parsed cannot be parsed again")
 	}
 	m.queue = append(m.queue, queued{q.row, p.Args, raw})
-	m.flags |= q.row.Flags
-	m.lacking |= ^q.row.Flags
+	m.flags |= q.flags
+	m.lacking |= q.lacking
 	m.bytes += len(raw)
 	m.args += len(p.Args)
 }
@@ -118,6 +118,7 @@ func unwatchCommand(x *command.Ctx, c *conn) {
 
 // unwatch ends all watches of a connection, outside of a unit.
 func (l *loop) unwatch(c *conn) {
+	c.watchMissed = false
 	if len(c.watched) == 0 {
 		return
 	}
@@ -126,15 +127,20 @@ func (l *loop) unwatch(c *conn) {
 		ss = append(ss, w.Slot())
 	}
 	l.slots = ss
-	endWatches(l.exec.Begin(l.unix, ss), c)
-	l.exec.End()
+	watched := c.watched
+	c.watched, c.watchedNames, c.watchMissed = nil, 0, false
+	l.within(ss, func(tx *storage.Tx) {
+		for _, w := range watched {
+			tx.Unwatch(w)
+		}
+	})
 }
 
 func endWatches(tx *storage.Tx, c *conn) {
 	for _, w := range c.watched {
 		tx.Unwatch(w)
 	}
-	c.watched, c.watchedNames = nil, 0
+	c.watched, c.watchedNames, c.watchMissed = nil, 0, false
 }
 
 // discard ends a transaction without running it.
@@ -184,8 +190,12 @@ func (l *loop) transact(c *conn, q *request) verdict {
 		}
 		l.runner.Ctx.Tx = l.begin(l.slots, m.flags&command.Write != 0)
 	}
+	if l.runner.Ctx.Tx == nil {
+		q.refusal = l.srv.busy()
+		return refuse
+	}
 	defer l.endUnit()
-	changed := false
+	changed := c.watchMissed
 	for _, w := range c.watched {
 		changed = changed || l.runner.Ctx.Tx.Changed(w)
 	}
@@ -217,7 +227,8 @@ func (l *loop) needs(m *transaction) (world, all bool) {
 		switch lock := e.row.Needs(e.args); {
 		case lock == command.LockSelf:
 			all = true
-		case lock == command.LockWorld, lock != command.LockNone && len(e.row.Keys) == 0 && e.row.Is(command.Write):
+		case lock == command.LockWorld, lock != command.LockNone && len(e.row.Keys) == 0 && e.row.Is(command.Write),
+			e.row.Is(command.RunsScript): // which cannot be called again here
 			world = true
 		case lock == command.LockKeys:
 			var ok bool

@@ -127,7 +127,7 @@ func (l *loop) resume(c *conn) {
 
 // wantWrite puts c among those whose output is written at the end of the turn.
 func (l *loop) wantWrite(c *conn) {
-	if c.queued || c.is(stateClosed) || (c.out.Len() == c.sent && !c.is(stateClosing) && c.polled&writable == 0) {
+	if c.queued || c.is(stateClosed|stateRunning) || (c.out.Len() == c.sent && !c.is(stateClosing) && c.polled&writable == 0) {
 		return
 	}
 	c.queued = true
@@ -168,7 +168,7 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
-		if c.out.Len() > c.sent {
+		if !c.is(stateRunning) && c.out.Len() > c.sent {
 			l.drop(c)
 			closed++
 		}
@@ -189,6 +189,9 @@ func (l *loop) afterFreeze(now time.Time) bool {
 
 // write writes what may leave.
 func (l *loop) write(c *conn) {
+	if c.is(stateRunning) {
+		return
+	}
 	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
 		return
 	}

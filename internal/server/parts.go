@@ -49,6 +49,9 @@ type Replication interface {
 	// Synced reports whether an offset is fsynced here, and counts the replicas
 	// that have it on disk.
 	Synced(at replication.Offset) (local bool, replicas int)
+	// SayOwed adds to the stream what replicas wait for, within a unit that takes so
+	// long that others cannot.
+	SayOwed(tx *storage.Tx)
 	// ID is the replication id of the present history.
 	ID() string
 	OnAck(f func())
@@ -66,6 +69,7 @@ type Handshake struct {
 	Version       string
 	RDBOnly       bool // redis-cli --rdb
 	EmptyRDB      bool // redis-cli --replica: rdb-filter-only ""
+	Functions     bool // redis-cli --functions-rdb: rdb-filter-only functions
 
 	Psync  bool // PSYNC, with the two below; otherwise SYNC
 	ID     string

@@ -241,6 +241,7 @@ func (f *fakeReplication) Acked(replication.Offset) (n int) {
 }
 
 func (f *fakeReplication) Synced(replication.Offset) (bool, int) { return true, 0 }
+func (*fakeReplication) SayOwed(*storage.Tx)                     {}
 func (f *fakeReplication) ID() string                            { return strings.Repeat("a", 40) }
 func (f *fakeReplication) AskAcks()                              { f.once.Do(func() { close(f.asked) }) }
 func (f *fakeReplication) OnAck(g func())                        { f.onAck = g }

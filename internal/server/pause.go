@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -109,14 +110,6 @@ func (s *Server) HoldWrites(tx *storage.Tx) {
 
 func (s *Server) LetWrites(tx *storage.Tx) { s.endPause(tx, pauseByFailover) }
 
-// Everything runs f with all loops stopped and the world locked, for a caller that
-// is no loop and holds no locks of storage.
-func (s *Server) Everything(f func(tx *storage.Tx)) {
-	s.stopLoops(nil)
-	defer s.resumeLoops(nil)
-	s.keyspace.World(s.now(), f)
-}
-
 // PauseClients is CLIENT PAUSE, UnpauseClients CLIENT UNPAUSE: admin.Server.
 func (s *Server) PauseClients(tx *storage.Tx, until int64, all bool) {
 	s.beginPause(tx, pauseByClient, until, all)
@@ -136,7 +129,37 @@ func (s *Server) endPause(tx *storage.Tx, why pausePurpose) {
 	s.applyPause(tx)
 }
 
+// WaitPause waits while CLIENT PAUSE holds writes back, or until ctx ends: a replica
+// executes nothing of its primary's stream then, as in Redis, where the link to the
+// primary is a client like others. The caller holds no lock.
+func (s *Server) WaitPause(ctx context.Context) error {
+	for s.pause[pauseByClient].until.Load() != 0 {
+		s.pauseMu.Lock()
+		changed := s.pauseChanged
+		s.pauseMu.Unlock()
+		rest := s.pause[pauseByClient].until.Load() - s.now()
+		if rest <= 0 {
+			break
+		}
+		over := time.NewTimer(time.Duration(min(rest, longestWait.Milliseconds())) * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-over.C:
+		}
+		over.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 func (s *Server) applyPause(tx *storage.Tx) {
+	s.pauseMu.Lock()
+	close(s.pauseChanged)
+	s.pauseChanged = make(chan struct{})
+	s.pauseMu.Unlock()
 	on := s.pause.active()
 	s.setCondition(condPause, on)
 	tx.PauseExpiry(on)

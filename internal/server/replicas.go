@@ -21,7 +21,7 @@ var replicationRows = []*command.Row{
 		Doc: command.Brief("2.8.0", "server", "Asks a primary for its stream; replicas send it.")},
 	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti, Lock: command.LockNone, Run: command.For(psyncCommand),
 		Doc: command.Brief("1.0.0", "server", "Asks a primary for its stream; replicas send it.")},
-	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: command.For(waitCommand),
+	{Name: "wait", Arity: 3, ACL: command.CatConnection, Lock: command.LockNone, Run: waitRow,
 		Doc: command.Brief("3.0.0", "generic", "Waits until so many replicas have the connection's writes.")},
 	{Name: "waitaof", Arity: 4, Flags: command.NoScript, ACL: command.CatConnection, Lock: command.LockNone, Run: command.For(waitAOFCommand),
 		Doc: command.Brief("7.2.0", "generic", "Waits until the connection's writes are in the journal here, and in those of so many replicas.")},
@@ -90,7 +90,7 @@ func replconfCommand(x *command.Ctx, c *conn) {
 				x.Out.Error(resp.ErrRDBFilter)
 				return
 			}
-			c.replica.EmptyRDB = true
+			c.replica.EmptyRDB, c.replica.Functions = true, len(parts) > 0
 			for _, p := range parts {
 				if !resp.EqualFold([]byte(p), "functions") {
 					x.Out.Error(resp.ErrRDBFilterOption([]byte(p)))

@@ -60,7 +60,9 @@ func (l *loop) routeQueued(q *request) resp.Error {
 	if l.slots, known = l.runner.Slots(l.slots[:0], q.row, q.args); !known || len(l.slots) == 0 {
 		return ""
 	}
-	l.runner.Ctx.Tx = l.exec.Begin(l.unix, l.slots)
+	if l.runner.Ctx.Tx = l.exec.Begin(l.unix, l.slots); l.runner.Ctx.Tx == nil {
+		return "" // the gate for that comes later
+	}
 	err := l.routeLocked(q)
 	l.runner.Ctx.ReplyGate = max(l.runner.Ctx.ReplyGate, l.exec.End())
 	l.runner.Ctx.Tx = nil

@@ -87,6 +87,10 @@ type Server struct {
 	conds   atomic.Uint32 // condition
 	condsMu sync.Mutex    // serialises refreshConditions
 	pause   pause
+
+	pauseMu      sync.Mutex
+	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
+
 	loading atomic.Int32 // how many are loading
 
 	nextID   atomic.Uint64
@@ -107,6 +111,17 @@ type Server struct {
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
+
+	scripts     *scripts
+	functions   *functions
+	streamHost  *scriptHost
+	long        longRuns
+	pauseEnded  bool              // and nothing has followed from that yet; loop 0's
+	endsScripts atomic.Bool       // no script runs any more
+	allScripts  atomic.Bool       // scripts may call every command: AllowInScripts
+	visitor     *storage.Executor // of tryStopWorld
+	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
+	ended       chan struct{}     // closed when the server has ended
 }
 
 // New makes a server that does not listen yet.
@@ -128,6 +143,11 @@ func New(c Config) (*Server, error) {
 		Log: c.Log, RunID: c.RunID, Started: s.started,
 	})
 	s.ending.done = make(chan struct{})
+	s.pauseChanged = make(chan struct{})
+	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
+	s.visitor = s.keyspace.NewExecutor()
+	s.visitor.MayGiveUp()
+	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
 		return nil, err
@@ -192,7 +212,7 @@ func (s *Server) buildTable(rows []*command.Row) error {
 		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims, command.StreamInfo,
 		command.Lists, command.ListMoves, command.Hashes, command.HashExpiry, command.Sets, command.SetOperations,
 		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits, command.Sorting,
-		transactionRows, s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
+		transactionRows, s.scriptRows(), s.admin.Rows(), command.Introspection, replicationRows, clusterRows,
 		rows,
 	}
 	if s.cluster != nil {
@@ -249,6 +269,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.loops {
 		s.goroutines.Go(l.run)
 	}
+	s.goroutines.Go(s.watchScripts)
 	select {
 	case <-ctx.Done():
 	case <-s.ending.done:
@@ -259,6 +280,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.stopScripts()
 	s.stopLoops(nil)
 	for _, ln := range s.listeners {
 		s.loops[0].poll.remove(ln.fd)
@@ -274,6 +296,7 @@ func (s *Server) stopServing() {
 		l.poll.wake()
 	}
 	s.resumeLoops(nil)
+	close(s.ended)
 	s.goroutines.Wait()
 }
 
@@ -300,6 +323,9 @@ func (s *Server) Wake() {
 		l.post(func() {})
 	}
 }
+
+// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
+func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
 // PauseCron is DEBUG PAUSE-CRON: admin.Server.
 func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }

@@ -92,7 +92,7 @@ func (a *applied) reset(rows int) {
 func (s *Server) CommandStats(row int) command.RowStats {
 	sum := s.applied.stats(row)
 	for _, l := range s.loops {
-		sum = sum.Plus(l.runner.Stats(row))
+		l.eachDesk(func(d *desk) { sum = sum.Plus(d.runner.Stats(row)) })
 	}
 	return sum
 }
@@ -123,6 +123,7 @@ func (s *Server) Stats() admin.Stats {
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
+	st.Scripts = s.scriptCounts()
 	st.Tracking, st.Prefixes = s.tracking.counts()
 	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
 	for _, l := range s.loops {
@@ -132,6 +133,17 @@ func (s *Server) Stats() admin.Stats {
 		st.Commands += s.applied.stats(i).Calls
 	}
 	return st
+}
+
+func (s *Server) scriptCounts() (n admin.ScriptCounts) {
+	n.Cached, n.CachedBytes, n.Evicted = s.scripts.count()
+	set := s.functions.set.Load()
+	n.Functions, n.Libraries, n.LibraryBytes = len(set.byName), len(set.libraries), set.bytes
+	n.FunctionEngines = s.functions.memory.Load()
+	for _, l := range s.loops {
+		n.EvalEngines += l.first.host.memory.Load()
+	}
+	return n
 }
 
 // addTo adds what a loop has counted and seen, for any goroutine.
@@ -170,8 +182,9 @@ func (s *Server) ErrorCounts() map[string]int64 {
 func (s *Server) ResetStats() {
 	for _, l := range s.loops {
 		l.stats.reset()
-		l.runner.ResetStats()
+		l.eachDesk(func(d *desk) { d.runner.ResetStats() })
 	}
+	s.scripts.resetStats()
 	s.applied.reset(len(s.table.All()))
 	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)

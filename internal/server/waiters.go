@@ -40,6 +40,18 @@ func (w *waiter) leave(*loop)             { w.srv.waiters.remove(w) }
 // acked is how much of what a waiter wants there is.
 type acked struct{ local, replicas int64 }
 
+// waitRow is WAIT for a client, and for a script, which gets its answer at once.
+func waitRow(x *command.Ctx) {
+	switch c := x.Caller.(type) {
+	case *conn:
+		waitCommand(x, c)
+	case *scriptHost:
+		waitCommand(x, c.conn)
+	default:
+		x.Out.Error(resp.ErrNotForCaller)
+	}
+}
+
 func waitCommand(x *command.Ctx, c *conn) {
 	w := &waiter{srv: c.srv}
 	if c.srv.IsReplica() {
@@ -53,6 +65,11 @@ func waitCommand(x *command.Ctx, c *conn) {
 	}
 	if err := w.until(x, x.Args[2]); err != "" {
 		x.Out.Error(err)
+		return
+	}
+	if _, scripted := x.Caller.(command.Scripted); scripted {
+		w.at = min(c.woff, c.srv.stream.End())
+		w.reply(x.Out, w.have())
 		return
 	}
 	c.home.Load().beginWait(x, c, w)

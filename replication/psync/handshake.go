@@ -11,6 +11,7 @@ type Handshake struct {
 	PSYNC2        bool   // capa psync2: +CONTINUE may name another history
 	RDBOnly       bool   // the snapshot is all it wants
 	Filtered      bool   // it wants no keys: redis-cli --replica, --functions-rdb
+	Functions     bool   // … but functions: the latter
 
 	// Request is that of PSYNC. A connection that sent SYNC has none: it knows
 	// no offsets, sends no acknowledgements and is not timed out.

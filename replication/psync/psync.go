@@ -58,6 +58,9 @@ type Pin interface {
 type Need struct {
 	Sized bool // the length must be known beforehand: it lacks "capa eof"
 	Empty bool // no keys and no functions, as redis-cli --replica asks
+	// Functions: the libraries of functions in spite of Empty, as redis-cli
+	// --functions-rdb asks.
+	Functions bool
 	// Current: as of a moment after it was asked for. An older snapshot with the
 	// stream behind it will not do for one who reads no stream (a backup by
 	// redis-cli --rdb) or does not speak PSYNC and may be no replica at all.

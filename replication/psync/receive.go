@@ -49,9 +49,8 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 		Databases: summary.Databases,
 	}
 	s.cfg.Log.Info("MASTER <-> REPLICA sync: Loading DB in memory", zap.Int64("keys", summary.Keys))
-	if summary.Skipped != (rdb.Skipped{}) {
-		s.cfg.Log.Warn("The snapshot holds what this server has no place for",
-			zap.Int("functions", summary.Skipped.Functions), zap.Int("module data", summary.Skipped.ModuleData))
+	if n := summary.Skipped.ModuleData; n > 0 {
+		s.cfg.Log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", n))
 	}
 	if err := s.cfg.Target.Replace(ctx, full); err != nil {
 		return Position{}, fmt.Errorf("%w: load the snapshot: %w", errRefused, err)

@@ -85,8 +85,8 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 		err  error
 	}
 	need := Need{
-		Sized:   !f.handshake.EOF,
-		Empty:   f.handshake.Filtered,
+		Sized: !f.handshake.EOF,
+		Empty: f.handshake.Filtered, Functions: f.handshake.Filtered && f.handshake.Functions,
 		Current: f.handshake.RDBOnly || f.handshake.Request == nil,
 	}
 	done := make(chan result, 1)

@@ -11,6 +11,8 @@ type Summary struct {
 	Aux     Aux
 	Keys    int64
 	Expires int64 // keys that expire
+	// Functions is how many libraries of functions there are.
+	Functions int
 	// Databases is one more than the highest database that has a key.
 	Databases int
 	Skipped   Skipped
@@ -22,6 +24,10 @@ type Summary struct {
 func Check(in io.Reader) (Summary, error) {
 	r := NewReader(in)
 	s := Summary{Aux: r.Aux()}
+	r.Library = func([]byte) error {
+		s.Functions++
+		return nil
+	}
 	for {
 		e, err := r.Next()
 		s.Version, s.Skipped = r.Version(), r.Skipped()

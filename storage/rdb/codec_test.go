@@ -75,7 +75,8 @@ func TestPayloadRefusals(t *testing.T) {
 		{"a list is read", sign("\x01\x01\x01a", 10), nil},
 		{"an empty list is bad data", sign("\x01\x00", 10), ErrCorrupt},
 		{"a member that is there twice is bad data", sign("\x02\x02\x01a\x01a", 10), ErrCorrupt},
-		{"a stream is not supported yet", sign("\x13\x01\x01a", 10), ErrUnsupportedType},
+		{"a stream of the newest Redis is not supported", sign("\x1a\x01\x01a", 10), ErrUnsupportedType},
+		{"an empty stream is read", sign("\x0f\x00\x00\x00\x00\x00", 10), nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"redoubt/storage"
+	"redoubt/storage/chunk"
 	"redoubt/storage/rdb/wire"
 )
 
@@ -71,6 +72,7 @@ func bodies(t testing.TB) (all [][]byte) {
 		f, _ := e.Freeze(nil)
 		all = append(all, body(&f))
 	}
+	all = append(all, streamBodies(tx)...)
 	for _, c := range dueForms() {
 		all = append(all, []byte(c.body))
 	}
@@ -176,7 +178,7 @@ func damage(r *rand.Rand, b []byte, others [][]byte) []byte {
 	case 5:
 		return append(append(b[:i:i], byte(r.IntN(256))), b[i:]...)
 	case 6:
-		b[0] = []byte{0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 22, 24, 25}[r.IntN(19)]
+		b[0] = []byte{0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 22, 24, 25, 15, 19, 21}[r.IntN(22)]
 	case 7:
 		o := others[r.IntN(len(others))]
 		j := r.IntN(len(o))
@@ -193,4 +195,60 @@ func FuzzPayload(f *testing.F) {
 		ParsePayload(body)
 		checkBody(t, emptyKeyspace(), body)
 	})
+}
+
+// streamBodies are streams in all forms: without items, of one and of several nodes,
+// with groups.
+func streamBodies(tx *storage.Tx) (all [][]byte) {
+	tx.Select(0)
+	limits := tx.Limits()
+	limits.NodeItems = 10
+	tx.SetLimits(limits)
+	for _, n := range []int{0, 1, 25} {
+		key := fmt.Append(nil, "stream", n)
+		l, _ := tx.EditLog(key)
+		l.Touch()
+		for i := range n {
+			field := fmt.Append(nil, "field", i%7/6)
+			l.Append(chunk.ID{Ms: uint64(5 + i/3), Seq: uint64(i)}, [][]byte{field, fmt.Append(nil, i*i*i), []byte("text"), []byte(strings.Repeat("x", i*i))})
+		}
+		l.Delete(chunk.ID{Ms: 6, Seq: 4})
+		for i := range min(n, 2) {
+			g, _ := l.CreateGroup(fmt.Append(nil, "group", i), chunk.ID{Ms: 7}, int64(i)-1)
+			for j := range 3 {
+				m := g.CreateConsumer(fmt.Append(nil, "consumer", j), 1000)
+				for k := range 4 * j {
+					g.Deliver(&m, storage.Pending{ID: chunk.ID{Ms: 5, Seq: uint64(k*3 + j)}, Time: 2000, Count: uint64(k)})
+				}
+				g.SaveConsumer(&m)
+			}
+			g.Save()
+		}
+		l.Close(1)
+		e, _ := tx.Peek(key)
+		f, _ := e.Freeze(nil)
+		v2 := body(&f)
+		all = append(all, v2)
+		if n > 0 {
+			continue
+		}
+		// Without nodes and groups the older form is the beginning of the newer one, and
+		// the newest is the same.
+		all = append(all, append([]byte{21}, v2[1:]...), []byte{15, 0, 0, 3, 4, 0})
+	}
+	// A group with a consumer that was active, and has an item that is gone.
+	id := strings.Repeat("\x00", 15) + "\x01"
+	for form, active := range map[byte]string{15: "", 21: strings.Repeat("\xff", 8)} {
+		counts := ""
+		if form == 21 {
+			counts = "\x00\x00\x00\x00\x05" // first and largest deleted ID, added
+		}
+		read := ""
+		if form == 21 {
+			read = "\x02"
+		}
+		all = append(all, []byte(string(form)+"\x00\x00\x03\x04"+counts+"\x01"+"\x01g\x01\x01"+read+
+			"\x01"+id+"\x01\x02\x03\x04\x05\x06\x00\x00\x07"+"\x01"+"\x01c"+"\x01\x02\x03\x04\x05\x06\x00\x00"+active+"\x01"+id))
+	}
+	return all
 }

@@ -95,3 +95,61 @@ func (p *Payload) Load(tx *storage.Tx, key []byte, expireAt int64) error {
 	_, err := tx.Load(key, p.encoding, wire.NewBytesReader(p.value), expireAt)
 	return err
 }
+
+// Errors of ParseFunctions, beside ErrPayload and what wraps ErrCorrupt.
+var (
+	ErrOldFunctions = errors.New("rdb: the form of functions before Redis 7.0")
+	ErrNoFunctions  = errors.New("rdb: the payload holds something else than functions")
+)
+
+// AppendFunctions appends the payload of FUNCTION DUMP to dst: the code of each
+// library, as files have it, and the trailer of a payload.
+func (enc *Encoder) AppendFunctions(dst []byte, codes []string) []byte {
+	w := &enc.w
+	w.Compress, w.Checksum = enc.Compress, true
+	w.Reset(dst)
+	for _, code := range codes {
+		w.Byte(opFunction)
+		w.String([]byte(code))
+	}
+	w.Uint16(Version)
+	w.Uint64(w.Sum())
+	dst = w.Collected()
+	w.Reset(nil)
+	return dst
+}
+
+// ParseFunctions returns the code of the libraries in a payload of FUNCTION DUMP. It
+// matches functionRestoreCommand.
+func ParseFunctions(payload []byte) (codes []string, err error) {
+	if len(payload) < payloadTrailerBytes {
+		return nil, ErrPayload
+	}
+	body := payload[:len(payload)-payloadTrailerBytes]
+	version := binary.LittleEndian.Uint16(payload[len(body):])
+	summed := payload[:len(payload)-payloadChecksumBytes]
+	sum := binary.LittleEndian.Uint64(payload[len(summed):])
+	if (version == 0 || version > maxRedisVersion) && version != valkeyVersion || sum != wire.Checksum(0, summed) {
+		return nil, ErrPayload
+	}
+	r := wire.NewBytesReader(body)
+	for r.Offset() < int64(len(body)) {
+		op, err := r.Byte()
+		if err != nil {
+			return nil, err
+		}
+		switch op {
+		case opFunction:
+		case opFunctionRC:
+			return nil, ErrOldFunctions
+		default:
+			return nil, ErrNoFunctions
+		}
+		code, err := r.ReadString()
+		if err != nil {
+			return nil, err
+		}
+		codes = append(codes, string(code))
+	}
+	return codes, nil
+}

@@ -2,6 +2,7 @@ package rdb
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing/iotest"
 
 	"redoubt/internal/redistest"
+	"redoubt/storage/rdb/wire"
 )
 
 // keyed is what tests compare of an entry: one line a key.
@@ -161,11 +163,70 @@ func TestReaderTellsAttributesOfKeys(t *testing.T) {
 	}
 }
 
-func TestReaderCountsWhatItPassesOver(t *testing.T) {
-	keys, r := readAll(t, bytes.NewReader(golden(t, "function.rdb")))
-	if len(keys) != 1 || r.Skipped() != (Skipped{Functions: 1}) {
-		t.Errorf("keys %v, skipped %+v", keys, r.Skipped())
+// The file was written by redis-server. Its functions come before its keys, and
+// reach whoever asks for them; a check counts them.
+func TestReaderHandsOutFunctions(t *testing.T) {
+	file := golden(t, "function.rdb")
+	if keys, _ := readAll(t, bytes.NewReader(file)); len(keys) != 1 {
+		t.Errorf("without a place for functions there are %d keys", len(keys))
 	}
+	r := NewReader(bytes.NewReader(file))
+	var codes []string
+	r.Library = func(code []byte) error {
+		codes = append(codes, string(code))
+		return nil
+	}
+	if _, err := r.Next(); err != nil || len(codes) != 1 || !strings.HasPrefix(codes[0], "#!lua name=") {
+		t.Errorf("libraries %q, error %v", codes, err)
+	}
+	var written bytes.Buffer
+	w := NewWriter(&written, Options{Checksum: true})
+	if err := errors.Join(w.Header(Header{Functions: append(codes, "#!lua name=b\n")}), w.Finish()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Check(&written); err != nil || s.Functions != 2 || s.Keys != 0 {
+		t.Errorf("what was written has %d libraries and %d keys, error %v", s.Functions, s.Keys, err)
+	}
+	refused := errors.New("refused")
+	r = NewReader(bytes.NewReader(file))
+	r.Library = func([]byte) error { return refused }
+	if _, err := r.Next(); !errors.Is(err, refused) {
+		t.Errorf("a library that is refused ends the reading with %v", err)
+	}
+}
+
+func TestFunctionPayloads(t *testing.T) {
+	code := "#!lua name=mylib\nredis.register_function('f', function() return 1 end)"
+	payload := new(Encoder).AppendFunctions(nil, []string{code})
+	for name, test := range map[string]struct {
+		payload []byte
+		err     error
+		codes   int
+	}{
+		"one library":       {payload, nil, 1},
+		"none":              {new(Encoder).AppendFunctions(nil, nil), nil, 0},
+		"cut":               {payload[:len(payload)-1], ErrPayload, 0},
+		"no trailer":        {[]byte("1234"), ErrPayload, 0},
+		"a string":          {framed("\x00\x01a"), ErrNoFunctions, 0},
+		"an old form":       {framed("\xf6\x01a"), ErrOldFunctions, 0},
+		"half a library":    {framed("\xf5\x7fa"), ErrCorrupt, 0},
+		"nothing in it":     {framed("\xf5"), ErrCorrupt, 0},
+		"one that is whole": {framed("\xf5\x01a\xf5\x01b"), nil, 2},
+	} {
+		codes, err := ParseFunctions(test.payload)
+		if !errors.Is(err, test.err) || len(codes) != test.codes {
+			t.Errorf("%s: %d libraries, error %v", name, len(codes), err)
+		}
+	}
+	if codes, err := ParseFunctions(payload); err != nil || len(codes) != 1 || codes[0] != code {
+		t.Errorf("a payload of ours holds %q, error %v", codes, err)
+	}
+}
+
+// framed is the body of a payload with its trailer.
+func framed(body string) []byte {
+	b := append([]byte(body), Version, 0)
+	return binary.LittleEndian.AppendUint64(b, wire.Checksum(0, b))
 }
 
 func TestAuxThatTellsNoPlace(t *testing.T) {
@@ -184,7 +245,7 @@ func TestAuxThatTellsNoPlace(t *testing.T) {
 }
 
 func TestUnsupportedTypeNamesTypeAndKey(t *testing.T) {
-	file := []byte("REDIS0010\x13\x08a-stream\xff")
+	file := []byte("REDIS0010\x1a\x08a-stream\xff")
 	_, err := Check(bytes.NewReader(file))
 	if !errors.Is(err, ErrUnsupportedType) || !strings.Contains(err.Error(), `stream at key "a-stream"`) {
 		t.Errorf("got %v", err)
@@ -291,7 +352,7 @@ func TestCheck(t *testing.T) {
 		{"Valkey's version 80 is read", []byte("VALKEY080\xff\x00\x00\x00\x00\x00\x00\x00\x00"), nil},
 		{"Valkey's magic with a version of Redis is refused", []byte("VALKEY011\xff"), ErrVersion},
 		{"an unknown opcode is corrupt", []byte("REDIS0010\xf2"), ErrCorrupt},
-		{"functions of a release candidate are corrupt", []byte("REDIS0010\xf6"), ErrCorrupt},
+		{"functions of a release candidate are refused", []byte("REDIS0010\xf6"), ErrVersion},
 		{"slot import of Valkey is passed over",
 			[]byte("VALKEY080\xf3\x03job\x01\x05\x06\xff\x00\x00\x00\x00\x00\x00\x00\x00"), nil},
 		{"slot import in a file of Redis is corrupt", []byte("REDIS0012\xf3\x03job\x00\xff"), ErrCorrupt},

@@ -21,12 +21,16 @@ const (
 // Skipped counts what a file held beside keys and was passed over, because
 // this server has no place for it.
 type Skipped struct {
-	Functions  int // libraries of FUNCTION LOAD
 	ModuleData int // what modules keep outside of keys
 }
 
 // Reader reads an RDB file key by key. It is not safe for concurrent use.
 type Reader struct {
+	// Library is called, if set, for each library of functions, with its code. They
+	// stand before the first key. The code is valid during the call; an error ends
+	// the reading.
+	Library func(code []byte) error
+
 	src     *wire.Reader
 	version int
 	valkey  bool
@@ -143,8 +147,9 @@ func (r *Reader) readEntry() error {
 		case opAux:
 			err = r.readAux()
 		case opFunction:
-			r.skipped.Functions++
-			err = r.src.SkipString()
+			err = r.readLibrary()
+		case opFunctionRC:
+			err = fmt.Errorf("%w: functions of a release candidate of Redis 7.0", ErrVersion)
 		case opModuleAux:
 			r.skipped.ModuleData++
 			err = r.skipModuleAux()
@@ -164,6 +169,16 @@ func (r *Reader) readEntry() error {
 			r.seen(op)
 		}
 	}
+}
+
+func (r *Reader) readLibrary() (err error) {
+	if r.Library == nil {
+		return r.src.SkipString()
+	}
+	if r.scratch, err = r.src.AppendString(r.scratch[:0]); err != nil {
+		return err
+	}
+	return r.Library(r.scratch)
 }
 
 // readKey reads the key of a record; the value follows.

@@ -25,6 +25,8 @@ type Header struct {
 
 	AOFBase bool // the file is the base of an append-only log
 
+	Functions []string // the code of each library of functions
+
 	// Due says that the file has hashes whose fields expire. It is one of Valkey
 	// 9 then.
 	Due bool
@@ -52,7 +54,8 @@ func NewWriter(out io.Writer, o Options) *Writer {
 	return &Writer{w: w}
 }
 
-// Header writes the magic and the auxiliary fields. It is the first call.
+// Header writes the magic, the auxiliary fields and the functions. It is the first
+// call.
 func (w *Writer) Header(h Header) error {
 	if w.due = h.Due; w.due {
 		fmt.Fprintf(w.w, "VALKEY%03d", valkeyVersion)
@@ -73,6 +76,10 @@ func (w *Writer) Header(h Header) error {
 		aofBase = "1"
 	}
 	w.aux(auxAOFBase, aofBase)
+	for _, code := range h.Functions {
+		w.w.Byte(opFunction)
+		w.w.String([]byte(code))
+	}
 	return w.w.Err()
 }
 

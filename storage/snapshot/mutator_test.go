@@ -11,6 +11,7 @@ import (
 
 	"redoubt/slots"
 	"redoubt/storage"
+	"redoubt/storage/chunk"
 	"redoubt/storage/rdb"
 )
 
@@ -54,6 +55,8 @@ func elements(e storage.Entry) []string {
 	case storage.TypeSet:
 		s := e.Set()
 		s.Each(add)
+	case storage.TypeStream:
+		return logElements(e.Log())
 	case storage.TypeHash:
 		h := e.Hash()
 		h.EachDue(func(name, value []byte, due int64) bool { return add(fmt.Appendf(nil, "%s=%s@%d", name, value, due)) })
@@ -242,7 +245,7 @@ func (m *mutator) collection(tx *storage.Tx, key []byte) {
 		n = m.rand.IntN(300)
 	}
 	grow := m.rand.IntN(2) == 0
-	t := []storage.Type{storage.TypeList, storage.TypeSet, storage.TypeHash, storage.TypeZSet}[m.rand.IntN(4)]
+	t := []storage.Type{storage.TypeList, storage.TypeSet, storage.TypeHash, storage.TypeZSet, storage.TypeStream}[m.rand.IntN(5)]
 	if e, ok := tx.Peek(key); ok && m.rand.IntN(20) > 0 {
 		t = e.Type()
 	} else if ok {
@@ -254,6 +257,12 @@ func (m *mutator) collection(tx *storage.Tx, key []byte) {
 		for range n {
 			m.list(&l, grow)
 		}
+	case storage.TypeStream:
+		l, _ := tx.EditLog(key)
+		for range n {
+			m.log(l, grow)
+		}
+		l.Close(n)
 	case storage.TypeSet:
 		s, _ := tx.EditSet(key)
 		for range n {
@@ -301,4 +310,62 @@ func (m *mutator) list(l *storage.List, grow bool) {
 	default:
 		l.Remove(i, min(1+m.rand.IntN(3), n-i))
 	}
+}
+
+// log changes a stream, its items or one group.
+func (m *mutator) log(l *storage.Log, grow bool) {
+	first := l.FirstID()
+	switch id, _ := l.LastID().Next(); {
+	case grow:
+		id.Ms += uint64(m.rand.IntN(3))
+		l.Append(id, [][]byte{[]byte("field"), m.value(), []byte("other"), m.element()})
+	case m.rand.IntN(3) > 0:
+		l.Delete(first)
+	default:
+		l.Trim(storage.Trim{ByLength: true, MaxLen: l.Len() * 3 / 4, Approx: m.rand.IntN(2) == 0})
+	}
+	g, ok := l.Group([]byte("group"))
+	if !ok {
+		g, _ = l.CreateGroup([]byte("group"), first, storage.UnknownRead)
+	}
+	c, ok := g.Consumer([]byte("consumer"))
+	if !ok {
+		c = g.CreateConsumer([]byte("consumer"), m.now)
+	}
+	if p, ok := g.NextPending(chunk.ID{}); ok && m.rand.IntN(3) == 0 {
+		g.Drop(p, &c)
+	} else if !first.IsZero() {
+		g.Deliver(&c, storage.Pending{ID: l.LastItem(), Time: m.now, Count: 1})
+	}
+	g.SaveConsumer(&c)
+	g.Save()
+}
+
+func logElements(l *storage.Log) (all []string) {
+	all = append(all, fmt.Sprint(l.Len(), l.LastID(), l.Added(), l.MaxDeleted()))
+	l.Range(chunk.ID{}, chunk.MaxID, func(r *chunk.Reader) bool {
+		all = append(all, r.ID.String())
+		for range r.Pairs {
+			field, value := r.Pair()
+			all = append(all, fmt.Sprintf("%s=%s", field, value))
+		}
+		return true
+	})
+	l.EachGroup(func(g *storage.Group) bool {
+		all = append(all, fmt.Sprintf("%s %v %d", g.Name(), g.Last, g.Pending()))
+		g.EachConsumer(func(c *storage.Consumer) bool {
+			all = append(all, fmt.Sprintf("%s %d", c.Name, c.Seen))
+			for from, more := (chunk.ID{}), true; more; {
+				p, ok := g.NextPendingOf(c, from)
+				if !ok {
+					break
+				}
+				all = append(all, fmt.Sprint(p.ID, p.Time, p.Count))
+				from, more = p.ID.Next()
+			}
+			return true
+		})
+		return true
+	})
+	return all
 }

@@ -37,6 +37,9 @@ func (d *Driver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*
 		begin = func(now int64) *storage.Tx { return x.Exec.Begin(now, ss) }
 	}
 	tx := begin(x.Host.Now())
+	if tx == nil {
+		return // a script takes long, and the client is told so
+	}
 	defer func() { x.ReplyGate = max(x.ReplyGate, x.Exec.End()) }()
 	decided := make(chan struct{})
 	d.give(x, count(tx), decided, reply)
@@ -304,6 +307,9 @@ func (d *Driver) keysIn(x *command.Ctx, s slots.Slot, count int) [][]byte {
 		return scanSlot(x.Tx, s, count)
 	}
 	tx := x.Exec.Begin(x.Host.Now(), []slots.Slot{s})
+	if tx == nil {
+		return nil // as above
+	}
 	defer func() { x.ReplyGate = max(x.ReplyGate, x.Exec.End()) }()
 	return scanSlot(tx, s, count)
 }

@@ -145,8 +145,8 @@ func magnitude(n int) uint64 {
 
 // toUnsigned converts to 64 bits as C does on amd64.
 func toUnsigned(f float64) uint64 {
-	if f >= 1<<63 && f < 1<<64 {
-		return uint64(f)
+	if f >= 1<<63 {
+		return uint64(toInt(f-1<<63)) ^ 1<<63
 	}
 	return uint64(toInt(f))
 }

@@ -68,6 +68,7 @@ type lexer struct {
 	last   int // the line of the token before
 	tok    token
 	text   string // of a name or string
+	near   string // a string as errors show it: with its delimiters, escapes resolved
 	number float64
 	start  int // of the token at hand
 
@@ -87,7 +88,9 @@ func (x *lexer) fail(message string, tok token) {
 // tokenText is how an error shows a token.
 func (x *lexer) tokenText(tok token) string {
 	switch tok {
-	case tokName, tokString, tokNumber:
+	case tokString:
+		return x.near
+	case tokName, tokNumber:
 		return x.src[x.start:min(x.pos, len(x.src))]
 	}
 	return tokenName(tok)
@@ -165,6 +168,7 @@ func (x *lexer) scan() token {
 				return '['
 			}
 			x.pos += 2
+			x.near = x.src[x.start:x.pos]
 			x.fail("invalid long string delimiter", tokString)
 		case '=':
 			return x.either('=', tokEq, '=')
@@ -295,6 +299,7 @@ func (x *lexer) longString(level int, comment bool) string {
 		switch c := x.src[x.pos]; {
 		case c == ']' && strings.HasPrefix(x.src[x.pos:], end):
 			x.pos += len(end)
+			x.near = "[" + end[1:len(end)-1] + "[" + b.String() + end
 			return b.String()
 		case c == '[' && level == 0 && x.at(x.pos+1) == '[':
 			x.fail("nesting of [[...]] is deprecated", '[')
@@ -312,7 +317,7 @@ func (x *lexer) longString(level int, comment bool) string {
 
 func (x *lexer) quoted(quote byte) string {
 	x.pos++
-	var b []byte
+	b := []byte{quote}
 	for {
 		if x.pos >= len(x.src) {
 			x.fail("unfinished string", tokEOF)
@@ -320,8 +325,10 @@ func (x *lexer) quoted(quote byte) string {
 		switch c := x.src[x.pos]; c {
 		case quote:
 			x.pos++
-			return string(b)
+			x.near = string(append(b, quote))
+			return x.near[1 : len(x.near)-1]
 		case '\n', '\r':
+			x.near = string(b)
 			x.fail("unfinished string", tokString)
 		case '\\':
 			x.pos++
@@ -358,6 +365,7 @@ func (x *lexer) escape(b []byte) []byte {
 		x.pos++
 	}
 	if n > 255 {
+		x.near = string(b)
 		x.fail("escape sequence too large", tokString)
 	}
 	return append(b, byte(n))
@@ -367,10 +375,15 @@ func isDigit(c byte) bool { return c-'0' <= 9 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 
+// The sizes of names in messages: at run time, and of the compiler.
+const (
+	chunkNameSize  = 60
+	sourceNameSize = 80
+)
+
 // chunkName is how errors show the name of a source: "@name" is a file, "=name"
 // itself, all else a text that is quoted; luaO_chunkid.
-func chunkName(source string) string {
-	const size = 60
+func chunkName(source string, size int) string {
 	if source == "" {
 		return `[string ""]`
 	}
@@ -387,7 +400,7 @@ func chunkName(source string) string {
 	if i := strings.IndexByte(line, '\r'); i >= 0 {
 		line, cut = line[:i], true
 	}
-	if room := size - len(`[string "..."]`) - 1; len(line) > room {
+	if room := size - len(` [string "..."] `) - 1; len(line) > room {
 		line, cut = line[:room], true
 	}
 	if cut {

@@ -38,7 +38,7 @@ func baseCollectGarbage(t *Thread) int {
 	case "count":
 		t.Push(Number(float64(t.state.Memory()) / 1024))
 	case "step":
-		t.Push(Bool(true))
+		t.Push(Bool(false))
 	case "stop", "restart", "setpause", "setstepmul":
 		t.Push(Number(0))
 	default:
@@ -312,14 +312,17 @@ func (t *Thread) room(n int) bool {
 
 // basePCall calls its first argument and catches errors.
 func basePCall(t *Thread) int {
-	t.checkAny(1)
-	c := t.calls[t.depth]
-	base := c.base
+	base := t.calls[t.depth].base
+	if t.Count() == 0 { // Redis's pcall then calls a value of its own
+		t.Push(Bool(false))
+		t.Push(String("attempt to call a boolean value"))
+		return 2
+	}
 	failure := t.protect(func() { t.call(base, -1) }, Nil)
 	if failure != nil {
 		v := failure.value
 		if caught := t.state.options.Caught; caught != nil {
-			v = caught(v)
+			v = caught(t, v)
 		}
 		t.top = base
 		t.Push(Bool(false))

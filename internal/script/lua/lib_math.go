@@ -2,6 +2,20 @@ package lua
 
 import "math"
 
+// withSign is a function whose result is -NaN where C has that, as the processor
+// makes it.
+func withSign(f func(float64) float64) func(float64) float64 {
+	return func(x float64) float64 {
+		r := f(x)
+		if r != r && x == x {
+			return negativeNaN
+		}
+		return r
+	}
+}
+
+var negativeNaN = math.Copysign(math.NaN(), -1)
+
 // unary makes a function of one number.
 func unary(f func(float64) float64) GoFunction {
 	return func(t *Thread) int {
@@ -12,12 +26,12 @@ func unary(f func(float64) float64) GoFunction {
 
 var mathFunctions = []Function{
 	{"abs", unary(math.Abs)}, {"acos", unary(math.Acos)}, {"asin", unary(math.Asin)}, {"atan2", mathAtan2},
-	{"atan", unary(math.Atan)}, {"ceil", unary(math.Ceil)}, {"cosh", unary(math.Cosh)}, {"cos", unary(math.Cos)},
+	{"atan", unary(math.Atan)}, {"ceil", unary(math.Ceil)}, {"cosh", unary(math.Cosh)}, {"cos", unary(withSign(math.Cos))},
 	{"deg", unary(func(f float64) float64 { return f / (math.Pi / 180) })}, {"exp", unary(math.Exp)},
 	{"floor", unary(math.Floor)}, {"fmod", mathFmod}, {"frexp", mathFrexp}, {"ldexp", mathLdexp},
-	{"log10", unary(math.Log10)}, {"log", unary(math.Log)}, {"max", mathMax}, {"min", mathMin}, {"modf", mathModf},
+	{"log10", unary(math.Log10)}, {"log", unary(withSign(math.Log))}, {"max", mathMax}, {"min", mathMin}, {"modf", mathModf},
 	{"pow", mathPow}, {"rad", unary(func(f float64) float64 { return f * (math.Pi / 180) })}, {"sinh", unary(math.Sinh)},
-	{"sin", unary(math.Sin)}, {"sqrt", unary(math.Sqrt)}, {"tanh", unary(math.Tanh)}, {"tan", unary(math.Tan)},
+	{"sin", unary(withSign(math.Sin))}, {"sqrt", unary(math.Sqrt)}, {"tanh", unary(math.Tanh)}, {"tan", unary(withSign(math.Tan))},
 }
 
 func (s *State) openMath() {
@@ -33,12 +47,17 @@ func mathAtan2(t *Thread) int {
 }
 
 func mathFmod(t *Thread) int {
-	t.Push(Number(math.Mod(t.CheckNumber(1), t.CheckNumber(2))))
+	x, y := t.CheckNumber(1), t.CheckNumber(2)
+	if r := math.Mod(x, y); r == r {
+		t.Push(Number(r))
+	} else {
+		t.Push(Number(x * y / (x * y))) // NaN with the sign that the processor gives it
+	}
 	return 1
 }
 
 func mathPow(t *Thread) int {
-	t.Push(Number(math.Pow(t.CheckNumber(1), t.CheckNumber(2))))
+	t.Push(Number(power(t.CheckNumber(1), t.CheckNumber(2))))
 	return 1
 }
 

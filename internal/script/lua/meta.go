@@ -183,7 +183,11 @@ func power(a, b float64) float64 {
 	if b == 2 {
 		return a * a
 	}
-	return math.Pow(a, b)
+	r := math.Pow(a, b)
+	if r != r && a == a && b == b {
+		return negativeNaN
+	}
+	return r
 }
 
 var arithEvents = map[opcode]event{opAdd: eventAdd, opSub: eventSub, opMul: eventMul, opDiv: eventDiv, opMod: eventMod,

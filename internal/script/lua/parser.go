@@ -20,9 +20,9 @@ type parser struct {
 // words it.
 func Compile(source, name string) (proto *Proto, err error) {
 	if len(source) > 0 && source[0] == '\x1b' {
-		return nil, &syntaxError{chunkName(name) + ": bad binary format"}
+		return nil, &syntaxError{chunkName(name, sourceNameSize) + ": bad binary format"}
 	}
-	p := &parser{lexer: lexer{src: source, chunk: chunkName(name), line: 1, last: 1}}
+	p := &parser{lexer: lexer{src: source, chunk: chunkName(name, sourceNameSize), line: 1, last: 1}}
 	defer func() {
 		if r := recover(); r != nil {
 			failure, ok := r.(*syntaxError)

@@ -35,12 +35,12 @@ const (
 	tableBytes   = 112
 )
 
-// stringHash is luaS_newlstr's: of a long string it looks at some bytes only.
+// stringHash is luaS_newlstr's in Redis, which looks at all bytes: PUC Lua skips
+// some of long strings.
 func stringHash(s string) uint32 {
 	h := uint32(len(s))
-	step := len(s)>>5 + 1
-	for i := len(s); i >= step; i -= step {
-		h ^= h<<5 + h>>2 + uint32(s[i-1])
+	for i := len(s) - 1; i >= 0; i-- {
+		h ^= h<<5 + h>>2 + uint32(s[i])
 	}
 	return h
 }

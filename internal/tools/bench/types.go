@@ -16,6 +16,8 @@ type typeTest struct {
 	name, command string
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
+	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
+	script        string // is loaded before the test; its SHA1 is S in command
 }
 
 var typeTests = []typeTest{
@@ -32,8 +34,13 @@ var typeTests = []typeTest{
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
 	{name: "PFADD", command: "PFADD K element:$"},
 	{name: "PFCOUNT", command: "PFCOUNT K", fill: "PFADD"},
-	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "SET"},
+	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "APPEND"},
 	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD"},
+	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
+	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
+	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
+	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
+	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
 }
 
 const (
@@ -139,7 +146,11 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 		if keys == 1 {
 			space = oneElements
 		}
-		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		flags := []string{"-r", strconv.Itoa(space)}
+		if t.tracked {
+			flags = append(flags, "-3", "--enable-tracking")
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append(flags, t.words(keys)...)...)
 		if err == nil && t.takes {
 			err = n.notDry(keys)
 		}
@@ -166,6 +177,8 @@ func (t typeTest) words(keys int) []string {
 			words[i] = key
 		case "E":
 			words[i] = element
+		case "S":
+			words[i] = sha(t.script)
 		default:
 			words[i] = strings.ReplaceAll(w, "$", randomNumber)
 		}
@@ -188,6 +201,9 @@ func supply(requests, keys int) int {
 // them for so many requests that take elements out.
 func (n *node) fill(t typeTest, keys, requests int) error {
 	err := n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("FLUSHALL")) })
+	if err == nil && t.script != "" {
+		err = n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("SCRIPT"), []byte("LOAD"), []byte(t.script)) })
+	}
 	if err != nil || t.fill == "" {
 		return err
 	}
@@ -197,10 +213,10 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	}
 	if t.takes {
 		each = supply(requests, keys)
+	} else if t.fill == "SET" || t.fill == "APPEND" {
+		each = 1
 	} else if t.name == "LRANGE_100" {
 		each = max(each, 100)
-	} else if t.fill == "SET" {
-		each = 1
 	}
 	per := (each + batch - 1) / batch // commands for one key
 	var args [2 + 3*batch][]byte
@@ -220,7 +236,7 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 				a = append(a, decimal(int(mix(uint64(x))%oneElements)), element)
 			case "GEOADD": // forty or so within 10 km of any place
 				a = append(a, degrees(10, mix(uint64(x))), degrees(33, mix(uint64(x)+1<<32)), element)
-			case "SET":
+			case "APPEND":
 				a = append(a, bytes.Repeat([]byte("\x5a"), 1<<10))
 			default:
 				a = append(a, element)

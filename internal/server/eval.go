@@ -1,0 +1,348 @@
+package server
+
+import (
+	"bytes"
+	"sync/atomic"
+	"time"
+
+	"redoubt/internal/admin"
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/internal/script"
+	"redoubt/internal/version"
+	"redoubt/slots"
+)
+
+// newEngine makes an engine for scripts or functions.
+func newEngine() *script.Engine {
+	return script.New(script.Config{RedisVersion: version.Redis, ServerVersion: version.Build})
+}
+
+// newScriptHost makes the host of a desk, or with nil that of streams.
+func (s *Server) newScriptHost(d *desk) *scriptHost {
+	h := &scriptHost{srv: s, desk: d}
+	h.missing = h.countMissing
+	if d != nil {
+		h.runner = &d.runner
+	}
+	return h
+}
+
+// hostOf is the host of the scripts that a caller runs.
+func (s *Server) hostOf(x *command.Ctx) *scriptHost {
+	c, ok := x.Caller.(*conn)
+	if !ok {
+		h := s.streamHost
+		h.runner = s.applied.runner.Load()
+		return h
+	}
+	l := c.home.Load()
+	h := l.host
+	h.conn, h.cfg = c, l.cfg
+	h.outOfMemory = l.outOfMemory && s.is(condMemory)
+	return h
+}
+
+// evaluator is the engine for EVAL, a new one after SCRIPT FLUSH.
+func (h *scriptHost) evaluator() *script.Engine {
+	if n := h.srv.scripts.flushes.Load(); h.evals == nil || h.flush != n {
+		h.evals, h.flush = newEngine(), n
+	}
+	return h.evals
+}
+
+// A form is one of the commands that run scripts.
+type form struct {
+	bySHA, readOnly, function bool
+}
+
+// keysOf splits the arguments of a script behind the number of its keys. badCount is
+// the error of what is no number.
+func keysOf(args [][]byte, badCount resp.Error) (keys, rest [][]byte, err resp.Error) {
+	n, ok := resp.ParseInt(args[2])
+	switch args = args[3:]; {
+	case !ok:
+		return nil, nil, badCount
+	case n > int64(len(args)):
+		return nil, nil, resp.ErrKeysOverArgs
+	case n < 0:
+		return nil, nil, resp.ErrKeysNegative
+	}
+	return args[:n], args[n:], ""
+}
+
+// evalHandler matches evalGenericCommand.
+func (s *Server) evalHandler(f form) command.Handler {
+	return func(x *command.Ctx) {
+		h := s.hostOf(x)
+		h.tellMonitors(x.Args)
+		if f.bySHA && len(x.Args[1]) != 40 {
+			x.Out.Error(resp.ErrNoScript)
+			return
+		}
+		keys, args, err := keysOf(x.Args, resp.ErrNotInteger)
+		var c *cached
+		switch {
+		case err != "":
+		case !f.bySHA:
+			c, err = s.scripts.load(x.Args[1], false)
+		default:
+			if c = s.scripts.find(x.Args[1]); c == nil {
+				err = resp.ErrNoScript
+			}
+		}
+		if err == "" {
+			err = h.prepare(x, f, c.Flags(), keys)
+		}
+		if err != "" {
+			x.Out.Error(err)
+			return
+		}
+		h.engine = h.evaluator()
+		h.watched(x, c.SHA(), true)
+		result := h.engine.Run(c.Script, keys, args, h, &h.reply)
+		memory, _ := h.engine.Memory()
+		h.memory.Store(memory)
+		h.conclude(x, result, &c.wide)
+	}
+}
+
+// functionHandler matches fcallCommandGeneric.
+func (s *Server) functionHandler(f form) command.Handler {
+	return func(x *command.Ctx) {
+		h := s.hostOf(x)
+		h.tellMonitors(x.Args)
+		set := s.functions.set.Load()
+		fn := set.function(x.Args[1])
+		if fn == nil {
+			x.Out.Error(resp.ErrNoFunction)
+			return
+		}
+		keys, args, err := keysOf(x.Args, resp.ErrBadKeyCount)
+		if err == "" {
+			err = h.prepare(x, f, fn.Flags, keys)
+		}
+		if err == "" && !s.functions.take(s) {
+			err = s.busy()
+		}
+		if err != "" {
+			x.Out.Error(err)
+			return
+		}
+		defer s.functions.give()
+		h.engine = set.engine
+		h.watched(x, fn.Name, false)
+		result := h.engine.Call(fn.Function, keys, args, h, &h.reply)
+		_, memory := h.engine.Memory()
+		s.functions.memory.Store(memory)
+		h.conclude(x, result, &fn.wide)
+	}
+}
+
+// prepare makes the host ready for a script, or tells why it may not run. It matches
+// scriptPrepareForRun.
+func (h *scriptHost) prepare(x *command.Ctx, f form, flags script.Flags, keys [][]byte) resp.Error {
+	h.tx, h.db, h.noTouch = x.Tx, x.DB(), x.Caller.NoTouch()
+	h.began = time.Now()
+	h.wrote, h.strayed, h.errors = false, false, h.errors[:0]
+	h.reply.SetBuffer(h.reply.Bytes()[:0])
+	h.reply.SetProto(x.Out.Proto())
+	h.flags, h.slot = 0, -1
+	if len(keys) > 0 {
+		h.slot = int(slots.Of(keys[0]))
+	}
+	compatible := flags&script.Compatible != 0
+	if compatible || flags&script.AllowCrossSlotKeys != 0 {
+		h.flags |= runCrossSlot
+	}
+	if f.readOnly || flags&script.NoWrites != 0 {
+		h.flags |= runReadOnly
+	}
+	if flags&script.AllowOOM != 0 {
+		h.flags |= runAllowOOM
+	}
+	switch {
+	case h.desk == nil:
+		return ""
+	case compatible:
+		if h.srv.is(condStale) {
+			return resp.ErrMasterDown
+		}
+		return ""
+	}
+	return h.refusesScript(f, flags)
+}
+
+// refusesScript is prepare's part for a script that says what it is.
+func (h *scriptHost) refusesScript(f form, flags script.Flags) resp.Error {
+	s := h.srv
+	if flags&script.NoCluster != 0 && s.cluster != nil {
+		return resp.ErrScriptNoCluster
+	}
+	if flags&script.AllowStale == 0 && s.is(condStale) {
+		return resp.ErrScriptStale
+	}
+	if flags&script.NoWrites == 0 {
+		if s.IsReplica() && h.cfg.ReplicaReadOnly {
+			return resp.ErrScriptReadOnly
+		}
+		if err := s.diskError(); err != "" {
+			return scriptMisconf(err)
+		}
+		if f.readOnly {
+			return resp.ErrScriptWrites
+		}
+		if s.fewReplicas(h.cfg) {
+			return resp.ErrNoReplicas
+		}
+	}
+	if h.outOfMemory && flags&(script.AllowOOM|script.NoWrites) == 0 {
+		return resp.ErrScriptOOM
+	}
+	return ""
+}
+
+// scriptMisconf is the disk's error for a script.
+func scriptMisconf(err resp.Error) resp.Error {
+	if err == resp.ErrMisconfSnapshot {
+		return resp.ErrScriptMisconf
+	}
+	_, reason, _ := bytes.Cut([]byte(err), []byte(": "))
+	return resp.ErrScriptMisconfJournal(string(reason))
+}
+
+// watched puts the script that is about to run on h.engine under the eyes of
+// watchScripts, if a client has called it.
+func (h *scriptHost) watched(x *command.Ctx, name string, eval bool) {
+	d := h.desk
+	if d == nil {
+		return
+	}
+	r := &d.run
+	r.engine.Store(h.engine)
+	r.loop, r.conn, r.tx, r.eval, r.name, r.args = h.conn.home.Load(), h.conn, h.tx, eval, name, x.Args
+	r.begin(h.began.Sub(h.srv.started))
+	if h.srv.endsScripts.Load() {
+		r.kill()
+	}
+}
+
+// conclude answers a script that has ended. wide is noted if its call has to be
+// repeated with the world locked.
+func (h *scriptHost) conclude(x *command.Ctx, result script.Result, wide *atomic.Bool) {
+	d := h.desk
+	if d == nil {
+		h.tx.Mute(false)
+		x.Out.Raw(h.reply.Bytes())
+		return
+	}
+	l := d.run.loop
+	l.finish(d)
+	h.tx.Mute(false)
+	if h.strayed {
+		wide.Store(true)
+		l.strayed = true
+		return
+	}
+	for _, err := range h.errors {
+		l.stats.errorReply(err)
+	}
+	l.counted = result.Counted
+	if h.srv.endsScripts.Load() && d.run.killed.Load() {
+		h.tx.Abandon()
+	}
+	x.Out.Raw(h.reply.Bytes())
+	if cap(h.reply.Bytes()) > keepBufferBytes {
+		h.reply.SetBuffer(nil)
+	}
+}
+
+// tellMonitors shows the call of a script before what it calls.
+func (h *scriptHost) tellMonitors(args [][]byte) {
+	if h.desk != nil && h.srv.monitors.any.Load() && !h.srv.Loading() {
+		h.desk.monitored = append(h.desk.monitored, admin.MonitorLine(time.Now(), h.conn.db, h.conn.remote, args)...)
+	}
+}
+
+// flagsOfScript is what a call of a script counts as before it runs, by what the
+// script says of itself. It matches evalGetCommandFlags, fcallGetCommandFlags and
+// scriptFlagsToCmdFlags.
+func (s *Server) flagsOfScript(f form) func(row *command.Row, args [][]byte) command.Flags {
+	return func(row *command.Row, args [][]byte) command.Flags {
+		flags, known := s.scriptFlags(f, args)
+		if !known || flags&script.Compatible != 0 {
+			return row.Flags
+		}
+		is := row.Flags &^ (command.Stale | command.DenyOOM | command.Write | command.MayReplicate)
+		if flags&(script.AllowOOM|script.NoWrites) == 0 {
+			is |= command.DenyOOM
+		}
+		if flags&script.NoWrites == 0 {
+			is |= command.Write
+		}
+		if flags&script.AllowStale != 0 {
+			is |= command.Stale
+		}
+		return is
+	}
+}
+
+// scriptFlags finds the flags of the script that a call runs.
+func (s *Server) scriptFlags(f form, args [][]byte) (_ script.Flags, known bool) {
+	switch {
+	case f.function:
+		if fn := s.functions.set.Load().function(args[1]); fn != nil {
+			return fn.Flags, true
+		}
+	case f.bySHA:
+		if c := s.scripts.find(args[1]); c != nil {
+			return c.Flags(), true
+		}
+	case bytes.HasPrefix(args[1], shebang):
+		if c, err := s.scripts.load(args[1], false); err == "" {
+			return c.Flags(), true
+		}
+	}
+	return 0, false
+}
+
+var shebang = []byte("#!")
+
+// lockOfScript is what the unit of a script locks. Outside of a cluster a script may
+// look at any key, so that it has the world. In a cluster the keys that it names
+// are of one slot, and it hardly ever needs more.
+func (s *Server) lockOfScript(f form) func(args [][]byte) command.Lock {
+	return func(args [][]byte) command.Lock {
+		if s.cluster == nil || s.isWide(f, args) {
+			return command.LockWorld
+		}
+		return command.LockKeys
+	}
+}
+
+// isWide reports whether a script needs, or may need, more than the slots of the keys
+// that its call names.
+func (s *Server) isWide(f form, args [][]byte) bool {
+	if len(args) < 3 || string(args[2]) == "0" {
+		return true
+	}
+	var flags script.Flags
+	wide := false
+	switch {
+	case f.function:
+		if fn := s.functions.set.Load().function(args[1]); fn != nil {
+			flags, wide = fn.Flags, fn.wide.Load()
+		}
+	default:
+		var c *cached
+		if f.bySHA {
+			c = s.scripts.find(args[1])
+		} else {
+			c = s.scripts.known(args[1])
+		}
+		if c != nil {
+			flags, wide = c.Flags(), c.wide.Load()
+		}
+	}
+	return wide || flags&script.AllowCrossSlotKeys != 0
+}

@@ -1,0 +1,245 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"redoubt/internal/command"
+	"redoubt/internal/glob"
+	"redoubt/internal/resp"
+	"redoubt/internal/script"
+	"redoubt/storage/rdb"
+)
+
+// loadTimeout is how long the code of a library may run when it is loaded, as
+// Redis's LOAD_TIMEOUT_MS. One that is in the stream has run already.
+const loadTimeout = 500 * time.Millisecond
+
+func (s *Server) functionLoad(x *command.Ctx) {
+	replace := false
+	last := len(x.Args) - 1
+	for _, word := range x.Args[2:last] {
+		if !resp.EqualFold(word, "replace") {
+			x.Out.Error(resp.ErrFunctionOption(word))
+			return
+		}
+		replace = true
+	}
+	timeout := loadTimeout
+	if x.Tx.Applying() {
+		timeout = 0
+	}
+	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	next, name, err := s.functions.set.Load().load(string(x.Args[last]), replace, timeout, loadHost{s})
+	s.functions.give()
+	if err != "" {
+		x.Out.Error(err)
+		return
+	}
+	s.functions.set.Store(next)
+	x.Tx.Beside(1)
+	x.Out.BulkString(name)
+}
+
+func (s *Server) functionDelete(x *command.Ctx) {
+	set := s.functions.set.Load()
+	l := set.find(string(x.Args[2]))
+	if l == nil {
+		x.Out.Error(resp.ErrNoLibrary)
+		return
+	}
+	s.functions.set.Store(set.without(func(x *script.Library) bool { return x == l }))
+	x.Tx.Beside(1)
+	x.Out.OK()
+}
+
+func (s *Server) functionFlush(x *command.Ctx) {
+	if len(x.Args) > 3 {
+		x.Out.Error(resp.ErrSubcommandSyntax("function", x.Args[1]))
+		return
+	}
+	if !flushMode(x, resp.ErrFunctionFlush) {
+		return
+	}
+	s.functions.set.Store(newFunctionSet())
+	x.Tx.Beside(1)
+	x.Out.OK()
+}
+
+func (s *Server) functionDump(x *command.Ctx) {
+	enc := rdb.Encoder{Compress: s.config.Current().RDBCompression}
+	x.Out.Bulk(enc.AppendFunctions(nil, s.Libraries(x.Tx)))
+}
+
+func (s *Server) functionRestore(x *command.Ctx) {
+	if len(x.Args) > 4 {
+		x.Out.Error(resp.ErrSubcommandSyntax("function", x.Args[1]))
+		return
+	}
+	policy := restoreAppend
+	if len(x.Args) == 4 {
+		switch word := x.Args[3]; {
+		case resp.EqualFold(word, "append"):
+		case resp.EqualFold(word, "replace"):
+			policy = restoreReplace
+		case resp.EqualFold(word, "flush"):
+			policy = restoreFlush
+		default:
+			x.Out.Error(resp.ErrRestorePolicy)
+			return
+		}
+	}
+	codes, err := rdb.ParseFunctions(x.Args[2])
+	if err != nil {
+		x.Out.Error(payloadError(err))
+		return
+	}
+	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	next, refusal := s.functions.set.Load().restore(codes, policy, loadHost{s})
+	s.functions.give()
+	if refusal != "" {
+		x.Out.Error(refusal)
+		return
+	}
+	s.functions.set.Store(next)
+	x.Tx.Beside(1)
+	x.Out.OK()
+}
+
+func (s *Server) functionStats(x *command.Ctx) {
+	w := x.Out
+	set := s.functions.set.Load()
+	eval, running := false, false
+	s.long.each(func(r *run) bool {
+		eval = eval || r.eval
+		running = running || !r.eval
+		return true
+	})
+	if eval {
+		w.Error(resp.ErrBusyScript)
+		return
+	}
+	w.Map(2)
+	w.BulkString("running_script")
+	described := false
+	s.long.each(func(r *run) bool {
+		if r.eval {
+			return true
+		}
+		described = true
+		w.Map(3)
+		w.BulkString("name")
+		w.BulkString(r.name)
+		w.BulkString("command")
+		w.Array(len(r.args))
+		for _, a := range r.args {
+			w.Bulk(a)
+		}
+		w.BulkString("duration_ms")
+		w.Int((time.Since(s.started) - r.since).Milliseconds())
+		return false
+	})
+	if !described {
+		w.Null()
+	}
+	w.BulkString("engines")
+	w.Map(1)
+	w.BulkString("LUA")
+	w.Map(2)
+	w.BulkString("libraries_count")
+	w.Int(int64(len(set.libraries)))
+	w.BulkString("functions_count")
+	w.Int(int64(len(set.byName)))
+}
+
+func (s *Server) functionList(x *command.Ctx) {
+	pattern, named, withCode := "", false, false
+	for i := 2; i < len(x.Args); i++ {
+		switch word := x.Args[i]; {
+		case !withCode && resp.EqualFold(word, "withcode"):
+			withCode = true
+		case !named && resp.EqualFold(word, "libraryname"):
+			if i++; i == len(x.Args) {
+				x.Out.Error(resp.ErrNoLibraryName)
+				return
+			}
+			pattern, named = string(x.Args[i]), true
+		default:
+			x.Out.Error(resp.ErrFunctionArgument(word))
+			return
+		}
+	}
+	var shown []int
+	set := s.functions.set.Load()
+	for i, l := range set.libraries {
+		if !named || glob.MatchFold(pattern, l.Name) {
+			shown = append(shown, i)
+		}
+	}
+	x.Out.Array(len(shown))
+	for _, i := range shown {
+		replyLibrary(x.Out, set.libraries[i], withCode)
+	}
+}
+
+// replyLibrary describes a library as FUNCTION LIST does.
+func replyLibrary(w *resp.Writer, l *script.Library, withCode bool) {
+	if withCode {
+		w.Map(4)
+	} else {
+		w.Map(3)
+	}
+	w.BulkString("library_name")
+	w.BulkString(l.Name)
+	w.BulkString("engine")
+	w.BulkString("LUA")
+	w.BulkString("functions")
+	w.Array(len(l.Functions))
+	for _, f := range l.Functions {
+		w.Map(3)
+		w.BulkString("name")
+		w.BulkString(f.Name)
+		w.BulkString("description")
+		if f.Description != nil {
+			w.BulkString(*f.Description)
+		} else {
+			w.Null()
+		}
+		w.BulkString("flags")
+		names := f.Flags.Names()
+		w.Set(len(names))
+		for _, name := range names {
+			w.Simple(name)
+		}
+	}
+	if withCode {
+		w.BulkString("library_code")
+		w.BulkString(l.Code)
+	}
+}
+
+func functionHelp(x *command.Ctx) {
+	command.Help(x,
+		"DELETE <library-name>", "    Delete a library and its functions.",
+		"DUMP", "    All libraries as a payload for FUNCTION RESTORE.",
+		"FLUSH [ASYNC|SYNC]", "    Delete all libraries.",
+		"KILL", "    End the function that is running.",
+		"LIST [LIBRARYNAME <pattern>] [WITHCODE]", "    Describe the libraries, or those that match.",
+		"LOAD [REPLACE] <function-code>", "    Make a library of Lua code.",
+		"RESTORE <payload> [FLUSH|APPEND|REPLACE]", "    Bring back the libraries of a payload, beside those that are there (APPEND),",
+		"    in the place of those with the same names (REPLACE), or of all (FLUSH).",
+		"STATS", "    The function that is running, and how many libraries there are.")
+}
+
+// payloadError is the line for a payload of FUNCTION RESTORE that is wrong.
+func payloadError(err error) resp.Error {
+	switch {
+	case errors.Is(err, rdb.ErrPayload):
+		return resp.ErrFunctionPayload
+	case errors.Is(err, rdb.ErrOldFunctions):
+		return resp.ErrFunctionFormat
+	case errors.Is(err, rdb.ErrNoFunctions):
+		return resp.ErrNoFunctionThere
+	}
+	return resp.ErrFunctionCut
+}

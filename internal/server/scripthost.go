@@ -1,0 +1,321 @@
+package server
+
+import (
+	"bytes"
+	"sync/atomic"
+	"time"
+
+	"redoubt/internal/admin"
+	"redoubt/internal/command"
+	"redoubt/internal/config"
+	"redoubt/internal/pubsub"
+	"redoubt/internal/resp"
+	"redoubt/internal/script"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// scriptHost is what a running script sees of the server: it calls commands within
+// the unit of its own call, as the Caller of each. Every desk has one, and so has
+// the applier of streams, for the scripts that a Redis before 7 propagates.
+//
+// A script may take long, and then its loop does other things: the host looks at
+// nothing of the loop but what it has taken along.
+type scriptHost struct {
+	srv    *Server
+	runner *command.Runner
+	desk   *desk          // nil: the script is in a stream
+	conn   *conn          // likewise
+	evals  *script.Engine // of EVAL
+	flush  uint64         // scripts.flushes when evals was made
+	memory atomic.Int64   // of evals when it was used last, in bytes
+	reply  resp.Writer
+
+	// Of the script at hand.
+	cfg         *config.Settings
+	engine      *script.Engine
+	began       time.Time
+	tx          *storage.Tx
+	db          int
+	noTouch     bool
+	flags       runFlags
+	slot        int // the slot of all keys so far, -1: there was none
+	outOfMemory bool
+	wrote       bool
+	strayed     bool // it needs more than the unit has locked, and has written nothing yet
+	errors      []resp.Error
+	sought      [][]byte   // the keys of the command at hand
+	missing     func() int // counts those that do not exist
+}
+
+// runFlags are Redis's SCRIPT_READ_ONLY and its like.
+type runFlags uint8
+
+const (
+	runReadOnly runFlags = 1 << iota
+	runAllowOOM
+	runCrossSlot
+)
+
+// DB, Proto, NoTouch, Redact and Block make a script the caller of its commands:
+// command.Caller. None of them waits.
+func (h *scriptHost) DB() int                                { return h.db }
+func (h *scriptHost) Proto() int                             { return h.runner.Ctx.Out.Proto() }
+func (h *scriptHost) NoTouch() bool                          { return h.noTouch }
+func (h *scriptHost) Redact(...int)                          {}
+func (h *scriptHost) Block(*command.Ctx, *command.Wait) bool { return false }
+
+// Began is command.Scripted's.
+func (h *scriptHost) Began() time.Time { return h.began }
+
+// Select is SELECT, for the rest of the script: admin.Selector.
+func (h *scriptHost) Select(db int) { h.db = db }
+
+// World runs f in the script's unit, if that has the world: admin.Debugger.
+func (h *scriptHost) World(f func(tx *storage.Tx)) {
+	if h.tx.World() {
+		f(h.tx)
+	}
+}
+
+// Publish is PUBLISH. The message leaves with the unit; who will get it is counted
+// now, as the script wants to know: admin.Publisher.
+func (h *scriptHost) Publish(channel, message []byte, sharded bool) {
+	s := h.srv
+	if sharded {
+		h.runner.Ctx.Out.Int(int64(s.pubsub.Subscribers(pubsub.Shard, string(channel))))
+	} else {
+		h.runner.Ctx.Out.Int(int64(s.pubsub.Receivers(channel)))
+	}
+	if h.desk != nil {
+		h.desk.published = append(h.desk.published, publication{-1, bytes.Clone(channel), bytes.Clone(message), sharded})
+	}
+	if s.cluster != nil {
+		s.forBus.Add(int64(len(channel) + len(message)))
+	} else {
+		h.tx.Force()
+	}
+}
+
+var (
+	_ script.Host      = (*scriptHost)(nil)
+	_ admin.Selector   = (*scriptHost)(nil)
+	_ admin.Publisher  = (*scriptHost)(nil)
+	_ admin.Debugger   = (*scriptHost)(nil)
+	_ command.Scripted = (*scriptHost)(nil)
+)
+
+// Call runs a command: script.Host. It matches scriptCall.
+func (h *scriptHost) Call(args [][]byte, w *resp.Writer) {
+	row, known := h.srv.table.Resolve(args)
+	if row == nil && known != nil {
+		row = known // without a sub-command, or with one that it does not have
+	}
+	if err := h.refusal(row, args); err != "" {
+		if row != nil {
+			h.runner.CountRejection(row)
+		}
+		h.errors = append(h.errors, err)
+		w.Error(err)
+		return
+	}
+	start := w.Len()
+	began := time.Now()
+	h.runner.CallWithin(h, w, row, args)
+	took := time.Since(began)
+	b := w.Bytes()[start:]
+	failed := len(b) > 0 && b[0] == '-'
+	if failed {
+		h.errors = append(h.errors, errorLine(b))
+	}
+	h.runner.Count(row, took, failed)
+	h.account(row, args, took)
+}
+
+// refusal is why a command is not called, or "". It matches the checks of scriptCall
+// and their order.
+func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
+	switch {
+	case row == nil || row.Run == nil:
+		return resp.ErrInScriptUnknown
+	case !row.Takes(len(args)):
+		return resp.ErrInScriptArity
+	case row.Is(command.NoScript) && !h.srv.allScripts.Load():
+		return resp.ErrInScriptDenied
+	case h.desk == nil:
+		return "" // whoever made the stream has looked
+	case h.desk.run.killed.Load() || h.strayed:
+		return resp.ErrKilled // the engine says so as well
+	case h.srv.is(condStale) && !row.Is(command.Stale):
+		return resp.ErrInScriptStale
+	}
+	if err := h.refusesWrite(row); err != "" {
+		return err
+	}
+	if h.outOfMemory && row.Is(command.DenyOOM) && h.flags&runAllowOOM == 0 && !h.wrote {
+		return resp.ErrOOM
+	}
+	if !h.holds(row, args) {
+		if !h.wrote && !h.desk.inExec {
+			h.strayed = true
+			h.engine.Kill()
+		}
+		return resp.ErrInScriptNotLocal
+	}
+	if row.Is(command.Write) {
+		h.wrote = true
+		h.desk.run.wrote.Store(true)
+	}
+	return h.refusesRoute(row, args)
+}
+
+// refusesWrite matches scriptVerifyWriteCommandAllow.
+func (h *scriptHost) refusesWrite(row *command.Row) resp.Error {
+	if h.flags&runReadOnly != 0 && row.Flags&(command.Write|command.MayReplicate) != 0 {
+		return resp.ErrInScriptReadOnly
+	}
+	s := h.srv
+	if !row.Is(command.Write) || h.wrote || !s.is(condReplica|condDisk|condFewReplicas) {
+		return ""
+	}
+	if s.IsReplica() && h.cfg.ReplicaReadOnly {
+		return resp.ErrReadOnly
+	}
+	if err := s.diskError(); err != "" {
+		return err
+	}
+	if s.fewReplicas(h.cfg) {
+		return resp.ErrNoReplicas
+	}
+	return ""
+}
+
+// holds reports whether the unit has locked all that a command may look at.
+func (h *scriptHost) holds(row *command.Row, args [][]byte) bool {
+	if h.tx.World() {
+		return true
+	}
+	switch row.Needs(args) {
+	case command.LockNone:
+		return true
+	case command.LockKeys:
+	default:
+		return false
+	}
+	var ok bool
+	if h.runner.Keys, ok = row.AppendKeys(h.runner.Keys[:0], args); !ok {
+		return false
+	}
+	for _, i := range h.runner.Keys {
+		if !h.tx.Holds(slots.Of(args[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// refusesRoute looks whether the keys of a command are this node's. It matches
+// scriptVerifyClusterState.
+func (h *scriptHost) refusesRoute(row *command.Row, args [][]byte) resp.Error {
+	if h.srv.cluster == nil || len(row.Keys) == 0 {
+		return ""
+	}
+	h.runner.Keys, _ = row.AppendRouted(h.runner.Keys[:0], args)
+	if len(h.runner.Keys) == 0 {
+		return ""
+	}
+	h.sought = h.sought[:0]
+	for _, i := range h.runner.Keys {
+		h.sought = append(h.sought, args[i])
+	}
+	r := Route{
+		Slot: slots.Of(h.sought[0]), Keys: len(h.sought), Shard: row.Is(command.OfShards),
+		Write: row.Is(command.Write), ReadOnly: h.conn.is(stateReadOnly), Asking: h.conn.is(stateAsking), Missing: h.missing,
+	}
+	if r.Shard {
+		r.Keys, r.Missing = 0, nil
+	}
+	for _, k := range h.sought[1:] {
+		if string(k) != string(h.sought[0]) {
+			r.Many = true
+			r.Mixed = r.Mixed || slots.Of(k) != r.Slot
+		}
+	}
+	switch err := h.srv.cluster.Route(r); err {
+	case "":
+	case resp.ErrClusterDown:
+		return resp.ErrInScriptDown
+	case resp.ErrClusterDownWrites:
+		return resp.ErrInScriptDownWrites
+	default:
+		return resp.ErrInScriptNotLocal
+	}
+	if h.flags&runCrossSlot == 0 {
+		if h.slot >= 0 && h.slot != int(r.Slot) {
+			return resp.ErrInScriptCrossSlot
+		}
+		h.slot = int(r.Slot)
+	}
+	return ""
+}
+
+func (h *scriptHost) countMissing() int {
+	h.tx.Select(0)
+	n := 0
+	for _, k := range h.sought {
+		if _, ok := h.tx.Peek(k); !ok {
+			n++
+		}
+	}
+	return n
+}
+
+// account keeps the books of a command that the script has called.
+func (h *scriptHost) account(row *command.Row, args [][]byte, took time.Duration) {
+	if h.desk == nil {
+		return
+	}
+	s := h.srv
+	if limit := h.cfg.SlowlogLogSlowerThan; took >= limit && limit >= 0 && row.Flags&command.SkipSlowlog == 0 {
+		s.admin.SlowLog.Add(s.now(), took, args, h.conn.remote, h.conn.identity.Name)
+	}
+	if limit := h.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
+		s.admin.Latency.Add(admin.LatencyEvent(row), s.now()/1000, took)
+	}
+	if s.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 && !s.Loading() {
+		h.desk.monitored = append(h.desk.monitored, admin.MonitorLine(time.Now(), h.db, "lua", args)...)
+	}
+}
+
+// MayRun is redis.acl_check_cmd: script.Host. There is one user, who may do
+// everything.
+func (h *scriptHost) MayRun(args [][]byte) (allowed, known bool) {
+	row, _ := h.srv.table.Resolve(args)
+	return true, row != nil
+}
+
+// SetReplication is redis.set_repl: script.Host. The stream is the journal as well
+// as what replicas get, so effects go to both or to none.
+func (h *scriptHost) SetReplication(targets script.Replication) { h.tx.Mute(targets == 0) }
+
+// Log is redis.log: script.Host.
+func (h *scriptHost) Log(level script.LogLevel, message string) { h.srv.logOfScript(level, message) }
+
+func (s *Server) logOfScript(level script.LogLevel, message string) {
+	switch {
+	case level >= script.LogWarning:
+		s.log.Warn(message)
+	case level >= script.LogNotice:
+		s.log.Info(message)
+	default:
+		s.log.Debug(message)
+	}
+}
+
+// loadHost is what the code of a library sees: nothing but the log.
+type loadHost struct{ srv *Server }
+
+func (h loadHost) Call(_ [][]byte, w *resp.Writer)           { w.Error(resp.ErrInScriptDenied) }
+func (h loadHost) MayRun([][]byte) (allowed, known bool)     { return false, false }
+func (h loadHost) SetReplication(script.Replication)         {}
+func (h loadHost) Log(level script.LogLevel, message string) { h.srv.logOfScript(level, message) }

@@ -1,0 +1,409 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
+	"redoubt/internal/resp"
+	"redoubt/internal/script"
+)
+
+// call sends a command whose arguments may hold spaces.
+func (c *client) call(args ...string) {
+	c.t.Helper()
+	var line [][]byte
+	for _, a := range args {
+		line = append(line, []byte(a))
+	}
+	c.raw(string(resp.AppendArray(nil, line...)))
+}
+
+// eval sends a script without keys and checks its reply.
+func (c *client) eval(script, reply string, args ...string) {
+	c.t.Helper()
+	c.call(append([]string{"EVAL", script, "0"}, args...)...)
+	if got := c.read(); got != reply {
+		c.t.Errorf("%s: %q, want %q", script, got, reply)
+	}
+}
+
+func TestTheEffectsOfAScriptAreOneTransaction(t *testing.T) {
+	for _, test := range []struct {
+		name, script string
+		stream       []string
+	}{
+		{"one write", "return redis.call('SET', 'k', 'v')", []string{"SET k v"}},
+		{"reads", "return redis.call('GET', 'k')", nil},
+		{"several writes", "redis.call('SET', 'a', 1) redis.call('GET', 'a') redis.call('INCR', 'a')", []string{"MULTI", "SET a 1", "INCR a", "EXEC"}},
+		{"what is random is told by its result", "redis.call('SADD', 's', 'x') redis.call('SPOP', 's')", []string{"MULTI", "SADD s x", "SREM s x", "EXEC"}},
+		{"one that fails half-way", "redis.call('SET', 'a', 1) redis.call('LPUSH', 'a', 1) redis.call('SET', 'b', 1)", []string{"SET a 1"}},
+		{"another database", "redis.call('SET', 'a', 1) redis.call('SELECT', 2) redis.call('SET', 'a', 2)", []string{"MULTI", "SET a 1", "SELECT 2", "SET a 2", "EXEC"}},
+		{"what is not to be replicated", "redis.set_repl(redis.REPL_NONE) redis.call('SET', 'a', 1) redis.set_repl(redis.REPL_ALL) redis.call('SET', 'b', 1)", []string{"SET b 1"}},
+		{"a message", "return redis.call('PUBLISH', 'c', 'm')", []string{"PUBLISH c m"}},
+		{"a wait that is none", "return redis.call('BLPOP', 'l', 0)", nil},
+		{"what would wait", "redis.call('RPUSH', 'l', 'x') return redis.call('BLPOP', 'l', 0)", []string{"MULTI", "RPUSH l x", "LPOP l", "EXEC"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := startNode(t)
+			c := n.dial()
+			c.call("EVAL", test.script, "0")
+			c.read()
+			if got := n.streamed(); !slices.Equal(got, test.stream) {
+				t.Errorf("the stream has %q", got)
+			}
+			c.want("GET other", "(nil)")
+			c.want("SET in-0 1", "OK") // the script's database is its own
+			c.want("SELECT 0", "OK")
+			c.want("GET in-0", "1")
+		})
+	}
+}
+
+// A script in a transaction is a part of it, and one that makes a key ready serves
+// who waits behind it.
+func TestScriptsInTransactionsAndBeforeWaiters(t *testing.T) {
+	n := startNode(t)
+	waiter := n.blocks("BLPOP l 0")
+	c := n.dial()
+	c.want("MULTI", "OK")
+	c.call("EVAL", "redis.call('RPUSH', 'l', 'a', 'b') return redis.call('LLEN', 'l')", "0")
+	c.wantNext("QUEUED")
+	c.want("GET k", "QUEUED")
+	c.want("EXEC", "[2 (nil)]")
+	waiter.wantNext("[l a]")
+	if got, want := n.streamed(), []string{"RPUSH l a b", "LPOP l"}; !slices.Equal(got, want) {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
+func TestMonitorSeesWhatScriptsCall(t *testing.T) {
+	n := startNode(t)
+	m, c := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	c.eval("redis.call('SET', 'k', 'v') return 1", "1")
+	for _, want := range []string{`"EVAL"`, `lua] "SET" "k" "v"`} {
+		if line := m.read(); !strings.Contains(line, want) {
+			t.Errorf("MONITOR printed %q, want %s", line, want)
+		}
+	}
+}
+
+// What a script may not do, by the state of the node and by what it says of itself.
+func TestWhatScriptsAreRefused(t *testing.T) {
+	const set = "redis.call('SET', KEYS[1], 'v') return 'done'"
+	rows := []struct {
+		name      string
+		form      string
+		script    string
+		replica   bool
+		full      bool
+		failing   resp.Error
+		reply     string
+		fragments bool
+	}{
+		{name: "a write in a read-only call", form: "EVAL_RO", script: set, reply: "ERR Write commands are not allowed from read-only scripts."},
+		{name: "a script with writes in a read-only call", form: "EVAL_RO", script: "#!lua\n" + set, reply: "ERR Can not execute a script with write flag using *_ro command."},
+		{name: "a write in a script without writes", form: "EVAL", script: "#!lua flags=no-writes\n" + set, reply: "ERR Write commands are not allowed from read-only scripts."},
+		{name: "a write on a replica", form: "EVAL", script: set, replica: true, reply: "READONLY You can't write against a read only replica."},
+		{name: "a script with writes on a replica", form: "EVAL", script: "#!lua\n" + set, replica: true, reply: "READONLY You can't write against a read only replica."},
+		{name: "reads on a replica", form: "EVAL", script: "#!lua flags=no-writes\nreturn 'done'", replica: true, reply: "done"},
+		{name: "a write without memory", form: "EVAL", script: set, full: true, reply: "OOM command not allowed when used memory > 'maxmemory'."},
+		{name: "a script without memory", form: "EVAL", script: "#!lua\n" + set, full: true, reply: "OOM command not allowed when used memory > 'maxmemory'."},
+		{name: "one that may", form: "EVAL", script: "#!lua flags=allow-oom\n" + set, full: true, reply: "done"},
+		{name: "one that frees memory first", form: "EVAL", script: "redis.call('DEL', KEYS[1]) " + set, full: true, reply: "done"},
+		{name: "a write on a failing disk", form: "EVAL", script: set, failing: resp.ErrMisconfSnapshot, reply: string(resp.ErrMisconfSnapshot)},
+		{name: "no command at all", form: "EVAL", script: "return redis.call('NOSUCH')", reply: "ERR Unknown Redis command called from script"},
+		{name: "too few arguments", form: "EVAL", script: "return redis.call('GET')", reply: "ERR Wrong number of args calling Redis command from script"},
+		{name: "a command for clients", form: "EVAL", script: "return redis.call('CONFIG', 'GET', 'port')", reply: "ERR This Redis command is not allowed from script"},
+		{name: "an option of the first line", form: "EVAL", script: "#!lua flags=no-such\nreturn 1", reply: "ERR Unexpected flag in script shebang: no-such"},
+		{name: "code that is none", form: "EVAL", script: "return +", reply: "ERR Error compiling script (new function): "},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			repl, disk := newFakeReplication(), &fakePersistence{failing: row.failing}
+			n := startParts(t, func(c *Config) { c.Replication, c.Persistence = repl, disk })
+			c := n.dial()
+			if row.replica {
+				c.want("REPLICAOF 127.0.0.1 1", "OK")
+			}
+			if row.full {
+				c.want("CONFIG SET maxmemory 1", "OK")
+			}
+			n.refreshConditions()
+			c.call(row.form, row.script, "1", "k")
+			want := row.reply
+			if strings.Contains(want, " ") {
+				want = "error: " + want
+			}
+			if got := c.read(); !strings.HasPrefix(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestTheScriptCache(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	sha := func(script string) string {
+		c.call("SCRIPT", "LOAD", script)
+		return c.read()
+	}
+	kept := sha("return 'kept'")
+	c.want("EVALSHA "+strings.ToUpper(kept)+" 0", "kept")
+	c.want("EVALSHA "+kept[1:]+" 0", "error: NOSCRIPT No matching script. Please use EVAL.")
+	c.want("SCRIPT SHOW "+kept, "return 'kept'")
+	body := func(i int) string { return fmt.Sprintf("return %d", i) }
+	for i := range evalScripts {
+		c.eval(body(i), strconv.Itoa(i))
+	}
+	c.eval(body(0), "0") // it is used, so that the next one goes
+	c.eval(body(evalScripts), strconv.Itoa(evalScripts))
+	if got := n.Stats().Scripts; got.Cached != evalScripts+1 || got.Evicted != 1 {
+		t.Errorf("there are %d scripts, and %d were evicted", got.Cached, got.Evicted)
+	}
+	exists := func(script string) string { return c.do("SCRIPT EXISTS " + scriptSHA(script)) }
+	if got := exists(body(0)) + exists(body(1)) + exists("return 'kept'"); got != "[1][0][1]" {
+		t.Errorf("the first, the second and the one that was loaded: %s", got)
+	}
+	c.want("SCRIPT FLUSH", "OK")
+	c.want("SCRIPT EXISTS "+kept, "[0]")
+	if got := n.Stats().Scripts; got.Cached != 0 || got.CachedBytes != 0 {
+		t.Errorf("after a flush there are %d scripts of %d bytes", got.Cached, got.CachedBytes)
+	}
+}
+
+func TestFunctionsAreWrittenToTheStream(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	const code = "#!lua name=lib\nredis.register_function('f', function() return 1 end)"
+	c.call("FUNCTION", "LOAD", code)
+	c.wantNext("lib")
+	c.call("FUNCTION", "LOAD", code)
+	c.wantNext("error: ERR Library 'lib' already exists")
+	c.want("FCALL F 0", "1")
+	c.want("FUNCTION DELETE nosuch", "error: ERR Library not found")
+	c.want("FLUSHALL", "OK")
+	c.want("FCALL f 0", "1")
+	c.want("FUNCTION DELETE lib", "OK")
+	c.want("FUNCTION FLUSH", "OK")
+	c.want("FCALL f 0", "error: ERR Function not found")
+	got := n.streamed()
+	want := []string{"FUNCTION LOAD " + code, "FLUSHALL", "FUNCTION DELETE lib", "FUNCTION FLUSH"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
+// endless is a script that never ends, and writes first if asked to.
+const endless = "if ARGV[1] then redis.call('SET', 'half', ARGV[1]) end while true do end"
+
+// startBusy starts a node of two loops with a script that takes long, called by c.
+func startBusy(t *testing.T, args ...string) (n *node, c *client) {
+	t.Helper()
+	n = startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c = n.dial()
+	c.call(append([]string{"EVAL", endless, "0"}, args...)...)
+	n.untilBusy()
+	return n, c
+}
+
+func (n *node) untilBusy() {
+	n.t.Helper()
+	redistest.Until(n.t, 10*time.Second, "a script takes long", func() error {
+		if n.Busy() == "" {
+			return fmt.Errorf("none does")
+		}
+		return nil
+	})
+}
+
+const busyReply = "error: BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+
+func TestClientsOfABusyNode(t *testing.T) {
+	n, c := startBusy(t)
+	var others []*client
+	for range 4 { // on both loops
+		others = append(others, n.dial())
+	}
+	for i, o := range others {
+		began := time.Now()
+		o.want("PING", busyReply)
+		o.want("GET k", busyReply)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("client %d had to wait for %v", i, took)
+		}
+		o.want("HELLO 2", "[server redis version 7.2.4 proto 2 id "+fmt.Sprint(i+2)+" mode standalone role master modules []]")
+		o.want("FUNCTION KILL", busyReply)
+		o.want("SHUTDOWN", busyReply)
+		o.want("WATCH k", "OK")
+		o.want("MULTI", "OK")
+		o.want("GET k", busyReply)
+		o.want("DISCARD", "OK")
+		o.want("RESET", "RESET")
+	}
+	watcher, parting := others[0], others[1]
+	watcher.want("WATCH k", "OK")
+	parting.want("WATCH k", "OK")
+	parting.nc.Close()
+	began := time.Now()
+	others[2].want("SCRIPT KILL", "OK")
+	if got := c.read(); !strings.HasPrefix(got, "error: ERR Script killed by user with SCRIPT KILL...") {
+		t.Errorf("the script ends with %q", got)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v to kill the script", took)
+	}
+	others[3].want("SCRIPT KILL", "error: NOTBUSY No scripts in execution right now.")
+	others[3].want("SET k v", "OK")
+	c.want("GET k", "v")
+	// The WATCH of a busy node could not look at the key.
+	watcher.want("MULTI", "OK")
+	watcher.want("GET k", "QUEUED")
+	watcher.want("EXEC", "(nil array)")
+	watcher.want("WATCH k", "OK")
+	watcher.want("MULTI", "OK")
+	watcher.want("GET k", "QUEUED")
+	watcher.want("EXEC", "[v]")
+}
+
+// The connection of the script goes on where it was: with what came before in its
+// pipeline, and what came behind.
+func TestThePipelineOfALongScript(t *testing.T) {
+	n := startNode(t, "--event-loops", "1", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.raw("PING\r\n" + string(resp.AppendArray(nil, []byte("EVAL"), []byte(endless), []byte("0"))) + "ECHO behind\r\nGET k\r\n")
+	c.wantNext("PONG")
+	n.untilBusy()
+	c.raw("ECHO later\r\n")
+	other.want("SCRIPT KILL", "OK")
+	if got := c.read(); !strings.HasPrefix(got, "error: ERR Script killed") {
+		t.Errorf("the script ends with %q", got)
+	}
+	c.wantNext("behind")
+	c.wantNext("(nil)")
+	c.wantNext("later")
+}
+
+// A long script is let go on by those who must, and waits end in time.
+func TestWaitsEndWhileAScriptTakesLong(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	waiter := n.blocks("BLPOP l 0.5")
+	c := n.dial()
+	c.call("EVAL", endless, "0")
+	n.untilBusy()
+	began := time.Now()
+	waiter.wantNext("(nil array)")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the wait takes %v", took)
+	}
+	other := n.dial()
+	other.want("SCRIPT KILL", "OK")
+	c.read()
+	other.want("RPUSH l x", "1") // nobody stands in the queue any more
+	other.want("LLEN l", "1")
+}
+
+func TestALongScriptOfATransaction(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.want("CLIENT LIST", "QUEUED") // all loops are stopped for it
+	c.call("EVAL", endless, "0")
+	c.wantNext("QUEUED")
+	c.want("INCR n", "QUEUED")
+	c.send("EXEC")
+	n.untilBusy()
+	other.want("PING", busyReply)
+	n.dial().want("PING", busyReply)
+	other.want("SCRIPT KILL", "OK")
+	if got := c.read(); !strings.HasPrefix(got, "[OK ") || !strings.Contains(got, "Script killed") || !strings.HasSuffix(got, " 1]") {
+		t.Errorf("the transaction ends with %q", got)
+	}
+	if got, want := n.streamed(), []string{"MULTI", "SET k v", "INCR n", "EXEC"}; !slices.Equal(got, want) {
+		t.Errorf("the stream has %q", got)
+	}
+	other.want("GET k", "v")
+}
+
+// What a script has written can only be dropped together with the process, and does
+// not reach the stream then.
+func TestAScriptThatHasWrittenIsNotKilled(t *testing.T) {
+	n, c := startBusy(t, "v")
+	other := n.dial()
+	other.want("SCRIPT KILL", "error: "+string(resp.ErrUnkillable))
+	other.send("SHUTDOWN NOSAVE")
+	other.closed()
+	c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if got := n.streamed(); len(got) > 0 {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
+func TestALongFunction(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() while true do end end)")
+	c.wantNext("l")
+	c.send("FCALL f 1 k a")
+	n.untilBusy()
+	const busy = "error: BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+	other.want("PING", busy)
+	other.want("SCRIPT KILL", busy)
+	if got := other.do("FUNCTION STATS"); !strings.HasPrefix(got, "[running_script [name f command [FCALL f 1 k a] duration_ms ") ||
+		!strings.HasSuffix(got, "] engines [LUA [libraries_count 1 functions_count 1]]]") {
+		t.Errorf("FUNCTION STATS: %q", got)
+	}
+	other.want("FUNCTION KILL", "OK")
+	if got := c.read(); !strings.Contains(got, "Script killed by user") {
+		t.Errorf("the function ends with %q", got)
+	}
+	other.want("FUNCTION STATS", "[running_script (nil) engines [LUA [libraries_count 1 functions_count 1]]]")
+}
+
+// Many scripts, short and long ones, with clients that come and go meanwhile: the
+// race detector looks on, and everybody gets an answer.
+func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "10")
+	end := time.Now().Add(2 * time.Second)
+	done := make(chan struct{})
+	for i := range 4 {
+		c := n.dial()
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for time.Now().Before(end) {
+				switch i {
+				case 0:
+					c.call("EVAL", "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end redis.call('SET', 'n', n) return n", "0", "3000000")
+				case 1:
+					c.call("EVAL", "return redis.call('INCR', 'short')", "0")
+				default:
+					c.send("INCR plain")
+				}
+				if got := c.read(); strings.HasPrefix(got, "error: ") && !strings.HasPrefix(got, "error: BUSY") {
+					t.Errorf("client %d gets %q", i, got)
+				}
+			}
+		}()
+	}
+	for time.Now().Before(end) {
+		n.dial().nc.Close()
+		c := n.dial()
+		c.send("BLPOP nothing 0.02")
+		c.send("MULTI")
+		c.nc.Close()
+		time.Sleep(5 * time.Millisecond)
+	}
+	for range 4 {
+		<-done
+	}
+	n.dial().want("EXISTS short plain n", "3")
+}
+
+func scriptSHA(body string) string { return script.SHA1([]byte(body)) }
