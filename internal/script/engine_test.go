@@ -294,3 +294,19 @@ func TestPartsDoNotKeepTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// A table within itself makes a reply without an end.
+func TestReplyIsBounded(t *testing.T) {
+	for _, source := range []string{
+		"local t = {} t[1] = t t[2] = t return t",
+		"local t = {} t.map = {a = t, b = t} return t",
+		"local s = ('x'):rep(1e5) local t = {} for i = 1, 3000 do t[i] = s end return t",
+	} {
+		var w resp.Writer
+		w.OK()
+		r := New(Config{MaxMemory: 16 << 20}).Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
+		if r.Err != errReplySize || string(w.Bytes()) != "+OK\r\n-ERR not enough memory\r\n" {
+			t.Errorf("%s: %+v, %d bytes", source, r, w.Len())
+		}
+	}
+}
