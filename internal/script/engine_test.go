@@ -310,3 +310,28 @@ func TestReplyIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A library whose variables have filled the memory is an error of each call, and
+// one of the call only.
+func TestFullLibrary(t *testing.T) {
+	e := New(Config{MaxMemory: 16 << 20})
+	library, err := e.Load("#!lua name=l\nlocal t = {} redis.register_function('fill', function() for i = 1, 1e9 do t[#t + 1] = {} end end)\n"+
+		"redis.register_function('clear', function() t = {} return 'empty' end)", 0, &tableHost{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill, empty := library.Functions[0], library.Functions[1]
+	for range 3 {
+		var w resp.Writer
+		if r := e.Call(fill, nil, nil, &tableHost{}, &w); !strings.Contains(string(r.Err), "not enough memory") {
+			t.Fatalf("%+v", r)
+		}
+		args := make([][]byte, 100000)
+		w.Truncate(0)
+		e.Call(empty, args, args, &tableHost{}, &w)
+		e.Call(empty, nil, nil, &tableHost{}, &w)
+		if got := string(w.Bytes()); !strings.HasSuffix(got, "$5\r\nempty\r\n") {
+			t.Errorf("%q", got)
+		}
+	}
+}
