@@ -195,6 +195,41 @@ func TestLongScriptsCauseNoFailover(t *testing.T) {
 	}
 }
 
+// A replica whose script takes long keeps its primary: it goes on acknowledging, and
+// catches up afterwards.
+func TestLongScriptsOnReplicas(t *testing.T) {
+	oursOnly(t)
+	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
+		t.Run(kind.String(), func(t *testing.T) {
+			primary := start(t, kind, "--repl-timeout", "3", "--repl-ping-replica-period", "1")
+			replica := start(t, redistest.Redoubt, "--busy-reply-threshold", "100", "--repl-timeout", "3")
+			replica.Do("REPLICAOF", "127.0.0.1", primary.Port)
+			primary.Do("SET", "k", 0)
+			sameDigest(t, primary, replica)
+			caller, other := replica.Client(), replica.Client()
+			if err := caller.Send([]any{"EVAL_RO", "while true do end", 0}); err != nil {
+				t.Fatal(err)
+			}
+			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+				primary.Do("INCR", "k")
+			}
+			if got := primary.Info("connected_slaves"); got != "1" {
+				t.Errorf("the primary has %s replicas", got)
+			}
+			if _, err := other.Do("SCRIPT", "KILL"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := caller.ReadRaw(); err != nil {
+				t.Fatal(err)
+			}
+			sameDigest(t, primary, replica)
+			if log := replica.Log(); strings.Count(log, "Connecting to MASTER") != 1 {
+				t.Errorf("the replica has had to connect again:\n%s", log)
+			}
+		})
+	}
+}
+
 // redis-cli gives a new node the functions of the cluster, and makes a backup of them.
 func TestRedisCLICopiesFunctions(t *testing.T) {
 	c := startCluster(t, patience, nil)

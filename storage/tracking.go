@@ -283,6 +283,9 @@ func (e *Executor) LimitTracked(now, most int64, effort int) (over bool) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return false
+		}
 		if rare := ks.slots[n].rare.Load(); rare != nil && rare.tracked != nil {
 			for hash, at := range rare.tracked.index {
 				tx.forget(rare.tracked, hash, at, false)

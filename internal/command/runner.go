@@ -98,7 +98,7 @@ func (r *Runner) Run(raw []byte) {
 	}
 	r.begin(raw)
 	c.Row.Run(c)
-	if r.Reader != 0 && c.Row.Is(ReadOnly) {
+	if r.Reader != 0 && c.Row.Is(ReadOnly) && !c.Row.Is(RunsScript) { // of a script, what its commands read
 		r.track()
 	}
 	c.Tx.CommandEnd()

@@ -23,6 +23,7 @@ import (
 type loaded struct {
 	keys    int64
 	expired int64 // keys left out because their time is past
+	past    int64 // keys that would be, but their deletion has to be in the stream
 	id      string
 	at      replication.Offset
 	db      int
@@ -233,6 +234,7 @@ func (f *filling) wants(e *rdb.Entry) (bool, error) {
 			f.loaded.expired++
 			return false, nil
 		}
+		f.loaded.past++
 	}
 	return true, nil
 }

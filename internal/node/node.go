@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +58,8 @@ type Node struct {
 	role    func(replica bool) // told at each change of role
 	listens func()             // told once it does
 
-	lock        *dirLock // of the journal's directory; nil while the journal is off
+	lockMu      sync.Mutex
+	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	adoption    adoption // of append-only files of Redis
@@ -113,6 +115,7 @@ func New(c Config) (*Node, error) {
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
+		unused:  n.unused,
 	}
 	n.persistence.prepare()
 	sc := server.Config{
@@ -163,17 +166,38 @@ func (n *Node) followSettings() {
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
-func (n *Node) enableJournal() (err error) {
-	if n.lock == nil {
-		if n.lock, err = lockDir(n.stream.Dir()); err != nil {
-			return err
-		}
+func (n *Node) enableJournal() error {
+	if err := n.lockJournal(); err != nil {
+		return err
 	}
 	if err := n.stream.Enable(); err != nil {
 		return errors.Join(err, n.unlock())
 	}
-	n.persistence.askBase()
+	n.persistence.askFirstBase()
 	return nil
+}
+
+func (n *Node) lockJournal() (err error) {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock == nil {
+		n.lock, err = lockDir(n.stream.Dir())
+	}
+	return err
+}
+
+// unused runs f with the journal's directory locked, while there is no journal.
+func (n *Node) unused(f func() error) error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
+	if n.lock != nil {
+		return errSwitchedOff
+	}
+	lock, err := lockDir(n.stream.Dir())
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(), lock.release())
 }
 
 func (n *Node) disableJournal() error {
@@ -188,6 +212,8 @@ func (n *Node) disableJournal() error {
 func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
 
 func (n *Node) unlock() error {
+	n.lockMu.Lock()
+	defer n.lockMu.Unlock()
 	l := n.lock
 	n.lock = nil
 	return l.release()

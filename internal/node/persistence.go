@@ -40,6 +40,9 @@ type persistence struct {
 	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
+	// unused runs f with the journal's directory locked. If there is a journal the
+	// directory is in use, and the error is errSwitchedOff.
+	unused func(f func() error) error
 
 	// replacing is set while the data are being replaced by others, so that
 	// nothing is to be saved. Guarded by the world lock.
@@ -91,8 +94,9 @@ type persistence struct {
 	baseBegan time.Time // of the one being made; zero: none
 	// rewrite: BGREWRITEAOF was asked for and waits.
 	rewrite  bool
-	dropBase context.CancelCauseFunc // gives up the base that is being made; nil: there is none
-	saves    int64                   // good ones since the start
+	again    bool                              // another base is wanted once the order for one is carried out
+	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
+	saves    int64                             // good ones since the start
 	bases    int64
 	loadKeys int64
 	expired  int64
@@ -112,6 +116,7 @@ const (
 // order is one snapshot that somebody asked for.
 type order struct {
 	purpose purpose
+	journal bool // there was one when it was given
 	done    chan struct{}
 	// The result, once done is closed.
 	path string
@@ -137,7 +142,7 @@ func (p *persistence) prepare() {
 
 // start begins with what was loaded. Loading counts as a save.
 func (p *persistence) start(ctx context.Context, l loaded) {
-	p.loadKeys, p.expired = l.keys, l.expired
+	p.loadKeys, p.expired = l.keys-l.past, l.expired+l.past
 	p.dirty = p.keys.Stats().Dirty
 	p.stopped = make(chan struct{})
 	p.saveTook, p.baseTook = -1, -1
@@ -245,7 +250,7 @@ func (p *persistence) askTransfer() *order {
 }
 
 func (p *persistence) order(o *order) *order {
-	o.done = make(chan struct{})
+	o.done, o.journal = make(chan struct{}), p.stream.Enabled()
 	p.orders[o.purpose] <- o // nobody orders while one waits
 	return o
 }
@@ -258,22 +263,21 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began
-		var drop context.CancelCauseFunc
-		ctx, drop = context.WithCancelCause(ctx)
-		defer drop(nil)
-		p.dropBase = drop
 		p.log.Info("Background append only file rewriting started")
 	}
+	ctx, drop := context.WithCancelCause(ctx)
+	defer drop(nil)
+	p.drop[o.purpose] = drop
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
-	if cause := context.Cause(ctx); o.err != nil && errors.Is(cause, errSwitchedOff) {
+	if cause := context.Cause(ctx); o.err != nil && givenUp(cause) {
 		o.err = cause
 	}
 	took := time.Since(began)
 	_, held := p.keys.Held()
 	p.mu.Lock()
-	p.lastHeld[o.purpose] = held
+	p.lastHeld[o.purpose], p.drop[o.purpose] = held, nil
 	switch o.purpose {
 	case forSave:
 		p.saving, p.lastTry = false, time.Now()
@@ -286,7 +290,11 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.saves++
 		}
 	case forBase:
-		p.base, p.dropBase, p.baseTook, p.baseBegan = nil, nil, took, time.Time{}
+		p.base, p.baseTook, p.baseBegan = nil, took, time.Time{}
+		if p.again {
+			p.again = false
+			p.base = p.order(&order{purpose: forBase})
+		}
 		if errors.Is(o.err, errSwitchedOff) {
 			break // which is no failure
 		}
@@ -322,6 +330,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	c := p.config.Current()
 	dir := c.Dir
 	journal := p.stream.Enabled()
+	if o.purpose == forBase && o.journal != journal {
+		return errSwitchedOff
+	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
 		dir = p.stream.Dir()
@@ -409,9 +420,14 @@ func (p *persistence) becomeDump(file, dump string, overtaken int) error {
 }
 
 // overtake keeps the BGSAVE under way from becoming the dump and frees the disk
-// space of its file: there may be room for one dump only. The BGSAVE keeps
-// writing, but to a file that is going to be removed.
+// space of its file: there may be room for one dump only. The BGSAVE is given up,
+// and until it has noticed it writes to a file that is going to be removed.
 func (p *persistence) overtake() {
+	p.mu.Lock()
+	if drop := p.drop[forSave]; drop != nil {
+		drop(errOvertaken)
+	}
+	p.mu.Unlock()
 	p.dump.Lock()
 	defer p.dump.Unlock()
 	p.overtaken++
@@ -568,78 +584,6 @@ func (p *persistence) Saving() bool {
 	return p.saving
 }
 
-// Reload is DEBUG RELOAD: it saves, empties the keyspace and loads the file
-// again, so that everything has been through the file format once. The unit
-// holds the world lock; nothing of it reaches the stream.
-func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error {
-	if !nosave {
-		if err := p.Save(tx); err != nil {
-			return err
-		}
-	}
-	c := p.config.Current()
-	f, err := os.Open(filepath.Join(c.Dir, c.DBFilename))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := rdb.Check(f); err != nil {
-		return err // before the keys are gone
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	tx.NoEffect()
-	if !noflush {
-		tx.FlushAll()
-		p.libraries.DropLibraries(tx)
-	}
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
-	return err
-}
-
-// LoadAgain is DEBUG LOADAOF. What a restart would make of the journal is what there
-// is now, so a snapshot stands for it.
-func (p *persistence) LoadAgain(tx *storage.Tx) error {
-	if !p.stream.Enabled() {
-		path, err := p.published()
-		if err != nil {
-			return err
-		}
-		return p.loadInstead(tx, path)
-	}
-	f, err := createTemp(p.stream.Dir())
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	err = snapshot.Write(p.keys, tx, f, p.header(tx, forBase), snapshot.Options{RDB: p.format()})
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return p.loadInstead(tx, f.Name())
-}
-
-// loadInstead puts what an RDB file holds in the place of all keys.
-func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := rdb.Check(f); err != nil {
-		return err // before the keys are gone
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	tx.NoEffect()
-	tx.FlushAll()
-	p.libraries.DropLibraries(tx)
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
-	return err
-}
-
 // Info is the lines of INFO persistence.
 func (p *persistence) Info() string {
 	p.mu.Lock()
@@ -663,9 +607,10 @@ func (p *persistence) Info() string {
 	line("current_cow_peak", peak)
 	line("current_cow_size", held)
 	line("current_cow_size_age", 0)
-	line("current_fork_perc", "0.00")
-	line("current_save_keys_processed", 0)
-	line("current_save_keys_total", 0)
+	written, total := p.progress()
+	line("current_fork_perc", fmt.Sprintf("%.2f", 100*float64(written)/float64(max(total, 1))))
+	line("current_save_keys_processed", written)
+	line("current_save_keys_total", total)
 	line("rdb_changes_since_last_save", p.keys.Stats().Dirty-p.dirty)
 	line("rdb_bgsave_in_progress", oneIf(p.saving))
 	line("rdb_last_save_time", p.lastSave.Unix())
@@ -677,8 +622,8 @@ func (p *persistence) Info() string {
 	line("rdb_last_load_keys_expired", p.expired)
 	line("rdb_last_load_keys_loaded", p.loadKeys)
 	line("aof_enabled", oneIf(p.stream.Enabled()))
-	line("aof_rewrite_in_progress", oneIf(!p.baseBegan.IsZero()))
-	line("aof_rewrite_scheduled", oneIf(p.rewrite || p.base != nil && p.baseBegan.IsZero()))
+	line("aof_rewrite_in_progress", oneIf(p.base != nil)) // one that is about to begin, too
+	line("aof_rewrite_scheduled", oneIf(p.rewrite))
 	line("aof_last_rewrite_time_sec", seconds(p.baseTook))
 	line("aof_current_rewrite_time_sec", since(!p.baseBegan.IsZero(), p.baseBegan))
 	line("aof_last_bgrewrite_status", status(p.baseErr))

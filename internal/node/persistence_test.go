@@ -319,7 +319,7 @@ func TestTheLogTellsOfEachDump(t *testing.T) {
 		}
 	})
 	for _, why := range []purpose{forSave, forBase} {
-		o := &order{purpose: why, done: make(chan struct{})}
+		o := &order{purpose: why, journal: true, done: make(chan struct{})}
 		if p.carryOut(t.Context(), o); o.err != nil {
 			t.Error(o.err)
 		}

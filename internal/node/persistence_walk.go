@@ -34,6 +34,7 @@ type walks struct {
 type walk struct {
 	*snapshot.Snapshot
 	crowded chan struct{} // holds a token when it is to be given up
+	keys    int64         // that there were when it began
 }
 
 func (w *walks) list() []*walk {
@@ -80,6 +81,7 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 		h := p.header(tx, why)
 		at = h.ReplOffset
 		if w.Snapshot, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick, Each: p.delay()}); err == nil {
+			w.keys = count(p.keys)
 			p.walks.add(w) // in the order of their moments
 		}
 	})
@@ -128,6 +130,15 @@ func (p *persistence) Step(e *storage.Executor, now int64, slice time.Duration) 
 		}
 	}
 	return false
+}
+
+// progress is how many keys the oldest snapshot under way has written, of how many.
+func (p *persistence) progress() (written, total int64) {
+	all := p.walks.list()
+	if len(all) == 0 {
+		return 0, 0
+	}
+	return min(all[0].Written(), all[0].keys), all[0].keys
 }
 
 // pressure is what happens when snapshots hold more memory than they may: writers

@@ -4,15 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"redoubt/internal/aof"
 	"redoubt/internal/resp"
 )
 
-// errSwitchedOff ends a base that is being made while the journal is switched off.
-var errSwitchedOff = errors.New("node: the journal is switched off")
+// errSwitchedOff ends a base that is being made while the journal is switched off, or
+// on.
+var errSwitchedOff = errors.New("node: the journal is switched off or on")
 
 // Rewrite is BGREWRITEAOF: it makes a new base of the journal. There is no forked
 // process that could be in the way, but what waits for one snapshot after the other
@@ -52,11 +52,26 @@ func (p *persistence) beginScheduled() {
 // switched off (Redis's killAppendOnlyChild), and forgets one that waits.
 func (p *persistence) giveUpBase() {
 	p.mu.Lock()
-	drop := p.dropBase
-	p.rewrite = false
+	drop := p.drop[forBase]
+	p.rewrite, p.again = false, false
 	p.mu.Unlock()
 	if drop != nil {
 		p.log.Info("Killing running AOF rewrite child: the base under way is given up")
+		drop(errSwitchedOff)
+	}
+}
+
+// askFirstBase orders the base of a journal that has just been switched on. What is
+// being made for another one, or for redis-server, is of no use to it.
+func (p *persistence) askFirstBase() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.base == nil {
+		p.base = p.order(&order{purpose: forBase})
+		return
+	}
+	p.again = true
+	if drop := p.drop[forBase]; drop != nil {
 		drop(errSwitchedOff)
 	}
 }
@@ -67,19 +82,15 @@ func (p *persistence) place() aof.Place {
 	return aof.Place{Dir: c.Dir, DirName: c.AppendDirName, FileName: c.AppendFilename}
 }
 
-// publish makes an RDB file all there is of append-only files. The directory belongs
-// to nobody while the journal is off.
+// publish makes an RDB file all there is of append-only files.
 func (p *persistence) publish(file string) error {
-	place := p.place()
-	lock, err := lockDir(filepath.Join(place.Dir, place.DirName))
-	if err != nil {
+	return p.unused(func() error {
+		name, err := aof.Publish(p.place(), file)
+		if err == nil {
+			p.log.Info("The keys are written as an append-only file of Redis, as there is no journal: " + name)
+		}
 		return err
-	}
-	name, err := aof.Publish(place, file)
-	if err == nil {
-		p.log.Info("The keys are written as an append-only file of Redis, as there is no journal: " + name)
-	}
-	return errors.Join(err, lock.release())
+	})
 }
 
 // published is the RDB file of publish.

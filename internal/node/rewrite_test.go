@@ -138,3 +138,42 @@ func TestDebugLoadAOFKeepsEverything(t *testing.T) {
 		}
 	}
 }
+
+// A journal that is switched on while a base is being made for another one, or for
+// redis-server, gets one of its own.
+func TestAJournalGetsItsFirstBaseWhateverIsUnderWay(t *testing.T) {
+	for _, begins := range []string{"yes", "no"} {
+		dir := t.TempDir()
+		n, c := startServing(t, dir, "--appendonly", begins)
+		answers(t, c, "OK", "SET", "k", "v")
+		answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "10000000")
+		answers(t, c, "started", "BGREWRITEAOF")
+		hasInfo(t, n, "aof_rewrite_in_progress:1")
+		if begins == "yes" {
+			answers(t, c, "OK", "CONFIG", "SET", "appendonly", "no")
+		}
+		answers(t, c, "OK", "CONFIG", "SET", "appendonly", "yes")
+		answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "0")
+		hasInfo(t, n, "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:ok", "aof_rewrites:1")
+		if _, _, ok := n.stream.Restart(); !ok {
+			t.Errorf("begun with appendonly %s, a restart would not find the journal", begins)
+		}
+	}
+}
+
+// FLUSHALL gives a BGSAVE up at once: what it would write is gone.
+func TestAFlushEndsABackgroundSave(t *testing.T) {
+	n, c := startServing(t, t.TempDir(), "--appendonly", "no")
+	answers(t, c, "OK", "DEBUG", "POPULATE", "100")
+	answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "1000000")
+	answers(t, c, "started", "BGSAVE")
+	hasInfo(t, n, "rdb_bgsave_in_progress:1", "current_save_keys_total:100")
+	redistest.Until(t, 20*time.Second, "some keys are written", func() error {
+		if written, _ := n.persistence.progress(); written == 0 {
+			return errors.New("none is")
+		}
+		return nil
+	})
+	answers(t, c, "OK", "FLUSHALL")
+	hasInfo(t, n, "rdb_bgsave_in_progress:0", "rdb_last_bgsave_status:ok", "current_save_keys_total:0", "rdb_saves:0")
+}

@@ -16,8 +16,9 @@ type Config struct {
 	MaxMemory int64
 	// RedisVersion is redis.REDIS_VERSION; empty is "7.2.4".
 	RedisVersion string
-	// Seed is where math.random starts; 0 is the state in which Redis's generator
-	// starts. Engines that work side by side should have different ones.
+	// Seed is where math.random starts. 0 gives each engine of the process another,
+	// so that those that work side by side do not draw the same numbers; the first
+	// starts as Redis does.
 	Seed int32
 	// ServerName and ServerVersion are server.SERVER_NAME and
 	// server.SERVER_VERSION; empty is "redoubt" and RedisVersion.
@@ -67,11 +68,16 @@ type Result struct {
 	Killed bool
 }
 
+// engines counts those that were made without a seed.
+var engines atomic.Int32
+
 // New makes an engine.
 func New(config Config) *Engine {
 	e := &Engine{config: config.withDefaults(), random: random{randomStart}}
-	if config.Seed != 0 {
-		e.random.seed(config.Seed)
+	if seed := config.Seed; seed != 0 {
+		e.random.seed(seed)
+	} else if n := engines.Add(1) - 1; n > 0 {
+		e.random.seed(n)
 	}
 	return e
 }

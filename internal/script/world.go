@@ -63,6 +63,7 @@ func caught(t *lua.Thread, v lua.Value) lua.Value {
 
 // begin prepares a run.
 func (w *world) begin(host Host) {
+	w.engine.killed.Store(false) // by a Kill that came behind the run before
 	w.host = host
 	w.reply.SetProto(resp.Proto2)
 }

@@ -84,6 +84,8 @@ type loop struct {
 
 	delayed []func() // what waits for the end of a script that takes long
 
+	resumable []*conn // connections that are about to be resumed
+
 	last    lastFound
 	missing func() int // countMissing, as a value made once
 	ahead   [][]byte   // the keys of the next requests of a pipeline
@@ -133,6 +135,7 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 		began := l.beginTurn()
 		l.serve(events)
 		l.readMail()
+		l.resumeAll()
 		if len(l.deadlines) > 0 {
 			l.expireParked()
 		}
@@ -352,7 +355,7 @@ func (l *loop) committed() {
 func (l *loop) commitWaits() bool {
 	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && (c.marks[0].at <= committed || c.marks[0].at > end) {
+		if len(c.marks) > 0 && (c.marks[0].at <= committed || beyond(c.marks[0].at, end)) {
 			return true
 		}
 	}

@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
+	"redoubt/slots"
 )
 
 // call sends a command whose arguments may hold spaces.
@@ -346,6 +348,49 @@ func TestAScriptThatHasWrittenIsNotKilled(t *testing.T) {
 	}
 }
 
+// Nor does a transaction in which a script was dropped, and its client does not read
+// that it was carried out.
+func TestATransactionWhoseScriptIsDropped(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.call("EVAL", endless, "0", "v")
+	c.wantNext("QUEUED")
+	c.want("INCR n", "QUEUED")
+	c.send("EXEC")
+	n.untilBusy()
+	other.send("SHUTDOWN NOSAVE")
+	c.closed()
+	if got := n.streamed(); len(got) > 0 {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
+// The threshold acts on the script that runs, once it is set.
+func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "0")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "0")
+	redistest.Until(t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("none does")
+	})
+	if busy := n.Busy(); busy != "" {
+		t.Errorf("without a threshold the node is busy: %s", busy)
+	}
+	if err := n.config.Set(config.Caller{Local: true}, config.Pair{Name: "lua-time-limit", Value: "10"}); err != nil {
+		t.Fatal(err)
+	}
+	n.untilBusy()
+	other.want("SCRIPT KILL", "OK")
+	c.read()
+}
+
 func TestALongFunction(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
 	c, other := n.dial(), n.dial()
@@ -377,18 +422,21 @@ func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
 		c := n.dial()
 		go func() {
 			defer func() { done <- struct{}{} }()
-			for time.Now().Before(end) {
+			for answered := false; !answered || time.Now().Before(end); {
 				switch i {
 				case 0:
-					c.call("EVAL", "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end redis.call('SET', 'n', n) return n", "0", "3000000")
+					c.call("EVAL", "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end redis.call('SET', 'n', n) return n", "0", "1000000")
 				case 1:
 					c.call("EVAL", "return redis.call('INCR', 'short')", "0")
 				default:
 					c.send("INCR plain")
 				}
-				if got := c.read(); strings.HasPrefix(got, "error: ") && !strings.HasPrefix(got, "error: BUSY") {
+				got := c.read()
+				busy := strings.HasPrefix(got, "error: BUSY")
+				if strings.HasPrefix(got, "error: ") && !busy {
 					t.Errorf("client %d gets %q", i, got)
 				}
+				answered = answered || !busy
 			}
 		}()
 	}
@@ -407,3 +455,58 @@ func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
 }
 
 func scriptSHA(body string) string { return script.SHA1([]byte(body)) }
+
+// In a cluster a script has the slots of the keys that its call names. If it looks
+// further it runs with all slots, as long as it has done nothing before.
+func TestScriptsThatLookBeyondTheirSlots(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	c, m := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	const errNotLocal = "error: ERR Script attempted to access a non local key in a cluster node"
+	for _, test := range []struct{ name, script, reply string }{
+		{"the named key", "return redis.call('SET', KEYS[1], 1)", "OK"},
+		{"another slot", "redis.call('GET', KEYS[1]) return redis.call('SET', 'b', 2)", "OK"},
+		{"all keys", "return redis.call('DBSIZE')", "2"},
+		{"another slot after a write", "redis.call('SET', KEYS[1], 3) return redis.call('SET', 'c', 3)", errNotLocal},
+		{"likewise, the next time", "redis.call('SET', KEYS[1], 3) return redis.call('SET', 'c', 3)", "OK"},
+		{"another slot after a message", "redis.call('PUBLISH', 'ch', 'm') return redis.call('GET', 'b')", errNotLocal},
+		{"a key of another node", "return redis.call('GET', 'far')", errNotLocal},
+		{"another slot, caught", "redis.pcall('GET', 'b') return 'end'", "end"},
+		{"slots that do not go together", "#!lua\nredis.call('GET', KEYS[1]) return redis.call('GET', 'b')", "error: ERR Script attempted to access keys that do not hash to the same slot"},
+		{"that may", "#!lua flags=allow-cross-slot-keys\nredis.call('GET', KEYS[1]) return redis.call('GET', 'b')", "2"},
+		{"not in a cluster", "#!lua flags=no-cluster\nreturn 1", "error: ERR Can not run script on cluster, 'no-cluster' flag is set."},
+	} {
+		c.call("EVAL", test.script, "1", "a")
+		if got := c.read(); !strings.HasPrefix(got, test.reply) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.reply)
+		}
+	}
+	c.call("EVAL", "redis.call('SET', 'x', 1) return redis.call('GET', 'b')", "0")
+	c.wantNext("2") // one that names no key has all from the start
+	c.want("MULTI", "OK")
+	c.call("EVAL", "redis.call('SET', KEYS[1], 4) return redis.call('GET', 'b')", "1", "a")
+	c.wantNext("QUEUED")
+	c.want("EXEC", "[2]")
+	for _, want := range []string{`"EVAL"`, `lua] "SET" "a"`, `"EVAL"`, `lua] "GET" "a"`, `lua] "SET" "b"`, `"EVAL"`} {
+		if line := m.read(); !strings.Contains(line, want) {
+			t.Errorf("MONITOR printed %q, want %s", line, want)
+		}
+	}
+}
+
+// A script may call and catch what fails for as long as it likes: what is kept of that
+// is bounded, and counted all the same.
+func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.eval("redis.call('SET', 'k', 'v') for i = 1, 1000 do redis.pcall('INCR', 'k') redis.pcall('NOSUCH') end return 1", "1")
+	c.eval("return redis.call('LPUSH', 'k', 1)", "error: WRONGTYPE Operation against a key holding the wrong kind of value script: "+
+		scriptSHA("return redis.call('LPUSH', 'k', 1)")+", on @user_script:1.")
+	if got := n.ErrorCounts(); got["ERR"] != 2000 || got["WRONGTYPE"] != 1 {
+		t.Errorf("the errors are %v", got)
+	}
+	if got := n.Stats().ErrorReplies; got != 2001 {
+		t.Errorf("%d errors were counted", got)
+	}
+}

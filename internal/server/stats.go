@@ -101,7 +101,7 @@ func (s *Server) CommandStats(row int) command.RowStats {
 // admin.Statistics.
 func (s *Server) CommandLatencies(sum *command.Latencies, row int) {
 	for _, l := range s.loops {
-		l.runner.AddLatencies(sum, row)
+		l.eachDesk(func(d *desk) { d.runner.AddLatencies(sum, row) })
 	}
 	if r := s.applied.runner.Load(); r != nil {
 		r.AddLatencies(sum, row)
@@ -199,13 +199,15 @@ const maxErrorCodes = 128
 func newLoopStats() loopStats { return loopStats{errors: map[string]int64{}} }
 
 // errorReply counts an error that was written.
-func (s *loopStats) errorReply(err resp.Error) {
-	s.errorReplies++
-	code := err.Code()
+func (s *loopStats) errorReply(err resp.Error) { s.countErrors(err.Code(), 1) }
+
+// countErrors counts n errors of a code.
+func (s *loopStats) countErrors(code string, n int64) {
+	s.errorReplies += n
 	s.errorsMu.Lock()
 	defer s.errorsMu.Unlock()
 	if _, known := s.errors[code]; known || len(s.errors) < maxErrorCodes {
-		s.errors[code]++
+		s.errors[code] += n
 	}
 }
 

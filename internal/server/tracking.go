@@ -136,6 +136,8 @@ func changer(by any) *conn {
 		return x
 	case *blocked:
 		return x.at.c
+	case *scriptHost:
+		return x.conn
 	}
 	return nil
 }

@@ -252,7 +252,7 @@ func (r *Reader) readEnd() error {
 	}
 	r.summed = got != 0
 	if r.summed && got != want {
-		return wire.Corruptf("checksum is %016x, the bytes make %016x", got, want)
+		return wire.Corruptf("CRC error: the checksum is %016x, the bytes make %016x", got, want)
 	}
 	return io.EOF
 }

@@ -106,6 +106,7 @@ type Snapshot struct {
 	pendingBytes atomic.Int64
 	arrived      chan struct{} // holds a token when pending is to be written
 
+	written  atomic.Int64  // records
 	stop     chan struct{} // closed by Abort
 	stopOnce sync.Once
 	over     atomic.Bool // nobody takes records any more
@@ -142,6 +143,9 @@ func newSnapshot(ks *storage.Keyspace, o Options) *Snapshot {
 
 // Done is closed when the file is written, or never will be.
 func (s *Snapshot) Done() <-chan struct{} { return s.done }
+
+// Written is how many keys are in the file.
+func (s *Snapshot) Written() int64 { return s.written.Load() }
 
 // Err is nil if the file is complete, when Done is closed.
 func (s *Snapshot) Err() error {

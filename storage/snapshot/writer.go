@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"redoubt/slots"
 	"redoubt/storage"
@@ -22,7 +23,12 @@ type writer struct {
 	due   bool // hashes have fields that expire
 	each  func(stop <-chan struct{})
 	stop  <-chan struct{}
+
+	written *atomic.Int64
 }
+
+// writtenAtOnce is how many keys are counted at once.
+const writtenAtOnce = 16
 
 // newWriter returns a writer of the keyspace as it is now. The world lock is held.
 func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
@@ -45,7 +51,7 @@ func newWriter(ks *storage.Keyspace, out io.Writer, o Options) *writer {
 // write is the writing goroutine. Batches come until the channel is closed;
 // since the capture has ended before that, the pre-images are complete then.
 func (s *Snapshot) write(w *writer, h rdb.Header) {
-	w.stop = s.stop
+	w.stop, w.written = s.stop, &s.written
 	s.err = s.writeAll(w, h)
 	s.over.Store(true)
 	close(s.done)
@@ -149,6 +155,9 @@ func (w *writer) batch(b *batch) error {
 	}
 	for i := range b.items {
 		it := &b.items[i]
+		if i%writtenAtOnce == 0 {
+			w.written.Add(int64(min(writtenAtOnce, len(b.items)-i)))
+		}
 		if w.each != nil {
 			w.each(w.stop)
 		}
