@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint sim fuzz interop soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,10 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./internal/lint
+
+docs: ## make docs/config.md and docs/commands.md anew from their tables
+	$(GO) test ./internal/config -run Documentation -rewrite
+	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
 sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
 ifeq ($(SEED),)

@@ -42,8 +42,14 @@ func newHistory(t *testing.T, s *redistest.Server, seed uint64) *history {
 	table := command.NewTable(
 		command.Strings, command.Counters, command.Ranges, command.Bits, command.BitFields, command.HyperLogLogs, command.Geo, command.GeoSearches, command.Keys, command.Expiry, command.Serialization,
 		command.Lists, command.ListMoves, command.Hashes, command.Sets, command.SetOperations,
-		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits)
+		command.ZSets, command.ZPops, command.ZRanges, command.ZSetOperations, command.Waits,
+		command.Streams, command.StreamGroups, command.StreamReads, command.StreamClaims)
 	for _, r := range table.Rows() {
+		for _, sub := range r.Sub {
+			if sub.Is(command.Write) {
+				h.rows = append(h.rows, sub)
+			}
+		}
 		if r.Is(command.Write) && len(r.Sub) == 0 && r.Name != "restore-asking" {
 			h.rows = append(h.rows, r)
 		}
@@ -118,7 +124,7 @@ func (h *history) bulk() []any {
 		}
 		return line
 	}
-	switch l.IntN(16) {
+	switch l.IntN(17) {
 	case 0, 1:
 		return many([]any{"RPUSH", key("list")}, func() []any { return []any{text()} })
 	case 2:
@@ -139,6 +145,8 @@ func (h *history) bulk() []any {
 		return []any{"LTRIM", key("list"), l.IntN(20), n}
 	case 13:
 		return []any{"SET", key("string"), strings.Repeat("large", n*100)}
+	case 15:
+		return many([]any{"XADD", key("stream"), "MAXLEN", "~", l.IntN(200), "*"}, func() []any { return []any{text(), text()} })
 	case 14:
 		return []any{"SORT", key([]string{"list", "set", "sorted-set"}[l.IntN(3)]), "ALPHA", "STORE", key("list")}
 	}
@@ -168,12 +176,14 @@ func (h *history) wait(c *redistest.Client) {
 		{"BZPOPMIN", l.Key("sorted-set"), "0.05"},
 		{"BLMPOP", "0.05", 2, l.Key("list"), l.Key("list"), "RIGHT", "COUNT", 2},
 		{"BZMPOP", "0.05", 1, l.Key("sorted-set"), "MAX", "COUNT", 3},
-	}[l.IntN(5)]
+		{"XREADGROUP", "GROUP", "group0", "consumer0", "BLOCK", 50, "STREAMS", l.Key("stream"), l.Key("stream"), ">", ">"},
+	}[l.IntN(6)]
 	h.send(c, []any{"SELECT", l.IntN(h.dbs)}, []any{"DEL", line[1]})
 	if err := c.Send(line); err != nil {
 		h.t.Fatal(err)
 	}
-	h.send(h.clients[0], []any{"RPUSH", l.Key("list"), "for those who wait"}, []any{"ZADD", l.Key("sorted-set"), 1, "likewise"})
+	h.send(h.clients[0], []any{"RPUSH", l.Key("list"), "for those who wait"}, []any{"ZADD", l.Key("sorted-set"), 1, "likewise"},
+		[]any{"XADD", l.Key("stream"), "*", "and", "so on"})
 	if _, err := c.ReadRaw(); err != nil {
 		h.t.Fatal(err)
 	}

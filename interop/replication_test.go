@@ -188,25 +188,43 @@ func TestAChain(t *testing.T) {
 	}
 }
 
-// A value of a type that is not built yet is refused by name, and costs the
-// replica nothing of its own.
-func TestWhatIsNotBuiltYetIsRefused(t *testing.T) {
-	primary := replicates(t, redistest.Redis)
-	primary.Do("XADD", "events", "*", "field", "value")
-	replica := replicates(t, redistest.Redoubt)
-	replica.Do("SET", "mine", "1")
-	replica.Do("REPLICAOF", "127.0.0.1", primary.Port)
-	redistest.Until(t, syncLimit, "the log names the key", func() error {
-		if !strings.Contains(replica.Log(), `at key \"events\"`) && !strings.Contains(replica.Log(), `at key "events"`) {
-			return fmt.Errorf("it does not")
+// Streams with their groups reach a replica of the other kind, those that are there
+// before it comes and those that come later; and what is pending there is what is
+// pending here.
+func TestGroupsOfStreamsReachReplicas(t *testing.T) {
+	for _, kinds := range [][2]redistest.Kind{{redistest.Redis, redistest.Redoubt}, {redistest.Redoubt, redistest.Redis}} {
+		primary := replicates(t, kinds[0])
+		fill := func(key string) {
+			primary.Do("XGROUP", "CREATE", key, "g", "0", "MKSTREAM", "ENTRIESREAD", "0")
+			for i := range 250 {
+				primary.Do("XADD", key, fmt.Sprint(i/3+1, "-*"), "sensor", fmt.Sprint("s-", i%5), "value", i)
+			}
+			primary.Do("XREADGROUP", "GROUP", "g", "alice", "COUNT", "20", "STREAMS", key, ">")
+			primary.Do("XREADGROUP", "GROUP", "g", "bob", "COUNT", "30", "NOACK", "STREAMS", key, ">")
+			primary.Do("XREADGROUP", "GROUP", "g", "bob", "COUNT", "5", "STREAMS", key, ">")
+			primary.Do("XACK", key, "g", "1-0", "2-1")
+			primary.Do("XDEL", key, "1-1", "3-0", "40-2")
+			primary.Do("XCLAIM", key, "g", "carol", "0", "4-0", "3-0")
+			primary.Do("XAUTOCLAIM", key, "g", "carol", "0", "-", "COUNT", "3")
+			primary.Do("XADD", key, "MAXLEN", "~", "120", "200-*", "sensor", "s-9", "value", "last")
+			primary.Do("XGROUP", "CREATECONSUMER", key, "g", "dave")
 		}
-		return nil
-	})
-	if got := replica.Do("GET", "mine"); got != "1" {
-		t.Errorf("its own key is now %v", got)
+		fill("early")
+		replica := following(t, kinds[1], primary)
+		inStep(t, primary, replica)
+		fill("late")
+		inStep(t, primary, replica)
+		sameDigest(t, primary, replica)
+		for _, key := range []string{"early", "late"} {
+			for _, question := range [][]any{
+				{"XRANGE", key, "-", "+"}, {"XPENDING", key, "g"}, {"XLEN", key},
+			} {
+				if a, b := fmt.Sprint(primary.Do(question...)), fmt.Sprint(replica.Do(question...)); a != b {
+					t.Errorf("%v primary: %v\n%.300s, its replica:\n%.300s", kinds[0], question, a, b)
+				}
+			}
+		}
 	}
-	primary.Do("DEL", "events")
-	inStep(t, primary, replica)
 }
 
 // Clients of a primary of ours count on its replicas, which are real ones.

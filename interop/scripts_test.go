@@ -90,12 +90,14 @@ const counting = "#!lua name=counting\n" +
 	"redis.register_function('count', count)\n" +
 	"redis.register_function{function_name='look', description='reads', callback=function(KEYS) return redis.call('GET', KEYS[1]) end, flags={'no-writes'}}"
 
-// Payloads of FUNCTION DUMP go both ways, with each policy, and are the same bytes.
+// Payloads of FUNCTION DUMP go both ways, with each policy, and are the same bytes if
+// they are not compressed.
 func TestFunctionPayloadsGoBothWays(t *testing.T) {
 	redis, redoubt := start(t, redistest.Redis), start(t, redistest.Redoubt)
 	for _, pair := range [][2]*redistest.Server{{redis, redoubt}, {redoubt, redis}} {
 		from, to := pair[0], pair[1]
 		for _, s := range pair {
+			s.Do("CONFIG", "SET", "rdbcompression", "no")
 			s.Do("FUNCTION", "FLUSH")
 			s.Do("DEL", "k")
 		}
@@ -105,6 +107,8 @@ func TestFunctionPayloadsGoBothWays(t *testing.T) {
 		if got := to.Do("FUNCTION", "DUMP"); got != payload {
 			t.Errorf("%v has %q of %v's %q", to.Kind, got, from.Kind, payload)
 		}
+		from.Do("CONFIG", "SET", "rdbcompression", "yes")
+		to.Do("FUNCTION", "RESTORE", from.Do("FUNCTION", "DUMP"), "REPLACE")
 		if got := fmt.Sprintln(to.Do("FCALL", "count", 1, "k", 5), to.Do("FCALL_RO", "look", 1, "k")); got != "5 5\n" {
 			t.Errorf("on %v the functions answer %s", to.Kind, got)
 		}
@@ -188,6 +192,41 @@ func TestLongScriptsCauseNoFailover(t *testing.T) {
 	replica := replicaOf(t, c, node)
 	if log := replica.Log(); strings.Contains(log, "MASTER timeout") || strings.Contains(log, "Failover") {
 		t.Errorf("the replica's log tells of trouble:\n%s", log)
+	}
+}
+
+// A replica whose script takes long keeps its primary: it goes on acknowledging, and
+// catches up afterwards.
+func TestLongScriptsOnReplicas(t *testing.T) {
+	oursOnly(t)
+	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
+		t.Run(kind.String(), func(t *testing.T) {
+			primary := start(t, kind, "--repl-timeout", "3", "--repl-ping-replica-period", "1")
+			replica := start(t, redistest.Redoubt, "--busy-reply-threshold", "100", "--repl-timeout", "3")
+			replica.Do("REPLICAOF", "127.0.0.1", primary.Port)
+			primary.Do("SET", "k", 0)
+			sameDigest(t, primary, replica)
+			caller, other := replica.Client(), replica.Client()
+			if err := caller.Send([]any{"EVAL_RO", "while true do end", 0}); err != nil {
+				t.Fatal(err)
+			}
+			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+				primary.Do("INCR", "k")
+			}
+			if got := primary.Info("connected_slaves"); got != "1" {
+				t.Errorf("the primary has %s replicas", got)
+			}
+			if _, err := other.Do("SCRIPT", "KILL"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := caller.ReadRaw(); err != nil {
+				t.Fatal(err)
+			}
+			sameDigest(t, primary, replica)
+			if log := replica.Log(); strings.Count(log, "Connecting to MASTER") != 1 {
+				t.Errorf("the replica has had to connect again:\n%s", log)
+			}
+		})
 	}
 }
 

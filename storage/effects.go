@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math"
 	"strconv"
 
 	"redoubt/replication"
@@ -86,11 +87,15 @@ func (tx *Tx) Beside(n int) { tx.dirty += n }
 // It ends with the unit.
 func (tx *Tx) Mute(on bool) { tx.mute = on }
 
-// Abandon forgets all effects of the unit, which has changed data all the same: the
-// process ends, and nobody sees them.
+// Abandon forgets all effects of the unit, also those to come, although it has
+// changed data: the process ends, and nobody sees them. The gate of the unit, and of
+// whoever looks at what it wrote, is one that never opens.
 func (tx *Tx) Abandon() {
-	tx.unit, tx.effects, tx.ready = tx.unit[:len(multi)], 0, tx.ready[:0]
+	tx.abandoned, tx.ready = true, tx.ready[:0]
 }
+
+// NeverCommitted is the gate of what was abandoned: no stream reaches it.
+const NeverCommitted replication.Offset = math.MaxInt64
 
 // expiredEffect records the DEL of a key whose time is past. It precedes the
 // effect of the command that found it and does not stand for it.
@@ -137,6 +142,10 @@ func (tx *Tx) effect() {
 // unit's end, 0 if it has none. The buffer begins with MULTI, which is left
 // out when the effect is a single one.
 func (tx *Tx) flush() replication.Offset {
+	if tx.abandoned {
+		tx.unit, tx.effects = tx.unit[:len(multi)], 0
+		return NeverCommitted
+	}
 	if tx.effects == 0 {
 		return tx.applied
 	}

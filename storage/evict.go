@@ -67,7 +67,7 @@ func (e *Executor) evict(now int64, c candidate) bool {
 	if tx == nil {
 		return false
 	}
-	defer e.End()
+	defer e.endOwn()
 	if !tx.deletesExpired() {
 		return false
 	}

@@ -41,8 +41,11 @@ type Executor struct {
 	keptMu sync.Mutex
 	kept   []keptRun // guarded by keptMu; in the order of their moments
 
-	mayGiveUp     bool // see MayGiveUp
-	gaveUp        bool // … which it has, since GaveUp
+	mayGiveUp   bool         // see MayGiveUp
+	gaveUp      bool         // … which it has, since GaveUp
+	serveReady  func(tx *Tx) // see OnReady
+	servedReady func(gate replication.Offset)
+
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce
 }
@@ -183,6 +186,23 @@ func (e *Executor) End() replication.Offset {
 		e.ks.stream.Announce()
 	}
 	return gate
+}
+
+// OnReady has serve called at the end of a unit that the executor began by itself, for
+// expiry or eviction, if that has changed keys for which somebody waits; and then
+// served with the unit's gate. It is set once, before the first unit.
+func (e *Executor) OnReady(serve func(tx *Tx), served func(gate replication.Offset)) {
+	e.serveReady, e.servedReady = serve, served
+}
+
+// endOwn ends a unit that the executor began by itself.
+func (e *Executor) endOwn() {
+	if e.serveReady == nil || !e.tx.HasReady() {
+		e.End()
+		return
+	}
+	e.serveReady(&e.tx)
+	e.servedReady(e.End())
 }
 
 // AnnounceLater leaves it to the executor's owner to announce to the stream what

@@ -84,6 +84,10 @@ func (e *Executor) expireLocal(now int64, budget int) (expired int) {
 		n := slots.Of([]byte(x.key.key))
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			e.ks.local.remember(x.key, x.at)
+			break
+		}
 		tx.Select(x.key.db)
 		switch p := tx.lookUp(n, []byte(x.key.key)); {
 		case tx.ks.role != RoleReplica || !p.found() || p.rec.expireAt() != x.at:
@@ -94,7 +98,7 @@ func (e *Executor) expireLocal(now int64, budget int) (expired int) {
 			tx.expire(p)
 			expired++
 		}
-		e.End()
+		e.endOwn()
 	}
 	return expired
 }

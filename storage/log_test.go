@@ -63,19 +63,19 @@ func changeGroup(tx *Tx, r *rand.Rand, l *Log, k int) {
 			g.Deliver(&m, Pending{ID: randomID(r, l), Time: tx.Now(), Count: uint64(r.IntN(3))})
 		}
 		m.Active = tx.Now()
-		g.SaveConsumer(&m)
+		m.Save()
 		g.Save()
 	case k < 22:
 		for range r.IntN(30) {
 			if p, ok := g.NextPending(randomID(r, l)); ok {
-				g.Drop(p, nil)
+				g.Drop(p.ID)
 			}
 		}
 		g.Save()
 	case k == 22 && r.IntN(4) == 0:
 		g.Destroy()
 	case k == 23 && r.IntN(2) == 0:
-		g.DeleteConsumer(&m)
+		m.Delete()
 	}
 }
 
@@ -111,7 +111,7 @@ func logText(l *Log) string {
 			from, more = p.ID.Next()
 		}
 		g.EachConsumer(func(m *Consumer) bool {
-			fmt.Fprintf(&b, "%s %d %d\n", m.Name, m.Seen, m.Pending())
+			fmt.Fprintf(&b, "%s %d %d\n", m.Name(), m.Seen, m.Pending())
 			n := 0
 			for from, more := (chunk.ID{}), true; more; n++ {
 				p, ok := g.NextPendingOf(m, from)
@@ -123,8 +123,8 @@ func logText(l *Log) string {
 				}
 				from, more = p.ID.Next()
 			}
-			if n != m.Pending() || n != with[string(m.Name)] {
-				fmt.Fprintln(&b, "but has", n, "and", with[string(m.Name)])
+			if n != m.Pending() || n != with[string(m.Name())] {
+				fmt.Fprintln(&b, "but has", n, "and", with[string(m.Name())])
 			}
 			return true
 		})

@@ -22,7 +22,7 @@ const (
 func logForm(*Frozen) byte { return rdbLog2 }
 
 func saveLog(f *Frozen, w *wire.Writer) {
-	s := &logSaver{w: w}
+	s := &logSaver{w: w, f: f}
 	s.head.read(f.value)
 	w.Length(uint64(s.head.chunks))
 	if s.head.chunks == 0 {
@@ -39,6 +39,17 @@ type logSaver struct {
 	chunks  uint32 // written
 	pending uint64 // of the group at hand, not written
 	members uint64 // of the group at hand
+	f       *Frozen
+	t       *tree.MapTree // counts rows, once there is a group
+}
+
+// rowsOf is how many rows have a number.
+func (s *logSaver) rowsOf(row uint64) uint64 {
+	if s.t == nil {
+		s.t = new(tree.MapTree)
+		s.t.Open(&tree.Env{Space: s.f.space}, treeOf(s.f.Type, s.f.value))
+	}
+	return uint64(s.t.Rank(row+1, nil) - s.t.Rank(row, nil))
 }
 
 func (s *logSaver) row(e tree.Element) {
@@ -48,15 +59,15 @@ func (s *logSaver) row(e tree.Element) {
 		s.saveChunk(chunk.FromName(e.Text), e.Value)
 	case e.Key == rowGroups || kind == rowNames:
 	case kind == rowState:
-		s.saveGroup(e.Value)
+		s.saveGroup(e)
 	case kind == rowPending:
 		s.savePending(e)
 	case len(e.Text) == 0:
 		var m Consumer
 		m.read(e.Value)
-		s.w.String(m.Name)
+		s.w.String(e.Value[consumerHead:])
 		s.w.Millis(m.Seen)
-		s.w.Length(m.pending)
+		s.w.Length(s.rowsOf(e.Key) - 1)
 	default:
 		s.saveID(chunk.FromName(e.Text))
 	}
@@ -84,15 +95,15 @@ func (s *logSaver) saveHead() {
 	w.Length(uint64(h.groups))
 }
 
-func (s *logSaver) saveGroup(v []byte) {
+func (s *logSaver) saveGroup(e tree.Element) {
 	var g Group
-	g.read(v)
-	s.w.String(g.name)
+	g.read(e.Value)
+	s.w.String(e.Value[groupHead:])
 	s.w.Length(g.Last.Ms)
 	s.w.Length(g.Last.Seq)
 	s.w.Length(uint64(g.Read))
-	s.w.Length(g.pending)
-	if s.pending, s.members = g.pending, uint64(g.consumers); s.pending == 0 {
+	s.pending, s.members = s.rowsOf(e.Key+rowPending), uint64(g.consumers)
+	if s.w.Length(s.pending); s.pending == 0 {
 		s.w.Length(s.members)
 	}
 }
@@ -318,10 +329,11 @@ func (l *logLoader) member() {
 // logBuilder is the logSink that makes a log.
 type logBuilder struct {
 	*Log
-	at    Group
-	who   Consumer
-	open  bool   // who has not been saved
-	owned uint64 // items of the group that have got their consumer
+	at       Group
+	who      Consumer
+	open     bool   // who has not been saved
+	delivers uint64 // items that are pending in the group
+	owned    uint64 // those that have got their consumer
 }
 
 func (b *builder) log() logSink {
@@ -346,15 +358,16 @@ func (b *logBuilder) group(name []byte, last chunk.ID, read int64) (err error) {
 	if b.at, ok = b.CreateGroup(name, last, read); !ok {
 		return errTwice
 	}
-	b.owned = 0
+	b.delivers, b.owned = 0, 0
 	return nil
 }
 
 func (b *logBuilder) delivered(p Pending) error {
-	if !b.at.setPending(p) {
+	var buf [pendingBytes]byte
+	if _, added := b.t.Add(b.at.row(rowPending), b.name(0, p.ID), appendPending(buf[:0], &p)); !added {
 		return errIDTwice
 	}
-	b.at.pending++
+	b.delivers++
 	return nil
 }
 
@@ -371,7 +384,7 @@ func (b *logBuilder) member(name []byte, seen, active int64) error {
 // saveMember writes the consumer that came last.
 func (b *logBuilder) saveMember() {
 	if b.open {
-		b.at.SaveConsumer(&b.who)
+		b.who.Save()
 		b.open = false
 	}
 }
@@ -381,7 +394,10 @@ func (b *logBuilder) owns(id chunk.ID) error {
 	if !ok || p.consumer != noConsumer {
 		return errNoOwner
 	}
-	b.at.give(&b.who, p)
+	var buf [pendingBytes]byte
+	p.consumer = b.who.id
+	b.t.Set(b.at.row(rowPending), b.name(0, id), appendPending(buf[:0], &p))
+	b.t.Add(b.who.row(), b.name(0, id), nil)
 	b.owned++
 	return nil
 }
@@ -389,7 +405,7 @@ func (b *logBuilder) owns(id chunk.ID) error {
 func (b *logBuilder) groupEnd() error {
 	b.saveMember()
 	b.at.Save()
-	if b.owned != b.at.pending {
+	if b.owned != b.delivers {
 		return errNoOwner
 	}
 	return nil

@@ -18,12 +18,8 @@ type Group struct {
 
 	l         *Log
 	id        uint32
-	pending   uint64
 	consumers uint32
 	next      uint32 // the next number of a consumer
-	name      []byte
-	owner     Consumer // from which items were taken last
-	taken     bool     // it has not been saved since
 }
 
 // UnknownRead stands for a number of items read that is not known
@@ -31,14 +27,13 @@ type Group struct {
 const UnknownRead = -1
 
 // A Consumer is a member of a group, as of when it was looked up. Whoever changes a
-// field of it calls Group.SaveConsumer.
+// field of it calls Save.
 type Consumer struct {
 	Seen   int64 // Unix milliseconds: when it last asked
 	Active int64 // when it last got something, NeverActive if it never did
-	Name   []byte
 
-	id      uint32
-	pending uint64
+	g  *Group
+	id uint32
 }
 
 // NeverActive is the time of a consumer that never got an item.
@@ -55,10 +50,11 @@ type Pending struct {
 }
 
 const (
-	// State of a group: last ID, read i64, pending u64, consumers u32, next number
-	// u32; of a consumer: seen i64, active i64, pending u64. Names follow.
-	groupHead    = 40
-	consumerHead = 24
+	// State of a group: last ID, read i64, consumers u32, next number u32; of a
+	// consumer: seen i64, active i64. Names follow. How many items are pending tell
+	// the ranks of rows.
+	groupHead    = 32
+	consumerHead = 16
 
 	rowState     = 0 // of a group
 	rowNames     = 1 // of its consumers
@@ -77,17 +73,31 @@ func (g *Group) row(kind uint32) uint64 { return groupRow(g.id) + uint64(kind) }
 
 func (g *Group) consumerRow(id uint32) uint64 { return g.row(rowConsumers) + uint64(id) }
 
-// Name is the group's name.
-func (g *Group) Name() []byte { return g.name }
+// Name is the group's name, valid until the next call on the log.
+func (g *Group) Name() []byte {
+	v, _ := g.l.t.Get(g.row(rowState), nil)
+	return v[groupHead:]
+}
 
 // Pending is how many items are pending in the group.
-func (g *Group) Pending() int { return int(g.pending) }
+func (g *Group) Pending() int { return g.l.rowsOf(g.row(rowPending)) }
 
 // Consumers is how many consumers the group has.
 func (g *Group) Consumers() int { return int(g.consumers) }
 
+// Name is the consumer's name, valid until the next call on the log.
+func (m *Consumer) Name() []byte {
+	v, _ := m.g.l.t.Get(m.row(), nil)
+	return v[consumerHead:]
+}
+
 // Pending is how many items are pending with the consumer.
-func (m *Consumer) Pending() int { return int(m.pending) }
+func (m *Consumer) Pending() int { return m.g.l.rowsOf(m.row()) - 1 }
+
+func (m *Consumer) row() uint64 { return m.g.consumerRow(m.id) }
+
+// rowsOf is how many rows have a number.
+func (l *Log) rowsOf(row uint64) int { return l.t.Rank(row+1, nil) - l.t.Rank(row, nil) }
 
 // Group looks a group up.
 func (l *Log) Group(name []byte) (g Group, ok bool) {
@@ -112,24 +122,24 @@ func (l *Log) group(id uint32) Group {
 func (g *Group) read(v []byte) {
 	g.Last = chunk.ID{Ms: binary.LittleEndian.Uint64(v), Seq: binary.LittleEndian.Uint64(v[8:])}
 	g.Read = int64(binary.LittleEndian.Uint64(v[16:]))
-	g.pending = binary.LittleEndian.Uint64(v[24:])
-	g.consumers = binary.LittleEndian.Uint32(v[32:])
-	g.next = binary.LittleEndian.Uint32(v[36:])
-	g.name = bytes.Clone(v[groupHead:])
+	g.consumers = binary.LittleEndian.Uint32(v[24:])
+	g.next = binary.LittleEndian.Uint32(v[28:])
+}
+
+func (g *Group) write(b []byte) {
+	binary.LittleEndian.PutUint64(b, g.Last.Ms)
+	binary.LittleEndian.PutUint64(b[8:], g.Last.Seq)
+	binary.LittleEndian.PutUint64(b[16:], uint64(g.Read))
+	binary.LittleEndian.PutUint32(b[24:], g.consumers)
+	binary.LittleEndian.PutUint32(b[28:], g.next)
 }
 
 // Save writes what has changed of the group.
 func (g *Group) Save() {
 	g.l.begin()
-	g.saveOwner()
-	b := make([]byte, groupHead, groupHead+len(g.name))
-	binary.LittleEndian.PutUint64(b, g.Last.Ms)
-	binary.LittleEndian.PutUint64(b[8:], g.Last.Seq)
-	binary.LittleEndian.PutUint64(b[16:], uint64(g.Read))
-	binary.LittleEndian.PutUint64(b[24:], g.pending)
-	binary.LittleEndian.PutUint32(b[32:], g.consumers)
-	binary.LittleEndian.PutUint32(b[36:], g.next)
-	g.l.t.Set(g.row(rowState), nil, append(b, g.name...))
+	var b [groupHead]byte
+	g.write(b[:])
+	g.l.t.Patch(g.row(rowState), nil, b[:])
 }
 
 // CreateGroup makes a group. ok is false if there is one of the name.
@@ -138,7 +148,7 @@ func (l *Log) CreateGroup(name []byte, last chunk.ID, read int64) (g Group, ok b
 		return Group{}, false
 	}
 	l.begin()
-	g = Group{Last: last, Read: read, l: l, name: bytes.Clone(name)}
+	g = Group{Last: last, Read: read, l: l}
 	g.id = freeNumber(l.nextGroup, maxGroups, func(id uint32) bool {
 		_, used := l.t.Get(groupRow(id), nil)
 		return used
@@ -146,7 +156,9 @@ func (l *Log) CreateGroup(name []byte, last chunk.ID, read int64) (g Group, ok b
 	l.nextGroup = g.id + 1
 	l.groups++
 	l.t.Set(rowGroups, name, binary.LittleEndian.AppendUint32(nil, g.id))
-	g.Save()
+	b := make([]byte, groupHead, groupHead+len(name))
+	g.write(b)
+	l.t.Set(g.row(rowState), nil, append(b, name...))
 	return g, true
 }
 
@@ -168,7 +180,7 @@ func freeNumber(next, most uint32, used func(uint32) bool) uint32 {
 func (g *Group) Destroy() {
 	l := g.l
 	l.begin()
-	l.t.Delete(rowGroups, g.name)
+	l.t.Delete(rowGroups, bytes.Clone(g.Name()))
 	l.removeRows(groupRow(g.id), groupRow(g.id+1))
 	l.groups--
 }
@@ -215,8 +227,8 @@ func (g *Group) Consumer(name []byte) (m Consumer, ok bool) {
 }
 
 func (g *Group) consumer(id uint32) Consumer {
-	m := Consumer{id: id}
-	v, _ := g.l.t.Get(g.consumerRow(id), nil)
+	m := Consumer{g: g, id: id}
+	v, _ := g.l.t.Get(m.row(), nil)
 	m.read(v)
 	return m
 }
@@ -224,25 +236,26 @@ func (g *Group) consumer(id uint32) Consumer {
 func (m *Consumer) read(v []byte) {
 	m.Seen = int64(binary.LittleEndian.Uint64(v))
 	m.Active = int64(binary.LittleEndian.Uint64(v[8:]))
-	m.pending = binary.LittleEndian.Uint64(v[16:])
-	m.Name = bytes.Clone(v[consumerHead:])
 }
 
-// SaveConsumer writes what has changed of a consumer of the group.
-func (g *Group) SaveConsumer(m *Consumer) {
-	g.l.begin()
-	b := make([]byte, consumerHead, consumerHead+len(m.Name))
+func (m *Consumer) write(b []byte) {
 	binary.LittleEndian.PutUint64(b, uint64(m.Seen))
 	binary.LittleEndian.PutUint64(b[8:], uint64(m.Active))
-	binary.LittleEndian.PutUint64(b[16:], m.pending)
-	g.l.t.Set(g.consumerRow(m.id), nil, append(b, m.Name...))
+}
+
+// Save writes what has changed of the consumer.
+func (m *Consumer) Save() {
+	m.g.l.begin()
+	var b [consumerHead]byte
+	m.write(b[:])
+	m.g.l.t.Patch(m.row(), nil, b[:])
 }
 
 // CreateConsumer makes a consumer of a name that none has, which was seen now. The
 // group is saved.
 func (g *Group) CreateConsumer(name []byte, now int64) Consumer {
 	g.l.begin()
-	m := Consumer{Seen: now, Active: NeverActive, Name: bytes.Clone(name)}
+	m := Consumer{Seen: now, Active: NeverActive, g: g}
 	m.id = freeNumber(g.next, maxConsumers, func(id uint32) bool {
 		_, used := g.l.t.Get(g.consumerRow(id), nil)
 		return used
@@ -250,17 +263,19 @@ func (g *Group) CreateConsumer(name []byte, now int64) Consumer {
 	g.next = m.id + 1
 	g.consumers++
 	g.l.t.Set(g.row(rowNames), name, binary.LittleEndian.AppendUint32(nil, m.id))
-	g.SaveConsumer(&m)
+	b := make([]byte, consumerHead, consumerHead+len(name))
+	m.write(b)
+	g.l.t.Set(m.row(), nil, append(b, name...))
 	g.Save()
 	return m
 }
 
-// DeleteConsumer removes a consumer with what is pending with it. The group is
-// saved.
-func (g *Group) DeleteConsumer(m *Consumer) {
-	l := g.l
+// Delete removes the consumer with what is pending with it, and returns how many
+// items that were. The group is saved.
+func (m *Consumer) Delete() (pending int) {
+	g, l := m.g, m.g.l
 	l.begin()
-	row := g.consumerRow(m.id)
+	row := m.row()
 	var ids []chunk.ID
 	l.eachID(row, chunk.ID{}, func(id chunk.ID) bool {
 		ids = append(ids, id)
@@ -269,11 +284,11 @@ func (g *Group) DeleteConsumer(m *Consumer) {
 	for _, id := range ids {
 		l.t.Delete(g.row(rowPending), l.name(0, id))
 	}
-	l.t.Delete(g.row(rowNames), m.Name)
+	l.t.Delete(g.row(rowNames), bytes.Clone(m.Name()))
 	l.removeRows(row, row+1)
-	g.pending -= m.pending
 	g.consumers--
 	g.Save()
+	return len(ids)
 }
 
 // EachConsumer calls f for all consumers in the order of their names until it
@@ -301,8 +316,12 @@ func (l *Log) eachID(row uint64, from chunk.ID, f func(id chunk.ID) bool) {
 // Owns reports whether a pending item is with a consumer.
 func (m *Consumer) Owns(p Pending) bool { return p.consumer == m.id }
 
-// OwnerName is the name of the consumer with which an item is pending.
-func (g *Group) OwnerName(p Pending) []byte { return g.consumer(p.consumer).Name }
+// OwnerName is the name of the consumer with which an item is pending, valid until
+// the next call on the log.
+func (g *Group) OwnerName(p Pending) []byte {
+	m := Consumer{g: g, id: p.consumer}
+	return m.Name()
+}
 
 // readPending reads the row of a pending item.
 func readPending(id chunk.ID, v []byte) Pending {
@@ -313,14 +332,15 @@ func readPending(id chunk.ID, v []byte) Pending {
 	return p
 }
 
-// setPending writes the row of a pending item and reports whether it is new.
-func (g *Group) setPending(p Pending) (added bool) {
-	var buf [8 + 2*binary.MaxVarintLen64]byte
-	b := binary.BigEndian.AppendUint64(buf[:0], uint64(p.Time))
+// appendPending appends the value of the row of a pending item.
+func appendPending(b []byte, p *Pending) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Time))
 	b = binary.AppendUvarint(b, uint64(p.consumer))
-	b = binary.AppendUvarint(b, p.Count)
-	return g.l.t.Set(g.row(rowPending), g.l.name(0, p.ID), b)
+	return binary.AppendUvarint(b, p.Count)
 }
+
+// pendingBytes is how many bytes such a value has at most.
+const pendingBytes = 8 + binary.MaxVarintLen32 + binary.MaxVarintLen64
 
 // FindPending looks a pending item up.
 func (g *Group) FindPending(id chunk.ID) (p Pending, ok bool) {
@@ -366,58 +386,35 @@ func (g *Group) LastPending() (p Pending) {
 	return p
 }
 
-// Deliver makes an item pending with a consumer, whomever it was with. Group and
-// consumer are not saved yet.
+// Deliver makes an item pending with a consumer, whomever it was with.
 func (g *Group) Deliver(m *Consumer, p Pending) {
-	g.l.begin()
+	l := g.l
+	l.begin()
+	var buf [pendingBytes]byte
 	p.consumer = m.id
-	old, ok := g.FindPending(p.ID)
-	switch {
-	case ok && m.Owns(old):
-		g.setPending(p)
-		return
-	case ok:
-		g.takeFrom(old, m)
-	default:
-		g.pending++
+	row, name, value := g.row(rowPending), l.name(0, p.ID), appendPending(buf[:0], &p)
+	v, added := l.t.Add(row, name, value)
+	if !added {
+		old := readPending(p.ID, v)
+		l.t.Set(row, name, value)
+		if m.Owns(old) {
+			return
+		}
+		l.t.Delete(g.consumerRow(old.consumer), name)
 	}
-	g.give(m, p)
+	l.t.Add(m.row(), name, nil)
 }
 
-// give writes an item that is pending with nobody else.
-func (g *Group) give(m *Consumer, p Pending) {
-	p.consumer = m.id
-	g.setPending(p)
-	g.l.t.Set(g.consumerRow(m.id), g.l.name(0, p.ID), nil)
-	m.pending++
-}
-
-// Drop makes a pending item one no more. m is a consumer that the caller is about to
-// save, if there is one. The group is not saved yet.
-func (g *Group) Drop(p Pending, m *Consumer) {
-	g.l.begin()
-	g.takeFrom(p, m)
-	g.l.t.Delete(g.row(rowPending), g.l.name(0, p.ID))
-	g.pending--
-}
-
-// takeFrom takes a pending item from the consumer that has it, which may be m.
-func (g *Group) takeFrom(p Pending, m *Consumer) {
-	g.l.t.Delete(g.consumerRow(p.consumer), g.l.name(0, p.ID))
-	if m != nil && m.Owns(p) {
-		m.pending--
-		return
+// Drop makes an item pending no more, and reports whether it was.
+func (g *Group) Drop(id chunk.ID) bool {
+	l := g.l
+	var buf [pendingBytes]byte
+	name := l.name(0, id)
+	if _, ok := l.t.Get(g.row(rowPending), name); !ok {
+		return false // nothing changes
 	}
-	if !g.taken || g.owner.id != p.consumer {
-		g.saveOwner()
-		g.owner, g.taken = g.consumer(p.consumer), true
-	}
-	g.owner.pending--
-}
-
-func (g *Group) saveOwner() {
-	if g.taken {
-		g.taken = false
-		g.SaveConsumer(&g.owner)
-	}
+	l.begin()
+	v, _ := l.t.Take(buf[:], g.row(rowPending), name)
+	l.t.Delete(g.consumerRow(readPending(id, v).consumer), name)
+	return true
 }

@@ -144,3 +144,45 @@ func BenchmarkLocks(b *testing.B) {
 		})
 	})
 }
+
+// What is done beside commands, in units that a unit that takes long does not let
+// begin, is put off.
+func TestWorkBesideCommandsIsPutOffByLongUnits(t *testing.T) {
+	b := newBench(t, 1)
+	b.MayGiveUp()
+	b.SetRole(RoleReplica)
+	b.set("k", "v", t0+1)
+	b.unit(func(tx *Tx) { tx.Track([]byte("k"), 1) }, "k")
+	b.want("keys that expire here", b.LocalExpiries(), 1)
+	holder := b.NewExecutor()
+	holder.Begin(t0, slotsOf("k"))
+	holder.Long(true)
+	expired, more := b.ExpireCycle(t0+2, 10)
+	b.want("keys that expire while a unit takes long", expired, 0)
+	b.want("more of them", more, false)
+	b.want("marks to take away while a unit takes long", b.LimitTracked(t0, 0, 10), false)
+	holder.Long(false)
+	holder.End()
+	expired, _ = b.ExpireCycle(t0+2, 10)
+	b.want("keys that expire afterwards", expired, 1)
+	b.unit(func(tx *Tx) { tx.Track([]byte("l"), 1) }, "l")
+	b.LimitTracked(t0, 0, 10)
+	keys, _ := b.Tracked()
+	b.want("keys with marks afterwards", keys, int64(0))
+}
+
+// Of a unit that is abandoned nothing reaches the stream, also of what comes later in
+// it, and no reply that depends on it is ever given.
+func TestAnAbandonedUnit(t *testing.T) {
+	b := newBench(t, 1)
+	b.set("l", "v", 0)
+	end := b.log.End()
+	tx := b.Begin(t0, slotsOf("k"))
+	command(tx, "before", func() { tx.SetString([]byte("k"), []byte("v"), 0, 0) })
+	tx.Abandon()
+	command(tx, "behind", func() { tx.SetString([]byte("k"), []byte("w"), 0, 0) })
+	b.want("its gate", b.Executor.End(), NeverCommitted)
+	b.want("the stream", b.log.End(), end)
+	b.want("the gate of a reader", b.unit(func(tx *Tx) { tx.Find([]byte("k")) }, "k"), NeverCommitted)
+	b.want("the gate of another slot", b.unit(func(tx *Tx) { tx.Find([]byte("l")) }, "l"), end)
+}

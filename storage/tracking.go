@@ -36,7 +36,7 @@ type tracked struct {
 }
 
 // An entry is the length of the key, the number of readers and how many there is
-// room for, all of 32 bits; the readers, ascending; the key.
+// room for, all of 32 bits; the key; the readers, ascending.
 type trackedEntry []byte
 
 const (
@@ -44,24 +44,30 @@ const (
 	trackedFirst = 1 // readers that a new entry has room for
 )
 
-func trackedSize(key, room int) int { return trackedHead + 8*room + key }
+func trackedSize(key, room int) int { return trackedHead + key + 8*room }
 
-func (e trackedEntry) word(i int) int       { return int(binary.LittleEndian.Uint32(e[4*i:])) }
-func (e trackedEntry) setWord(i, n int)     { binary.LittleEndian.PutUint32(e[4*i:], uint32(n)) }
-func (e trackedEntry) readers() int         { return e.word(1) }
-func (e trackedEntry) room() int            { return e.word(2) }
-func (e trackedEntry) size() int            { return trackedSize(e.word(0), e.room()) }
-func (e trackedEntry) reader(i int) uint64  { return binary.LittleEndian.Uint64(e[trackedHead+8*i:]) }
-func (e trackedEntry) key() []byte          { return e[trackedHead+8*e.room() : e.size()] }
-func (e trackedEntry) put(i int, id uint64) { binary.LittleEndian.PutUint64(e[trackedHead+8*i:], id) }
-func (e trackedEntry) find(id uint64) (i int) { // where id is, or would be
-	n := e.readers()
-	if n == 0 || e.reader(n-1) < id {
+func (e trackedEntry) word(i int) int    { return int(binary.LittleEndian.Uint32(e[4*i:])) }
+func (e trackedEntry) setWord(i, n int)  { binary.LittleEndian.PutUint32(e[4*i:], uint32(n)) }
+func (e trackedEntry) readers() int      { return e.word(1) }
+func (e trackedEntry) room() int         { return e.word(2) }
+func (e trackedEntry) size() int         { return trackedSize(e.word(0), e.room()) }
+func (e trackedEntry) key() []byte       { return e[trackedHead : trackedHead+e.word(0)] }
+func (e trackedEntry) marks() readerList { return readerList(e[trackedHead+e.word(0) : e.size()]) }
+
+// readerList is the readers of an entry and the room behind them.
+type readerList []byte
+
+func (l readerList) at(i int) uint64      { return binary.LittleEndian.Uint64(l[8*i:]) }
+func (l readerList) put(i int, id uint64) { binary.LittleEndian.PutUint64(l[8*i:], id) }
+
+// find returns where id is among the first n, or would be.
+func (l readerList) find(n int, id uint64) int {
+	if n == 0 || l.at(n-1) < id {
 		return n
 	}
 	lo, hi := 0, n-1
 	for lo < hi {
-		if mid := (lo + hi) / 2; e.reader(mid) < id {
+		if mid := (lo + hi) / 2; l.at(mid) < id {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -149,20 +155,19 @@ func (tx *Tx) Track(key []byte, reader uint64) {
 	default:
 		e = t.entry(at)
 	}
-	i, count := e.find(reader), e.readers()
-	if i < count && e.reader(i) == reader {
+	marks, count := e.marks(), e.readers()
+	i := marks.find(count, reader)
+	if i < count && marks.at(i) == reader {
 		return
 	}
 	if count == e.room() {
-		old := append(trackedEntry(nil), e[:e.size()]...)
-		t.dead += len(old)
-		e = t.begin(hash, old.key(), 2*count)
-		for j := range count {
-			e.put(j, old.reader(j))
-		}
+		t.dead += e.size()
+		e = t.begin(hash, e.key(), 2*count) // the old entry may lie in another buffer now, and stays as it is
+		copy(e.marks(), marks)
+		marks = e.marks()
 	}
-	copy(e[trackedHead+8*(i+1):trackedHead+8*(count+1)], e[trackedHead+8*i:trackedHead+8*count])
-	e.put(i, reader)
+	copy(marks[8*(i+1):8*(count+1)], marks[8*i:8*count])
+	marks.put(i, reader)
 	e.setWord(1, count+1)
 	tx.ks.trackedItems.Add(1)
 	t.tidy()
@@ -182,9 +187,9 @@ func (tx *Tx) markStale(key []byte, readers []uint64, changed bool) *Stale {
 // forget takes the marks of a key away and names their readers.
 func (tx *Tx) forget(t *tracked, hash uint64, at uint32, changed bool) {
 	e := t.entry(at)
-	start := len(tx.readers)
+	start, marks := len(tx.readers), e.marks()
 	for i := range e.readers() {
-		tx.readers = append(tx.readers, e.reader(i))
+		tx.readers = append(tx.readers, marks.at(i))
 	}
 	ids := tx.readers[start:len(tx.readers):len(tx.readers)]
 	tx.markStale(e.key(), ids, changed)
@@ -278,6 +283,9 @@ func (e *Executor) LimitTracked(now, most int64, effort int) (over bool) {
 		}
 		e.one[0] = n
 		tx := e.Begin(now, e.one[:])
+		if tx == nil {
+			return false
+		}
 		if rare := ks.slots[n].rare.Load(); rare != nil && rare.tracked != nil {
 			for hash, at := range rare.tracked.index {
 				tx.forget(rare.tracked, hash, at, false)

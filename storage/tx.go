@@ -44,6 +44,7 @@ type Tx struct {
 	forced     bool
 	untouched  bool // reading is no access: CLIENT NO-TOUCH
 	mute       bool // see Mute
+	abandoned  bool // see Abandon
 
 	unit    []byte // MULTI, then the effects so far
 	effects int
@@ -89,7 +90,7 @@ func (tx *Tx) finish() {
 	tx.written = tx.written[:0]
 	tx.applied = 0
 	tx.dirty, tx.commandOwn, tx.forced, tx.raw = 0, false, false, nil
-	tx.untouched, tx.mute = false, false
+	tx.untouched, tx.mute, tx.abandoned = false, false, false
 	tx.e.closeAll()
 	tx.flushed, tx.ready = 0, tx.ready[:0]
 	tx.by, tx.replacing = nil, false

@@ -61,7 +61,7 @@ func (a *Commands) Rows() []*command.Row {
 		a.connectionRows(), []*command.Row{a.clientRow()}, a.pubSubRows(),
 		[]*command.Row{a.infoRow(), timeRow(), a.configRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow(), monitorRow()},
 		a.keyspaceRows(), a.saveRows(), a.replicationRows(),
-		[]*command.Row{a.shutdownRow(), a.debugRow()},
+		[]*command.Row{a.shutdownRow(), a.debugRow(), moduleRow(), lolwutRow()},
 	)
 }
 

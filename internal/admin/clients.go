@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -24,6 +23,7 @@ func (a *Commands) clientRow() *command.Row {
 		stopping(ownRow("tracking", -3, "6.0.0", "Says whether and how the connection is told of changes of keys.", command.For(clientTracking))),
 		ownRow("trackinginfo", 2, "6.2.0", "Tells how the connection is told of changes of keys.", command.For(clientTrackingInfo)),
 		ownRow("caching", 3, "6.0.0", "Says whether the next command reads keys that the connection caches.", command.For(clientCaching)),
+		ownRow("capa", -3, "8.0.0", "Takes what the client says that it is able to do, of which nothing is made use of (Valkey 8).", func(x *command.Ctx) { x.Out.OK() }),
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, ACL: command.CatConnection, Lock: command.LockNone, Run: clientHelp, Doc: command.Brief("5.0.0", "connection", "Lists the sub-commands.")},
 		operatorRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", command.For(clientList)),
 		operatorRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", command.For(clientKill)),
@@ -141,39 +141,18 @@ func clientType(word []byte) (string, bool) {
 }
 
 func clientList(x *command.Ctx, c Operator) {
-	keep := func(ClientInfo) bool { return true }
-	var order []uint64 // of the answer, if the client gave one
-	switch args := x.Args[2:]; {
-	case len(args) == 0:
-	case len(args) == 2 && resp.EqualFold(args[0], "type"):
-		kind, ok := clientType(args[1])
-		if !ok {
-			x.Out.Error(resp.ErrClientType(args[1]))
-			return
-		}
-		keep = func(c ClientInfo) bool { return c.Kind == kind }
-	case len(args) >= 2 && resp.EqualFold(args[0], "id"):
-		ids := map[uint64]bool{}
-		for _, a := range args[1:] {
-			id, ok := resp.ParseInt(a)
-			if !ok {
-				x.Out.Error(resp.ErrClientID)
-				return
-			}
-			ids[uint64(id)] = true
-			order = append(order, uint64(id))
-		}
-		keep = func(c ClientInfo) bool { return ids[c.ID] }
-	default:
-		x.Out.Error(resp.ErrSyntax)
+	var f clientFilter
+	if err := f.parse(x.Args[2:], resp.ErrClientID); err != "" {
+		x.Out.Error(err)
 		return
 	}
 	lines := map[uint64]string{}
 	c.EachClient(func(p Peer) {
-		if info := p.Info(); keep(info) {
+		if info := p.Info(); f.matches(c.ID(), info) {
 			lines[info.ID] = info.String()
 		}
 	})
+	order := f.ids
 	if order == nil {
 		order = slices.Sorted(maps.Keys(lines))
 	}
@@ -187,82 +166,17 @@ func clientList(x *command.Ctx, c Operator) {
 	x.Out.Verbatim("txt", b.String())
 }
 
-// killFilter is what CLIENT KILL looks for; zero fields match everything.
-type killFilter struct {
-	id                uint64
-	kind, addr, laddr string
-	user              string
-	skipMe            bool
-	maxAge            time.Duration
-}
-
-func (f *killFilter) matches(me uint64, c ClientInfo) bool {
-	switch {
-	case f.id != 0 && c.ID != f.id,
-		f.kind != "" && c.Kind != f.kind,
-		f.addr != "" && c.Addr != f.addr,
-		f.laddr != "" && c.LocalAddr != f.laddr,
-		f.user != "" && c.User != f.user,
-		f.maxAge != 0 && c.Age < f.maxAge,
-		f.skipMe && c.ID == me:
-		return false
-	}
-	return true
-}
-
-// parse reads the options of CLIENT KILL's newer form.
-func (f *killFilter) parse(args [][]byte) resp.Error {
-	f.skipMe = true
-	for ; len(args) >= 2; args = args[2:] {
-		value := args[1]
-		switch {
-		case resp.EqualFold(args[0], "id"):
-			id, ok := resp.ParseInt(value)
-			if !ok || id < 1 {
-				return resp.ErrClientKillID
-			}
-			f.id = uint64(id)
-		case resp.EqualFold(args[0], "type"):
-			var ok bool
-			if f.kind, ok = clientType(value); !ok {
-				return resp.ErrClientType(value)
-			}
-		case resp.EqualFold(args[0], "addr"):
-			f.addr = string(value)
-		case resp.EqualFold(args[0], "laddr"):
-			f.laddr = string(value)
-		case resp.EqualFold(args[0], "user"):
-			if f.user = string(value); f.user != "default" {
-				return resp.ErrNoSuchUser(value)
-			}
-		case resp.EqualFold(args[0], "maxage"):
-			age, ok := resp.ParseInt(value)
-			if !ok || age < 1 {
-				return resp.ErrNotInteger
-			}
-			f.maxAge = time.Duration(age) * time.Second
-		case resp.EqualFold(args[0], "skipme") && resp.EqualFold(value, "yes"):
-			f.skipMe = true
-		case resp.EqualFold(args[0], "skipme") && resp.EqualFold(value, "no"):
-			f.skipMe = false
-		default:
-			return resp.ErrSyntax
-		}
-	}
-	if len(args) != 0 {
-		return resp.ErrSyntax
-	}
-	return ""
-}
-
 func clientKill(x *command.Ctx, c Operator) {
-	var f killFilter
+	var f clientFilter
 	old := len(x.Args) == 3
 	if old {
-		f.addr = string(x.Args[2])
-	} else if err := f.parse(x.Args[2:]); err != "" {
-		x.Out.Error(err)
-		return
+		f.add(false, func(c ClientInfo) bool { return c.Addr == string(x.Args[2]) })
+	} else {
+		f.skipMe = true
+		if err := f.parse(x.Args[2:], resp.ErrClientKillID); err != "" {
+			x.Out.Error(err)
+			return
+		}
 	}
 	killed, myself := 0, false
 	c.EachClient(func(p Peer) {
@@ -353,8 +267,8 @@ func clientHelp(x *command.Ctx) {
 		"ID", "    The number of this connection.",
 		"INFO", "    This connection, described as LIST does.",
 		"KILL <ip:port>", "    Close the connection that comes from this address.",
-		"KILL <option> <value> [<option> <value> [...]]", "    Close the connections for which all of these hold: ADDR, LADDR, TYPE, USER, SKIPME, ID, MAXAGE.",
-		"LIST [options ...]", "    The connections, one a line; with TYPE or ID only those.",
+		"KILL <option> <value> [<option> <value> [...]]", "    Close the connections for which all of these hold: ADDR, LADDR, IP, TYPE, USER, SKIPME, ID, MAXAGE, IDLE,", "    NAME, LIB-NAME, LIB-VER, DB, FLAGS; with NOT- before the word those for which it does not hold.",
+		"LIST [options ...]", "    The connections, one a line; with the options of KILL only those.",
 		"UNPAUSE", "    End a pause.",
 		"PAUSE <timeout> [WRITE|ALL]", "    Hold back all commands, or only writes, for so many milliseconds.",
 		"REPLY (ON|OFF|SKIP)", "    Turn replies to this connection off and on, or skip one.",

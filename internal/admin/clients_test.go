@@ -105,3 +105,76 @@ func TestNoTouchKeepsKeysIdle(t *testing.T) {
 		t.Errorf("DEBUG OBJECT tells lru:%s when the clock is %s", object, clock)
 	}
 }
+
+func TestThereAreNoModules(t *testing.T) {
+	c := startNode(t).dial()
+	for line, want := range map[string]string{
+		"MODULE LIST":                    "*0\r\n",
+		"MODULE LOAD /x.so a":            "-ERR Modules are not supported",
+		"MODULE LOADEX /x.so":            "-ERR Modules are not supported",
+		"MODULE UNLOAD x":                "-ERR Error unloading module: no such module with that name\r\n",
+		"LOLWUT VERSION x":               "-ERR value is not an integer or out of range\r\n",
+		"LOLWUT x":                       "-ERR value is not an integer or out of range\r\n",
+		"COMMAND LIST FILTERBY MODULE x": "*0\r\n",
+	} {
+		var args []any
+		for _, w := range strings.Fields(line) {
+			args = append(args, w)
+		}
+		if got, err := c.DoRaw(args...); err != nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%s: %q, %v", line, got, err)
+		}
+	}
+	for _, args := range [][]any{{"LOLWUT"}, {"LOLWUT", "VERSION", 5}, {"LOLWUT", "VERSION", 6, 1 << 40}, {"LOLWUT", -1}} {
+		got, err := c.Do(args...)
+		if text, _ := got.(string); err != nil || !strings.Contains(text, "#") || !strings.Contains(text, "Redis ver. ") {
+			t.Errorf("%v: %q, %v", args, got, err)
+		}
+	}
+}
+
+// The words of CLIENT LIST and CLIENT KILL hold together, and each may be turned
+// over.
+func TestClientFilters(t *testing.T) {
+	n := startNode(t)
+	a, b := n.dial(), n.dial()
+	idA, idB := a.do("CLIENT ID"), b.do("CLIENT ID")
+	b.want("CLIENT SETNAME worker", "OK")
+	b.want("CLIENT SETINFO lib-name tools", "OK")
+	b.want("SELECT 3", "OK")
+	a.want("CLIENT CAPA redirect other", "OK")
+	all := idA + " " + idB
+	for filter, want := range map[string]string{
+		"": all, "NAME worker": idB, "NOT-NAME worker": idA, "LIB-NAME tools": idB, "DB 3": idB, "NOT-DB 3": idA, "FLAGS N": all, "FLAGS Nx": "",
+		"IP 127.0.0.1": all, "NOT-IP 127.0.0.1": "", "SKIPME yes": idB, "TYPE normal NAME worker": idB, "NOT-TYPE normal": "", "IDLE 100": "", "MAXAGE 100": "",
+		"ID " + idB + " " + idA + " NAME worker": idB, "NOT-ID " + idA: idB, "USER default ID " + idA: idA,
+	} {
+		var got []string
+		for line := range strings.Lines(a.do(strings.TrimSpace("CLIENT LIST " + filter))) {
+			id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
+			got = append(got, id)
+		}
+		if ids := strings.Join(got, " "); ids != want {
+			t.Errorf("CLIENT LIST %s: %q, want %q", filter, ids, want)
+		}
+	}
+	for line, want := range map[string]string{
+		"CLIENT LIST NAME":           "-ERR syntax error\r\n",
+		"CLIENT LIST WORD x":         "-ERR syntax error\r\n",
+		"CLIENT LIST ID x":           "-ERR Invalid client ID\r\n",
+		"CLIENT KILL ID 5 x":         "-ERR syntax error\r\n",
+		"CLIENT KILL ID 0":           "-ERR client-id should be greater than 0\r\n",
+		"CLIENT KILL NOT-USER x":     "-ERR No such user 'x'\r\n",
+		"CLIENT KILL NOT-SKIPME yes": "-ERR syntax error\r\n",
+	} {
+		var args []any
+		for _, w := range strings.Fields(line) {
+			args = append(args, w)
+		}
+		if got, err := a.DoRaw(args...); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", line, got, err)
+		}
+	}
+	a.want("CLIENT KILL NOT-NAME worker", "0")
+	a.want("CLIENT KILL NAME worker ID "+idA+" "+idB, "1")
+}

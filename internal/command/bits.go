@@ -258,7 +258,7 @@ func bitOp(c *Ctx) {
 		return
 	}
 	if found && e.Type() != storage.TypeString {
-		c.Tx.Delete(dest)
+		c.Tx.Replace(dest)
 	}
 	c.Tx.ResizeString(dest, size)
 	c.Tx.SetExpire(dest, 0)

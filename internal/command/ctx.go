@@ -21,6 +21,8 @@ type Ctx struct {
 	ReplyGate replication.Offset
 	Caller    Caller
 	Host      Host
+
+	room []byte // scratch of handlers, which the next call overwrites
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler

@@ -52,7 +52,9 @@ func (h *twins) stepEvents() int {
 	h.there(words)
 	ours, theirs := h.node.noted, h.drainEvents()
 	for command, event := range map[string]string{
-		"SORT":    "keymiss", // of which keys depends on an order of elements that is the server's own
+		"SORT": "keymiss", // of which keys depends on an order of elements that is the server's own
+		// 7.0 makes a consumer when there is an item for it, 7.2 before.
+		"XREADGROUP": "createconsumer", "XCLAIM": "createconsumer", "XAUTOCLAIM": "createconsumer",
 		"RESTORE": "expired", // Redis overwrites what has expired without a word
 	} {
 		if strings.EqualFold(words[0], command) {
@@ -108,6 +110,15 @@ var eventCommands = []string{
 	"SORT $k ALPHA STORE list:a", "SORT none STORE $k", "SORT $k BY nosort GET string:a STORE list:b", "SMOVE $k $k $v", "LMOVE $k $k LEFT RIGHT",
 	"SINTERSTORE $k $k none", "SUNIONSTORE $k set:a set:b", "SDIFFSTORE set:c set:a none", "ZUNIONSTORE $k 2 zset:a set:a", "ZINTERSTORE $k 2 zset:a none", "ZDIFFSTORE zset:c 2 zset:a zset:b",
 	"ZRANGESTORE zset:c zset:a 0 -1", "ZRANGESTORE $k none 0 -1",
+	"BITOP AND string:c string:a string:b", "BITOP NOT string:a none", "BITOP OR $s none none", "BITFIELD $s SET u8 0 200 INCRBY u8 8 1", "BITFIELD $s GET u8 0",
+	"BITFIELD $s SET u8 0 0", "BITFIELD_RO none GET u8 0", "BITCOUNT none", "BITPOS $k 1",
+	"PFADD hll:a $v", "PFADD hll:b", "PFADD $s $v", "PFMERGE hll:c hll:a hll:b", "PFMERGE $s hll:a", "PFCOUNT hll:a none", "PFCOUNT hll:a",
+	"GEOADD geo:a 1 1 m$v", "GEOADD geo:a XX CH 1 1 m", "GEOADD geo:a 1 1 m$v", "GEOSEARCHSTORE geo:b geo:a FROMLONLAT 1 1 BYRADIUS 100 km",
+	"GEOSEARCHSTORE $k none FROMLONLAT 1 1 BYRADIUS 100 km", "GEORADIUS geo:a 1 1 100 km STORE geo:b", "GEORADIUS none 1 1 100 km STORE $k", "GEODIST none a b", "GEOPOS none a",
+	"XADD $x * f v", "XADD $x * f v", "XADD $x MAXLEN 3 * f v", "XADD none NOMKSTREAM * f v", "XADD $k * f v", "XTRIM $x MAXLEN 1", "XTRIM $x MAXLEN 9", "XDEL $x 1-1",
+	"XADD new:$v 1-1 f v", "XDEL new:$v 1-1", "XSETID $x 99999999999999-0", "XRANGE none - +", "XLEN none", "XINFO STREAM $x", "XREAD STREAMS $x none 0 0",
+	"XGROUP CREATE $x g 0", "XGROUP CREATE $x g $ MKSTREAM", "XGROUP SETID $x g 0", "XGROUP CREATECONSUMER $x g c", "XGROUP DELCONSUMER $x g c", "XGROUP DESTROY $x g",
+	"XREADGROUP GROUP g c2 COUNT 1 STREAMS $x >", "XREADGROUP GROUP g c2 STREAMS $x 0", "XACK $x g 1-1", "XAUTOCLAIM $x g c3 0 0", "XCLAIM $x g c4 0 1-1", "XPENDING $x g",
 	"BLPOP list:a list:b 0.01", "BLMOVE list:a list:c LEFT LEFT 0.01", "BZPOPMIN zset:a 0.01", "BLMPOP 0.01 2 list:a list:b LEFT", "BZMPOP 0.01 1 zset:b MAX",
 }
 
@@ -135,6 +146,8 @@ func (h *twins) eventCommand() []string {
 			words[i] = h.key("string")
 		case w == "$e":
 			words[i] = h.pick("set:single", "none")
+		case w == "$x":
+			words[i] = "stream:" + h.pick("a", "b")
 		case w == "$n":
 			words[i] = h.number()
 		case w == "$p":

@@ -312,7 +312,7 @@ func (q *geoQuery) option(c *Ctx, z *storage.ZSet, found bool, args [][]byte) (u
 // geoPoint is a member in the area.
 type geoPoint struct {
 	member          []byte
-	score, distance float64 // in meters
+	score, distance float64 // in meters, and where it is, unless nobody asks
 	at              geo.Point
 }
 
@@ -322,6 +322,7 @@ func (q *geoQuery) search(z *storage.ZSet) []geoPoint {
 	var room [9]geo.Cell
 	var points []geoPoint
 	var members []byte // of points; those that it has moved away from stay as they are
+	exact := q.order != 0 || q.withDist || q.withCoord || q.distances
 	enough := func() bool { return q.any && int64(len(points)) >= q.count }
 	for _, cell := range q.area.Cells(room[:0]) {
 		from, before := cell.Scores()
@@ -329,11 +330,20 @@ func (q *geoQuery) search(z *storage.ZSet) []geoPoint {
 			if score >= before {
 				return false
 			}
-			at := geo.FromScore(score)
-			if d, ok := q.area.Contains(at); ok {
+			p := geoPoint{score: score}
+			verdict := q.area.Judge(score)
+			if verdict != geo.Outside && (exact || verdict == geo.Unsure) {
+				p.at = geo.FromScore(score)
+				var ok bool
+				if p.distance, ok = q.area.Contains(p.at); !ok {
+					verdict = geo.Outside
+				}
+			}
+			if verdict != geo.Outside {
 				start := len(members)
 				members = append(members, member...)
-				points = append(points, geoPoint{members[start:len(members):len(members)], score, d, at})
+				p.member = members[start:len(members):len(members)]
+				points = append(points, p)
 			}
 			return !enough()
 		})

@@ -55,7 +55,7 @@ func pfAdd(c *Ctx) {
 			return
 		}
 	} else {
-		v, changes = hll.New(), 1
+		v, changes = emptyHLL, 1
 	}
 	elements := c.Args[2:]
 	switch {
@@ -73,6 +73,12 @@ func pfAdd(c *Ctx) {
 		c.Tx.Note(storage.ClassString, "pfadd", key)
 	}
 }
+
+// emptyHLL is a value that every new one is a copy of.
+var emptyHLL = hll.New()
+
+// roomKept is up to which length a handler's scratch stays for the next call.
+const roomKept = 4 << 10
 
 // addDense adds elements to a dense value where it lies, and counts those that
 // have changed it. Until one does, v is not ours to change.
@@ -95,14 +101,22 @@ func (c *Ctx) addDense(key, v []byte, elements [][]byte) (changes int) {
 // addSparse adds elements to a copy of a value that was sparse, and stores it if
 // it has changed or is new.
 func (c *Ctx) addSparse(key, v []byte, elements [][]byte, isNew bool) (changes int) {
-	edit := hll.Edit(v, c.Host.HLLSparseMax())
+	edit := hll.Edit(v, c.room, c.Host.HLLSparseMax())
 	for _, element := range elements {
 		if edit.Raise(hll.Locate(element)) {
 			changes++
 		}
 	}
-	if changes > 0 || isNew {
+	switch {
+	case changes > 0:
 		v = edit.Value()
+		hll.Stale(v)
+		c.storeHLL(key, v)
+		if len(v) <= roomKept {
+			c.room = v
+		}
+	case isNew:
+		v = hll.New()
 		hll.Stale(v)
 		c.storeHLL(key, v)
 	}
@@ -184,7 +198,7 @@ func pfMerge(c *Ctx) {
 	}
 	switch {
 	case !dense:
-		edit := hll.Edit(v, c.Host.HLLSparseMax())
+		edit := hll.Edit(v, nil, c.Host.HLLSparseMax())
 		for register, count := range u {
 			if count > 0 {
 				edit.Raise(register, count)
@@ -269,7 +283,7 @@ func pfSelfTest(c *Ctx) {
 		}
 	}
 	dense := hll.ToDense(hll.New())
-	edit := hll.Edit(hll.New(), c.Host.HLLSparseMax())
+	edit := hll.Edit(hll.New(), nil, c.Host.HLLSparseMax())
 	seed, checkpoint := rand.Uint64(), 1
 	for n := 1; n <= selfTestElements; n++ {
 		var element [8]byte

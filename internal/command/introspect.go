@@ -274,18 +274,20 @@ func foreign(c *Ctx) (r *Row, line [][]byte, keys []int, ok bool) {
 	case r == nil:
 		c.Out.Error(resp.ErrCommandInvalid)
 		return
-	case len(r.Keys) == 0:
+	case len(r.Keys) == 0 || r.keysAreNames():
 		c.Out.Error(resp.ErrCommandNoKeys)
 		return
 	case !r.Takes(len(line)):
 		c.Out.Error(resp.ErrCommandArity)
 		return
 	}
-	if keys, ok = r.AppendKeys(nil, line); !ok || (len(keys) == 0 && !r.Is(NoMandatoryKeys)) {
-		c.Out.Error(resp.ErrCommandArguments)
-		return r, line, nil, false
+	if keys, ok = r.AppendKeys(nil, line); ok && len(keys) > 0 {
+		return r, line, keys, true
 	}
-	return r, line, keys, true
+	if ok = r.Is(NoMandatoryKeys); !ok { // of such a command even a wrong line has none
+		c.Out.Error(resp.ErrCommandArguments)
+	}
+	return r, line, nil, ok
 }
 
 func commandGetKeys(c *Ctx) {

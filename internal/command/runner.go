@@ -98,10 +98,20 @@ func (r *Runner) Run(raw []byte) {
 	}
 	r.begin(raw)
 	c.Row.Run(c)
-	if r.Reader != 0 && c.Row.Is(ReadOnly) {
+	if r.Reader != 0 && c.Row.Is(ReadOnly) && !c.Row.Is(RunsScript) { // of a script, what its commands read
 		r.track()
 	}
 	c.Tx.CommandEnd()
+}
+
+// CallWithin runs a command that the call at hand makes, in its unit: a script does
+// that. The call at hand goes on afterwards.
+func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte) {
+	outer := r.Ctx
+	r.Bind(by, out, row, args)
+	r.Run(nil)
+	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
+	r.Ctx = outer
 }
 
 // track marks the keys that the call at hand has read.
@@ -115,16 +125,6 @@ func (r *Runner) track() {
 	for _, i := range r.tracked {
 		c.Tx.Track(c.Args[i], r.Reader)
 	}
-}
-
-// CallWithin runs a command that the call at hand makes, in its unit: a script does
-// that. The call at hand goes on afterwards.
-func (r *Runner) CallWithin(by Caller, out *resp.Writer, row *Row, args [][]byte) {
-	outer := r.Ctx
-	r.Bind(by, out, row, args)
-	r.Run(nil)
-	outer.ReplyGate = max(outer.ReplyGate, r.Ctx.ReplyGate)
-	r.Ctx = outer
 }
 
 // Resume runs serve for the call at hand, whose caller has waited, in the place of

@@ -29,6 +29,7 @@ type claim struct {
 	isLog   bool
 	g       storage.Group
 	m       storage.Consumer
+	made    bool  // the consumer was, for this
 	minIdle int64 // ms
 	justID  bool
 	time    int64 // of the delivery, Unix milliseconds
@@ -62,6 +63,7 @@ func (x *claim) consumer() {
 	var known bool
 	if x.m, known = x.g.Consumer(c.Args[3]); !known {
 		x.m = c.newConsumer(c.Args[1], &x.g, c.Args[3])
+		x.made = true
 		x.dirty++
 	}
 	x.m.Seen = c.Tx.Now()
@@ -74,9 +76,12 @@ func (x *claim) parseMinIdle() (ok bool) {
 	return x.c.refuse(!ok, resp.ErrClaimMinIdle(upper(x.c.Row.Name)))
 }
 
-// end writes all and answers with what has been claimed.
+// end writes all.
 func (x *claim) end() {
-	x.g.SaveConsumer(&x.m)
+	if x.made && len(x.claimed) == 0 {
+		x.c.consumerEffect(x.c.Args[1], x.c.Args[2], x.m.Name())
+	}
+	x.m.Save()
 	x.g.Save()
 	x.l.CloseQuietly(x.dirty)
 }
@@ -102,7 +107,7 @@ func (x *claim) effect(id []byte, owner []byte, p *storage.Pending) {
 // XCLAIM, which comes to the same wherever the item is gone.
 func (x *claim) forget(id []byte, p storage.Pending) {
 	x.effect(id, x.g.OwnerName(p), &p)
-	x.g.Drop(p, &x.m)
+	x.g.Drop(p.ID)
 }
 
 // take gives a pending item to the consumer.
@@ -117,7 +122,7 @@ func (x *claim) take(id []byte, p storage.Pending) {
 	x.g.Deliver(&x.m, p)
 	x.m.Active = x.c.Tx.Now()
 	x.claimed = append(x.claimed, p.ID)
-	x.effect(id, x.m.Name, &p)
+	x.effect(id, x.m.Name(), &p)
 }
 
 // xClaim matches xclaimCommand.
@@ -141,13 +146,21 @@ func xClaim(c *Ctx) {
 	}
 	c.Tx.NoEffect()
 	moved := x.g.Last.Less(x.last)
-	if moved {
+	switch {
+	case !moved:
+	case c.Tx.Applying() && len(ids) == 1 && ids[0] == x.last:
+		// XREADGROUP has delivered an item. Redis 7 leaves it at the last ID, so that
+		// its replicas and restarts do not know the group's lag any more.
+		x.g.ReadUpTo(x.last)
+	default:
 		x.g.Last = x.last
 	}
 	x.consumer()
+	told := false
 	for j, id := range ids {
-		if x.one(c.Args[5+j], id) {
-			moved = false // its effect has the last ID
+		if x.one(c.Args[5+j], id) && !told {
+			// The effect has the last ID, but may look like one of XREADGROUP.
+			told, moved = true, moved && id == x.last
 		}
 	}
 	if moved {

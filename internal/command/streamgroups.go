@@ -222,9 +222,9 @@ func xGroupDelConsumer(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	g.DeleteConsumer(&m)
+	pending := m.Delete()
 	l.CloseQuietly(1)
-	c.Out.Int(int64(m.Pending()))
+	c.Out.Int(int64(pending))
 	c.Tx.Note(storage.ClassStream, "xgroup-delconsumer", c.Args[2])
 }
 
@@ -245,13 +245,9 @@ func xAck(c *Ctx) {
 	}
 	n := 0
 	for _, id := range ids {
-		if p, pending := g.FindPending(id); pending {
-			g.Drop(p, nil)
+		if g.Drop(id) {
 			n++
 		}
-	}
-	if n > 0 {
-		g.Save()
 	}
 	l.CloseQuietly(n)
 	c.Out.Int(int64(n))
@@ -334,11 +330,11 @@ func (c *Ctx) pendingSummary(g *storage.Group) {
 	c.replyID(g.LastPending().ID)
 	at, n := c.Out.Len(), 0
 	g.EachConsumer(func(m *storage.Consumer) bool {
-		if m.Pending() > 0 {
+		if pending := m.Pending(); pending > 0 {
 			n++
 			c.Out.Array(2)
-			c.Out.Bulk(m.Name)
-			c.Out.BulkInt(int64(m.Pending()))
+			c.Out.Bulk(m.Name())
+			c.Out.BulkInt(int64(pending))
 		}
 		return true
 	})
@@ -400,6 +396,12 @@ func (c *Ctx) claimEffect(key, group, consumer, id []byte, p *storage.Pending, l
 		wordTime, strconv.AppendInt(buf[0][:0], p.Time, 10),
 		wordRetryCount, strconv.AppendUint(buf[1][:0], p.Count, 10),
 		wordForce, wordJustID, wordLastID, last.Append(buf[2][:0]))
+}
+
+// consumerEffect records a consumer that nothing was delivered to. Redis does so for
+// XREADGROUP with NOACK only, and its replicas lack the others.
+func (c *Ctx) consumerEffect(key, group, name []byte) {
+	c.Tx.Effect(nameXGroup, wordCreateConsumer, key, group, name)
 }
 
 // groupEffect records how far a group has read (streamPropagateGroupID).

@@ -72,7 +72,7 @@ func xInfoConsumers(c *Ctx) {
 			inactive = now - m.Active
 		}
 		c.Out.Map(4)
-		c.fieldName(m.Name)
+		c.fieldName(m.Name())
 		c.fieldInt("pending", int64(m.Pending()))
 		c.fieldInt("idle", max(now-m.Seen, 0))
 		c.fieldInt("inactive", inactive)
@@ -195,7 +195,7 @@ func (c *Ctx) replyFull(l *storage.Log, count int64) {
 		c.Out.Array(g.Consumers())
 		g.EachConsumer(func(m *storage.Consumer) bool {
 			c.Out.Map(5)
-			c.fieldName(m.Name)
+			c.fieldName(m.Name())
 			c.fieldInt("seen-time", m.Seen)
 			c.fieldInt("active-time", m.Active)
 			c.fieldInt("pel-count", int64(m.Pending()))

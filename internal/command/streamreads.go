@@ -86,6 +86,10 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 		case is(a, "BLOCK") && more > 0:
 			i++
 			o.block = true
+			if _, scripted := c.Caller.(Scripted); scripted {
+				c.Out.Error(resp.ErrInScriptBlock(c.Args[0]))
+				return o, false
+			}
 			o.timeout, ok = c.milliseconds(c.Args[i])
 		case is(a, "COUNT") && more > 0:
 			i++
@@ -289,11 +293,12 @@ func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
 	if !ok {
 		return false
 	}
+	news := from == chunk.MaxID && l.Len() > 0 && g.Last.Less(l.LastItem())
 	m, known := g.Consumer(name)
 	if !known {
 		m = c.newConsumer(key, &g, name)
-		if o.noAck {
-			c.Tx.Effect(nameXGroup, wordCreateConsumer, key, groupName, name)
+		if o.noAck || !news { // no XCLAIM will make it
+			c.consumerEffect(key, groupName, name)
 		}
 	}
 	m.Seen = c.Tx.Now()
@@ -303,13 +308,13 @@ func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
 		c.streamHead(key)
 		c.replyHistory(l, &g, &m, from, o.count)
 		served, dirty = true, 1
-	case l.Len() > 0 && g.Last.Less(l.LastItem()):
+	case news:
 		c.streamHead(key)
 		c.deliverNew(o, l, &g, &m, key)
 		served, dirty = true, 1
 		g.Save()
 	}
-	g.SaveConsumer(&m)
+	m.Save()
 	if !known {
 		dirty++
 	}

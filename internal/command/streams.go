@@ -354,12 +354,13 @@ func xAdd(c *Ctx) {
 	}
 	l.Append(id, pairs)
 	c.replyID(id)
+	trimmed := o.trims && l.Trim(o.trim) > 0
+	c.addEffect(&o, l, id)
+	l.Close(1) // before the events, of which the first is that the key is new
 	c.Tx.Note(storage.ClassStream, "xadd", c.Args[1])
-	if o.trims && l.Trim(o.trim) > 0 {
+	if trimmed {
 		c.Tx.Note(storage.ClassStream, "xtrim", c.Args[1])
 	}
-	c.addEffect(&o, l, id)
-	l.Close(1)
 }
 
 // newID is the ID of a new item of a stream (streamAppendItem).

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"math"
 	"redoubt/internal/resp"
 	"strconv"
@@ -24,6 +25,9 @@ var Strings = []*Row{
 		Doc: Doc{Summary: "Stores a string and returns the one before it.", Since: "1.0.0", Group: "string", Complexity: "O(1)", Deprecated: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument"}},
 	{Name: "getdel", Arity: 2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyDelete), Run: getDel,
 		Doc: Doc{Summary: "Returns the string at a key and deletes the key.", Since: "6.2.0", Group: "string", Complexity: "O(1)"}},
+	{Name: "delifeq", Arity: 3, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRM | KeyDelete), Run: delIfEqual,
+		Doc: Doc{Summary: "Deletes a key if it holds a certain string (Valkey 9).", Since: "9.0.0", Group: "string", Complexity: "O(1)",
+			Args: []Arg{key("key"), text("value")}}},
 	{Name: "getex", Arity: -2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: getEX,
 		Doc: Doc{Summary: "Returns the string at a key and changes its expiry.", Since: "6.2.0", Group: "string", Complexity: "O(1)"}},
 	{Name: "mget", Arity: -2, Flags: ReadOnly | Fast, ACL: CatString, Keys: KeysFrom(1, -1, 1, KeyRO|KeyAccess), Run: mGet,
@@ -74,6 +78,7 @@ func get(c *Ctx) {
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
 	fnx, fxx                      bool
+	ifEqual                       []byte // the argument of IFEQ; nil if none
 	expire                        []byte // the argument of EX, PX, EXAT or PXAT; nil if none
 	unit                          int64  // milliseconds in one of its units
 	absolute                      bool
@@ -84,7 +89,7 @@ type optionsOf uint8
 
 const (
 	ofGet      optionsOf = iota // GETEX and HGETEX: PERSIST
-	ofSet                       // SET: NX, XX, GET, KEEPTTL
+	ofSet                       // SET: NX, XX, IFEQ, GET, KEEPTTL
 	ofSetField                  // HSETEX: NX, XX, FNX, FXX, KEEPTTL
 )
 
@@ -95,10 +100,13 @@ func parseSetOptions(args [][]byte, of optionsOf) (o setOptions, ok bool) {
 		a := args[i]
 		unit, absolute := int64(0), false
 		switch {
-		case forSet && is(a, "NX") && !o.xx:
+		case forSet && is(a, "NX") && !o.xx && o.ifEqual == nil:
 			o.nx = true
-		case forSet && is(a, "XX") && !o.nx:
+		case forSet && is(a, "XX") && !o.nx && o.ifEqual == nil:
 			o.xx = true
+		case of == ofSet && is(a, "IFEQ") && !o.nx && !o.xx && o.ifEqual == nil && i+1 < len(args):
+			i++
+			o.ifEqual = args[i][:len(args[i]):len(args[i])]
 		case of == ofSetField && is(a, "FNX") && !o.fxx:
 			o.fnx = true
 		case of == ofSetField && is(a, "FXX") && !o.fnx:
@@ -171,30 +179,46 @@ func set(c *Ctx) {
 			return
 		}
 	}
-	if o.nx || o.xx {
-		if _, found := c.Tx.Use(key); found == o.nx {
-			if !o.get {
-				c.Out.Null()
-			}
-			return
-		}
+	if !o.allows(c, key) {
+		return
 	}
 	store(c, key, value, at, o.keepTTL)
 	c.noteSet(key, o.expire != nil)
 	switch {
 	case o.expire != nil:
 		effectSetPXAT(c, key, value, at)
-	case o.get:
-		effectWithoutGet(c)
+	case o.get || o.ifEqual != nil:
+		effectOfSet(c)
 	}
 	if !o.get {
 		c.Out.OK()
 	}
 }
 
-// setAccess: without GET a SET only overwrites.
+// allows reports whether the condition of SET holds. If it does not, that has been
+// answered. IFEQ is Valkey's.
+func (o *setOptions) allows(c *Ctx, key []byte) bool {
+	allowed := true
+	switch {
+	case o.nx || o.xx:
+		_, found := c.Tx.Use(key)
+		allowed = found == o.xx
+	case o.ifEqual != nil:
+		v, found, ok := c.edit(key)
+		if !ok {
+			return false
+		}
+		allowed = found && bytes.Equal(v, o.ifEqual)
+	}
+	if !allowed && !o.get {
+		c.Out.Null()
+	}
+	return allowed
+}
+
+// setAccess: without GET and IFEQ a SET only overwrites.
 func setAccess(args [][]byte) KeyFlags {
-	if o, ok := parseSetOptions(args[3:], ofSet); ok && o.get {
+	if o, ok := parseSetOptions(args[3:], ofSet); ok && (o.get || o.ifEqual != nil) {
 		return KeyRW | KeyAccess | KeyUpdate
 	}
 	return KeyOW | KeyUpdate
@@ -228,12 +252,16 @@ func effectSetPXAT(c *Ctx, key, value []byte, at int64) {
 	c.Tx.Effect(nameSet, key, value, namePXAT, strconv.AppendInt(buf[:0], at, 10))
 }
 
-// effectWithoutGet records the request without its GET option: a replica has no
-// use for the reply.
-func effectWithoutGet(c *Ctx) {
+// effectOfSet records a SET without what only concerns its reply, and without
+// IFEQ, which replicas of Redis do not know, and which has held.
+func effectOfSet(c *Ctx) {
 	args := make([][]byte, 0, len(c.Args))
-	for i, a := range c.Args {
-		if i < 3 || !is(a, "GET") {
+	for i := 0; i < len(c.Args); i++ {
+		switch a := c.Args[i]; {
+		case i >= 3 && is(a, "GET"):
+		case i >= 3 && is(a, "IFEQ"):
+			i++
+		default:
 			args = append(args, a)
 		}
 	}
@@ -299,6 +327,22 @@ func getDel(c *Ctx) {
 		c.Tx.Delete(c.Args[1])
 		c.Tx.Effect(nameDel, c.Args[1])
 		c.Tx.Note(storage.ClassGeneric, "del", c.Args[1])
+	}
+}
+
+// delIfEqual is Valkey's DELIFEQ: it answers with 1 if it has deleted the key.
+func delIfEqual(c *Ctx) {
+	key := c.Args[1]
+	v, found, ok := c.edit(key)
+	switch {
+	case !ok:
+	case !found || !bytes.Equal(v, c.Args[2]):
+		c.Out.Int(0)
+	default:
+		c.Tx.Delete(key)
+		c.Tx.Note(storage.ClassGeneric, "del", key)
+		c.Tx.Effect(nameDel, key)
+		c.Out.Int(1)
 	}
 }
 

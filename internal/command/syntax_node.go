@@ -39,6 +39,7 @@ var connectionSyntax = map[string][]Arg{
 	)},
 	"client|pause":    {integer("timeout"), oneOf("mode", word("WRITE"), word("ALL")).optional().since("6.2.0")},
 	"client|unblock":  {integer("client-id"), oneOf("unblock-type", word("TIMEOUT"), word("ERROR")).optional()},
+	"client|capa":     {text("capability").multiple()},
 	"client|no-evict": {onOff},
 	"client|no-touch": {onOff},
 	"client|caching":  {oneOf("mode", word("YES"), word("NO"))},

@@ -12,6 +12,7 @@ type Area struct {
 	Width, Height float64
 
 	placed placed // the center, once Cells was called
+	judge  judge
 }
 
 // Contains reports whether a position is within the area, and how far it is from
@@ -87,6 +88,7 @@ var around = [...]struct{ east, north int }{{0, 1}, {0, -1}, {1, 0}, {-1, 0}, {1
 // area.
 func (a *Area) Cells(dst []Cell) []Cell {
 	a.placed = a.Center.placed()
+	a.prepare()
 	bounds := a.bounds()
 	center := cellOf(a.Center, world, a.step())
 	if center.step > 1 && !center.reaches(bounds) {

@@ -67,6 +67,43 @@ func TestCellsCoverTheArea(t *testing.T) {
 	}
 }
 
+// A judge is never wrong, and often sure.
+func TestJudge(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1))
+	unsure, all := 0, 0
+	for range 4000 {
+		a := Area{Center: randomPoint(r), Unit: 1, Radius: math.Pow(10, r.Float64()*9-2)}
+		if r.IntN(3) == 0 {
+			a.Box, a.Width, a.Height = true, a.Radius*r.Float64()*2, a.Radius*r.Float64()*2
+		}
+		a.Cells(nil)
+		for range 30 {
+			spread := a.Radius / 111_000 * math.Pow(2, r.Float64()*4-2)
+			p := Point{a.Center.Longitude + (r.Float64()*2-1)*spread, a.Center.Latitude + (r.Float64()*2-1)*spread}
+			if r.IntN(3) == 0 || !p.Valid() {
+				p = randomPoint(r)
+			}
+			score := float64(p.Score())
+			_, inside := a.Contains(FromScore(score))
+			switch verdict := a.Judge(score); {
+			case verdict == Inside && !inside, verdict == Outside && inside:
+				t.Fatalf("%v of %+v: verdict %d, inside %v", p, a, verdict, inside)
+			case verdict == Unsure:
+				unsure++
+			}
+			all++
+		}
+	}
+	if unsure > all/2 { // of boxes nobody is inside for sure, and large areas are left to Contains
+		t.Errorf("%d of %d verdicts are none", unsure, all)
+	}
+	for _, score := range []float64{-1, 1 << 52, math.Inf(1), math.NaN()} {
+		if (&Area{}).Judge(score) != Unsure {
+			t.Errorf("%v is judged", score)
+		}
+	}
+}
+
 func TestHash(t *testing.T) {
 	for want, p := range map[string]Point{"sqc8b49rny0": {13.361389, 38.115556}, "sqdtr74hyu0": {15.087269, 37.502669}, "s0000000000": {0, 0}} {
 		if got := Hash(FromScore(float64(p.Score()))); string(got[:]) != want {

@@ -12,7 +12,7 @@ func element(n int) []byte { return fmt.Append(nil, "element:", n) }
 
 // A value counts what was added, whatever its form, and both forms agree.
 func TestBothFormsCountTheSame(t *testing.T) {
-	full, e := ToDense(New()), Edit(New(), 3000)
+	full, e := ToDense(New()), Edit(New(), nil, 3000)
 	for n := 1; n <= 100_000; n++ {
 		register, count := Locate(element(n))
 		a, b := DenseRaise(full, register, count), e.Raise(register, count)
@@ -46,7 +46,7 @@ func TestBothFormsCountTheSame(t *testing.T) {
 func TestAnEditorLeavesTheOriginalAlone(t *testing.T) {
 	v := New()
 	before := bytes.Clone(v)
-	e := Edit(v, 3000)
+	e := Edit(v, nil, 3000)
 	for n := range 1000 {
 		e.Raise(Locate(element(n)))
 	}
@@ -60,7 +60,7 @@ func TestAnEditorLeavesTheOriginalAlone(t *testing.T) {
 func TestAnEditorFindsItsWayInAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 300 {
-		e, anew := Edit(New(), 3000), New()
+		e, anew := Edit(New(), nil, 3000), New()
 		ascending := r.IntN(2) == 0
 		register := 0
 		for range 1 + r.IntN(1500) {
@@ -73,7 +73,7 @@ func TestAnEditorFindsItsWayInAnyOrder(t *testing.T) {
 				break
 			}
 			count := byte(1 + r.IntN(3))
-			other := Edit(anew, 3000)
+			other := Edit(anew, nil, 3000)
 			if e.Raise(register, count) != other.Raise(register, count) {
 				t.Fatal("one has changed, the other has not")
 			}
@@ -93,7 +93,7 @@ func TestUnion(t *testing.T) {
 	var u Union
 	all := ToDense(New())
 	for n := range 8 {
-		e := Edit(New(), 3000)
+		e := Edit(New(), nil, 3000)
 		for range []int{10, 1000, 20_000}[n%3] {
 			register, count := Locate(element(r.IntN(50_000)))
 			e.Raise(register, count)
@@ -141,7 +141,7 @@ func TestEstimateOfMadeUpRegisters(t *testing.T) {
 
 // Whatever bytes a value has, nothing panics, and what Check passes stays whole.
 func FuzzValue(f *testing.F) {
-	e := Edit(New(), 3000)
+	e := Edit(New(), nil, 3000)
 	f.Add(New(), []byte("a"), uint16(3000))
 	for n := range 400 {
 		e.Raise(Locate(element(n)))
@@ -174,7 +174,7 @@ func FuzzValue(f *testing.F) {
 		if !IsDense(v) {
 			full = ToDense(v)
 		}
-		e := Edit(v, int(limit))
+		e := Edit(v, nil, int(limit))
 		for len(elements) >= 3 {
 			register, count := int(binary.LittleEndian.Uint16(elements))%Registers, 1+elements[2]%51
 			if e.Raise(register, count) != DenseRaise(full, register, count) {
@@ -196,7 +196,7 @@ func FuzzValue(f *testing.F) {
 
 func BenchmarkRaise(b *testing.B) {
 	for _, elements := range []int{10, 500, 100_000} {
-		e := Edit(New(), 3000)
+		e := Edit(New(), nil, 3000)
 		for n := range elements {
 			e.Raise(Locate(element(n)))
 		}
@@ -204,7 +204,7 @@ func BenchmarkRaise(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n++
-				e := Edit(e.Value(), 3000)
+				e := Edit(e.Value(), nil, 3000)
 				e.Raise(Locate(element(n)))
 			}
 		})

@@ -167,6 +167,7 @@ func ToDense(b []byte) []byte {
 // the first change.
 type Editor struct {
 	value []byte
+	room  []byte // for the copy
 	own   bool
 	limit int
 	// at is a run from which a search may go on: before it stand no registers but
@@ -184,8 +185,8 @@ var start = place{headerBytes, 0}
 
 // Edit returns an editor of a sparse value that Check has passed. It becomes dense
 // rather than longer than limit bytes.
-func Edit(value []byte, limit int) Editor {
-	return Editor{value: value, limit: limit, at: start, known: true}
+func Edit(value, room []byte, limit int) Editor {
+	return Editor{value: value, room: room, limit: limit, at: start, known: true}
 }
 
 // Value is what the value has become.
@@ -303,6 +304,6 @@ func (e *Editor) merge() {
 // copy makes the value the editor's own.
 func (e *Editor) copy() {
 	if !e.own {
-		e.value, e.own = append(make([]byte, 0, len(e.value)+64), e.value...), true
+		e.value, e.own = append(e.room[:0], e.value...), true
 	}
 }

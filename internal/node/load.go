@@ -48,13 +48,14 @@ type loadRule struct {
 	replace   bool
 }
 
-// libraries are those of functions (server.Server). Units hold the world lock.
+// libraries are those of functions (server.Server).
 type libraries interface {
-	// Libraries is the code of all of them.
+	// Libraries is the code of all of them, under the world lock.
 	Libraries(tx *storage.Tx) []string
-	// LoadLibrary adds one, in the place of that with its name if replace is set.
-	LoadLibrary(tx *storage.Tx, code string, replace bool) error
-	// DropLibraries leaves none.
+	// LoadLibrary adds one, in the place of that with its name if replace is set,
+	// while no clients are served.
+	LoadLibrary(code string, replace bool) error
+	// DropLibraries leaves none, under the world lock.
 	DropLibraries(tx *storage.Tx)
 }
 
@@ -68,8 +69,6 @@ type units func(f func(tx *storage.Tx) error) error
 type hand interface {
 	// begin starts a unit with the slot s.
 	begin(s slots.Slot) *storage.Tx
-	// world is begin with all slots.
-	world() *storage.Tx
 	end()
 	// rest says that there is nothing more to do.
 	rest()
@@ -79,7 +78,6 @@ type hand interface {
 type within struct{ tx *storage.Tx }
 
 func (w within) begin(slots.Slot) *storage.Tx { return w.tx }
-func (w within) world() *storage.Tx           { return w.tx }
 func (w within) end()                         {}
 func (w within) rest()                        {}
 
@@ -93,10 +91,6 @@ type applying struct {
 func (a *applying) begin(s slots.Slot) *storage.Tx {
 	a.one[0] = s
 	return a.e.BeginApply(time.Now().UnixMilli(), a.at, a.one[:])
-}
-
-func (a *applying) world() *storage.Tx {
-	return a.e.BeginApplyWorld(time.Now().UnixMilli(), a.at)
 }
 
 func (a *applying) end()  { a.e.End() }
@@ -152,6 +146,7 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 		full:  make(chan *rdb.Batch, batchesAhead*len(others)),
 		empty: make(chan *rdb.Batch, (batchesAhead+1)*len(others)),
 	}
+	f.in.Library = f.library
 	for range cap(f.empty) {
 		f.empty <- new(rdb.Batch)
 	}
@@ -183,7 +178,6 @@ func load(ctx context.Context, hands []hand, keys *storage.Keyspace, in io.Reade
 
 // read reads the file.
 func (f *filling) read(ctx context.Context, h hand) error {
-	f.in.Library = func(code []byte) error { return f.loadLibrary(h, code) }
 	b := new(rdb.Batch)
 	for {
 		e, err := f.in.Next() // the first time it reads what the file tells of itself
@@ -221,11 +215,10 @@ func (f *filling) read(ctx context.Context, h hand) error {
 	}
 }
 
-// loadLibrary takes a library of functions.
-func (f *filling) loadLibrary(h hand, code []byte) error {
-	defer h.end()
+// library loads a library of functions, which come before the keys.
+func (f *filling) library(code []byte) error {
 	f.loaded.functions++
-	if err := f.rule.libraries.LoadLibrary(h.world(), string(code), f.rule.replace); err != nil {
+	if err := f.rule.libraries.LoadLibrary(string(code), f.rule.replace); err != nil {
 		return fmt.Errorf("a library of functions: %w", err)
 	}
 	return nil

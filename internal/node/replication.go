@@ -234,6 +234,10 @@ func (r *replicator) become(to role) {
 	}
 }
 
+// drainBeforeDemotion is how long everybody waits at most for replicas to get what
+// has been written before the node became one itself.
+const drainBeforeDemotion = 20 * time.Millisecond
+
 // change takes a role, within a unit that holds the world lock and has changed
 // nothing. The error is that of publish, which deals with it.
 func (r *replicator) change(tx *storage.Tx, to role) error {
@@ -247,6 +251,9 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		next.standing.Follow(to.source)
 		r.state.Store(&next)
 		return nil
+	}
+	if !old.replica {
+		r.primary.Drain(drainBeforeDemotion)
 	}
 	lift := r.primary.Bar()
 	r.cutOff()

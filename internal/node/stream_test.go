@@ -17,6 +17,7 @@ import (
 	"redoubt/internal/command/commandtest"
 	"redoubt/internal/redistest"
 	"redoubt/storage"
+	"redoubt/storage/chunk"
 )
 
 // The rule of all mutations, over the commands that clients really call: what a
@@ -70,6 +71,8 @@ func contents(n *Node) map[keyIn]storage.Digest {
 					all[keyIn{db, key}] = tx.DigestValue([]byte(key))
 					if e, ok := tx.Peek([]byte(key)); ok && e.Type() == storage.TypeHash {
 						all[keyIn{db, key + " in time"}] = fieldTimes(e)
+					} else if ok && e.Type() == storage.TypeStream {
+						all[keyIn{db, key + " with groups"}] = groupsOf(e)
 					}
 				}
 			}
@@ -88,6 +91,28 @@ func fieldTimes(e storage.Entry) storage.Digest {
 	})
 	slices.Sort(times)
 	return sha1.Sum([]byte(strings.Join(times, "\n")))
+}
+
+// groupsOf is a fingerprint of what streams tell of groups: how far each was given
+// items, and which are pending with whom. Redis tells neither of consumers that got
+// nothing nor of items that were delivered once more.
+func groupsOf(e storage.Entry) storage.Digest {
+	var all []string
+	l := e.Log()
+	all = append(all, fmt.Sprint(l.LastID(), l.MaxDeleted(), l.Added(), l.FirstID()))
+	l.EachGroup(func(g *storage.Group) bool {
+		all = append(all, fmt.Sprintf("%s %v", g.Name(), g.Last))
+		for from, more := (chunk.ID{}), true; more; {
+			p, ok := g.NextPending(from)
+			if !ok {
+				break
+			}
+			all = append(all, fmt.Sprintf("%v %s", p.ID, g.OwnerName(p)))
+			from, more = p.ID.Next()
+		}
+		return true
+	})
+	return sha1.Sum([]byte(strings.Join(all, "\n")))
 }
 
 // writer sends random commands to a node, in all its databases, now and then in
@@ -119,6 +144,11 @@ func newWriter(t *testing.T, n *Node, addr string, seed uint64) *writer {
 	}
 	w.lines = commandtest.Lines{Rand: rand.New(rand.NewPCG(seed, 1)), Keys: 12, Databases: n.keys.Databases(), Now: now()}
 	for _, r := range n.server.Table().Rows() {
+		for _, sub := range r.Sub {
+			if sub.Is(command.Write) {
+				w.rows = append(w.rows, sub)
+			}
+		}
 		switch {
 		case r.Name == "migrate", len(r.Sub) > 0:
 		case r.Is(command.Write):
@@ -179,8 +209,11 @@ func (w *writer) run(commands int) {
 func (w *writer) wait(c *redistest.Client) {
 	l := &w.lines
 	line := []any{"BLMOVE", l.Key("list"), l.Key("list"), "LEFT", "RIGHT", "0.05"}
-	if w.lines.IntN(2) == 0 {
+	switch w.lines.IntN(4) {
+	case 0:
 		line = []any{"BRPOP", l.Key("list"), l.Key("list"), "0.05"}
+	case 1:
+		line = []any{"XREADGROUP", "GROUP", "group0", "consumer0", "BLOCK", "50", "STREAMS", l.Key("stream"), l.Key("stream"), ">", ">"}
 	}
 	if err := c.Send([]any{"SELECT", l.IntN(l.Databases)}, line); err != nil {
 		w.t.Fatal(err)

@@ -191,6 +191,12 @@ const (
 	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 )
 
+// MODULE.
+const (
+	ErrNoModules    Error = "ERR Modules are not supported: they are libraries for the C program. Run the module in a Redis server of its own"
+	ErrNoSuchModule Error = "ERR Error unloading module: no such module with that name"
+)
+
 // ErrHelloOption is the error of a word HELLO does not know.
 func ErrHelloOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", word))

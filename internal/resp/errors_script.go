@@ -59,6 +59,11 @@ const (
 	ErrInScriptCrossSlot  Error = "ERR Script attempted to access keys that do not hash to the same slot"
 )
 
+// ErrInScriptBlock is the error of XREAD and its like with BLOCK.
+func ErrInScriptBlock(command []byte) Error {
+	return Error("ERR " + string(command) + " command is not allowed with BLOCK option from scripts")
+}
+
 // ErrFunctionOption is the error of a word that FUNCTION LOAD does not know,
 // ErrFunctionArgument of one that FUNCTION LIST does not.
 func ErrFunctionOption(word []byte) Error {

@@ -94,10 +94,11 @@ func (d *jsonDecoder) descend(slots int) {
 func (d *jsonDecoder) object(slots int) lua.Value {
 	d.descend(slots)
 	h := d.t.State().NewTable(0, 0)
+	d.t.Push(h.Value()) // where the bound on memory sees it
 	tok := d.next()
 	if tok == jsonObjectEnd {
 		d.depth--
-		return h.Value()
+		return d.t.Pop()
 	}
 	for {
 		if tok != jsonString {
@@ -112,7 +113,7 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 		switch tok = d.next(); tok {
 		case jsonObjectEnd:
 			d.depth--
-			return h.Value()
+			return d.t.Pop()
 		case jsonComma:
 			tok = d.next()
 		default:
@@ -124,10 +125,11 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 func (d *jsonDecoder) array(slots int) lua.Value {
 	d.descend(slots)
 	h := d.t.State().NewTable(0, 0)
+	d.t.Push(h.Value()) // where the bound on memory sees it
 	tok := d.next()
 	if tok == jsonArrayEnd {
 		d.depth--
-		return h.Value()
+		return d.t.Pop()
 	}
 	for i := 1; ; i++ {
 		v := d.read(tok, slots+1)
@@ -135,7 +137,7 @@ func (d *jsonDecoder) array(slots int) lua.Value {
 		switch tok = d.next(); tok {
 		case jsonArrayEnd:
 			d.depth--
-			return h.Value()
+			return d.t.Pop()
 		case jsonComma:
 			tok = d.next()
 		default:

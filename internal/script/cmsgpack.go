@@ -194,23 +194,22 @@ func unpack(t *lua.Thread, limit, offset int) int {
 		limit = math.MaxInt32
 	}
 	u := unpacker{t: t, s: s, pos: offset}
-	var values []lua.Value
-	for u.pos < len(s) && len(values) < limit {
-		values = append(values, u.value(len(values)+1))
-	}
-	n := len(values)
 	if !all {
-		next := u.pos
-		if next == len(s) {
-			next = -1
-		}
-		t.Push(lua.Int(next))
-		n++
+		t.Push(lua.Nil) // for the offset
 	}
-	for _, v := range values {
-		t.Push(v)
+	n := 0
+	for ; u.pos < len(s) && n < limit; n++ {
+		t.Push(u.value(n + 1))
 	}
-	return n
+	if all {
+		return n
+	}
+	next := u.pos
+	if next == len(s) {
+		next = -1
+	}
+	t.Set(-n-1, lua.Int(next))
+	return n + 1
 }
 
 // take reads n bytes.
@@ -311,18 +310,20 @@ func (u *unpacker) array(n, slots int) lua.Value {
 		u.t.Errorf("stack overflow (in function mp_decode_to_lua_array)")
 	}
 	h := u.t.State().NewTable(0, 0)
+	u.t.Push(h.Value()) // where the bound on memory sees it
 	for i := range n {
 		u.t.State().Allocated(h.Set(lua.Int(i+1), u.value(slots+2)))
 	}
-	return h.Value()
+	return u.t.Pop()
 }
 
 func (u *unpacker) mapping(n, slots int) lua.Value {
 	h := u.t.State().NewTable(0, 0)
+	u.t.Push(h.Value()) // where the bound on memory sees it
 	for range n {
 		k := u.value(slots + 1)
 		v := u.value(slots + 2)
 		u.t.RawSet(h, k, v)
 	}
-	return h.Value()
+	return u.t.Pop()
 }

@@ -46,12 +46,14 @@ func (c Config) withDefaults() Config {
 // An Engine runs scripts and functions, each kind in a Lua world of its own as in
 // Redis. One goroutine at a time uses it.
 type Engine struct {
-	config    Config
-	killed    atomic.Bool
-	timedOut  atomic.Bool
-	random    random
-	scripts   *world
-	functions *world
+	config   Config
+	killed   atomic.Bool
+	timedOut atomic.Bool
+	random   random
+	// The worlds are made when they are first needed. Kill looks at them from
+	// outside.
+	scripts   atomic.Pointer[world]
+	functions atomic.Pointer[world]
 }
 
 // A Result says how a run ended. The reply has been written.
@@ -83,10 +85,11 @@ func (e *Engine) Kill() {
 }
 
 func (e *Engine) interrupt() {
-	for _, w := range []*world{e.scripts, e.functions} {
-		if w != nil {
-			w.state.Interrupt()
-		}
+	if w := e.scripts.Load(); w != nil {
+		w.state.Interrupt()
+	}
+	if w := e.functions.Load(); w != nil {
+		w.state.Interrupt()
 	}
 }
 
@@ -107,23 +110,25 @@ func (e *Engine) goOn() error {
 }
 
 // Memory is about the bytes that the Lua values take, those of scripts and those
-// of functions.
+// of functions, as they were after the last run. It may be called by any
+// goroutine.
 func (e *Engine) Memory() (scripts, functions int64) {
-	if e.scripts != nil {
-		scripts = int64(e.scripts.state.Memory())
+	if w := e.scripts.Load(); w != nil {
+		scripts = w.memory.Load()
 	}
-	if e.functions != nil {
-		functions = int64(e.functions.state.Memory())
+	if w := e.functions.Load(); w != nil {
+		functions = w.memory.Load()
 	}
 	return scripts, functions
 }
 
 // Run executes a script and writes its reply to w.
 func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) Result {
-	if e.scripts == nil {
-		e.scripts = newWorld(e, true)
+	world := e.scripts.Load()
+	if world == nil {
+		world = newWorld(e, true)
+		e.scripts.Store(world)
 	}
-	world := e.scripts
 	world.begin(host)
 	world.json.reset()
 	world.setKeys(keys, args)
@@ -136,7 +141,7 @@ func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) 
 
 // Call runs a function and writes its reply to w.
 func (e *Engine) Call(f *Function, keys, args [][]byte, host Host, w *resp.Writer) Result {
-	world := e.functions
+	world := e.functions.Load()
 	world.begin(host)
 	value, err := world.state.PCall(f.callback, world.strings(keys), world.strings(args))
 	if err != nil {
@@ -152,16 +157,17 @@ func (e *Engine) succeeded(world *world, value lua.Value, w *resp.Writer) Result
 	return result
 }
 
-// failed writes the error in which a program ended, and ends its run. A state
-// that is broken is thrown away; functions in it are lost.
+// failed writes the error in which a program ended, and ends its run. Should the
+// state be broken, one of scripts is thrown away; that of functions is kept, with
+// what they hold.
 func (e *Engine) failed(world *world, err error, name string, w *resp.Writer) Result {
 	var failure *lua.Error
 	if !errors.As(err, &failure) {
 		line := resp.Error("ERR Error running script " + name + ", " + err.Error())
 		w.Error(line)
 		world.host = nil
-		if world == e.scripts {
-			e.scripts = nil
+		if world == e.scripts.Load() {
+			e.scripts.Store(nil)
 		} else {
 			world.state.Reset()
 		}

@@ -55,10 +55,11 @@ func (e *Engine) Load(code string, timeout time.Duration, host Host) (*Library, 
 	if err != nil {
 		return nil, resp.Error("ERR Error compiling function: " + err.Error())
 	}
-	if e.functions == nil {
-		e.functions = newWorld(e, false)
+	w := e.functions.Load()
+	if w == nil {
+		w = newWorld(e, false)
+		e.functions.Store(w)
 	}
-	w := e.functions
 	l := &loader{library: &Library{Name: header.Name, Code: code}, host: host}
 	if err = w.load(l, proto, timeout); err != nil {
 		e.Unload(l.library)
@@ -73,11 +74,9 @@ func (e *Engine) Load(code string, timeout time.Duration, host Host) (*Library, 
 // Unload lets go of what the functions of a library hold. They must not be called
 // any more.
 func (e *Engine) Unload(l *Library) {
-	if e.functions == nil {
-		return
-	}
+	w := e.functions.Load()
 	for _, f := range l.Functions {
-		e.functions.state.Drop(f.callback)
+		w.state.Drop(f.callback)
 	}
 }
 

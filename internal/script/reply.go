@@ -10,11 +10,18 @@ import (
 // A decoder makes Lua values of the reply of a command, which is RESP that the
 // server wrote itself. What is not well formed becomes nil.
 type decoder struct {
-	w   *world
-	t   *lua.Thread
-	buf []byte
-	pos int
+	w     *world
+	t     *lua.Thread
+	buf   []byte
+	pos   int
+	depth int
 }
+
+// maxReplyDepth is how deeply a reply can be nested; no command comes near it.
+const maxReplyDepth = 1000
+
+// more reports whether there is more to read of n things.
+func (d *decoder) more(n int64) bool { return n > 0 && d.pos < len(d.buf) }
 
 // line is the rest of the line at hand.
 func (d *decoder) line() []byte {
@@ -53,7 +60,7 @@ func (d *decoder) number() int64 {
 
 // bytes reads so many bytes and the line end behind them.
 func (d *decoder) bytes(n int64) []byte {
-	if n > int64(len(d.buf)-d.pos-2) {
+	if n < 0 || n > int64(len(d.buf)-d.pos-2) {
 		d.pos = len(d.buf)
 		return nil
 	}
@@ -76,11 +83,20 @@ func (d *decoder) single(name string, v lua.Value) lua.Value {
 
 // value reads one value.
 func (d *decoder) value() lua.Value {
-	if d.pos >= len(d.buf) {
+	if d.pos >= len(d.buf) || d.depth > maxReplyDepth {
+		d.pos = len(d.buf)
 		return lua.Nil
 	}
 	kind := d.buf[d.pos]
 	d.pos++
+	d.depth++
+	v := d.of(kind)
+	d.depth--
+	return v
+}
+
+// of reads what follows the byte of a type.
+func (d *decoder) of(kind byte) lua.Value {
 	switch kind {
 	case '$':
 		if n := d.number(); n >= 0 {
@@ -114,7 +130,7 @@ func (d *decoder) value() lua.Value {
 	case '=':
 		return d.verbatim()
 	case '|':
-		for n := 2 * d.number(); n > 0; n-- {
+		for n := 2 * d.number(); d.more(n); n-- {
 			d.value()
 		}
 		return d.value()
@@ -128,15 +144,16 @@ func (d *decoder) array() lua.Value {
 		return lua.Bool(false)
 	}
 	h := d.w.state.NewTable(int(min(n, int64(len(d.buf)))), 0)
-	for i := range int(n) {
-		h.SetInt(i+1, d.value())
+	for i := 1; d.more(n); i++ {
+		h.SetInt(i, d.value())
+		n--
 	}
 	return h.Value()
 }
 
 func (d *decoder) mapping() lua.Value {
 	h := d.w.state.NewTable(0, 0)
-	for n := d.number(); n > 0; n-- {
+	for n := d.number(); d.more(n); n-- {
 		k := d.value()
 		v := d.value()
 		d.put(h, k, v)
@@ -146,7 +163,7 @@ func (d *decoder) mapping() lua.Value {
 
 func (d *decoder) set() lua.Value {
 	h := d.w.state.NewTable(0, 0)
-	for n := d.number(); n > 0; n-- {
+	for n := d.number(); d.more(n); n-- {
 		d.put(h, d.value(), lua.Bool(true))
 	}
 	return d.single("set", h.Value())

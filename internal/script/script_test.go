@@ -123,7 +123,7 @@ func parameters(d *datadriven.TestData) (keys, args []string, proto int) {
 }
 
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			keys, args, proto := parameters(d)
 			return shown(evaluate(d.Input, keys, args, proto))
@@ -136,7 +136,7 @@ func TestScripts(t *testing.T) {
 func TestLikeRedis(t *testing.T) {
 	redistest.Tool(t, "redis-server")
 	server := redistest.Start(t, redistest.Redis, "--save", "")
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		c, err := redistest.Dial(server.Addr())
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,8 @@
 package script
 
 import (
+	"sync/atomic"
+
 	"redoubt/internal/resp"
 	"redoubt/internal/script/lua"
 )
@@ -10,7 +12,8 @@ import (
 type world struct {
 	engine *Engine
 	state  *lua.State
-	json   *jsonConfig // of the global cjson
+	json   *jsonConfig  // of the global cjson
+	memory atomic.Int64 // of the values, after the last run
 
 	host    Host    // of the run; nil between runs, and while a library loads
 	loading *loader // of the library that is being loaded
@@ -60,6 +63,7 @@ func caught(t *lua.Thread, v lua.Value) lua.Value {
 
 // begin prepares a run.
 func (w *world) begin(host Host) {
+	w.engine.killed.Store(false) // by a Kill that came behind the run before
 	w.host = host
 	w.reply.SetProto(resp.Proto2)
 }
@@ -68,6 +72,7 @@ func (w *world) begin(host Host) {
 func (w *world) end() {
 	w.host = nil
 	w.state.Reset()
+	w.memory.Store(int64(w.state.Memory()))
 	clear(w.args)
 	if cap(w.reply.Bytes()) > keepBuffer {
 		w.reply.SetBuffer(nil)

@@ -95,6 +95,14 @@ func (l *loop) serveBlocked() {
 	l.runner.Ctx = asked
 }
 
+// serveOwn is serveBlocked in a unit that the executor began by itself.
+func (l *loop) serveOwn(tx *storage.Tx) {
+	asked := l.runner.Ctx
+	l.runner.Ctx.Tx = tx
+	l.serveBlocked()
+	l.runner.Ctx = asked
+}
+
 // serveOne serves a client with a key that has become ready, unless its wait is
 // over or it has no use for what the key holds.
 func (l *loop) serveOne(b *blocked, key []byte) bool {

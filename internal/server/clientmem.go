@@ -14,13 +14,16 @@ const (
 	// watchBytes is about what a watched key takes besides its name: the mark, its
 	// place in the connection's list and in that of the slot.
 	watchBytes = 160
+	// prefixBytes is about what a prefix of CLIENT TRACKING takes besides its bytes:
+	// the places in the list of the client and in that of all.
+	prefixBytes = 112
 	// queuedBytes is about what a queued command takes besides its bytes, and
 	// queuedArgBytes what each of its arguments does.
 	queuedBytes, queuedArgBytes = 112, 40
 )
 
 // memory is what a connection occupies: its buffers, the scratch space of its
-// parser, its transaction, its watches and its subscriptions
+// parser, its transaction, its watches, subscriptions and prefixes
 // (getClientMemoryUsage). It costs some loads of memory that the loop has at hand.
 func (c *conn) memory() int64 {
 	n := int64(cap(c.in)+cap(c.out.Bytes())+c.parser.Scratch()) + connBytes
@@ -32,6 +35,9 @@ func (c *conn) memory() int64 {
 	}
 	if c.subs != nil {
 		n += c.subs.Memory()
+	}
+	if c.track != nil {
+		n += c.track.memory
 	}
 	return n
 }

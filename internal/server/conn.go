@@ -78,8 +78,8 @@ const (
 	stateNoTouch                         // CLIENT NO-TOUCH
 	stateDetached                        // handed to replication; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
-	stateCaching                         // CLIENT CACHING: for the next command
 	stateRunning                         // its script takes long: the loop leaves it alone
+	stateCaching                         // CLIENT CACHING: for the next command
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -231,10 +231,7 @@ func (s *subscriber) idle() bool {
 	if s == nil {
 		return true
 	}
-	s.mu.Lock()
-	waits := s.posted
-	s.mu.Unlock()
-	return !waits && !s.target && s.count() == 0
+	return !s.posted.Load() && !s.target && s.count() == 0
 }
 
 // owns reports whether c is a connection of the loop.

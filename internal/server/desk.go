@@ -26,6 +26,7 @@ type desk struct {
 	published  []publication // by the unit at hand; sent when it has ended
 	monitored  []byte        // lines about the unit at hand, for monitors; sent when it has ended
 	served     []served      // by the unit at hand; they are told when it has ended
+	answered   int           // where the output of the request at hand begins
 	processing int           // bytes of input of the connection being served
 	redacted   []int         // arguments of the request that nobody else may see
 	pushes     []span        // of the request's output, which CLIENT REPLY OFF lets through
@@ -39,11 +40,13 @@ type desk struct {
 	call request // what the request calls, for its gates; not among what each request uses
 }
 
-func newDesk(s *Server) *desk {
+func newDesk(l *loop) *desk {
+	s := l.srv
 	d := &desk{exec: s.keyspace.NewExecutor(), readBuf: make([]byte, readBytes)}
 	d.runner = command.NewRunner(s.table, d.exec, s)
 	d.exec.AnnounceLater()
 	d.exec.MayGiveUp()
+	d.exec.OnReady(l.serveOwn, l.sendServed)
 	d.host = s.newScriptHost(d)
 	return d
 }

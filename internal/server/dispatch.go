@@ -178,7 +178,7 @@ func (l *loop) refuse(c *conn, q *request) {
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
-	l.runner.Ctx.ReplyGate = 0
+	l.runner.Ctx.ReplyGate, l.answered = 0, start
 	if l.runner.Reader = 0; c.track != nil {
 		l.runner.Reader = c.reader()
 	}

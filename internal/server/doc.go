@@ -22,6 +22,9 @@
 //   - unit: a command, or all commands of an EXEC, between storage's Begin and
 //     End (unit.go).
 //   - parked: a connection whose command is answered later (parked.go).
+//   - desk: what a loop executes commands with (desk.go). A script that takes long
+//     keeps its desk, and its loop is handed over to another goroutine with another
+//     one (handover.go).
 //   - mail: functions that other goroutines ask a loop to run in its next turn.
 //
 // Lock order: a loop's turn, then slots or the world (storage). Nobody takes

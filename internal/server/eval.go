@@ -28,12 +28,16 @@ func (s *Server) newScriptHost(d *desk) *scriptHost {
 	return h
 }
 
-// hostOf is the host of the scripts that a caller runs.
+// hostOf is the host of the scripts that a caller runs: a client, or the applier of a
+// stream. Others have none: nil.
 func (s *Server) hostOf(x *command.Ctx) *scriptHost {
 	c, ok := x.Caller.(*conn)
 	if !ok {
 		h := s.streamHost
-		h.runner = s.applied.runner.Load()
+		if h.runner = s.applied.runner.Load(); h.runner == nil || &h.runner.Ctx != x {
+			x.Out.Error(resp.ErrNotForCaller)
+			return nil
+		}
 		return h
 	}
 	l := c.home.Load()
@@ -75,6 +79,9 @@ func keysOf(args [][]byte, badCount resp.Error) (keys, rest [][]byte, err resp.E
 func (s *Server) evalHandler(f form) command.Handler {
 	return func(x *command.Ctx) {
 		h := s.hostOf(x)
+		if h == nil {
+			return
+		}
 		h.tellMonitors(x.Args)
 		if f.bySHA && len(x.Args[1]) != 40 {
 			x.Out.Error(resp.ErrNoScript)
@@ -111,6 +118,9 @@ func (s *Server) evalHandler(f form) command.Handler {
 func (s *Server) functionHandler(f form) command.Handler {
 	return func(x *command.Ctx) {
 		h := s.hostOf(x)
+		if h == nil {
+			return
+		}
 		h.tellMonitors(x.Args)
 		set := s.functions.set.Load()
 		fn := set.function(x.Args[1])

@@ -202,8 +202,8 @@ func (s *Server) Libraries(*storage.Tx) []string {
 }
 
 // LoadLibrary adds a library that a snapshot holds, in the place of one with the same
-// name if replace is set. The unit holds the world lock.
-func (s *Server) LoadLibrary(_ *storage.Tx, code string, replace bool) error {
+// name if replace is set. Nobody calls functions while data are being loaded.
+func (s *Server) LoadLibrary(code string, replace bool) error {
 	s.functions.engine <- struct{}{}
 	defer s.functions.give()
 	next, _, err := s.functions.set.Load().load(code, replace, 0, loadHost{s})

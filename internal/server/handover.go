@@ -86,7 +86,7 @@ func (s *Server) handOver(d *desk, began int64) {
 	r.gone = make(chan struct{})
 	l.desk = l.secondDesk()
 	l.handovers++
-	l.setAside(r.conn)
+	l.setAside(r.conn, d.answered)
 	s.long.add(r)
 	s.setCondition(condBusy, true)
 	d.exec.Long(true)
@@ -115,7 +115,7 @@ func slowScript(r *run, now time.Duration) string {
 func (l *loop) secondDesk() *desk {
 	d := l.second.Load()
 	if d == nil {
-		d = newDesk(l.srv)
+		d = newDesk(l)
 		l.second.Store(d)
 	}
 	return d
@@ -157,14 +157,15 @@ func (l *loop) takeBack(d *desk) {
 }
 
 // setAside keeps the loop from a connection whose script takes long. What it had
-// been answered before leaves now.
-func (l *loop) setAside(c *conn) {
+// been answered before leaves now, but nothing of the reply at hand, which begins at
+// answered: a transaction may have written half of it, and is not in the stream yet.
+func (l *loop) setAside(c *conn, answered int) {
 	c.state |= stateRunning
 	if c.wire != nil {
 		return // its reader waits to be asked for more
 	}
 	l.poll.remove(c.fd)
-	for end := c.releasable(); c.sent < end; {
+	for end := min(c.releasable(), answered); c.sent < end; {
 		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
 		if err != nil {
 			break
@@ -200,6 +201,13 @@ func (l *loop) makeUp() {
 	l.delayed = nil
 	for _, f := range delayed {
 		f()
+	}
+}
+
+// surely is everything that is put off if it cannot be now.
+func (l *loop) surely(f func(tx *storage.Tx)) {
+	if !l.everything(f) {
+		l.putOff(func() { l.surely(f) })
 	}
 }
 
@@ -276,13 +284,15 @@ func (s *Server) Busy() resp.Error {
 // watchScripts hands over the loops of scripts that take long, and has the node do
 // meanwhile what would wait for their locks. It returns when the server ends.
 func (s *Server) watchScripts() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(0) // for the first look
 	defer timer.Stop()
 	for {
 		select {
 		case <-s.ended:
 			return
 		case <-s.watchNow:
+			timer.Reset(5 * time.Millisecond) // the setting that is about to change has done so by then
+			continue
 		case <-timer.C:
 		}
 		threshold := s.config.Current().BusyReplyThreshold
@@ -294,8 +304,11 @@ func (s *Server) watchScripts() {
 
 // watchPeriod is how often scripts are looked at.
 func watchPeriod(threshold time.Duration, busy bool) time.Duration {
-	if busy {
+	switch {
+	case busy:
 		return 20 * time.Millisecond
+	case threshold == 0:
+		return time.Second // a change of the setting ends it
 	}
 	return min(max(threshold/10, 5*time.Millisecond), 250*time.Millisecond)
 }

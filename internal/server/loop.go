@@ -107,7 +107,7 @@ func newLoop(s *Server, id int) (*loop, error) {
 		other: map[*conn]struct{}{},
 		stats: newLoopStats(),
 	}
-	l.first = newDesk(s)
+	l.first = newDesk(l)
 	l.desk = l.first
 	l.missing = l.countMissing
 	l.last.row = &noRow
@@ -352,7 +352,7 @@ func (l *loop) committed() {
 func (l *loop) commitWaits() bool {
 	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && (c.marks[0].at <= committed || c.marks[0].at > end) {
+		if len(c.marks) > 0 && (c.marks[0].at <= committed || beyond(c.marks[0].at, end)) {
 			return true
 		}
 	}

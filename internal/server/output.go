@@ -8,11 +8,13 @@ import (
 
 	"redoubt/internal/config"
 	"redoubt/replication"
+	"redoubt/storage"
 )
 
 // mark says that the output from start on must not leave before the stream is
 // committed up to at. An offset beyond the stream's end is of a stream that was
-// replaced, and was committed before that; see Stream.
+// replaced, and was committed before that; see Stream. storage.NeverCommitted is none
+// of these: what waits for it never leaves.
 type mark struct {
 	start int
 	at    replication.Offset
@@ -51,10 +53,10 @@ func (l *loop) hold(c *conn, start int, at replication.Offset) {
 		return
 	}
 	end := l.srv.stream.End()
-	if at > end {
+	if beyond(at, end) {
 		return
 	}
-	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at && c.marks[n-1].at <= end {
+	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at && !beyond(c.marks[n-1].at, end) {
 		return
 	}
 	c.marks = append(c.marks, mark{start, at})
@@ -64,6 +66,10 @@ func (l *loop) hold(c *conn, start int, at replication.Offset) {
 		l.holding.Store(true)
 	}
 }
+
+// beyond reports whether an offset is of a stream that was replaced by the one that
+// ends at end.
+func beyond(at, end replication.Offset) bool { return at > end && at != storage.NeverCommitted }
 
 // heldBytes is how much output waits for an offset.
 func (c *conn) heldBytes() int {
@@ -90,7 +96,7 @@ func (l *loop) release() {
 	kept := l.held[:0]
 	for _, c := range l.held {
 		n := 0
-		for n < len(c.marks) && (c.marks[n].at <= committed || c.marks[n].at > end) {
+		for n < len(c.marks) && (c.marks[n].at <= committed || beyond(c.marks[n].at, end)) {
 			n++
 		}
 		if n > 0 {

@@ -25,7 +25,7 @@ type subscriber struct {
 	inbox    []byte             // guarded by mu; encoded messages
 	gathered []gathered         // guarded by mu; keys for messages that follow
 	at       replication.Offset // guarded by mu; the gate of the last of them
-	posted   bool               // guarded by mu; the loop has been asked to empty the inbox
+	posted   atomic.Bool        // changed under mu; the loop has been asked to empty the inbox
 }
 
 // listener is the connection as one that can be sent messages.
@@ -184,8 +184,7 @@ func (s *subscriber) deliver(put func()) {
 	s.mu.Lock()
 	put()
 	s.at = max(s.at, at)
-	post := !s.posted
-	s.posted = true
+	post := !s.posted.Swap(true)
 	s.mu.Unlock()
 	if post {
 		s.post()
@@ -210,7 +209,7 @@ func (s *subscriber) post() {
 // to be answered, they follow the answer.
 func (l *loop) takeInbox(s *subscriber) {
 	c := s.c
-	if c.parked != nil && c.parked.wait.over() {
+	if !s.posted.Load() || c.parked != nil && c.parked.wait.over() {
 		return
 	}
 	s.mu.Lock()
@@ -218,7 +217,8 @@ func (l *loop) takeInbox(s *subscriber) {
 		s.writeGathered()
 	}
 	messages, at := s.inbox, s.at
-	s.inbox, s.at, s.posted = nil, 0, false
+	s.inbox, s.at = nil, 0
+	s.posted.Store(false)
 	s.mu.Unlock()
 	if messages == nil || c.is(stateClosed|stateClosing|stateDetached) {
 		return

@@ -163,7 +163,9 @@ func (l *loop) takeOver(id []byte) resp.Error {
 		return resp.ErrPsyncOtherID
 	}
 	s.log.Warn("Failover request received for replid " + string(id) + ".")
-	l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) })
+	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) }) {
+		return s.busy()
+	}
 	s.Record("replicaof", "no", "one")
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
@@ -346,6 +347,49 @@ func TestAScriptThatHasWrittenIsNotKilled(t *testing.T) {
 	}
 }
 
+// Nor does a transaction in which a script was dropped, and its client does not read
+// that it was carried out.
+func TestATransactionWhoseScriptIsDropped(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.want("MULTI", "OK")
+	c.want("SET k v", "QUEUED")
+	c.call("EVAL", endless, "0", "v")
+	c.wantNext("QUEUED")
+	c.want("INCR n", "QUEUED")
+	c.send("EXEC")
+	n.untilBusy()
+	other.send("SHUTDOWN NOSAVE")
+	c.closed()
+	if got := n.streamed(); len(got) > 0 {
+		t.Errorf("the stream has %q", got)
+	}
+}
+
+// The threshold acts on the script that runs, once it is set.
+func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "0")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "0")
+	redistest.Until(t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("none does")
+	})
+	if busy := n.Busy(); busy != "" {
+		t.Errorf("without a threshold the node is busy: %s", busy)
+	}
+	if err := n.config.Set(config.Caller{Local: true}, config.Pair{Name: "lua-time-limit", Value: "10"}); err != nil {
+		t.Fatal(err)
+	}
+	n.untilBusy()
+	other.want("SCRIPT KILL", "OK")
+	c.read()
+}
+
 func TestALongFunction(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
 	c, other := n.dial(), n.dial()
@@ -377,18 +421,21 @@ func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
 		c := n.dial()
 		go func() {
 			defer func() { done <- struct{}{} }()
-			for time.Now().Before(end) {
+			for answered := false; !answered || time.Now().Before(end); {
 				switch i {
 				case 0:
-					c.call("EVAL", "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end redis.call('SET', 'n', n) return n", "0", "3000000")
+					c.call("EVAL", "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end redis.call('SET', 'n', n) return n", "0", "1000000")
 				case 1:
 					c.call("EVAL", "return redis.call('INCR', 'short')", "0")
 				default:
 					c.send("INCR plain")
 				}
-				if got := c.read(); strings.HasPrefix(got, "error: ") && !strings.HasPrefix(got, "error: BUSY") {
+				got := c.read()
+				busy := strings.HasPrefix(got, "error: BUSY")
+				if strings.HasPrefix(got, "error: ") && !busy {
 					t.Errorf("client %d gets %q", i, got)
 				}
+				answered = answered || !busy
 			}
 		}()
 	}

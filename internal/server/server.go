@@ -325,9 +325,6 @@ func (s *Server) Wake() {
 	}
 }
 
-// PauseCron is DEBUG PAUSE-CRON: admin.Server.
-func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
-
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
@@ -342,6 +339,9 @@ func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 func (s *Server) DamagedPayload(what string, err error) {
 	s.log.Warn("RESTORE: " + what + " integrity check failed: " + err.Error())
 }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }

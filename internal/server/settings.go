@@ -27,6 +27,13 @@ func (s *Server) followSettings() {
 		return nil
 	}, "latency-tracking")
 	s.table.TrackLatency(s.config.Current().LatencyTracking)
+	s.config.OnChange(func(_, _ *config.Settings) error {
+		select {
+		case s.watchNow <- struct{}{}:
+		default:
+		}
+		return nil
+	}, "busy-reply-threshold")
 }
 
 // Configure is CONFIG SET: admin.Operator. The hooks of the changed directives run
@@ -50,7 +57,7 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 		return err
 	}
 	if s.config.Current().MaxMemory != before.MaxMemory {
-		l.everything(s.followPolicy)
+		l.surely(s.followPolicy)
 		if l.runner.Ctx.Tx == nil {
 			l.makeRoom()
 		} else {
@@ -59,10 +66,10 @@ func (c *conn) Configure(pairs ...config.Pair) error {
 	}
 	s.followDefrag()
 	if s.config.Current().Encodings != before.Encodings {
-		l.everything(s.followEncodings)
+		l.surely(s.followEncodings)
 	}
 	if s.config.Current().KeyspaceEvents != before.KeyspaceEvents {
-		l.everything(s.followEvents)
+		l.surely(s.followEvents)
 	}
 	return nil
 }

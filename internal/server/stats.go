@@ -101,7 +101,7 @@ func (s *Server) CommandStats(row int) command.RowStats {
 // admin.Statistics.
 func (s *Server) CommandLatencies(sum *command.Latencies, row int) {
 	for _, l := range s.loops {
-		l.runner.AddLatencies(sum, row)
+		l.eachDesk(func(d *desk) { d.runner.AddLatencies(sum, row) })
 	}
 	if r := s.applied.runner.Load(); r != nil {
 		r.AddLatencies(sum, row)
@@ -123,8 +123,8 @@ func (s *Server) Stats() admin.Stats {
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
-	st.Tracking, st.Prefixes = s.tracking.counts()
 	st.Scripts = s.scriptCounts()
+	st.Tracking, st.Prefixes = s.tracking.counts()
 	st.Exceeded, st.ExceededNow = s.exceeded.times(time.Since(s.started))
 	for _, l := range s.loops {
 		l.stats.addTo(&st)

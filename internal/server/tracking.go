@@ -36,30 +36,34 @@ type tracker struct {
 	how      admin.Tracking
 	broken   atomic.Bool // a message could not be sent, since that connection is gone
 	redirect bool
+	memory   int64 // bytes of the prefixes
 }
 
 // tracking are all trackers.
 type tracking struct {
 	mu       sync.RWMutex
-	byID     map[uint64]*tracker              // guarded by mu
-	prefixes map[string]map[*tracker]struct{} // guarded by mu; of broadcasts
-	lengths  []int                            // guarded by mu; of the prefixes, each once
+	byID     map[uint64]*tracker            // guarded by mu; by the number of the connection
+	prefixes map[string]map[uint64]struct{} // guarded by mu; of broadcasts, to which connections
+	lengths  map[int]int                    // guarded by mu; how many prefixes have a length
 }
 
 // add registers a tracker in the place of the connection's old one, if it had one.
 func (ts *tracking) add(t *tracker, ks *storage.Keyspace) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	ts.drop(t.c)
 	if ts.byID == nil {
-		ts.byID, ts.prefixes = map[uint64]*tracker{}, map[string]map[*tracker]struct{}{}
+		ts.byID, ts.prefixes, ts.lengths = map[uint64]*tracker{}, map[string]map[uint64]struct{}{}, map[int]int{}
+	}
+	if old := ts.byID[t.c.id]; old != nil && !t.how.BCast {
+		ts.dropPrefixes(old)
 	}
 	ts.byID[t.c.id] = t
-	for _, p := range t.how.Prefixes {
+	for _, p := range t.how.Prefixes { // there may be more of them, never less
 		if ts.prefixes[p] == nil {
-			ts.prefixes[p] = map[*tracker]struct{}{}
+			ts.prefixes[p] = map[uint64]struct{}{}
+			ts.lengths[len(p)]++
 		}
-		ts.prefixes[p][t] = struct{}{}
+		ts.prefixes[p][t.c.id] = struct{}{}
 	}
 	ts.changed(ks)
 }
@@ -68,20 +72,22 @@ func (ts *tracking) add(t *tracker, ks *storage.Keyspace) {
 func (ts *tracking) remove(c *conn, ks *storage.Keyspace) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	ts.drop(c)
-	ts.changed(ks)
+	if t := ts.byID[c.id]; t != nil {
+		delete(ts.byID, c.id)
+		ts.dropPrefixes(t)
+		ts.changed(ks)
+	}
 }
 
-// drop is remove; the caller holds mu.
-func (ts *tracking) drop(c *conn) {
-	t := ts.byID[c.id]
-	if t == nil {
-		return
-	}
-	delete(ts.byID, c.id)
+// dropPrefixes forgets the prefixes of a tracker; the caller holds mu.
+func (ts *tracking) dropPrefixes(t *tracker) {
 	for _, p := range t.how.Prefixes {
-		if delete(ts.prefixes[p], t); len(ts.prefixes[p]) == 0 {
-			delete(ts.prefixes, p)
+		if delete(ts.prefixes[p], t.c.id); len(ts.prefixes[p]) > 0 {
+			continue
+		}
+		delete(ts.prefixes, p)
+		if ts.lengths[len(p)]--; ts.lengths[len(p)] == 0 {
+			delete(ts.lengths, len(p))
 		}
 	}
 }
@@ -89,12 +95,6 @@ func (ts *tracking) drop(c *conn) {
 // changed follows a change of the trackers; the caller holds mu. Units that have not
 // seen it yet were under way before the client has its reply.
 func (ts *tracking) changed(ks *storage.Keyspace) {
-	ts.lengths = ts.lengths[:0]
-	for p := range ts.prefixes {
-		if !slices.Contains(ts.lengths, len(p)) {
-			ts.lengths = append(ts.lengths, len(p))
-		}
-	}
 	ks.SetTracks(len(ts.byID) > 0, len(ts.prefixes) > 0)
 }
 
@@ -136,6 +136,8 @@ func changer(by any) *conn {
 		return x
 	case *blocked:
 		return x.at.c
+	case *scriptHost:
+		return x.conn
 	}
 	return nil
 }
@@ -143,11 +145,12 @@ func changer(by any) *conn {
 // broadcast has the change of a key told to those with a prefix of it; the caller
 // holds mu. What comes together is one message for each prefix.
 func (ts *tracking) broadcast(key []byte, by *conn) {
-	for _, n := range ts.lengths {
+	for n := range ts.lengths {
 		if n > len(key) {
 			continue
 		}
-		for t := range ts.prefixes[string(key[:n])] {
+		for id := range ts.prefixes[string(key[:n])] {
+			t := ts.byID[id]
 			if t.how.NoLoop && t.c == by {
 				continue
 			}
@@ -293,6 +296,9 @@ func (c *conn) Track(how admin.Tracking) {
 	t := &tracker{c: c, own: own, to: own, how: how}
 	if to, ok := how.To.(*subscriber); ok {
 		t.to, t.redirect = to, true
+	}
+	for _, p := range how.Prefixes {
+		t.memory += int64(len(p) + prefixBytes)
 	}
 	c.track = t
 	c.srv.tracking.add(t, c.srv.keyspace)

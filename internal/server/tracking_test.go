@@ -335,3 +335,23 @@ func (c *client) cachedGet(cache map[string]string, key string) {
 		}
 	}
 }
+
+// Prefixes are memory of their client, which is closed for it.
+func TestPrefixesAreMemory(t *testing.T) {
+	n := startNode(t, "--maxmemory-clients", "0")
+	c, other := n.dial(), n.dial()
+	c.want("CLIENT TRACKING ON BCAST PREFIX first:", "OK")
+	other.want("CONFIG SET maxmemory-clients 150000", "OK")
+	for i := 0; ; i++ {
+		if i == 2000 {
+			t.Fatal("the client is still there")
+		}
+		c.raw(fmt.Sprintf("CLIENT TRACKING ON BCAST PREFIX a%d: PREFIX b%d:\r\n", i, i))
+		c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := readReply(c.r); err != nil {
+			break
+		}
+	}
+	other.waitFor("tracking_total_prefixes", "0")
+	other.waitFor("evicted_clients", "1")
+}

@@ -173,6 +173,32 @@ func (p *Primary) Bar() (lift func()) {
 	})
 }
 
+// Drain waits until the replicas have been sent the stream as it is, or most has
+// passed. Before a demotion it makes up for the moment in which a feeder lets bytes
+// come together: Redis writes to its replicas before it takes the next command.
+func (p *Primary) Drain(most time.Duration) {
+	end := p.cfg.Stream.End()
+	for deadline := time.Now().Add(most); p.behind(end) && time.Now().Before(deadline); {
+		time.Sleep(drainStep)
+	}
+}
+
+// drainStep is how long Drain waits between two looks.
+const drainStep = 200 * time.Microsecond
+
+// behind reports whether a replica that gets the stream has not been sent all of it
+// up to end.
+func (p *Primary) behind(end replication.Offset) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.feeders {
+		if sent := f.sent.Load(); sent != unsent && sent < int64(end) {
+			return true
+		}
+	}
+	return false
+}
+
 // Close disconnects all replicas and waits until every Serve is about to
 // return. Later calls of Serve are refused. It is called once.
 func (p *Primary) Close() {

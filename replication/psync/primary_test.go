@@ -555,6 +555,45 @@ func TestHold(t *testing.T) {
 	})
 }
 
+func TestDrainWaitsForBytesThatComeTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.come(psync(idA, 128))
+		r.expect("+CONTINUE " + idA + "\r\n")
+		r.stream.append(cmd("SET", "first", "1"))
+		r.expect(cmd("SET", "first", "1"))
+		r.stream.append(cmd("SET", "second", "2")) // which waits for others
+		go func() {
+			r.primary.Drain(time.Second)
+			r.primary.Bar()
+		}()
+		r.expect(cmd("SET", "second", "2"))
+		r.ended(ErrDisconnected)
+
+		began := time.Now()
+		r.primary.Drain(time.Second)
+		if time.Since(began) > 0 {
+			t.Error("Drain waits for nobody")
+		}
+	})
+}
+
+func TestDrainDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.come(psync(idA, 128))
+		r.expect("+CONTINUE " + idA + "\r\n")
+		r.stream.append(cmd("PING")) // and nobody reads it
+		synctest.Wait()
+		began := time.Now()
+		r.primary.Drain(50 * time.Millisecond)
+		if took := time.Since(began); took < 50*time.Millisecond || took > 60*time.Millisecond {
+			t.Errorf("Drain took %v", took)
+		}
+		r.primary.Close()
+	})
+}
+
 func TestCloseReachesThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

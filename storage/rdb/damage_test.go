@@ -220,7 +220,7 @@ func streamBodies(tx *storage.Tx) (all [][]byte) {
 				for k := range 4 * j {
 					g.Deliver(&m, storage.Pending{ID: chunk.ID{Ms: 5, Seq: uint64(k*3 + j)}, Time: 2000, Count: uint64(k)})
 				}
-				g.SaveConsumer(&m)
+				m.Save()
 			}
 			g.Save()
 		}

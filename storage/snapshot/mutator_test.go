@@ -333,11 +333,11 @@ func (m *mutator) log(l *storage.Log, grow bool) {
 		c = g.CreateConsumer([]byte("consumer"), m.now)
 	}
 	if p, ok := g.NextPending(chunk.ID{}); ok && m.rand.IntN(3) == 0 {
-		g.Drop(p, &c)
+		g.Drop(p.ID)
 	} else if !first.IsZero() {
 		g.Deliver(&c, storage.Pending{ID: l.LastItem(), Time: m.now, Count: 1})
 	}
-	g.SaveConsumer(&c)
+	c.Save()
 	g.Save()
 }
 
@@ -354,7 +354,7 @@ func logElements(l *storage.Log) (all []string) {
 	l.EachGroup(func(g *storage.Group) bool {
 		all = append(all, fmt.Sprintf("%s %v %d", g.Name(), g.Last, g.Pending()))
 		g.EachConsumer(func(c *storage.Consumer) bool {
-			all = append(all, fmt.Sprintf("%s %d", c.Name, c.Seen))
+			all = append(all, fmt.Sprintf("%s %d", c.Name(), c.Seen))
 			for from, more := (chunk.ID{}), true; more; {
 				p, ok := g.NextPendingOf(c, from)
 				if !ok {

@@ -15,14 +15,21 @@ type MapTree struct{ Tree }
 func (t *MapTree) Open(e *Env, value []byte) { t.Tree.Open(e, Map, value) }
 
 // seek takes the path to the leaf where a row is or would be, and returns its
-// place there.
+// place there. Rows that are looked for one after the other are often in one leaf:
+// that in which the last one was is looked at first.
 func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 	s := &t.main
 	if s.n == 0 {
 		s.open()
 		return 0, false
 	}
+	if t.located && s.height > 0 {
+		if i, found = s.leaf.lower(t.env.Space, key, name); found || i > 0 && i < s.leaf.n {
+			return i, found
+		}
+	}
 	s.down(key, name)
+	t.located = true
 	return s.leaf.lower(t.env.Space, key, name)
 }
 
@@ -55,26 +62,76 @@ func (t *MapTree) Set(key uint64, name, value []byte) (added bool) {
 		a := item{text: t.args[0][:copy(t.args[0][:], name)]}
 		t.change()
 		t.main.set(i, key, a, b)
+		t.located = false
 		return false
 	}
+	t.put(i, key, name, b)
+	return true
+}
+
+func (t *MapTree) put(i int, key uint64, name []byte, b item) {
 	a := t.newItem(name, 0)
 	t.change()
 	t.main.add(1)
 	t.main.put(i, key, a, b)
-	return true
+	t.located = false
+}
+
+// Add is Set of a row that is new. If there is one, it stays, and its value is
+// returned.
+func (t *MapTree) Add(key uint64, name, value []byte) (old []byte, added bool) {
+	i, found := t.seek(key, name)
+	if found {
+		return t.valueAt(i), false
+	}
+	t.put(i, key, name, t.newItem(value, 1))
+	return nil, true
+}
+
+// Patch writes over the first bytes of a row's value, which is there and as long at
+// least.
+func (t *MapTree) Patch(key uint64, name, first []byte) {
+	i, _ := t.seek(key, name)
+	v := t.main.leaf.values()
+	if v.pl > 0 || v.nib || v.isRef(i) {
+		whole := append([]byte(nil), t.valueAt(i)...)
+		copy(whole, first)
+		t.Set(key, name, whole)
+		return
+	}
+	t.change()
+	v = t.main.leaf.values() // the leaf may be another one
+	at, _ := v.item(i)
+	copy(v.b[at:], first)
 }
 
 // Delete removes a row and reports whether it was there.
 func (t *MapTree) Delete(key uint64, name []byte) bool {
 	i, found := t.seek(key, name)
-	if !found {
-		return false
+	if found {
+		t.deleteAt(i)
 	}
+	return found
+}
+
+// Take is Delete that returns the value, which must be a short one, in the memory of
+// dst.
+func (t *MapTree) Take(dst []byte, key uint64, name []byte) (value []byte, ok bool) {
+	i, found := t.seek(key, name)
+	if !found {
+		return nil, false
+	}
+	value = append(dst[:0], t.valueAt(i)...)
+	t.deleteAt(i)
+	return value, true
+}
+
+func (t *MapTree) deleteAt(i int) {
 	t.change()
 	t.main.add(-1)
 	t.main.cut(i, i+1)
 	t.settled()
-	return true
+	t.located = false
 }
 
 // Rank is how many rows come before a row, whether it is there or not.
@@ -84,7 +141,10 @@ func (t *MapTree) Rank(key uint64, name []byte) int {
 }
 
 // Remove takes n rows from a rank on out.
-func (t *MapTree) Remove(rank, n int) { t.removeRange(rank, n) }
+func (t *MapTree) Remove(rank, n int) {
+	t.removeRange(rank, n)
+	t.located = false
+}
 
 // Ascend calls f for the rows from one on, or from the next one if it is not
 // there, until f returns false. f must not change the map.

@@ -47,7 +47,8 @@ type Tree struct {
 	grown slab.Ref // what Room has returned
 
 	// The path of the index is still where locate took it, for a change of the
-	// same member. Every change of the index ends that.
+	// same member. Every change of the index ends that. Of a map, the leaf at the end
+	// of the path is open as it is.
 	located    bool
 	locatedKey uint64
 

@@ -34,15 +34,17 @@ type Lines struct {
 
 	counted int // what numkeys has said; 0: nothing
 	fields  int // what numfields has said
+	newest  int // milliseconds of the IDs of streams
+	streams int // how many streams are read: as many IDs follow
 }
 
 // groups are what keys are named for.
-var groups = []string{"string", "list", "hash", "set", "sorted-set", "hyperloglog", "geo"}
+var groups = []string{"string", "list", "hash", "set", "sorted-set", "hyperloglog", "geo", "stream"}
 
 // Line returns a line for a row. A row that describes no arguments gets some
 // words.
 func (l *Lines) Line(r *command.Row) [][]byte {
-	l.counted, l.fields = 0, 0
+	l.counted, l.fields, l.streams = 0, 0, 0
 	line := strings.Fields(strings.ReplaceAll(r.FullName(), "|", " "))
 	line = l.all(line, r.Doc.Args, r.Doc.Group)
 	least := r.Arity
@@ -76,6 +78,10 @@ func (l *Lines) one(line []string, a command.Arg, group string) []string {
 			times, l.counted = l.counted, 0
 		} else if l.fields > 0 {
 			times, l.fields = l.fields, 0
+		} else if a.Name == "ID" && l.streams > 0 {
+			times, l.streams = l.streams, 0
+		} else if a.Type == "key" && group == "stream" {
+			l.streams = times
 		}
 	}
 	for i := range times {
@@ -122,6 +128,11 @@ func (l *Lines) value(a command.Arg, group string) string {
 	case slices.Contains([]string{"db", "destination-db", "index1", "index2"}, a.Name):
 		return strconv.Itoa(l.IntN(l.Databases))
 	}
+	if group == "stream" {
+		if text, ok := l.ofStream(a.Name); ok {
+			return text
+		}
+	}
 	switch a.Type {
 	case "integer":
 		return l.integer(a.Name)
@@ -145,6 +156,29 @@ func (l *Lines) fieldType() string {
 		return l.word()
 	}
 	return []string{"u", "i"}[l.IntN(2)] + strconv.Itoa(1+l.IntN(63))
+}
+
+// ofStream is a value of an argument that means something to streams only. IDs are
+// few, so that many are there; those of new items are likely to be higher.
+func (l *Lines) ofStream(name string) (text string, ok bool) {
+	switch name {
+	case "ID", "id", "lastid", "last-id", "max-deleted-id", "start", "end":
+		l.newest += l.IntN(2)
+		id := max(l.newest-l.IntN(8), 0)
+		return []string{"0", "$", ">", "-", "+", "(5-0", fmt.Sprint(id), fmt.Sprint(id, "-*"), fmt.Sprint(id, "-", l.IntN(3)),
+			fmt.Sprint(id, "-", l.IntN(3)), fmt.Sprint(id + 3)}[l.IntN(11)], true
+	case "threshold":
+		return fmt.Sprint(max(l.newest-l.IntN(20), 0) * l.IntN(2)), true
+	case "group":
+		return fmt.Sprint("group", l.IntN(2)), true
+	case "consumer":
+		return fmt.Sprint("consumer", l.IntN(3)), true
+	case "min-idle-time":
+		return []string{"0", "1000000"}[l.IntN(2)], true
+	case "milliseconds":
+		return "1", true // for how long XREAD waits
+	}
+	return "", false
 }
 
 // Key is a key, most likely of the group's type.

@@ -27,8 +27,10 @@ func (s *State) library(name string, functions []Function) *Table {
 // newproxy, which Redis has taken away, and math.random and math.randomseed.
 func (s *State) OpenLibs() {
 	s.Register(s.globals, baseFunctions)
-	s.globals.GetStr("pairs").Closure().bound = s.globals.GetStr("next")
-	s.globals.GetStr("ipairs").Closure().bound = s.NewFunction(iterateInts)
+	next, index := s.globals.GetStr("next"), s.NewFunction(iterateInts)
+	next.Closure().loops, index.Closure().loops = nextIterator, indexIterator
+	s.globals.GetStr("pairs").Closure().bound = next
+	s.globals.GetStr("ipairs").Closure().bound = index
 	s.globals.SetStr("_G", s.globals.Value())
 	s.globals.SetStr("_VERSION", String("Lua 5.1"))
 	s.library("coroutine", coroutineFunctions)

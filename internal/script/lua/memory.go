@@ -49,7 +49,9 @@ func (s *State) measure(need int) {
 	m.next = max(memoryFirst, 2*m.count)
 	if m.limit > 0 {
 		m.next = min(m.next, m.limit)
-		if m.count+need > m.limit {
+		// The last sixteenth stays free: within it there would be a look at every
+		// turn.
+		if m.count+need > m.limit-m.limit/16 {
 			m.next = m.count + memoryFirst // so that the error can be handled
 			panic(&thrown{value: String("not enough memory")})
 		}

@@ -112,7 +112,12 @@ func (t *Thread) interrupted() {
 	}
 	if err := t.state.options.OnInterrupt(); err != nil {
 		e := &abort{thrown{value: String(err.Error())}}
-		e.source, e.line = t.place()
+		for i := t.depth; i > 0; i-- {
+			if c := t.calls[i]; c.closure.proto != nil {
+				e.source, e.line = c.closure.proto.source, t.currentLine(c)
+				break
+			}
+		}
 		panic(e)
 	}
 }
@@ -203,7 +208,7 @@ func (t *Thread) ensure(n int) {
 	if t.top+n > len(t.stack) {
 		t.growStack(t.top + n)
 	}
-	if t.top+n > t.high {
+	if t.top+n > t.high { // Reset clears up to there
 		t.high = t.top + n
 	}
 }
@@ -226,6 +231,15 @@ func (t *Thread) Push(v Value) {
 	}
 	t.stack[t.top] = v
 	t.top++
+}
+
+// Set replaces a value on the stack, counted from its end: -1 is the last.
+func (t *Thread) Set(n int, v Value) { t.stack[t.top+n] = v }
+
+// Pop takes the last value off the stack again.
+func (t *Thread) Pop() Value {
+	t.top--
+	return t.stack[t.top]
 }
 
 // PushString is Push for a string that was made just now.

@@ -219,6 +219,15 @@ type upvalue struct {
 // it pushes its results and returns their number.
 type GoFunction func(t *Thread) int
 
+// An iterator is a native function that loops know, so that they need not call it.
+type iterator uint8
+
+const (
+	noIterator    iterator = iota
+	nextIterator           // next, as of pairs
+	indexIterator          // of ipairs
+)
+
 // A Closure is a Lua function with its variables, or a Go function.
 type Closure struct {
 	proto  *Proto
@@ -226,6 +235,7 @@ type Closure struct {
 	env    *Table
 	upvals []*upvalue
 	bound  Value // what a native closure carries
+	loops  iterator
 	id     uint32
 	mark   uint32
 }

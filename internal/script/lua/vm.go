@@ -346,6 +346,17 @@ enter:
 			pc += i.sbx()
 
 		case opTForLoop:
+			if t.iterate(r[a : a+3+i.c()]) {
+				if v := r[a+3]; !v.IsNil() {
+					r[a+2] = v
+					pc += code[pc].sbx()
+				}
+				pc++
+				if t.state.interrupt.Load() != 0 {
+					t.interrupted()
+				}
+				continue
+			}
 			at := base + a + 3
 			copy(t.stack[at:at+3], r[a:a+3])
 			t.top = at + 3
@@ -453,6 +464,37 @@ func (t *Thread) prepareFor(r []Value) {
 		}
 		r[j] = Number(f)
 	}
+}
+
+// iterate makes a step of a loop over pairs or ipairs, whose function, table and
+// key are the first three values; the variables of the loop follow. It reports
+// false if the loop is of another kind, or has an error to raise.
+func (t *Thread) iterate(r []Value) bool {
+	c, h := r[0].Closure(), r[1].Table()
+	if c == nil || h == nil || c.loops == noIterator {
+		return false
+	}
+	var k, v Value
+	if c.loops == nextIterator {
+		var ok bool
+		if k, v, ok = h.Next(r[2]); !ok {
+			return false
+		}
+	} else {
+		if !r[2].isNumber() {
+			return false
+		}
+		i := toInt(r[2].Float()) + 1
+		if v = h.GetInt(i); !v.IsNil() {
+			k = Int(i)
+		}
+	}
+	r[3] = k
+	if len(r) > 4 {
+		r[4] = v
+		clear(r[5:])
+	}
+	return true
 }
 
 // setList stores n items, from a slot on, behind the first entries of a table.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math"
@@ -15,6 +16,9 @@ type typeTest struct {
 	name, command string
 	fill          string // adds elements before the test: the command without key and elements
 	takes         bool   // every request takes an element out
+	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
+	script        string // is loaded before the test; its SHA1 is S in command
+	pending       bool   // all items of a stream are pending in its group before the test
 }
 
 var typeTests = []typeTest{
@@ -29,6 +33,19 @@ var typeTests = []typeTest{
 	{name: "ZPOPMIN", command: "ZPOPMIN K", fill: "ZADD", takes: true},
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
+	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
+	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
+	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
+	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
+	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
+	{name: "PFADD", command: "PFADD K element:$"},
+	{name: "PFCOUNT", command: "PFCOUNT K", fill: "PFADD"},
+	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "SET"},
+	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD"},
+	{name: "XADD", command: "XADD K * sensor E value $ unit degree"},
+	{name: "XRANGE_10", command: "XRANGE K - + COUNT 10", fill: "XADD"},
+	{name: "XREADGROUP", command: "XREADGROUP GROUP group consumer COUNT 1 STREAMS K >", fill: "XADD", takes: true},
+	{name: "XACK", command: "XACK K group 1-$", fill: "XADD", pending: true},
 }
 
 const (
@@ -134,7 +151,11 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 		if keys == 1 {
 			space = oneElements
 		}
-		m, err := n.benchmark(o.clients, pipeline, requests, append([]string{"-r", strconv.Itoa(space)}, t.words(keys)...)...)
+		flags := []string{"-r", strconv.Itoa(space)}
+		if t.tracked {
+			flags = append(flags, "-3", "--enable-tracking")
+		}
+		m, err := n.benchmark(o.clients, pipeline, requests, append(flags, t.words(keys)...)...)
 		if err == nil && t.takes {
 			err = n.notDry(keys)
 		}
@@ -161,6 +182,8 @@ func (t typeTest) words(keys int) []string {
 			words[i] = key
 		case "E":
 			words[i] = element
+		case "S":
+			words[i] = sha(t.script)
 		default:
 			words[i] = strings.ReplaceAll(w, "$", randomNumber)
 		}
@@ -183,6 +206,9 @@ func supply(requests, keys int) int {
 // them for so many requests that take elements out.
 func (n *node) fill(t typeTest, keys, requests int) error {
 	err := n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("FLUSHALL")) })
+	if err == nil && t.script != "" {
+		err = n.send(1, func(b []byte, _ int) []byte { return request(b, []byte("SCRIPT"), []byte("LOAD"), []byte(t.script)) })
+	}
 	if err != nil || t.fill == "" {
 		return err
 	}
@@ -192,11 +218,16 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	}
 	if t.takes {
 		each = supply(requests, keys)
+	} else if t.fill == "SET" {
+		each = 1
 	} else if t.name == "LRANGE_100" {
 		each = max(each, 100)
 	}
+	if t.fill == "XADD" {
+		return n.fillStreams(keys, each, t.pending)
+	}
 	per := (each + batch - 1) / batch // commands for one key
-	var args [2 + 2*batch][]byte
+	var args [2 + 3*batch][]byte
 	return n.send(keys*per, func(b []byte, i int) []byte {
 		key := []byte("key")
 		if keys > 1 {
@@ -211,12 +242,21 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 				a = append(a, element, []byte("value:xxxxxxxx"))
 			case "ZADD":
 				a = append(a, decimal(int(mix(uint64(x))%oneElements)), element)
+			case "GEOADD": // forty or so within 10 km of any place
+				a = append(a, degrees(10, mix(uint64(x))), degrees(33, mix(uint64(x)+1<<32)), element)
+			case "SET":
+				a = append(a, bytes.Repeat([]byte("\x5a"), 1<<10))
 			default:
 				a = append(a, element)
 			}
 		}
 		return request(b, a...)
 	})
+}
+
+// degrees is a coordinate from a whole degree on to the eighth behind it.
+func degrees(from int, x uint64) []byte {
+	return strconv.AppendFloat(nil, float64(from)+float64(x%80_000)/10_000, 'f', 4, 64)
 }
 
 // notDry fails if requests that took elements out have found none.
@@ -226,4 +266,36 @@ func (n *node) notDry(keys int) error {
 		err = fmt.Errorf("%s: only %d of %d collections have anything left", n.name, left, keys)
 	}
 	return err
+}
+
+// fillStreams gives the server streams with as many items each, of IDs from 1-1 on,
+// and a group that has read all of them if pending, and none otherwise.
+func (n *node) fillStreams(keys, each int, pending bool) error {
+	name := func(i int) []byte {
+		if keys == 1 {
+			return []byte("key")
+		}
+		return fmt.Appendf(nil, "key:%012d", i)
+	}
+	words := func(b []byte, key []byte, before, after string) []byte {
+		var args [][]byte
+		for _, w := range strings.Fields(before) {
+			args = append(args, []byte(w))
+		}
+		args = append(args, key)
+		for _, w := range strings.Fields(after) {
+			args = append(args, []byte(w))
+		}
+		return request(b, args...)
+	}
+	err := n.send(keys*each, func(b []byte, i int) []byte {
+		return words(b, name(i/each), "XADD", fmt.Sprintf("1-%d sensor element:%012d value %d unit degree", i%each+1, i%1000, i))
+	})
+	if err != nil {
+		return err
+	}
+	if err := n.send(keys, func(b []byte, i int) []byte { return words(b, name(i), "XGROUP CREATE", "group 0") }); err != nil || !pending {
+		return err
+	}
+	return n.send(keys, func(b []byte, i int) []byte { return words(b, name(i), "XREADGROUP GROUP group consumer STREAMS", ">") })
 }

@@ -1,0 +1,38 @@
+package command
+
+import "testing"
+
+// What a group has read, and that a consumer is there, a restart and a replica must
+// know as well.
+func TestEffectsOfStreamsTellAllOfTheirGroups(t *testing.T) {
+	primary, replica := newNode(), newNode()
+	a := NewApplier(replica.table, replica.exec, replica)
+	a.Failed = func(args [][]byte, err string) { t.Errorf("%q: %s", args, err) }
+	for _, line := range []string{
+		"xadd s 1 f v", "xadd s 2 f v", "xadd s 3 f v", "xadd s 4 f v", "xadd s 5 f v", "xadd s 6 f v",
+		"xgroup create s g 0", "xgroup create s h 0", "xgroup create s i 2",
+		"xreadgroup group g first count 2 streams s >",
+		"xreadgroup group g waits streams s 0",
+		"xreadgroup group h quiet count 3 noack streams s >",
+		"xreadgroup group i late count 1 streams s >",
+		"xclaim s g claims 1000000 1",
+		"xautoclaim s g autoclaims 1000000 0",
+		"xclaim s h jumps 0 4 force justid lastid 4",
+		"xclaim s h jumps 0 5 4 force justid lastid 5",
+		"xdel s 4", "xreadgroup group g first count 1 streams s >",
+		"xreadgroup group g first streams s >",
+		"xreadgroup group g done streams s >",
+	} {
+		primary.doStream(t, line, func(unit []Effect) {
+			if err := a.Apply(primary.now, unit, primary.end, nil); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+		})
+		for _, look := range [][]string{{"xinfo", "groups", "s"}, {"xinfo", "stream", "s", "full"}} {
+			want, _ := primary.do(look...)
+			if got, _ := replica.do(look...); got != want {
+				t.Fatalf("after %s\n%q: %s, but on the replica %s", line, look, want, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package script
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/resp"
+)
+
+func mustCompile(t testing.TB, source string) *Script {
+	t.Helper()
+	s, err := Compile([]byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A script cannot stop being killed: not by pcall, not in a coroutine, a
+// comparison, a pattern or a metamethod.
+func TestKillEndsEveryLoop(t *testing.T) {
+	for _, source := range []string{
+		"while true do end",
+		"repeat until false",
+		"for i = 1, math.huge do end",
+		"for i in function() return 1 end do end",
+		"local function f() return f() end f()",
+		"while true do pcall(function() while true do end end) end",
+		"while true do xpcall(function() while true do end end, function() while true do end end) end",
+		"coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()",
+		"while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+		"local t = {} for i = 1, 1e5 do t[i] = i end while true do table.sort(t, function(a, b) return a < b end) end",
+		"while true do local s = string.rep('a', 30) s:find(string.rep('a?', 30) .. s .. 'b') end",
+		"setmetatable({}, {__index = function() while true do end end}).x()",
+		"while true do redis.pcall('nosuch') end",
+		"table.concat({}, '', 1, 2e9)",
+		"local t = {} for i = 1, 100 do t[i] = t end while true do pcall(cjson.encode, t) end",
+		"table.insert({}, -2e9, 'x')",
+		"local function f(...) return f(1, ...) end f()",
+		"while not false do if true then local x = 1 or 2 end end",
+	} {
+		t.Run(source, func(t *testing.T) {
+			e := New(Config{})
+			s := mustCompile(t, source)
+			var w resp.Writer
+			ended := make(chan Result)
+			go func() { ended <- e.Run(s, nil, nil, &tableHost{}, &w) }()
+			deadline := time.After(20 * time.Second)
+			// Kill may come before the run has begun: it is asked again.
+			for tick := time.NewTicker(5 * time.Millisecond); ; {
+				select {
+				case <-tick.C:
+					e.Kill()
+					continue
+				case r := <-ended:
+					if !r.Killed || !strings.HasPrefix(string(r.Err), "ERR Script killed by user with SCRIPT KILL... script: "+s.SHA()+", on @user_script:1.") {
+						if !strings.Contains(source, "concat") { // its first index is no string
+							t.Errorf("%+v", r)
+						}
+					}
+				case <-deadline:
+					t.Fatal("it goes on")
+				}
+				break
+			}
+			w.Truncate(0)
+			if e.Run(mustCompile(t, "return 1"), nil, nil, &tableHost{}, &w); string(w.Bytes()) != ":1\r\n" {
+				t.Errorf("the next run: %q", w.Bytes())
+			}
+		})
+	}
+}
+
+// Whatever way a script takes to fill the memory, it ends in an error, and the
+// engine works on.
+func TestMemoryIsBounded(t *testing.T) {
+	for _, source := range []string{
+		"string.rep('x', 1e9)",
+		"string.rep('abcdefgh', 2e9)",
+		"local s = 'x' while true do s = s .. s end",
+		"local t = {} for i = 1, 1e9 do t[i] = i end",
+		"local t = {} for i = 1, 1e9 do t[#t + 1] = 'some text ' .. i end",
+		"local t = {} for i = 1, 1e9 do t['key' .. i] = true end",
+		"local t = {} while true do t = {t, t} end",
+		"local t = {} for i = 1, 1e9 do t[i] = {} end",
+		"local t = {} for i = 1, 1e9 do t[i] = function() return t end end",
+		"local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+		"local s = string.rep('x', 1e6) local t = {} for i = 1, 1e9 do t[i] = s .. i end",
+		"local s = string.rep('x', 1e6) local t = {} for i = 1, 1e9 do t[i] = s end return table.concat(t)",
+		"local s = string.rep('x', 1e7) s:gsub('.', string.rep('y', 1000))",
+		"local s = string.rep('x', 1e7) s:gsub('.', function() return s end)",
+		"local s = string.rep('x', 1e6) local t = {} for i = 1, 1000 do t[i] = s end cjson.encode(t)",
+		"local s = string.rep('x', 1e6) local t = {} for i = 1, 1000 do t[i] = s end cmsgpack.pack(t)",
+		"cjson.encode_sparse_array(true, 0) cjson.encode({[2000000000] = 1})",
+		"local s = '[' .. string.rep('[],', 1e7) .. '1]' cjson.decode(s)",
+		"cmsgpack.unpack('\\221\\5\\255\\255\\255' .. string.rep('\\144', 3e7))",
+		"struct.pack('c0', string.rep('x', 1e8)) ",
+		"local s = string.rep('x', 6e7) return string.format('%s%s%s', s, s, s)",
+		"local s = string.rep('x', 3e7) s = s:upper() .. s:reverse()",
+		"local n = 0 local function f() n = n + 1 local a, b, c, d, e = 1, 2, 3, 4, 5 return f() + 1 end f()",
+		"local t = {} for i = 1, 1e9 do t[i] = loadstring('return ' .. i) end",
+		"load(function() return string.rep('x', 1e6) end)",
+	} {
+		t.Run(source, func(t *testing.T) {
+			e := New(Config{MaxMemory: 32 << 20})
+			var w resp.Writer
+			r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
+			if !strings.Contains(string(r.Err), "not enough memory") && !strings.Contains(string(r.Err), "stack overflow") {
+				t.Errorf("%+v", r)
+			}
+			w.Truncate(0)
+			if e.Run(mustCompile(t, "return #string.rep('x', 1e6)"), nil, nil, &tableHost{}, &w); string(w.Bytes()) != ":1000000\r\n" {
+				t.Errorf("the next run: %q", w.Bytes())
+			}
+		})
+	}
+}
+
+// What is no longer in use does not count: a script may allocate far more over
+// time than it may hold.
+func TestGarbageDoesNotCount(t *testing.T) {
+	e := New(Config{MaxMemory: 32 << 20})
+	for _, source := range []string{
+		"for i = 1, 1000 do local s = string.rep('x', 1e6) end return 1",
+		"for i = 1, 2e5 do local t = {1, 2, 3, {4}} end return 1",
+		"local t = {} for i = 1, 1e6 do t[i % 1000] = 'text ' .. i end return 1",
+		"for i = 1, 3000 do local co = coroutine.wrap(function() coroutine.yield(1) end) co() end return 1",
+		"local n = 0 for i = 1, 100 do n = n + #(('x'):rep(1e5):gsub('x', 'yy')) end return n / n",
+	} {
+		var w resp.Writer
+		if r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w); r.Err != "" {
+			t.Errorf("%s: %s", source, r.Err)
+		}
+	}
+	for range 300 {
+		var w resp.Writer
+		if r := e.Run(mustCompile(t, "local t = {} for i = 1, 1e4 do t[i] = {} end"), nil, nil, &tableHost{}, &w); r.Err != "" {
+			t.Fatal(r.Err)
+		}
+	}
+	if scripts, _ := e.Memory(); scripts > 32<<20 {
+		t.Errorf("%d bytes", scripts)
+	}
+}
+
+// KEYS and ARGV are tables that are used again: nothing that a script does to
+// them shows in the next run.
+func TestKeysAreAnew(t *testing.T) {
+	e := New(Config{})
+	run := func(source string, keys ...string) string {
+		var w resp.Writer
+		e.Run(mustCompile(t, source), toBytes(keys), nil, &tableHost{}, &w)
+		return string(w.Bytes())
+	}
+	const describe = "local n = 0 for _ in pairs(KEYS) do n = n + 1 end return {n, #KEYS, tostring(KEYS[1]), tostring(KEYS.x), tostring(getmetatable(KEYS))}"
+	for _, spoil := range []string{
+		"KEYS[1] = nil", "KEYS.x = 1", "setmetatable(KEYS, {__index = function() return 5 end})", "for i = 1, 100 do KEYS[i] = i end",
+		"KEYS[1000] = 1", "table.remove(KEYS)", "KEYS[-1] = 'x'", "KEYS[2] = 'x'", "KEYS[KEYS] = KEYS",
+	} {
+		run(spoil, "a", "b", "c")
+		for _, keys := range [][]string{{"k"}, {}, {"k", "l", "m", "n", "o"}} {
+			first := "nil"
+			if len(keys) > 0 {
+				first = keys[0]
+			}
+			want := fmt.Sprintf("*5\r\n:%d\r\n:%d\r\n$%d\r\n%s\r\n$3\r\nnil\r\n$3\r\nnil\r\n", len(keys), len(keys), len(first), first)
+			if got := run(describe, keys...); got != want {
+				t.Errorf("%s, then %v: %q", spoil, keys, got)
+			}
+		}
+	}
+}
+
+// Keys and arguments are copies: the buffer of the request may change while the
+// script keeps them.
+func TestKeysAreCopies(t *testing.T) {
+	e := New(Config{})
+	library, err := e.Load("#!lua name=l\nlocal kept redis.register_function('f', function(keys) if keys[1] then kept = keys end return kept[1] end)", 0, &tableHost{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w resp.Writer
+	key := []byte("first")
+	e.Call(library.Functions[0], [][]byte{key}, nil, &tableHost{}, &w)
+	copy(key, "XXXXX")
+	e.Call(library.Functions[0], nil, nil, &tableHost{}, &w)
+	if got := string(w.Bytes()); got != "$5\r\nfirst\r\n$5\r\nfirst\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestResultOfErrors(t *testing.T) {
+	for _, c := range []struct {
+		source  string
+		err     string // "" is none
+		counted bool
+	}{
+		{"return 1", "", false},
+		{"return {err = 'MY own'}", "MY own", false},
+		{"return redis.error_reply('MY own')", "MY own", false},
+		{"return redis.pcall('lpush', 'str', 1)", "WRONGTYPE Operation", true},
+		{"redis.call('lpush', 'str', 1)", "WRONGTYPE Operation", true},
+		{"error('x')", "ERR user_script:1: x script: ", false},
+		{"return {{err = 'inner'}}", "", false},
+	} {
+		var w resp.Writer
+		r := New(Config{}).Run(mustCompile(t, c.source), nil, nil, &tableHost{}, &w)
+		if !strings.HasPrefix(string(r.Err), c.err) || (r.Err == "") != (c.err == "") || r.Counted != c.counted {
+			t.Errorf("%s: %+v", c.source, r)
+		}
+		if c.err != "" && string(w.Bytes()) != "-"+string(r.Err)+"\r\n" {
+			t.Errorf("%s: reply %q, result %q", c.source, w.Bytes(), r.Err)
+		}
+	}
+}
+
+func TestLogReachesTheHost(t *testing.T) {
+	h := &tableHost{}
+	var w resp.Writer
+	New(Config{}).Run(mustCompile(t, "redis.log(redis.LOG_WARNING, 'a', 5, {}, 'b') redis.log(0, 'c')"), nil, nil, h, &w)
+	if got := strings.Join(h.logged, "|"); got != "3 a 5 b|0 c" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var w resp.Writer
+	e := New(Config{RedisVersion: "7.2.4", ServerName: "redoubt", ServerVersion: "1.12.3-dev"})
+	e.Run(mustCompile(t, "return {redis.REDIS_VERSION, redis.REDIS_VERSION_NUM, server.SERVER_NAME, server.SERVER_VERSION, server.SERVER_VERSION_NUM, tostring(server == redis)}"), nil, nil, &tableHost{}, &w)
+	want := "*6\r\n$5\r\n7.2.4\r\n:459268\r\n$7\r\nredoubt\r\n$10\r\n1.12.3-dev\r\n:68611\r\n$4\r\ntrue\r\n"
+	if got := string(w.Bytes()); got != want {
+		t.Errorf("%q", got)
+	}
+}
