@@ -12,6 +12,7 @@ import (
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
+	"redoubt/slots"
 )
 
 // call sends a command whose arguments may hold spaces.
@@ -454,3 +455,19 @@ func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
 }
 
 func scriptSHA(body string) string { return script.SHA1([]byte(body)) }
+
+// A script of a cluster's node that turns out to need another slot is run again, with
+// the world locked. What it has published is published once.
+func TestAScriptThatIsRunAgainPublishesOnce(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{elsewhere: slots.Count, moving: slots.Count} }, "--cluster-enabled", "yes")
+	c, hears := n.dial(), n.dial()
+	hears.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	c.call("EVAL", "redis.call('PUBLISH', 'ch', ARGV[1]) redis.call('SET', KEYS[1], redis.call('INCR', 'of another slot')) return 1", "1", "k", "once")
+	c.wantNext("1")
+	c.want("PUBLISH ch behind", "1")
+	hears.wantNext("[message ch once]")
+	hears.wantNext("[message ch behind]")
+	if got := n.forBus.Load(); got != 0 {
+		t.Errorf("%d bytes are for the bus", got)
+	}
+}
