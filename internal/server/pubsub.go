@@ -293,18 +293,6 @@ func (l *loop) sendPublished(c *conn) {
 	l.published = l.published[:0]
 }
 
-// forgetPublished drops what the unit published: it is run again.
-func (l *loop) forgetPublished() {
-	for i := range l.published {
-		p := &l.published[i]
-		if l.srv.cluster != nil {
-			l.srv.forBus.Add(-int64(len(p.channel) + len(p.payload)))
-		}
-	}
-	clear(l.published)
-	l.published = l.published[:0]
-}
-
 // Side takes a command of the primary's stream that is about clients instead of
 // data: a published message.
 func (s *Server) Side(row *command.Row, args [][]byte) {

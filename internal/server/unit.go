@@ -24,10 +24,8 @@ func (l *loop) unit(c *conn, q *request) {
 	}
 	l.runUnit(c, q)
 	if l.strayed {
-		// A script that needs more than it said has written nothing yet.
+		// A script that needs more than it said has done nothing yet.
 		l.strayed = false
-		l.forgetPublished()
-		l.monitored = l.monitored[:0]
 		c.out.Truncate(start)
 		l.runner.Ctx.Tx = l.exec.BeginWorld(l.unix)
 		l.runUnit(c, q)
