@@ -36,7 +36,9 @@ type run struct {
 	began  atomic.Int64
 	engine atomic.Pointer[script.Engine]
 	killed atomic.Bool // by SCRIPT KILL, FUNCTION KILL or the server's end
-	wrote  atomic.Bool // it has called a command that writes
+	// fate is decided once: what has written is not killed, and what is killed does
+	// not write.
+	fate atomic.Uint32
 
 	// What others look at while it takes long. It is set before began.
 	loop  *loop
@@ -54,10 +56,30 @@ type run struct {
 
 const handedOver = -1
 
+// The fates of a run.
+const (
+	fateOpen uint32 = iota
+	fateWritten
+	fateKilled
+)
+
+// writes is called before the run's first command that writes, and reports false if
+// the run has been killed.
+func (r *run) writes() bool { return r.fate.CompareAndSwap(fateOpen, fateWritten) }
+
+// killUnwritten ends the run, and reports false if it has written.
+func (r *run) killUnwritten() bool {
+	if !r.fate.CompareAndSwap(fateOpen, fateKilled) && r.fate.Load() == fateWritten {
+		return false
+	}
+	r.kill()
+	return true
+}
+
 // begin begins a run, whose description has been set.
 func (r *run) begin(now time.Duration) {
 	r.since = now
-	r.wrote.Store(false)
+	r.fate.Store(fateOpen)
 	r.killed.Store(false)
 	r.began.Store(int64(max(now, 1)))
 }

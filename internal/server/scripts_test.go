@@ -391,6 +391,22 @@ func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
 	c.read()
 }
 
+// A script is killed or writes, never both: the two may come at the same time.
+func TestAScriptIsKilledOrWrites(t *testing.T) {
+	for range 10_000 {
+		var r run
+		r.begin(1)
+		wrote := make(chan bool)
+		go func() { wrote <- r.writes() }()
+		if killed := r.killUnwritten(); killed == <-wrote {
+			t.Fatalf("a script is killed: %v, and writes: %v", killed, killed)
+		}
+		if r.killed.Load() != r.killUnwritten() {
+			t.Fatal("the fate of a script changes")
+		}
+	}
+}
+
 func TestALongFunction(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
 	c, other := n.dial(), n.dial()
