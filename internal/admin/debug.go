@@ -63,7 +63,7 @@ var debugActions = map[string]debugAction{
 		"    have their defaults and do not stand in the file."}},
 	"replybuffer":                  {4, 4, (*Commands).debugAccept, []string{"REPLYBUFFER <subcommand> <argument>", "    Accepted for test suites; a connection with nothing to say has no reply buffer."}},
 	"set-disable-deny-scripts":     {3, 3, (*Commands).debugScripts, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "    1 lets scripts call commands that are denied to them."}},
-	"set-skip-checksum-validation": {3, 3, (*Commands).debugAccept, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Accepted for test suites; checksums are always validated."}},
+	"set-skip-checksum-validation": {3, 3, (*Commands).debugAnyChecksum, []string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    1 lets RESTORE take payloads with any checksum."}},
 }
 
 // debugScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
@@ -211,6 +211,11 @@ func (a *Commands) reload(x *command.Ctx, c Debugger, load func(tx *storage.Tx) 
 		x.Out.Error(resp.ErrReload)
 		return
 	}
+	x.Out.OK()
+}
+
+func (a *Commands) debugAnyChecksum(x *command.Ctx, _ Debugger) {
+	a.Server.TakeAnyChecksum(string(x.Args[2]) != "0")
 	x.Out.OK()
 }
 

@@ -37,6 +37,8 @@ type Server interface {
 	EndNow()
 	// AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS.
 	AllowInScripts(on bool)
+	// TakeAnyChecksum is DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+	TakeAnyChecksum(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
 	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.

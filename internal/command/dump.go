@@ -110,7 +110,7 @@ func restore(c *Ctx) {
 		c.Out.Error(resp.ErrRestoreTTL)
 		return
 	}
-	value, err := rdb.ParsePayload(c.Args[3])
+	value, err := parsePayload(c, c.Args[3])
 	if err != nil {
 		c.Out.Error(restoreError(err))
 		return
@@ -145,6 +145,39 @@ func restore(c *Ctx) {
 	c.Tx.Note(storage.ClassGeneric, "restore", key)
 	effectRestore(c, at, o.absolute)
 	c.Out.OK()
+}
+
+// A payloadHost is a Host that wants to know of payloads that are damaged, and may
+// let the checksum be (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+type payloadHost interface {
+	AnyChecksum() bool
+	// DamagedPayload is told what the value was to be, by the words of Redis's log.
+	DamagedPayload(what string, err error)
+}
+
+// payloadNames are the words of Redis's log for the type bytes of packed values.
+var payloadNames = map[byte]string{
+	9: "Zipmap", 10: "List ziplist", 11: "Intset", 12: "Zset ziplist", 13: "Hash ziplist", 14: "Ziplist",
+	15: "Stream listpack", 16: "Hash listpack", 17: "Zset listpack", 18: "Listpack", 19: "Stream listpack", 20: "Set listpack", 21: "Stream listpack",
+}
+
+// parsePayload checks a payload. What a stream brings was checked where it came
+// from.
+func parsePayload(c *Ctx, payload []byte) (rdb.Payload, error) {
+	host, ok := c.Host.(payloadHost)
+	parse := rdb.ParsePayload
+	if c.Tx.Applying() || ok && host.AnyChecksum() {
+		parse = rdb.ParseUnsummed
+	}
+	p, err := parse(payload)
+	if ok && errors.Is(err, rdb.ErrCorrupt) {
+		what := "Value"
+		if name := payloadNames[payload[0]]; name != "" {
+			what = name
+		}
+		host.DamagedPayload(what, err)
+	}
+	return p, err
 }
 
 // restoreError tells apart what Redis tells apart: a payload that is damaged or

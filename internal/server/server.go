@@ -119,6 +119,7 @@ type Server struct {
 	pauseEnded  bool              // and nothing has followed from that yet; loop 0's
 	endsScripts atomic.Bool       // no script runs any more
 	allScripts  atomic.Bool       // scripts may call every command: AllowInScripts
+	anyChecksum atomic.Bool       // DEBUG SET-SKIP-CHECKSUM-VALIDATION
 	visitor     *storage.Executor // of tryStopWorld
 	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
 	ended       chan struct{}     // closed when the server has ended
@@ -329,6 +330,18 @@ func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
 // PauseCron is DEBUG PAUSE-CRON: admin.Server.
 func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
+
+// TakeAnyChecksum is DEBUG SET-SKIP-CHECKSUM-VALIDATION: admin.Server. RESTORE asks
+// AnyChecksum.
+func (s *Server) TakeAnyChecksum(on bool) { s.anyChecksum.Store(on) }
+
+// AnyChecksum reports whether payloads of DUMP are taken whatever their checksum.
+func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
+
+// DamagedPayload logs what was wrong with the value of a RESTORE.
+func (s *Server) DamagedPayload(what string, err error) {
+	s.log.Warn("RESTORE: " + what + " integrity check failed: " + err.Error())
+}
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }

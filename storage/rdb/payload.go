@@ -58,7 +58,12 @@ type Payload struct {
 // ParsePayload checks a payload of DUMP, frame and value, and keeps it. It
 // returns ErrPayload, or an error that wraps ErrCorrupt or ErrUnsupportedType. A
 // collection without elements is corrupt.
-func ParsePayload(payload []byte) (p Payload, err error) {
+func ParsePayload(payload []byte) (p Payload, err error) { return parsePayload(payload, true) }
+
+// ParseUnsummed is ParsePayload without a look at the checksum.
+func ParseUnsummed(payload []byte) (p Payload, err error) { return parsePayload(payload, false) }
+
+func parsePayload(payload []byte, sum bool) (p Payload, err error) {
 	if len(payload) < payloadTrailerBytes {
 		return p, ErrPayload
 	}
@@ -68,7 +73,7 @@ func ParsePayload(payload []byte) (p Payload, err error) {
 		return p, ErrPayload
 	}
 	summed := payload[:len(payload)-payloadChecksumBytes]
-	if wire.Checksum(0, summed) != binary.LittleEndian.Uint64(payload[len(summed):]) {
+	if sum && wire.Checksum(0, summed) != binary.LittleEndian.Uint64(payload[len(summed):]) {
 		return p, ErrPayload
 	}
 	if len(body) == 0 {

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"redoubt/storage"
+	"redoubt/storage/rdb"
+	"redoubt/storage/snapshot"
+)
+
+// Reload is DEBUG RELOAD: it saves, empties the keyspace and loads the file
+// again, so that everything has been through the file format once. The unit
+// holds the world lock; nothing of it reaches the stream.
+func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error {
+	if !nosave {
+		if err := p.Save(tx); err != nil {
+			return err
+		}
+	}
+	c := p.config.Current()
+	f, err := os.Open(filepath.Join(c.Dir, c.DBFilename))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rdb.Check(f); err != nil {
+		return err // before the keys are gone
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	tx.NoEffect()
+	if !noflush {
+		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
+	}
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
+	return err
+}
+
+// LoadAgain is DEBUG LOADAOF. What a restart would make of the journal is what there
+// is now, so a snapshot stands for it.
+func (p *persistence) LoadAgain(tx *storage.Tx) error {
+	if !p.stream.Enabled() {
+		path, err := p.published()
+		if err != nil {
+			return err
+		}
+		return p.loadInstead(tx, path)
+	}
+	f, err := createTemp(p.stream.Dir())
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = snapshot.Write(p.keys, tx, f, p.header(tx, forBase), snapshot.Options{RDB: p.format()})
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return p.loadInstead(tx, f.Name())
+}
+
+// loadInstead puts what an RDB file holds in the place of all keys.
+func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rdb.Check(f); err != nil {
+		return err // before the keys are gone
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	tx.NoEffect()
+	tx.FlushAll()
+	p.libraries.DropLibraries(tx)
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
+	return err
+}
