@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,8 +110,7 @@ func (s *Server) handOver(d *desk, began int64) {
 	l.desk = l.secondDesk()
 	l.handovers++
 	l.setAside(r.conn, d.answered)
-	s.long.add(r)
-	s.setCondition(condBusy, true)
+	s.addLong(r)
 	d.exec.Long(true)
 	p := &poller{epfd: l.poll.epfd, wakefd: l.poll.wakefd}
 	s.goroutines.Go(func() {
@@ -166,13 +166,9 @@ func (l *loop) takeBack(d *desk) {
 	l.takeIn(r.conn)
 	r.began.Store(0)
 	d.exec.Long(false)
-	if !s.long.remove(r) {
+	if !s.removeLong(r) {
 		return
 	}
-	if s.endsScripts.Load() {
-		return // nobody is to build on what the script has left
-	}
-	s.setCondition(condBusy, false)
 	for _, x := range s.loops {
 		x.post(x.makeUp)
 	}
@@ -251,23 +247,24 @@ type longRuns struct {
 	runs []*run // guarded by mu
 }
 
-func (x *longRuns) add(r *run) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.runs = append(x.runs, r)
+// addLong notes a script that takes long, for the gates too.
+func (s *Server) addLong(r *run) {
+	s.long.mu.Lock()
+	defer s.long.mu.Unlock()
+	s.long.runs = append(s.long.runs, r)
+	s.setCondition(condBusy, true)
 }
 
-// remove reports whether r was the last one.
-func (x *longRuns) remove(r *run) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for i := range x.runs {
-		if x.runs[i] == r {
-			x.runs = append(x.runs[:i], x.runs[i+1:]...)
-			break
-		}
+// removeLong undoes addLong, and reports whether the node is not busy any more. While
+// it ends it stays so: nobody is to build on what its scripts have left.
+func (s *Server) removeLong(r *run) (calm bool) {
+	s.long.mu.Lock()
+	defer s.long.mu.Unlock()
+	s.long.runs = slices.DeleteFunc(s.long.runs, func(x *run) bool { return x == r })
+	if calm = len(s.long.runs) == 0 && !s.endsScripts.Load(); calm {
+		s.setCondition(condBusy, false)
 	}
-	return len(x.runs) == 0
+	return calm
 }
 
 // each calls f for every script that takes long until f returns false. None of them
@@ -362,8 +359,10 @@ func (r *run) beat(s *Server) {
 // stopScripts ends all scripts that run, and those that begin from now on: the
 // server ends. Nothing of what they have done reaches the stream.
 func (s *Server) stopScripts() {
-	s.setCondition(condBusy, true)
+	s.long.mu.Lock()
 	s.endsScripts.Store(true)
+	s.setCondition(condBusy, true)
+	s.long.mu.Unlock()
 	for any := true; any; {
 		any = false
 		for _, l := range s.loops {

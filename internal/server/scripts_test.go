@@ -526,3 +526,30 @@ func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
 		t.Errorf("%d errors were counted", got)
 	}
 }
+
+// In a cluster two scripts of different slots can take long at once. The node is busy
+// until both have ended.
+func TestTwoScriptsThatTakeLong(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--event-loops", "2", "--busy-reply-threshold", "1000")
+	a, b, other := n.dial(), n.dial(), n.dial()
+	a.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "a")
+	b.call("EVAL", endless, "1", "b")
+	redistest.Until(t, 10*time.Second, "both take long", func() error {
+		count := 0
+		n.long.each(func(*run) bool { count++; return true })
+		if count != 2 {
+			return fmt.Errorf("%d do", count)
+		}
+		return nil
+	})
+	other.want("PING", busyReply)
+	other.want("SCRIPT KILL", "OK")
+	if got := b.read(); !strings.Contains(got, "Script killed by user") {
+		t.Errorf("the one that has written nothing ends with %q", got)
+	}
+	b.want("PING", busyReply)
+	other.want("SCRIPT KILL", "error: "+string(resp.ErrUnkillable))
+	other.send("SHUTDOWN NOSAVE")
+	other.closed()
+}
