@@ -68,7 +68,9 @@ func (s *State) Unbounded(f func()) {
 	s.memory.limit = 0
 	f()
 	if s.memory.limit = limit; limit > 0 {
-		s.memory.next = min(s.memory.next, limit)
+		// Where the memory is full, what needs little can still run: it may make
+		// room.
+		s.memory.next = max(min(s.memory.next, limit), s.memory.count+limit/16)
 	}
 }
 
