@@ -353,7 +353,7 @@ func (n *Node) restore() (loaded, error) {
 		return loaded{}, nil
 	}
 	if err != nil {
-		return l, err
+		return l, fmt.Errorf("Terminating server after rdb file reading failure. %w", err)
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
 	if l.skipped != (rdb.Skipped{}) {

@@ -163,12 +163,15 @@ func (e *Engine) succeeded(world *world, value lua.Value, w *resp.Writer) Result
 	return result
 }
 
-// failed writes the error in which a program ended, and ends its run. Should the
-// state be broken, one of scripts is thrown away; that of functions is kept, with
-// what they hold.
+// failed writes the error in which a program ended, and ends its run. A panic of
+// the host goes on to whom it concerns. Should the machine be broken, a state of
+// scripts is thrown away; that of functions is kept, with what they hold.
 func (e *Engine) failed(world *world, err error, name string, w *resp.Writer) Result {
 	var failure *lua.Error
 	if !errors.As(err, &failure) {
+		if fault := (*lua.Fault)(nil); world.outside && errors.As(err, &fault) {
+			panic(fault.Cause)
+		}
 		line := resp.Error("ERR Error running script " + name + ", " + err.Error())
 		w.Error(line)
 		world.host = nil

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -247,5 +248,49 @@ func TestEnginesDrawOtherNumbers(t *testing.T) {
 	}
 	if a, b := draw(Config{Seed: 7}), draw(Config{Seed: 7}); a != b {
 		t.Errorf("%q and %q of one seed", a, b)
+	}
+}
+
+// faulty is a host that panics.
+type faulty struct{ tableHost }
+
+func (*faulty) Call([][]byte, *resp.Writer) { panic("the host is broken") }
+
+// A panic of the host is no error of the script: it must not be caught on its way.
+func TestPanicsOfTheHostGoOn(t *testing.T) {
+	defer func() {
+		if r := recover(); r != "the host is broken" {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	var w resp.Writer
+	New(Config{}).Run(mustCompile(t, "return pcall(redis.call, 'get', 'x')"), nil, nil, &faulty{}, &w)
+	t.Errorf("it was caught: %q", w.Bytes())
+}
+
+// weigher is a host that looks at the Go heap.
+type weigher struct {
+	tableHost
+	bytes uint64
+}
+
+func (h *weigher) Call(_ [][]byte, w *resp.Writer) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.bytes = m.HeapAlloc
+	w.OK()
+}
+
+// A short part of a long string does not keep the long one in memory, where the
+// bound would not see it.
+func TestPartsDoNotKeepTheWhole(t *testing.T) {
+	for _, part := range []string{"s:sub(1, 40)", "s:match('x(xxxx)')", "(s:find('(xx)', 1) and s:match('()'))", "struct.unpack('c9', s)"} {
+		h := &weigher{}
+		var w resp.Writer
+		r := New(Config{}).Run(mustCompile(t, "local t = {} for i = 1, 100 do local s = ('x'):rep(1e6) .. i t[i] = "+part+" end redis.call('x')"), nil, nil, h, &w)
+		if r.Err != "" || h.bytes > 50<<20 {
+			t.Errorf("%s: %d bytes, %v", part, h.bytes, r)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,6 +220,9 @@ func (l *Link) run(ctx context.Context) {
 			return
 		}
 		delay = nextDelay(delay, up, errors.Is(err, errRefused))
+		if !up && errors.Is(err, os.ErrDeadlineExceeded) {
+			l.cfg.Log.Warn("Timeout connecting to the MASTER...")
+		}
 		l.cfg.Log.Warn("Connection with master lost.",
 			zap.String("master", l.cfg.Addr), zap.Error(err), zap.Duration("next attempt in", delay))
 		select {
