@@ -51,7 +51,9 @@ func (n *Node) resume() {
 // required; so does being in a minority. PFAIL does not count for the first:
 // it is one node's opinion. A primary that waits for a replica with more data
 // does not serve. Unlike in Redis, a majority must have been heard of
-// since the start: that nobody is suspected yet says little then.
+// since the start: that nobody is suspected yet says little then. As in Redis, a
+// primary that has just started does not count as in a minority: a node without
+// slots always is, and one that gets them at once need not wait twice.
 func (n *Node) evaluate() {
 	h := &n.health
 	h.size = 0
@@ -71,8 +73,8 @@ func (n *Node) evaluate() {
 	if h.first.IsZero() {
 		h.first = n.now
 	}
-	minority := reachable < n.quorum()
-	if minority {
+	starting := n.myself.isPrimary() && !h.ok && n.now.Sub(h.first) < writableDelay
+	if reachable < n.quorum() && !starting {
 		h.minority = n.now
 	}
 	ok := heard >= n.quorum() && n.settledIn() && (!n.cfg.RequireFullCoverage || n.covered())
@@ -81,7 +83,7 @@ func (n *Node) evaluate() {
 	}
 	if ok && n.myself.isPrimary() {
 		rejoinDelay := min(max(n.cfg.NodeTimeout, minRejoinDelay), maxRejoinDelay)
-		if n.now.Sub(h.first) < writableDelay || n.now.Sub(h.minority) < rejoinDelay {
+		if starting || n.now.Sub(h.minority) < rejoinDelay {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,7 +38,7 @@ func TestTheModesOfRedisCli(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "dump.rdb")
 		wantText(t, cli("", "--rdb", file), "Transfer finished with success")
 		loads(t, file, digest(s))
-		if piped := bounded(t, settle, s, "--rdb", "-"); !strings.HasPrefix(piped, "REDIS0") {
+		if piped := bounded(t, 1, s, "--rdb", "-"); !strings.HasPrefix(piped, "REDIS0") {
 			t.Errorf("to the standard output it writes %.20q", piped)
 		}
 	})
@@ -70,16 +71,16 @@ func TestTheModesOfRedisCli(t *testing.T) {
 		wantText(t, cli("", "--scan", "--pattern", "string:1?"), "string:10", "string:19")
 	})
 	t.Run("figures", func(t *testing.T) {
-		wantText(t, bounded(t, time.Second, s, "--stat", "-i", "0.1"), "keys", "requests")
+		wantText(t, bounded(t, 20, s, "--stat", "-i", "0.1"), "keys", "requests")
 		wantText(t, cli("", "--intrinsic-latency", "1"), "Max latency so far")
 		// Where the output is no terminal these end after one line.
 		if fields := strings.Fields(cli("", "--raw", "--latency")); len(fields) != 4 {
 			t.Errorf("--latency prints %q", fields)
 		}
-		if out := bounded(t, 3*time.Second, s, "--latency-history", "-i", "1"); len(strings.Fields(out)) < 4 {
+		if out := bounded(t, 4, s, "--latency-history", "-i", "1"); len(strings.Fields(out)) < 4 {
 			t.Errorf("--latency-history prints %q", out)
 		}
-		if out := bounded(t, 3*time.Second, s, "--latency-dist", "-i", "1"); out == "" {
+		if out := bounded(t, 1, s, "--latency-dist", "-i", "1"); out == "" {
 			t.Error("--latency-dist prints nothing")
 		}
 	})
@@ -120,12 +121,32 @@ func TestTheModesOfRedisCli(t *testing.T) {
 	})
 }
 
-// bounded runs a mode of redis-cli that does not end for a time, and returns what it
-// has printed.
-func bounded(t *testing.T, d time.Duration, s *redistest.Server, args ...string) string {
+// bounded runs a mode of redis-cli that does not end, until it has printed so many
+// words, and returns what it has printed.
+func bounded(t *testing.T, words int, s *redistest.Server, args ...string) string {
 	t.Helper()
-	out, _ := exec.Command("timeout", append([]string{fmt.Sprint(d.Seconds()), redistest.Tool(t, "redis-cli"), "-p", fmt.Sprint(s.Port)}, args...)...).Output()
-	return string(out)
+	ctx, cancel := context.WithTimeout(t.Context(), settle)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, redistest.Tool(t, "redis-cli"), append([]string{"-p", fmt.Sprint(s.Port)}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var printed []byte
+	chunk := make([]byte, 4096)
+	for len(strings.Fields(string(printed))) < words {
+		n, err := out.Read(chunk)
+		printed = append(printed, chunk[:n]...)
+		if err != nil {
+			break
+		}
+	}
+	cancel()
+	_ = cmd.Wait() // it was killed
+	return string(printed)
 }
 
 // loads starts a redis-server with a dump, and wants the digest.

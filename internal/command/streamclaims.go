@@ -203,7 +203,7 @@ func (x *claim) parse(i int) (ok bool) {
 			return false
 		}
 	}
-	if x.time < 0 || x.time > now {
+	if x.time < 0 || x.time > now && !c.Tx.Applying() { // the primary's clock is right
 		x.time = now
 	}
 	return true

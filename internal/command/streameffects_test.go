@@ -36,3 +36,22 @@ func TestEffectsOfStreamsTellAllOfTheirGroups(t *testing.T) {
 		}
 	}
 }
+
+// A replica whose clock is late takes the primary's word for when an item was
+// delivered.
+func TestReplicasTakeTheTimeOfADelivery(t *testing.T) {
+	primary, replica := newNode(), newNode()
+	a := NewApplier(replica.table, replica.exec, replica)
+	for _, line := range []string{"xadd s 1 f v", "xgroup create s g 0", "xreadgroup group g c streams s >"} {
+		primary.doStream(t, line, func(unit []Effect) {
+			if err := a.Apply(primary.now-500, unit, primary.end, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	replica.now = primary.now
+	want, _ := primary.do("xpending", "s", "g", "-", "+", "1")
+	if got, _ := replica.do("xpending", "s", "g", "-", "+", "1"); got != want {
+		t.Errorf("pending: %s, but on the replica %s", want, got)
+	}
+}

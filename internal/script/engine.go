@@ -137,7 +137,7 @@ func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) 
 	}
 	world.begin(host)
 	world.json.reset()
-	world.setKeys(keys, args)
+	world.state.Unbounded(func() { world.setKeys(keys, args) })
 	value, err := world.state.PCall(world.function(s))
 	if err != nil {
 		return e.failed(world, err, s.sha, w)
@@ -149,7 +149,9 @@ func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) 
 func (e *Engine) Call(f *Function, keys, args [][]byte, host Host, w *resp.Writer) Result {
 	world := e.functions.Load()
 	world.begin(host)
-	value, err := world.state.PCall(f.callback, world.strings(keys), world.strings(args))
+	var lists [2]lua.Value
+	world.state.Unbounded(func() { lists = [2]lua.Value{world.strings(keys), world.strings(args)} })
+	value, err := world.state.PCall(f.callback, lists[0], lists[1])
 	if err != nil {
 		return e.failed(world, err, f.Name, w)
 	}

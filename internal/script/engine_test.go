@@ -294,3 +294,44 @@ func TestPartsDoNotKeepTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// A table within itself makes a reply without an end.
+func TestReplyIsBounded(t *testing.T) {
+	for _, source := range []string{
+		"local t = {} t[1] = t t[2] = t return t",
+		"local t = {} t.map = {a = t, b = t} return t",
+		"local s = ('x'):rep(1e5) local t = {} for i = 1, 3000 do t[i] = s end return t",
+	} {
+		var w resp.Writer
+		w.OK()
+		r := New(Config{MaxMemory: 16 << 20}).Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
+		if r.Err != errReplySize || string(w.Bytes()) != "+OK\r\n-ERR not enough memory\r\n" {
+			t.Errorf("%s: %+v, %d bytes", source, r, w.Len())
+		}
+	}
+}
+
+// A library whose variables have filled the memory is an error of each call, and
+// one of the call only.
+func TestFullLibrary(t *testing.T) {
+	e := New(Config{MaxMemory: 16 << 20})
+	library, err := e.Load("#!lua name=l\nlocal t = {} redis.register_function('fill', function() for i = 1, 1e9 do t[#t + 1] = {} end end)\n"+
+		"redis.register_function('clear', function() t = {} return 'empty' end)", 0, &tableHost{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill, empty := library.Functions[0], library.Functions[1]
+	for range 3 {
+		var w resp.Writer
+		if r := e.Call(fill, nil, nil, &tableHost{}, &w); !strings.Contains(string(r.Err), "not enough memory") {
+			t.Fatalf("%+v", r)
+		}
+		args := make([][]byte, 100000)
+		w.Truncate(0)
+		e.Call(empty, args, args, &tableHost{}, &w)
+		e.Call(empty, nil, nil, &tableHost{}, &w)
+		if got := string(w.Bytes()); !strings.HasSuffix(got, "$5\r\nempty\r\n") {
+			t.Errorf("%q", got)
+		}
+	}
+}

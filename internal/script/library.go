@@ -82,6 +82,7 @@ func (e *Engine) Unload(l *Library) {
 
 // load runs the code with the globals of a library that loads.
 func (w *world) load(l *loader, proto *lua.Proto, timeout time.Duration) error {
+	w.engine.killed.Store(false) // as in begin
 	w.loading = l
 	w.hideGlobals(true)
 	stop := w.engine.startTimer(timeout)

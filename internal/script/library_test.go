@@ -147,3 +147,20 @@ func TestLoadTimesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A Kill that comes when the function it is for has just ended hits nobody: the load
+// that comes next may be one that the primary has done already.
+func TestAKillThatComesLateLetsLibrariesLoad(t *testing.T) {
+	e := New(Config{})
+	const code = "\nredis.register_function('f', function() return 1 end) for i = 1, 1000 do end"
+	l, err := e.Load("#!lua name=first"+code, time.Minute, &tableHost{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w resp.Writer
+	e.Call(l.Functions[0], nil, nil, &tableHost{}, &w)
+	e.Kill()
+	if _, err := e.Load("#!lua name=second"+code, time.Minute, &tableHost{}); err != nil {
+		t.Error(err)
+	}
+}

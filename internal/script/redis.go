@@ -17,7 +17,7 @@ func (w *world) openRedis(scripts bool) *lua.Table {
 		{Name: "call", Call: func(t *lua.Thread) int { return w.command(t, true) }},
 		{Name: "pcall", Call: func(t *lua.Thread) int { return w.command(t, false) }},
 		{Name: "setresp", Call: w.redisSetResp},
-		{Name: "sha1hex", Call: redisSHA1Hex},
+		{Name: "sha1hex", Call: w.redisSHA1Hex},
 		{Name: "error_reply", Call: w.redisErrorReply},
 		{Name: "status_reply", Call: w.redisStatusReply},
 		{Name: "set_repl", Call: w.redisSetRepl},
@@ -172,9 +172,9 @@ func (w *world) redisSetResp(t *lua.Thread) int {
 	return 0
 }
 
-func redisSHA1Hex(t *lua.Thread) int {
+func (w *world) redisSHA1Hex(t *lua.Thread) int {
 	if t.Count() != 1 {
-		t.Throw(lua.String("wrong number of arguments"))
+		w.fail(t, "wrong number of arguments")
 	}
 	s, _ := t.Arg(1).ToString()
 	sum := sha1.Sum([]byte(s))

@@ -15,7 +15,7 @@ const errReplyDepth resp.Error = "ERR reached lua stack limit"
 
 // writeReply writes what a program returned.
 func (w *world) writeReply(v lua.Value, out *resp.Writer) Result {
-	e := encoder{w: out, proto3: w.reply.Proto() == resp.Proto3}
+	e := encoder{w: out, proto3: w.reply.Proto() == resp.Proto3, engine: w.engine, start: out.Len()}
 	if h := v.Table(); h != nil {
 		if text := h.GetStr("err"); text.Kind() == lua.KindString {
 			line, counted := tableError(h)
@@ -24,16 +24,42 @@ func (w *world) writeReply(v lua.Value, out *resp.Writer) Result {
 		}
 	}
 	e.value(v, 0)
-	return Result{}
+	if e.stopped == "" {
+		return Result{}
+	}
+	out.Truncate(e.start)
+	out.Error(e.stopped)
+	return Result{Err: e.stopped, Killed: e.stopped == resp.Error(errKilled.Error())}
 }
 
-// An encoder makes RESP of Lua values; luaReplyToRedisReply.
+const errReplySize resp.Error = "ERR not enough memory"
+
+// An encoder makes RESP of Lua values; luaReplyToRedisReply. A table can be in many
+// places of a reply, even in itself: the reply is bounded like the values of the
+// script, and can be killed.
 type encoder struct {
-	w      *resp.Writer
-	proto3 bool // the script has called setresp(3)
+	w       *resp.Writer
+	proto3  bool // the script has called setresp(3)
+	engine  *Engine
+	start   int        // of the reply in w
+	stopped resp.Error // why it is not complete
+}
+
+// goOn reports whether more can be written.
+func (e *encoder) goOn() bool {
+	switch {
+	case int64(e.w.Len()-e.start) > e.engine.config.MaxMemory:
+		e.stopped = errReplySize
+	case e.engine.killed.Load():
+		e.stopped = resp.Error(errKilled.Error())
+	}
+	return e.stopped == ""
 }
 
 func (e *encoder) value(v lua.Value, slots int) {
+	if !e.goOn() {
+		return
+	}
 	if slots >= maxReplySlots {
 		e.w.Error(errReplyDepth)
 		return

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,9 @@ type run struct {
 	began  atomic.Int64
 	engine atomic.Pointer[script.Engine]
 	killed atomic.Bool // by SCRIPT KILL, FUNCTION KILL or the server's end
-	wrote  atomic.Bool // it has called a command that writes
+	// fate is decided once: what has written is not killed, and what is killed does
+	// not write.
+	fate atomic.Uint32
 
 	// What others look at while it takes long. It is set before began.
 	loop  *loop
@@ -54,10 +57,30 @@ type run struct {
 
 const handedOver = -1
 
+// The fates of a run.
+const (
+	fateOpen uint32 = iota
+	fateWritten
+	fateKilled
+)
+
+// writes is called before the run's first command that writes, and reports false if
+// the run has been killed.
+func (r *run) writes() bool { return r.fate.CompareAndSwap(fateOpen, fateWritten) }
+
+// killUnwritten ends the run, and reports false if it has written.
+func (r *run) killUnwritten() bool {
+	if !r.fate.CompareAndSwap(fateOpen, fateKilled) && r.fate.Load() == fateWritten {
+		return false
+	}
+	r.kill()
+	return true
+}
+
 // begin begins a run, whose description has been set.
 func (r *run) begin(now time.Duration) {
 	r.since = now
-	r.wrote.Store(false)
+	r.fate.Store(fateOpen)
 	r.killed.Store(false)
 	r.began.Store(int64(max(now, 1)))
 }
@@ -87,8 +110,7 @@ func (s *Server) handOver(d *desk, began int64) {
 	l.desk = l.secondDesk()
 	l.handovers++
 	l.setAside(r.conn, d.answered)
-	s.long.add(r)
-	s.setCondition(condBusy, true)
+	s.addLong(r)
 	d.exec.Long(true)
 	p := &poller{epfd: l.poll.epfd, wakefd: l.poll.wakefd}
 	s.goroutines.Go(func() {
@@ -144,13 +166,9 @@ func (l *loop) takeBack(d *desk) {
 	l.takeIn(r.conn)
 	r.began.Store(0)
 	d.exec.Long(false)
-	if !s.long.remove(r) {
+	if !s.removeLong(r) {
 		return
 	}
-	if s.endsScripts.Load() {
-		return // nobody is to build on what the script has left
-	}
-	s.setCondition(condBusy, false)
 	for _, x := range s.loops {
 		x.post(x.makeUp)
 	}
@@ -229,23 +247,24 @@ type longRuns struct {
 	runs []*run // guarded by mu
 }
 
-func (x *longRuns) add(r *run) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.runs = append(x.runs, r)
+// addLong notes a script that takes long, for the gates too.
+func (s *Server) addLong(r *run) {
+	s.long.mu.Lock()
+	defer s.long.mu.Unlock()
+	s.long.runs = append(s.long.runs, r)
+	s.setCondition(condBusy, true)
 }
 
-// remove reports whether r was the last one.
-func (x *longRuns) remove(r *run) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for i := range x.runs {
-		if x.runs[i] == r {
-			x.runs = append(x.runs[:i], x.runs[i+1:]...)
-			break
-		}
+// removeLong undoes addLong, and reports whether the node is not busy any more. While
+// it ends it stays so: nobody is to build on what its scripts have left.
+func (s *Server) removeLong(r *run) (calm bool) {
+	s.long.mu.Lock()
+	defer s.long.mu.Unlock()
+	s.long.runs = slices.DeleteFunc(s.long.runs, func(x *run) bool { return x == r })
+	if calm = len(s.long.runs) == 0 && !s.endsScripts.Load(); calm {
+		s.setCondition(condBusy, false)
 	}
-	return len(x.runs) == 0
+	return calm
 }
 
 // each calls f for every script that takes long until f returns false. None of them
@@ -340,8 +359,10 @@ func (r *run) beat(s *Server) {
 // stopScripts ends all scripts that run, and those that begin from now on: the
 // server ends. Nothing of what they have done reaches the stream.
 func (s *Server) stopScripts() {
-	s.setCondition(condBusy, true)
+	s.long.mu.Lock()
 	s.endsScripts.Store(true)
+	s.setCondition(condBusy, true)
+	s.long.mu.Unlock()
 	for any := true; any; {
 		any = false
 		for _, l := range s.loops {

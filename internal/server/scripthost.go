@@ -168,9 +168,11 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 		return resp.ErrInScriptNotLocal
 	}
 	h.acted = h.acted || row.Flags&(command.Write|command.MayReplicate) != 0
-	if row.Is(command.Write) {
+	if row.Is(command.Write) && !h.wrote {
+		if !h.desk.run.writes() {
+			return resp.ErrKilled
+		}
 		h.wrote = true
-		h.desk.run.wrote.Store(true)
 	}
 	return h.refusesRoute(row, args)
 }

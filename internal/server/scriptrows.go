@@ -145,14 +145,15 @@ func (s *Server) killHandler(eval bool) command.Handler {
 		refusal, killed := resp.ErrNotBusy, false
 		s.long.each(func(r *run) bool {
 			switch {
-			case r.wrote.Load():
+			case r.fate.Load() == fateWritten:
 				refusal = resp.ErrUnkillable
 			case eval && !r.eval:
 				refusal = resp.ErrBusyFunction
 			case !eval && r.eval:
 				refusal = resp.ErrBusyScript
+			case !r.killUnwritten():
+				refusal = resp.ErrUnkillable
 			default:
-				r.kill()
 				killed = true
 			}
 			return true

@@ -391,6 +391,22 @@ func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
 	c.read()
 }
 
+// A script is killed or writes, never both: the two may come at the same time.
+func TestAScriptIsKilledOrWrites(t *testing.T) {
+	for range 10_000 {
+		var r run
+		r.begin(1)
+		wrote := make(chan bool)
+		go func() { wrote <- r.writes() }()
+		if killed := r.killUnwritten(); killed == <-wrote {
+			t.Fatalf("a script is killed: %v, and writes: %v", killed, killed)
+		}
+		if r.killed.Load() != r.killUnwritten() {
+			t.Fatal("the fate of a script changes")
+		}
+	}
+}
+
 func TestALongFunction(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
 	c, other := n.dial(), n.dial()
@@ -509,4 +525,31 @@ func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
 	if got := n.Stats().ErrorReplies; got != 2001 {
 		t.Errorf("%d errors were counted", got)
 	}
+}
+
+// In a cluster two scripts of different slots can take long at once. The node is busy
+// until both have ended.
+func TestTwoScriptsThatTakeLong(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--event-loops", "2", "--busy-reply-threshold", "1000")
+	a, b, other := n.dial(), n.dial(), n.dial()
+	a.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "a")
+	b.call("EVAL", endless, "1", "b")
+	redistest.Until(t, 10*time.Second, "both take long", func() error {
+		count := 0
+		n.long.each(func(*run) bool { count++; return true })
+		if count != 2 {
+			return fmt.Errorf("%d do", count)
+		}
+		return nil
+	})
+	other.want("PING", busyReply)
+	other.want("SCRIPT KILL", "OK")
+	if got := b.read(); !strings.Contains(got, "Script killed by user") {
+		t.Errorf("the one that has written nothing ends with %q", got)
+	}
+	b.want("PING", busyReply)
+	other.want("SCRIPT KILL", "error: "+string(resp.ErrUnkillable))
+	other.send("SHUTDOWN NOSAVE")
+	other.closed()
 }

@@ -154,7 +154,7 @@ func (ts *tracking) broadcast(key []byte, by *conn) {
 			if t.how.NoLoop && t.c == by {
 				continue
 			}
-			if to := t.target(); to != nil {
+			if to := t.target(); to != nil && to.hears(t.redirect) {
 				to.gather(t, string(key[:n]), key)
 			}
 		}

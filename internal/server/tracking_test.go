@@ -202,6 +202,21 @@ func TestInvalidationsCanBeRedirected(t *testing.T) {
 // listed is the line of CLIENT LIST about c.
 func listed(asks, c *client) string { return asks.do("CLIENT LIST ID " + c.do("CLIENT ID")) }
 
+// RESP2 has no way to tell a client of something on the connection of its replies.
+func TestRESP2IsToldNothingOnItsOwnConnection(t *testing.T) {
+	n := startNode(t)
+	c, other := n.dial(), n.dial()
+	for _, options := range []string{"BCAST", ""} {
+		c.want("CLIENT TRACKING ON "+options, "OK")
+		c.do("GET a")
+		other.want("SET a 1", "OK")
+		other.want("FLUSHALL", "OK")
+		c.want("PING", "PONG")
+		c.silent()
+		c.want("CLIENT TRACKING OFF", "OK")
+	}
+}
+
 func TestRefusedTracking(t *testing.T) {
 	n := startNode(t)
 	c := n.dial()

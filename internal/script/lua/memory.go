@@ -61,6 +61,19 @@ func (s *State) measure(need int) {
 // Allocated counts bytes that a Go function has made part of a value.
 func (s *State) Allocated(n int) { s.allocated(n) }
 
+// Unbounded calls f without a bound on memory, outside of a run: no program is
+// there that an error could end.
+func (s *State) Unbounded(f func()) {
+	limit := s.memory.limit
+	s.memory.limit = 0
+	f()
+	if s.memory.limit = limit; limit > 0 {
+		// Where the memory is full, what needs little can still run: it may make
+		// room.
+		s.memory.next = max(min(s.memory.next, limit), s.memory.count+limit/16)
+	}
+}
+
 // Keep counts a value as in use until Drop: one that only Go code refers to.
 func (s *State) Keep(v Value) { s.kept[v] = struct{}{} }
 

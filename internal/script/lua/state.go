@@ -86,9 +86,6 @@ func NewState(options Options) *State {
 	return s
 }
 
-// Main is the thread in which functions are called from outside.
-func (s *State) Main() *Thread { return s.main }
-
 // Globals is the table of global variables.
 func (s *State) Globals() *Table { return s.globals }
 
