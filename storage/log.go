@@ -65,7 +65,8 @@ type logScratch struct {
 	reader chunk.Reader
 	chunk  []byte
 	places []chunk.Place
-	name   [2][chunk.MaxName]byte
+	name   [chunk.MaxName]byte
+	text   [2][chunk.MaxText]byte
 }
 
 func (s *logState) read(b []byte) {
@@ -226,8 +227,12 @@ func (l *Log) inPlace(v []byte) bool {
 	return len(old) == len(v) && (len(v) == 0 || unsafe.SliceData(old) == unsafe.SliceData(v))
 }
 
-// name is the name of the row of an ID, in one of two pieces of scratch.
-func (l *Log) name(i int, id chunk.ID) []byte { return id.AppendName(l.s.name[i][:0]) }
+// name is the name of the row of an ID, valid until the next call.
+func (l *Log) name(id chunk.ID) []byte { return id.AppendName(l.s.name[:0]) }
+
+// Scratch is one of two pieces of memory that an ID fits into as text, for a command
+// that makes its effect.
+func (l *Log) Scratch(i int) []byte { return l.s.text[i][:0] }
 
 // tail returns the first ID of the last chunk, and the chunk.
 func (l *Log) tail() (first chunk.ID, b []byte) {
@@ -241,7 +246,7 @@ func (l *Log) tail() (first chunk.ID, b []byte) {
 // chunkOf returns the chunk in which an ID is or would be, and its first ID; nil if
 // all are behind it.
 func (l *Log) chunkOf(id chunk.ID) (first chunk.ID, b []byte) {
-	l.t.AscendFloor(rowChunks, l.name(0, id), func(key uint64, name, value []byte) bool {
+	l.t.AscendFloor(rowChunks, l.name(id), func(key uint64, name, value []byte) bool {
 		if key == rowChunks {
 			if f := chunk.FromName(name); !id.Less(f) {
 				first, b = f, value
@@ -258,7 +263,7 @@ func (l *Log) Append(id chunk.ID, pairs [][]byte) {
 	l.begin()
 	first, b := l.tail()
 	if b != nil && l.full(b, pairs) {
-		l.t.Fit(rowChunks, l.name(0, first))
+		l.t.Fit(rowChunks, l.name(first))
 		b = nil
 	}
 	if b == nil {
@@ -296,7 +301,7 @@ func (l *Log) full(b []byte, pairs [][]byte) bool {
 
 // extend appends an item to the last chunk, which is b.
 func (l *Log) extend(first chunk.ID, b []byte, id chunk.ID, pairs [][]byte) {
-	name := l.name(0, first)
+	name := l.name(first)
 	if room := l.t.Room(rowChunks, name, chunk.Growth(pairs)); room != nil {
 		l.t.SetLength(len(chunk.Append(room, first, id, pairs)))
 		return
@@ -307,7 +312,7 @@ func (l *Log) extend(first chunk.ID, b []byte, id chunk.ID, pairs [][]byte) {
 }
 
 func (l *Log) setChunk(first chunk.ID, b []byte) {
-	l.t.Set(rowChunks, l.name(0, first), b)
+	l.t.Set(rowChunks, l.name(first), b)
 	l.trimScratch()
 }
 
@@ -322,7 +327,7 @@ func (l *Log) trimScratch() {
 // at the item. f must not use the log.
 func (l *Log) Range(low, high chunk.ID, f func(r *chunk.Reader) bool) {
 	r := &l.s.reader
-	l.t.AscendFloor(rowChunks, l.name(0, low), func(key uint64, name, value []byte) bool {
+	l.t.AscendFloor(rowChunks, l.name(low), func(key uint64, name, value []byte) bool {
 		if key != rowChunks {
 			return false
 		}
@@ -342,7 +347,7 @@ func (l *Log) Range(low, high chunk.ID, f func(r *chunk.Reader) bool) {
 // RangeBack is Range from high to low.
 func (l *Log) RangeBack(low, high chunk.ID, f func(r *chunk.Reader) bool) {
 	r := &l.s.reader
-	from := append(l.name(0, high), 0) // behind the row of high
+	from := append(l.name(high), 0) // behind the row of high
 	l.t.Descend(rowChunks, from, func(_ uint64, name, value []byte) bool {
 		first := chunk.FromName(name)
 		r.Open(value, first)
@@ -435,14 +440,14 @@ func (l *Log) Delete(id chunk.ID) bool {
 }
 
 func (l *Log) dropChunk(first chunk.ID) {
-	l.t.Delete(rowChunks, l.name(0, first))
+	l.t.Delete(rowChunks, l.name(first))
 	l.chunks--
 }
 
 // kill marks items of a chunk as deleted: those for which f says so, until it says
 // that there is no more.
 func (l *Log) kill(first chunk.ID, b []byte, f func(r *chunk.Reader) (kill, more bool)) {
-	name := l.name(0, first)
+	name := l.name(first)
 	room := l.t.Room(rowChunks, name, 0)
 	own := room
 	if own == nil {

@@ -344,7 +344,7 @@ func (b *builder) log() logSink {
 }
 
 func (b *logBuilder) chunk(first chunk.ID, c []byte) error {
-	b.t.Set(rowChunks, b.name(0, first), c)
+	b.t.Set(rowChunks, b.name(first), c)
 	return nil
 }
 
@@ -364,7 +364,7 @@ func (b *logBuilder) group(name []byte, last chunk.ID, read int64) (err error) {
 
 func (b *logBuilder) delivered(p Pending) error {
 	var buf [pendingBytes]byte
-	if _, added := b.t.Add(b.at.row(rowPending), b.name(0, p.ID), appendPending(buf[:0], &p)); !added {
+	if _, added := b.t.Add(b.at.row(rowPending), b.name(p.ID), appendPending(buf[:0], &p)); !added {
 		return errIDTwice
 	}
 	b.delivers++
@@ -396,8 +396,8 @@ func (b *logBuilder) owns(id chunk.ID) error {
 	}
 	var buf [pendingBytes]byte
 	p.consumer = b.who.id
-	b.t.Set(b.at.row(rowPending), b.name(0, id), appendPending(buf[:0], &p))
-	b.t.Add(b.who.row(), b.name(0, id), nil)
+	b.t.Set(b.at.row(rowPending), b.name(id), appendPending(buf[:0], &p))
+	b.t.Add(b.who.row(), b.name(id), nil)
 	b.owned++
 	return nil
 }

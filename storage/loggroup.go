@@ -282,7 +282,7 @@ func (m *Consumer) Delete() (pending int) {
 		return true
 	})
 	for _, id := range ids {
-		l.t.Delete(g.row(rowPending), l.name(0, id))
+		l.t.Delete(g.row(rowPending), l.name(id))
 	}
 	l.t.Delete(g.row(rowNames), bytes.Clone(m.Name()))
 	l.removeRows(row, row+1)
@@ -304,7 +304,7 @@ func (g *Group) EachConsumer(f func(m *Consumer) bool) {
 
 // eachID calls f for the IDs of rows from one on until it returns false.
 func (l *Log) eachID(row uint64, from chunk.ID, f func(id chunk.ID) bool) {
-	name := l.name(0, from)
+	name := l.name(from)
 	if from.IsZero() {
 		name = name[:1] // an ID's name, and behind that of the state of a consumer
 	}
@@ -344,7 +344,7 @@ const pendingBytes = 8 + binary.MaxVarintLen32 + binary.MaxVarintLen64
 
 // FindPending looks a pending item up.
 func (g *Group) FindPending(id chunk.ID) (p Pending, ok bool) {
-	v, ok := g.l.t.Get(g.row(rowPending), g.l.name(0, id))
+	v, ok := g.l.t.Get(g.row(rowPending), g.l.name(id))
 	if !ok {
 		return Pending{}, false
 	}
@@ -354,7 +354,7 @@ func (g *Group) FindPending(id chunk.ID) (p Pending, ok bool) {
 // NextPending is the first pending item of the group from an ID on.
 func (g *Group) NextPending(from chunk.ID) (p Pending, ok bool) {
 	row := g.row(rowPending)
-	g.l.t.Ascend(row, g.l.name(0, from), func(key uint64, name, value []byte) bool {
+	g.l.t.Ascend(row, g.l.name(from), func(key uint64, name, value []byte) bool {
 		if ok = key == row; ok {
 			p = readPending(chunk.FromName(name), value)
 		}
@@ -392,7 +392,7 @@ func (g *Group) Deliver(m *Consumer, p Pending) {
 	l.begin()
 	var buf [pendingBytes]byte
 	p.consumer = m.id
-	row, name, value := g.row(rowPending), l.name(0, p.ID), appendPending(buf[:0], &p)
+	row, name, value := g.row(rowPending), l.name(p.ID), appendPending(buf[:0], &p)
 	v, added := l.t.Add(row, name, value)
 	if !added {
 		old := readPending(p.ID, v)
@@ -409,7 +409,7 @@ func (g *Group) Deliver(m *Consumer, p Pending) {
 func (g *Group) Drop(id chunk.ID) bool {
 	l := g.l
 	var buf [pendingBytes]byte
-	name := l.name(0, id)
+	name := l.name(id)
 	if _, ok := l.t.Get(g.row(rowPending), name); !ok {
 		return false // nothing changes
 	}

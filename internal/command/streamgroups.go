@@ -354,7 +354,7 @@ func (c *Ctx) pendingItems(g *storage.Group, o *pendingOptions) {
 	}
 	at, n, now := c.Out.Len(), int64(0), c.Tx.Now()
 	for p := range c.pendingFrom(g, m, o) {
-		if n == o.count || n < 0 {
+		if n == o.count {
 			break
 		}
 		if o.idle != 0 && now-p.Time < o.idle {

@@ -392,13 +392,12 @@ func (c *Ctx) addEffect(o *itemOptions, l *storage.Log, id chunk.ID) {
 		return
 	}
 	var buf [16][]byte
-	var text [2][48]byte
 	args := append(buf[:0], c.Args...)
 	if !o.seqGiven {
-		args[o.at] = id.Append(text[0][:0])
+		args[o.at] = id.Append(l.Scratch(0))
 	}
 	if o.trim.Approx {
-		c.exactly(args, o, l, text[1][:0])
+		c.exactly(args, o, l)
 	}
 	c.Tx.Effect(args...)
 }
@@ -407,7 +406,8 @@ var equals = []byte("=")
 
 // exactly makes the trimming in args an exact one of what is there now. It matches
 // streamRewriteTrimArgument.
-func (c *Ctx) exactly(args [][]byte, o *itemOptions, l *storage.Log, scratch []byte) {
+func (c *Ctx) exactly(args [][]byte, o *itemOptions, l *storage.Log) {
+	scratch := l.Scratch(1)
 	args[o.threshold-1] = equals
 	if o.trim.ByLength {
 		args[o.threshold] = strconv.AppendUint(scratch, l.Len(), 10)
@@ -434,7 +434,7 @@ func xTrim(c *Ctx) {
 		c.Tx.Note(storage.ClassStream, "xtrim", c.Args[1])
 		if o.trim.Approx {
 			args := append([][]byte(nil), c.Args...)
-			c.exactly(args, &o, l, nil)
+			c.exactly(args, &o, l)
 			c.Tx.Effect(args...)
 		}
 	}

@@ -57,6 +57,9 @@ func (id ID) Append(dst []byte) []byte {
 // String is the ID as text.
 func (id ID) String() string { return string(id.Append(nil)) }
 
+// MaxText is the length of the longest text of an ID.
+const MaxText = 20 + 1 + 20
+
 // MaxName is the length of the longest name of an ID.
 const MaxName = 8 + 1 + 8
 
