@@ -121,10 +121,10 @@ func TestTheModesOfRedisCli(t *testing.T) {
 }
 
 // bounded runs a mode of redis-cli that does not end for a time, and returns what it
-// has printed.
+// has printed. Without stdbuf that would be lost with the process.
 func bounded(t *testing.T, d time.Duration, s *redistest.Server, args ...string) string {
 	t.Helper()
-	out, _ := exec.Command("timeout", append([]string{fmt.Sprint(d.Seconds()), redistest.Tool(t, "redis-cli"), "-p", fmt.Sprint(s.Port)}, args...)...).Output()
+	out, _ := exec.Command("timeout", append([]string{fmt.Sprint(d.Seconds()), "stdbuf", "-oL", redistest.Tool(t, "redis-cli"), "-p", fmt.Sprint(s.Port)}, args...)...).Output()
 	return string(out)
 }
 
