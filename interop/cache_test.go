@@ -113,3 +113,27 @@ func rueidisCaches(t *testing.T, addrs []string, o rueidis.ClientOption) {
 		t.Error(errors.New("nothing was read from the cache meanwhile"))
 	}
 }
+
+// TestCachesOfASlotThatLeaves: when another node takes a slot over, clients are told of
+// all keys of it that they have read, also of one that does not exist: nobody here will
+// hear of its changes.
+func TestCachesOfASlotThatLeaves(t *testing.T) {
+	oursOnly(t) // Redis tells of the keys that it deletes
+	c := startCluster(t, patience, nil)
+	ps := primaries(t, c)
+	from, to := ps[0], ps[1]
+	slot := myself(t, from).first(t)
+	key, stays := keyIn(slot, "none:"), keyIn(slot+1, "stays:")
+	reader := listenTo(t, from, "HELLO 3", "CLIENT TRACKING ON", "GET "+key, "GET "+stays)
+	id := myself(t, to).id
+	for _, s := range []*redistest.Server{to, from} {
+		if reply := fmt.Sprint(s.Do("CLUSTER", "SETSLOT", int(slot), "NODE", id)); reply != "OK" {
+			t.Fatal(reply)
+		}
+	}
+	reader.wants("invalidate " + key)
+	if _, err := from.Client().Do("SET", stays, "v"); err != nil {
+		t.Fatal(err)
+	}
+	reader.wants("invalidate " + stays)
+}

@@ -224,7 +224,9 @@ func (a *Applier) plan(unit []Effect) (world bool, err error) {
 		if row.Is(ClientOnly) {
 			return false, fmt.Errorf("%w %q: it is for clients", ErrUnknownEffect, e.Args[0])
 		}
-		if row.Needs(e.Args) != LockKeys || len(row.Keys) == 0 {
+		if row.Needs(e.Args) != LockKeys || len(row.Keys) == 0 || row.Is(RunsScript) {
+			// A script of a Redis before 7 may use other keys than it names, and there is
+			// one engine for all of them.
 			world = true
 			continue
 		}

@@ -89,3 +89,25 @@ func TestAppliersTellTheErrorOfAUnit(t *testing.T) {
 		t.Error("refused units were applied")
 	}
 }
+
+// Scripts in a stream may use any key, and share what they run on: each of them comes
+// alone.
+func TestAppliersRunScriptsAlone(t *testing.T) {
+	n := newNode()
+	holds := 0
+	n.table = NewTable(Strings, []*Row{{Name: "eval", Arity: -3, Flags: Write | RunsScript, Keys: OneKey(KeyRW), Run: func(c *Ctx) {
+		if c.Tx.World() {
+			holds++
+		}
+	}, Doc: Doc{Summary: "s", Since: "1", Group: "scripting", Complexity: "O(1)"}}})
+	p := NewAppliers(NewApplier(n.table, n.exec, n), []*storage.Executor{n.ks.NewExecutor(), n.ks.NewExecutor()})
+	const scripts = 100
+	for i := range scripts {
+		if err := p.Apply(1, []Effect{{Args: args(fmt.Sprint("eval key", i, " v"))}}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil || holds != scripts {
+		t.Errorf("%d of %d scripts had the world: %v", holds, scripts, err)
+	}
+}

@@ -9,6 +9,7 @@ var history = map[string][]Change{
 		{"6.2.0", "The options `GET`, `EXAT` and `PXAT` came."},
 		{"7.0.0", "`NX` and `GET` may stand together."},
 		{"8.1.0", "The option `IFEQ` came, with Valkey."},
+		{"8.4.0", "The option `IFNE` came."},
 	},
 	"exists":    {{"3.0.3", "Takes several keys."}},
 	"renamenx":  {{"3.2.0", "The same name twice is no error any more."}},

@@ -28,6 +28,14 @@ var Strings = []*Row{
 	{Name: "delifeq", Arity: 3, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRM | KeyDelete), Run: delIfEqual,
 		Doc: Doc{Summary: "Deletes a key if it holds a certain string (Valkey 9).", Since: "9.0.0", Group: "string", Complexity: "O(1)",
 			Args: []Arg{key("key"), text("value")}}},
+	{Name: "delex", Arity: -2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyDelete), Run: delEx,
+		Doc: Doc{Summary: "Deletes a key, if it holds a certain string or another one.", Since: "8.4.0", Group: "string", Complexity: "O(1)",
+			Args: []Arg{key("key"), oneOf("condition", text("ifeq-value").after("IFEQ"), text("ifne-value").after("IFNE")).optional()}}},
+	{Name: "msetex", Arity: -4, Flags: Write | DenyOOM | MovableKeys, ACL: CatString, Run: mSetEx,
+		Keys: []KeySpec{{Flags: KeyOW | KeyUpdate, Begin: Begin{Index: 1}, Find: Find{KeyNum: true, FirstKey: 1, Step: 2}}},
+		Doc: Doc{Summary: "Stores strings at several keys at once; can set a condition and an expiry.", Since: "8.4.0", Group: "string", Complexity: "O(N) where N is the number of keys",
+			Args: []Arg{integer("numkeys"), block("data", key("key"), text("value")).multiple(), oneOf("condition", word("NX"), word("XX")).optional(),
+				oneOf("expiration", append(ttlArgs("", ""), word("KEEPTTL"))...).optional()}}},
 	{Name: "getex", Arity: -2, Flags: Write | Fast, ACL: CatString, Keys: OneKey(KeyRW | KeyAccess | KeyUpdate), Run: getEX,
 		Doc: Doc{Summary: "Returns the string at a key and changes its expiry.", Since: "6.2.0", Group: "string", Complexity: "O(1)"}},
 	{Name: "mget", Arity: -2, Flags: ReadOnly | Fast, ACL: CatString, Keys: KeysFrom(1, -1, 1, KeyRO|KeyAccess), Run: mGet,
@@ -78,7 +86,8 @@ func get(c *Ctx) {
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
 	fnx, fxx                      bool
-	ifEqual                       []byte // the argument of IFEQ; nil if none
+	compared                      []byte // the argument of IFEQ or IFNE; nil if none
+	unequal                       bool   // it is of IFNE
 	expire                        []byte // the argument of EX, PX, EXAT or PXAT; nil if none
 	unit                          int64  // milliseconds in one of its units
 	absolute                      bool
@@ -89,7 +98,8 @@ type optionsOf uint8
 
 const (
 	ofGet      optionsOf = iota // GETEX and HGETEX: PERSIST
-	ofSet                       // SET: NX, XX, IFEQ, GET, KEEPTTL
+	ofSet                       // SET: NX, XX, IFEQ, IFNE, GET, KEEPTTL
+	ofPairs                     // MSETEX: NX, XX, KEEPTTL
 	ofSetField                  // HSETEX: NX, XX, FNX, FXX, KEEPTTL
 )
 
@@ -100,13 +110,13 @@ func parseSetOptions(args [][]byte, of optionsOf) (o setOptions, ok bool) {
 		a := args[i]
 		unit, absolute := int64(0), false
 		switch {
-		case forSet && is(a, "NX") && !o.xx && o.ifEqual == nil:
+		case forSet && is(a, "NX") && !o.xx && o.compared == nil:
 			o.nx = true
-		case forSet && is(a, "XX") && !o.nx && o.ifEqual == nil:
+		case forSet && is(a, "XX") && !o.nx && o.compared == nil:
 			o.xx = true
-		case of == ofSet && is(a, "IFEQ") && !o.nx && !o.xx && o.ifEqual == nil && i+1 < len(args):
+		case of == ofSet && (is(a, "IFEQ") || is(a, "IFNE")) && !o.nx && !o.xx && o.compared == nil && i+1 < len(args):
 			i++
-			o.ifEqual = args[i][:len(args[i]):len(args[i])]
+			o.compared, o.unequal = args[i], is(a, "IFNE")
 		case of == ofSetField && is(a, "FNX") && !o.fxx:
 			o.fnx = true
 		case of == ofSetField && is(a, "FXX") && !o.fnx:
@@ -187,7 +197,7 @@ func set(c *Ctx) {
 	switch {
 	case o.expire != nil:
 		effectSetPXAT(c, key, value, at)
-	case o.get || o.ifEqual != nil:
+	case o.get || o.compared != nil:
 		effectOfSet(c)
 	}
 	if !o.get {
@@ -196,19 +206,20 @@ func set(c *Ctx) {
 }
 
 // allows reports whether the condition of SET holds. If it does not, that has been
-// answered. IFEQ is Valkey's.
+// answered. IFEQ is of Valkey 8.1, IFNE of Redis 8.4, where a missing key is unequal
+// to anything.
 func (o *setOptions) allows(c *Ctx, key []byte) bool {
 	allowed := true
 	switch {
 	case o.nx || o.xx:
 		_, found := c.Tx.Use(key)
 		allowed = found == o.xx
-	case o.ifEqual != nil:
+	case o.compared != nil:
 		v, found, ok := c.edit(key)
 		if !ok {
 			return false
 		}
-		allowed = found && bytes.Equal(v, o.ifEqual)
+		allowed = (found && bytes.Equal(v, o.compared)) != o.unequal
 	}
 	if !allowed && !o.get {
 		c.Out.Null()
@@ -216,9 +227,9 @@ func (o *setOptions) allows(c *Ctx, key []byte) bool {
 	return allowed
 }
 
-// setAccess: without GET and IFEQ a SET only overwrites.
+// setAccess: without GET and a comparison a SET only overwrites.
 func setAccess(args [][]byte) KeyFlags {
-	if o, ok := parseSetOptions(args[3:], ofSet); ok && (o.get || o.ifEqual != nil) {
+	if o, ok := parseSetOptions(args[3:], ofSet); ok && (o.get || o.compared != nil) {
 		return KeyRW | KeyAccess | KeyUpdate
 	}
 	return KeyOW | KeyUpdate
@@ -253,13 +264,13 @@ func effectSetPXAT(c *Ctx, key, value []byte, at int64) {
 }
 
 // effectOfSet records a SET without what only concerns its reply, and without
-// IFEQ, which replicas of Redis do not know, and which has held.
+// IFEQ and IFNE, which replicas of Redis do not know, and which have held.
 func effectOfSet(c *Ctx) {
 	args := make([][]byte, 0, len(c.Args))
 	for i := 0; i < len(c.Args); i++ {
 		switch a := c.Args[i]; {
 		case i >= 3 && is(a, "GET"):
-		case i >= 3 && is(a, "IFEQ"):
+		case i >= 3 && (is(a, "IFEQ") || is(a, "IFNE")):
 			i++
 		default:
 			args = append(args, a)
@@ -331,19 +342,85 @@ func getDel(c *Ctx) {
 }
 
 // delIfEqual is Valkey's DELIFEQ: it answers with 1 if it has deleted the key.
-func delIfEqual(c *Ctx) {
-	key := c.Args[1]
-	v, found, ok := c.edit(key)
+func delIfEqual(c *Ctx) { c.deleteIf(c.Args[2], false) }
+
+// delEx is Redis's DELEX of 8.4 without its digests, which nothing else has.
+func delEx(c *Ctx) {
+	switch args := c.Args[2:]; {
+	case len(args) == 0:
+		if _, found := c.Tx.Use(c.Args[1]); found {
+			c.deleteKey(c.Args[1])
+		} else {
+			c.Out.Int(0)
+		}
+	case len(args) == 2 && (is(args[0], "IFEQ") || is(args[0], "IFNE")):
+		c.deleteIf(args[1], is(args[0], "IFNE"))
+	default:
+		c.Out.Error(resp.ErrSyntax)
+	}
+}
+
+// deleteIf deletes the key of the command if it holds a string, or if unequal any
+// but this one.
+func (c *Ctx) deleteIf(value []byte, unequal bool) {
+	v, found, ok := c.edit(c.Args[1])
 	switch {
 	case !ok:
-	case !found || !bytes.Equal(v, c.Args[2]):
+	case !found || bytes.Equal(v, value) == unequal:
 		c.Out.Int(0)
 	default:
-		c.Tx.Delete(key)
-		c.Tx.Note(storage.ClassGeneric, "del", key)
-		c.Tx.Effect(nameDel, key)
-		c.Out.Int(1)
+		c.deleteKey(c.Args[1])
 	}
+}
+
+func (c *Ctx) deleteKey(key []byte) {
+	c.Tx.Delete(key)
+	c.Tx.Note(storage.ClassGeneric, "del", key)
+	c.Tx.Effect(nameDel, key)
+	c.Out.Int(1)
+}
+
+// mSetEx is MSETEX of Redis 8.4 and Valkey 9.1, which answers with 1 if it has set
+// the keys. In the stream it is a SET for each of them.
+func mSetEx(c *Ctx) {
+	n, ok := c.integerIn(c.Args[1], 1, int64(math.MaxInt32), resp.ErrNumKeys)
+	if !ok {
+		return
+	}
+	if 2*n > int64(len(c.Args)-2) {
+		c.Out.Error(resp.ErrArity(c.Row.Name))
+		return
+	}
+	pairs := c.Args[2 : 2+2*n]
+	o, ok := parseSetOptions(c.Args[2+2*n:], ofPairs)
+	if !ok {
+		c.Out.Error(resp.ErrSyntax)
+		return
+	}
+	at, ok := o.expireAt(c)
+	if !ok {
+		return
+	}
+	for i := 0; i < len(pairs) && (o.nx || o.xx); i += 2 {
+		if _, found := c.Tx.Use(pairs[i]); found == o.nx {
+			c.Out.Int(0)
+			return
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		key, value := pairs[i], pairs[i+1]
+		store(c, key, value, at, o.keepTTL)
+		c.noteSet(key, o.expire != nil)
+		switch {
+		case o.expire != nil:
+			effectSetPXAT(c, key, value, at)
+		case o.keepTTL:
+			c.Tx.Effect(nameSet, key, value, nameKeepTTL)
+		default:
+			c.Tx.Effect(nameSet, key, value)
+		}
+	}
+	c.Out.Int(1)
 }
 
 // getEX matches getexCommand: a time in the past deletes the key.

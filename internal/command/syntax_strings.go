@@ -16,7 +16,7 @@ var stringSyntax = map[string][]Arg{
 	"get": {key("key")},
 	"set": {
 		key("key"), text("value"),
-		oneOf("condition", word("NX"), word("XX"), text("comparison-value").after("IFEQ").since("8.1.0")).optional().since("2.6.12"),
+		oneOf("condition", word("NX"), word("XX"), text("comparison-value").after("IFEQ").since("8.1.0"), text("ifne-value").after("IFNE").since("8.4.0")).optional().since("2.6.12"),
 		word("GET").optional().since("6.2.0"),
 		oneOf("expiration", append(ttlArgs("2.6.12", "6.2.0"), word("KEEPTTL").since("6.0.0"))...).optional(),
 	},

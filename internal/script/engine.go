@@ -16,8 +16,9 @@ type Config struct {
 	MaxMemory int64
 	// RedisVersion is redis.REDIS_VERSION; empty is "7.2.4".
 	RedisVersion string
-	// Seed is where math.random starts; 0 is the state in which Redis's generator
-	// starts. Engines that work side by side should have different ones.
+	// Seed is where math.random starts. 0 gives each engine of the process another,
+	// so that those that work side by side do not draw the same numbers; the first
+	// starts as Redis does.
 	Seed int32
 	// ServerName and ServerVersion are server.SERVER_NAME and
 	// server.SERVER_VERSION; empty is "redoubt" and RedisVersion.
@@ -67,11 +68,16 @@ type Result struct {
 	Killed bool
 }
 
+// engines counts those that were made without a seed.
+var engines atomic.Int32
+
 // New makes an engine.
 func New(config Config) *Engine {
 	e := &Engine{config: config.withDefaults(), random: random{randomStart}}
-	if config.Seed != 0 {
-		e.random.seed(config.Seed)
+	if seed := config.Seed; seed != 0 {
+		e.random.seed(seed)
+	} else if n := engines.Add(1) - 1; n > 0 {
+		e.random.seed(n)
 	}
 	return e
 }
@@ -157,12 +163,15 @@ func (e *Engine) succeeded(world *world, value lua.Value, w *resp.Writer) Result
 	return result
 }
 
-// failed writes the error in which a program ended, and ends its run. Should the
-// state be broken, one of scripts is thrown away; that of functions is kept, with
-// what they hold.
+// failed writes the error in which a program ended, and ends its run. A panic of
+// the host goes on to whom it concerns. Should the machine be broken, a state of
+// scripts is thrown away; that of functions is kept, with what they hold.
 func (e *Engine) failed(world *world, err error, name string, w *resp.Writer) Result {
 	var failure *lua.Error
 	if !errors.As(err, &failure) {
+		if fault := (*lua.Fault)(nil); world.outside && errors.As(err, &fault) {
+			panic(fault.Cause)
+		}
 		line := resp.Error("ERR Error running script " + name + ", " + err.Error())
 		w.Error(line)
 		world.host = nil

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"load(function() return string.rep('x', 1e6) end)",
 	} {
 		t.Run(source, func(t *testing.T) {
-			e := New(Config{MaxMemory: 32 << 20})
+			e := New(Config{MaxMemory: 16 << 20})
 			var w resp.Writer
 			r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
 			if !strings.Contains(string(r.Err), "not enough memory") && !strings.Contains(string(r.Err), "stack overflow") {
@@ -121,26 +122,26 @@ func TestMemoryIsBounded(t *testing.T) {
 // What is no longer in use does not count: a script may allocate far more over
 // time than it may hold.
 func TestGarbageDoesNotCount(t *testing.T) {
-	e := New(Config{MaxMemory: 32 << 20})
+	e := New(Config{MaxMemory: 16 << 20})
 	for _, source := range []string{
-		"for i = 1, 1000 do local s = string.rep('x', 1e6) end return 1",
+		"for i = 1, 200 do local s = string.rep('x', 1e6) end return 1",
 		"for i = 1, 2e5 do local t = {1, 2, 3, {4}} end return 1",
 		"local t = {} for i = 1, 1e6 do t[i % 1000] = 'text ' .. i end return 1",
 		"for i = 1, 3000 do local co = coroutine.wrap(function() coroutine.yield(1) end) co() end return 1",
-		"local n = 0 for i = 1, 100 do n = n + #(('x'):rep(1e5):gsub('x', 'yy')) end return n / n",
+		"local n = 0 for i = 1, 20 do n = n + #(('x'):rep(1e5):gsub('x', 'yy')) end return n / n",
 	} {
 		var w resp.Writer
 		if r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w); r.Err != "" {
 			t.Errorf("%s: %s", source, r.Err)
 		}
 	}
-	for range 300 {
+	for range 100 {
 		var w resp.Writer
 		if r := e.Run(mustCompile(t, "local t = {} for i = 1, 1e4 do t[i] = {} end"), nil, nil, &tableHost{}, &w); r.Err != "" {
 			t.Fatal(r.Err)
 		}
 	}
-	if scripts, _ := e.Memory(); scripts > 32<<20 {
+	if scripts, _ := e.Memory(); scripts > 16<<20 {
 		t.Errorf("%d bytes", scripts)
 	}
 }
@@ -232,5 +233,64 @@ func TestVersion(t *testing.T) {
 	want := "*6\r\n$5\r\n7.2.4\r\n:459268\r\n$7\r\nredoubt\r\n$10\r\n1.12.3-dev\r\n:68611\r\n$4\r\ntrue\r\n"
 	if got := string(w.Bytes()); got != want {
 		t.Errorf("%q", got)
+	}
+}
+
+// Engines side by side do not draw the same numbers; a seed gives the same ones.
+func TestEnginesDrawOtherNumbers(t *testing.T) {
+	draw := func(c Config) string {
+		var w resp.Writer
+		New(c).Run(mustCompile(t, "return math.random(1000000000)"), nil, nil, &tableHost{}, &w)
+		return string(w.Bytes())
+	}
+	if a, b := draw(Config{}), draw(Config{}); a == b {
+		t.Errorf("both draw %q", a)
+	}
+	if a, b := draw(Config{Seed: 7}), draw(Config{Seed: 7}); a != b {
+		t.Errorf("%q and %q of one seed", a, b)
+	}
+}
+
+// faulty is a host that panics.
+type faulty struct{ tableHost }
+
+func (*faulty) Call([][]byte, *resp.Writer) { panic("the host is broken") }
+
+// A panic of the host is no error of the script: it must not be caught on its way.
+func TestPanicsOfTheHostGoOn(t *testing.T) {
+	defer func() {
+		if r := recover(); r != "the host is broken" {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	var w resp.Writer
+	New(Config{}).Run(mustCompile(t, "return pcall(redis.call, 'get', 'x')"), nil, nil, &faulty{}, &w)
+	t.Errorf("it was caught: %q", w.Bytes())
+}
+
+// weigher is a host that looks at the Go heap.
+type weigher struct {
+	tableHost
+	bytes uint64
+}
+
+func (h *weigher) Call(_ [][]byte, w *resp.Writer) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.bytes = m.HeapAlloc
+	w.OK()
+}
+
+// A short part of a long string does not keep the long one in memory, where the
+// bound would not see it.
+func TestPartsDoNotKeepTheWhole(t *testing.T) {
+	for _, part := range []string{"s:sub(1, 40)", "s:match('x(xxxx)')", "(s:find('(xx)', 1) and s:match('()'))", "struct.unpack('c9', s)"} {
+		h := &weigher{}
+		var w resp.Writer
+		r := New(Config{}).Run(mustCompile(t, "local t = {} for i = 1, 100 do local s = ('x'):rep(1e6) .. i t[i] = "+part+" end redis.call('x')"), nil, nil, h, &w)
+		if r.Err != "" || h.bytes > 50<<20 {
+			t.Errorf("%s: %d bytes, %v", part, h.bytes, r)
+		}
 	}
 }

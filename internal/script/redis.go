@@ -124,7 +124,9 @@ func (w *world) command(t *lua.Thread, raise bool) int {
 		return 1
 	}
 	w.reply.Truncate(0)
+	w.outside = true
 	w.host.Call(args, &w.reply)
+	w.outside = false
 	d := decoder{w: w, t: t, buf: w.reply.Bytes()}
 	v := d.value()
 	if raise && len(d.buf) > 0 && d.buf[0] == '-' {

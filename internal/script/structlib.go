@@ -260,13 +260,13 @@ func (u *structReader) read(option byte, size int) {
 		if size == 0 {
 			size = u.previousSize()
 		}
-		u.add(lua.String(rest[:size]))
+		u.add(u.t.Part(rest, 0, size))
 	case option == 's':
 		s := cString(rest)
 		if len(s) == len(rest) {
 			u.t.Errorf("unfinished string in data")
 		}
-		u.add(lua.String(s))
+		u.add(u.t.Part(rest, 0, len(s)))
 		size = len(s) + 1
 	default:
 		u.control(option)

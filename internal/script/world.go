@@ -16,6 +16,7 @@ type world struct {
 	memory atomic.Int64 // of the values, after the last run
 
 	host    Host    // of the run; nil between runs, and while a library loads
+	outside bool    // the host is at work: a panic is its own
 	loading *loader // of the library that is being loaded
 
 	reply    resp.Writer // of commands that the script calls

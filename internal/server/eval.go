@@ -20,7 +20,7 @@ func newEngine() *script.Engine {
 
 // newScriptHost makes the host of a desk, or with nil that of streams.
 func (s *Server) newScriptHost(d *desk) *scriptHost {
-	h := &scriptHost{srv: s, desk: d}
+	h := &scriptHost{srv: s, desk: d, failures: map[string]int64{}}
 	h.missing = h.countMissing
 	if d != nil {
 		h.runner = &d.runner
@@ -43,6 +43,7 @@ func (s *Server) hostOf(x *command.Ctx) *scriptHost {
 	l := c.home.Load()
 	h := l.host
 	h.conn, h.cfg = c, l.cfg
+	h.readOnly, h.asking = c.is(stateReadOnly), c.is(stateAsking)
 	h.outOfMemory = l.outOfMemory && s.is(condMemory)
 	return h
 }
@@ -154,7 +155,8 @@ func (s *Server) functionHandler(f form) command.Handler {
 func (h *scriptHost) prepare(x *command.Ctx, f form, flags script.Flags, keys [][]byte) resp.Error {
 	h.tx, h.db, h.noTouch = x.Tx, x.DB(), x.Caller.NoTouch()
 	h.began = time.Now()
-	h.wrote, h.strayed, h.errors = false, false, h.errors[:0]
+	h.wrote, h.acted, h.beyond, h.strayed = false, false, false, false
+	clear(h.failures)
 	h.reply.SetBuffer(h.reply.Bytes()[:0])
 	h.reply.SetProto(x.Out.Proto())
 	h.flags, h.slot = 0, -1
@@ -237,8 +239,8 @@ func (h *scriptHost) watched(x *command.Ctx, name string, eval bool) {
 	}
 }
 
-// conclude answers a script that has ended. wide is noted if its call has to be
-// repeated with the world locked.
+// conclude answers a script that has ended, or has its call repeated with the world
+// locked. wide notes that it needs that.
 func (h *scriptHost) conclude(x *command.Ctx, result script.Result, wide *atomic.Bool) {
 	d := h.desk
 	if d == nil {
@@ -249,13 +251,16 @@ func (h *scriptHost) conclude(x *command.Ctx, result script.Result, wide *atomic
 	l := d.run.loop
 	l.finish(d)
 	h.tx.Mute(false)
-	if h.strayed {
+	if h.beyond {
 		wide.Store(true)
+	}
+	if h.strayed {
 		l.strayed = true
+		l.monitored = l.monitored[:0] // all that is in it comes again
 		return
 	}
-	for _, err := range h.errors {
-		l.stats.errorReply(err)
+	for code, n := range h.failures {
+		l.stats.countErrors(code, n)
 	}
 	l.counted = result.Counted
 	if h.srv.endsScripts.Load() && d.run.killed.Load() {

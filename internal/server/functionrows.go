@@ -15,6 +15,15 @@ import (
 // Redis's LOAD_TIMEOUT_MS. One that is in the stream has run already.
 const loadTimeout = 500 * time.Millisecond
 
+// timeoutFor is how long the code of each library may run that a call loads, 0 for
+// ever. Redis bounds FUNCTION LOAD only.
+func timeoutFor(x *command.Ctx) time.Duration {
+	if x.Tx.Applying() {
+		return 0
+	}
+	return loadTimeout
+}
+
 func (s *Server) functionLoad(x *command.Ctx) {
 	replace := false
 	last := len(x.Args) - 1
@@ -25,12 +34,8 @@ func (s *Server) functionLoad(x *command.Ctx) {
 		}
 		replace = true
 	}
-	timeout := loadTimeout
-	if x.Tx.Applying() {
-		timeout = 0
-	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
-	next, name, err := s.functions.set.Load().load(string(x.Args[last]), replace, timeout, loadHost{s})
+	next, name, err := s.functions.set.Load().load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
 	s.functions.give()
 	if err != "" {
 		x.Out.Error(err)
@@ -95,7 +100,7 @@ func (s *Server) functionRestore(x *command.Ctx) {
 		return
 	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
-	next, refusal := s.functions.set.Load().restore(codes, policy, loadHost{s})
+	next, refusal := s.functions.set.Load().restore(codes, policy, timeoutFor(x), loadHost{s})
 	s.functions.give()
 	if refusal != "" {
 		x.Out.Error(refusal)

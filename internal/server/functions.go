@@ -135,13 +135,13 @@ const (
 
 // restore is the set with the libraries of a payload. It matches
 // functionRestoreCommand: nothing has changed if anything is wrong.
-func (x *functionSet) restore(codes []string, policy restorePolicy, host script.Host) (*functionSet, resp.Error) {
+func (x *functionSet) restore(codes []string, policy restorePolicy, timeout time.Duration, host script.Host) (*functionSet, resp.Error) {
 	loaded := newFunctionSet()
 	if policy != restoreFlush {
 		loaded.engine = x.engine
 	}
 	for _, code := range codes {
-		next, _, err := loaded.load(code, false, 0, host)
+		next, _, err := loaded.load(code, false, timeout, host)
 		if err != "" {
 			return nil, err
 		}

@@ -84,6 +84,8 @@ type loop struct {
 
 	delayed []func() // what waits for the end of a script that takes long
 
+	resumable []*conn // connections that are about to be resumed
+
 	last    lastFound
 	missing func() int // countMissing, as a value made once
 	ahead   [][]byte   // the keys of the next requests of a pipeline
@@ -133,6 +135,7 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 		began := l.beginTurn()
 		l.serve(events)
 		l.readMail()
+		l.resumeAll()
 		if len(l.deadlines) > 0 {
 			l.expireParked()
 		}

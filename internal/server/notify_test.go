@@ -42,6 +42,15 @@ func TestEventsOfKeysArePublished(t *testing.T) {
 		c.do(line)
 	}
 	l.wantEvents("__keyevent@3__:new l", "__keyevent@3__:del l", "__keyevent@3__:keymiss none")
+	c.want("CONFIG SET notify-keyspace-events Egl", "OK")
+	waits := n.dial()
+	waits.send("BLPOP queue 0") // in database 0
+	c.waitFor("blocked_clients", "1")
+	c.want("SELECT 0", "OK")
+	c.want("RPUSH queue x", "1")
+	waits.wantNext("[queue x]")
+	l.wantEvents("__keyevent@0__:rpush queue", "__keyevent@0__:lpop queue", "__keyevent@0__:del queue")
+	c.want("SELECT 3", "OK")
 	c.want("FLUSHALL", "OK")
 	c.want("CONFIG SET notify-keyspace-events K", "OK")
 	c.want("SET a 1", "OK")

@@ -104,7 +104,7 @@ func (l *loop) release() {
 			c.marks = c.marks[:copy(c.marks, c.marks[n:])]
 			l.wantWrite(c)
 			if wasFull && c.heldBytes() <= maxHeldBytes {
-				l.resume(c)
+				l.resumable = append(l.resumable, c)
 			}
 		}
 		if len(c.marks) == 0 || c.is(stateClosed) {
@@ -116,6 +116,19 @@ func (l *loop) release() {
 	clear(l.held[len(kept):])
 	l.held = kept
 	l.holding.Store(len(kept) > 0)
+	l.resumeAll()
+}
+
+// resumeAll resumes those who can be. What they run may take long, and then whoever has
+// the loop goes on with the rest.
+func (l *loop) resumeAll() {
+	for len(l.resumable) > 0 {
+		c := l.resumable[0]
+		l.resumable = l.resumable[1:]
+		if !c.is(stateClosed) {
+			l.resume(c)
+		}
+	}
 }
 
 // resume runs what a connection had sent while nothing of it could run, and reads

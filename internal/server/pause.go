@@ -191,10 +191,9 @@ func (l *loop) retry() {
 	l.postponed = nil
 	for _, c := range waiting {
 		c.postponed = false
-		if !c.is(stateClosed) {
-			l.resume(c)
-		}
 	}
+	l.resumable = append(l.resumable, waiting...)
+	l.resumeAll()
 	l.stats.postponed.Store(int64(len(l.postponed)))
 }
 

@@ -41,11 +41,15 @@ type scriptHost struct {
 	flags       runFlags
 	slot        int // the slot of all keys so far, -1: there was none
 	outOfMemory bool
+	readOnly    bool // READONLY of the connection, and ASKING
+	asking      bool
 	wrote       bool
-	strayed     bool // it needs more than the unit has locked, and has written nothing yet
-	errors      []resp.Error
-	sought      [][]byte   // the keys of the command at hand
-	missing     func() int // counts those that do not exist
+	acted       bool             // it has written, or sent a message
+	beyond      bool             // it needs more than the unit has locked
+	strayed     bool             // … and has not acted yet: its call is repeated
+	failures    map[string]int64 // errors of commands by code
+	sought      [][]byte         // the keys of the command at hand
+	missing     func() int       // counts those that do not exist
 }
 
 // runFlags are Redis's SCRIPT_READ_ONLY and its like.
@@ -115,7 +119,7 @@ func (h *scriptHost) Call(args [][]byte, w *resp.Writer) {
 		if row != nil {
 			h.runner.CountRejection(row)
 		}
-		h.errors = append(h.errors, err)
+		h.failed(err)
 		w.Error(err)
 		return
 	}
@@ -126,7 +130,7 @@ func (h *scriptHost) Call(args [][]byte, w *resp.Writer) {
 	b := w.Bytes()[start:]
 	failed := len(b) > 0 && b[0] == '-'
 	if failed {
-		h.errors = append(h.errors, errorLine(b))
+		h.failed(errorLine(b))
 	}
 	h.runner.Count(row, took, failed)
 	h.account(row, args, took)
@@ -156,12 +160,14 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 		return resp.ErrOOM
 	}
 	if !h.holds(row, args) {
-		if !h.wrote && !h.desk.inExec {
+		h.beyond = true
+		if !h.acted && !h.desk.inExec {
 			h.strayed = true
 			h.engine.Kill()
 		}
 		return resp.ErrInScriptNotLocal
 	}
+	h.acted = h.acted || row.Flags&(command.Write|command.MayReplicate) != 0
 	if row.Is(command.Write) {
 		h.wrote = true
 		h.desk.run.wrote.Store(true)
@@ -230,7 +236,7 @@ func (h *scriptHost) refusesRoute(row *command.Row, args [][]byte) resp.Error {
 	}
 	r := Route{
 		Slot: slots.Of(h.sought[0]), Keys: len(h.sought), Shard: row.Is(command.OfShards),
-		Write: row.Is(command.Write), ReadOnly: h.conn.is(stateReadOnly), Asking: h.conn.is(stateAsking), Missing: h.missing,
+		Write: row.Is(command.Write), ReadOnly: h.readOnly, Asking: h.asking, Missing: h.missing,
 	}
 	if r.Shard {
 		r.Keys, r.Missing = 0, nil
@@ -270,6 +276,19 @@ func (h *scriptHost) countMissing() int {
 	return n
 }
 
+// failed counts an error of a command. It reaches the loop's counts when the script has
+// ended.
+func (h *scriptHost) failed(err resp.Error) {
+	code := err.Code()
+	if _, known := h.failures[code]; known || len(h.failures) < maxErrorCodes {
+		h.failures[code]++
+	}
+}
+
+// monitoredBytes bounds what monitors are shown of one unit: a script may call commands
+// without an end.
+const monitoredBytes = 1 << 20
+
 // account keeps the books of a command that the script has called.
 func (h *scriptHost) account(row *command.Row, args [][]byte, took time.Duration) {
 	if h.desk == nil {
@@ -282,7 +301,7 @@ func (h *scriptHost) account(row *command.Row, args [][]byte, took time.Duration
 	if limit := h.cfg.LatencyMonitorThreshold; limit > 0 && took >= limit {
 		s.admin.Latency.Add(admin.LatencyEvent(row), s.now()/1000, took)
 	}
-	if s.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 && !s.Loading() {
+	if s.monitors.any.Load() && row.Flags&(command.SkipMonitor|command.Admin) == 0 && !s.Loading() && len(h.desk.monitored) < monitoredBytes {
 		h.desk.monitored = append(h.desk.monitored, admin.MonitorLine(time.Now(), h.db, "lua", args)...)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
+	"redoubt/slots"
 )
 
 // call sends a command whose arguments may hold spaces.
@@ -454,3 +455,58 @@ func TestScriptsThatTakeLongAndClientsThatComeAndGo(t *testing.T) {
 }
 
 func scriptSHA(body string) string { return script.SHA1([]byte(body)) }
+
+// In a cluster a script has the slots of the keys that its call names. If it looks
+// further it runs with all slots, as long as it has done nothing before.
+func TestScriptsThatLookBeyondTheirSlots(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Of([]byte("far")), moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	c, m := n.dial(), n.dial()
+	m.want("MONITOR", "OK")
+	const errNotLocal = "error: ERR Script attempted to access a non local key in a cluster node"
+	for _, test := range []struct{ name, script, reply string }{
+		{"the named key", "return redis.call('SET', KEYS[1], 1)", "OK"},
+		{"another slot", "redis.call('GET', KEYS[1]) return redis.call('SET', 'b', 2)", "OK"},
+		{"all keys", "return redis.call('DBSIZE')", "2"},
+		{"another slot after a write", "redis.call('SET', KEYS[1], 3) return redis.call('SET', 'c', 3)", errNotLocal},
+		{"likewise, the next time", "redis.call('SET', KEYS[1], 3) return redis.call('SET', 'c', 3)", "OK"},
+		{"another slot after a message", "redis.call('PUBLISH', 'ch', 'm') return redis.call('GET', 'b')", errNotLocal},
+		{"a key of another node", "return redis.call('GET', 'far')", errNotLocal},
+		{"another slot, caught", "redis.pcall('GET', 'b') return 'end'", "end"},
+		{"slots that do not go together", "#!lua\nredis.call('GET', KEYS[1]) return redis.call('GET', 'b')", "error: ERR Script attempted to access keys that do not hash to the same slot"},
+		{"that may", "#!lua flags=allow-cross-slot-keys\nredis.call('GET', KEYS[1]) return redis.call('GET', 'b')", "2"},
+		{"not in a cluster", "#!lua flags=no-cluster\nreturn 1", "error: ERR Can not run script on cluster, 'no-cluster' flag is set."},
+	} {
+		c.call("EVAL", test.script, "1", "a")
+		if got := c.read(); !strings.HasPrefix(got, test.reply) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.reply)
+		}
+	}
+	c.call("EVAL", "redis.call('SET', 'x', 1) return redis.call('GET', 'b')", "0")
+	c.wantNext("2") // one that names no key has all from the start
+	c.want("MULTI", "OK")
+	c.call("EVAL", "redis.call('SET', KEYS[1], 4) return redis.call('GET', 'b')", "1", "a")
+	c.wantNext("QUEUED")
+	c.want("EXEC", "[2]")
+	for _, want := range []string{`"EVAL"`, `lua] "SET" "a"`, `"EVAL"`, `lua] "GET" "a"`, `lua] "SET" "b"`, `"EVAL"`} {
+		if line := m.read(); !strings.Contains(line, want) {
+			t.Errorf("MONITOR printed %q, want %s", line, want)
+		}
+	}
+}
+
+// A script may call and catch what fails for as long as it likes: what is kept of that
+// is bounded, and counted all the same.
+func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.eval("redis.call('SET', 'k', 'v') for i = 1, 1000 do redis.pcall('INCR', 'k') redis.pcall('NOSUCH') end return 1", "1")
+	c.eval("return redis.call('LPUSH', 'k', 1)", "error: WRONGTYPE Operation against a key holding the wrong kind of value script: "+
+		scriptSHA("return redis.call('LPUSH', 'k', 1)")+", on @user_script:1.")
+	if got := n.ErrorCounts(); got["ERR"] != 2000 || got["WRONGTYPE"] != 1 {
+		t.Errorf("the errors are %v", got)
+	}
+	if got := n.Stats().ErrorReplies; got != 2001 {
+		t.Errorf("%d errors were counted", got)
+	}
+}

@@ -328,6 +328,9 @@ func (s *Server) Wake() {
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
+
 // TakeAnyChecksum is DEBUG SET-SKIP-CHECKSUM-VALIDATION: admin.Server. RESTORE asks
 // AnyChecksum.
 func (s *Server) TakeAnyChecksum(on bool) { s.anyChecksum.Store(on) }
@@ -339,9 +342,6 @@ func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 func (s *Server) DamagedPayload(what string, err error) {
 	s.log.Warn("RESTORE: " + what + " integrity check failed: " + err.Error())
 }
-
-// PauseCron is DEBUG PAUSE-CRON: admin.Server.
-func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.
 func (s *Server) SetActiveExpire(on bool) { s.activeExpire.Store(on) }

@@ -199,13 +199,15 @@ const maxErrorCodes = 128
 func newLoopStats() loopStats { return loopStats{errors: map[string]int64{}} }
 
 // errorReply counts an error that was written.
-func (s *loopStats) errorReply(err resp.Error) {
-	s.errorReplies++
-	code := err.Code()
+func (s *loopStats) errorReply(err resp.Error) { s.countErrors(err.Code(), 1) }
+
+// countErrors counts n errors of a code.
+func (s *loopStats) countErrors(code string, n int64) {
+	s.errorReplies += n
 	s.errorsMu.Lock()
 	defer s.errorsMu.Unlock()
 	if _, known := s.errors[code]; known || len(s.errors) < maxErrorCodes {
-		s.errors[code]++
+		s.errors[code] += n
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -445,4 +446,20 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func FuzzFunctionPayload(f *testing.F) {
+	for _, body := range []string{"", "\xf5\x01a", "\xf5\x01a\xf5\x01b", "\xf6\x01a", "\xf5\xc3\x05\x0a\x00a\x00", "\xf5\xff"} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		codes, err := ParseFunctions(framed(string(body)))
+		if err != nil {
+			return
+		}
+		again, err := ParseFunctions(new(Encoder).AppendFunctions(nil, codes))
+		if err != nil || !slices.Equal(again, codes) {
+			t.Errorf("%q became %q: %v", codes, again, err)
+		}
+	})
 }

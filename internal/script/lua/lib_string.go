@@ -31,6 +31,20 @@ func stringLen(t *Thread) int {
 	return 1
 }
 
+// part is s[from:to]. A small part of a long string is a copy, so that it does not
+// keep the whole in memory unseen.
+func (t *Thread) part(s string, from, to int) Value {
+	n := to - from
+	if n >= len(s)/2 {
+		return String(s[from:to])
+	}
+	t.state.allocated(n)
+	return String(strings.Clone(s[from:to]))
+}
+
+// Part is a part of a string as a value.
+func (t *Thread) Part(s string, from, to int) Value { return t.part(s, from, to) }
+
 func stringSub(t *Thread) int {
 	s := t.CheckString(1)
 	start := max(relative(t.CheckInteger(2), len(s)), 1)
@@ -38,7 +52,7 @@ func stringSub(t *Thread) int {
 	if start > end {
 		t.Push(String(""))
 	} else {
-		t.Push(String(s[start-1 : end]))
+		t.Push(t.part(s, start-1, end))
 	}
 	return 1
 }
@@ -118,11 +132,14 @@ func stringChar(t *Thread) int {
 	return 1
 }
 
-// stringDump refuses: there is no bytecode that could be loaded.
+// stringDump gives how bytecode begins, which load and loadstring refuse: there is
+// none.
 func stringDump(t *Thread) int {
-	t.checkFunction(1)
-	t.Errorf("unable to dump given function")
-	return 0
+	if t.checkFunction(1).Closure().native != nil {
+		t.Errorf("unable to dump given function")
+	}
+	t.Push(String("\x1bLua"))
+	return 1
 }
 
 func stringFind(t *Thread) int  { return t.find(true) }

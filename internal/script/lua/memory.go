@@ -37,7 +37,7 @@ func (s *State) reserve(n int) {
 func (s *State) measure(need int) {
 	m := &s.memory
 	m.epoch++
-	w := walker{epoch: m.epoch, strings: make(map[unsafe.Pointer]struct{})}
+	w := walker{epoch: m.epoch, seen: make(map[unsafe.Pointer]struct{})}
 	w.table(s.globals)
 	w.table(s.stringMeta)
 	w.thread(s.main)
@@ -81,20 +81,26 @@ func (s *State) Collect() int {
 
 // A walker visits all that can be reached, each object once.
 type walker struct {
-	epoch   uint32
-	bytes   int
-	queue   []Value
-	strings map[unsafe.Pointer]struct{}
+	epoch uint32
+	bytes int
+	queue []Value
+	seen  map[unsafe.Pointer]struct{} // strings and protos, which have no mark
+}
+
+// first reports whether an object is seen for the first time.
+func (w *walker) first(p unsafe.Pointer) bool {
+	if _, seen := w.seen[p]; seen {
+		return false
+	}
+	w.seen[p] = struct{}{}
+	return true
 }
 
 func (w *walker) value(v Value) {
 	switch v.Kind() {
 	case KindString:
-		if n := v.strLen(); n >= countedFrom {
-			if _, seen := w.strings[v.ref]; !seen {
-				w.strings[v.ref] = struct{}{}
-				w.bytes += n
-			}
+		if n := v.strLen(); n >= countedFrom && w.first(v.ref) {
+			w.bytes += n
 		}
 	case KindTable, KindFunction, KindThread:
 		w.queue = append(w.queue, v)
@@ -140,6 +146,9 @@ func (w *walker) closure(c *Closure) {
 	}
 	c.mark = w.epoch
 	w.bytes += 96 + 56*len(c.upvals)
+	if c.proto != nil && w.first(unsafe.Pointer(c.proto)) {
+		w.bytes += c.proto.Size()
+	}
 	if c.env != nil {
 		w.queue = append(w.queue, c.env.Value())
 	}

@@ -334,7 +334,7 @@ func (m *matcher) captured(i, start, end int) Value {
 		if i != 0 {
 			m.t.Errorf("invalid capture index")
 		}
-		return String(m.src[start:end])
+		return m.t.part(m.src, start, end)
 	}
 	c := m.capture[i]
 	switch c.length {
@@ -343,7 +343,7 @@ func (m *matcher) captured(i, start, end int) Value {
 	case capPosition:
 		return Int(c.start + 1)
 	}
-	return String(m.src[c.start : c.start+c.length])
+	return m.t.part(m.src, c.start, c.start+c.length)
 }
 
 // pushCaptures pushes all captures of a match; whole is whether the match itself

@@ -310,6 +310,13 @@ func (e *Error) Error() string {
 	return "(error object is a " + e.Value.Kind().String() + " value)"
 }
 
+// A Fault is a panic in a Go function or in the machine itself: the state is broken
+// and must not be used again.
+type Fault struct{ Cause any }
+
+// Error tells of the panic.
+func (f *Fault) Error() string { return fmt.Sprintf("lua: %v", f.Cause) }
+
 // A thrown is a Lua error on its way to who catches it.
 type thrown struct {
 	value  Value
@@ -418,8 +425,7 @@ func (t *Thread) protect(f func(), handler Value) (err *thrown) {
 }
 
 // PCall calls a function with arguments and returns its first result. The error
-// is an *Error; any other says that the state is broken and must not be used
-// again.
+// is an *Error or a *Fault.
 func (s *State) PCall(fn Value, args ...Value) (result Value, err error) {
 	t := s.main
 	defer func() {
@@ -430,7 +436,7 @@ func (s *State) PCall(fn Value, args ...Value) (result Value, err error) {
 		case *abort:
 			err = &Error{r.value, r.source, r.line, true}
 		default:
-			err = fmt.Errorf("lua: %v", r)
+			err = &Fault{r}
 		}
 	}()
 	failure := t.protect(func() {

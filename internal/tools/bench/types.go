@@ -40,7 +40,7 @@ var typeTests = []typeTest{
 	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
 	{name: "PFADD", command: "PFADD K element:$"},
 	{name: "PFCOUNT", command: "PFCOUNT K", fill: "PFADD"},
-	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "SET"},
+	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "APPEND"},
 	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD"},
 	{name: "XADD", command: "XADD K * sensor E value $ unit degree"},
 	{name: "XRANGE_10", command: "XRANGE K - + COUNT 10", fill: "XADD"},
@@ -218,7 +218,7 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	}
 	if t.takes {
 		each = supply(requests, keys)
-	} else if t.fill == "SET" {
+	} else if t.fill == "SET" || t.fill == "APPEND" {
 		each = 1
 	} else if t.name == "LRANGE_100" {
 		each = max(each, 100)
@@ -244,7 +244,7 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 				a = append(a, decimal(int(mix(uint64(x))%oneElements)), element)
 			case "GEOADD": // forty or so within 10 km of any place
 				a = append(a, degrees(10, mix(uint64(x))), degrees(33, mix(uint64(x)+1<<32)), element)
-			case "SET":
+			case "APPEND":
 				a = append(a, bytes.Repeat([]byte("\x5a"), 1<<10))
 			default:
 				a = append(a, element)
