@@ -50,6 +50,9 @@ func TestADirectoryOfRedisIsAdopted(t *testing.T) {
 			h.run(120)
 			h.calm()
 			sweep(t, theirs)
+			// The history may have loaded and dropped some already.
+			theirs.Do("FUNCTION", "LOAD", "#!lua name=last\nredis.register_function('last', function() return 7 end)")
+			libraries := fmt.Sprint(theirs.Do("FUNCTION", "LIST"))
 			want := digest(theirs)
 			c.end(theirs)
 
@@ -71,6 +74,9 @@ func TestADirectoryOfRedisIsAdopted(t *testing.T) {
 			}
 			if !strings.Contains(s.Log(), "The append-only files of Redis are adopted") {
 				t.Error("nothing was adopted")
+			}
+			if got := fmt.Sprint(s.Do("FUNCTION", "LIST")); len(got) != len(libraries) || s.Do("FCALL", "last", 0) != int64(7) {
+				t.Errorf("the libraries are %s, want %s", got, libraries)
 			}
 			h = newHistory(t, s, uint64(90+i))
 			h.run(60)

@@ -127,7 +127,9 @@ func bounded(t *testing.T, words int, s *redistest.Server, args ...string) strin
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), settle)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, redistest.Tool(t, "redis-cli"), append([]string{"-p", fmt.Sprint(s.Port)}, args...)...)
+	// Without stdbuf it would print by the 4 KiB.
+	line := append([]string{"-oL", redistest.Tool(t, "redis-cli"), "-p", fmt.Sprint(s.Port)}, args...)
+	cmd := exec.CommandContext(ctx, redistest.Tool(t, "stdbuf"), line...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
