@@ -95,6 +95,7 @@ type persistence struct {
 	// rewrite: BGREWRITEAOF was asked for and waits.
 	rewrite  bool
 	again    bool                              // another base is wanted once the order for one is carried out
+	unmarked atomic.Bool                       // the journal was switched on; see markFiles
 	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
 	saves    int64                             // good ones since the start
 	bases    int64
@@ -384,7 +385,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
-		err = p.stream.SetBase(f.Name(), o.at)
+		if err = p.stream.SetBase(f.Name(), o.at); err == nil {
+			p.markFiles()
+		}
 	case forTransfer:
 		p.keepTransfer(o)
 	}
@@ -475,6 +478,7 @@ func (p *persistence) replaced(bytes int64, change func() error) error {
 		return err
 	}
 	p.baseBytes.Store(bytes)
+	p.markFiles()
 	return nil
 }
 
