@@ -353,6 +353,7 @@ func (n *Node) restore() (loaded, error) {
 		return loaded{}, nil
 	}
 	if err != nil {
+		n.log.Warn("Internal error in RDB reading", zap.Error(err))
 		return l, fmt.Errorf("Terminating server after rdb file reading failure. %w", err)
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
@@ -387,7 +388,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
+	return n.loadFile(context.Background(), path, 0, loadRule{dropExpired: drop, libraries: n.server})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -432,7 +433,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
+		if l, err = n.loadFile(ctx, base, from, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)
