@@ -155,6 +155,10 @@ func (n *Node) followSettings() {
 		return nil
 	}, "appendfsync")
 	n.config.OnChange(func(old, next *config.Settings) error {
+		n.stream.SetBacklogBytes(backlogBytes(next))
+		return nil
+	}, "repl-backlog-size")
+	n.config.OnChange(func(old, next *config.Settings) error {
 		switch {
 		case next.AppendOnly == old.AppendOnly:
 			return nil
@@ -233,12 +237,14 @@ func policy(f config.Fsync) journal.Policy {
 // CONFIG_REPL_BACKLOG_MIN_SIZE.
 const minBacklogBytes = 16 << 10
 
+func backlogBytes(c *config.Settings) int { return max(int(c.ReplBacklogBytes), minBacklogBytes) }
+
 func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	return journal.Config{
 		Dir:          filepath.Join(c.Dir, c.AppendDirName),
 		Enabled:      c.AppendOnly,
 		Policy:       policy(c.AppendFsync),
-		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
+		BacklogBytes: backlogBytes(c),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
 		Observed:     n.observeDisk,

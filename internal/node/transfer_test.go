@@ -64,3 +64,48 @@ func TestTheStreamBehindSYNCBeginsWithSELECT(t *testing.T) {
 		}
 	}
 }
+
+// While a snapshot for replicas is made INFO tells of it as of a BGSAVE, and when the
+// last of them has gone it is given up.
+func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
+	s := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "500000")
+	for i := range 20 {
+		s.Do("SET", fmt.Sprint("key", i), "v")
+	}
+	info := func(line string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			got := fmt.Sprint(s.Do("INFO", "persistence"), s.Do("INFO", "replication"))
+			if strings.Contains(got, line) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("INFO lacks %q:\n%s", line, got)
+			}
+		}
+	}
+	come := func() net.Conn {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprint(conn, "PSYNC ? -1\r\n")
+		return conn
+	}
+	first := come()
+	info("slave0:")
+	info("rdb_bgsave_in_progress:1")
+	first.Close()
+	info("connected_slaves:0")
+	info("rdb_bgsave_in_progress:0")
+
+	s.Do("CONFIG", "SET", "save", "3600 1")
+	second := come()
+	info("slave0:")
+	info("rdb_bgsave_in_progress:1")
+	second.Close()
+	info("connected_slaves:0")
+	info("rdb_bgsave_in_progress:1")
+	s.Do("CONFIG", "SET", "rdb-key-save-delay", "0")
+}
