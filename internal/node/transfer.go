@@ -84,7 +84,8 @@ func (p *persistence) leaveTransfer(o *order) {
 var errUnwanted = errors.New("node: the replicas that waited for the snapshot have gone")
 
 // lastTransfer is the snapshot that replicas were given before, if the backlog
-// still has what follows it.
+// still has what follows it. If that is more than the snapshot itself, a fresh one is
+// less to send, and to hold in memory.
 func (p *persistence) lastTransfer() *psync.Base {
 	p.mu.Lock()
 	o := p.sent
@@ -94,6 +95,10 @@ func (p *persistence) lastTransfer() *psync.Base {
 	}
 	b, err := openBase(o.path, o.at)
 	if err != nil {
+		return nil
+	}
+	if int64(p.stream.End()-o.at) > b.Size {
+		b.Close()
 		return nil
 	}
 	return b

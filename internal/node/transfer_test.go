@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"redoubt/internal/redistest"
+	"redoubt/replication"
+	"redoubt/replication/psync"
 )
 
 func TestABackupHasWhatWasWrittenAfterTheBase(t *testing.T) {
@@ -108,4 +110,30 @@ func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
 	info("connected_slaves:0")
 	info("rdb_bgsave_in_progress:1")
 	s.Do("CONFIG", "SET", "rdb-key-save-delay", "0")
+}
+
+// Without a journal a replica is given the snapshot of the one before, but not if a
+// fresh one is shorter than what has been written since.
+func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
+	at := func() replication.Offset {
+		t.Helper()
+		b, err := n.persistence.Base(t.Context(), psync.Need{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		return b.At
+	}
+	e := n.keys.NewExecutor()
+	set(n, e, "k", strings.Repeat("random0123456789", 100))
+	first := at()
+	set(n, e, "k", "v")
+	if got := at(); got != first {
+		t.Errorf("after a short write a replica gets a snapshot at %d, not that at %d", got, first)
+	}
+	set(n, e, "k", strings.Repeat("random0123456789", 1000))
+	if got := at(); got == first {
+		t.Error("a replica gets the old snapshot and a longer stream behind it")
+	}
 }
