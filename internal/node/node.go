@@ -73,6 +73,7 @@ type Node struct {
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
+	oom         oomScore
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -82,7 +83,8 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening,
+		oom: oomScore{path: "/proc/self/oom_score_adj"}}
 	if n.role == nil {
 		n.role = func(bool) {}
 	}
@@ -145,6 +147,9 @@ func New(c Config) (*Node, error) {
 	n.server.CountApplied(n.applier.Runner())
 	n.watching.Store(n.server)
 	n.followSettings()
+	if err := n.oom.follow(cfg, cfg.ReplicaOf.Host != ""); err != nil {
+		n.log.Warn(err.Error())
+	}
 	return n, nil
 }
 
@@ -158,6 +163,8 @@ func (n *Node) followSettings() {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
 	}, "repl-backlog-size")
+	n.config.OnChange(func(old, next *config.Settings) error { return n.oom.follow(next, n.server.IsReplica()) },
+		"oom-score-adj", "oom-score-adj-values")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		switch {
 		case next.AppendOnly == old.AppendOnly:
@@ -167,6 +174,14 @@ func (n *Node) followSettings() {
 		}
 		return n.enableJournal()
 	}, "appendonly")
+}
+
+// roleChanged lets all parts see that the node has become a primary or a replica.
+func (n *Node) roleChanged() {
+	n.server.RoleChanged()
+	if err := n.oom.follow(n.config.Current(), n.server.IsReplica()); err != nil {
+		n.log.Warn(err.Error())
+	}
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
