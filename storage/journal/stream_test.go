@@ -23,7 +23,7 @@ import (
 // disk does.
 func testConfig(t testing.TB, dir string) Config {
 	return Config{
-		Dir: dir, Enabled: true, RingBytes: minRingBytes, BallastBytes: -1, TrimBytes: 1,
+		Dir: dir, Enabled: true, RingBytes: minRingBytes, CommitLogBytes: 16 * blockBytes, BallastBytes: -1, TrimBytes: 1,
 		Log:   zap.NewNop(),
 		Fatal: func(err error) { panic(err) },
 	}
@@ -58,6 +58,14 @@ func openServing(t testing.TB, cfg Config) *Stream {
 // put appends and announces.
 func put(s *Stream, unit []byte) replication.Offset {
 	end := s.AppendRaw(unit)
+	s.Announce()
+	return end
+}
+
+// commit is put by somebody who waits for the disk.
+func commit(s *Stream, unit []byte) replication.Offset {
+	end := s.AppendRaw(unit)
+	s.TryCommit()
 	s.Announce()
 	return end
 }
