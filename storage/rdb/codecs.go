@@ -67,7 +67,7 @@ func damaged(encoding byte, err error) error {
 	case !errors.Is(err, ErrCorrupt):
 		return err
 	case errors.Is(err, storage.ErrTwice):
-		return fmt.Errorf("%s with dup elements: %w", what, err)
+		return fmt.Errorf("%s with dup elements, integrity check failed: %w", what, err)
 	}
 	return fmt.Errorf("%s integrity check failed: %w", what, err)
 }

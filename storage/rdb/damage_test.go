@@ -141,8 +141,8 @@ func TestWhatIsWrongIsSaidInTheWordsOfRedis(t *testing.T) {
 	}
 	stream := "\x0f\x00\x00\x00\x00"
 	for _, c := range []struct{ body, want string }{
-		{"\x10\x17\x17\x00\x00\x00\x04\x00\x82a\x00\x03\x82b\x00\x03\x82a\x00\x03\x82d\x00\x03\xff", "Hash listpack with dup elements: "},
-		{"\x02\x02\x01a\x01a", "Value with dup elements: "},
+		{"\x10\x17\x17\x00\x00\x00\x04\x00\x82a\x00\x03\x82b\x00\x03\x82a\x00\x03\x82d\x00\x03\xff", "Hash listpack with dup elements, integrity check failed: "},
+		{"\x02\x02\x01a\x01a", "Value with dup elements, integrity check failed: "},
 		{"\x0d\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff", "Hash ziplist integrity check failed: "},
 		{stream + group("\x01g", "\x01c", "\x01d"), ""},
 		{stream + group("\x01g", "\x01c", "\x01c"), "Duplicate stream consumer detected"},
