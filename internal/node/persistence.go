@@ -117,6 +117,8 @@ const (
 type order struct {
 	purpose purpose
 	journal bool // there was one when it was given
+	// dropped is why it is given up as soon as it is begun; nil: it is not.
+	dropped error
 	done    chan struct{}
 	// The result, once done is closed.
 	path string
@@ -268,6 +270,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	ctx, drop := context.WithCancelCause(ctx)
 	defer drop(nil)
 	p.drop[o.purpose] = drop
+	if o.dropped != nil {
+		drop(o.dropped)
+	}
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
@@ -332,6 +337,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	journal := p.stream.Enabled()
 	if o.purpose == forBase && o.journal != journal {
 		return errSwitchedOff
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.

@@ -99,6 +99,23 @@ func TestOneRewriteAtATime(t *testing.T) {
 	hasInfo(t, n, "aof_rewrite_in_progress:0", "aof_rewrites:1", "aof_enabled:1")
 }
 
+// A base that was ordered is given up with the journal even if nobody has begun it yet.
+func TestARewriteThatHasNotBegunIsGivenUp(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p := n.persistence
+	before, _ := n.stream.Base()
+	o := &order{purpose: forBase, journal: true, done: make(chan struct{})}
+	p.mu.Lock()
+	p.base = o
+	p.mu.Unlock()
+	p.giveUpBase()
+	p.carryOut(t.Context(), o)
+	if after, _ := n.stream.Base(); !errors.Is(o.err, errSwitchedOff) || after != before {
+		t.Errorf("it ended with %v, and the base is %q after %q", o.err, after, before)
+	}
+	hasInfo(t, n, "aof_rewrite_in_progress:0", "aof_rewrites:0", "aof_last_bgrewrite_status:ok")
+}
+
 // Without a journal the command leaves append-only files that redis-server, and a
 // later start with a journal, go on from; and DEBUG LOADAOF comes back to them.
 func TestARewriteWithoutAJournal(t *testing.T) {
