@@ -538,6 +538,12 @@ func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
 	return p.saveNow(tx)
 }
 
+// AwaitsFirstBase implements server.Persistence.
+func (p *persistence) AwaitsFirstBase() bool {
+	_, _, found := p.stream.Restart()
+	return p.stream.Enabled() && !found
+}
+
 // saveNow writes the dump of this moment.
 func (p *persistence) saveNow(tx *storage.Tx) error {
 	began := time.Now()
