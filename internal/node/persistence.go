@@ -122,6 +122,8 @@ type order struct {
 	purpose purpose
 	journal bool // there was one when it was given
 	waiting int  // who waits for one for replicas; guarded by persistence.mu
+	// dropped is why it is given up as soon as it is begun; nil: it is not.
+	dropped error
 	done    chan struct{}
 	// The result, once done is closed.
 	path string
@@ -275,6 +277,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	ctx, drop := context.WithCancelCause(ctx)
 	defer drop(nil)
 	p.drop[o.purpose] = drop
+	if o.dropped != nil {
+		drop(o.dropped)
+	}
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
@@ -341,6 +346,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	journal := p.stream.Enabled()
 	if o.purpose == forBase && o.journal != journal {
 		return errSwitchedOff
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
@@ -540,6 +548,12 @@ func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
 	}
 	p.overtake()
 	return p.saveNow(tx)
+}
+
+// AwaitsFirstBase implements server.Persistence.
+func (p *persistence) AwaitsFirstBase() bool {
+	_, _, found := p.stream.Restart()
+	return p.stream.Enabled() && !found
 }
 
 // saveNow writes the dump of this moment.
