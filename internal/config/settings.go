@@ -39,6 +39,8 @@ type Settings struct {
 	ShutdownTimeout   time.Duration
 	ShutdownOnSigint  Shutdown
 	ShutdownOnSigterm Shutdown
+	OOMScore          OOMScore
+	OOMScores         [3]int // of a primary, a replica and a forked process, -2000 to 2000
 
 	// Files and durability.
 	Dir                      string // absolute
@@ -185,6 +187,17 @@ const (
 	FsyncEverySec Fsync = iota
 	FsyncAlways
 	FsyncNo
+)
+
+// OOMScore says what the scores for the kernel's OOM killer are added to.
+type OOMScore uint8
+
+// The score is left alone, is added to what it was (twice), or takes its place.
+const (
+	OOMScoreOff OOMScore = iota
+	OOMScoreOn
+	OOMScoreRelative
+	OOMScoreAbsolute
 )
 
 // Access says from where a guarded command or setting may be used.

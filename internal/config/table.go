@@ -3,6 +3,8 @@ package config
 import (
 	"io/fs"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,6 +24,7 @@ var (
 	accessLevels      = oneOf("no", "yes", "local")
 	disklessLoads     = oneOf("disabled", "on-empty-db", "swapdb", "flush-before-load")
 	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
+	oomModes          = oneOf("no", "yes", "relative", "absolute")
 	snapshotPolicies  = oneOf("slow", "abort")
 	endpoints         = oneOf("ip", "hostname", "unknown-endpoint")
 )
@@ -96,6 +99,16 @@ var processRows = []*directive{
 	{name: "shutdown-on-sigterm", typ: flags{shutdownNames}, def: "default",
 		does:  "options of the shutdown at SIGTERM",
 		store: func(s *Settings, text string) { s.ShutdownOnSigterm = readShutdown(text) }},
+	{name: "oom-score-adj", typ: oomModes, def: "no",
+		does:  "set how likely the kernel's OOM killer takes the process; yes is relative to what it was",
+		store: toChoice(oomModes, func(s *Settings) *OOMScore { return &s.OOMScore })},
+	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
+		does: "that score of a primary and of a replica; there is no forked process for the third",
+		store: func(s *Settings, text string) {
+			for i, word := range strings.Fields(text) {
+				s.OOMScores[i], _ = strconv.Atoi(word)
+			}
+		}},
 }
 
 var durabilityRows = []*directive{

@@ -73,6 +73,7 @@ type Node struct {
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
+	score       oomScore
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -82,9 +83,13 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening}
-	if n.role == nil {
-		n.role = func(bool) {}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), listens: c.Listening}
+	n.score.log = c.Log
+	n.role = func(replica bool) {
+		_ = n.score.follow(c.Settings.Current(), replica) // logged
+		if c.Role != nil {
+			c.Role(replica)
+		}
 	}
 	if n.listens == nil {
 		n.listens = func() {}
@@ -163,6 +168,14 @@ func (n *Node) followSettings() {
 		}
 		return n.enableJournal()
 	}, "appendonly")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		return n.score.follow(next, n.isReplica())
+	}, "oom-score-adj", "oom-score-adj-values")
+}
+
+func (n *Node) isReplica() bool {
+	host, _ := n.replicator.Primary()
+	return host != ""
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
@@ -296,6 +309,7 @@ func (n *Node) begin(ctx context.Context) error {
 	if err := n.replicator.start(ctx); err != nil {
 		return err
 	}
+	_ = n.score.follow(n.config.Current(), n.isReplica()) // logged
 	if n.cluster != nil {
 		return n.cluster.Start(ctx)
 	}
