@@ -40,6 +40,7 @@ func TestClientsDoTheirOrdinaryWork(t *testing.T) {
 			rueidisCaches(t, addrs[:1], rueidis.ClientOption{ClientTrackingOptions: []string{"PREFIX", "cached:", "BCAST"}})
 		}},
 		{"redis-py", func(t *testing.T, addrs []string) { redisPy(t, "cluster", addrs[0]) }},
+		{"asynq", asynqOnCluster},
 		{"redis-cli -c", redisCLI},
 		{"redis-benchmark --cluster", benchmark},
 	} {
