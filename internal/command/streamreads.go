@@ -97,7 +97,9 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 			o.count = max(o.count, 0)
 		case is(a, "STREAMS") && more > 0:
 			o.keys, o.n = i+1, more/2
-			ok = c.refuse(more%2 != 0, resp.ErrUnbalanced(c.Row.Name, newSymbol(group)))
+			if ok = more%2 == 0; !ok {
+				c.Out.Error(resp.ErrUnbalanced(c.Row.Name, newSymbol(group)))
+			}
 		case is(a, "GROUP") && more > 1:
 			o.group = i + 1
 			i += 2
@@ -123,7 +125,8 @@ func newSymbol(group bool) string {
 	return "$"
 }
 
-// refuse answers with an error and returns false if something is wrong.
+// refuse answers with an error and returns false if something is wrong. It is for
+// errors whose text is there: one that is made of arguments would be made in vain.
 func (c *Ctx) refuse(wrong bool, err resp.Error) (ok bool) {
 	if wrong {
 		c.Out.Error(err)
@@ -220,7 +223,10 @@ func (c *Ctx) logToRead(o *readOptions, key []byte) (l *storage.Log, ok bool) {
 	if found {
 		_, found = l.Group(name)
 	}
-	return l, c.refuse(!found, resp.ErrNoGroupToRead(key, name))
+	if !found {
+		c.Out.Error(resp.ErrNoGroupToRead(key, name))
+	}
+	return l, found
 }
 
 // serveWaiting serves a client that has waited, with a key that is ready, or tells
