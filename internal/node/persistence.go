@@ -121,7 +121,9 @@ type order struct {
 	purpose purpose
 	journal bool // there was one when it was given
 	waiting int  // who waits for one for replicas; guarded by persistence.mu
-	done    chan struct{}
+	// begun has, once the snapshot has begun, the offset that it is as of.
+	begun chan replication.Offset
+	done  chan struct{}
 	// The result, once done is closed.
 	path string
 	at   replication.Offset
@@ -256,6 +258,7 @@ func (p *persistence) askTransfer() *order {
 
 func (p *persistence) order(o *order) *order {
 	o.done, o.journal = make(chan struct{}), p.stream.Enabled()
+	o.begun = make(chan replication.Offset, 1)
 	p.orders[o.purpose] <- o // nobody orders while one waits
 	return o
 }
@@ -365,7 +368,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	if o.purpose == forSave && c.DumpIncrementalFsync || o.purpose != forSave && c.BaseIncrementalFsync {
 		out = &steadyFile{File: f}
 	}
-	if o.at, err = p.walk(ctx, out, o.purpose); err != nil {
+	if o.at, err = p.walk(ctx, out, o); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

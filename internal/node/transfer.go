@@ -27,12 +27,12 @@ const (
 // journal from its offset, so it costs no snapshot. A fresh one is
 // made only if there is none, or the journal has outgrown it, or there is no
 // journal, or the caller needs a current one.
-func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
+func (p *persistence) Base(ctx context.Context, need psync.Need, began func(replication.Offset)) (*psync.Base, error) {
 	if need.Empty {
 		return p.emptyBase(need.Functions)
 	}
 	if need.Current {
-		return p.currentBase(ctx)
+		return p.currentBase(ctx, began)
 	}
 	if p.stream.Enabled() {
 		if b := p.newestBase(); b != nil {
@@ -48,13 +48,23 @@ func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, e
 	if b := p.lastTransfer(); b != nil {
 		return b, nil
 	}
-	return p.currentBase(ctx)
+	return p.currentBase(ctx, began)
 }
 
-// currentBase is a snapshot that begins after the call.
-func (p *persistence) currentBase(ctx context.Context) (*psync.Base, error) {
-	for {
+// currentBase is a snapshot that begins after the call. began is told of the first
+// that has begun; if that cannot be had the next is another one.
+func (p *persistence) currentBase(ctx context.Context, began func(replication.Offset)) (*psync.Base, error) {
+	for told := false; ; told = true {
 		o := p.askTransfer()
+		select {
+		case at := <-o.begun:
+			o.begun <- at // for those who wait for the same
+			if !told {
+				began(at)
+			}
+		case <-o.done:
+		case <-ctx.Done():
+		}
 		err := o.wait(ctx)
 		p.leaveTransfer(o)
 		if err != nil {

@@ -98,6 +98,11 @@ func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
 	first := come()
 	info("slave0:")
 	info("rdb_bgsave_in_progress:1")
+	first.SetReadDeadline(time.Now().Add(20 * time.Second))
+	line, err := bufio.NewReader(first).ReadString('0')
+	if line = strings.TrimLeft(line, "\n"); err != nil || !strings.HasPrefix(line, "+FULLRESYNC ") {
+		t.Errorf("while the snapshot is made the replica is told %q, %v", line, err)
+	}
 	first.Close()
 	info("connected_slaves:0")
 	info("rdb_bgsave_in_progress:0")
@@ -118,7 +123,7 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
 	at := func() replication.Offset {
 		t.Helper()
-		b, err := n.persistence.Base(t.Context(), psync.Need{})
+		b, err := n.persistence.Base(t.Context(), psync.Need{}, func(replication.Offset) {})
 		if err != nil {
 			t.Fatal(err)
 		}
