@@ -245,10 +245,15 @@ func (p *persistence) askBase() *order {
 	return p.base
 }
 
-// askTransfer orders a snapshot for replicas, or joins the order there is.
-func (p *persistence) askTransfer() *order {
+// askTransfer orders a snapshot for replicas, or joins the order there is: one that
+// has begun as well, unless it must be current.
+func (p *persistence) askTransfer(current bool) *order {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if o := p.transferring; o != nil && !current && o.waiting > 0 {
+		o.waiting++
+		return o
+	}
 	if p.transfer == nil {
 		p.transfer = p.order(&order{purpose: forTransfer})
 	}

@@ -246,11 +246,11 @@ func TestASnapshotThatHoldsTooMuchIsGivenUp(t *testing.T) {
 		return nil
 	})
 	// A replica that was to get the snapshot hears of it, and asks again.
-	if _, err := p.currentBase(t.Context(), func(replication.Offset) {}); !errors.Is(err, errCrowded) {
+	if _, err := p.freshBase(t.Context(), true, func(replication.Offset) {}); !errors.Is(err, errCrowded) {
 		t.Errorf("the transfer ends with %v", err)
 	}
 	p.kick = kick
-	if b, err := p.currentBase(t.Context(), func(replication.Offset) {}); err != nil {
+	if b, err := p.freshBase(t.Context(), true, func(replication.Offset) {}); err != nil {
 		t.Errorf("once nobody writes: %v", err)
 	} else {
 		b.Close()

@@ -32,7 +32,7 @@ func (p *persistence) Base(ctx context.Context, need psync.Need, began func(repl
 		return p.emptyBase(need.Functions)
 	}
 	if need.Current {
-		return p.currentBase(ctx, began)
+		return p.freshBase(ctx, true, began)
 	}
 	if p.stream.Enabled() {
 		if b := p.newestBase(); b != nil {
@@ -48,14 +48,15 @@ func (p *persistence) Base(ctx context.Context, need psync.Need, began func(repl
 	if b := p.lastTransfer(); b != nil {
 		return b, nil
 	}
-	return p.currentBase(ctx, began)
+	return p.freshBase(ctx, false, began)
 }
 
-// currentBase is a snapshot that begins after the call. began is told of the first
-// that has begun; if that cannot be had the next is another one.
-func (p *persistence) currentBase(ctx context.Context, began func(replication.Offset)) (*psync.Base, error) {
+// freshBase is a snapshot that begins after the call, or that has begun, if it need not
+// be current: the stream behind it is kept for the replica that has asked for it. began
+// is told of the first; if that cannot be had the next is another one.
+func (p *persistence) freshBase(ctx context.Context, current bool, began func(replication.Offset)) (*psync.Base, error) {
 	for told := false; ; told = true {
-		o := p.askTransfer()
+		o := p.askTransfer(current)
 		select {
 		case at := <-o.begun:
 			o.begun <- at // for those who wait for the same

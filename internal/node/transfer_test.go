@@ -142,3 +142,38 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 		t.Error("a replica gets the old snapshot and a longer stream behind it")
 	}
 }
+
+// A replica that comes while the snapshot for another is made gets the same one.
+func TestASnapshotUnderWayIsShared(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "100000")
+	e := n.keys.NewExecutor()
+	for i := range 5 {
+		set(n, e, fmt.Sprint("k", i), "v")
+	}
+	type result struct {
+		b   *psync.Base
+		err error
+	}
+	began, done := make(chan replication.Offset, 2), make(chan result, 2)
+	ask := func() {
+		b, err := n.persistence.Base(t.Context(), psync.Need{}, func(at replication.Offset) { began <- at })
+		done <- result{b, err}
+	}
+	go ask()
+	first := <-began
+	set(n, e, "later", "v")
+	go ask()
+	if second := <-began; second != first {
+		t.Errorf("the second replica is told of a snapshot at %d, the first of one at %d", second, first)
+	}
+	for range 2 {
+		r := <-done
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		if r.b.At != first {
+			t.Errorf("a replica gets a snapshot at %d, announced was %d", r.b.At, first)
+		}
+		r.b.Close()
+	}
+}
