@@ -308,7 +308,7 @@ func (l *logLoader) group() {
 	}
 	l.tell(func() error { return l.to.group(name, last, int64(read)) })
 	l.each(func() {
-		p := Pending{ID: l.rawID(), Time: l.millis(), Count: l.length(), consumer: noConsumer}
+		p := Pending{ID: l.rawID(), Time: l.millis(), Count: min(l.length(), MaxDeliveries), consumer: noConsumer}
 		l.tell(func() error { return l.to.delivered(p) })
 	})
 	l.each(l.member)

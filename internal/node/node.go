@@ -28,6 +28,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/node/driver"
@@ -186,6 +187,9 @@ func (n *Node) roleChanged() {
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
 func (n *Node) enableJournal() error {
+	if _, err := aof.Find(n.persistence.place()); err != nil {
+		return err // the next start would be refused
+	}
 	if err := n.lockJournal(); err != nil {
 		return err
 	}

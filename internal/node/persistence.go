@@ -98,6 +98,7 @@ type persistence struct {
 	// rewrite: BGREWRITEAOF was asked for and waits.
 	rewrite  bool
 	again    bool                              // another base is wanted once the order for one is carried out
+	unmarked atomic.Bool                       // the journal was switched on; see markFiles
 	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
 	saves    int64                             // good ones since the start
 	bases    int64
@@ -123,7 +124,9 @@ type order struct {
 	waiting int  // who waits for one for replicas; guarded by persistence.mu
 	// begun has, once the snapshot has begun, the offset that it is as of.
 	begun chan replication.Offset
-	done  chan struct{}
+	// dropped is why it is given up as soon as it is begun; nil: it is not.
+	dropped error
+	done    chan struct{}
 	// The result, once done is closed.
 	path string
 	at   replication.Offset
@@ -282,6 +285,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	ctx, drop := context.WithCancelCause(ctx)
 	defer drop(nil)
 	p.drop[o.purpose] = drop
+	if o.dropped != nil {
+		drop(o.dropped)
+	}
 	p.mu.Unlock()
 	dirty := p.keys.Stats().Dirty
 	o.err = p.snapshot(ctx, o)
@@ -349,6 +355,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	if o.purpose == forBase && o.journal != journal {
 		return errSwitchedOff
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
 		dir = p.stream.Dir()
@@ -400,7 +409,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
-		err = p.stream.SetBase(f.Name(), o.at)
+		if err = p.stream.SetBase(f.Name(), o.at); err == nil {
+			p.markFiles()
+		}
 	case forTransfer:
 		p.keepTransfer(o)
 	}
@@ -491,6 +502,7 @@ func (p *persistence) replaced(bytes int64, change func() error) error {
 		return err
 	}
 	p.baseBytes.Store(bytes)
+	p.markFiles()
 	return nil
 }
 
@@ -544,6 +556,12 @@ func (p *persistence) SaveAtEnd(tx *storage.Tx) error {
 	}
 	p.overtake()
 	return p.saveNow(tx)
+}
+
+// AwaitsFirstBase implements server.Persistence.
+func (p *persistence) AwaitsFirstBase() bool {
+	_, _, found := p.stream.Restart()
+	return p.stream.Enabled() && !found
 }
 
 // saveNow writes the dump of this moment.
