@@ -69,8 +69,8 @@ func (s *Stream) Disable() error {
 		return nil
 	}
 	err := w.ask(func() error {
-		w.drain()
 		w.stopping = true
+		w.drain()
 		s.mu.Lock()
 		s.guard.Lock()
 		r := s.ring
