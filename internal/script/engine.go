@@ -135,12 +135,17 @@ func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) 
 		world = newWorld(e, true)
 		e.scripts.Store(world)
 	}
+	return e.run(world, world.function(s), s.sha, keys, args, host, w)
+}
+
+// run calls a script that is ready.
+func (e *Engine) run(world *world, script lua.Value, name string, keys, args [][]byte, host Host, w *resp.Writer) Result {
 	world.begin(host)
 	world.json.reset()
 	world.state.Unbounded(func() { world.setKeys(keys, args) })
-	value, err := world.state.PCall(world.function(s))
+	value, err := world.state.PCall(script)
 	if err != nil {
-		return e.failed(world, err, s.sha, w)
+		return e.failed(world, err, name, w)
 	}
 	return e.succeeded(world, value, w)
 }
