@@ -226,7 +226,7 @@ func appendReply(dst, b []byte) (_, rest []byte) {
 	case '_':
 		return append(dst, "(null)"...), rest
 	case '#':
-		if line[1] == 't' {
+		if string(line) == "#t" {
 			return append(dst, "#true"...), rest
 		}
 		return append(dst, "#false"...), rest

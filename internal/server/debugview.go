@@ -168,8 +168,8 @@ func (v *debugView) fetch(db int, key []byte) (err resp.Error) {
 		return err
 	}
 	v.have[name] = struct{}{}
-	if p != nil {
-		v.put(p)
+	if p != nil && v.put(p) != nil {
+		return resp.ErrGeneric
 	}
 	return ""
 }
@@ -201,16 +201,17 @@ func (v *debugView) take(db int, e storage.Entry) (*copied, resp.Error) {
 }
 
 // put makes a copy a key of the view.
-func (v *debugView) put(c *copied) {
+func (v *debugView) put(c *copied) error {
 	p, err := rdb.ParseUnsummed(c.payload)
-	if err == nil {
-		v.tx.Select(c.db)
-		err = p.Load(v.tx, c.key, c.expireAt)
-	}
 	if err != nil {
-		panic("server: a key cannot be copied: " + err.Error())
+		return err
+	}
+	v.tx.Select(c.db)
+	if err := p.Load(v.tx, c.key, c.expireAt); err != nil {
+		return err
 	}
 	v.tx.SetAccess(c.key, c.idle, c.freq)
+	return nil
 }
 
 // fetchAll copies all keys that were not looked up before, unless it can be seen that
