@@ -133,6 +133,7 @@ type Settings struct {
 
 	// Scripts.
 	BusyReplyThreshold time.Duration // 0: no script takes long
+	LuaMemoryLimit     int64         // bytes
 }
 
 // Encodings are up to which sizes collections have the names of Redis's compact

@@ -82,6 +82,19 @@ func New(config Config) *Engine {
 	return e
 }
 
+// SetMaxMemory changes Config.MaxMemory for the runs from now on.
+func (e *Engine) SetMaxMemory(bytes int64) {
+	if bytes == e.config.MaxMemory {
+		return
+	}
+	e.config.MaxMemory = bytes
+	for _, w := range []*world{e.scripts.Load(), e.functions.Load()} {
+		if w != nil {
+			w.state.SetMaxMemory(int(bytes))
+		}
+	}
+}
+
 // Kill ends the current run, if there is one, within a few milliseconds. The
 // script cannot catch the error. It may be called by any goroutine while a Run,
 // Call or Load is under way; the next one is not affected.

@@ -68,6 +68,7 @@ func (v *debugSession) evaluate(view *debugView, out *resp.Writer, d *script.Deb
 		return
 	}
 	h.engine = newEngine()
+	h.boundMemory()
 	h.engine.Debug(c.Script, keys, args, h, &h.reply, d)
 	out.Raw(h.reply.Bytes())
 }

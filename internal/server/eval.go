@@ -124,6 +124,7 @@ func (s *Server) evaluate(x *command.Ctx, h *scriptHost, f form, d *script.Debug
 	if h.engine = h.evaluator(); d != nil {
 		h.engine = newEngine()
 	}
+	h.boundMemory()
 	h.watched(x, c.SHA(), true)
 	var result script.Result
 	if d != nil {
@@ -163,11 +164,20 @@ func (s *Server) functionHandler(f form) command.Handler {
 		}
 		defer s.functions.give()
 		h.engine = set.engine
+		h.boundMemory()
 		h.watched(x, fn.Name, false)
 		result := h.engine.Call(fn.Function, keys, args, h, &h.reply)
 		_, memory := h.engine.Memory()
 		s.functions.memory.Store(memory)
 		h.conclude(x, result, &fn.wide)
+	}
+}
+
+// boundMemory gives the engine the bound of lua-memory-limit. What a stream brings has
+// run elsewhere, within the bound there.
+func (h *scriptHost) boundMemory() {
+	if h.desk != nil {
+		h.engine.SetMaxMemory(h.cfg.LuaMemoryLimit)
 	}
 }
 
