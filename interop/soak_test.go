@@ -15,7 +15,7 @@ import (
 // TestSoak lets a primary of ours with a replica of either kind go on for as long
 // as $SOAK says: random commands of all types, snapshots, keys that expire, memory
 // that is cleared and compacted, keys that are evicted, links that break, nodes that
-// are killed. Now and then the data of all of them are compared. It does not run
+// are killed, every policy of fsyncs. Now and then the data of all of them are compared. It does not run
 // unless it is asked for, see make soak.
 func TestSoak(t *testing.T) {
 	text, asked := os.LookupEnv("SOAK")
@@ -127,6 +127,9 @@ func (h *history) disturb(replicas []*redistest.Server) {
 		h.send(h.clients[0], []any{"FLUSHALL", "ASYNC"})
 	case 8:
 		h.evict()
+	case 9:
+		policies := []string{"always", "everysec", "no"}
+		h.send(h.clients[0], []any{"CONFIG", "SET", "appendfsync", policies[h.lines.IntN(3)]})
 	}
 }
 

@@ -182,7 +182,7 @@ func (r *replicator) proceed(tx *storage.Tx, f *failover, over bool) {
 	}
 	r.handing.Store(&next)
 	_ = r.change(tx, role{replica: true, host: next.host, port: next.port}) // logged, and tried again
-	r.n.server.RoleChanged()
+	r.n.roleChanged()
 	r.n.server.Record("replicaof", next.host, strconv.Itoa(next.port))
 }
 
@@ -193,7 +193,7 @@ func (r *replicator) abort(tx *storage.Tx, why string) {
 	r.handing.Store(nil)
 	if f.asking {
 		_ = r.change(tx, role{}) // logged, and tried again
-		r.n.server.RoleChanged()
+		r.n.roleChanged()
 		r.n.server.Record("replicaof", "no", "one")
 	}
 	r.n.server.LetWrites(tx)

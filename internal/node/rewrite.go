@@ -54,11 +54,19 @@ func (p *persistence) beginScheduled() {
 // switched off (Redis's killAppendOnlyChild), and forgets one that waits.
 func (p *persistence) giveUpBase() {
 	p.mu.Lock()
-	drop := p.drop[forBase]
+	defer p.mu.Unlock()
 	p.rewrite, p.again = false, false
-	p.mu.Unlock()
-	if drop != nil {
+	if p.base != nil {
 		p.log.Info("Killing running AOF rewrite child: the base under way is given up")
+		p.dropBase()
+	}
+}
+
+// dropBase gives up the base that was ordered, whether its order has been begun or
+// not. p.mu is held.
+func (p *persistence) dropBase() {
+	p.base.dropped = errSwitchedOff
+	if drop := p.drop[forBase]; drop != nil {
 		drop(errSwitchedOff)
 	}
 }
@@ -74,9 +82,7 @@ func (p *persistence) askFirstBase() {
 		return
 	}
 	p.again = true
-	if drop := p.drop[forBase]; drop != nil {
-		drop(errSwitchedOff)
-	}
+	p.dropBase()
 }
 
 // place is where append-only files of Redis are.
