@@ -37,7 +37,7 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 	$(GO) test ./internal/lint
 
 docs: ## make docs/config.md and docs/commands.md anew from their tables
-	$(GO) test ./internal/config -run Documentation -rewrite
+	$(GO) test ./internal/config -run Documentation -write
 	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
 sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one

@@ -7,17 +7,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"redoubt/internal/redistest"
 )
 
-var rewriteDocs = flag.Bool("rewrite", false, "write docs/config.md anew")
+var writeDocs = flag.Bool("write", false, "write docs/config.md anew")
 
 // docs/config.md is the table in another form:
-// go test ./internal/config -run Documentation -rewrite
+// go test ./internal/config -run Documentation -write
 func TestDocumentationIsUpToDate(t *testing.T) {
 	const path = "../../docs/config.md"
 	want := documentation()
-	if *rewriteDocs {
+	if *writeDocs {
 		if err := os.MkdirAll("../../docs", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -29,13 +30,9 @@ func TestDocumentationIsUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, line := range strings.Split(want, "\n") {
-		if n := utf8.RuneCountInString(line); n > 160 && strings.HasPrefix(line, "|") {
-			t.Errorf("line %d of docs/config.md, in a table, has %d characters", i+1, n)
-		}
-	}
+	redistest.CheckWidth(t, "docs/config.md", want)
 	if string(got) != want {
-		t.Error("docs/config.md differs from the table; run go test ./internal/config -run Documentation -rewrite")
+		t.Error("docs/config.md differs from the table; run go test ./internal/config -run Documentation -write")
 	}
 }
 
@@ -74,7 +71,7 @@ CONFIG REWRITE writes the settings in force back to the file. Directives without
 a file can move to Redoubt and out again.
 
 The tables are made from the one in ${internal/config}: change it there, then run
-${go test ./internal/config -run Documentation -rewrite}.
+${go test ./internal/config -run Documentation -write}.
 `
 
 func documentation() string {
@@ -101,7 +98,7 @@ func documentation() string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, shortDefault(d), remarks(d), d.does)
 		}
 		for _, d := range long {
-			fmt.Fprintf(&b, "\nThe values of %s are %s.\n", code(d.name), d.typ)
+			b.WriteString(valuesOf(d))
 		}
 		if slices.Contains(section.rows, row("client-output-buffer-limit")) {
 			fmt.Fprintf(&b, "\nThe default of `client-output-buffer-limit` is %s.\n", code(row("client-output-buffer-limit").def))
@@ -116,7 +113,8 @@ func documentation() string {
 ## Refused
 
 Any value but the default ends the start and is refused by CONFIG SET, because the node would be less guarded than its
-configuration says. The same holds for lines of the directive ` + "`user`" + ` that ask for more than a password of the user default.
+configuration says. The same holds for lines of the directive ` + "`user`" + ` that ask for more than a password of the
+user default.
 
 | directive | default | why |
 | --- | --- | --- |
@@ -153,9 +151,14 @@ named once in the log at start.
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, code(d.def), remarks(d), d.since)
 	}
 	for _, d := range long {
-		fmt.Fprintf(&b, "\nThe values of %s are %s.\n", code(d.name), d.typ)
+		b.WriteString(valuesOf(d))
 	}
 	return b.String()
+}
+
+// valuesOf is the values of a directive for which the table is too narrow.
+func valuesOf(d *directive) string {
+	return "\n" + redistest.Wrap(fmt.Sprintf("The values of %s are %s.", code(d.name), d.typ), "") + "\n"
 }
 
 // shortDefault is the default, but not one that would make the table too wide.

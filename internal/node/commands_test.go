@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"redoubt/internal/command"
+	"redoubt/internal/redistest"
 )
 
 var writeDocs = flag.Bool("write", false, "write docs/commands.md anew")
@@ -25,11 +25,7 @@ func TestCommandsAreDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, line := range strings.Split(want, "\n") {
-		if n := utf8.RuneCountInString(line); n > 160 {
-			t.Errorf("line %d of docs/commands.md has %d characters", i+1, n)
-		}
-	}
+	redistest.CheckWidth(t, "docs/commands.md", want)
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
 		t.Errorf("docs/commands.md differs from the table of commands (%v); run make docs", err)
 	}
@@ -38,9 +34,9 @@ func TestCommandsAreDocumented(t *testing.T) {
 const commandsIntro = `# Commands
 
 Every command that a node understands. This page is made from the table of commands (%smake docs%s), which also answers
-%sCOMMAND DOCS%s with summaries, arguments and history. "Since" is the version of Redis that brought a command; those above
-7.2 are of later versions of Redis or of Valkey and are described openly. What differs from Redis is said below each table
-in a line, and [compatibility.md](compatibility.md) has the reasons and the rest.
+%sCOMMAND DOCS%s with summaries, arguments and history. "Since" is the version of Redis that brought a command; those
+above 7.2 are of later versions of Redis or of Valkey and are described openly. What differs from Redis is said below
+each table in a line, and [compatibility.md](compatibility.md) has the reasons and the rest.
 
 The letters mean:
 
@@ -98,11 +94,11 @@ func writeCommandGroup(page *strings.Builder, title string, rows []*command.Row,
 		name := "`" + strings.ToUpper(strings.ReplaceAll(r.FullName(), "|", " ")) + "`"
 		fmt.Fprintf(page, "| %s | %s | %s | %s |\n", name, r.Doc.Since, r.Doc.Complexity, commandLetters(r))
 		if d := commandDifferences[r.FullName()]; d != "" {
-			notes = append(notes, "* "+name+" "+d)
+			notes = append(notes, redistest.Wrap("* "+name+" "+d, "  "))
 			delete(left, r.FullName())
 		}
 		if r.Doc.Deprecated != "" {
-			notes = append(notes, fmt.Sprintf("* %s: since %s there is %s", name, r.Doc.Deprecated, strings.ReplaceAll(r.Doc.ReplacedBy, "`!", "`")))
+			notes = append(notes, redistest.Wrap(fmt.Sprintf("* %s: since %s there is %s", name, r.Doc.Deprecated, strings.ReplaceAll(r.Doc.ReplacedBy, "`!", "`")), "  "))
 		}
 	}
 	page.WriteString("\n")
