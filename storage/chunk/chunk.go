@@ -20,7 +20,8 @@ import (
 //
 // A text is a tag and what it needs:
 //
-//	0–127    its bytes, so many of them
+//	0–95     its bytes, so many of them
+//	96–127   (tag-95) characters, five bits each: small letters and " -./:_"
 //	128–191  (tag-128) characters, two in a byte: ",-./0123456789:"
 //	192      it is that of the pattern
 //	193–254  it begins with (tag-192) bytes of that of the pattern; a tag below 192
@@ -42,10 +43,11 @@ const (
 	stepBoth = 62 // a later millisecond: how much later, and the number
 	stepNone = 63 // the first item, whose ID the chunk has
 
+	tagLetters = 95
 	tagPacked  = 128
 	tagSame    = 192
 	tagLong    = 255
-	shortest   = 127 // the longest text whose length is its tag
+	shortest   = tagLetters // the longest text whose length is its tag
 	packedMost = 63
 	prefixMost = tagLong - tagSame - 1
 	prefixFrom = 3 // a shorter prefix is not worth its tag
@@ -248,33 +250,39 @@ func appendText(b, text, pattern []byte) []byte {
 		}
 		common = min(common, prefixMost)
 	}
-	size, packed := restBytes(text)
+	size, tag := restBytes(text)
 	if common >= prefixFrom {
-		if rest, restPacked := restBytes(text[common:]); rest > 0 && 1+rest < size || size == 0 && rest > 0 {
+		if rest, restTag := restBytes(text[common:]); rest > 0 && 1+rest < size || size == 0 && rest > 0 {
 			b = append(b, tagSame+byte(common))
-			text, packed, size = text[common:], restPacked, rest
+			text, tag, size = text[common:], restTag, rest
 		}
 	}
-	switch {
-	case size == 0:
+	if size == 0 {
 		return appendPlain(b, text)
-	case packed:
-		return appendPacked(append(b, tagPacked+byte(len(text))), text)
 	}
-	return append(append(b, byte(len(text))), text...)
+	b = append(b, tag)
+	switch {
+	case tag > tagPacked:
+		return appendPacked(b, text)
+	case tag > tagLetters:
+		return appendLetters(b, text)
+	}
+	return append(b, text...)
 }
 
-// restBytes is how many bytes a text takes in its shortest form without a pattern, 0
-// if it is too long for a tag alone.
-func restBytes(text []byte) (size int, packed bool) {
+// restBytes is how many bytes a text takes in its shortest form without a pattern, and
+// the tag of that; 0 if it is too long for a tag alone.
+func restBytes(text []byte) (size int, tag byte) {
 	n := len(text)
-	if n <= packedMost && n > 1 && packable(text) {
-		return 1 + (n+1)/2, true
+	switch {
+	case n <= packedMost && n > 1 && packable(text):
+		return 1 + (n+1)/2, tagPacked + byte(n)
+	case n <= lettersMost && n >= lettersFrom && areLetters(text):
+		return 1 + lettersBytes(n), tagLetters + byte(n)
+	case n > shortest:
+		return 0, 0
 	}
-	if n > shortest {
-		return 0, false
-	}
-	return 1 + n, false
+	return 1 + n, byte(n)
 }
 
 func commonPrefix(a, b []byte) int {

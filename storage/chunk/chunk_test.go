@@ -38,6 +38,17 @@ var texts = []func(r *rand.Rand) string{
 	func(r *rand.Rand) string { return []string{"", "a", "-", "info", "info!"}[r.IntN(5)] },
 	func(r *rand.Rand) string { return string([]byte{byte(r.Uint32()), byte(r.Uint32()), 0, 255}) },
 	func(r *rand.Rand) string { return fmt.Sprint(int64(r.Uint64())) },
+	func(r *rand.Rand) string { return randomLetters(r, r.IntN(40)) },
+	func(r *rand.Rand) string { return "sensor of " + randomLetters(r, r.IntN(4)) },
+	func(r *rand.Rand) string { return strings.Repeat("Z", 90+r.IntN(10)) },
+}
+
+func randomLetters(r *rand.Rand, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[r.IntN(len(letters))]
+	}
+	return string(b)
 }
 
 func randomItem(r *rand.Rand, last ID, style int) item {
@@ -239,40 +250,59 @@ func FuzzListpack(f *testing.F) {
 	})
 }
 
+// benchmarked are the items of benchmarks: of different natures, and of letters.
+var benchmarked = map[string]func(r *rand.Rand) item{
+	"mixed": func(r *rand.Rand) item { return randomItem(r, ID{}, 0) },
+	"letters": func(r *rand.Rand) item {
+		return item{pairs: []string{"first", randomLetters(r, 8), "second", randomLetters(r, 8), "third", randomLetters(r, 8)}}
+	},
+}
+
 func BenchmarkAppend(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 1))
-	x := randomItem(r, ID{}, 0)
-	pairs := x.args()
-	buf := make([]byte, 0, 8192)
-	first := ID{1, 0}
-	var c []byte
-	b.ReportAllocs()
-	for i := range b.N {
-		if i%100 == 0 {
-			c = Begin(buf, first, pairs)
-			continue
-		}
-		c = Append(c, first, ID{1, uint64(i % 100)}, pairs)
+	for name, next := range benchmarked {
+		b.Run(name, func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 1))
+			var pairs [100][][]byte
+			for i := range pairs {
+				pairs[i] = next(r).args()
+			}
+			buf := make([]byte, 0, 8192)
+			first := ID{1, 0}
+			var c []byte
+			b.ReportAllocs()
+			for i := range b.N {
+				if i%100 == 0 {
+					c = Begin(buf, first, pairs[0])
+					continue
+				}
+				c = Append(c, first, ID{1, uint64(i % 100)}, pairs[i%100])
+			}
+		})
 	}
 }
 
+// BenchmarkRead reads a chunk of a hundred items.
 func BenchmarkRead(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 1))
-	var items []item
-	for i := range 100 {
-		x := randomItem(r, ID{}, 0)
-		x.id = ID{1, uint64(i)}
-		items = append(items, x)
-	}
-	c := build(items)
-	var k Reader
-	b.ReportAllocs()
-	for b.Loop() {
-		k.Open(c, items[0].id)
-		for k.Next() {
-			for range k.Pairs {
-				k.Pair()
+	for name, next := range benchmarked {
+		b.Run(name, func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 1))
+			var items []item
+			for i := range 100 {
+				x := next(r)
+				x.id = ID{1, uint64(i)}
+				items = append(items, x)
 			}
-		}
+			c := build(items)
+			var k Reader
+			b.ReportAllocs()
+			for b.Loop() {
+				k.Open(c, items[0].id)
+				for k.Next() {
+					for range k.Pairs {
+						k.Pair()
+					}
+				}
+			}
+		})
 	}
 }

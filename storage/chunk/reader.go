@@ -100,8 +100,10 @@ func (r *Reader) skip() {
 		r.at++
 	}
 	switch {
-	case tag < tagPacked:
+	case tag <= shortest:
 		r.at += int(tag)
+	case tag < tagPacked:
+		r.at += lettersBytes(int(tag - tagLetters))
 	case tag < tagSame:
 		r.at += (int(tag-tagPacked) + 1) / 2
 	case tag == tagLong:
@@ -129,7 +131,7 @@ func (r *Reader) text(scratch, i int) []byte {
 	tag := int(r.b[r.at])
 	r.at++
 	switch {
-	case tag < tagPacked:
+	case tag <= shortest:
 		r.at += tag
 		return r.b[r.at-tag : r.at : r.at]
 	case tag == tagSame:
@@ -145,10 +147,15 @@ func (r *Reader) text(scratch, i int) []byte {
 		tag = int(r.b[r.at])
 		r.at++
 	}
-	if n := tag; n < tagPacked {
+	switch n := tag; {
+	case n <= shortest:
 		s = append(s, r.b[r.at:r.at+n]...)
 		r.at += n
-	} else {
+	case n < tagPacked:
+		n -= tagLetters
+		s = unpackLetters(s, r.b[r.at:], n)
+		r.at += lettersBytes(n)
+	default:
 		n -= tagPacked
 		s = unpack(s, r.b[r.at:], n)
 		r.at += (n + 1) / 2
