@@ -20,6 +20,9 @@ type Stream interface {
 	// lower, as a full resync does, all of it has been committed: so an offset
 	// beyond End holds nothing back.
 	Committed() replication.Offset
+	// TryCommit makes what was appended as durable as the policy in force promises,
+	// at once, if that takes the caller no longer than to have it done by others.
+	TryCommit()
 	// OnCommit has f called, by any goroutine, after Committed has moved.
 	OnCommit(f func(replication.Offset))
 	// Room reports whether the journal keeps up; if not, writes wait before
@@ -83,6 +86,9 @@ type Persistence interface {
 	// SaveAtEnd is Save before the process exits. It saves even while Background
 	// is under way, whose snapshot is given up: it is older.
 	SaveAtEnd(tx *storage.Tx) error
+	// AwaitsFirstBase reports whether a journal that was switched on has no base
+	// yet: a restart would not find the data (Redis's AOF_WAIT_REWRITE).
+	AwaitsFirstBase() bool
 	// Step lets a loop advance the snapshots that are under way, for about a
 	// slice of time. It reports whether there is more to do at once.
 	Step(e *storage.Executor, now int64, slice time.Duration) (more bool)
