@@ -92,6 +92,50 @@ func TestCombine(t *testing.T) {
 	}
 }
 
+// Bit by bit: what the first string has, and how many of the others.
+func TestCombineTheFirstWithTheRest(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	for op, f := range map[Operation]func(first bool, rest int) bool{
+		Diff:  func(first bool, rest int) bool { return first && rest == 0 },
+		Diff1: func(first bool, rest int) bool { return !first && rest > 0 },
+		AndOr: func(first bool, rest int) bool { return first && rest > 0 },
+		One:   func(first bool, rest int) bool { return first && rest == 0 || !first && rest == 1 },
+	} {
+		for range 100 {
+			var src [][]byte
+			longest := 0
+			for range op.Least() + r.IntN(4) {
+				src = append(src, randomBytes(r, r.IntN(3*block)))
+				longest = max(longest, len(src[len(src)-1]))
+			}
+			want := make([]byte, longest)
+			for i := range int64(longest) * 8 {
+				rest := 0
+				for _, s := range src[1:] {
+					if bitOf(s, i) {
+						rest++
+					}
+				}
+				if f(bitOf(src[0], i), rest) {
+					want[i>>3] |= 0x80 >> (i & 7)
+				}
+			}
+			got := make([]byte, longest)
+			Combine(got, op, src)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("operation %d of %d strings is wrong", op, len(src))
+			}
+			// One of them is where the result goes.
+			i := r.IntN(len(src))
+			src[i] = append(src[i], make([]byte, longest-len(src[i]))...)
+			Combine(src[i], op, src)
+			if !bytes.Equal(src[i], want) {
+				t.Fatalf("operation %d in the place of string %d of %d is wrong", op, i, len(src))
+			}
+		}
+	}
+}
+
 func TestNotTurnsEveryBitOver(t *testing.T) {
 	b := randomBytes(rand.New(rand.NewPCG(3, 1)), 3*block+5)
 	got := make([]byte, len(b))

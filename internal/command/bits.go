@@ -23,8 +23,9 @@ var Bits = []*Row{
 			Args:    []Arg{key("key"), integer("bit"), block("range", integer("start"), block("end-unit-block", integer("end"), bitUnit).optional()).optional()},
 			History: bitUnitHistory}},
 	{Name: "bitop", Arity: -4, Flags: Write | DenyOOM, ACL: CatBitmap, Keys: []KeySpec{KeyAt(2, KeyOW|KeyUpdate), KeysFrom(3, -1, 1, KeyRO|KeyAccess)[0]}, Run: bitOp,
-		Doc: Doc{Summary: "Combines the bits of strings by AND, OR, XOR or NOT, and stores the result.", Since: "2.6.0", Group: "bitmap", Complexity: bitsComplexity,
-			Args: []Arg{oneOf("operation", word("AND"), word("OR"), word("XOR"), word("NOT")), key("destkey"), key("key").spec(1).multiple()}}},
+		Doc: Doc{Summary: "Combines the bits of strings by AND, OR, XOR, NOT and others, and stores the result.", Since: "2.6.0", Group: "bitmap", Complexity: bitsComplexity,
+			Args:    []Arg{oneOf("operation", word("AND"), word("OR"), word("XOR"), word("NOT"), word("DIFF"), word("DIFF1"), word("ANDOR"), word("ONE")), key("destkey"), key("key").spec(1).multiple()},
+			History: []Change{{"8.2.0", "The operations `DIFF`, `DIFF1`, `ANDOR` and `ONE`."}}}},
 }
 
 const bitsComplexity = "O(N) where N is the length of the strings"
@@ -221,9 +222,11 @@ func bitPos(c *Ctx) {
 var bitOperations = []struct {
 	name string
 	op   bitmap.Operation
-}{{"AND", bitmap.And}, {"OR", bitmap.Or}, {"XOR", bitmap.Xor}, {"NOT", bitmap.Not}}
+}{{"AND", bitmap.And}, {"OR", bitmap.Or}, {"XOR", bitmap.Xor}, {"NOT", bitmap.Not},
+	{"DIFF", bitmap.Diff}, {"DIFF1", bitmap.Diff1}, {"ANDOR", bitmap.AndOr}, {"ONE", bitmap.One}}
 
-// bitOp matches bitopCommand. The result is made where it is stored.
+// bitOp matches bitopCommand, with the operations that Redis 8.2 documents. The result
+// is made where it is stored. Replicas of Redis 7 do not know these: they get the result.
 func bitOp(c *Ctx) {
 	op, known := bitmap.Operation(0), false
 	for _, o := range bitOperations {
@@ -238,6 +241,9 @@ func bitOp(c *Ctx) {
 		return
 	case op == bitmap.Not && len(keys) != 1:
 		c.Out.Error(resp.ErrBitOpNot)
+		return
+	case len(keys) < op.Least():
+		c.Out.Error(resp.ErrBitOpTwo(c.Args[1]))
 		return
 	}
 	size := 0
@@ -254,6 +260,9 @@ func bitOp(c *Ctx) {
 		if found {
 			c.Tx.Delete(dest)
 			c.Tx.Note(storage.ClassGeneric, "del", dest)
+			if op > bitmap.Not {
+				c.Tx.Effect(nameDel, dest)
+			}
 		}
 		return
 	}
@@ -276,5 +285,8 @@ func bitOp(c *Ctx) {
 	e, _ = c.Tx.Peek(dest)
 	bitmap.Combine(e.Bytes(), op, sources)
 	c.Tx.CountAs(1)
+	if op > bitmap.Not {
+		c.Tx.Effect(nameSet, dest, e.Bytes())
+	}
 	c.Tx.Note(storage.ClassString, "set", dest)
 }

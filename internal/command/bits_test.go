@@ -52,3 +52,33 @@ func TestBits(t *testing.T) {
 		}
 	}
 }
+
+// The operations are those that Redis 8.2 documents; older replicas get the results.
+func TestBitOpOfTheFirstAndTheRest(t *testing.T) {
+	n := newNode()
+	for _, c := range []struct{ line, reply, effect string }{
+		{"SET x ab", "+OK", "SET x ab"}, // 0110 0001, 0110 0010
+		{"SET y C", "+OK", "SET y C"},   // 0100 0011
+		{"SET z @", "+OK", "SET z @"},   // 0100 0000
+		{"BITOP DIFF d x y z", ":2", "SET d  b"},
+		{"BITOP diff1 d x y z", ":2", "SET d \x02\x00"},
+		{"BITOP ANDOR d x y z", ":2", "SET d A\x00"},
+		{"BITOP ONE d x y z", ":2", "SET d \"b"},
+		{"BITOP ONE d z", ":1", "SET d @"},
+		{"SETEX d 100 x", "+OK", "SET d x PXAT 1100000"},
+		{"BITOP DIFF d none x", ":2", "SET d \x00\x00"},
+		{"TTL d", ":-1", ""},
+		{"BITOP DIFF x x y", ":2", "SET x  b"},
+		{"BITOP ANDOR d none none", ":0", "DEL d"},
+		{"EXISTS d", ":0", ""},
+		{"BITOP ANDOR d none none", ":0", ""},
+		{"BITOP DIFF d x", "-ERR BITOP DIFF must be called with at least two source keys.", ""},
+		{"BITOP DIFF1 d x", "-ERR BITOP DIFF1 must be called with at least two source keys.", ""},
+		{"BITOP ANDOR d x", "-ERR BITOP ANDOR must be called with at least two source keys.", ""},
+		{"BITOP NAND d x", "-ERR syntax error", ""},
+	} {
+		if reply, effect := n.do(strings.Fields(c.line)...); reply != c.reply || effect != c.effect {
+			t.Errorf("%s: %q, in the stream %q", c.line, reply, effect)
+		}
+	}
+}

@@ -230,3 +230,8 @@ func ErrNoGroupToRead(key, group []byte) Error {
 func ErrNoGroupOfKey(key, group []byte) Error {
 	return Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", cString(group), cString(key)))
 }
+
+// ErrBitOpTwo is the error of an operation of BITOP that needs two strings.
+func ErrBitOpTwo(op []byte) Error {
+	return Error("ERR BITOP " + string(op) + " must be called with at least two source keys.")
+}
