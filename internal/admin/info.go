@@ -20,25 +20,35 @@ import (
 // section is one part of INFO.
 type section struct {
 	name, title string
-	isDefault   bool
+	when        when
 	write       func(a *Commands, b *strings.Builder)
 }
 
+// when says which requests show a section that they do not name.
+type when int
+
+const (
+	ifNamed   when = iota // none
+	ifAll                 // all and everything
+	ifDefault             // default, and a request without a word, too
+)
+
 // sections are the parts of INFO in their order.
 var sections = []section{
-	{"server", "Server", true, (*Commands).infoServer},
-	{"clients", "Clients", true, (*Commands).infoClients},
-	{"memory", "Memory", true, (*Commands).infoMemory},
-	{"persistence", "Persistence", true, (*Commands).infoPersistence},
-	{"stats", "Stats", true, (*Commands).infoStats},
-	{"replication", "Replication", true, (*Commands).infoReplication},
-	{"cpu", "CPU", true, (*Commands).infoCPU},
-	{"modules", "Modules", true, (*Commands).infoNothing},
-	{"commandstats", "Commandstats", false, (*Commands).infoCommandStats},
-	{"errorstats", "Errorstats", true, (*Commands).infoErrorStats},
-	{"latencystats", "Latencystats", false, (*Commands).infoLatencyStats},
-	{"cluster", "Cluster", true, (*Commands).infoCluster},
-	{"keyspace", "Keyspace", true, (*Commands).infoKeyspace},
+	{"server", "Server", ifDefault, (*Commands).infoServer},
+	{"clients", "Clients", ifDefault, (*Commands).infoClients},
+	{"memory", "Memory", ifDefault, (*Commands).infoMemory},
+	{"persistence", "Persistence", ifDefault, (*Commands).infoPersistence},
+	{"stats", "Stats", ifDefault, (*Commands).infoStats},
+	{"replication", "Replication", ifDefault, (*Commands).infoReplication},
+	{"cpu", "CPU", ifDefault, (*Commands).infoCPU},
+	{"modules", "Modules", ifDefault, (*Commands).infoNothing},
+	{"commandstats", "Commandstats", ifAll, (*Commands).infoCommandStats},
+	{"errorstats", "Errorstats", ifDefault, (*Commands).infoErrorStats},
+	{"latencystats", "Latencystats", ifAll, (*Commands).infoLatencyStats},
+	{"cluster", "Cluster", ifDefault, (*Commands).infoCluster},
+	{"keyspace", "Keyspace", ifDefault, (*Commands).infoKeyspace},
+	{"debug", "Debug", ifNamed, (*Commands).infoDebug},
 }
 
 func (a *Commands) infoRow() *command.Row {
@@ -64,12 +74,17 @@ func (a *Commands) info(x *command.Ctx) {
 	for _, word := range x.Args[1:] {
 		want[strings.ToLower(string(word))] = true
 	}
-	all := want["all"] || want["everything"]
-	standard := len(want) == 0 || want["default"]
+	shown := ifDefault + 1
+	if len(want) == 0 || want["default"] {
+		shown = ifDefault
+	}
+	if want["all"] || want["everything"] {
+		shown = ifAll
+	}
 	var b strings.Builder
 	for i := range sections {
 		c := &sections[i]
-		if !all && !want[c.name] && !(standard && c.isDefault) {
+		if c.when < shown && !want[c.name] {
 			continue
 		}
 		if b.Len() > 0 {
@@ -263,12 +278,22 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	zeros(b, "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
 	field(b, "client_output_buffer_limit_disconnections", st.OutputLimit)
 	field(b, "eventloop_cycles", st.Turns)
-	field(b, "eventloop_duration_sum", st.TurnMicros)
+	field(b, "eventloop_duration_sum", st.Turning.Microseconds())
 	field(b, "eventloop_duration_cmd_sum", ran.Microseconds())
 	field(b, "instantaneous_eventloop_cycles_per_sec", int64(perSecond(grown.turns, seconds)))
-	field(b, "instantaneous_eventloop_duration_usec", grown.turnMicros/max(grown.turns, 1))
+	field(b, "instantaneous_eventloop_duration_usec", grown.turning.Microseconds()/max(grown.turns, 1))
 	field(b, "acl_access_denied_auth", st.AuthDenied)
 	zeros(b, "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
+}
+
+// infoDebug is how long the event loops have taken for what. The journal is not
+// written by them.
+func (a *Commands) infoDebug(b *strings.Builder) {
+	st := a.Server.Stats()
+	zeros(b, "eventloop_duration_aof_sum")
+	field(b, "eventloop_duration_cron_sum", st.Cron.Microseconds())
+	field(b, "eventloop_duration_max", st.LongestTurn.Microseconds())
+	field(b, "eventloop_cmd_per_cycle_max", st.MostCommands)
 }
 
 // replCounts are the counts of INFO stats that replication keeps.

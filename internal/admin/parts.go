@@ -71,9 +71,12 @@ type Stats struct {
 	Commands           int64 // of clients, and those that streams brought
 	InBytes, OutBytes  int64 // of clients
 	Reads, Writes      int64 // system calls on sockets
-	Turns, TurnMicros  int64 // of event loops
-	Accepted, Rejected int64 // connections
-	AuthDenied         int64 // wrong passwords
+	Turns              int64 // of event loops
+	MostCommands       int64 // that one turn has executed
+	LongestTurn        time.Duration
+	Turning, Cron      time.Duration // spent in turns, and of that in housekeeping
+	Accepted, Rejected int64         // connections
+	AuthDenied         int64         // wrong passwords
 	ErrorReplies       int64
 	OutputLimit        int64         // connections closed for their output
 	EvictedClients     int64         // connections closed for maxmemory-clients

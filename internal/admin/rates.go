@@ -7,15 +7,16 @@ import (
 
 // totals are counts of which INFO shows how fast they grow, too.
 type totals struct {
-	commands          int64
-	in, out           int64 // bytes of clients
-	replIn, replOut   int64 // bytes of replication
-	turns, turnMicros int64
+	commands        int64
+	in, out         int64 // bytes of clients
+	replIn, replOut int64 // bytes of replication
+	turns           int64
+	turning         time.Duration
 }
 
 // totals are the counts as of now, of which the shell's are st.
 func (a *Commands) totals(st Stats) (t totals) {
-	t = totals{commands: st.Commands, in: st.InBytes, out: st.OutBytes, turns: st.Turns, turnMicros: st.TurnMicros}
+	t = totals{commands: st.Commands, in: st.InBytes, out: st.OutBytes, turns: st.Turns, turning: st.Turning}
 	if r, ok := a.Replication.(TrafficCounter); ok {
 		t.replIn, t.replOut = r.Traffic()
 	}
@@ -64,7 +65,7 @@ func (r *rates) growth() (d totals, seconds float64) {
 		commands: newest.commands - oldest.commands,
 		in:       newest.in - oldest.in, out: newest.out - oldest.out,
 		replIn: newest.replIn - oldest.replIn, replOut: newest.replOut - oldest.replOut,
-		turns: newest.turns - oldest.turns, turnMicros: newest.turnMicros - oldest.turnMicros,
+		turns: newest.turns - oldest.turns, turning: newest.turning - oldest.turning,
 	}
 	return d, (newest.at - oldest.at).Seconds()
 }

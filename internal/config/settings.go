@@ -124,6 +124,10 @@ type Settings struct {
 	ClusterBlacklistTTL             time.Duration
 	ClusterManualFailoverTimeout    time.Duration
 
+	// What the kernel is told.
+	OOMScoreAdj OOMMode
+	OOMScores   [2]int // of a primary, of a replica
+
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
@@ -134,6 +138,17 @@ type Settings struct {
 	// Scripts.
 	BusyReplyThreshold time.Duration // 0: no script takes long
 }
+
+// OOMMode is whether, and how, the kernel's score of the process is changed.
+type OOMMode uint8
+
+// The modes. OOMYes is OOMRelative, as in Redis.
+const (
+	OOMNo OOMMode = iota
+	OOMYes
+	OOMRelative
+	OOMAbsolute
+)
 
 // Encodings are up to which sizes collections have the names of Redis's compact
 // encodings.

@@ -21,6 +21,7 @@ var (
 	fsyncPolicies     = oneOf("everysec", "always", "no")
 	accessLevels      = oneOf("no", "yes", "local")
 	disklessLoads     = oneOf("disabled", "on-empty-db", "swapdb", "flush-before-load")
+	oomModes          = oneOf("no", "yes", "relative", "absolute")
 	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
 	snapshotPolicies  = oneOf("slow", "abort")
 	endpoints         = oneOf("ip", "hostname", "unknown-endpoint")
@@ -244,6 +245,12 @@ var observeRows = []*directive{
 	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000",
 		does:  "milliseconds after which a script answers others with BUSY; 0: never",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.BusyReplyThreshold })},
+	{name: "oom-score-adj", typ: oomModes, def: "no",
+		does:  "what the OOM killer is told; yes and relative add to what is there",
+		store: toChoice(oomModes, func(s *Settings) *OOMMode { return &s.OOMScoreAdj })},
+	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
+		does:  "scores of a primary and of a replica; there is no process for the third",
+		store: func(s *Settings, text string) { s.OOMScores = readOOMScores(text) }},
 	{name: "latency-monitor-threshold", typ: unbounded, def: "0",
 		does:  "milliseconds from which an event is recorded; 0: none is",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.LatencyMonitorThreshold })},

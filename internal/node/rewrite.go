@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/aof"
 	"redoubt/internal/resp"
 )
@@ -52,11 +54,19 @@ func (p *persistence) beginScheduled() {
 // switched off (Redis's killAppendOnlyChild), and forgets one that waits.
 func (p *persistence) giveUpBase() {
 	p.mu.Lock()
-	drop := p.drop[forBase]
+	defer p.mu.Unlock()
 	p.rewrite, p.again = false, false
-	p.mu.Unlock()
-	if drop != nil {
+	if p.base != nil {
 		p.log.Info("Killing running AOF rewrite child: the base under way is given up")
+		p.dropBase()
+	}
+}
+
+// dropBase gives up the base that was ordered, whether its order has been begun or
+// not. p.mu is held.
+func (p *persistence) dropBase() {
+	p.base.dropped = errSwitchedOff
+	if drop := p.drop[forBase]; drop != nil {
 		drop(errSwitchedOff)
 	}
 }
@@ -66,20 +76,31 @@ func (p *persistence) giveUpBase() {
 func (p *persistence) askFirstBase() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.unmarked.Store(true)
 	if p.base == nil {
 		p.base = p.order(&order{purpose: forBase})
 		return
 	}
 	p.again = true
-	if drop := p.drop[forBase]; drop != nil {
-		drop(errSwitchedOff)
-	}
+	p.dropBase()
 }
 
 // place is where append-only files of Redis are.
 func (p *persistence) place() aof.Place {
 	c := p.config.Current()
 	return aof.Place{Dir: c.Dir, DirName: c.AppendDirName, FileName: c.AppendFilename}
+}
+
+// markFiles is called when other data have become the journal's. If it was switched on
+// before, append-only files of Redis that are in its directory are what it has
+// replaced, whatever their times; up to now they or an earlier journal counted.
+func (p *persistence) markFiles() {
+	if !p.stream.Enabled() || !p.unmarked.CompareAndSwap(true, false) {
+		return
+	}
+	if err := markFiles(p.place(), p.stream.Dir()); err != nil {
+		p.log.Warn("The append-only files of Redis here could not be marked as older than the journal. The next start goes by their times", zap.Error(err))
+	}
 }
 
 // publish makes an RDB file all there is of append-only files.

@@ -99,6 +99,59 @@ func TestOneRewriteAtATime(t *testing.T) {
 	hasInfo(t, n, "aof_rewrite_in_progress:0", "aof_rewrites:1", "aof_enabled:1")
 }
 
+// A base that was ordered is given up with the journal even if nobody has begun it yet.
+func TestARewriteThatHasNotBegunIsGivenUp(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p := n.persistence
+	before, _ := n.stream.Base()
+	o := &order{purpose: forBase, journal: true, done: make(chan struct{})}
+	p.mu.Lock()
+	p.base = o
+	p.mu.Unlock()
+	p.giveUpBase()
+	p.carryOut(t.Context(), o)
+	if after, _ := n.stream.Base(); !errors.Is(o.err, errSwitchedOff) || after != before {
+		t.Errorf("it ended with %v, and the base is %q after %q", o.err, after, before)
+	}
+	hasInfo(t, n, "aof_rewrite_in_progress:0", "aof_rewrites:0", "aof_last_bgrewrite_status:ok")
+}
+
+// A journal that was switched on counts for nothing without its first base. The keys
+// would be gone if the node ended before.
+func TestAShutdownWaitsForTheFirstBase(t *testing.T) {
+	dir := t.TempDir()
+	n, c := startServing(t, dir, "--appendonly", "no")
+	answers(t, c, "OK", "SET", "k", "v")
+	answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "10000000")
+	answers(t, c, "OK", "CONFIG", "SET", "appendonly", "yes")
+	answers(t, c, "ERR Errors trying to SHUTDOWN", "SHUTDOWN")
+	answers(t, c, "ERR Errors trying to SHUTDOWN", "SHUTDOWN", "NOSAVE", "NOW")
+	if err := n.server.Shutdown(false); err == nil {
+		t.Error("SIGTERM ends the node")
+	}
+	answers(t, c, "v", "GET", "k")
+	answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "0")
+	hasInfo(t, n, "aof_rewrites:1", "aof_rewrite_in_progress:0")
+	if err := n.server.Shutdown(false); err != nil {
+		t.Errorf("with its base: %v", err)
+	}
+	got, err := begins(t, dirCopy(t, dir), n.log)
+	if err != nil || got["0:k"] != "v" {
+		t.Errorf("a start finds %v, %v", got, err)
+	}
+}
+
+// FORCE ends a node without the first base of its journal.
+func TestAForcedShutdownDoesNotWaitForTheFirstBase(t *testing.T) {
+	n, c := startServing(t, t.TempDir(), "--appendonly", "no", "--shutdown-on-sigterm", "force")
+	answers(t, c, "OK", "SET", "k", "v")
+	answers(t, c, "OK", "CONFIG", "SET", "rdb-key-save-delay", "10000000")
+	answers(t, c, "OK", "CONFIG", "SET", "appendonly", "yes")
+	if err := n.server.Shutdown(false); err != nil {
+		t.Error(err)
+	}
+}
+
 // Without a journal the command leaves append-only files that redis-server, and a
 // later start with a journal, go on from; and DEBUG LOADAOF comes back to them.
 func TestARewriteWithoutAJournal(t *testing.T) {

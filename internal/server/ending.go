@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -133,8 +134,11 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 // holds the world.
 func (s *Server) finishEnd(tx *storage.Tx) error {
 	s.logReplicas()
-	if err := s.saveAtEnd(tx, s.ending.how); err != nil {
-		s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
+	err := s.firstBase(s.ending.how)
+	if err == nil {
+		err = s.saveAtEnd(tx, s.ending.how)
+	}
+	if err != nil {
 		s.cancelEnd(tx)
 		return err
 	}
@@ -158,6 +162,23 @@ func (s *Server) logReplicas() {
 	}
 }
 
+// errFirstBase is why a shutdown is refused.
+var errFirstBase = errors.New("server: the journal has no base yet")
+
+// firstBase refuses an end after which a restart would not find the data, because
+// the journal that was switched on has no base yet.
+func (s *Server) firstBase(how config.Shutdown) error {
+	if s.persistence == nil || !s.persistence.AwaitsFirstBase() {
+		return nil
+	}
+	if how&config.ShutdownForce != 0 {
+		s.log.Warn("Writing initial AOF. Exit anyway.")
+		return nil
+	}
+	s.log.Warn("Writing initial AOF, can't exit.")
+	return errFirstBase
+}
+
 // saveAtEnd takes the last snapshot, if one is asked for or configured.
 func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	save := how&config.ShutdownSave != 0 || len(s.config.Current().Save) > 0 && how&config.ShutdownNoSave == 0
@@ -169,6 +190,9 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	if err != nil && how&config.ShutdownForce != 0 {
 		s.log.Warn("Error trying to save the DB. Exit anyway: " + err.Error())
 		return nil
+	}
+	if err != nil {
+		s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
 	}
 	return err
 }

@@ -132,7 +132,7 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 	for !over.Load() {
 		events := l.wait(p)
 		l.turn.Lock()
-		began := l.beginTurn()
+		began, commands := l.beginTurn(), l.stats.commands
 		l.serve(events)
 		l.readMail()
 		l.resumeAll()
@@ -140,7 +140,7 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 			l.expireParked()
 		}
 		if l.mono >= l.nextCron {
-			l.cron()
+			l.timedCron()
 		}
 		if l.resumeAt > 0 && l.mono >= l.resumeAt {
 			l.retry()
@@ -162,8 +162,9 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 		l.writeReady()
 		l.limitClients()
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix, snapshotSlice(l.mono-began, len(events) > 0))
-		l.stats.turns++
-		l.busy += time.Since(s.started) - began
+		took := time.Since(s.started) - began
+		l.busy += took
+		l.stats.turn(took, l.stats.commands-commands)
 		l.turn.Unlock()
 	}
 }
@@ -435,6 +436,13 @@ func (s *Server) eachConn(f func(*conn)) {
 	}
 }
 
+// timedCron is cron, and counts how long it takes.
+func (l *loop) timedCron() {
+	began := time.Now()
+	l.cron()
+	l.stats.cron += time.Since(began)
+}
+
 // cron is a loop's housekeeping, ten times a second.
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
@@ -459,7 +467,6 @@ func (l *loop) cron() {
 // measure notes what the loop did in the period that ends.
 func (l *loop) measure(period time.Duration) {
 	st := &l.stats
-	st.turnMicros += l.busy.Microseconds()
 	st.busy.Store(int64(l.busy * 1000 / max(period, 1)))
 	st.depth.Store((st.commands - l.before.commands) / max(st.reads-l.before.reads, 1))
 	if st.commands != l.before.commands || l.freeing {

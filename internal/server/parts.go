@@ -86,6 +86,9 @@ type Persistence interface {
 	// SaveAtEnd is Save before the process exits. It saves even while Background
 	// is under way, whose snapshot is given up: it is older.
 	SaveAtEnd(tx *storage.Tx) error
+	// AwaitsFirstBase reports whether a journal that was switched on has no base
+	// yet: a restart would not find the data (Redis's AOF_WAIT_REWRITE).
+	AwaitsFirstBase() bool
 	// Step lets a loop advance the snapshots that are under way, for about a
 	// slice of time. It reports whether there is more to do at once.
 	Step(e *storage.Executor, now int64, slice time.Duration) (more bool)

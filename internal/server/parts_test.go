@@ -503,6 +503,8 @@ func (f *fakePersistence) Save(*storage.Tx) error {
 
 func (f *fakePersistence) SaveAtEnd(tx *storage.Tx) error { return f.Save(tx) }
 
+func (f *fakePersistence) AwaitsFirstBase() bool { return false }
+
 func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 	if save {
 		return f.Save(tx)

@@ -38,7 +38,10 @@ type loopCounts struct {
 	commands          int64
 	inBytes, outBytes int64
 	reads, writes     int64
-	turns, turnMicros int64
+	turns             int64
+	turning, cron     time.Duration // spent in turns, and of that in housekeeping
+	longestTurn       time.Duration
+	mostCommands      int64 // of a turn
 	errorReplies      int64
 	outputLimit       int64         // connections closed for their output
 	evictedClients    int64         // connections closed for maxmemory-clients
@@ -155,7 +158,10 @@ func (s *loopStats) addTo(st *admin.Stats) {
 	st.Reads += c.reads
 	st.Writes += c.writes
 	st.Turns += c.turns
-	st.TurnMicros += c.turnMicros
+	st.Turning += c.turning
+	st.Cron += c.cron
+	st.LongestTurn = max(st.LongestTurn, c.longestTurn)
+	st.MostCommands = max(st.MostCommands, c.mostCommands)
 	st.ErrorReplies += c.errorReplies
 	st.OutputLimit += c.outputLimit
 	st.EvictedClients += c.evictedClients
@@ -197,6 +203,14 @@ func (s *Server) ResetStats() {
 const maxErrorCodes = 128
 
 func newLoopStats() loopStats { return loopStats{errors: map[string]int64{}} }
+
+// turn counts a turn that took so long and executed so many commands.
+func (c *loopCounts) turn(took time.Duration, commands int64) {
+	c.turns++
+	c.turning += took
+	c.longestTurn = max(c.longestTurn, took)
+	c.mostCommands = max(c.mostCommands, commands)
+}
 
 // errorReply counts an error that was written.
 func (s *loopStats) errorReply(err resp.Error) { s.countErrors(err.Code(), 1) }

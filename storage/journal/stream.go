@@ -216,6 +216,17 @@ func (s *Stream) forget(end replication.Offset) {
 	s.guard.Unlock()
 }
 
+// SetBacklogBytes changes how much is kept in memory while the journal is off
+// (repl-backlog-size).
+func (s *Stream) SetBacklogBytes(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.BacklogBytes = n
+	if s.ring == nil && !s.tail.empty() {
+		s.forget(s.End())
+	}
+}
+
 // forgetPinned does so when a pin has gone, which the next append would do
 // otherwise.
 func (s *Stream) forgetPinned() {

@@ -240,6 +240,27 @@ func TestWaitEndsWithItsContextAndWithClose(t *testing.T) {
 	}
 }
 
+// CONFIG SET repl-backlog-size acts at once.
+func TestTheBacklogFollowsItsSetting(t *testing.T) {
+	s, _ := open(t, memoryConfig(2*segmentBytes))
+	u := unit(1, 4000)
+	fill := func(n int) replication.Offset {
+		for to := s.End() + replication.Offset(n); s.End() < to; {
+			put(s, u)
+		}
+		return s.End() - s.First()
+	}
+	fill(8 * segmentBytes)
+	s.SetBacklogBytes(6 * segmentBytes)
+	if kept := fill(8 * segmentBytes); kept < 6*segmentBytes {
+		t.Errorf("%d bytes are kept, configured are %d", kept, 6*segmentBytes)
+	}
+	s.SetBacklogBytes(segmentBytes)
+	if kept := s.End() - s.First(); kept > 3*segmentBytes {
+		t.Errorf("%d bytes are still kept, configured are %d", kept, segmentBytes)
+	}
+}
+
 func TestWithoutAJournalMemoryKeepsTheBacklogAndWhatIsPinned(t *testing.T) {
 	cfg := memoryConfig(2 * segmentBytes)
 	cfg.PinMemoryBytes = 8 * segmentBytes

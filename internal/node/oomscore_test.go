@@ -1,0 +1,57 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"redoubt/internal/config"
+)
+
+func TestTheKernelIsToldTheOOMScore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "oom_score_adj")
+	kernel := func(want string) {
+		t.Helper()
+		got, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("the kernel has %q, %v; want %q", got, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("22\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Load(config.Source{Args: []string{"--port", "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, replica := &oomScore{path: path}, false
+	settings.OnChange(func(_, next *config.Settings) error { return o.follow(next, replica) }, "oom-score-adj", "oom-score-adj-values")
+	set := func(pairs ...config.Pair) {
+		t.Helper()
+		if err := settings.Set(config.Caller{}, pairs...); err != nil {
+			t.Error(err)
+		}
+	}
+	set(config.Pair{Name: "oom-score-adj-values", Value: "9 500 900"})
+	kernel("22") // it is off
+	set(config.Pair{Name: "oom-score-adj", Value: "yes"})
+	kernel("31")
+	set(config.Pair{Name: "oom-score-adj-values", Value: "10 990 0"})
+	kernel("32")
+	replica = true
+	if err := o.follow(settings.Current(), replica); err != nil {
+		t.Error(err)
+	}
+	kernel("1000") // the kernel takes no more
+	set(config.Pair{Name: "oom-score-adj", Value: "absolute"})
+	kernel("990")
+	set(config.Pair{Name: "oom-score-adj", Value: "no"})
+	kernel("22")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := settings.Set(config.Caller{}, config.Pair{Name: "oom-score-adj", Value: "yes"}); err == nil || settings.Current().OOMScoreAdj != config.OOMNo {
+		t.Errorf("without such a file: %v, and it is on", err)
+	}
+}
