@@ -101,7 +101,7 @@ func changed(dir string) (last time.Time, err error) {
 		}
 		return last, err
 	}
-	names := []string{filepath.Join(dir, currentFile), filepath.Join(dir, "ring")}
+	names := []string{filepath.Join(dir, currentFile), filepath.Join(dir, "ring"), filepath.Join(dir, "commitlog")}
 	entries, _ := os.ReadDir(filepath.Join(dir, "pebble"))
 	for _, e := range entries {
 		names = append(names, filepath.Join(dir, "pebble", e.Name()))
@@ -170,7 +170,7 @@ func (a *adoption) setAside(log *zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("set the journal aside: %w", err)
 	}
-	names := []string{currentFile, markFile, "pebble", "ring"}
+	names := []string{currentFile, markFile, "pebble", "ring", "commitlog"}
 	bases, _ := filepath.Glob(filepath.Join(escapeGlob(a.dir), "base-*.rdb"))
 	for _, base := range bases {
 		names = append(names, filepath.Base(base))

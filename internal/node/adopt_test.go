@@ -369,3 +369,32 @@ func TestAnAdoptionThatWasInterruptedIsDoneAgain(t *testing.T) {
 		}
 	}
 }
+
+// The commit log is as much of a journal as the ring: it says when the journal was
+// last written to, and goes where the journal goes.
+func TestTheCommitLogBelongsToTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	past, now := time.Now().Add(-time.Hour), time.Now()
+	for _, name := range []string{currentFile, "ring", "commitlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, name), past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(filepath.Join(dir, "commitlog"), now, now); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := changed(dir); err != nil || !last.Equal(now) {
+		t.Errorf("last written to at %v, want %v; %v", last, now, err)
+	}
+	a := adoption{dir: dir}
+	if err := a.setAside(zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0].Name(), asidePrefix) {
+		t.Errorf("beside what was set aside there are %v, %v", left, err)
+	}
+}

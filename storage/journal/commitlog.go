@@ -63,18 +63,38 @@ type logged struct {
 }
 
 // openCommitLog opens the log of size bytes in dir, or makes one, and empties it.
+// After an error, what lies there is for removeCommitLog.
 func openCommitLog(fs vfs.FS, dir string, size int) (*commitLog, error) {
-	name := fs.PathJoin(dir, commitLogName)
-	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	f, err := fs.OpenReadWrite(fs.PathJoin(dir, commitLogName), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, fmt.Errorf("journal: open the commit log: %w", err)
 	}
 	l := &commitLog{file: f, blocks: int64(size/blockBytes) - 1}
-	if err := errors.Join(fillWithZeros(f, int64(size)), l.empty(), syncDir(fs, dir)); err != nil {
+	err = fillWithZeros(f, int64(size))
+	if err == nil {
+		err = l.empty() // not before: the header says that the file has all of its blocks
+	}
+	if err == nil {
+		err = syncDir(fs, dir)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("journal: make the commit log: %w", err)
 	}
 	return l, nil
+}
+
+// removeCommitLog removes the log in dir, durably: one that came back after a power
+// cut would bring back what was cut off the stream since.
+func removeCommitLog(fs vfs.FS, dir string) error {
+	err := fs.Remove(fs.PathJoin(dir, commitLogName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("journal: remove the commit log: %w", err)
+	}
+	return syncDir(fs, dir)
 }
 
 // fillWithZeros writes zeros behind a file's end until it is size bytes long. They
@@ -148,19 +168,23 @@ func (l *commitLog) room(size int, synced replication.Offset) (block int64, ok b
 	return block, used <= l.blocks
 }
 
-// write makes buf, which ends at offset end, durable. mu is held.
-func (l *commitLog) write(block int64, end replication.Offset) error {
+// write makes buf, which ends at offset end, durable; ok is false if there is no
+// space for it: some file systems need that to write a block again. mu is held.
+func (l *commitLog) write(block int64, end replication.Offset) (ok bool, err error) {
 	l.since.Store(time.Now().UnixNano())
 	defer l.since.Store(0)
 	if _, err := l.file.WriteAt(l.buf, (1+block%l.blocks)*blockBytes); err != nil {
-		return err
+		if noSpace(err) {
+			err = nil
+		}
+		return false, err
 	}
 	if err := l.file.SyncData(); err != nil {
-		return err
+		return false, err
 	}
 	l.live = append(l.live, logged{block, end})
 	l.next = block + int64(len(l.buf)/blockBytes)
-	return nil
+	return true, nil
 }
 
 // commitQuick is what TryCommit commits at once: so many bytes at the most, and
@@ -177,7 +201,7 @@ const (
 // is not committed to the writer.
 func (s *Stream) TryCommit() {
 	l := s.commits.Load()
-	if l == nil || s.Policy() != Always || s.took.Load() > int64(commitQuickTime) || !l.mu.TryLock() {
+	if l == nil || s.Policy() != Always || s.took.Load() > int64(s.quick) || !l.mu.TryLock() {
 		return
 	}
 	defer l.mu.Unlock()
@@ -187,8 +211,11 @@ func (s *Stream) TryCommit() {
 		return
 	}
 	began := time.Now()
-	if err := l.write(block, end); err != nil {
+	ok, err := l.write(block, end)
+	if err != nil {
 		s.fatal(err)
+	}
+	if !ok {
 		return
 	}
 	s.observed(time.Since(began), true)
@@ -224,7 +251,8 @@ func (s *Stream) nextCommit(l *commitLog) (block int64, end replication.Offset, 
 	w := s.w.Load()
 	from := s.durable()
 	end = replication.Offset(s.end.Load())
-	if w == nil || !s.tail.empty() || end <= from || end-from > commitQuickBytes {
+	current := s.commits.Load() == l // otherwise the journal was turned off, and l is closed
+	if w == nil || !current || !s.tail.empty() || end <= from || end-from > commitQuickBytes {
 		return 0, 0, false
 	}
 	a, b := s.ring.view(from, end-from)
@@ -239,18 +267,29 @@ func (s *Stream) durable() replication.Offset {
 	return replication.Offset(max(s.synced.Load(), s.logged.Load()))
 }
 
-// openCommits opens the commit log if the policy is always. Otherwise it removes
-// what another run has left of it: all of that is in Pebble by now. A node can do
-// without.
+// beginCommits returns the commit log of a journal that is being opened; nil if the
+// policy is not always, or if there can be none, which a node can do without. What
+// another run has left in the log is in Pebble by now, and does not stay.
+func (w *writer) beginCommits() (*commitLog, error) {
+	cfg := &w.s.cfg
+	if w.s.Policy() == Always {
+		w.opened = true
+		l, err := openCommitLog(cfg.FS, cfg.Dir, cfg.CommitLogBytes)
+		if err == nil {
+			return l, nil
+		}
+		w.s.log.Warn("journal: goes without a commit log", zap.Error(err))
+	}
+	return nil, removeCommitLog(cfg.FS, cfg.Dir)
+}
+
+// openCommits opens the commit log of a journal that had none, beside the writer.
 func (w *writer) openCommits() {
 	s := w.s
-	if s.Policy() != Always {
-		s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, commitLogName)) // it is empty, if it stays
-		return
-	}
-	w.opened = true
 	l, err := openCommitLog(s.cfg.FS, s.cfg.Dir, s.cfg.CommitLogBytes)
 	if err != nil {
+		// What is removed holds no records, but may have taken the last of the space.
+		err = errors.Join(err, removeCommitLog(s.cfg.FS, s.cfg.Dir))
 		s.log.Warn("journal: goes without a commit log", zap.Error(err))
 		return
 	}
@@ -272,7 +311,8 @@ func (w *writer) withoutCommits(f func() error) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.empty(); err != nil {
+	err := w.timed(func() error { return w.store.disk.retry(l.empty) })
+	if err != nil {
 		w.store.fatal(err)
 		return err
 	}
@@ -291,17 +331,14 @@ func (l *commitLog) close() error {
 
 // readCommitLog reads what the log in dir holds after offset from, in whole
 // units, oldest first; nothing if there is no log. torn says why it stopped before
-// the last record it saw, "" if it did not.
+// the last record it saw, or what may be missing; "" if nothing is. Nothing in the
+// file is trusted.
 func readCommitLog(fs vfs.FS, dir string, generation uint64, from replication.Offset) (found []chunk, torn string, err error) {
-	b, err := readAllOf(fs, fs.PathJoin(dir, commitLogName))
-	if err != nil || len(b) < 2*blockBytes || isZero(b[:blockBytes]) {
-		return nil, "", err
+	blocks, id, torn, err := commitBlocks(fs, fs.PathJoin(dir, commitLogName))
+	if err != nil {
+		return nil, "", fmt.Errorf("journal: read the commit log: %w", err)
 	}
-	h := b[:commitLogHeader]
-	if string(h[:8]) != commitLogMagic || binary.LittleEndian.Uint32(h[8:]) != crc32.Checksum(h[16:], castagnoli) {
-		return nil, "the header of the commit log is damaged", nil
-	}
-	for _, c := range commitRecords(b[blockBytes:], binary.LittleEndian.Uint64(h[16:]), generation) {
+	for _, c := range commitRecords(blocks, id, generation) {
 		end := c.after + replication.Offset(len(c.a))
 		switch {
 		case end <= from:
@@ -312,7 +349,42 @@ func readCommitLog(fs vfs.FS, dir string, generation uint64, from replication.Of
 			from = end
 		}
 	}
-	return found, "", nil
+	return found, torn, nil
+}
+
+// commitBlocks reads the blocks of the log behind its header, and the id in that.
+// There are none if the log was not made to its end; torn says if it is damaged.
+func commitBlocks(fs vfs.FS, name string) (blocks []byte, id uint64, torn string, err error) {
+	f, err := fs.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0, "", nil
+	}
+	if err != nil {
+		return nil, 0, "", err
+	}
+	defer f.Close()
+	h := make([]byte, commitLogHeader)
+	n, err := io.ReadFull(f, h)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, 0, "", err
+	}
+	if isZero(h[:n]) {
+		return nil, 0, "", nil
+	}
+	id, count := binary.LittleEndian.Uint64(h[16:]), binary.LittleEndian.Uint64(h[24:])
+	if string(h[:8]) != commitLogMagic || count > maxCommitLogBytes/blockBytes ||
+		binary.LittleEndian.Uint32(h[8:]) != crc32.Checksum(h[16:], castagnoli) {
+		return nil, 0, "the header of the commit log is damaged", nil
+	}
+	all, err := io.ReadAll(io.LimitReader(f, int64(blockBytes-commitLogHeader+count*blockBytes)))
+	if err != nil {
+		return nil, 0, "", err
+	}
+	blocks = all[min(blockBytes-commitLogHeader, len(all)):]
+	if len(blocks) < int(count*blockBytes) {
+		torn = "the commit log is shorter than its header says"
+	}
+	return blocks, id, torn, nil
 }
 
 // commitRecords finds the records in blocks, by their offsets.
@@ -335,21 +407,4 @@ func commitRecords(blocks []byte, id, generation uint64) []chunk {
 
 func isZero(b []byte) bool {
 	return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 })
-}
-
-// readWhole is the content of a file, nil if there is none.
-func readAllOf(fs vfs.FS, name string) ([]byte, error) {
-	f, err := fs.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("journal: open %s: %w", name, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("journal: read %s: %w", name, err)
-	}
-	return b, nil
 }

@@ -5,9 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +28,7 @@ func alwaysIn(t *testing.T, fs vfs.FS) (*Stream, Config) {
 	cfg := testConfig(t, "/j")
 	cfg.Policy, cfg.FS = Always, fs
 	s := openServing(t, cfg)
-	s.took.Store(0)
+	s.quick = time.Hour // how busy the machine is does not matter
 	return s, cfg
 }
 
@@ -71,7 +77,6 @@ func TestTheCommitLogIsWrittenInACircle(t *testing.T) {
 	for i := range 150 {
 		u := unit(i, rng.IntN(20000))
 		want = append(want, u...)
-		s.took.Store(0)
 		end := s.AppendRaw(u)
 		s.TryCommit()
 		if s.logged.Load() == int64(end) {
@@ -119,14 +124,14 @@ func TestASlowDiskAndALargeCommitAreTheWriters(t *testing.T) {
 	defer g.open()
 	s, _ := alwaysIn(t, fs)
 	g.shut()
-	s.took.Store(int64(commitQuickTime) + 1)
+	s.quick = -1
 	if end := commit(s, unit(0, 10)); s.Committed() == end {
 		t.Error("whoever waits has written to a slow disk")
 	}
 	g.open()
 	waitFor(t, func() bool { return s.Committed() == s.End() })
 	g.shut()
-	s.took.Store(0)
+	s.quick = time.Hour
 	if end := commit(s, unit(1, commitQuickBytes)); s.Committed() == end {
 		t.Error("whoever waits has written a large unit")
 	}
@@ -149,7 +154,6 @@ func TestBytesThatWereCutStayCut(t *testing.T) {
 		t.Errorf("after the cut at %d a power cut leaves %d bytes", at, len(got))
 	}
 	g.shut()
-	s.took.Store(0)
 	want = append(want, unit(7, 20)...)
 	if end := commit(s, unit(7, 20)); s.Committed() != end {
 		t.Fatal("not committed")
@@ -178,7 +182,7 @@ func TestTheCommitLogComesAndGoesWithThePolicy(t *testing.T) {
 	}
 	s.SetPolicy(Always)
 	waitFor(t, func() bool { return s.commits.Load() != nil })
-	s.took.Store(0)
+	s.quick = time.Hour
 	waitFor(t, func() bool { commit(s, unit(1, 10)); return s.logged.Load() == s.end.Load() })
 	s.SetPolicy(EverySec)
 	commit(s, unit(2, 10))
@@ -204,21 +208,155 @@ func TestAJournalThatGoesAndComesBackCommits(t *testing.T) {
 	if err := s.Enable(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { s.took.Store(0); commit(s, unit(2, 10)); return s.logged.Load() == s.end.Load() })
+	waitFor(t, func() bool { commit(s, unit(2, 10)); return s.logged.Load() == s.end.Load() })
 }
 
-func TestANodeGoesWithoutACommitLog(t *testing.T) {
-	refused := errors.New("refused")
-	mem := vfs.NewMem()
-	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.HasSuffix(op.Path, commitLogName) {
-			return refused
+// refuse is a file system that answers operations of a kind on the commit log with an
+// error while that is set.
+func refuse(mem *vfs.MemFS, with *atomic.Pointer[error], kinds ...errorfs.OpKind) vfs.FS {
+	return errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if err := with.Load(); err != nil && strings.HasSuffix(op.Path, commitLogName) && slices.Contains(kinds, op.Kind) {
+			return *err
 		}
 		return nil
 	}))
-	s, _ := alwaysIn(t, fs)
-	end := commit(s, unit(0, 10))
+}
+
+// TestANodeGoesWithoutACommitLog has the log fail to be made at each step. What was
+// made of it does not stay, to take space that the journal needs.
+func TestANodeGoesWithoutACommitLog(t *testing.T) {
+	full := error(syscall.ENOSPC)
+	for _, kind := range []errorfs.OpKind{errorfs.OpOpen, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData} {
+		for _, late := range []bool{false, true} {
+			mem := vfs.NewMem()
+			var with atomic.Pointer[error]
+			with.Store(&full)
+			cfg := testConfig(t, "/j")
+			cfg.FS = refuse(mem, &with, kind)
+			if !late {
+				cfg.Policy = Always
+			}
+			s := openServing(t, cfg)
+			s.SetPolicy(Always)
+			end := commit(s, unit(0, 10))
+			waitFor(t, func() bool { return s.Committed() == end })
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := mem.Stat("/j/" + commitLogName); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("operation %v, late %v: the log is still there (%v)", kind, late, err)
+			}
+		}
+	}
+}
+
+// TestALogThatCannotBeMadeDoesNotStay has a log with records that a start cannot open
+// again. If it stayed it would bring back what is cut off the stream afterwards.
+func TestALogThatCannotBeMadeDoesNotStay(t *testing.T) {
+	for _, policy := range []Policy{Always, EverySec} {
+		mem := vfs.NewCrashableMem()
+		s, cfg := alwaysIn(t, mem)
+		at := commit(s, unit(0, 10))
+		commit(s, unit(1, 10))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var with atomic.Pointer[error]
+		refused := errors.New("refused")
+		with.Store(&refused)
+		cfg.Policy, cfg.FS = policy, refuse(mem, &with, errorfs.OpFileSync)
+		s, _ = open(t, cfg)
+		if err := s.Cut(at); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := afterPowerCut(t, mem, cfg); !bytes.Equal(got, unit(0, 10)) {
+			t.Errorf("%v: a power cut leaves %q", policy, got)
+		}
+	}
+}
+
+func TestALogThatCannotBeRemovedIsAnError(t *testing.T) {
+	mem := vfs.NewMem()
+	s, cfg := alwaysIn(t, mem)
+	commit(s, unit(0, 10))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var with atomic.Pointer[error]
+	refused := errors.New("refused")
+	with.Store(&refused)
+	cfg.Policy, cfg.FS = EverySec, refuse(mem, &with, errorfs.OpRemove)
+	if _, _, err := Open(cfg); !errors.Is(err, refused) {
+		t.Errorf("opened: %v", err)
+	}
+}
+
+// TestALogWithoutSpaceLeavesTheCommitToPebble has the file system need space to write a
+// block again, as one that copies on write does.
+func TestALogWithoutSpaceLeavesTheCommitToPebble(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	var with atomic.Pointer[error]
+	s, cfg := alwaysIn(t, refuse(mem, &with, errorfs.OpFileWriteAt))
+	want := unit(0, 10)
+	commit(s, want)
+	full := error(syscall.ENOSPC)
+	with.Store(&full)
+	want = append(want, unit(1, 10)...)
+	end := commit(s, unit(1, 10))
 	waitFor(t, func() bool { return s.Committed() == end })
+	cut := make(chan error)
+	go func() { cut <- s.Cut(end) }()
+	waitFor(t, s.DiskFull)
+	with.Store(nil)
+	if err := <-cut; err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := afterPowerCut(t, mem, cfg); !bytes.Equal(got, want) {
+		t.Errorf("a power cut leaves %q", got)
+	}
+}
+
+// TestALateCommitDoesNotUseAClosedLog has a loop look at the log and come to write when
+// the journal has been turned off and on.
+func TestALateCommitDoesNotUseAClosedLog(t *testing.T) {
+	s, _ := alwaysIn(t, vfs.NewMem())
+	commit(s, unit(0, 10))
+	old := s.commits.Load()
+	if err := errors.Join(s.Disable(), s.Enable(), s.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	s.AppendRaw(unit(1, 10))
+	if _, _, ok := s.nextCommit(old); ok {
+		t.Error("a commit into the log of the journal that was turned off")
+	}
+	if _, _, ok := s.nextCommit(s.commits.Load()); !ok {
+		t.Error("no commit into the present log")
+	}
+}
+
+// TestTurningTheJournalOnKeepsWhatItLeft kills a node whose last commits are in the log
+// only, starts it without a journal and turns the journal on. Until there is a base, a
+// restart goes on from the old journal.
+func TestTurningTheJournalOnKeepsWhatItLeft(t *testing.T) {
+	mem, g, fs := hold()
+	defer g.open()
+	s, cfg := alwaysIn(t, fs)
+	g.shut()
+	commit(s, unit(0, 10))
+	killed := mem.CrashClone(vfs.CrashCloneCfg{})
+	for _, policy := range []Policy{Always, EverySec} {
+		mem := killed.CrashClone(vfs.CrashCloneCfg{})
+		cfg.Enabled, cfg.Policy, cfg.FS = false, policy, mem
+		s, _ := open(t, cfg)
+		put(s, unit(5, 10))
+		if err := s.Enable(); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Enabled = true
+		if got, _ := afterPowerCut(t, mem, cfg); !bytes.Equal(got, unit(0, 10)) {
+			t.Errorf("%v: a restart finds %q", policy, got)
+		}
+	}
 }
 
 // TestDamageToTheCommitLogIsTold damages one block of it at a time. A record that
@@ -268,6 +406,86 @@ func TestDamageToTheCommitLogIsTold(t *testing.T) {
 		}
 		s.Close()
 	}
+}
+
+// TestACommitLogOfAnotherLength has the file shorter than it was made, and longer.
+func TestACommitLogOfAnotherLength(t *testing.T) {
+	mem, g, fs := hold()
+	defer g.open()
+	s, cfg := alwaysIn(t, fs)
+	g.shut()
+	first := unit(0, 10)
+	both := append(bytes.Clone(first), unit(1, 10)...)
+	commit(s, unit(0, 10))
+	commit(s, unit(1, 10))
+	log := readLog(t, mem)
+	for _, c := range []struct {
+		what string
+		log  []byte
+		want []byte
+		torn string
+	}{
+		{"empty", nil, nil, ""},
+		{"zeros", make([]byte, 3*blockBytes), nil, ""},
+		{"a part of the header", log[:20], nil, "header"},
+		{"the header", log[:commitLogHeader], nil, "shorter"},
+		{"the header's block", log[:blockBytes], nil, "shorter"},
+		{"a part of a record", log[:blockBytes+50], nil, "shorter"},
+		{"one record", log[:2*blockBytes], first, "shorter"},
+		{"two records", log[:3*blockBytes], both, "shorter"},
+		{"all", log, both, ""},
+		{"more", append(bytes.Clone(log), log...), both, ""},
+		{"something else", []byte("REDIS0011 and so on, which is no commit log"), nil, "header"},
+	} {
+		cfg.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+		f, err := cfg.FS.Create("/j/"+commitLogName, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(c.log); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		s, rec := open(t, cfg)
+		if got := replayAll(t, s, 0); !bytes.Equal(got, c.want) || (rec.Torn != "") != (c.torn != "") || !strings.Contains(rec.Torn, c.torn) {
+			t.Errorf("%s: recovered %d of %d bytes (%s)", c.what, len(got), len(both), rec.Torn)
+		}
+	}
+}
+
+// TestAHugeCommitLogIsNotRead has a file that no memory could hold.
+func TestAHugeCommitLogIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	l, err := openCommitLog(vfs.Default, dir, 2*blockBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.fill(1, 0, unit(0, 10), nil)
+	if ok, err := l.write(0, replication.Offset(len(unit(0, 10)))); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	l.close()
+	if err := os.Truncate(filepath.Join(dir, commitLogName), 1<<42); err != nil {
+		t.Skip(err) // the file system has no files of that length
+	}
+	found, torn, err := readCommitLog(vfs.Default, dir, 1, 0)
+	if err != nil || torn != "" || len(found) != 1 {
+		t.Errorf("%d records (%s), %v", len(found), torn, err)
+	}
+}
+
+func readLog(t *testing.T, fs vfs.FS) []byte {
+	t.Helper()
+	f, err := fs.Open("/j/" + commitLogName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestCommitsBesideEverything has two goroutines append and commit while the
@@ -323,6 +541,7 @@ func FuzzCommitLog(f *testing.F) {
 	header := make([]byte, blockBytes)
 	copy(header, commitLogMagic)
 	binary.LittleEndian.PutUint64(header[16:], 5)
+	binary.LittleEndian.PutUint64(header[24:], 15)
 	binary.LittleEndian.PutUint32(header[8:], crc32.Checksum(header[16:commitLogHeader], castagnoli))
 	log = append(log, header...)
 	for i := range 3 {

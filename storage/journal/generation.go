@@ -239,9 +239,8 @@ func (s *Stream) Cut(at replication.Offset) error {
 		if err != nil {
 			return fmt.Errorf("journal: cut at offset %d: %w", at, err)
 		}
-		// First the ring forgets: everything in it is in the journal now, and bytes
-		// cut from the journal must not come back out of the ring.
-		// So does the commit log.
+		// First the commit log and the ring forget: everything in them is in Pebble
+		// now, and bytes cut there must not come back out of them.
 		return w.withoutCommits(func() error {
 			first := s.first.Load()
 			s.restart(at, w.manifest.generation)

@@ -124,6 +124,9 @@ const (
 	maxRingBytes = 2 << 30
 )
 
+// maxCommitLogBytes bounds CommitLogBytes, since a start has the log in memory.
+const maxCommitLogBytes = 1 << 30
+
 // Config describes a stream. The zero value of a field means its default.
 type Config struct {
 	// Dir is the journal's own directory; it is made if it does not exist. It is
@@ -196,8 +199,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("journal: unknown %v", c.Policy)
 	case !validRingBytes(c.RingBytes):
 		return fmt.Errorf("journal: RingBytes %d is not a multiple of 4096 from %d to %d", c.RingBytes, minRingBytes, maxRingBytes)
-	case c.CommitLogBytes < 2*blockBytes || c.CommitLogBytes%blockBytes != 0:
-		return fmt.Errorf("journal: CommitLogBytes %d is not a multiple of 4096 from 8192 on", c.CommitLogBytes)
+	case c.CommitLogBytes < 2*blockBytes || c.CommitLogBytes > maxCommitLogBytes || c.CommitLogBytes%blockBytes != 0:
+		return fmt.Errorf("journal: CommitLogBytes %d is not a multiple of 4096 from %d to %d", c.CommitLogBytes, 2*blockBytes, maxCommitLogBytes)
 	case c.BacklogBytes < 0 || c.PinDiskBytes < 0 || c.PinMemoryBytes < 0 || c.TrimBytes < 0:
 		return errors.New("journal: a size is negative")
 	}

@@ -24,22 +24,12 @@ func (s *Stream) Enable() error {
 	if err != nil {
 		return err
 	}
-	r, err := s.openRing()
-	if err == nil {
-		if rec.Found {
-			w.manifest.generation++
-		}
-		w.manifest.base, w.manifest.baseOffset = "", 0
-		w.pending = true
-		w.store.generation.Store(w.manifest.generation)
-		err = w.store.dropFrom(w.manifest.generation)
-	}
+	r, l, err := s.beginAnew(w, rec.Found)
 	if err != nil {
 		w.store.close()
 		w.store.disk.close()
 		return fmt.Errorf("journal: turn on: %w", err)
 	}
-	r.reset(w.manifest.generation, kernelBootID())
 	s.mu.Lock()
 	end := replication.Offset(s.end.Load())
 	from := end
@@ -48,12 +38,57 @@ func (s *Stream) Enable() error {
 	}
 	s.first.Store(int64(from))
 	s.base.Store(int64(end))
-	s.begin(r, w, from, end)
+	s.begin(r, w, l, from, end)
 	s.noteRoom()
 	s.mu.Unlock()
-	w.openCommits()
 	go w.run()
 	return nil
+}
+
+// beginAnew begins a generation without a base, and opens the ring and the commit
+// log (nil: none) for it. found says that there is an earlier journal: whatever
+// only the two have of that is in Pebble afterwards.
+func (s *Stream) beginAnew(w *writer, found bool) (*ring, *commitLog, error) {
+	m := &w.manifest
+	if found {
+		if err := s.rescueAll(w); err != nil {
+			return nil, nil, err
+		}
+		m.generation++
+	}
+	m.base, m.baseOffset, w.pending = "", 0, true
+	w.store.generation.Store(m.generation)
+	if err := w.store.dropFrom(m.generation); err != nil {
+		return nil, nil, err
+	}
+	l, err := w.beginCommits()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.openRing()
+	if err != nil {
+		return nil, nil, errors.Join(err, l.close())
+	}
+	r.reset(m.generation, kernelBootID())
+	return r, l, nil
+}
+
+// rescueAll is rescue for a journal that did not end cleanly and that nobody has
+// recovered since: the node was started without one.
+func (s *Stream) rescueAll(w *writer) error {
+	st := w.store
+	st.generation.Store(w.manifest.generation)
+	_, end, found, torn, err := st.extent(w.manifest.generation)
+	if err != nil || torn != "" {
+		return err // a large unit without its end: such a one is the last, and in nothing but Pebble
+	}
+	if !found {
+		end = w.manifest.baseOffset
+	}
+	if _, _, err := s.rescue(st, end); err != nil {
+		return err
+	}
+	return st.sync()
 }
 
 // Disable turns the journal off (CONFIG SET appendonly no). What it holds on

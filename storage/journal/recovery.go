@@ -157,9 +157,13 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if torn != "" {
 		s.log.Warn("journal: did not end cleanly", zap.String("reason", torn), zap.Int64("end", int64(end)))
 	}
-	r, err := s.openRing() // only now: it may have another size than the old one
+	l, err := w.beginCommits()
 	if err != nil {
 		return err
+	}
+	r, err := s.openRing() // only now: it may have another size than the old one
+	if err != nil {
+		return errors.Join(err, l.close())
 	}
 	r.reset(m.generation, kernelBootID())
 	s.first.Store(int64(first))
@@ -168,8 +172,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 		current := *m
 		s.current.Store(&current)
 	}
-	s.begin(r, w, end, end)
-	w.openCommits()
+	s.begin(r, w, l, end, end)
 	return nil
 }
 
@@ -234,15 +237,16 @@ func (s *Stream) rescueRing(st *store, end replication.Offset) (_ replication.Of
 	return end, torn, nil
 }
 
-// begin gives the stream its ring and writer. What is in memory after offset
-// from, up to end, is still to be written; nobody appends meanwhile, or mu is
-// held.
-func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
+// begin gives the stream its ring, writer and commit log (nil: none). What is in
+// memory after offset from, up to end, is still to be written; nobody appends
+// meanwhile, or mu is held.
+func (s *Stream) begin(r *ring, w *writer, l *commitLog, from, end replication.Offset) {
 	s.guard.Lock()
 	s.ring, s.floor, s.held = r, from, from
 	s.resetReach(end)
 	s.guard.Unlock()
 	s.w.Store(w)
+	s.commits.Store(l)
 	s.countFrom(end)
 	s.end.Store(int64(end))
 	s.announced.Store(int64(end))

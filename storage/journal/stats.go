@@ -11,7 +11,7 @@ type Stats struct {
 	// Appended is how many bytes were appended to the stream.
 	Appended int64
 	// Written is how many bytes that cost to write: Pebble's files, the
-	// manifests, the bases, and the ring, whose pages the kernel writes back once
+	// manifests, the bases, the commit log, and the ring, whose pages the kernel writes back once
 	// or several times and which counts once. 0 without a journal.
 	Written int64
 	// Syncs counts the fsyncs of the journal's files.

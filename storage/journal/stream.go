@@ -19,8 +19,8 @@ import (
 // appends while Cut, NewGeneration, Enable or Disable runs.
 //
 // Invariants, while mu is free:
-//  1. synced <= taken <= end, and logged <= end. What Committed answers never goes down but in Cut
-//     and NewGeneration.
+//  1. synced <= taken <= end, and logged <= end. What Committed answers never goes
+//     down but in Cut and NewGeneration.
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
 //  3. The ring holds every byte of (floor, ringEnd].
@@ -37,6 +37,7 @@ type Stream struct {
 	held  replication.Offset // the ring's places below it may be written again
 	sel   []byte
 	bound replication.Offset // how far synced may lag before executors must park; never changes
+	quick time.Duration      // commitQuickTime; only tests change it
 
 	end       atomic.Int64 // written under mu
 	committed upTo         // see Committed; written under mu
@@ -78,7 +79,7 @@ type Stream struct {
 }
 
 func newStream(cfg Config) *Stream {
-	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64)}
+	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
 	s.resetReach(0)
@@ -266,13 +267,14 @@ func (u *upTo) stopAt(at replication.Offset) {
 	}
 }
 
-// Synced is the offset up to which the journal has been fsynced; 0 without a
-// journal.
+// Synced is the offset up to which the stream has been fsynced, into whichever of the
+// journal's files; 0 without a journal.
 func (s *Stream) Synced() replication.Offset { return s.durable() }
 
 // OnCommit registers the function that is called when Committed moves other
-// than by Append itself, that is when the disk moved it. It runs on the writer's
-// goroutine and must be quick and not call the Stream's blocking methods.
+// than by Append itself, that is when the disk moved it. It runs on the goroutine of
+// the writer or of who calls TryCommit; it must be quick and call none of the Stream's
+// methods that wait or commit.
 func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
 // OnSync registers the function that is called after Synced has moved, or a journal
