@@ -28,6 +28,10 @@ type Applier struct {
 	// Side is called, if set, for a command of a unit that is not about data
 	// (Row.OnData), after the unit: PUBLISH reaches the subscribers of a replica.
 	Side func(row *Row, args [][]byte)
+	// Serve is called, if set, at the end of a unit that has changed keys for which
+	// clients wait, and Served with the unit's gate.
+	Serve  func(tx *storage.Tx)
+	Served func(gate replication.Offset)
 	// Failed is called, if set, when a command answers with an error: the data
 	// differ from where the stream was made.
 	Failed func(args [][]byte, err string)
@@ -144,7 +148,14 @@ func (a *Applier) applyPlanned(now int64, unit []Effect, end replication.Offset,
 	if record != nil {
 		record()
 	}
-	a.run.End()
+	serve := a.Serve != nil && tx.HasReady()
+	if serve {
+		a.Serve(tx)
+	}
+	gate := a.run.End()
+	if serve {
+		a.Served(gate)
+	}
 	clock = a.begin()
 	for i, e := range unit {
 		row := a.rows[i]

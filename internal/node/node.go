@@ -145,6 +145,7 @@ func New(c Config) (*Node, error) {
 		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
 	}
 	n.applier.Side = n.server.Side
+	n.server.ServeReaders(n.applier)
 	n.server.CountApplied(n.applier.Runner())
 	n.watching.Store(n.server)
 	n.followSettings()

@@ -105,20 +105,51 @@ func (l *loop) serveOwn(tx *storage.Tx) {
 
 // serveOne serves a client with a key that has become ready, unless its wait is
 // over or it has no use for what the key holds.
-func (l *loop) serveOne(b *blocked, key []byte) bool {
+func (l *loop) serveOne(b *blocked, key []byte) (over bool) {
+	l.served, over = b.serveBy(&l.runner, key, l.served)
+	return over
+}
+
+// serveBy is serveOne by anybody's runner; the reply goes to the end of list.
+func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]served, bool) {
 	if !b.Take() {
-		return true
+		return list, true
 	}
 	out := resp.NewWriter(nil, b.proto)
-	l.runner.Ctx.Tx.Break()
-	l.runner.Bind(b, out, b.row, b.args)
-	if !l.runner.Resume(func(c *command.Ctx) bool { return b.serve(c, key) }) {
+	r.Ctx.Tx.Break()
+	r.Bind(b, out, b.row, b.args)
+	if !r.Resume(func(c *command.Ctx) bool { return b.serve(c, key) }) {
 		b.GiveBack()
-		return false
+		return list, false
 	}
 	b.End()
-	l.served = append(l.served, served{b, out.Bytes()})
-	return true
+	return append(list, served{b, out.Bytes()}), true
+}
+
+// ServeReaders has those who wait to read served with what an applier brings, as on
+// every replica of Redis. Who waits to write stays: that is the primary's business.
+func (s *Server) ServeReaders(a *command.Applier) {
+	r := command.NewRunner(s.table, a.Executor(), s)
+	var list []served
+	a.Serve = func(tx *storage.Tx) {
+		r.Ctx.Tx = tx
+		tx.Serve(s.now(), func(w *storage.Waiter, key []byte) (over bool) {
+			b := w.Owner.(*blocked)
+			if b.row.Is(command.Write) {
+				return false
+			}
+			list, over = b.serveBy(&r, key, list)
+			return over
+		})
+		r.Ctx.Tx = nil
+	}
+	a.Served = func(gate replication.Offset) {
+		for _, one := range list {
+			one.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(one.reply) })
+		}
+		clear(list)
+		list = list[:0]
+	}
 }
 
 // sendServed sends the replies of those that the last unit has served; they
