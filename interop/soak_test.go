@@ -1,6 +1,8 @@
 package interop
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -13,12 +15,16 @@ import (
 // TestSoak lets a primary of ours with a replica of either kind go on for as long
 // as $SOAK says: random commands of all types, snapshots, keys that expire, memory
 // that is cleared and compacted, keys that are evicted, links that break, nodes that
-// are killed. Now and then the data of all of them are compared. It does not run
+// are killed, every policy of fsyncs. Now and then the data of all of them are compared. It does not run
 // unless it is asked for, see make soak.
 func TestSoak(t *testing.T) {
-	long, err := time.ParseDuration(os.Getenv("SOAK"))
+	text, asked := os.LookupEnv("SOAK")
+	if !asked {
+		t.Skip("$SOAK is not set")
+	}
+	long, err := soakTime(text)
 	if err != nil {
-		t.Skip("$SOAK is no duration")
+		t.Fatal(err)
 	}
 	oursOnly(t)
 	end := time.Now().Add(long)
@@ -62,6 +68,40 @@ func TestSoak(t *testing.T) {
 		strings.Count(primary.Log(), "Ready to accept connections"), types(t, primary))
 }
 
+// soakTime reads $SOAK. Whoever asked for a soak and mistyped how long must not
+// believe that it passed.
+func soakTime(text string) (time.Duration, error) {
+	long, err := time.ParseDuration(text)
+	if err == nil && long <= 0 {
+		err = errors.New("it is not positive")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("$SOAK is %q, want a duration like 10m: %w", text, err)
+	}
+	return long, nil
+}
+
+func TestSoakTime(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       time.Duration
+		refused    bool
+	}{
+		{"nothing", "", 0, true},
+		{"a duration", "90s", 90 * time.Second, false},
+		{"not a duration", "abc", 0, true},
+		{"a number without a unit", "10", 0, true},
+		{"none at all", "0s", 0, true},
+		{"below zero", "-1m", 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := soakTime(c.text); got != c.want || (err != nil) != c.refused {
+				t.Errorf("%q is %v, %v", c.text, got, err)
+			}
+		})
+	}
+}
+
 // disturb does what clients do not do.
 func (h *history) disturb(replicas []*redistest.Server) {
 	switch ours := replicas[0]; h.lines.IntN(10) {
@@ -87,6 +127,9 @@ func (h *history) disturb(replicas []*redistest.Server) {
 		h.send(h.clients[0], []any{"FLUSHALL", "ASYNC"})
 	case 8:
 		h.evict()
+	case 9:
+		policies := []string{"always", "everysec", "no"}
+		h.send(h.clients[0], []any{"CONFIG", "SET", "appendfsync", policies[h.lines.IntN(3)]})
 	}
 }
 

@@ -181,7 +181,8 @@ func (b *builder) open() *collection {
 	return c
 }
 
-var errTwice = wire.Corruptf("an element is there twice")
+// ErrTwice is the error of a value that has an element, a member or a field twice.
+var ErrTwice = wire.Corruptf("an element is there twice")
 
 const (
 	// trustedString is how long a string may be for which room is made at once.
@@ -244,21 +245,21 @@ func (b *builder) element(e []byte) error {
 		return nil
 	}
 	if !b.set.Add(e) {
-		return errTwice
+		return ErrTwice
 	}
 	return nil
 }
 
 func (b *builder) pair(name, value []byte, due int64) error {
 	if !b.hash.SetDue(name, value, due) {
-		return errTwice
+		return ErrTwice
 	}
 	return nil
 }
 
 func (b *builder) scored(member []byte, score float64) error {
 	if !b.zset.Set(member, score) {
-		return errTwice
+		return ErrTwice
 	}
 	return nil
 }
@@ -309,7 +310,7 @@ func (c *checker) element(e []byte) error {
 		c.seen = map[string]struct{}{}
 	}
 	if _, twice := c.seen[string(e)]; twice {
-		return errTwice
+		return ErrTwice
 	}
 	if c.bytes < seenBytes {
 		c.bytes += len(e) + seenOverhead
@@ -569,7 +570,10 @@ func loadQuicklist(r *wire.Reader, to sink) error {
 		switch container {
 		case quicklistPlain:
 			var b []byte
-			if b, err = r.ReadString(); err == nil {
+			if b, err = r.ReadString(); err == nil && len(b) == 0 {
+				return r.Corruptf("an empty element outside of a listpack")
+			}
+			if err == nil {
 				err = to.element(b)
 			}
 		case quicklistPacked:

@@ -270,6 +270,29 @@ func TestLogsWithoutItems(t *testing.T) {
 	}, "k")
 }
 
+// A file may claim more deliveries of an item than an effect can tell of.
+func TestDeliveriesInFilesAreBounded(t *testing.T) {
+	b := newBench(t, 1)
+	b.unit(func(tx *Tx) {
+		l, _ := tx.EditLog([]byte("{k}1"))
+		g, _ := l.CreateGroup([]byte("g"), chunk.ID{}, 0)
+		m := g.CreateConsumer([]byte("m"), tx.Now())
+		g.Deliver(&m, Pending{ID: chunk.ID{Ms: 1}, Count: math.MaxUint64})
+		l.Close(1)
+		e, _ := tx.Peek([]byte("{k}1"))
+		f, _ := e.Freeze(nil)
+		if _, err := tx.Load([]byte("{k}2"), f.Encoding(), wire.NewBytesReader(savedLog(&f)), 0); err != nil {
+			t.Fatal(err)
+		}
+		e, _ = tx.Peek([]byte("{k}2"))
+		g, _ = e.Log().Group([]byte("g"))
+		p, _ := g.FindPending(chunk.ID{Ms: 1})
+		if p.Again(); p.Count != MaxDeliveries {
+			t.Errorf("%d deliveries", p.Count)
+		}
+	}, "{k}1", "{k}2")
+}
+
 // The numbers of groups and consumers go round, and do not meet those in use.
 func TestNumbersOfGroupsGoRound(t *testing.T) {
 	used := []uint32{0, 1, 4}

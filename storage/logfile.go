@@ -163,8 +163,10 @@ type logSink interface {
 }
 
 var (
-	errIDTwice = wire.Corruptf("an item of a stream is pending twice, or not in the order of IDs")
-	errNoOwner = wire.Corruptf("an item of a stream is pending with another number of consumers than one")
+	errGroupTwice    = wire.Corruptf("a group of a stream is there twice")
+	errConsumerTwice = wire.Corruptf("Duplicate stream consumer detected")
+	errIDTwice       = wire.Corruptf("an item of a stream is pending twice, or not in the order of IDs")
+	errNoOwner       = wire.Corruptf("an item of a stream is pending with another number of consumers than one")
 )
 
 // logLoader reads a log. It is what rdbLoadObject does, with its checks of payloads
@@ -306,7 +308,7 @@ func (l *logLoader) group() {
 	}
 	l.tell(func() error { return l.to.group(name, last, int64(read)) })
 	l.each(func() {
-		p := Pending{ID: l.rawID(), Time: l.millis(), Count: l.length(), consumer: noConsumer}
+		p := Pending{ID: l.rawID(), Time: l.millis(), Count: min(l.length(), MaxDeliveries), consumer: noConsumer}
 		l.tell(func() error { return l.to.delivered(p) })
 	})
 	l.each(l.member)
@@ -356,7 +358,7 @@ func (b *logBuilder) state(s logState) error {
 func (b *logBuilder) group(name []byte, last chunk.ID, read int64) (err error) {
 	var ok bool
 	if b.at, ok = b.CreateGroup(name, last, read); !ok {
-		return errTwice
+		return errGroupTwice
 	}
 	b.delivers, b.owned = 0, 0
 	return nil
@@ -373,7 +375,7 @@ func (b *logBuilder) delivered(p Pending) error {
 
 func (b *logBuilder) member(name []byte, seen, active int64) error {
 	if _, twice := b.at.Consumer(name); twice {
-		return errTwice
+		return errConsumerTwice
 	}
 	b.saveMember()
 	b.who, b.open = b.at.CreateConsumer(name, seen), true
@@ -436,13 +438,13 @@ func (c *logChecker) state(logState) error         { return nil }
 func (c *logChecker) group(name []byte, _ chunk.ID, _ int64) error {
 	c.members = map[string]struct{}{}
 	c.pending, c.owned, c.last, c.deliveries, c.ownerships = c.pending[:0], c.owned[:0], chunk.ID{}, 0, 0
-	return once(c.groups, name)
+	return once(c.groups, name, errGroupTwice)
 }
 
-// once notes a name that must be there once.
-func once(seen map[string]struct{}, name []byte) error {
-	if _, twice := seen[string(name)]; twice {
-		return errTwice
+// once notes a name that must be there once; otherwise it returns the error.
+func once(seen map[string]struct{}, name []byte, twice error) error {
+	if _, found := seen[string(name)]; found {
+		return twice
 	}
 	seen[string(name)] = struct{}{}
 	return nil
@@ -459,7 +461,9 @@ func (c *logChecker) delivered(p Pending) error {
 	return nil
 }
 
-func (c *logChecker) member(name []byte, _, _ int64) error { return once(c.members, name) }
+func (c *logChecker) member(name []byte, _, _ int64) error {
+	return once(c.members, name, errConsumerTwice)
+}
 
 func (c *logChecker) owns(id chunk.ID) error {
 	c.ownerships++

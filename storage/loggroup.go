@@ -43,11 +43,18 @@ const NeverActive = -1
 // acknowledged.
 type Pending struct {
 	ID    chunk.ID
-	Time  int64 // of the delivery, Unix milliseconds
-	Count uint64
+	Time  int64  // of the delivery, Unix milliseconds
+	Count uint64 // of deliveries; MaxDeliveries is the most
 
 	consumer uint32
 }
+
+// MaxDeliveries is where the deliveries of an item are not counted any more: effects
+// and replies tell them as an integer of 64 bits with a sign.
+const MaxDeliveries = math.MaxInt64
+
+// Again counts one more delivery.
+func (p *Pending) Again() { p.Count = min(p.Count+1, MaxDeliveries) }
 
 const (
 	// State of a group: last ID, read i64, consumers u32, next number u32; of a

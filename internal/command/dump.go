@@ -151,14 +151,8 @@ func restore(c *Ctx) {
 // let the checksum be (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
 type payloadHost interface {
 	AnyChecksum() bool
-	// DamagedPayload is told what the value was to be, by the words of Redis's log.
-	DamagedPayload(what string, err error)
-}
-
-// payloadNames are the words of Redis's log for the type bytes of packed values.
-var payloadNames = map[byte]string{
-	9: "Zipmap", 10: "List ziplist", 11: "Intset", 12: "Zset ziplist", 13: "Hash ziplist", 14: "Ziplist",
-	15: "Stream listpack", 16: "Hash listpack", 17: "Zset listpack", 18: "Listpack", 19: "Stream listpack", 20: "Set listpack", 21: "Stream listpack",
+	// DamagedPayload is told what is wrong with it.
+	DamagedPayload(err error)
 }
 
 // parsePayload checks a payload. What a stream brings was checked where it came
@@ -171,11 +165,7 @@ func parsePayload(c *Ctx, payload []byte) (rdb.Payload, error) {
 	}
 	p, err := parse(payload)
 	if ok && errors.Is(err, rdb.ErrCorrupt) {
-		what := "Value"
-		if name := payloadNames[payload[0]]; name != "" {
-			what = name
-		}
-		host.DamagedPayload(what, err)
+		host.DamagedPayload(err)
 	}
 	return p, err
 }

@@ -117,7 +117,7 @@ func (x *claim) take(id []byte, p storage.Pending) {
 	case x.retries >= 0:
 		p.Count = uint64(x.retries)
 	case !x.justID:
-		p.Count++
+		p.Again()
 	}
 	x.g.Deliver(&x.m, p)
 	x.m.Active = x.c.Tx.Now()

@@ -55,3 +55,28 @@ func TestReplicasTakeTheTimeOfADelivery(t *testing.T) {
 		t.Errorf("pending: %s, but on the replica %s", want, got)
 	}
 }
+
+// The number of deliveries that a client has set to the most there is goes no further,
+// where no replica and no restart could read it.
+func TestDeliveriesAreCountedAsFarAsEffectsCanTell(t *testing.T) {
+	primary, replica := newNode(), newNode()
+	a := NewApplier(replica.table, replica.exec, replica)
+	a.Failed = func(args [][]byte, err string) { t.Errorf("%q: %s", args, err) }
+	for _, line := range []string{
+		"xadd s 1 f v", "xgroup create s g 0", "xreadgroup group g first streams s >",
+		"xclaim s g second 0 1 retrycount 9223372036854775807", "xclaim s g first 0 1", "xautoclaim s g second 0 0",
+	} {
+		primary.doStream(t, line, func(unit []Effect) {
+			if err := a.Apply(primary.now, unit, primary.end, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+		want, _ := primary.do("xpending", "s", "g", "-", "+", "1")
+		if got, _ := replica.do("xpending", "s", "g", "-", "+", "1"); got != want {
+			t.Errorf("after %s: %s, but on the replica %s", line, want, got)
+		}
+	}
+	if got, _ := primary.do("xpending", "s", "g", "-", "+", "1"); got != "1-0 second :0 :9223372036854775807" {
+		t.Errorf("pending is %s", got)
+	}
+}

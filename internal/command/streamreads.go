@@ -361,7 +361,7 @@ func (c *Ctx) replyHistory(l *storage.Log, g *storage.Group, m *storage.Consumer
 		if r := l.Find(p.ID); r != nil {
 			c.replyItem(r)
 			p.Time = c.Tx.Now()
-			p.Count++
+			p.Again()
 			g.Deliver(m, p)
 		} else {
 			c.Out.Array(2)

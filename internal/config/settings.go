@@ -39,8 +39,6 @@ type Settings struct {
 	ShutdownTimeout   time.Duration
 	ShutdownOnSigint  Shutdown
 	ShutdownOnSigterm Shutdown
-	OOMScore          OOMScore
-	OOMScores         [3]int // of a primary, a replica and a forked process, -2000 to 2000
 
 	// Files and durability.
 	Dir                      string // absolute
@@ -126,6 +124,10 @@ type Settings struct {
 	ClusterBlacklistTTL             time.Duration
 	ClusterManualFailoverTimeout    time.Duration
 
+	// What the kernel is told.
+	OOMScoreAdj OOMMode
+	OOMScores   [2]int // of a primary, of a replica
+
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64
@@ -136,6 +138,17 @@ type Settings struct {
 	// Scripts.
 	BusyReplyThreshold time.Duration // 0: no script takes long
 }
+
+// OOMMode is whether, and how, the kernel's score of the process is changed.
+type OOMMode uint8
+
+// The modes. OOMYes is OOMRelative, as in Redis.
+const (
+	OOMNo OOMMode = iota
+	OOMYes
+	OOMRelative
+	OOMAbsolute
+)
 
 // Encodings are up to which sizes collections have the names of Redis's compact
 // encodings.
@@ -187,17 +200,6 @@ const (
 	FsyncEverySec Fsync = iota
 	FsyncAlways
 	FsyncNo
-)
-
-// OOMScore says what the scores for the kernel's OOM killer are added to.
-type OOMScore uint8
-
-// The score is left alone, is added to what it was (twice), or takes its place.
-const (
-	OOMScoreOff OOMScore = iota
-	OOMScoreOn
-	OOMScoreRelative
-	OOMScoreAbsolute
 )
 
 // Access says from where a guarded command or setting may be used.

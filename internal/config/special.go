@@ -177,6 +177,14 @@ func (oomScores) parse(args []string, _ string) (string, error) {
 	return strings.Join(values, " "), nil
 }
 
+// readOOMScores reads those of a primary and a replica.
+func readOOMScores(text string) (scores [2]int) {
+	for i, word := range strings.Fields(text)[:len(scores)] {
+		scores[i] = int(number(word))
+	}
+	return scores
+}
+
 // primary is a host and a port, or "no one".
 type primary struct{}
 

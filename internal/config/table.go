@@ -3,8 +3,6 @@ package config
 import (
 	"io/fs"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -23,8 +21,8 @@ var (
 	fsyncPolicies     = oneOf("everysec", "always", "no")
 	accessLevels      = oneOf("no", "yes", "local")
 	disklessLoads     = oneOf("disabled", "on-empty-db", "swapdb", "flush-before-load")
-	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
 	oomModes          = oneOf("no", "yes", "relative", "absolute")
+	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
 	snapshotPolicies  = oneOf("slow", "abort")
 	endpoints         = oneOf("ip", "hostname", "unknown-endpoint")
 )
@@ -99,16 +97,6 @@ var processRows = []*directive{
 	{name: "shutdown-on-sigterm", typ: flags{shutdownNames}, def: "default",
 		does:  "options of the shutdown at SIGTERM",
 		store: func(s *Settings, text string) { s.ShutdownOnSigterm = readShutdown(text) }},
-	{name: "oom-score-adj", typ: oomModes, def: "no",
-		does:  "set how likely the kernel's OOM killer takes the process; yes is relative to what it was",
-		store: toChoice(oomModes, func(s *Settings) *OOMScore { return &s.OOMScore })},
-	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
-		does: "that score of a primary and of a replica; there is no forked process for the third",
-		store: func(s *Settings, text string) {
-			for i, word := range strings.Fields(text) {
-				s.OOMScores[i], _ = strconv.Atoi(word)
-			}
-		}},
 }
 
 var durabilityRows = []*directive{
@@ -257,6 +245,12 @@ var observeRows = []*directive{
 	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000",
 		does:  "milliseconds after which a script answers others with BUSY; 0: never",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.BusyReplyThreshold })},
+	{name: "oom-score-adj", typ: oomModes, def: "no",
+		does:  "what the OOM killer is told; yes and relative add to what is there",
+		store: toChoice(oomModes, func(s *Settings) *OOMMode { return &s.OOMScoreAdj })},
+	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
+		does:  "scores of a primary and of a replica; there is no process for the third",
+		store: func(s *Settings, text string) { s.OOMScores = readOOMScores(text) }},
 	{name: "latency-monitor-threshold", typ: unbounded, def: "0",
 		does:  "milliseconds from which an event is recorded; 0: none is",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.LatencyMonitorThreshold })},

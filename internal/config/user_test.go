@@ -96,7 +96,7 @@ func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 }
 
 func TestWhatSomebodyWaitsForInVainIsWarnedOf(t *testing.T) {
-	c := mustLoad(t, "availability-zone a\nio-threads 4\nsupervised systemd\nloadmodule a.so\nsyslog-enabled no")
+	c := mustLoad(t, "io-threads 4\nsupervised systemd\nloadmodule a.so\nsyslog-enabled no")
 	var names []string
 	for _, line := range c.Warnings() {
 		name, _, _ := strings.Cut(line, " has no effect")
@@ -105,7 +105,7 @@ func TestWhatSomebodyWaitsForInVainIsWarnedOf(t *testing.T) {
 	if want := []string{"supervised", "loadmodule"}; !slices.Equal(names, want) {
 		t.Errorf("warned of %q, want %q", names, want)
 	}
-	if got, want := c.Unused(), []string{"availability-zone", "io-threads", "syslog-enabled"}; !slices.Equal(got, want) {
+	if got, want := c.Unused(), []string{"io-threads", "syslog-enabled"}; !slices.Equal(got, want) {
 		t.Errorf("only named are %q, want %q", got, want)
 	}
 	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("SuperVised") == "" || c.Lacking("maxmemory") != "" {

@@ -131,6 +131,22 @@ func (a *adoption) writeMark() error {
 	})
 }
 
+// markFiles marks what there is of append-only files as older than the journal in dir.
+func markFiles(place aof.Place, dir string) error {
+	files, err := aof.Find(place)
+	if err != nil || files == nil {
+		return err
+	}
+	if _, err := files.Size(); err != nil {
+		return nil // a start passes over them, see planAdoption
+	}
+	a := adoption{dir: dir}
+	if a.mark, err = files.Mark(); err != nil {
+		return err
+	}
+	return a.writeMark()
+}
+
 // prepare makes the directory ready for the journal to be opened: one that is older
 // than the files is set aside, and files that are older than the journal are marked
 // as such. The directory is locked.

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/internal/config"
+	"redoubt/internal/redistest"
 	"redoubt/storage"
 )
 
@@ -285,6 +286,51 @@ func TestWhichOfAJournalAndAppendOnlyFilesCounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A journal that was switched on in a directory with append-only files is what counts
+// from its first base on, whatever the times of the files; and they count until then.
+func TestAJournalThatIsSwitchedOnCounts(t *testing.T) {
+	const name = "appendonly.aof.1.incr.aof"
+	dir := aofDir(t, name, aofCommand("SET", "k", "old"))
+	later := time.Now().Add(time.Hour)
+	for _, f := range []string{name, "appendonly.aof.manifest"} {
+		if err := os.Chtimes(filepath.Join(dir, "appendonlydir", f), later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := begins(t, dirCopy(t, dir), zap.NewNop()); err != nil || got["0:k"] != "old" {
+		t.Errorf("without a journal a start holds %v, %v", got, err)
+	}
+	for round := range 2 { // the second time the files have a mark
+		port := redistest.Port(t)
+		n, stop := startNode(t, dir, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+		n.server.SetLoading(false)
+		c, err := redistest.Dial(fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers(t, c, "OK", "SET", "k", fmt.Sprint("ours ", round))
+		answers(t, c, "OK", "SAVE") // for the next round: it starts without the journal
+		answers(t, c, "OK", "CONFIG", "SET", "appendonly", "yes")
+		hasInfo(t, n, "aof_rewrites:1", "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:ok")
+		answers(t, c, "2", "APPEND", "l", "ne")
+		c.Close()
+		stop()
+		for range 2 {
+			if got, err := begins(t, dir, zap.NewNop()); err != nil || got["0:k"] != fmt.Sprint("ours ", round) || got["0:l"] != "ne" {
+				t.Errorf("a start holds %v, %v", got, err)
+			}
+		}
+	}
+}
+
+// A journal that the next start would refuse is not switched on.
+func TestAJournalIsNotSwitchedOnBesideABadManifest(t *testing.T) {
+	dir := t.TempDir()
+	_, c := startServing(t, dir, "--appendonly", "no")
+	writeInto(t, dir, "appendonly.aof.manifest", "\n")
+	answers(t, c, "Invalid AOF manifest file format", "CONFIG", "SET", "appendonly", "yes")
 }
 
 // A crash at any file operation of an adoption leaves a directory that is adopted

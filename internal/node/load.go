@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -32,7 +34,24 @@ type loaded struct {
 	skipped rdb.Skipped
 
 	functions int // libraries
+	empty     int64
+	emptyKeys []string // the first of them: mostEmptyKeys
 }
+
+// tell logs what a file had, in the words of Redis's log.
+func (l *loaded) tell(log *zap.Logger) {
+	for _, key := range l.emptyKeys {
+		log.Warn("skipping empty key: " + key)
+	}
+	line := fmt.Sprintf("Done loading RDB, keys loaded: %d, keys expired: %d", l.keys, l.expired)
+	if l.empty > 0 {
+		line += fmt.Sprintf(", empty keys skipped: %d", l.empty)
+	}
+	log.Info(line + ".")
+}
+
+// mostEmptyKeys is how many keys of empty collections are named in the log.
+const mostEmptyKeys = 10
 
 // loadRule says what becomes of keys that are expired.
 type loadRule struct {
@@ -131,6 +150,8 @@ type filling struct {
 	full, empty chan *rdb.Batch
 	made        atomic.Int64
 	failed      atomic.Pointer[error] // of one of the others
+
+	leftOut sync.Mutex // guards loaded.empty and loaded.emptyKeys while files are read
 }
 
 // batchesAhead is how many batches wait for each of the others.
@@ -283,7 +304,9 @@ func (f *filling) makeBatch(h hand, b *rdb.Batch) error {
 				h.end()
 				return err
 			}
-			if !empty {
+			if empty {
+				f.passOver(e.Key)
+			} else {
 				made++
 				setAccess(tx, &e.Entry)
 			}
@@ -300,12 +323,27 @@ func (f *filling) makeHere(h hand, e *rdb.Entry) error {
 	defer h.end()
 	tx.Select(e.DB)
 	empty, err := f.in.Load(tx)
-	if err != nil || empty {
+	if err != nil {
 		return err
+	}
+	if empty {
+		f.passOver(e.Key)
+		return nil
 	}
 	setAccess(tx, e)
 	f.made.Add(1)
 	return nil
+}
+
+// passOver remembers the key of a collection without elements, as faults of older
+// versions of Redis have left in files. There is no such key here.
+func (f *filling) passOver(key []byte) {
+	f.leftOut.Lock()
+	defer f.leftOut.Unlock()
+	f.loaded.empty++
+	if len(f.loaded.emptyKeys) < mostEmptyKeys {
+		f.loaded.emptyKeys = append(f.loaded.emptyKeys, string(key))
+	}
 }
 
 func setAccess(tx *storage.Tx, e *rdb.Entry) {
@@ -355,17 +393,19 @@ func count(keys *storage.Keyspace) int64 {
 	return int64(n)
 }
 
-// loadFile is load of the file at path. A file that does not exist is an error
-// that errors.Is finds as fs.ErrNotExist.
-func loadFile(ctx context.Context, hands []hand, keys *storage.Keyspace, path string, rule loadRule) (loaded, error) {
+// loadFile is load of the file at path, whose data are as of an offset, and logs what
+// was there. A file that does not exist is an error that errors.Is finds as
+// fs.ErrNotExist.
+func (n *Node) loadFile(ctx context.Context, path string, at replication.Offset, rule loadRule) (loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return loaded{}, err
 	}
 	defer f.Close()
-	l, err := load(ctx, hands, keys, f, rule)
+	l, err := load(ctx, n.handsAt(at), n.keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
+	l.tell(n.log)
 	return l, nil
 }

@@ -6,8 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/slots"
 	"redoubt/storage"
@@ -171,4 +176,55 @@ func TestALoadThatIsNotWantedAnyMoreEnds(t *testing.T) {
 	if !errors.Is(err, why) || l.keys > 10_000 {
 		t.Errorf("%d keys, %v", l.keys, err)
 	}
+}
+
+// Old faults of Redis have left keys without elements in files. They are named, and
+// counted.
+func TestEmptyCollectionsInAFileAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	file := manyStrings(100, 3, func(w *wire.Writer) {
+		for i := range mostEmptyKeys + 2 {
+			w.Byte(2)
+			w.String(fmt.Appendf(nil, "empty%d", i))
+			w.Length(0)
+		}
+		w.Byte(13)
+		w.String([]byte("packed"))
+		w.String([]byte("\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff"))
+	})
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	got, err := begins(t, dir, zap.New(core), "--appendonly", "no")
+	if err != nil || len(got) != 99 {
+		t.Fatalf("%d keys, %v", len(got), err)
+	}
+	if n := logs.FilterMessageSnippet("skipping empty key: ").Len(); n != mostEmptyKeys {
+		t.Errorf("%d keys are named, want %d", n, mostEmptyKeys)
+	}
+	if logs.FilterMessage("Done loading RDB, keys loaded: 99, keys expired: 0, empty keys skipped: 13.").Len() != 1 {
+		t.Errorf("the log: %v", logs.All())
+	}
+}
+
+// Scripts search the log for what is wrong with a file.
+func TestADamagedDumpIsInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	file := "REDIS0010\x0d\x01k\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff" + "\xff\x00\x00\x00\x00\x00\x00\x00\x00"
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	_, err := begins(t, dir, zap.New(core), "--appendonly", "no")
+	const says = "Hash ziplist integrity check failed"
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("the start: %v", err)
+	}
+	for _, line := range logs.FilterMessage("Internal error in RDB reading").All() {
+		if strings.Contains(fmt.Sprint(line.ContextMap()["error"]), says) {
+			return
+		}
+	}
+	t.Errorf("the log: %v", logs.All())
 }

@@ -28,6 +28,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/node/driver"
@@ -73,7 +74,7 @@ type Node struct {
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
-	score       oomScore
+	oom         oomScore
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -83,13 +84,10 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), listens: c.Listening}
-	n.score.log = c.Log
-	n.role = func(replica bool) {
-		_ = n.score.follow(c.Settings.Current(), replica) // logged
-		if c.Role != nil {
-			c.Role(replica)
-		}
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening,
+		oom: oomScore{path: "/proc/self/oom_score_adj"}}
+	if n.role == nil {
+		n.role = func(bool) {}
 	}
 	if n.listens == nil {
 		n.listens = func() {}
@@ -150,6 +148,9 @@ func New(c Config) (*Node, error) {
 	n.server.CountApplied(n.applier.Runner())
 	n.watching.Store(n.server)
 	n.followSettings()
+	if err := n.oom.follow(cfg, cfg.ReplicaOf.Host != ""); err != nil {
+		n.log.Warn(err.Error())
+	}
 	return n, nil
 }
 
@@ -160,6 +161,12 @@ func (n *Node) followSettings() {
 		return nil
 	}, "appendfsync")
 	n.config.OnChange(func(old, next *config.Settings) error {
+		n.stream.SetBacklogBytes(backlogBytes(next))
+		return nil
+	}, "repl-backlog-size")
+	n.config.OnChange(func(old, next *config.Settings) error { return n.oom.follow(next, n.server.IsReplica()) },
+		"oom-score-adj", "oom-score-adj-values")
+	n.config.OnChange(func(old, next *config.Settings) error {
 		switch {
 		case next.AppendOnly == old.AppendOnly:
 			return nil
@@ -168,18 +175,21 @@ func (n *Node) followSettings() {
 		}
 		return n.enableJournal()
 	}, "appendonly")
-	n.config.OnChange(func(old, next *config.Settings) error {
-		return n.score.follow(next, n.isReplica())
-	}, "oom-score-adj", "oom-score-adj-values")
 }
 
-func (n *Node) isReplica() bool {
-	host, _ := n.replicator.Primary()
-	return host != ""
+// roleChanged lets all parts see that the node has become a primary or a replica.
+func (n *Node) roleChanged() {
+	n.server.RoleChanged()
+	if err := n.oom.follow(n.config.Current(), n.server.IsReplica()); err != nil {
+		n.log.Warn(err.Error())
+	}
 }
 
 // enableJournal and disableJournal are CONFIG SET appendonly.
 func (n *Node) enableJournal() error {
+	if _, err := aof.Find(n.persistence.place()); err != nil {
+		return err // the next start would be refused
+	}
 	if err := n.lockJournal(); err != nil {
 		return err
 	}
@@ -246,12 +256,14 @@ func policy(f config.Fsync) journal.Policy {
 // CONFIG_REPL_BACKLOG_MIN_SIZE.
 const minBacklogBytes = 16 << 10
 
+func backlogBytes(c *config.Settings) int { return max(int(c.ReplBacklogBytes), minBacklogBytes) }
+
 func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	return journal.Config{
 		Dir:          filepath.Join(c.Dir, c.AppendDirName),
 		Enabled:      c.AppendOnly,
 		Policy:       policy(c.AppendFsync),
-		BacklogBytes: max(int(c.ReplBacklogBytes), minBacklogBytes),
+		BacklogBytes: backlogBytes(c),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
 		Observed:     n.observeDisk,
@@ -309,7 +321,6 @@ func (n *Node) begin(ctx context.Context) error {
 	if err := n.replicator.start(ctx); err != nil {
 		return err
 	}
-	_ = n.score.follow(n.config.Current(), n.isReplica()) // logged
 	if n.cluster != nil {
 		return n.cluster.Start(ctx)
 	}
@@ -367,6 +378,7 @@ func (n *Node) restore() (loaded, error) {
 		return loaded{}, nil
 	}
 	if err != nil {
+		n.log.Warn("Internal error in RDB reading", zap.Error(err))
 		return l, fmt.Errorf("Terminating server after rdb file reading failure. %w", err)
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
@@ -401,7 +413,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 // not find them. Each gets its DEL in the stream.
 func (n *Node) loadDump(path string) (loaded, error) {
 	drop := n.config.Current().ReplicaOf.Host == "" && n.cluster == nil && !n.stream.Enabled()
-	return loadFile(context.Background(), n.handsAt(0), n.keys, path, loadRule{dropExpired: drop, libraries: n.server})
+	return n.loadFile(context.Background(), path, 0, loadRule{dropExpired: drop, libraries: n.server})
 }
 
 // adopt goes on from a file that is no part of the journal. With a journal it
@@ -446,7 +458,7 @@ func (n *Node) restoreJournal() (loaded, error) {
 // returns the database that is selected at the journal's end.
 func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
-		if l, err = loadFile(ctx, n.handsAt(from), n.keys, base, loadRule{libraries: n.server}); err != nil {
+		if l, err = n.loadFile(ctx, base, from, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
 		}
 		db = max(l.db, 0)

@@ -1,85 +1,75 @@
 package node
 
 import (
-	"bytes"
-	"errors"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
-
-	"go.uber.org/zap"
 
 	"redoubt/internal/config"
 )
 
-// oomScoreFile is where the kernel keeps how likely its OOM killer takes the process.
-const oomScoreFile = "/proc/self/oom_score_adj"
-
-// mostOOMScore is the bound of what the kernel takes, either way.
-const mostOOMScore = 1000
-
-// errOOMScore is what a client hears whose CONFIG SET has failed.
-var errOOMScore = errors.New("Failed to set current oom_score_adj. Check server logs.")
-
-// oomScore sets how likely the kernel's OOM killer takes the process, as the directive
-// oom-score-adj says (Redis's setOOMScoreAdj).
+// oomScore is what the kernel is told about which process to kill first when memory
+// runs out: oom-score-adj. It matches setOOMScoreAdj.
 type oomScore struct {
-	log  *zap.Logger
-	file string // "": oomScoreFile
+	path string // of the process's oom_score_adj
 
-	mu      sync.Mutex
-	changed bool
-	base    int // the score before it was changed
+	mu    sync.Mutex
+	ours  bool // the kernel has a value of ours
+	found int  // what was there before
 }
 
-// follow sets the score for a primary or a replica. With oom-score-adj no it goes back
-// to what it was. A failure is logged; the error is for a client.
-func (o *oomScore) follow(s *config.Settings, replica bool) error {
+// Limits of the kernel.
+const (
+	leastOOMScore = -1000
+	mostOOMScore  = 1000
+)
+
+// follow tells the kernel what the settings say for a primary or a replica. With
+// oom-score-adj no it gives back what it has found, or touches nothing.
+func (o *oomScore) follow(c *config.Settings, replica bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err := o.set(s, replica); err != nil {
-		o.log.Warn("Unable to change oom_score_adj", zap.Error(err))
-		return errOOMScore
-	}
-	return nil
-}
-
-func (o *oomScore) set(s *config.Settings, replica bool) error {
-	if s.OOMScore == config.OOMScoreOff {
-		if !o.changed {
+	if c.OOMScoreAdj == config.OOMNo {
+		if !o.ours {
 			return nil
 		}
-		o.changed = false
-		return o.write(o.base)
+		o.ours = false
+		return o.write(o.found)
 	}
-	if !o.changed {
-		text, err := os.ReadFile(o.path())
+	if !o.ours {
+		found, err := o.read()
 		if err != nil {
 			return err
 		}
-		if o.base, err = strconv.Atoi(string(bytes.TrimSpace(text))); err != nil {
-			return err
-		}
+		o.ours, o.found = true, found
 	}
-	score := s.OOMScores[0]
+	score := c.OOMScores[0]
 	if replica {
-		score = s.OOMScores[1]
+		score = c.OOMScores[1]
 	}
-	if s.OOMScore != config.OOMScoreAbsolute {
-		score += o.base
+	if c.OOMScoreAdj != config.OOMAbsolute {
+		score += o.found
 	}
-	err := o.write(min(max(score, -mostOOMScore), mostOOMScore))
-	o.changed = o.changed || err == nil
-	return err
+	return o.write(min(max(score, leastOOMScore), mostOOMScore))
+}
+
+func (o *oomScore) read() (int, error) {
+	text, err := os.ReadFile(o.path)
+	if err != nil {
+		return 0, fmt.Errorf("Unable to read oom_score_adj: %w", err)
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("Unable to read oom_score_adj: %w", err)
+	}
+	return score, nil
 }
 
 func (o *oomScore) write(score int) error {
-	return os.WriteFile(o.path(), strconv.AppendInt(nil, int64(score), 10), 0)
-}
-
-func (o *oomScore) path() string {
-	if o.file != "" {
-		return o.file
+	if err := os.WriteFile(o.path, strconv.AppendInt(nil, int64(score), 10), 0o644); err != nil {
+		return fmt.Errorf("Unable to write oom_score_adj: %w", err)
 	}
-	return oomScoreFile
+	return nil
 }

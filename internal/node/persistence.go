@@ -76,25 +76,29 @@ type persistence struct {
 	stop        context.CancelFunc
 	stopped     chan struct{}
 
-	mu        sync.Mutex
-	base      *order // the base that is being made, or waits for it
-	transfer  *order // likewise, for replicas of a node without a journal
-	sent      *order // the last of these, whose file is kept
-	saving    bool   // a BGSAVE waits or runs
-	saveBegan time.Time
-	lastSave  time.Time
-	lastTry   time.Time // after lastSave if it failed or was given up
-	saveErr   error
-	saveTook  time.Duration // -1: none yet
-	dirty     int64         // the keyspace's count of changes that lastSave had seen
-	baseErr   error
-	baseFails int // in a row
-	baseTook  time.Duration
-	baseTried time.Time
-	baseBegan time.Time // of the one being made; zero: none
+	mu       sync.Mutex
+	base     *order // the base that is being made, or waits for it
+	transfer *order // one for replicas of a node without a journal that waits
+	// transferring is the one that is being made, since transferBegan.
+	transferring  *order
+	transferBegan time.Time
+	sent          *order // the last of these, whose file is kept
+	saving        bool   // a BGSAVE waits or runs
+	saveBegan     time.Time
+	lastSave      time.Time
+	lastTry       time.Time // after lastSave if it failed or was given up
+	saveErr       error
+	saveTook      time.Duration // -1: none yet
+	dirty         int64         // the keyspace's count of changes that lastSave had seen
+	baseErr       error
+	baseFails     int // in a row
+	baseTook      time.Duration
+	baseTried     time.Time
+	baseBegan     time.Time // of the one being made; zero: none
 	// rewrite: BGREWRITEAOF was asked for and waits.
 	rewrite  bool
 	again    bool                              // another base is wanted once the order for one is carried out
+	unmarked atomic.Bool                       // the journal was switched on; see markFiles
 	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
 	saves    int64                             // good ones since the start
 	bases    int64
@@ -117,6 +121,7 @@ const (
 type order struct {
 	purpose purpose
 	journal bool // there was one when it was given
+	waiting int  // who waits for one for replicas; guarded by persistence.mu
 	// dropped is why it is given up as soon as it is begun; nil: it is not.
 	dropped error
 	done    chan struct{}
@@ -248,6 +253,7 @@ func (p *persistence) askTransfer() *order {
 	if p.transfer == nil {
 		p.transfer = p.order(&order{purpose: forTransfer})
 	}
+	p.transfer.waiting++
 	return p.transfer
 }
 
@@ -262,6 +268,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	p.mu.Lock()
 	if o.purpose == forTransfer {
 		p.transfer = nil // who asks from now on needs a later one
+		p.transferring, p.transferBegan = o, began
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began
@@ -294,6 +301,8 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.lastSave, p.dirty = time.Now(), dirty
 			p.saves++
 		}
+	case forTransfer:
+		p.transferring = nil
 	case forBase:
 		p.base, p.baseTook, p.baseBegan = nil, took, time.Time{}
 		if p.again {
@@ -392,7 +401,9 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
-		err = p.stream.SetBase(f.Name(), o.at)
+		if err = p.stream.SetBase(f.Name(), o.at); err == nil {
+			p.markFiles()
+		}
 	case forTransfer:
 		p.keepTransfer(o)
 	}
@@ -462,7 +473,7 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 // givenUp reports whether a snapshot with that error was of no use any more, or
 // the node ends.
 func givenUp(err error) bool {
-	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, errSwitchedOff) || errors.Is(err, snapshot.ErrAborted)
+	return errors.Is(err, errReplaced) || errors.Is(err, errOvertaken) || errors.Is(err, errSwitchedOff) || errors.Is(err, errUnwanted) || errors.Is(err, snapshot.ErrAborted)
 }
 
 func (p *persistence) currentEpoch() int {
@@ -483,6 +494,7 @@ func (p *persistence) replaced(bytes int64, change func() error) error {
 		return err
 	}
 	p.baseBytes.Store(bytes)
+	p.markFiles()
 	return nil
 }
 
@@ -626,11 +638,12 @@ func (p *persistence) Info() string {
 	line("current_save_keys_processed", written)
 	line("current_save_keys_total", total)
 	line("rdb_changes_since_last_save", p.keys.Stats().Dirty-p.dirty)
-	line("rdb_bgsave_in_progress", oneIf(p.saving))
+	making, began := p.making()
+	line("rdb_bgsave_in_progress", oneIf(making))
 	line("rdb_last_save_time", p.lastSave.Unix())
 	line("rdb_last_bgsave_status", status(p.saveErr))
 	line("rdb_last_bgsave_time_sec", seconds(p.saveTook))
-	line("rdb_current_bgsave_time_sec", since(p.saving, p.saveBegan))
+	line("rdb_current_bgsave_time_sec", since(making, began))
 	line("rdb_saves", p.saves)
 	line("rdb_last_cow_size", p.lastHeld[forSave])
 	line("rdb_last_load_keys_expired", p.expired)
@@ -658,6 +671,18 @@ func (p *persistence) Info() string {
 		p.journalInfo(line)
 	}
 	return b.String()
+}
+
+// making reports whether a file of all keys is being made, for the disk or for
+// replicas, and since when; INFO tells no more of either. mu is held.
+func (p *persistence) making() (on bool, began time.Time) {
+	switch {
+	case p.saving:
+		return true, p.saveBegan
+	case p.transferring != nil:
+		return true, p.transferBegan
+	}
+	return p.transfer != nil, time.Now() // it is about to begin
 }
 
 // journalInfo is what INFO persistence has and Redis has not: what the journal

@@ -220,7 +220,7 @@ func (r *replicator) become(to role) {
 		r.n.keys.World(now(), func(tx *storage.Tx) {
 			if loading = r.loading; loading == nil {
 				_ = r.change(tx, to) // logged, and tried again
-				r.n.server.RoleChanged()
+				r.n.roleChanged()
 			}
 		})
 		if loading == nil {

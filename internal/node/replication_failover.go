@@ -21,9 +21,10 @@ import (
 //
 // Nobody must write on both sides. So a primary that has asked takes its role back
 // only if it knows that the replica has not agreed: it was refused. If the answer was
-// lost, it asks without the word first. A replica that has taken over is a primary
-// and answers; one that has not is none (NOMASTERLINK), and is asked again. Redis
-// takes its role back then.
+// lost, it asks without the word until it knows more. A replica that has taken over is
+// a primary and answers; one that has not says that it is none (NOMASTERLINK), and is
+// asked again. Whatever else comes, that it is loading or cannot be reached, tells
+// nothing of what became of the question before. Redis takes its role back then.
 
 // failover is a FAILOVER under way. It is replaced, not changed, with the world
 // locked, and all loops stopped where it begins or ends.
@@ -181,7 +182,7 @@ func (r *replicator) proceed(tx *storage.Tx, f *failover, over bool) {
 	}
 	r.handing.Store(&next)
 	_ = r.change(tx, role{replica: true, host: next.host, port: next.port}) // logged, and tried again
-	r.n.server.RoleChanged()
+	r.n.roleChanged()
 	r.n.server.Record("replicaof", next.host, strconv.Itoa(next.port))
 }
 
@@ -192,7 +193,7 @@ func (r *replicator) abort(tx *storage.Tx, why string) {
 	r.handing.Store(nil)
 	if f.asking {
 		_ = r.change(tx, role{}) // logged, and tried again
-		r.n.server.RoleChanged()
+		r.n.roleChanged()
 		r.n.server.Record("replicaof", "no", "one")
 	}
 	r.n.server.LetWrites(tx)
@@ -221,20 +222,34 @@ func (h handover) Answered(a psync.HandoverAnswer) {
 		if f == nil || !f.asking || h.f.admit() != nil {
 			return
 		}
-		next := *f
+		next, why := f.after(a)
 		switch {
-		case a == psync.Accepted:
+		case why != "":
+			r.abort(tx, why)
+		case next == nil:
 			r.handing.Store(nil)
 			r.n.server.LetWrites(tx)
-			return
-		case a == psync.Refused && !f.lost:
-			r.abort(tx, "Failover target rejected psync request")
-			return
-		case a == psync.Unsent && !f.lost:
-			r.abort(tx, "Write error to failover target")
-			return
+		default:
+			r.handing.Store(next)
 		}
-		next.lost = a == psync.Lost
-		r.handing.Store(&next)
 	})
+}
+
+// after is what becomes of a failover whose target was asked: nil if it has taken
+// over, or why the node is to take its role back.
+func (f *failover) after(a psync.HandoverAnswer) (next *failover, why string) {
+	if a == psync.Accepted {
+		return nil, ""
+	}
+	if !f.lost {
+		switch a {
+		case psync.Refused, psync.Unlinked:
+			return nil, "Failover target rejected psync request"
+		case psync.Unsent:
+			return nil, "Write error to failover target"
+		}
+	}
+	still := *f
+	still.lost = a != psync.Unlinked
+	return &still, ""
 }

@@ -165,7 +165,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
-	if _, err = loadFile(ctx, n.handsAt(0), n.keys, full.Path, loadRule{libraries: n.server}); err == nil {
+	if _, err = n.loadFile(ctx, full.Path, 0, loadRule{libraries: n.server}); err == nil {
 		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
 	}
 	back := false // what was there before is there again

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/aof"
 	"redoubt/internal/resp"
 )
@@ -74,6 +76,7 @@ func (p *persistence) dropBase() {
 func (p *persistence) askFirstBase() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.unmarked.Store(true)
 	if p.base == nil {
 		p.base = p.order(&order{purpose: forBase})
 		return
@@ -86,6 +89,18 @@ func (p *persistence) askFirstBase() {
 func (p *persistence) place() aof.Place {
 	c := p.config.Current()
 	return aof.Place{Dir: c.Dir, DirName: c.AppendDirName, FileName: c.AppendFilename}
+}
+
+// markFiles is called when other data have become the journal's. If it was switched on
+// before, append-only files of Redis that are in its directory are what it has
+// replaced, whatever their times; up to now they or an earlier journal counted.
+func (p *persistence) markFiles() {
+	if !p.stream.Enabled() || !p.unmarked.CompareAndSwap(true, false) {
+		return
+	}
+	if err := markFiles(p.place(), p.stream.Dir()); err != nil {
+		p.log.Warn("The append-only files of Redis here could not be marked as older than the journal. The next start goes by their times", zap.Error(err))
+	}
 }
 
 // publish makes an RDB file all there is of append-only files.

@@ -93,15 +93,20 @@ func fieldTimes(e storage.Entry) storage.Digest {
 	return sha1.Sum([]byte(strings.Join(times, "\n")))
 }
 
-// groupsOf is a fingerprint of what streams tell of groups: how far each was given
-// items, and which are pending with whom. Redis tells neither of consumers that got
-// nothing nor of items that were delivered once more.
+// groupsOf is a fingerprint of what streams tell of groups: their consumers, how far
+// each was given items, and which are pending with whom. Neither we nor Redis tell of
+// items that were delivered once more, because a consumer has read its history, nor of
+// when a consumer asked.
 func groupsOf(e storage.Entry) storage.Digest {
 	var all []string
 	l := e.Log()
 	all = append(all, fmt.Sprint(l.LastID(), l.MaxDeleted(), l.Added(), l.FirstID()))
 	l.EachGroup(func(g *storage.Group) bool {
-		all = append(all, fmt.Sprintf("%s %v", g.Name(), g.Last))
+		all = append(all, fmt.Sprintf("%s %v %d", g.Name(), g.Last, g.Read))
+		g.EachConsumer(func(m *storage.Consumer) bool {
+			all = append(all, string(m.Name()))
+			return true
+		})
 		for from, more := (chunk.ID{}), true; more; {
 			p, ok := g.NextPending(from)
 			if !ok {
@@ -125,6 +130,7 @@ type writer struct {
 	lines   commandtest.Lines
 	rows    []*command.Row // that write
 	reads   []*command.Row
+	streams []*command.Row      // that write, if nothing else is to be written
 	last    map[string][]string // the last lines that name a key
 }
 
@@ -188,7 +194,7 @@ func (w *writer) run(commands int) {
 				continue // something should be left of the rest
 			}
 			l.Now = now()
-			w.send(w.lines.Line(r))
+			w.send(w.ofStreams(w.lines.Line(r)))
 		}
 	}
 	if open {

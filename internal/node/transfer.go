@@ -55,7 +55,9 @@ func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, e
 func (p *persistence) currentBase(ctx context.Context) (*psync.Base, error) {
 	for {
 		o := p.askTransfer()
-		if err := o.wait(ctx); err != nil {
+		err := o.wait(ctx)
+		p.leaveTransfer(o)
+		if err != nil {
 			return nil, err
 		}
 		b, err := openBase(o.path, o.at)
@@ -66,8 +68,24 @@ func (p *persistence) currentBase(ctx context.Context) (*psync.Base, error) {
 	}
 }
 
+// leaveTransfer says that somebody does not wait for a snapshot any more. If nobody
+// does it is given up, unless the node saves by itself: Redis then lets it become
+// the dump.
+func (p *persistence) leaveTransfer(o *order) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o.waiting--
+	if o.waiting == 0 && o == p.transferring && len(p.config.Current().Save) == 0 {
+		p.drop[forTransfer](errUnwanted)
+	}
+}
+
+// errUnwanted ends a snapshot that no replica waits for any more.
+var errUnwanted = errors.New("node: the replicas that waited for the snapshot have gone")
+
 // lastTransfer is the snapshot that replicas were given before, if the backlog
-// still has what follows it.
+// still has what follows it. If that is more than the snapshot itself, a fresh one is
+// less to send, and to hold in memory.
 func (p *persistence) lastTransfer() *psync.Base {
 	p.mu.Lock()
 	o := p.sent
@@ -77,6 +95,10 @@ func (p *persistence) lastTransfer() *psync.Base {
 	}
 	b, err := openBase(o.path, o.at)
 	if err != nil {
+		return nil
+	}
+	if int64(p.stream.End()-o.at) > b.Size {
+		b.Close()
 		return nil
 	}
 	return b

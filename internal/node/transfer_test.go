@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"redoubt/internal/redistest"
+	"redoubt/replication"
+	"redoubt/replication/psync"
 )
 
 func TestABackupHasWhatWasWrittenAfterTheBase(t *testing.T) {
@@ -62,5 +64,76 @@ func TestTheStreamBehindSYNCBeginsWithSELECT(t *testing.T) {
 		if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
 			t.Fatalf("the stream goes on with %q, %v", got, err)
 		}
+	}
+}
+
+// While a snapshot for replicas is made INFO tells of it as of a BGSAVE, and when the
+// last of them has gone it is given up.
+func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
+	s := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "500000")
+	for i := range 20 {
+		s.Do("SET", fmt.Sprint("key", i), "v")
+	}
+	info := func(line string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			got := fmt.Sprint(s.Do("INFO", "persistence"), s.Do("INFO", "replication"))
+			if strings.Contains(got, line) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("INFO lacks %q:\n%s", line, got)
+			}
+		}
+	}
+	come := func() net.Conn {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprint(conn, "PSYNC ? -1\r\n")
+		return conn
+	}
+	first := come()
+	info("slave0:")
+	info("rdb_bgsave_in_progress:1")
+	first.Close()
+	info("connected_slaves:0")
+	info("rdb_bgsave_in_progress:0")
+
+	s.Do("CONFIG", "SET", "save", "3600 1")
+	second := come()
+	info("slave0:")
+	info("rdb_bgsave_in_progress:1")
+	second.Close()
+	info("connected_slaves:0")
+	info("rdb_bgsave_in_progress:1")
+	s.Do("CONFIG", "SET", "rdb-key-save-delay", "0")
+}
+
+// Without a journal a replica is given the snapshot of the one before, but not if a
+// fresh one is shorter than what has been written since.
+func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
+	at := func() replication.Offset {
+		t.Helper()
+		b, err := n.persistence.Base(t.Context(), psync.Need{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		return b.At
+	}
+	e := n.keys.NewExecutor()
+	set(n, e, "k", strings.Repeat("random0123456789", 100))
+	first := at()
+	set(n, e, "k", "v")
+	if got := at(); got != first {
+		t.Errorf("after a short write a replica gets a snapshot at %d, not that at %d", got, first)
+	}
+	set(n, e, "k", strings.Repeat("random0123456789", 1000))
+	if got := at(); got == first {
+		t.Error("a replica gets the old snapshot and a longer stream behind it")
 	}
 }

@@ -31,6 +31,7 @@ type memoryStream struct {
 	committed replication.Offset
 	announced replication.Offset
 	manual    bool
+	quick     bool // TryCommit commits
 	full      bool
 	fullAt    int  // so many units fill it; 0: none do
 	quiet     bool // keep no units
@@ -73,6 +74,15 @@ func (m *memoryStream) Committed() replication.Offset {
 	return m.committed
 }
 
+// TryCommit commits everything without telling anybody, if the stream is quick.
+func (m *memoryStream) TryCommit() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.quick {
+		m.committed = m.end
+	}
+}
+
 func (m *memoryStream) OnCommit(f func(replication.Offset)) { m.onCommit = append(m.onCommit, f) }
 
 func (m *memoryStream) Room() bool {
@@ -103,6 +113,14 @@ func (m *memoryStream) recorded() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.units)
+}
+
+// holdButTry stops commits from now on but for those of TryCommit.
+func (m *memoryStream) holdButTry() {
+	m.hold()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quick = true
 }
 
 // hold stops commits from now on.

@@ -213,10 +213,26 @@ func (l *loop) wait(p *poller) []unix.EpollEvent {
 			return ev
 		}
 	}
+	if l.commit() {
+		return nil
+	}
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	rest := l.beforeWait()
 	return p.wait(int(max(0, rest+time.Millisecond-1) / time.Millisecond))
+}
+
+// commit has the stream commit what the loop's units have appended, for which
+// replies wait, if it can do so at once. It reports whether they can leave.
+func (l *loop) commit() bool {
+	if len(l.held) == 0 || !l.exec.Unannounced() {
+		return false
+	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.srv.stream.TryCommit()
+	l.announce()
+	return l.commitWaits()
 }
 
 // beforeWait announces what the loop has kept to itself, and returns how long it

@@ -218,3 +218,15 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 	})
 	_ = cs
 }
+
+// TestALoopCommitsByItself has a stream that tells nobody of a commit: whoever asked
+// for it looks by itself.
+func TestALoopCommitsByItself(t *testing.T) {
+	n := startNode(t)
+	n.stream.holdButTry()
+	c := n.dial()
+	for range 3 {
+		c.want("SET k v", "OK")
+		c.want("GET k", "v")
+	}
+}

@@ -20,6 +20,9 @@ type Stream interface {
 	// lower, as a full resync does, all of it has been committed: so an offset
 	// beyond End holds nothing back.
 	Committed() replication.Offset
+	// TryCommit makes what was appended as durable as the policy in force promises,
+	// at once, if that takes the caller no longer than to have it done by others.
+	TryCommit()
 	// OnCommit has f called, by any goroutine, after Committed has moved.
 	OnCommit(f func(replication.Offset))
 	// Room reports whether the journal keeps up; if not, writes wait before

@@ -339,8 +339,8 @@ func (s *Server) TakeAnyChecksum(on bool) { s.anyChecksum.Store(on) }
 func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 
 // DamagedPayload logs what was wrong with the value of a RESTORE.
-func (s *Server) DamagedPayload(what string, err error) {
-	s.log.Warn("RESTORE: " + what + " integrity check failed: " + err.Error())
+func (s *Server) DamagedPayload(err error) {
+	s.log.Warn("RESTORE: " + err.Error())
 }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.

@@ -37,6 +37,7 @@ type feeder struct {
 
 	acked     chan struct{} // closed at the first acknowledgement, by listen
 	timed     atomic.Bool   // silence of the replica counts from now on
+	asked     atomic.Int64  // the stream's end when a snapshot was asked for, or unsent
 	sent      atomic.Int64  // offset of the last byte sent, or unsent
 	softSince time.Time     // watch's: since when the replica is beyond the soft limit
 }
@@ -44,6 +45,7 @@ type feeder struct {
 // serve runs the feeder to its end.
 func (f *feeder) serve(ctx context.Context) error {
 	f.sent.Store(unsent)
+	f.asked.Store(unsent)
 	var helpers sync.WaitGroup
 	helpers.Go(func() { f.listen() })
 	helpers.Go(func() { f.watch(ctx) })
@@ -270,7 +272,11 @@ func (f *feeder) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if sent := f.sent.Load(); sent != unsent && f.beyond(now, int64(f.primary.cfg.Stream.End())-sent) {
+			at := f.sent.Load()
+			if at == unsent {
+				at = f.asked.Load()
+			}
+			if at != unsent && f.beyond(now, int64(f.primary.cfg.Stream.End())-at) {
 				f.cancel(ErrLag)
 			}
 		}

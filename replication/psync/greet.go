@@ -94,12 +94,21 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 		}
 		a, ok := parseAnswer(string(reply))
 		if !ok || !a.full && !known {
-			told(Refused)
+			told(refusal(reply))
 			return answer{}, fmt.Errorf("%w to PSYNC: %s", ErrPrimary, reply)
 		}
 		told(Accepted)
 		return a, nil
 	}
+}
+
+// refusal is what an error tells that a PSYNC is answered with. A primary says
+// NOMASTERLINK, too, while it hands over to yet another node.
+func refusal(reply []byte) HandoverAnswer {
+	if bytes.HasPrefix(reply, []byte("-NOMASTERLINK ")) && !bytes.Contains(reply, []byte("failing over")) {
+		return Unlinked
+	}
+	return Refused
 }
 
 // parseAnswer reads the answer to PSYNC (Redis's slaveTryPartialResynchronization).

@@ -96,7 +96,8 @@ type HandoverAnswer uint8
 // What may become of it.
 const (
 	Accepted HandoverAnswer = iota // it answered as a primary
-	Refused                        // it did not
+	Refused                        // it did not, and why does not tell what it is
+	Unlinked                       // it did not, as it is a replica and has no link
 	Unsent                         // it cannot have read the question
 	Lost                           // it may have, and its answer is not known
 )

@@ -383,6 +383,45 @@ func TestOutdatedSnapshotIsNotSent(t *testing.T) {
 	})
 }
 
+// What follows a snapshot is not trimmed while that is made, however long it takes.
+func TestTheStreamIsKeptWhileTheSnapshotIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.base = func(context.Context, Need) (*Base, error) {
+			if low, ok := r.stream.pinned(); !ok || low != 127 {
+				t.Errorf("the stream is pinned at %d, %v", low, ok)
+			}
+			r.stream.append(cmd("PING"))
+			at := r.stream.End()
+			r.stream.append(cmd("SET", "k", "w"))
+			return baseOf("new", true, at), nil
+		}
+		r.set.Diskless = false
+		r.come(psync("?", -1))
+		r.expect("+FULLRESYNC " + idA + " 141\r\n$3\r\nnew" + cmd("SET", "k", "w"))
+		r.primary.Close()
+		r.ended(ErrClosed)
+	})
+}
+
+// A replica that waits for a snapshot holds what it has not been sent.
+func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Limit = Limit{HardBytes: 1000}
+		r.base = func(ctx context.Context, _ Need) (*Base, error) {
+			r.stream.append(strings.Repeat(cmd("PING"), 100))
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		r.come(psync("?", -1))
+		go io.Copy(io.Discard, r.conn)
+		if err := <-r.done; !errors.Is(err, ErrLag) {
+			t.Errorf("Serve returned %v", err)
+		}
+	})
+}
+
 // redis-cli --rdb and --replica send SYNC, which knows no offsets.
 func TestSync(t *testing.T) {
 	t.Run("the snapshot only", func(t *testing.T) {

@@ -62,11 +62,21 @@ func (f *feeder) full(ctx context.Context) error {
 func (f *feeder) pinnedBase(ctx context.Context) (*Base, Pin, error) {
 	stream := f.primary.cfg.Stream
 	for range baseAttempts {
+		// A snapshot may take long, and what follows it must not be trimmed meanwhile.
+		asked := stream.End()
+		pin := stream.Pin(asked)
+		f.asked.Store(int64(asked))
 		base, err := f.awaitBase(ctx)
 		if err != nil {
+			pin.Release()
 			return nil, nil, err
 		}
-		pin := stream.Pin(base.At)
+		if base.At < asked { // one that was there
+			older := stream.Pin(base.At)
+			pin.Release()
+			pin = older
+		}
+		pin.Move(base.At)
 		if stream.First() <= base.At {
 			return base, pin, nil
 		}

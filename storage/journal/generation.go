@@ -175,8 +175,14 @@ func (w *writer) replace(basePath string, m manifest) error {
 		return err
 	}
 	w.pending = false
-	w.s.restart(m.baseOffset, m.generation)
-	w.store.generation.Store(m.generation)
+	err := w.withoutCommits(func() error {
+		w.s.restart(m.baseOffset, m.generation)
+		w.store.generation.Store(m.generation)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	w.dropBase(old.base)
 	return w.store.keepOnly(m.generation)
 }
@@ -196,6 +202,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.announced.Store(int64(at))
 	s.taken.Store(int64(at))
 	s.synced.Store(int64(at))
+	s.logged.Store(int64(at))
 	s.resetReach(at)
 	s.first.Store(int64(at))
 	s.noteRoom()
@@ -234,11 +241,14 @@ func (s *Stream) Cut(at replication.Offset) error {
 		}
 		// First the ring forgets: everything in it is in the journal now, and bytes
 		// cut from the journal must not come back out of the ring.
-		first := s.first.Load()
-		s.restart(at, w.manifest.generation)
-		s.first.Store(first)
-		w.disk(func() error { return w.store.apply(b) })
-		return nil
+		// So does the commit log.
+		return w.withoutCommits(func() error {
+			first := s.first.Load()
+			s.restart(at, w.manifest.generation)
+			s.first.Store(first)
+			w.disk(func() error { return w.store.apply(b) })
+			return nil
+		})
 	})
 	if !errors.Is(err, ErrDisabled) {
 		return err

@@ -19,6 +19,8 @@
 // A region of the ring is written again only when Pebble has synced what it
 // held, because a commit that is not synced stays in the memory of the process.
 // Pages of the ring that Pebble has synced are dropped from resident memory.
+// At appendfsync always a write that clients wait for goes to the commit log first,
+// by whoever executed it (TryCommit), if the disk is quick; see commitLog.
 // A power cut voids the ring (its header carries the boot id of the kernel); the
 // journal then ends at the last fsync. A unit that does not fit into the ring
 // goes to heap segments, and all that follows it too, until the writer has
@@ -28,7 +30,7 @@
 // BacklogBytes in heap segments and everything is committed at once.
 //
 // Files in Config.Dir: "current" (text: generation, base, histories; replaced
-// by rename, so every change of these is atomic), "ring", "ballast",
+// by rename, so every change of these is atomic), "ring", "commitlog", "ballast",
 // "base-<generation>-<offset>.rdb" and the directory "pebble". Keys in Pebble are
 // (generation, start offset), values one flag byte and whole units.
 //
@@ -107,6 +109,7 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 // Default sizes.
 const (
 	DefaultRingBytes      = 64 << 20
+	DefaultCommitLogBytes = 16 << 20
 	DefaultBacklogBytes   = 1 << 20
 	DefaultBallastBytes   = 16 << 20
 	DefaultPinDiskBytes   = 4 << 30
@@ -132,6 +135,8 @@ type Config struct {
 	Policy Policy
 	// RingBytes is the size of the ring, a multiple of 4096.
 	RingBytes int
+	// CommitLogBytes is the size of the commit log, a multiple of 4096.
+	CommitLogBytes int
 	// BacklogBytes is what is kept in memory while the journal is off
 	// (repl-backlog-size). Heap segments round it up.
 	BacklogBytes int
@@ -173,6 +178,7 @@ func (c *Config) validate() error {
 		}
 	}
 	def(&c.RingBytes, DefaultRingBytes)
+	def(&c.CommitLogBytes, DefaultCommitLogBytes)
 	def(&c.BacklogBytes, DefaultBacklogBytes)
 	def(&c.BallastBytes, DefaultBallastBytes)
 	def64(&c.PinDiskBytes, DefaultPinDiskBytes)
@@ -190,6 +196,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("journal: unknown %v", c.Policy)
 	case !validRingBytes(c.RingBytes):
 		return fmt.Errorf("journal: RingBytes %d is not a multiple of 4096 from %d to %d", c.RingBytes, minRingBytes, maxRingBytes)
+	case c.CommitLogBytes < 2*blockBytes || c.CommitLogBytes%blockBytes != 0:
+		return fmt.Errorf("journal: CommitLogBytes %d is not a multiple of 4096 from 8192 on", c.CommitLogBytes)
 	case c.BacklogBytes < 0 || c.PinDiskBytes < 0 || c.PinMemoryBytes < 0 || c.TrimBytes < 0:
 		return errors.New("journal: a size is negative")
 	}

@@ -47,7 +47,11 @@ func appendForever(args string) error {
 		i = int(rec.End) / len(unit(0, 100))
 	}
 	for ; ; i++ {
-		put(s, unit(i, 100))
+		if i%3 == 0 {
+			put(s, unit(i, 100))
+		} else {
+			commit(s, unit(i, 100))
+		}
 		if _, err := fmt.Println(s.Committed()); err != nil {
 			return err
 		}

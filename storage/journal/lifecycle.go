@@ -51,6 +51,7 @@ func (s *Stream) Enable() error {
 	s.begin(r, w, from, end)
 	s.noteRoom()
 	s.mu.Unlock()
+	w.openCommits()
 	go w.run()
 	return nil
 }
@@ -68,6 +69,7 @@ func (s *Stream) Disable() error {
 	if w == nil {
 		return nil
 	}
+	var commits *commitLog
 	err := w.ask(func() error {
 		w.stopping = true
 		w.drain()
@@ -78,8 +80,10 @@ func (s *Stream) Disable() error {
 		s.ring = nil
 		s.w.Store(nil)
 		s.current.Store(nil)
+		commits = s.commits.Swap(nil)
 		s.guard.Unlock()
 		s.synced.Store(0)
+		s.logged.Store(0)
 		s.taken.Store(0)
 		s.ringEnd.at.Store(theEnd)
 		moved := s.commitTo(theEnd)
@@ -94,7 +98,7 @@ func (s *Stream) Disable() error {
 		return err
 	}
 	s.roomy.wakeAll()
-	return w.shut()
+	return errors.Join(commits.close(), w.shut())
 }
 
 // keepBacklog copies the end of the ring to the heap. mu and guard are held.
@@ -138,15 +142,17 @@ func (s *Stream) Close() error {
 	r := s.ring
 	s.ring = nil
 	s.w.Store(nil)
+	commits := s.commits.Swap(nil)
 	s.guard.Unlock()
 	s.noteRoom()
 	s.mu.Unlock()
-	return errors.Join(w.shut(), r.unmap())
+	return errors.Join(commits.close(), w.shut(), r.unmap())
 }
 
 // shut closes the files once the writer has been told to stop.
 func (w *writer) shut() error {
 	<-w.done
+	w.opening.Wait()
 	err := w.store.close()
 	w.store.disk.close()
 	if err != nil {

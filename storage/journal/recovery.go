@@ -129,7 +129,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if !found {
 		first, end = m.baseOffset, m.baseOffset
 	}
-	if rec.Found && vfs.Root(s.cfg.FS) == vfs.Default {
+	if rec.Found {
 		var why string
 		if end, why, err = s.rescue(st, end); err != nil {
 			return err
@@ -169,6 +169,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 		s.current.Store(&current)
 	}
 	s.begin(r, w, end, end)
+	w.openCommits()
 	return nil
 }
 
@@ -181,9 +182,32 @@ func (s *Stream) refuseTorn(torn string, end replication.Offset) error {
 	return fmt.Errorf("%w: %s. Make a backup of %s; with aof-load-truncated yes the node starts without what follows offset %d", ErrCorrupt, torn, s.cfg.Dir, end)
 }
 
-// rescue writes what a killed process left in the ring behind the journal's end
-// and returns the new end. torn is as of survivors.
+// rescue writes what only the commit log and the ring have behind the journal's
+// end, and returns the new end. torn says why one of them ended early.
 func (s *Stream) rescue(st *store, end replication.Offset) (_ replication.Offset, torn string, err error) {
+	chunks, torn, err := readCommitLog(s.cfg.FS, s.cfg.Dir, st.generation.Load(), end)
+	if err != nil {
+		return 0, "", err
+	}
+	for _, c := range chunks {
+		if err := st.write([]chunk{c}, false); err != nil {
+			return 0, "", fmt.Errorf("journal: save what the commit log held: %w", err)
+		}
+		end = c.after + replication.Offset(c.len())
+	}
+	if vfs.Root(s.cfg.FS) != vfs.Default {
+		return end, torn, nil
+	}
+	end, why, err := s.rescueRing(st, end)
+	if why != "" {
+		torn = why
+	}
+	return end, torn, err
+}
+
+// rescueRing does so with what a killed process left in the ring. torn is as of
+// survivors.
+func (s *Stream) rescueRing(st *store, end replication.Offset) (_ replication.Offset, torn string, err error) {
 	size := ringSizeOnDisk(s.ringPath())
 	if size == 0 {
 		return end, "", nil
@@ -224,6 +248,7 @@ func (s *Stream) begin(r *ring, w *writer, from, end replication.Offset) {
 	s.announced.Store(int64(end))
 	s.taken.Store(int64(from))
 	s.synced.Store(int64(from))
+	s.logged.Store(int64(from))
 }
 
 // removeStrays removes snapshots that a crash left unfinished beside the bases.

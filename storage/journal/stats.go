@@ -47,7 +47,7 @@ func (s *Stream) Memory() (backlog, pinned, unsynced int64) {
 	defer s.mu.Unlock()
 	end := s.end.Load()
 	if s.ring != nil {
-		return 0, 0, end - s.synced.Load()
+		return 0, 0, end - int64(s.durable())
 	}
 	backlog = int64(cap(s.tail.spare))
 	for i := range s.tail.list {

@@ -19,7 +19,7 @@ import (
 // appends while Cut, NewGeneration, Enable or Disable runs.
 //
 // Invariants, while mu is free:
-//  1. synced <= taken <= end. What Committed answers never goes down but in Cut
+//  1. synced <= taken <= end, and logged <= end. What Committed answers never goes down but in Cut
 //     and NewGeneration.
 //  2. With a journal, the bytes (synced, end] are in the ring or, from the
 //     first one that did not fit, in tail; those up to taken are in Pebble too.
@@ -41,7 +41,9 @@ type Stream struct {
 	end       atomic.Int64 // written under mu
 	committed upTo         // see Committed; written under mu
 	ringEnd   upTo         // what follows is in tail; written under mu
-	synced    atomic.Int64
+	synced    atomic.Int64 // Pebble has fsynced everything up to here
+	logged    atomic.Int64 // the commit log has what follows that, up to here; written under mu
+	took      atomic.Int64 // how long the last fsync took, ns
 	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
@@ -49,8 +51,10 @@ type Stream struct {
 	behind    atomic.Bool // end - synced > bound; written under mu
 	announced atomic.Int64
 
-	w      atomic.Pointer[writer] // nil without a journal; written under mu
-	closed atomic.Bool
+	w atomic.Pointer[writer] // nil without a journal; written under mu
+	// commits is the commit log; nil until appendfsync is always, and without a journal.
+	commits atomic.Pointer[commitLog]
+	closed  atomic.Bool
 
 	current atomic.Pointer[manifest] // the one on disk; nil if it is not of the present stream
 
@@ -212,6 +216,17 @@ func (s *Stream) forget(end replication.Offset) {
 	s.guard.Unlock()
 }
 
+// SetBacklogBytes changes how much is kept in memory while the journal is off
+// (repl-backlog-size).
+func (s *Stream) SetBacklogBytes(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.BacklogBytes = n
+	if s.ring == nil && !s.tail.empty() {
+		s.forget(s.End())
+	}
+}
+
 // forgetPinned does so when a pin has gone, which the next append would do
 // otherwise.
 func (s *Stream) forgetPinned() {
@@ -253,7 +268,7 @@ func (u *upTo) stopAt(at replication.Offset) {
 
 // Synced is the offset up to which the journal has been fsynced; 0 without a
 // journal.
-func (s *Stream) Synced() replication.Offset { return replication.Offset(s.synced.Load()) }
+func (s *Stream) Synced() replication.Offset { return s.durable() }
 
 // OnCommit registers the function that is called when Committed moves other
 // than by Append itself, that is when the disk moved it. It runs on the writer's
@@ -373,7 +388,15 @@ func (s *Stream) Stalled(now time.Time) time.Duration {
 		return 0
 	}
 	since := w.since.Load()
-	if since == 0 || w.store.disk.full.Load() {
+	if w.store.disk.full.Load() {
+		since = 0
+	}
+	if l := s.commits.Load(); l != nil {
+		if at := l.since.Load(); at != 0 && (since == 0 || at < since) {
+			since = at
+		}
+	}
+	if since == 0 {
 		return 0
 	}
 	return max(now.Sub(time.Unix(0, since)), 0)

@@ -23,7 +23,7 @@ import (
 // disk does.
 func testConfig(t testing.TB, dir string) Config {
 	return Config{
-		Dir: dir, Enabled: true, RingBytes: minRingBytes, BallastBytes: -1, TrimBytes: 1,
+		Dir: dir, Enabled: true, RingBytes: minRingBytes, CommitLogBytes: 16 * blockBytes, BallastBytes: -1, TrimBytes: 1,
 		Log:   zap.NewNop(),
 		Fatal: func(err error) { panic(err) },
 	}
@@ -58,6 +58,14 @@ func openServing(t testing.TB, cfg Config) *Stream {
 // put appends and announces.
 func put(s *Stream, unit []byte) replication.Offset {
 	end := s.AppendRaw(unit)
+	s.Announce()
+	return end
+}
+
+// commit is put by somebody who waits for the disk.
+func commit(s *Stream, unit []byte) replication.Offset {
+	end := s.AppendRaw(unit)
+	s.TryCommit()
 	s.Announce()
 	return end
 }
@@ -229,6 +237,27 @@ func TestWaitEndsWithItsContextAndWithClose(t *testing.T) {
 	}
 	if s.grown.some.Load() {
 		t.Error("a waiter was left on the list")
+	}
+}
+
+// CONFIG SET repl-backlog-size acts at once.
+func TestTheBacklogFollowsItsSetting(t *testing.T) {
+	s, _ := open(t, memoryConfig(2*segmentBytes))
+	u := unit(1, 4000)
+	fill := func(n int) replication.Offset {
+		for to := s.End() + replication.Offset(n); s.End() < to; {
+			put(s, u)
+		}
+		return s.End() - s.First()
+	}
+	fill(8 * segmentBytes)
+	s.SetBacklogBytes(6 * segmentBytes)
+	if kept := fill(8 * segmentBytes); kept < 6*segmentBytes {
+		t.Errorf("%d bytes are kept, configured are %d", kept, 6*segmentBytes)
+	}
+	s.SetBacklogBytes(segmentBytes)
+	if kept := s.End() - s.First(); kept > 3*segmentBytes {
+		t.Errorf("%d bytes are still kept, configured are %d", kept, segmentBytes)
 	}
 }
 

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,9 @@ type writer struct {
 	spans     []span
 	chunks    []chunk
 
+	opened  bool           // the commit log has been opened, or could not be
+	opening sync.WaitGroup // while it is opened beside the writer
+
 	manifest manifest
 	pending  bool // the manifest on disk is of an older generation until a base is set
 	stopping bool
@@ -64,6 +68,9 @@ func newWriter(s *Stream, st *store, m manifest) *writer {
 func (w *writer) wanted() bool {
 	s := w.s
 	announced := s.announced.Load()
+	if w.commitsFull() {
+		return true
+	}
 	switch w.sleeping.Load() {
 	case idle:
 		return announced > s.taken.Load()
@@ -126,24 +133,30 @@ func (w *writer) run() {
 // round does one batch, or one sync, or sleeps.
 func (w *writer) round() {
 	s := w.s
-	end, taken, synced := s.end.Load(), s.taken.Load(), s.synced.Load()
+	end, taken, synced, announced := s.end.Load(), s.taken.Load(), s.synced.Load(), s.announced.Load()
 	policy := s.Policy()
-	urgent := policy == Always || w.overflowing()
+	if policy == Always && !w.opened {
+		w.opened = true
+		w.opening.Go(w.openCommits)
+	}
+	awaited := policy == Always && announced > int64(s.durable())
+	urgent := awaited || w.overflowing()
 	due := time.Until(w.lastSync.Add(syncPeriod))
-	tight := end-synced > int64(s.bound)/2
+	tight := end-synced > int64(s.bound)/2 || w.commitsFull()
+	now := urgent || tight || (policy != No && due <= 0)
 	// Where replies wait for an fsync it begins when somebody has announced what
 	// it appended: whoever has not is about to append more that it can cover.
-	more := end > taken && (!urgent || tight || s.announced.Load() > taken)
+	more := end > taken && (!urgent || tight || announced > taken)
 	switch {
-	case more && policy == Always && w.regroup():
+	case more && awaited && w.regroup():
 	case more:
-		w.batch(urgent || tight || (policy == EverySec && due <= 0))
+		w.batch(now)
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
 			w.sleep(gathering, gather)
 		}
-	case synced < taken && (urgent || tight || (policy == EverySec && due <= 0)):
+	case synced < taken && now:
 		w.sync()
-	case synced < taken && policy == EverySec:
+	case synced < taken && policy != No:
 		w.sleep(idle, due)
 	case w.unload():
 		w.sleep(idle, unloadPeriod)
@@ -166,6 +179,12 @@ func (w *writer) regroup() bool {
 	return true
 }
 
+// commitsFull says that half of the commit log waits for an fsync of Pebble.
+func (w *writer) commitsFull() bool {
+	l := w.s.commits.Load()
+	return l != nil && l.full.Load()
+}
+
 // overflowing says that units lie on the heap and wait for the disk.
 func (w *writer) overflowing() bool {
 	w.s.mu.Lock()
@@ -181,7 +200,7 @@ func (w *writer) sleep(state int32, d time.Duration) {
 	w.sleeping.Store(state)
 	defer w.sleeping.Store(awake)
 	// Whoever announced before the store above did not kick: look once more.
-	if w.wanted() || (s.Policy() == Always && s.synced.Load() < s.taken.Load()) {
+	if w.wanted() || (s.Policy() == Always && int64(s.durable()) < min(s.taken.Load(), s.announced.Load())) {
 		return
 	}
 	w.timer.Reset(d)
@@ -248,7 +267,7 @@ func (w *writer) batch(sync bool) {
 	to := w.collect()
 	began := time.Now()
 	w.disk(func() error { return w.store.write(w.chunks, sync) })
-	w.observed(began, sync)
+	w.s.observed(time.Since(began), sync)
 	w.s.taken.Store(int64(to))
 	clear(w.chunks) // they keep heap segments alive
 	if sync {
@@ -261,7 +280,7 @@ func (w *writer) sync() {
 	to := replication.Offset(w.s.taken.Load())
 	began := time.Now()
 	w.disk(w.store.sync)
-	w.observed(began, true)
+	w.s.observed(time.Since(began), true)
 	w.synced(to)
 }
 
@@ -272,13 +291,6 @@ func (w *writer) drain() {
 	}
 	if w.s.synced.Load() < w.s.taken.Load() {
 		w.sync()
-	}
-}
-
-// observed tells who wants to know how long a write took.
-func (w *writer) observed(began time.Time, sync bool) {
-	if f := w.s.cfg.Observed; f != nil {
-		f(time.Since(began), sync)
 	}
 }
 
@@ -306,6 +318,9 @@ func (w *writer) synced(to replication.Offset) {
 	w.lastSync = time.Now()
 	s.mu.Lock()
 	s.synced.Store(int64(to))
+	if l := s.commits.Load(); l != nil {
+		l.full.Store(false)
+	}
 	s.held = s.ring.release(to)
 	if !s.tail.empty() {
 		s.returnToRing(to)

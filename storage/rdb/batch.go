@@ -77,5 +77,5 @@ func (b *Batch) Load(tx *storage.Tx, t *Taken) (empty bool, err error) {
 	}
 	b.src.Reset(t.value)
 	empty, err = tx.Load(t.Key, t.encoding, b.src, t.ExpireAtMs)
-	return empty, t.at(err)
+	return empty, t.at(t.encoding, err)
 }

@@ -74,6 +74,7 @@ func TestPayloadRefusals(t *testing.T) {
 		{"an opcode is bad data", sign("\xff\x01a", 10), ErrCorrupt},
 		{"a list is read", sign("\x01\x01\x01a", 10), nil},
 		{"an empty list is bad data", sign("\x01\x00", 10), ErrCorrupt},
+		{"an empty element outside of a listpack is bad data", sign("\x12\x01\x01\x00", 10), ErrCorrupt},
 		{"a member that is there twice is bad data", sign("\x02\x02\x01a\x01a", 10), ErrCorrupt},
 		{"a stream of the newest Redis is not supported", sign("\x1a\x01\x01a", 10), ErrUnsupportedType},
 		{"an empty stream is read", sign("\x0f\x00\x00\x00\x00\x00", 10), nil},

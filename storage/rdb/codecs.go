@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"errors"
 	"fmt"
 
 	"redoubt/storage"
@@ -47,6 +48,28 @@ func typeOf(encoding byte, valkey bool, key []byte) (storage.Type, error) {
 		return 0, unsupported(name, key)
 	}
 	return 0, wire.Corruptf("unknown type %d", encoding)
+}
+
+// packedNames are the words of Redis's log for the type bytes of packed values.
+var packedNames = map[byte]string{
+	9: "Zipmap", 10: "List ziplist", 11: "Intset", 12: "Zset ziplist", 13: "Hash ziplist", 14: "Ziplist",
+	15: "Stream listpack", 16: "Hash listpack", 17: "Zset listpack", 18: "Listpack", 19: "Stream listpack", 20: "Set listpack", 21: "Stream listpack",
+}
+
+// damaged adds to an error what the value was to be, by its type byte, in words that
+// people search Redis's log for. It leaves errors alone that are not about a value.
+func damaged(encoding byte, err error) error {
+	what := packedNames[encoding]
+	if what == "" {
+		what = "Value"
+	}
+	switch {
+	case !errors.Is(err, ErrCorrupt):
+		return err
+	case errors.Is(err, storage.ErrTwice):
+		return fmt.Errorf("%s with dup elements, integrity check failed: %w", what, err)
+	}
+	return fmt.Errorf("%s integrity check failed: %w", what, err)
 }
 
 const shownKeyBytes = 128

@@ -130,6 +130,38 @@ func checkBody(t *testing.T, tx *storage.Tx, body []byte) (loaded bool) {
 	return true
 }
 
+// People search the log for these words.
+func TestWhatIsWrongIsSaidInTheWordsOfRedis(t *testing.T) {
+	group := func(name string, members ...string) string {
+		p := "\x01" + name + "\x00\x00\x00" + string(rune(len(members)))
+		for _, m := range members {
+			p += m + strings.Repeat("\x00", 8) + "\x00"
+		}
+		return p
+	}
+	stream := "\x0f\x00\x00\x00\x00"
+	for _, c := range []struct{ body, want string }{
+		{"\x10\x17\x17\x00\x00\x00\x04\x00\x82a\x00\x03\x82b\x00\x03\x82a\x00\x03\x82d\x00\x03\xff", "Hash listpack with dup elements, integrity check failed: "},
+		{"\x02\x02\x01a\x01a", "Value with dup elements, integrity check failed: "},
+		{"\x0d\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff", "Hash ziplist integrity check failed: "},
+		{stream + group("\x01g", "\x01c", "\x01d"), ""},
+		{stream + group("\x01g", "\x01c", "\x01c"), "Duplicate stream consumer detected"},
+	} {
+		_, err := ParsePayload(signed([]byte(c.body)))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%q: %v, want %q", c.body, err, c.want)
+		}
+	}
+	file := NewReader(strings.NewReader("REDIS0010\x0d\x01k\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff"))
+	_, err := file.Next()
+	if err == nil {
+		_, err = file.Next()
+	}
+	if err == nil || !strings.HasPrefix(err.Error(), "Hash ziplist integrity check failed: ") {
+		t.Errorf("in a file: %v", err)
+	}
+}
+
 // Payloads of RESTORE that are damaged, but for their checksum.
 func TestDamagedPayloads(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

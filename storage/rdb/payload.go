@@ -81,7 +81,7 @@ func parsePayload(payload []byte, sum bool) (p Payload, err error) {
 	}
 	p = Payload{encoding: body[0], value: body[1:]}
 	if p.Type, err = typeOf(p.encoding, version == valkeyVersion, nil); err != nil {
-		return p, err
+		return p, damaged(p.encoding, err)
 	}
 	r := wire.NewBytesReader(p.value)
 	empty, err := new(storage.Checker).Check(p.encoding, r)
@@ -91,7 +91,7 @@ func parsePayload(payload []byte, sum bool) (p Payload, err error) {
 	if err == nil {
 		err = r.ExpectEnd()
 	}
-	return p, err
+	return p, damaged(p.encoding, err)
 }
 
 // Load makes the value that of key in the database that tx has selected, with the

@@ -228,13 +228,16 @@ func (r *Reader) pass() error {
 	return r.at(err)
 }
 
-// at adds to an error where it was.
-func (r *Reader) at(err error) error { return r.entry.at(err) }
+// at adds to an error what it is about.
+func (r *Reader) at(err error) error { return r.entry.at(r.encoding, err) }
 
-// at adds to an error of the entry's value whose it is.
-func (e *Entry) at(err error) error {
+// at adds to an error of the entry's value, which has a type byte, what it is about.
+func (e *Entry) at(encoding byte, err error) error {
 	if err == nil {
 		return nil
+	}
+	if !errors.Is(err, wire.ErrEnd) {
+		err = damaged(encoding, err)
 	}
 	return fmt.Errorf("%w (%s at key %.*q)", err, e.Type, shownKeyBytes, e.Key)
 }

@@ -1,0 +1,355 @@
+package journal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// The commit log's file: blocks of 4096 bytes. The first is its header, the others
+// are written in a circle.
+//
+//	header  magic (8), CRC-32C of what follows (4), unused (4), id (8), blocks (8)
+//	record  CRC-32C of what follows (4), length (4), id (8), generation (8),
+//	        start offset (8), the bytes of whole units; it begins with a block
+//
+// A record counts if its checksum is right and its id is the header's: who
+// empties the log gives it another id. No block is written again before Pebble has
+// synced what it holds, so a write that a power cut tears can damage only itself,
+// which nobody was promised. All integers are little-endian.
+const (
+	commitLogMagic  = "rdbtclg1"
+	blockBytes      = 4096
+	recordHeader    = 32
+	commitLogName   = "commitlog"
+	commitLogHeader = 32
+)
+
+// commitLog is a write-ahead log in front of Pebble, for appendfsync always. A
+// commit by Pebble takes two hand-overs between goroutines, which take longer than
+// a fast disk does; a record in here takes a write and an fsync by whoever waits
+// for it. Pebble gets the same bytes behind that, unhurriedly.
+type commitLog struct {
+	mu     sync.Mutex // one write at a time; taken before Stream.mu
+	file   vfs.File
+	id     uint64
+	blocks int64 // without the header
+	next   int64 // the block behind the last record, counted without wrapping
+	live   []logged
+	buf    []byte // the record that is written
+
+	full  atomic.Bool  // half of it waits for an fsync of Pebble
+	since atomic.Int64 // when the write in progress began, Unix ns; 0 if none
+}
+
+// logged is a record that Pebble may not have synced.
+type logged struct {
+	block int64 // its first one, as in next
+	end   replication.Offset
+}
+
+// openCommitLog opens the log of size bytes in dir, or makes one, and empties it.
+func openCommitLog(fs vfs.FS, dir string, size int) (*commitLog, error) {
+	name := fs.PathJoin(dir, commitLogName)
+	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, fmt.Errorf("journal: open the commit log: %w", err)
+	}
+	l := &commitLog{file: f, blocks: int64(size/blockBytes) - 1}
+	if err := errors.Join(fillWithZeros(f, int64(size)), l.empty(), syncDir(fs, dir)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("journal: make the commit log: %w", err)
+	}
+	return l, nil
+}
+
+// fillWithZeros writes zeros behind a file's end until it is size bytes long. They
+// are written and not only reserved, so that later writes change no metadata.
+func fillWithZeros(f vfs.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for at := info.Size(); at < size; {
+		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return f.Sync()
+}
+
+// empty makes everything in the log count for nothing, durably. mu is held, or
+// nobody else has the log.
+func (l *commitLog) empty() error {
+	l.id, l.next, l.live = rand.Uint64(), 0, l.live[:0]
+	l.full.Store(false)
+	b := make([]byte, blockBytes)
+	copy(b, commitLogMagic)
+	binary.LittleEndian.PutUint64(b[16:], l.id)
+	binary.LittleEndian.PutUint64(b[24:], uint64(l.blocks))
+	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[16:commitLogHeader], castagnoli))
+	if _, err := l.file.WriteAt(b, 0); err != nil {
+		return err
+	}
+	return l.file.SyncData()
+}
+
+// fill makes buf a record. mu is held.
+func (l *commitLog) fill(generation uint64, after replication.Offset, a, b []byte) {
+	n := len(a) + len(b)
+	size := (recordHeader + n + blockBytes - 1) / blockBytes * blockBytes
+	l.buf = slices.Grow(l.buf[:0], size)[:size]
+	h := l.buf[:recordHeader]
+	binary.LittleEndian.PutUint32(h[4:], uint32(n))
+	binary.LittleEndian.PutUint64(h[8:], l.id)
+	binary.LittleEndian.PutUint64(h[16:], generation)
+	binary.LittleEndian.PutUint64(h[24:], uint64(after))
+	copy(l.buf[recordHeader:], a)
+	copy(l.buf[recordHeader+len(a):], b)
+	clear(l.buf[recordHeader+n:])
+	binary.LittleEndian.PutUint32(h, crc32.Checksum(l.buf[4:recordHeader+n], castagnoli))
+}
+
+// room finds where a record of that many bytes can go: nothing that Pebble may
+// not have synced, which it has up to offset synced, lies there. mu is held.
+func (l *commitLog) room(size int, synced replication.Offset) (block int64, ok bool) {
+	kept := 0
+	for kept < len(l.live) && l.live[kept].end <= synced {
+		kept++
+	}
+	l.live = slices.Delete(l.live, 0, kept)
+	n := int64(size / blockBytes)
+	block = l.next
+	if left := l.blocks - block%l.blocks; n > left {
+		block += left // a record does not wrap
+	}
+	oldest := block
+	if len(l.live) > 0 {
+		oldest = l.live[0].block
+	}
+	used := block + n - oldest
+	l.full.Store(used > l.blocks/2)
+	return block, used <= l.blocks
+}
+
+// write makes buf, which ends at offset end, durable. mu is held.
+func (l *commitLog) write(block int64, end replication.Offset) error {
+	l.since.Store(time.Now().UnixNano())
+	defer l.since.Store(0)
+	if _, err := l.file.WriteAt(l.buf, (1+block%l.blocks)*blockBytes); err != nil {
+		return err
+	}
+	if err := l.file.SyncData(); err != nil {
+		return err
+	}
+	l.live = append(l.live, logged{block, end})
+	l.next = block + int64(len(l.buf)/blockBytes)
+	return nil
+}
+
+// commitQuick is what TryCommit commits at once: so many bytes at the most, and
+// only where the last fsync took no longer than that, since the caller serves
+// nobody meanwhile.
+const (
+	commitQuickBytes = 32 << 10
+	commitQuickTime  = 500 * time.Microsecond
+)
+
+// TryCommit commits what was appended, on the caller's goroutine, if the policy is
+// always, the disk is about as quick as waking the writer, and nobody else is at it.
+// Otherwise it does nothing. Announce, which the caller calls after it, leaves what
+// is not committed to the writer.
+func (s *Stream) TryCommit() {
+	l := s.commits.Load()
+	if l == nil || s.Policy() != Always || s.took.Load() > int64(commitQuickTime) || !l.mu.TryLock() {
+		return
+	}
+	defer l.mu.Unlock()
+	s.grown.wakeAll()
+	block, end, ok := s.nextCommit(l)
+	if !ok {
+		return
+	}
+	began := time.Now()
+	if err := l.write(block, end); err != nil {
+		s.fatal(err)
+		return
+	}
+	s.observed(time.Since(began), true)
+	s.count.written.Add(int64(len(l.buf)))
+	s.count.syncs.Add(1)
+	s.mu.Lock()
+	moved := s.commits.Load() == l // otherwise the journal was turned off
+	if moved {
+		s.logged.Store(int64(end))
+		moved = s.Policy() == Always && s.commitTo(end)
+	}
+	s.mu.Unlock()
+	if moved {
+		s.notify()
+	}
+}
+
+// observed tells who wants to know how long a write took.
+func (s *Stream) observed(took time.Duration, sync bool) {
+	if sync {
+		s.took.Store(int64(took))
+	}
+	if f := s.cfg.Observed; f != nil {
+		f(took, sync)
+	}
+}
+
+// nextCommit makes what is not durable the record in l.buf, and finds the place
+// for it; ok is false if there is none, or too much or nothing to write. l.mu is held.
+func (s *Stream) nextCommit(l *commitLog) (block int64, end replication.Offset, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.w.Load()
+	from := s.durable()
+	end = replication.Offset(s.end.Load())
+	if w == nil || !s.tail.empty() || end <= from || end-from > commitQuickBytes {
+		return 0, 0, false
+	}
+	a, b := s.ring.view(from, end-from)
+	l.fill(w.store.generation.Load(), from, a, b)
+	block, ok = l.room(len(l.buf), replication.Offset(s.synced.Load()))
+	return block, end, ok
+}
+
+// durable is the offset up to which everything is on the disk: in Pebble's files
+// or, behind those, in the commit log.
+func (s *Stream) durable() replication.Offset {
+	return replication.Offset(max(s.synced.Load(), s.logged.Load()))
+}
+
+// openCommits opens the commit log if the policy is always. Otherwise it removes
+// what another run has left of it: all of that is in Pebble by now. A node can do
+// without.
+func (w *writer) openCommits() {
+	s := w.s
+	if s.Policy() != Always {
+		s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, commitLogName)) // it is empty, if it stays
+		return
+	}
+	w.opened = true
+	l, err := openCommitLog(s.cfg.FS, s.cfg.Dir, s.cfg.CommitLogBytes)
+	if err != nil {
+		s.log.Warn("journal: goes without a commit log", zap.Error(err))
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w.Load() != w {
+		l.file.Close() // the journal was turned off meanwhile
+		return
+	}
+	s.commits.Store(l)
+}
+
+// withoutCommits empties the commit log and runs f, before whose end nothing
+// gets into it: f gives offsets to other bytes.
+func (w *writer) withoutCommits(f func() error) error {
+	l := w.s.commits.Load()
+	if l == nil {
+		return f()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.empty(); err != nil {
+		w.store.fatal(err)
+		return err
+	}
+	return f()
+}
+
+// close waits for the write in progress.
+func (l *commitLog) close() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.Close()
+}
+
+// readCommitLog reads what the log in dir holds after offset from, in whole
+// units, oldest first; nothing if there is no log. torn says why it stopped before
+// the last record it saw, "" if it did not.
+func readCommitLog(fs vfs.FS, dir string, generation uint64, from replication.Offset) (found []chunk, torn string, err error) {
+	b, err := readAllOf(fs, fs.PathJoin(dir, commitLogName))
+	if err != nil || len(b) < 2*blockBytes || isZero(b[:blockBytes]) {
+		return nil, "", err
+	}
+	h := b[:commitLogHeader]
+	if string(h[:8]) != commitLogMagic || binary.LittleEndian.Uint32(h[8:]) != crc32.Checksum(h[16:], castagnoli) {
+		return nil, "the header of the commit log is damaged", nil
+	}
+	for _, c := range commitRecords(b[blockBytes:], binary.LittleEndian.Uint64(h[16:]), generation) {
+		end := c.after + replication.Offset(len(c.a))
+		switch {
+		case end <= from:
+		case c.after > from:
+			return found, fmt.Sprintf("the commit log has bytes after offset %d but not those after %d", c.after, from), nil
+		default:
+			found = append(found, chunk{after: from, a: c.a[from-c.after:]})
+			from = end
+		}
+	}
+	return found, "", nil
+}
+
+// commitRecords finds the records in blocks, by their offsets.
+func commitRecords(blocks []byte, id, generation uint64) []chunk {
+	var all []chunk
+	for at := 0; at+recordHeader <= len(blocks); at += blockBytes {
+		h := blocks[at : at+recordHeader]
+		n := int(binary.LittleEndian.Uint32(h[4:]))
+		after := binary.LittleEndian.Uint64(h[24:])
+		if n == 0 || n > len(blocks)-at-recordHeader || after > 1<<62 ||
+			binary.LittleEndian.Uint64(h[8:]) != id || binary.LittleEndian.Uint64(h[16:]) != generation ||
+			binary.LittleEndian.Uint32(h) != crc32.Checksum(blocks[at+4:at+recordHeader+n], castagnoli) {
+			continue
+		}
+		all = append(all, chunk{after: replication.Offset(after), a: blocks[at+recordHeader : at+recordHeader+n]})
+	}
+	slices.SortFunc(all, func(a, b chunk) int { return cmp.Compare(a.after, b.after) })
+	return all
+}
+
+func isZero(b []byte) bool {
+	return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 })
+}
+
+// readWhole is the content of a file, nil if there is none.
+func readAllOf(fs vfs.FS, name string) ([]byte, error) {
+	f, err := fs.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: open %s: %w", name, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("journal: read %s: %w", name, err)
+	}
+	return b, nil
+}
