@@ -14,6 +14,7 @@ import (
 
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
+	"redoubt/replication"
 	"redoubt/storage"
 )
 
@@ -55,7 +56,7 @@ func beginSnapshot(t *testing.T, n *Node) *begun {
 	t.Helper()
 	b := &begun{newSlowFile(), digestOf(n), make(chan error, 1)}
 	go func() {
-		_, err := n.persistence.walk(t.Context(), b, forBase)
+		_, err := n.persistence.walk(t.Context(), b, &order{purpose: forBase})
 		b.done <- err
 	}()
 	select {
@@ -247,14 +248,14 @@ func TestASnapshotThatHoldsTooMuchIsGivenUp(t *testing.T) {
 		return nil
 	})
 	// A replica that was to get the snapshot hears of it, and asks again.
-	if _, err := p.currentBase(t.Context()); !errors.Is(err, errCrowded) {
+	if _, err := p.freshBase(t.Context(), true, func(replication.Offset) {}); !errors.Is(err, errCrowded) {
 		t.Errorf("the transfer ends with %v", err)
 	}
 	p.kick = kick
 	if err := n.config.Set(config.Caller{}, config.Pair{Name: "rdb-key-save-delay", Value: "0"}); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := p.currentBase(t.Context()); err != nil {
+	if b, err := p.freshBase(t.Context(), true, func(replication.Offset) {}); err != nil {
 		t.Errorf("once nobody writes: %v", err)
 	} else {
 		b.Close()

@@ -255,7 +255,7 @@ func TestEnginesDrawOtherNumbers(t *testing.T) {
 // faulty is a host that panics.
 type faulty struct{ tableHost }
 
-func (*faulty) Call([][]byte, *resp.Writer) { panic("the host is broken") }
+func (*faulty) Call([][]byte, *resp.Writer) bool { panic("the host is broken") }
 
 // A panic of the host is no error of the script: it must not be caught on its way.
 func TestPanicsOfTheHostGoOn(t *testing.T) {
@@ -275,12 +275,13 @@ type weigher struct {
 	bytes uint64
 }
 
-func (h *weigher) Call(_ [][]byte, w *resp.Writer) {
+func (h *weigher) Call(_ [][]byte, w *resp.Writer) bool {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	h.bytes = m.HeapAlloc
 	w.OK()
+	return true
 }
 
 // A short part of a long string does not keep the long one in memory, where the
