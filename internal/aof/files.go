@@ -125,15 +125,15 @@ func (f *Files) Size() (total int64, err error) {
 	for _, p := range f.Parts {
 		info, err := os.Stat(p.Path)
 		if err != nil {
-			return 0, fmt.Errorf("Unable to obtain the AOF file %s length. stat: %s", p.Name, reason(err))
+			return 0, fmt.Errorf("Unable to obtain the AOF file %s length. stat: %s", p.Name, Reason(err))
 		}
 		total += info.Size()
 	}
 	return total, nil
 }
 
-// reason is what the system said, as strerror writes it.
-func reason(err error) string {
+// Reason is what the system said in an error of a file, as strerror writes it.
+func Reason(err error) string {
 	var perr *fs.PathError
 	if errors.As(err, &perr) {
 		err = perr.Err

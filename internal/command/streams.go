@@ -66,6 +66,19 @@ func (c *Ctx) editLog(key []byte) (*storage.Log, bool) {
 	return v, c.rightType(ok)
 }
 
+// editLogOrZero is editLog for a command that answers 0 if there is no key.
+func (c *Ctx) editLogOrZero(key []byte) (l *storage.Log, found bool) {
+	l, ok := c.editLog(key)
+	switch {
+	case !ok:
+		return nil, false
+	case !l.Exists():
+		c.Out.Int(0)
+		return nil, false
+	}
+	return l, true
+}
+
 // editLogRead is editLog for a command that Redis counts as one that reads the key.
 func (c *Ctx) editLogRead(key []byte) (*storage.Log, bool) {
 	v, ok := c.Tx.EditLog(key)
@@ -421,12 +434,8 @@ func xTrim(c *Ctx) {
 	if !ok {
 		return
 	}
-	l, ok := c.editLog(c.Args[1])
-	switch {
-	case !ok:
-		return
-	case !l.Exists():
-		c.Out.Int(0)
+	l, ok := c.editLogOrZero(c.Args[1])
+	if !ok {
 		return
 	}
 	removed := l.Trim(o.trim)
@@ -517,12 +526,8 @@ func (c *Ctx) ids(i int) (ids []chunk.ID, ok bool) {
 }
 
 func xDel(c *Ctx) {
-	l, ok := c.editLog(c.Args[1])
-	switch {
-	case !ok:
-		return
-	case !l.Exists():
-		c.Out.Int(0)
+	l, ok := c.editLogOrZero(c.Args[1])
+	if !ok {
 		return
 	}
 	ids, ok := c.ids(2)

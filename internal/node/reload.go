@@ -22,24 +22,7 @@ func (p *persistence) Reload(tx *storage.Tx, nosave, noflush, merge bool) error 
 		}
 	}
 	c := p.config.Current()
-	f, err := os.Open(filepath.Join(c.Dir, c.DBFilename))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := rdb.Check(f); err != nil {
-		return err // before the keys are gone
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	tx.NoEffect()
-	if !noflush {
-		tx.FlushAll()
-		p.libraries.DropLibraries(tx)
-	}
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{merge: merge || noflush, libraries: p.libraries, replace: merge})
-	return err
+	return p.loadFile(tx, filepath.Join(c.Dir, c.DBFilename), !noflush, loadRule{merge: merge || noflush, replace: merge})
 }
 
 // LoadAgain is DEBUG LOADAOF. What a restart would make of the journal is what there
@@ -50,7 +33,7 @@ func (p *persistence) LoadAgain(tx *storage.Tx) error {
 		if err != nil {
 			return err
 		}
-		return p.loadInstead(tx, path)
+		return p.loadFile(tx, path, true, loadRule{})
 	}
 	f, err := createTemp(p.stream.Dir())
 	if err != nil {
@@ -61,11 +44,11 @@ func (p *persistence) LoadAgain(tx *storage.Tx) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return p.loadInstead(tx, f.Name())
+	return p.loadFile(tx, f.Name(), true, loadRule{})
 }
 
-// loadInstead puts what an RDB file holds in the place of all keys.
-func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
+// loadFile loads an RDB file, with flush in the place of all keys and libraries.
+func (p *persistence) loadFile(tx *storage.Tx, path string, flush bool, rule loadRule) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -78,8 +61,11 @@ func (p *persistence) loadInstead(tx *storage.Tx, path string) error {
 		return err
 	}
 	tx.NoEffect()
-	tx.FlushAll()
-	p.libraries.DropLibraries(tx)
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, loadRule{libraries: p.libraries})
+	if flush {
+		tx.FlushAll()
+		p.libraries.DropLibraries(tx)
+	}
+	rule.libraries = p.libraries
+	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, rule)
 	return err
 }

@@ -84,21 +84,27 @@ func (d *jsonDecoder) read(tok jsonToken, slots int) lua.Value {
 	return lua.Nil
 }
 
-func (d *jsonDecoder) descend(slots int) {
+// begin makes the table of an object or an array, and returns the first token in it.
+func (d *jsonDecoder) begin(slots int) (h *lua.Table, first jsonToken) {
 	d.t.Poll()
 	if d.depth++; d.depth > d.decodeDepth || slots > maxSlots {
 		d.t.Errorf("Found too many nested data structures (%d) at character %d", d.depth, d.pos)
 	}
+	h = d.t.State().NewTable(0, 0)
+	d.t.Push(h.Value()) // where the bound on memory sees it
+	return h, d.next()
+}
+
+// end returns the table that was begun last.
+func (d *jsonDecoder) end() lua.Value {
+	d.depth--
+	return d.t.Pop()
 }
 
 func (d *jsonDecoder) object(slots int) lua.Value {
-	d.descend(slots)
-	h := d.t.State().NewTable(0, 0)
-	d.t.Push(h.Value()) // where the bound on memory sees it
-	tok := d.next()
+	h, tok := d.begin(slots)
 	if tok == jsonObjectEnd {
-		d.depth--
-		return d.t.Pop()
+		return d.end()
 	}
 	for {
 		if tok != jsonString {
@@ -112,8 +118,7 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 		d.t.State().Allocated(h.Set(key, v))
 		switch tok = d.next(); tok {
 		case jsonObjectEnd:
-			d.depth--
-			return d.t.Pop()
+			return d.end()
 		case jsonComma:
 			tok = d.next()
 		default:
@@ -123,21 +128,16 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 }
 
 func (d *jsonDecoder) array(slots int) lua.Value {
-	d.descend(slots)
-	h := d.t.State().NewTable(0, 0)
-	d.t.Push(h.Value()) // where the bound on memory sees it
-	tok := d.next()
+	h, tok := d.begin(slots)
 	if tok == jsonArrayEnd {
-		d.depth--
-		return d.t.Pop()
+		return d.end()
 	}
 	for i := 1; ; i++ {
 		v := d.read(tok, slots+1)
 		d.t.State().Allocated(h.Set(lua.Int(i), v))
 		switch tok = d.next(); tok {
 		case jsonArrayEnd:
-			d.depth--
-			return d.t.Pop()
+			return d.end()
 		case jsonComma:
 			tok = d.next()
 		default:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -94,7 +93,7 @@ const headBytes = 64 << 20
 func (c *checker) read(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		c.abort("Cannot open file %s: %s\n", path, reason(err))
+		c.abort("Cannot open file %s: %s\n", path, aof.Reason(err))
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
@@ -153,7 +152,7 @@ func (c *checker) manifest(path string, text []byte) {
 func (c *checker) head(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		c.abort("Cannot open file %s: %s\n", path, reason(err))
+		c.abort("Cannot open file %s: %s\n", path, aof.Reason(err))
 	}
 	defer f.Close()
 	head, _ := bufio.NewReader(f).Peek(8)
@@ -188,7 +187,7 @@ func (c *checker) report(what, name string, o outcome) {
 func (c *checker) single(name, path string, last, preamble bool) outcome {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		c.abort("Cannot open file %s: %s, aborting...\n", path, reason(err))
+		c.abort("Cannot open file %s: %s, aborting...\n", path, aof.Reason(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -208,7 +207,7 @@ func (c *checker) single(name, path string, last, preamble bool) outcome {
 		c.say("RDB preamble is OK, proceeding with AOF tail...\n")
 	}
 	if _, err := f.Seek(start, io.SeekStart); err != nil {
-		c.abort("Failed to fseek in AOF %s: %s", name, reason(err))
+		c.abort("Failed to fseek in AOF %s: %s", name, aof.Reason(err))
 	}
 	s := &scan{c: c, in: bufio.NewReaderSize(f, 1<<20), at: start, whole: start, path: path}
 	cut := s.run(name)
@@ -268,14 +267,4 @@ func (c *checker) repair(f *os.File, name string, size, whole int64, last bool) 
 // shorten cuts a file off, durably.
 func shorten(f *os.File, at int64) error {
 	return errors.Join(f.Truncate(at), f.Sync())
-}
-
-// reason is what the system said, as strerror writes it.
-func reason(err error) string {
-	var perr *fs.PathError
-	if errors.As(err, &perr) {
-		err = perr.Err
-	}
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
