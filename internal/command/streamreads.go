@@ -130,7 +130,8 @@ func newSymbol(group bool) string {
 	return "$"
 }
 
-// refuse answers with an error and returns false if something is wrong.
+// refuse answers with an error and returns false if something is wrong. It is for
+// errors whose text is there: one that is made of arguments would be made in vain.
 func (c *Ctx) refuse(wrong bool, err resp.Error) (ok bool) {
 	if wrong {
 		c.Out.Error(err)
