@@ -80,6 +80,9 @@ func (r *replicator) serveSettings() psync.Settings {
 	s := psync.Settings{Timeout: c.ReplTimeout, Diskless: c.ReplDisklessSync}
 	if !r.n.stream.Enabled() {
 		s.Limit = psync.Limit{HardBytes: c.ReplicaOutput.HardBytes, SoftBytes: c.ReplicaOutput.SoftBytes, SoftTime: c.ReplicaOutput.For}
+		if s.Limit.HardBytes > 0 { // below that of the backlog it would only make the replica come back
+			s.Limit.HardBytes = max(s.Limit.HardBytes, c.ReplBacklogBytes)
+		}
 	}
 	return s
 }
