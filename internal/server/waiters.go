@@ -46,6 +46,10 @@ func waitRow(x *command.Ctx) {
 	case *conn:
 		waitCommand(x, c)
 	case *scriptHost:
+		if c.view != nil {
+			x.Out.Int(0) // the writes of a debugging session are nobody's
+			return
+		}
 		waitCommand(x, c.conn)
 	default:
 		x.Out.Error(resp.ErrNotForCaller)
