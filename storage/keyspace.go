@@ -161,6 +161,10 @@ func New(c Config) *Keyspace {
 	return ks
 }
 
+// Close gives the memory of the keyspace back. Nothing of it may be used afterwards. A
+// keyspace that is not closed goes when nobody refers to it any more.
+func (ks *Keyspace) Close() { ks.space.Close() }
+
 // Databases is the number of logical databases.
 func (ks *Keyspace) Databases() int { return len(ks.order) }
 

@@ -158,3 +158,27 @@ func TestAWalkSurvivesSplitsAndRemovals(t *testing.T) {
 		}
 	}
 }
+
+func TestTableStats(t *testing.T) {
+	ks := New(Config{Databases: 2})
+	ks.World(0, func(tx *Tx) {
+		if s := tx.TableStats(0); s != (TableStats{}) {
+			t.Errorf("empty: %+v", s)
+		}
+		tx.Select(1)
+		for i := range 20_000 {
+			at := int64(0)
+			if i%4 == 0 {
+				at = 1 << 40
+			}
+			tx.SetString(fmt.Appendf(nil, "{a}%d", i), nil, at, 0) // one slot: its table splits
+		}
+		s := tx.TableStats(1)
+		if s.Keys != 20_000 || s.Volatile != 5_000 || s.Cells < s.Keys || s.Homes > s.Keys || s.Homes < s.Keys/4 || s.Longest < 2 || s.Longest > 32 {
+			t.Errorf("%+v", s)
+		}
+		if s := tx.TableStats(0); s != (TableStats{}) {
+			t.Errorf("the other database: %+v", s)
+		}
+	})
+}

@@ -36,7 +36,7 @@ func (a *Commands) flushAll(x *command.Ctx) {
 		x.Tx.FlushAll()
 		x.Tx.Force()
 		x.Out.OK()
-		if !x.Tx.Applying() {
+		if !x.Tx.Applying() && x.Host.Keyspace() == a.Keyspace { // else it is the copy of a debugging session
 			a.flushed(x.Tx)
 		}
 	}

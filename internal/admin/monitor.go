@@ -28,44 +28,12 @@ func monitor(x *command.Ctx, c Operator) {
 // MonitorLine is what MONITOR prints of a command that a client from an address
 // called in database db.
 func MonitorLine(now time.Time, db int, from string, args [][]byte) []byte {
-	var b strings.Builder
 	if strings.HasPrefix(from, "/") {
 		from = "unix:" + strings.TrimSuffix(from, ":0")
 	}
-	fmt.Fprintf(&b, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, db, from)
+	b := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, db, from)
 	for _, a := range args {
-		b.WriteByte(' ')
-		writeQuoted(&b, a)
+		b = resp.AppendQuoted(append(b, ' '), a)
 	}
-	b.WriteString("\r\n")
-	return []byte(b.String())
-}
-
-// writeQuoted writes a string as Redis's sdscatrepr does.
-func writeQuoted(b *strings.Builder, s []byte) {
-	b.WriteByte('"')
-	for _, ch := range s {
-		switch ch {
-		case '\\', '"':
-			b.WriteByte('\\')
-			b.WriteByte(ch)
-		case '\n':
-			b.WriteString(`\n`)
-		case '\r':
-			b.WriteString(`\r`)
-		case '\t':
-			b.WriteString(`\t`)
-		case '\a':
-			b.WriteString(`\a`)
-		case '\b':
-			b.WriteString(`\b`)
-		default:
-			if ch < ' ' || ch > '~' {
-				fmt.Fprintf(b, `\x%02x`, ch)
-			} else {
-				b.WriteByte(ch)
-			}
-		}
-	}
-	b.WriteByte('"')
+	return append(b, "\r\n"...)
 }

@@ -137,6 +137,7 @@ type Settings struct {
 
 	// Scripts.
 	BusyReplyThreshold time.Duration // 0: no script takes long
+	LuaMemoryLimit     int64         // bytes
 }
 
 // OOMMode is whether, and how, the kernel's score of the process is changed.

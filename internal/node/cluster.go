@@ -1,6 +1,7 @@
 package node
 
 import (
+	"redoubt/internal/admin"
 	"redoubt/internal/node/driver"
 	"redoubt/slots"
 )
@@ -32,3 +33,5 @@ func (s nodeShell) DropShardChannels(gone *slots.Set) { s.n.server.DropShardChan
 func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
 
 func (s nodeShell) Resume() { s.n.server.Resume() }
+
+var _ admin.BusDebugger = (*driver.Driver)(nil)

@@ -140,6 +140,12 @@ func ErrUnknownCommand(args [][]byte) Error {
 	return Error(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", cut(args[0], longest), rest.String()))
 }
 
+// ErrUnknownNode is the error for a node of the cluster that nobody knows.
+func ErrUnknownNode(id []byte) Error { return Error("ERR Unknown node " + string(id)) }
+
+// ErrLinkDirection is that for a direction of a link of the cluster bus.
+func ErrLinkDirection(word []byte) Error { return Error("ERR Unknown direction " + string(word)) }
+
 // ErrUnknownSubcommand is the error of a sub-command that the command, named in
 // capitals, does not have.
 func ErrUnknownSubcommand(command string, sub []byte) Error {
@@ -284,6 +290,9 @@ const (
 	ErrRDBFilter         Error = "ERR Missing rdb-filter-only values"
 	ErrReloadOptions     Error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
 	ErrReload            Error = "ERR Error trying to load the RDB dump, check server logs."
+	ErrNotHashTable      Error = "ERR The value stored at the specified key is not represented using an hash table"
+	ErrNoSuchDB          Error = "ERR Out of range database"
+	ErrDebugNoCluster    Error = "ERR Debug option only available for cluster mode enabled setup!"
 	ErrNotListpack       Error = "ERR Not a listpack encoded object."
 	ErrPackedThreshold   Error = "ERR argument must be a memory value bigger than 1 and smaller than 4gb"
 	ErrRESP3Only         Error = "ERR RESP2 is not supported by this command"

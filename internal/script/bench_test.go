@@ -11,7 +11,7 @@ import (
 // stub is a host whose commands cost nothing.
 type stub struct{ reply []byte }
 
-func (s *stub) Call(_ [][]byte, w *resp.Writer)       { w.Raw(s.reply) }
+func (s *stub) Call(_ [][]byte, w *resp.Writer) bool  { w.Raw(s.reply); return true }
 func (s *stub) MayRun([][]byte) (allowed, known bool) { return true, true }
 func (s *stub) SetReplication(Replication)            {}
 func (s *stub) Log(LogLevel, string)                  {}

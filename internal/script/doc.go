@@ -16,6 +16,9 @@
 //	s, err := script.Compile(body)             // err is the line for the client
 //	result := engine.Run(s, keys, args, host, w) // the reply is in w
 //
+// A Debugger is a session in which the script stops before a line and a client looks
+// at it, for Engine.Debug. The client is a Terminal.
+//
 // Errors have the texts of Redis 7, "user_script:1: …" with " script: SHA, on
 // @user_script:1." behind it, because clients and tests look into them.
 package script

@@ -82,6 +82,19 @@ func New(config Config) *Engine {
 	return e
 }
 
+// SetMaxMemory changes Config.MaxMemory for the runs from now on.
+func (e *Engine) SetMaxMemory(bytes int64) {
+	if bytes == e.config.MaxMemory {
+		return
+	}
+	e.config.MaxMemory = bytes
+	for _, w := range []*world{e.scripts.Load(), e.functions.Load()} {
+		if w != nil {
+			w.state.SetMaxMemory(int(bytes))
+		}
+	}
+}
+
 // Kill ends the current run, if there is one, within a few milliseconds. The
 // script cannot catch the error. It may be called by any goroutine while a Run,
 // Call or Load is under way; the next one is not affected.
@@ -135,12 +148,17 @@ func (e *Engine) Run(s *Script, keys, args [][]byte, host Host, w *resp.Writer) 
 		world = newWorld(e, true)
 		e.scripts.Store(world)
 	}
+	return e.run(world, world.function(s), s.sha, keys, args, host, w)
+}
+
+// run calls a script that is ready.
+func (e *Engine) run(world *world, script lua.Value, name string, keys, args [][]byte, host Host, w *resp.Writer) Result {
 	world.begin(host)
 	world.json.reset()
 	world.state.Unbounded(func() { world.setKeys(keys, args) })
-	value, err := world.state.PCall(world.function(s))
+	value, err := world.state.PCall(script)
 	if err != nil {
-		return e.failed(world, err, s.sha, w)
+		return e.failed(world, err, name, w)
 	}
 	return e.succeeded(world, value, w)
 }

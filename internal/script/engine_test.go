@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -254,7 +255,7 @@ func TestEnginesDrawOtherNumbers(t *testing.T) {
 // faulty is a host that panics.
 type faulty struct{ tableHost }
 
-func (*faulty) Call([][]byte, *resp.Writer) { panic("the host is broken") }
+func (*faulty) Call([][]byte, *resp.Writer) bool { panic("the host is broken") }
 
 // A panic of the host is no error of the script: it must not be caught on its way.
 func TestPanicsOfTheHostGoOn(t *testing.T) {
@@ -274,12 +275,13 @@ type weigher struct {
 	bytes uint64
 }
 
-func (h *weigher) Call(_ [][]byte, w *resp.Writer) {
+func (h *weigher) Call(_ [][]byte, w *resp.Writer) bool {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	h.bytes = m.HeapAlloc
 	w.OK()
+	return true
 }
 
 // A short part of a long string does not keep the long one in memory, where the
@@ -307,6 +309,27 @@ func TestReplyIsBounded(t *testing.T) {
 		r := New(Config{MaxMemory: 16 << 20}).Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
 		if r.Err != errReplySize || string(w.Bytes()) != "+OK\r\n-ERR not enough memory\r\n" {
 			t.Errorf("%s: %+v, %d bytes", source, r, w.Len())
+		}
+	}
+}
+
+// What is counted depends on the program alone, neither on time nor on Go's garbage
+// collector: whether a program meets the bound is the same each time.
+func TestMemoryIsCountedTheSameEachTime(t *testing.T) {
+	source := "local t = {} local n = redis.pcall('x') for i = 1, 20000 do t[i % 500] = ('x'):rep(i % 90) .. i t['k' .. i % 700] = {i, {}} end " +
+		"while true do t[#t + 1] = {#t} end"
+	count := func(percent int) (bytes int64, err resp.Error) {
+		defer debug.SetGCPercent(debug.SetGCPercent(percent))
+		e := New(Config{MaxMemory: 8 << 20, Seed: 1})
+		var w resp.Writer
+		r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
+		bytes, _ = e.Memory()
+		return bytes, r.Err
+	}
+	want, err := count(20)
+	for _, percent := range []int{-1, 400} {
+		if got, again := count(percent); got != want || again != err || !strings.Contains(string(err), "not enough memory") {
+			t.Errorf("%d bytes, %q; with GOGC=%d %d bytes, %q", want, err, percent, got, again)
 		}
 	}
 }

@@ -8,9 +8,9 @@ type Host interface {
 	// Call executes a command, as redis.call and redis.pcall do, and appends
 	// its reply to w in the protocol that w has: the script chooses it with
 	// redis.setresp. A refusal ("ERR Unknown Redis command called from script")
-	// is a reply that is an error. args and the strings in them are the
-	// engine's; they are valid until Call returns.
-	Call(args [][]byte, w *resp.Writer)
+	// is a reply that is an error, too; ran is false then. args and the strings in
+	// them are the engine's; they are valid until Call returns.
+	Call(args [][]byte, w *resp.Writer) (ran bool)
 
 	// MayRun is redis.acl_check_cmd: whether the user of the script may run the
 	// command; known is false if there is no such command.

@@ -3,6 +3,7 @@ package script
 import (
 	"crypto/sha1"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -25,8 +26,8 @@ func (w *world) openRedis(scripts bool) *lua.Table {
 	}
 	if scripts {
 		functions = append(functions,
-			lua.Function{Name: "breakpoint", Call: func(t *lua.Thread) int { t.Push(lua.Bool(false)); return 1 }},
-			lua.Function{Name: "debug", Call: func(*lua.Thread) int { return 0 }},
+			lua.Function{Name: "breakpoint", Call: w.redisBreakpoint},
+			lua.Function{Name: "debug", Call: w.redisDebug},
 			lua.Function{Name: "replicate_commands", Call: func(t *lua.Thread) int { t.Push(lua.Bool(true)); return 1 }},
 		)
 	}
@@ -85,6 +86,9 @@ func versionNumber(version string) int {
 // text in the field err. A text that begins with '-' has a code of its own,
 // others get ERR; luaPushErrorBuff.
 func (w *world) errorTable(text string) *lua.Table {
+	if w.debugger.stepping() {
+		w.debugger.showError(text)
+	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		text = text[:i]
 	}
@@ -123,12 +127,21 @@ func (w *world) command(t *lua.Thread, raise bool) int {
 		t.Push(h.Value())
 		return 1
 	}
+	if w.debugger.stepping() {
+		w.debugger.showCommand(args)
+	}
 	w.reply.Truncate(0)
 	w.outside = true
-	w.host.Call(args, &w.reply)
+	ran := w.host.Call(args, &w.reply)
 	w.outside = false
+	if w.debugger != nil {
+		w.debugger.refused = !ran
+	}
 	d := decoder{w: w, t: t, buf: w.reply.Bytes()}
 	v := d.value()
+	if w.debugger.stepping() && ran {
+		w.debugger.showReply(w.reply.Bytes())
+	}
 	if raise && len(d.buf) > 0 && d.buf[0] == '-' {
 		t.Throw(v)
 	}
@@ -269,6 +282,33 @@ func (w *world) redisLog(t *lua.Thread) int {
 	if host := w.logHost(); host != nil {
 		host.Log(level, b.String())
 	}
+	return 0
+}
+
+// redisBreakpoint has the debugger stop at the next line, and tells whether there is
+// one.
+func (w *world) redisBreakpoint(t *lua.Thread) int {
+	if w.debugger != nil {
+		w.debugger.stop = true
+	}
+	t.Push(lua.Bool(w.debugger != nil))
+	return 1
+}
+
+// redisDebug shows its arguments to the debugger.
+func (w *world) redisDebug(t *lua.Thread) int {
+	d := w.debugger
+	if d == nil {
+		return 0
+	}
+	line := fmt.Appendf(nil, "<debug> line %d: ", d.line)
+	for i := 1; i <= t.Count(); i++ {
+		if i > 1 {
+			line = append(line, ", "...)
+		}
+		line = appendValue(line, t.Arg(i), 0)
+	}
+	d.say(string(line))
 	return 0
 }
 

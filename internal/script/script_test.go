@@ -41,24 +41,26 @@ var prepare = [][]any{
 
 type tableHost struct{ logged []string }
 
-func (h *tableHost) Call(args [][]byte, w *resp.Writer) {
+func (h *tableHost) Call(args [][]byte, w *resp.Writer) (ran bool) {
 	var words []string
 	for _, a := range args {
 		words = append(words, string(a))
 	}
 	if len(words) == 2 && words[0] == "echo" {
 		w.BulkString(words[1])
-		return
+		return true
 	}
 	reply, ok := replies[strings.Join(words, " ")]
 	switch {
 	case !ok:
 		w.Error("ERR Unknown Redis command called from script")
+		return false
 	case w.Proto() == resp.Proto3 && reply[1] != "":
 		w.Raw([]byte(reply[1]))
 	default:
 		w.Raw([]byte(reply[0]))
 	}
+	return true
 }
 
 func (h *tableHost) MayRun(args [][]byte) (allowed, known bool) {

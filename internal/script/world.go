@@ -19,6 +19,8 @@ type world struct {
 	outside bool    // the host is at work: a panic is its own
 	loading *loader // of the library that is being loaded
 
+	debugger *Debugger // nil: none
+
 	reply    resp.Writer // of commands that the script calls
 	args     [][]byte    // of the command at hand
 	digits   []byte      // of numbers among them

@@ -44,6 +44,7 @@ type conn struct {
 	last     *command.Row
 	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
 	multi    *transaction       // nil outside MULTI
+	debug    debugMode          // of scripts
 	watched  []watch
 	// watchedNames is the bytes of the names of the watched keys.
 	watchedNames int
@@ -76,7 +77,7 @@ const (
 	stateSkipping                        // … which is this one
 	stateNoEvict                         // CLIENT NO-EVICT
 	stateNoTouch                         // CLIENT NO-TOUCH
-	stateDetached                        // handed to replication; the loop forgets it
+	stateDetached                        // handed to replication or a debugger; the loop forgets it
 	stateWaiting                         // it is parked: nothing more is run
 	stateRunning                         // its script takes long: the loop leaves it alone
 	stateCaching                         // CLIENT CACHING: for the next command
@@ -412,7 +413,7 @@ func (l *loop) process(c *conn, b []byte) []byte {
 		}
 		b = b[n:]
 		if c.is(stateDetached) {
-			l.handOver(c, b)
+			l.handOff(c, b)
 			return nil
 		}
 		if c.releasable()-c.sent > flushBytes {

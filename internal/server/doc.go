@@ -25,6 +25,9 @@
 //   - desk: what a loop executes commands with (desk.go). A script that takes long
 //     keeps its desk, and its loop is handed over to another goroutine with another
 //     one (handover.go).
+//   - session: a script under a debugger, which its client steers (debugging.go). An
+//     asynchronous one has left its loop, and works on a view, a keyspace of copies
+//     (debugview.go).
 //   - mail: functions that other goroutines ask a loop to run in its next turn.
 //
 // Lock order: a loop's turn, then slots or the world (storage). Nobody takes

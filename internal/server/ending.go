@@ -38,6 +38,7 @@ func (s *Server) Shutdown(interrupt bool) error {
 		how, name = s.config.Current().ShutdownOnSigint, "SIGINT"
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
+	s.debugs.hangUp(false) // whose clients may think for ever
 	var err error
 	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	return err

@@ -88,31 +88,53 @@ func (s *Server) evalHandler(f form) command.Handler {
 			x.Out.Error(resp.ErrNoScript)
 			return
 		}
-		keys, args, err := keysOf(x.Args, resp.ErrNotInteger)
-		var c *cached
-		switch {
-		case err != "":
-		case !f.bySHA:
-			c, err = s.scripts.load(x.Args[1], false)
-		default:
-			if c = s.scripts.find(x.Args[1]); c == nil {
-				err = resp.ErrNoScript
-			}
-		}
-		if err == "" {
-			err = h.prepare(x, f, c.Flags(), keys)
-		}
-		if err != "" {
-			x.Out.Error(err)
+		if h.desk != nil && h.conn.debug != debugOff {
+			s.debug(x, h, f)
 			return
 		}
-		h.engine = h.evaluator()
-		h.watched(x, c.SHA(), true)
-		result := h.engine.Run(c.Script, keys, args, h, &h.reply)
+		s.evaluate(x, h, f, nil)
+	}
+}
+
+// scriptOf is the script that an EVAL or its like calls, with its keys and arguments.
+func (s *Server) scriptOf(words [][]byte, f form) (c *cached, keys, args [][]byte, err resp.Error) {
+	keys, args, err = keysOf(words, resp.ErrNotInteger)
+	switch {
+	case err != "":
+	case !f.bySHA:
+		c, err = s.scripts.load(words[1], false)
+	default:
+		if c = s.scripts.find(words[1]); c == nil {
+			err = resp.ErrNoScript
+		}
+	}
+	return c, keys, args, err
+}
+
+// evaluate runs the script of a call, under a debugger unless that is nil.
+func (s *Server) evaluate(x *command.Ctx, h *scriptHost, f form, d *script.Debugger) {
+	c, keys, args, err := s.scriptOf(x.Args, f)
+	if err == "" {
+		err = h.prepare(x, f, c.Flags(), keys)
+	}
+	if err != "" {
+		x.Out.Error(err)
+		return
+	}
+	if h.engine = h.evaluator(); d != nil {
+		h.engine = newEngine()
+	}
+	h.boundMemory()
+	h.watched(x, c.SHA(), true)
+	var result script.Result
+	if d != nil {
+		result = h.engine.Debug(c.Script, keys, args, h, &h.reply, d)
+	} else {
+		result = h.engine.Run(c.Script, keys, args, h, &h.reply)
 		memory, _ := h.engine.Memory()
 		h.memory.Store(memory)
-		h.conclude(x, result, &c.wide)
 	}
+	h.conclude(x, result, &c.wide)
 }
 
 // functionHandler matches fcallCommandGeneric.
@@ -142,11 +164,20 @@ func (s *Server) functionHandler(f form) command.Handler {
 		}
 		defer s.functions.give()
 		h.engine = set.engine
+		h.boundMemory()
 		h.watched(x, fn.Name, false)
 		result := h.engine.Call(fn.Function, keys, args, h, &h.reply)
 		_, memory := h.engine.Memory()
 		s.functions.memory.Store(memory)
 		h.conclude(x, result, &fn.wide)
+	}
+}
+
+// boundMemory gives the engine the bound of lua-memory-limit. What a stream brings has
+// run elsewhere, within the bound there.
+func (h *scriptHost) boundMemory() {
+	if h.desk != nil {
+		h.engine.SetMaxMemory(h.cfg.LuaMemoryLimit)
 	}
 }
 

@@ -35,7 +35,11 @@ func (s *Server) functionLoad(x *command.Ctx) {
 		replace = true
 	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
-	next, name, err := s.functions.set.Load().load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
+	set := s.functions.set.Load()
+	if !x.Tx.Applying() {
+		set.engine.SetMaxMemory(s.config.Current().LuaMemoryLimit)
+	}
+	next, name, err := set.load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
 	s.functions.give()
 	if err != "" {
 		x.Out.Error(err)

@@ -12,10 +12,10 @@ import (
 	"redoubt/internal/resp"
 )
 
-// replicaConn is a connection of replication: one that it has taken over, or the
-// node's own to its primary. The loops do not know it, but CLIENT LIST shows it and
-// CLIENT KILL closes it: a feeder whose connection is closed ends, and a link to the
-// primary begins anew.
+// replicaConn is a connection of replication, one that it has taken over or the
+// node's own to its primary, or that of an asynchronous debugging session. The loops
+// do not know it, but CLIENT LIST shows it and CLIENT KILL closes it: a feeder or a
+// session whose connection is closed ends, and a link to the primary begins anew.
 type replicaConn struct {
 	net.Conn
 	about  admin.ClientInfo // what does not change
@@ -31,10 +31,18 @@ type replicaConns struct {
 	byID map[uint64]*replicaConn // guarded by mu
 }
 
-// track makes nc, until now the connection c, one of a replica.
-func (s *Server) track(c *conn, nc net.Conn) *replicaConn {
+// peerKind is what a connection is called that has left the loops.
+type peerKind struct{ kind, flags, command string }
+
+var (
+	replicaPeer = peerKind{"replica", "S", "psync"}
+	debugPeer   = peerKind{"normal", "N", "eval"}
+)
+
+// track makes nc, until now the connection c, one that has left the loops.
+func (s *Server) track(c *conn, nc net.Conn, k peerKind) *replicaConn {
 	return s.keep(&replicaConn{Conn: nc, srv: s, born: c.born, about: admin.ClientInfo{
-		ID: c.id, Kind: "replica", Flags: "S", Command: "psync", User: c.user, Proto: c.out.Proto(),
+		ID: c.id, Kind: k.kind, Flags: k.flags, Command: k.command, User: c.user, Proto: c.out.Proto(),
 		Addr: c.remote, LocalAddr: c.local, Identity: admin.Identity{Name: c.identity.Name},
 	}})
 }

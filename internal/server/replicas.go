@@ -143,13 +143,18 @@ func psyncCommand(x *command.Ctx, c *conn) {
 	if len(x.Args) >= 3 {
 		at, ok := resp.ParseInt(x.Args[2])
 		if !ok {
+			s.log.Warn("Replica " + c.remote + " asks for synchronization but with a wrong offset")
 			x.Out.Error(resp.ErrNotInteger)
 			return
 		}
 		hello.Psync, hello.ID, hello.Offset = true, string(x.Args[1]), replication.Offset(at)
 	}
 	c.state |= stateDetached
-	l.leaving = append(l.leaving, departure{c, hello})
+	l.leaving = append(l.leaving, departure{c, func(nc net.Conn, rest []byte) {
+		if nc != nil {
+			s.replication.Serve(s.track(c, nc, replicaPeer), rest, hello)
+		}
+	}})
 }
 
 // takeOver promotes the node because its primary, which hands over by FAILOVER,
@@ -170,20 +175,20 @@ func (l *loop) takeOver(id []byte) resp.Error {
 	return ""
 }
 
-// departure is a connection that leaves the loops for replication at the end
-// of the request.
+// departure is a connection that leaves the loops at the end of the request. Then
+// take gets it, with what the client has sent after that; nil: it could not be had.
 type departure struct {
-	c     *conn
-	hello Handshake
+	c    *conn
+	take func(nc net.Conn, rest []byte)
 }
 
-// handOver gives the departing connections to replication. rest is what the
-// connection sent after its last request.
-func (l *loop) handOver(c *conn, rest []byte) {
-	var hello Handshake
+// handOff gives a departing connection to who takes it. rest is what it sent after its
+// last request.
+func (l *loop) handOff(c *conn, rest []byte) {
+	var take func(nc net.Conn, rest []byte)
 	for i, d := range l.leaving {
 		if d.c == c {
-			hello = d.hello
+			take = d.take
 			l.leaving = append(l.leaving[:i], l.leaving[i+1:]...)
 			break
 		}
@@ -193,27 +198,27 @@ func (l *loop) handOver(c *conn, rest []byte) {
 	l.disown(c)
 	l.srv.clients.Add(-1)
 	if w := c.wire; w != nil {
-		tracked := l.srv.track(c, w.nc)
 		// An earlier reply may still be under way.
 		w.detach()
 		l.srv.goroutines.Go(func() {
 			<-w.written
-			l.srv.replication.Serve(tracked, rest, hello)
+			take(w.nc, rest)
 		})
 		return
 	}
 	nc, err := blocking(c.fd)
 	if err != nil {
-		l.srv.log.Warn("Cannot hand a replica's connection over: " + err.Error())
+		l.srv.log.Warn("Cannot take a connection out of its loop: " + err.Error())
+		take(nil, nil)
 		return
 	}
-	l.srv.replication.Serve(l.srv.track(c, nc), rest, hello)
+	take(nc, rest)
 }
 
 // blocking turns a socket that no loop polls any more into a connection with
 // blocking calls.
 func blocking(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "replica")
+	f := os.NewFile(uintptr(fd), "client")
 	defer f.Close() // FileConn works on a duplicate
 	return net.FileConn(f)
 }

@@ -50,6 +50,7 @@ type scriptHost struct {
 	failures    map[string]int64 // errors of commands by code
 	sought      [][]byte         // the keys of the command at hand
 	missing     func() int       // counts those that do not exist
+	view        *debugView       // nil but in an asynchronous debugging session
 }
 
 // runFlags are Redis's SCRIPT_READ_ONLY and its like.
@@ -91,6 +92,9 @@ func (h *scriptHost) Publish(channel, message []byte, sharded bool) {
 	} else {
 		h.runner.Ctx.Out.Int(int64(s.pubsub.Receivers(channel)))
 	}
+	if h.view != nil {
+		return
+	}
 	if h.desk != nil {
 		h.desk.published = append(h.desk.published, publication{-1, bytes.Clone(channel), bytes.Clone(message), sharded})
 	}
@@ -110,18 +114,22 @@ var (
 )
 
 // Call runs a command: script.Host. It matches scriptCall.
-func (h *scriptHost) Call(args [][]byte, w *resp.Writer) {
+func (h *scriptHost) Call(args [][]byte, w *resp.Writer) (ran bool) {
 	row, known := h.srv.table.Resolve(args)
 	if row == nil && known != nil {
 		row = known // without a sub-command, or with one that it does not have
 	}
-	if err := h.refusal(row, args); err != "" {
+	err := h.refusal(row, args)
+	if err == "" && h.view != nil {
+		err = h.view.prepare(h, row, args)
+	}
+	if err != "" {
 		if row != nil {
 			h.runner.CountRejection(row)
 		}
 		h.failed(err)
 		w.Error(err)
-		return
+		return false
 	}
 	start := w.Len()
 	began := time.Now()
@@ -134,6 +142,7 @@ func (h *scriptHost) Call(args [][]byte, w *resp.Writer) {
 	}
 	h.runner.Count(row, took, failed)
 	h.account(row, args, took)
+	return true
 }
 
 // refusal is why a command is not called, or "". It matches the checks of scriptCall
@@ -152,6 +161,11 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 		return resp.ErrKilled // the engine says so as well
 	case h.srv.is(condStale) && !row.Is(command.Stale):
 		return resp.ErrInScriptStale
+	}
+	if h.view != nil {
+		if err := h.view.refuses(row); err != "" {
+			return err
+		}
 	}
 	if err := h.refusesWrite(row); err != "" {
 		return err
@@ -268,9 +282,12 @@ func (h *scriptHost) refusesRoute(row *command.Row, args [][]byte) resp.Error {
 }
 
 func (h *scriptHost) countMissing() int {
-	h.tx.Select(0)
 	n := 0
 	for _, k := range h.sought {
+		if h.view != nil {
+			h.view.fetch(0, k) // or the command fails for the same reason
+		}
+		h.tx.Select(0)
 		if _, ok := h.tx.Peek(k); !ok {
 			n++
 		}
@@ -293,7 +310,7 @@ const monitoredBytes = 1 << 20
 
 // account keeps the books of a command that the script has called.
 func (h *scriptHost) account(row *command.Row, args [][]byte, took time.Duration) {
-	if h.desk == nil {
+	if h.desk == nil || h.view != nil {
 		return
 	}
 	s := h.srv
@@ -317,7 +334,9 @@ func (h *scriptHost) MayRun(args [][]byte) (allowed, known bool) {
 
 // SetReplication is redis.set_repl: script.Host. The stream is the journal as well
 // as what replicas get, so effects go to both or to none.
-func (h *scriptHost) SetReplication(targets script.Replication) { h.tx.Mute(targets == 0) }
+func (h *scriptHost) SetReplication(targets script.Replication) {
+	h.tx.Mute(targets == 0 || h.view != nil)
+}
 
 // Log is redis.log: script.Host.
 func (h *scriptHost) Log(level script.LogLevel, message string) { h.srv.logOfScript(level, message) }
@@ -336,7 +355,11 @@ func (s *Server) logOfScript(level script.LogLevel, message string) {
 // loadHost is what the code of a library sees: nothing but the log.
 type loadHost struct{ srv *Server }
 
-func (h loadHost) Call(_ [][]byte, w *resp.Writer)           { w.Error(resp.ErrInScriptDenied) }
+func (h loadHost) Call(_ [][]byte, w *resp.Writer) (ran bool) {
+	w.Error(resp.ErrInScriptDenied)
+	return false
+}
+
 func (h loadHost) MayRun([][]byte) (allowed, known bool)     { return false, false }
 func (h loadHost) SetReplication(script.Replication)         {}
 func (h loadHost) Log(level script.LogLevel, message string) { h.srv.logOfScript(level, message) }

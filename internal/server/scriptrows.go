@@ -15,7 +15,7 @@ func (s *Server) scriptRows() []*command.Row {
 		s.runRow("fcall", form{function: true}, "7.0.0", "Calls a function."),
 		s.runRow("fcall_ro", form{function: true, readOnly: true}, "7.0.0", "Calls a function that only reads."),
 		{Name: "script", Arity: -2, Doc: command.Doc{Since: "2.6.0", Group: "scripting", Summary: "Groups the commands on the script cache.", Complexity: "Depends on subcommand."}, Sub: []*command.Row{
-			scriptingRow("debug", 3, command.NoScript, "3.2.0", "Chooses how scripts of the connection are debugged.", "O(1)", scriptDebug),
+			scriptingRow("debug", 3, command.NoScript, "3.2.0", "Chooses how scripts of the connection are debugged.", "O(1)", command.For(scriptDebug)),
 			scriptingRow("exists", -3, command.NoScript, "2.6.0", "Tells which scripts are in the cache.", "O(N) with N being the number of scripts to check", s.scriptExists),
 			scriptingRow("flush", -2, command.NoScript, "2.6.0", "Empties the script cache.", "O(N) with N being the number of scripts in cache", s.scriptFlush),
 			scriptingRow("help", 2, command.Loading|command.Stale, "5.0.0", "Lists the sub-commands.", "O(1)", scriptHelp),
@@ -117,21 +117,10 @@ func (s *Server) scriptFlush(x *command.Ctx) {
 	}
 }
 
-// scriptDebug is SCRIPT DEBUG where there is no debugger: it can be switched off.
-func scriptDebug(x *command.Ctx) {
-	switch {
-	case resp.EqualFold(x.Args[2], "no"):
-		x.Out.OK()
-	case resp.EqualFold(x.Args[2], "yes"), resp.EqualFold(x.Args[2], "sync"):
-		x.Out.Error(resp.ErrNoDebugger)
-	default:
-		x.Out.Error(resp.ErrScriptDebug)
-	}
-}
-
 func scriptHelp(x *command.Ctx) {
 	command.Help(x,
-		"DEBUG (YES|SYNC|NO)", "    Choose how scripts are debugged. There is no debugger here.",
+		"DEBUG (YES|SYNC|NO)", "    Have the next EVAL of the connection run under the debugger: beside the",
+		"    node on copies of its keys (YES), or within it (SYNC).",
 		"EXISTS <sha1> [<sha1> ...]", "    Tell which of the scripts are in the cache.",
 		"FLUSH [ASYNC|SYNC]", "    Empty the script cache.",
 		"KILL", "    End the script that is running.",

@@ -553,3 +553,40 @@ func TestTwoScriptsThatTakeLong(t *testing.T) {
 	other.send("SHUTDOWN NOSAVE")
 	other.closed()
 }
+
+// lua-memory-limit bounds scripts and functions, from the next one on.
+func TestTheMemoryOfScriptsIsBounded(t *testing.T) {
+	const fill = "local t = {} for i = 1, 200000 do t[i] = {i} end "
+	n := startNode(t, "--event-loops", "1")
+	c := n.dial()
+	c.want("CONFIG GET lua-memory-limit", "[lua-memory-limit 536870912]")
+	c.eval(fill+"return #t", "200000")
+	c.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() "+fill+" return #t end)")
+	c.wantNext("l")
+	c.want("FCALL f 0", "200000")
+	c.want("CONFIG SET lua-memory-limit 16mb", "OK")
+	for _, call := range [][]string{
+		{"EVAL", fill + "return #t", "0"},
+		{"FCALL", "f", "0"},
+		{"FUNCTION", "LOAD", "#!lua name=m\n" + fill + "redis.register_function('g', function() end)"},
+	} {
+		c.call(call...)
+		if got := c.read(); !strings.Contains(got, "not enough memory") {
+			t.Errorf("%s: %s", call[0], got)
+		}
+	}
+	c.eval("return {pcall(function() "+fill+" end)}", "[(nil) not enough memory]")
+	s := n.dial()
+	s.debug("YES", fill, "0")
+	s.want("continue", "[<endsession>]")
+	if got := s.read(); !strings.Contains(got, "not enough memory") {
+		t.Errorf("a session: %s", got)
+	}
+	c.eval("return 1", "1")
+	c.want("CONFIG SET lua-memory-limit 512mb", "OK")
+	c.eval(fill+"return #t", "200000")
+	c.want("FCALL f 0", "200000")
+	if got := c.do("CONFIG SET lua-memory-limit 1mb"); !strings.HasPrefix(got, "error: ") {
+		t.Errorf("1mb: %s", got)
+	}
+}

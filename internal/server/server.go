@@ -106,6 +106,7 @@ type Server struct {
 	tracking     tracking
 	parked       parkedConns
 	replicas     replicaConns
+	debugs       debugSessions
 	startMemory  int64        // in use when the server was made
 	authDenied   atomic.Int64 // wrong passwords
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
@@ -148,6 +149,7 @@ func New(c Config) (*Server, error) {
 	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
 	s.visitor = s.keyspace.NewExecutor()
 	s.visitor.MayGiveUp()
+	s.debugs.limits = defaultDebugLimits
 	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
@@ -281,6 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.debugs.hangUp(true)
 	s.stopScripts()
 	s.stopLoops(nil)
 	for _, ln := range s.listeners {

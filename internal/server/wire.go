@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // wire moves the bytes of a connection that a poller cannot watch. Two
@@ -165,6 +166,19 @@ func (w *wire) write() {
 			l.write(w.c)
 			l.recount(w.c)
 		})
+	}
+}
+
+// drained waits until the writer has written what it was given, and reports false if
+// that takes too long. The loop hears of it later.
+func (w *wire) drained(wait time.Duration) bool {
+	for until := time.Now().Add(wait); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		n := len(w.pending)
+		w.mu.Unlock()
+		if n == 0 || time.Now().After(until) {
+			return n == 0
+		}
 	}
 }
 

@@ -117,6 +117,8 @@ type Driver struct {
 	beat    atomic.Pointer[time.Time]
 	freezes atomic.Uint64
 
+	disturbance disturbance
+
 	// Owned by run.
 	node     *cluster.Node
 	facts    cluster.Facts // last told to node

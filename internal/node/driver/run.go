@@ -313,6 +313,9 @@ func (b busLinks) Opened(l *link.Link) {
 // Received implements link.Handler.
 func (b busLinks) Received(l *link.Link, m *bus.Message) {
 	d := b.d
+	if d.drops(l, m.Type) {
+		return
+	}
 	d.post(func() {
 		if id, ok := d.ids[l]; ok {
 			d.tellFacts()

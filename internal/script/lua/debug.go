@@ -101,12 +101,15 @@ func (p *Proto) lastChange(until, reg int) instruction {
 }
 
 // calledName is how the function that called the one at work names it.
-func (t *Thread) calledName() (what, name string) {
-	c := t.calls[t.depth]
-	if c.closure != nil && c.closure.proto != nil && c.tails > 0 || t.depth < 2 {
+func (t *Thread) calledName() (what, name string) { return t.nameOfCall(t.depth) }
+
+// nameOfCall is calledName of the call at a depth.
+func (t *Thread) nameOfCall(depth int) (what, name string) {
+	c := t.calls[depth]
+	if c.closure != nil && c.closure.proto != nil && c.tails > 0 || depth < 2 {
 		return "", ""
 	}
-	caller := t.calls[t.depth-1]
+	caller := t.calls[depth-1]
 	if caller.closure == nil || caller.closure.proto == nil {
 		return "", ""
 	}

@@ -13,6 +13,8 @@
 //     jump backwards, and what that returns no pcall catches;
 //   - a bound on memory (memory): a program that holds more gets the error "not
 //     enough memory";
+//   - a program can be traced (trace), line by line, for a debugger; others pay
+//     nothing for that;
 //   - calls and nested data are bounded, so that no program exhausts the stack
 //     of the goroutine.
 //

@@ -58,6 +58,12 @@ func (s *State) measure(need int) {
 	}
 }
 
+// SetMaxMemory changes the bound on memory, between runs.
+func (s *State) SetMaxMemory(bytes int) {
+	s.memory.limit = bytes
+	s.memory.next = min(s.memory.next, bytes)
+}
+
 // Allocated counts bytes that a Go function has made part of a value.
 func (s *State) Allocated(n int) { s.allocated(n) }
 

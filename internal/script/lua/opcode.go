@@ -47,6 +47,7 @@ const (
 	opClose    // close variables from R[A] on
 	opClosure  // R[A] = a closure of P[Bx]; a MOVE or GETUPVAL for each variable follows
 	opVararg   // R[A..A+B-2] = ...
+	opTrap     // tell the tracer, then do what the code has here; see Proto.Traced
 )
 
 const (
@@ -85,7 +86,8 @@ type Proto struct {
 	source    string // as errors show it
 	line      int    // where it is defined, 0 for a chunk
 	code      []instruction
-	lines     []int32 // of code
+	run       []instruction // what the machine executes: code, or traps
+	lines     []int32       // of code
 	constants []Value
 	hashes    []uint32 // of the constants that are strings
 	protos    []*Proto

@@ -117,6 +117,7 @@ func (p *parser) close() *Proto {
 	p.dropLocals(0)
 	f.ret(0, 0)
 	f.proto.upvals = len(f.upvals)
+	f.proto.run = f.proto.code
 	p.fn = f.outer
 	return f.proto
 }

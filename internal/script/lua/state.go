@@ -35,6 +35,7 @@ type State struct {
 	memory     memory
 	ids        uint32
 	kept       map[Value]struct{} // by Go code
+	tracing    tracing
 }
 
 // A Thread is a coroutine, or the main thread of a state.
@@ -53,6 +54,7 @@ type Thread struct {
 	base     int // goDepth when the thread was resumed; it can yield only there
 	id       uint32
 	mark     uint32
+	traced   []int // of each call of a traced program the instruction at work
 }
 
 type threadStatus uint8

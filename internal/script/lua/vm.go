@@ -9,7 +9,7 @@ enter:
 	ci := t.calls[t.depth]
 	closure := ci.closure
 	proto := closure.proto
-	code, k := proto.code, proto.constants
+	code, k := proto.run, proto.constants
 	base := ci.base
 	r := t.stack[base:ci.top:ci.top]
 	pc := ci.pc
@@ -17,6 +17,7 @@ enter:
 		i := code[pc]
 		pc++
 		ci.pc = pc
+	dispatch:
 		a := int(i>>6) & 0xff
 		switch opcode(i & 0x3f) {
 		case opMove:
@@ -407,6 +408,12 @@ enter:
 		case opVararg:
 			t.vararg(ci, base+a, i.b()-1)
 			r = t.stack[base:ci.top:ci.top]
+
+		case opTrap:
+			t.trap(ci)
+			r = t.stack[base:ci.top:ci.top]
+			i = proto.code[pc-1]
+			goto dispatch
 		}
 	}
 }
