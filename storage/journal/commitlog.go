@@ -231,6 +231,7 @@ func (s *Stream) TryCommit() {
 	if moved {
 		s.notify()
 	}
+	s.notifySync()
 }
 
 // observed tells who wants to know how long a write took.
