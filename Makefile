@@ -68,7 +68,7 @@ bench-pauses: build ## beside redis-server: loading and deleting 10 M keys at on
 bench-compaction: build ## beside redis-server: memory and latency after most of 2 GiB were deleted; BENCH="-fill 500"
 	$(GO) run ./internal/tools/bench memory -only compaction -bin $(BIN) $(BENCH)
 
-bench-types: build ## beside redis-server: throughput of the commands on collections; BENCH="-rounds 5"
+bench-types: build ## beside redis-server: throughput of commands on collections, streams, scripts and others; BENCH="-tests others"
 	$(GO) run ./internal/tools/bench types -bin $(BIN) $(BENCH)
 
 bench-snapshot: build ## beside redis-server: throughput and latency during BGSAVE; BENCH="-keys 1000000"

@@ -167,6 +167,12 @@ func (tx *Tx) flush() replication.Offset {
 
 // appendHead appends the head of a RESP array or bulk string: kind, n, CRLF.
 func appendHead(b []byte, kind byte, n int) []byte {
+	switch {
+	case n < 10: // nearly all of them are short
+		return append(b, kind, '0'+byte(n), '\r', '\n')
+	case n < 100:
+		return append(b, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
+	}
 	b = append(b, kind)
 	b = strconv.AppendInt(b, int64(n), 10)
 	return append(b, "\r\n"...)

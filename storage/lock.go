@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,9 +10,11 @@ import (
 // one back that nobody waits for are one atomic instruction each; who has to wait
 // spins briefly and then sleeps in a berth, which several locks share.
 //
-// It is not fair: one that is given back may be taken by somebody who has not
-// waited. Units are short, and a waiter that has woken up tries as often as it
-// takes.
+// It is fair only to those who have waited long. One that is given back may be taken
+// by somebody who has not waited: units are short, and to hand the lock to a goroutine
+// that is yet to wake up would leave it idle. But a waiter that has woken up
+// lockPatience times and found it taken is next: the lock is not given back any more,
+// it is passed on.
 type lock struct{ state atomic.Uint32 }
 
 // The states of a lock.
@@ -25,7 +28,16 @@ const (
 type berth struct {
 	mu   sync.Mutex
 	wake sync.Cond
+	// next are those who have waited long, in the order in which they get their locks;
+	// guarded by mu. While there is one for a lock, that one is awaited.
+	next []*heir
 	_    [64]byte // the next berth has a line of cache of its own
+}
+
+// An heir is somebody to whom a lock is passed on.
+type heir struct {
+	lock *lock
+	has  bool // it has been
 }
 
 // berths is for how many slots there is one berth each; the last one is the
@@ -43,6 +55,10 @@ func (b *berthsOfAll) init() {
 // lockSpins is how often a lock is looked at before its waiter sleeps.
 const lockSpins = 60
 
+// lockPatience is how often a waiter wakes up in vain before it is next. Others that
+// sleep in its berth wake it, too.
+const lockPatience = 8
+
 // take waits for the lock. A waiter that may give up does so when a unit takes
 // long (Executor.Long): it then has not got the lock.
 func (l *lock) take(b *berth, long *atomic.Int32, mayGiveUp bool) bool {
@@ -58,19 +74,47 @@ func (l *lock) take(b *berth, long *atomic.Int32, mayGiveUp bool) bool {
 	defer b.mu.Unlock()
 	// With the mutex in hand: whoever gives the lock back and finds it awaited
 	// wakes this goroutine only once it sleeps.
-	for l.state.Swap(lockAwaited) != lockFree {
+	var h *heir
+	for turns := 0; l.state.Swap(lockAwaited) != lockFree; turns++ {
 		if mayGiveUp && long.Load() > 0 {
+			b.disinherit(h)
 			return false
 		}
+		if turns == lockPatience {
+			h = &heir{lock: l}
+			b.next = append(b.next, h)
+		}
 		b.wake.Wait()
+		if h != nil && h.has {
+			return true
+		}
 	}
 	return true
 }
 
-// give gives the lock back.
+// give gives the lock back, or passes it on.
 func (l *lock) give(b *berth) {
-	if l.state.Swap(lockFree) == lockAwaited {
-		b.rouse()
+	if l.state.CompareAndSwap(lockHeld, lockFree) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.next {
+		if h.lock == l {
+			h.has = true // and the lock stays awaited: maybe others sleep
+			b.disinherit(h)
+			b.wake.Broadcast()
+			return
+		}
+	}
+	l.state.Store(lockFree)
+	b.wake.Broadcast()
+}
+
+// disinherit takes somebody out of those who are next. mu is held.
+func (b *berth) disinherit(h *heir) {
+	if i := slices.Index(b.next, h); i >= 0 {
+		b.next = slices.Delete(b.next, i, i+1)
 	}
 }
 

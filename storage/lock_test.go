@@ -3,8 +3,10 @@ package storage
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -84,6 +86,81 @@ func TestUnitsAndWorldsExcludeEachOther(t *testing.T) {
 			t.Errorf("at the end the sum is %d", got)
 		}
 	})
+}
+
+// waitedLong starts a goroutine that waits for a lock which is held, and returns when
+// it has woken up so often that it is next. What take returns is sent.
+func waitedLong(l *lock, b *berth, long *atomic.Int32, mayGiveUp bool) <-chan bool {
+	took := make(chan bool)
+	b.mu.Lock()
+	before := len(b.next)
+	b.mu.Unlock()
+	go func() { took <- l.take(b, long, mayGiveUp) }()
+	for {
+		b.mu.Lock()
+		n := len(b.next)
+		b.mu.Unlock()
+		if n > before {
+			return took
+		}
+		b.rouse() // as when the lock was given back and taken at once
+		runtime.Gosched()
+	}
+}
+
+// Whoever has waited long for a lock gets it next, in the order of their waiting:
+// newcomers cannot overtake them any more.
+func TestWhoHasWaitedLongGetsTheLockNext(t *testing.T) {
+	var all berthsOfAll
+	all.init()
+	var l, other lock
+	var long atomic.Int32
+	b := &all[0]
+	l.take(b, &long, false)
+	other.take(b, &long, false)
+	first := waitedLong(&l, b, &long, false)
+	second := waitedLong(&l, b, &long, false)
+	other.give(b)
+	if other.state.Load() != lockFree {
+		t.Error("a lock that nobody waits for is not free")
+	}
+	newcomer := make(chan bool)
+	for _, heir := range []<-chan bool{first, second} {
+		l.give(b)
+		if l.state.CompareAndSwap(lockFree, lockHeld) {
+			t.Fatal("a newcomer has overtaken who has waited long")
+		}
+		if !<-heir {
+			t.Error("it has given up")
+		}
+	}
+	go func() { newcomer <- l.take(b, &long, false) }()
+	l.give(b)
+	<-newcomer
+	l.give(b)
+	if l.state.Load() != lockFree || len(b.next) != 0 {
+		t.Errorf("in the end the lock is in state %d, and %d are next", l.state.Load(), len(b.next))
+	}
+}
+
+// Who gives up is not waited for.
+func TestALockIsNotPassedOnToWhoHasGivenUp(t *testing.T) {
+	var all berthsOfAll
+	all.init()
+	var l lock
+	var long atomic.Int32
+	b := &all[0]
+	l.take(b, &long, false)
+	impatient := waitedLong(&l, b, &long, true)
+	long.Store(1)
+	b.rouse()
+	if <-impatient {
+		t.Error("it has taken a lock that is held")
+	}
+	l.give(b)
+	if l.state.Load() != lockFree {
+		t.Error("the lock is not free")
+	}
 }
 
 // A row that does not declare a key that its handler uses would put it into a slot

@@ -395,21 +395,41 @@ func (g *Group) LastPending() (p Pending) {
 
 // Deliver makes an item pending with a consumer, whomever it was with.
 func (g *Group) Deliver(m *Consumer, p Pending) {
+	g.l.begin()
+	if !g.makePending(m, &p) {
+		g.l.t.Add(m.row(), g.l.name(p.ID), nil)
+	}
+}
+
+// DeliverAll is Deliver of items for the first time, at a Unix time in milliseconds.
+func (g *Group) DeliverAll(m *Consumer, ids []chunk.ID, now int64) {
 	l := g.l
 	l.begin()
+	for _, id := range ids {
+		g.makePending(m, &Pending{ID: id, Time: now, Count: 1})
+	}
+	for _, id := range ids {
+		l.t.Add(m.row(), l.name(id), nil)
+	}
+}
+
+// makePending writes the row of a pending item, and takes it from the consumer it was
+// with, if that is another. It reports whether it was with m.
+func (g *Group) makePending(m *Consumer, p *Pending) (owned bool) {
+	l := g.l
 	var buf [pendingBytes]byte
 	p.consumer = m.id
-	row, name, value := g.row(rowPending), l.name(p.ID), appendPending(buf[:0], &p)
+	row, name, value := g.row(rowPending), l.name(p.ID), appendPending(buf[:0], p)
 	v, added := l.t.Add(row, name, value)
-	if !added {
-		old := readPending(p.ID, v)
-		l.t.Set(row, name, value)
-		if m.Owns(old) {
-			return
-		}
+	if added {
+		return false
+	}
+	old := readPending(p.ID, v)
+	l.t.Set(row, name, value)
+	if owned = m.Owns(old); !owned {
 		l.t.Delete(g.consumerRow(old.consumer), name)
 	}
-	l.t.Add(m.row(), name, nil)
+	return owned
 }
 
 // Drop makes an item pending no more, and reports whether it was.

@@ -135,6 +135,14 @@ func (z *ZSet) Rank(member []byte) (rank int, score float64, ok bool) {
 // At is the member at a rank, which must exist.
 func (z *ZSet) At(rank int) (member []byte, score float64) { return z.t.At(rank) }
 
+// AscendFrom calls f for the members whose score is not below score, in order, until
+// it returns false. f must not change the set.
+func (z *ZSet) AscendFrom(score float64, f func(member []byte, score float64) bool) {
+	if z.t != nil {
+		z.t.AscendFrom(score, f)
+	}
+}
+
 // CountBelow is how many members have a score below score, or equal to it if
 // inclusive: the rank of the first one behind.
 func (z *ZSet) CountBelow(score float64, inclusive bool) int {

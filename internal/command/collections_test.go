@@ -181,9 +181,10 @@ func TestScansOfLargeCollectionsSeeEachElementOnce(t *testing.T) {
 		e := fmt.Sprintf("e%d", i)
 		n.do("hset", "c{h}", e, "v")
 		n.do("sadd", "c{s}", e)
+		n.do("zadd", "c{z}", fmt.Sprint(i), e)
 		want[e] = true
 	}
-	for _, line := range []string{"hscan c{h} %s count 7 novalues", "sscan c{s} %s count 7"} {
+	for _, line := range []string{"hscan c{h} %s count 7 novalues", "sscan c{s} %s count 7", "zscan c{z} %s noscores count 7"} {
 		seen := map[string]bool{}
 		cursor, rounds := "0", 0
 		for rounds == 0 || cursor != "0" {

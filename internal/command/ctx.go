@@ -6,6 +6,7 @@ import (
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
+	"redoubt/storage/chunk"
 )
 
 // Ctx is one call of a handler. It is reused: nothing of it may be kept after
@@ -22,7 +23,11 @@ type Ctx struct {
 	Caller    Caller
 	Host      Host
 
-	room []byte // scratch of handlers, which the next call overwrites
+	// Scratch of handlers, which the next call overwrites.
+	room    []byte
+	someIDs []chunk.ID
+	points  []geoPoint
+	members []byte
 }
 
 // DB is the database in which the call works. A unit's is its own: the handler

@@ -151,7 +151,7 @@ func (q geoQuery) run(c *Ctx, key []byte, args [][]byte) {
 	}
 	var points []geoPoint
 	if found {
-		points = q.search(&z)
+		points = q.search(c, &z)
 	}
 	if q.stores {
 		q.storeResult(c, points)
@@ -316,17 +316,20 @@ type geoPoint struct {
 	at              geo.Point
 }
 
+// geoPointsKept is for how many points a call leaves memory to the next ones.
+const geoPointsKept = 1024
+
 // search returns the members in the area, as many as asked for and in the order
-// asked for.
-func (q *geoQuery) search(z *storage.ZSet) []geoPoint {
+// asked for. They are valid during the call.
+func (q *geoQuery) search(c *Ctx, z *storage.ZSet) []geoPoint {
 	var room [9]geo.Cell
-	var points []geoPoint
-	var members []byte // of points; those that it has moved away from stay as they are
+	points := c.points[:0]
+	members := c.members[:0] // of points; those that it has moved away from stay as they are
 	exact := q.order != 0 || q.withDist || q.withCoord || q.distances
 	enough := func() bool { return q.any && int64(len(points)) >= q.count }
 	for _, cell := range q.area.Cells(room[:0]) {
 		from, before := cell.Scores()
-		z.Ascend(z.CountBelow(from, false), func(member []byte, score float64) bool {
+		z.AscendFrom(from, func(member []byte, score float64) bool {
 			if score >= before {
 				return false
 			}
@@ -350,6 +353,9 @@ func (q *geoQuery) search(z *storage.ZSet) []geoPoint {
 		if enough() {
 			break
 		}
+	}
+	if cap(points) <= geoPointsKept && cap(members) <= roomKept {
+		c.points, c.members = points, members
 	}
 	n := len(points)
 	if q.count > 0 {

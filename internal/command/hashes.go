@@ -389,7 +389,7 @@ func hScan(c *Ctx) {
 			return
 		}
 		fields.add(name)
-		if !o.noValues {
+		if !o.namesOnly {
 			fields.add(value)
 		}
 	})

@@ -47,10 +47,10 @@ const slotBits = 14
 
 // scanOptions is what may follow a cursor.
 type scanOptions struct {
-	match    []byte
-	typ      []byte // of SCAN
-	count    int
-	noValues bool // of HSCAN
+	match     []byte
+	typ       []byte // of SCAN
+	count     int
+	namesOnly bool // NOVALUES of HSCAN, NOSCORES of ZSCAN
 }
 
 // ofKeys stands for the type of the collection where SCAN goes over the keys.
@@ -61,8 +61,8 @@ const ofKeys = storage.TypeModule
 func parseScanOptions(c *Ctx, args [][]byte, of storage.Type) (o scanOptions, ok bool) {
 	o.count = 10
 	for len(args) > 0 {
-		if of == storage.TypeHash && is(args[0], "NOVALUES") {
-			o.noValues, args = true, args[1:]
+		if of == storage.TypeHash && is(args[0], "NOVALUES") || of == storage.TypeZSet && is(args[0], "NOSCORES") {
+			o.namesOnly, args = true, args[1:]
 			continue
 		}
 		if len(args) == 1 {

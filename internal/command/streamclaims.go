@@ -53,8 +53,10 @@ func (x *claim) begin() (ok bool) {
 	if !c.rightType(x.isLog) {
 		return false
 	}
-	x.g, ok = x.l.Group(c.Args[2])
-	return c.refuse(!ok, resp.ErrNoGroup(c.Args[1], c.Args[2]))
+	if x.g, ok = x.l.Group(c.Args[2]); !ok {
+		c.Out.Error(resp.ErrNoGroup(c.Args[1], c.Args[2]))
+	}
+	return ok
 }
 
 // consumer finds the consumer or makes it.
@@ -73,7 +75,10 @@ func (x *claim) consumer() {
 func (x *claim) parseMinIdle() (ok bool) {
 	n, ok := resp.ParseInt(x.c.Args[4])
 	x.minIdle = max(n, 0)
-	return x.c.refuse(!ok, resp.ErrClaimMinIdle(upper(x.c.Row.Name)))
+	if !ok {
+		x.c.Out.Error(resp.ErrClaimMinIdle(upper(x.c.Row.Name)))
+	}
+	return ok
 }
 
 // end writes all.

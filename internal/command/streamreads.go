@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"math"
+	"slices"
 	"time"
 
 	"redoubt/internal/resp"
@@ -71,6 +72,10 @@ type readOptions struct {
 	n       int // of keys
 	// from are the IDs behind which items are wanted; chunk.MaxID is ">".
 	from []chunk.ID
+	// log and at are the stream, if it is the only one, and the group in it, while
+	// nothing has changed since they were looked up.
+	log *storage.Log
+	at  storage.Group
 }
 
 func (o *readOptions) key(c *Ctx, i int) []byte { return c.Args[o.keys+i] }
@@ -97,7 +102,9 @@ func (c *Ctx) parseRead(group bool) (o readOptions, ok bool) {
 			o.count = max(o.count, 0)
 		case is(a, "STREAMS") && more > 0:
 			o.keys, o.n = i+1, more/2
-			ok = c.refuse(more%2 != 0, resp.ErrUnbalanced(c.Row.Name, newSymbol(group)))
+			if ok = more%2 == 0; !ok {
+				c.Out.Error(resp.ErrUnbalanced(c.Row.Name, newSymbol(group)))
+			}
 		case is(a, "GROUP") && more > 1:
 			o.group = i + 1
 			i += 2
@@ -123,7 +130,8 @@ func newSymbol(group bool) string {
 	return "$"
 }
 
-// refuse answers with an error and returns false if something is wrong.
+// refuse answers with an error and returns false if something is wrong. It is for
+// errors whose text is there: one that is made of arguments would be made in vain.
 func (c *Ctx) refuse(wrong bool, err resp.Error) (ok bool) {
 	if wrong {
 		c.Out.Error(err)
@@ -159,6 +167,7 @@ func read(c *Ctx, group bool) {
 	if group {
 		c.Tx.NoEffect()
 	}
+	o.from = c.someIDs[:0]
 	for i := range o.n {
 		id, ok := c.readFrom(&o, i)
 		if !ok {
@@ -166,17 +175,25 @@ func read(c *Ctx, group bool) {
 		}
 		o.from = append(o.from, id)
 	}
-	if c.serveStreams(&o, nil) {
-		return
+	if cap(o.from) <= idsKept {
+		c.someIDs = o.from
 	}
-	if !o.block {
+	switch {
+	case c.serveStreams(&o, nil):
+	case o.block:
+		c.waitForItems(o)
+	default:
 		c.Out.NullArray()
-		return
 	}
+}
+
+// waitForItems blocks a command that has found nothing. o is its own from now on.
+func (c *Ctx) waitForItems(o readOptions) {
+	o.from, o.log = slices.Clone(o.from), nil
 	c.Block(&Wait{
-		Keys: c.Args[o.keys : o.keys+o.n], Timeout: o.timeout, Expired: nullArray, Gone: group,
+		Keys: c.Args[o.keys : o.keys+o.n], Timeout: o.timeout, Expired: nullArray, Gone: o.group > 0,
 		Serve: func(c *Ctx, key []byte) bool {
-			if group {
+			if o.group > 0 {
 				c.Tx.NoEffect()
 			}
 			return c.serveWaiting(&o, key)
@@ -212,15 +229,23 @@ func (c *Ctx) readFrom(o *readOptions, i int) (id chunk.ID, ok bool) {
 // logToRead finds a stream, and its group if one reads; without that it answers
 // with an error.
 func (c *Ctx) logToRead(o *readOptions, key []byte) (l *storage.Log, ok bool) {
-	l, found, ok := c.log(key)
-	if !ok || o.group == 0 {
+	if o.group == 0 {
+		l, _, ok = c.log(key)
 		return l, ok
 	}
-	name, _ := o.names(c)
-	if found {
-		_, found = l.Group(name)
+	if l, ok = c.editLogRead(key); !ok {
+		return l, false
 	}
-	return l, c.refuse(!found, resp.ErrNoGroupToRead(key, name))
+	name, _ := o.names(c)
+	g, found := l.Group(name)
+	if !found {
+		c.Out.Error(resp.ErrNoGroupToRead(key, name))
+		return l, false
+	}
+	if o.n == 1 {
+		o.log, o.at = l, g
+	}
+	return l, true
 }
 
 // serveWaiting serves a client that has waited, with a key that is ready, or tells
@@ -287,62 +312,96 @@ func (c *Ctx) readStream(o *readOptions, key []byte, from chunk.ID) bool {
 // deliver answers with items of one stream for the group: with new ones, if there
 // are any, or with those pending with the consumer.
 func (c *Ctx) deliver(o *readOptions, key []byte, from chunk.ID) (served bool) {
-	l, _ := c.editLogRead(key)
-	groupName, name := o.names(c)
-	g, ok := l.Group(groupName)
-	if !ok {
+	l, g, ok := c.groupToRead(o, key)
+	switch {
+	case !ok:
 		return false
+	case from == chunk.MaxID:
+		return c.deliverNew(o, l, &g, key)
 	}
-	news := from == chunk.MaxID && l.Len() > 0 && g.Last.Less(l.LastItem())
+	groupName, name := o.names(c)
 	m, known := g.Consumer(name)
+	dirty := 1
 	if !known {
 		m = c.newConsumer(key, &g, name)
-		if o.noAck || !news { // no XCLAIM will make it
-			c.consumerEffect(key, groupName, name)
-		}
-	}
-	m.Seen = c.Tx.Now()
-	dirty := 0
-	switch {
-	case from != chunk.MaxID:
-		c.streamHead(key)
-		c.replyHistory(l, &g, &m, from, o.count)
-		served, dirty = true, 1
-	case news:
-		c.streamHead(key)
-		c.deliverNew(o, l, &g, &m, key)
-		served, dirty = true, 1
-		g.Save()
-	}
-	m.Save()
-	if !known {
+		c.consumerEffect(key, groupName, name)
 		dirty++
 	}
+	m.Seen = c.Tx.Now()
+	c.streamHead(key)
+	c.replyHistory(l, &g, &m, from, o.count)
+	m.Save()
 	l.CloseQuietly(dirty)
-	return served
+	return true
 }
 
-// deliverNew answers with the items behind the group's last one, which are pending
-// with the consumer then.
-func (c *Ctx) deliverNew(o *readOptions, l *storage.Log, g *storage.Group, m *storage.Consumer, key []byte) {
+// groupToRead finds a stream and its group once more, as Redis does.
+func (c *Ctx) groupToRead(o *readOptions, key []byte) (l *storage.Log, g storage.Group, ok bool) {
+	if o.log != nil {
+		c.Tx.CountLook(key, true)
+		return o.log, o.at, true
+	}
+	l, _ = c.editLogRead(key)
+	name, _ := o.names(c)
+	g, ok = l.Group(name)
+	return l, g, ok
+}
+
+// deliverNew answers with the items behind the group's last one, if there are any,
+// which are pending with the consumer then. What lies side by side in the stream is
+// looked for one after the other.
+func (c *Ctx) deliverNew(o *readOptions, l *storage.Log, g *storage.Group, key []byte) bool {
 	var first [16]chunk.ID
 	ids := first[:0]
-	low, _ := g.Last.Next()
-	c.replyRange(l, low, chunk.MaxID, o.count, func(id chunk.ID) { ids = append(ids, id) })
+	if l.Len() > 0 && g.Last.Less(l.LastID()) {
+		at := c.Out.Len()
+		c.streamHead(key)
+		low, _ := g.Last.Next()
+		if c.replyRange(l, low, chunk.MaxID, o.count, func(id chunk.ID) { ids = append(ids, id) }) == 0 {
+			c.Out.Truncate(at)
+		}
+	}
 	groupName, name := o.names(c)
+	dirty, now := 0, c.Tx.Now()
+	if len(ids) > 0 {
+		for _, id := range ids {
+			g.ReadUpTo(id)
+		}
+		g.Save()
+		dirty++
+	}
+	m, known := g.Consumer(name)
+	if !known {
+		m = c.newConsumer(key, g, name)
+		if o.noAck || len(ids) == 0 { // no XCLAIM will make it
+			c.consumerEffect(key, groupName, name)
+		}
+		dirty++
+	}
+	m.Seen = now
+	switch {
+	case len(ids) == 0:
+	case o.noAck:
+		c.groupEffect(key, groupName, g)
+	default:
+		m.Active = now
+		c.claimEffects(key, groupName, name, ids)
+	}
+	m.Save()
+	if !o.noAck {
+		g.DeliverAll(&m, ids, now)
+	}
+	l.CloseQuietly(dirty)
+	return len(ids) > 0
+}
+
+// claimEffects records that items were delivered to a consumer, each the last one of
+// the group then.
+func (c *Ctx) claimEffects(key, group, consumer []byte, ids []chunk.ID) {
+	p := storage.Pending{Time: c.Tx.Now(), Count: 1}
 	var text [48]byte
 	for _, id := range ids {
-		g.ReadUpTo(id)
-		if o.noAck {
-			continue
-		}
-		p := storage.Pending{ID: id, Time: c.Tx.Now(), Count: 1}
-		g.Deliver(m, p)
-		m.Active = c.Tx.Now()
-		c.claimEffect(key, groupName, name, id.Append(text[:0]), &p, g.Last)
-	}
-	if o.noAck && len(ids) > 0 {
-		c.groupEffect(key, groupName, g)
+		c.claimEffect(key, group, consumer, id.Append(text[:0]), &p, id)
 	}
 }
 

@@ -497,16 +497,21 @@ func (c *Ctx) replyBack(l *storage.Log, low, high chunk.ID, count int64) {
 	c.Out.ArrayAt(at, n)
 }
 
-// ids reads all IDs from the i-th argument on.
+// idsKept is for how many IDs a call leaves memory to the next ones.
+const idsKept = 1024
+
+// ids reads all IDs from the i-th argument on. They are valid during the call.
 func (c *Ctx) ids(i int) (ids []chunk.ID, ok bool) {
-	var one [8]chunk.ID
-	ids = one[:0]
+	ids = c.someIDs[:0]
 	for _, text := range c.Args[i:] {
 		id, ok := c.id(text, 0)
 		if !ok {
 			return nil, false
 		}
 		ids = append(ids, id)
+	}
+	if cap(ids) <= idsKept {
+		c.someIDs = ids
 	}
 	return ids, true
 }

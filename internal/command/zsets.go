@@ -46,7 +46,8 @@ var ZSets = []*Row{
 			Args: []Arg{key("key"), block("options", integer("count"), word("WITHSCORES").optional()).optional()}, Tips: []string{changing}}},
 	{Name: "zscan", Arity: -3, Flags: ReadOnly, ACL: CatSortedSet, Keys: OneKey(KeyRO | KeyAccess), Run: zScan,
 		Doc: Doc{Summary: "Iterates over the members of a sorted set.", Since: "2.8.0", Group: "sorted-set", Complexity: "O(1) for each call, O(N) for a whole iteration",
-			Args: collectionScanArgs(), Tips: []string{changing}}},
+			Args: append(collectionScanArgs(), word("NOSCORES").optional().since("8.0.0")),
+			Tips: []string{changing}, History: []Change{{"8.0.0", "The option `NOSCORES` came, with Valkey."}}}},
 }
 
 const logComplexity = "O(log(N)) where N is the size of the sorted set"
@@ -367,7 +368,9 @@ func zScan(c *Ctx) {
 	next := z.Scan(cursor, o.atOnce(e, z.Len()), func(member []byte, score float64) {
 		if o.match == nil || glob.Match(o.match, member) {
 			members.add(member)
-			members.add(resp.AppendDouble(digits[:0], score))
+			if !o.namesOnly {
+				members.add(resp.AppendDouble(digits[:0], score))
+			}
 		}
 	})
 	c.replyScan(next, members)

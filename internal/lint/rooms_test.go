@@ -119,6 +119,7 @@ var modules = []module{
 	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/server", "internal/node/..."}, tests: true},
 
 	{path: "github.com/cockroachdb/datadriven", tests: true},
+	{path: "github.com/hibiken/asynq", tests: true},
 	{path: "github.com/redis/go-redis/v9", tests: true},
 	{path: "github.com/redis/rueidis", tests: true},
 	{path: "go.uber.org/goleak", tests: true},

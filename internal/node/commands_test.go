@@ -154,7 +154,7 @@ var commandDifferences = map[string]string{
 	"hscan":             "takes `NOVALUES`, as Redis 7.4",
 	"smembers":          "has the members in no order, of small sets, too",
 	"srandmember":       "refuses a negative count whose reply would exceed `proto-max-bulk-len`",
-	"zscan":             "writes scores with the fewest digits that tell them",
+	"zscan":             "takes `NOSCORES`, as Valkey 8, and writes scores with the fewest digits that tell them",
 	"geosearchstore":    "rounds the distances of `STOREDIST` correctly on every machine",
 	"georadius":         "rounds the distances of `STOREDIST` correctly on every machine",
 	"georadiusbymember": "rounds the distances of `STOREDIST` correctly on every machine",

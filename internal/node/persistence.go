@@ -122,6 +122,8 @@ type order struct {
 	purpose purpose
 	journal bool // there was one when it was given
 	waiting int  // who waits for one for replicas; guarded by persistence.mu
+	// begun has, once the snapshot has begun, the offset that it is as of.
+	begun chan replication.Offset
 	// dropped is why it is given up as soon as it is begun; nil: it is not.
 	dropped error
 	done    chan struct{}
@@ -246,10 +248,15 @@ func (p *persistence) askBase() *order {
 	return p.base
 }
 
-// askTransfer orders a snapshot for replicas, or joins the order there is.
-func (p *persistence) askTransfer() *order {
+// askTransfer orders a snapshot for replicas, or joins the order there is: one that
+// has begun as well, unless it must be current.
+func (p *persistence) askTransfer(current bool) *order {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if o := p.transferring; o != nil && !current && o.waiting > 0 {
+		o.waiting++
+		return o
+	}
 	if p.transfer == nil {
 		p.transfer = p.order(&order{purpose: forTransfer})
 	}
@@ -259,6 +266,7 @@ func (p *persistence) askTransfer() *order {
 
 func (p *persistence) order(o *order) *order {
 	o.done, o.journal = make(chan struct{}), p.stream.Enabled()
+	o.begun = make(chan replication.Offset, 1)
 	p.orders[o.purpose] <- o // nobody orders while one waits
 	return o
 }
@@ -374,7 +382,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	if o.purpose == forSave && c.DumpIncrementalFsync || o.purpose != forSave && c.BaseIncrementalFsync {
 		out = &steadyFile{File: f}
 	}
-	if o.at, err = p.walk(ctx, out, o.purpose); err != nil {
+	if o.at, err = p.walk(ctx, out, o); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

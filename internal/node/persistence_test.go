@@ -99,11 +99,11 @@ func TestASnapshotThatCouldNotBeWrittenMakesWayForTheNext(t *testing.T) {
 		set(n, e, fmt.Sprint(i), strings.Repeat("v", 100))
 	}
 	for range 20 {
-		if _, err := n.persistence.walk(t.Context(), failingWriter{}, forSave); err == nil || errors.Is(err, storage.ErrTooManyCaptures) {
+		if _, err := n.persistence.walk(t.Context(), failingWriter{}, &order{purpose: forSave}); err == nil || errors.Is(err, storage.ErrTooManyCaptures) {
 			t.Fatalf("a disk without space: %v", err)
 		}
 	}
-	if _, err := n.persistence.walk(t.Context(), io.Discard, forSave); err != nil {
+	if _, err := n.persistence.walk(t.Context(), io.Discard, &order{purpose: forSave}); err != nil {
 		t.Errorf("once there is space: %v", err)
 	}
 }

@@ -70,7 +70,7 @@ func (w *walk) hurry(giveUp bool) {
 }
 
 // walk writes the present state to out and returns the offset it is as of.
-func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at replication.Offset, err error) {
+func (p *persistence) walk(ctx context.Context, out io.Writer, o *order) (at replication.Offset, err error) {
 	w := &walk{crowded: make(chan struct{}, 1)}
 	p.limitMemory()
 	p.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
@@ -78,7 +78,7 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 			err = errReplaced
 			return
 		}
-		h := p.header(tx, why)
+		h := p.header(tx, o.purpose)
 		at = h.ReplOffset
 		if w.Snapshot, err = snapshot.Begin(p.keys, tx, out, h, snapshot.Options{RDB: p.format(), Wake: p.kick, Each: p.delay()}); err == nil {
 			w.keys = count(p.keys)
@@ -89,6 +89,10 @@ func (p *persistence) walk(ctx context.Context, out io.Writer, why purpose) (at 
 		return 0, err
 	}
 	defer p.walks.remove(w)
+	select {
+	case o.begun <- at: // there is room for one
+	default: // nobody wants to know
+	}
 	p.kick()
 	crowded := false
 	select {

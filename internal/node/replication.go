@@ -129,8 +129,8 @@ func newReplicator(n *Node) *replicator {
 // replicator.
 type snapshots struct{ n *Node }
 
-func (s snapshots) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
-	return s.n.persistence.Base(ctx, need)
+func (s snapshots) Base(ctx context.Context, need psync.Need, began func(replication.Offset)) (*psync.Base, error) {
+	return s.n.persistence.Base(ctx, need, began)
 }
 
 // newID draws a replication id. The system's source of randomness does not

@@ -126,10 +126,7 @@ func (f *follower) Apply(u *psync.Unit) error {
 }
 
 // Synced is how far the stream is on disk.
-func (f *follower) Synced() (replication.Offset, bool) {
-	s := f.r.n.stream
-	return s.Synced(), s.Enabled()
-}
+func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
 // Replace puts a received snapshot in the place of everything: data, stream,
 // history. The file has been checked and is a good one. Clients are told that

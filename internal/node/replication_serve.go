@@ -111,8 +111,20 @@ func (r *replicator) Acked(at replication.Offset) int { return r.primary.Applied
 // Synced reports whether the node's own journal has the stream up to at on
 // disk, and counts the replicas that do.
 func (r *replicator) Synced(at replication.Offset) (local bool, replicas int) {
+	synced, ok := r.onDisk()
+	return ok && synced >= at, r.primary.Synced(at)
+}
+
+// onDisk is how far the node's own journal has the stream on disk. Before its first
+// base what it has is not the whole data, so that counts for nothing. ok is false if
+// there is no journal.
+func (r *replicator) onDisk() (synced replication.Offset, ok bool) {
 	s := r.n.stream
-	return s.Enabled() && s.Synced() >= at, r.primary.Synced(at)
+	synced = s.Synced() // first: it is 0 once there is no journal
+	if _, _, whole := s.Restart(); !whole {
+		synced = 0
+	}
+	return synced, s.Enabled()
 }
 
 var _ admin.SyncCounter = (*replicator)(nil)
@@ -127,7 +139,10 @@ func (r *replicator) Traffic() (in, out int64) { return r.in.Load(), r.out.Load(
 
 // OnAck has f called after an acknowledgement came in, or a replica came or
 // went.
-func (r *replicator) OnAck(f func()) { r.onAck.Store(&f) }
+func (r *replicator) OnAck(f func()) {
+	r.onAck.Store(&f)
+	r.n.stream.OnSync(f)
+}
 
 // AskAcks asks all replicas how far they are. Clients that ask at the same time
 // are content with one question.

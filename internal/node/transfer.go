@@ -27,12 +27,12 @@ const (
 // journal from its offset, so it costs no snapshot. A fresh one is
 // made only if there is none, or the journal has outgrown it, or there is no
 // journal, or the caller needs a current one.
-func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, error) {
+func (p *persistence) Base(ctx context.Context, need psync.Need, began func(replication.Offset)) (*psync.Base, error) {
 	if need.Empty {
 		return p.emptyBase(need.Functions)
 	}
 	if need.Current {
-		return p.currentBase(ctx)
+		return p.freshBase(ctx, true, began)
 	}
 	if p.stream.Enabled() {
 		if b := p.newestBase(); b != nil {
@@ -48,13 +48,24 @@ func (p *persistence) Base(ctx context.Context, need psync.Need) (*psync.Base, e
 	if b := p.lastTransfer(); b != nil {
 		return b, nil
 	}
-	return p.currentBase(ctx)
+	return p.freshBase(ctx, false, began)
 }
 
-// currentBase is a snapshot that begins after the call.
-func (p *persistence) currentBase(ctx context.Context) (*psync.Base, error) {
-	for {
-		o := p.askTransfer()
+// freshBase is a snapshot that begins after the call, or that has begun, if it need not
+// be current: the stream behind it is kept for the replica that has asked for it. began
+// is told of the first; if that cannot be had the next is another one.
+func (p *persistence) freshBase(ctx context.Context, current bool, began func(replication.Offset)) (*psync.Base, error) {
+	for told := false; ; told = true {
+		o := p.askTransfer(current)
+		select {
+		case at := <-o.begun:
+			o.begun <- at // for those who wait for the same
+			if !told {
+				began(at)
+			}
+		case <-o.done:
+		case <-ctx.Done():
+		}
 		err := o.wait(ctx)
 		p.leaveTransfer(o)
 		if err != nil {

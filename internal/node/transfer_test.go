@@ -98,6 +98,11 @@ func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
 	first := come()
 	info("slave0:")
 	info("rdb_bgsave_in_progress:1")
+	first.SetReadDeadline(time.Now().Add(20 * time.Second))
+	line, err := bufio.NewReader(first).ReadString('0')
+	if line = strings.TrimLeft(line, "\n"); err != nil || !strings.HasPrefix(line, "+FULLRESYNC ") {
+		t.Errorf("while the snapshot is made the replica is told %q, %v", line, err)
+	}
 	first.Close()
 	info("connected_slaves:0")
 	info("rdb_bgsave_in_progress:0")
@@ -118,7 +123,7 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
 	at := func() replication.Offset {
 		t.Helper()
-		b, err := n.persistence.Base(t.Context(), psync.Need{})
+		b, err := n.persistence.Base(t.Context(), psync.Need{}, func(replication.Offset) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,5 +140,40 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	set(n, e, "k", strings.Repeat("random0123456789", 1000))
 	if got := at(); got == first {
 		t.Error("a replica gets the old snapshot and a longer stream behind it")
+	}
+}
+
+// A replica that comes while the snapshot for another is made gets the same one.
+func TestASnapshotUnderWayIsShared(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "100000")
+	e := n.keys.NewExecutor()
+	for i := range 5 {
+		set(n, e, fmt.Sprint("k", i), "v")
+	}
+	type result struct {
+		b   *psync.Base
+		err error
+	}
+	began, done := make(chan replication.Offset, 2), make(chan result, 2)
+	ask := func() {
+		b, err := n.persistence.Base(t.Context(), psync.Need{}, func(at replication.Offset) { began <- at })
+		done <- result{b, err}
+	}
+	go ask()
+	first := <-began
+	set(n, e, "later", "v")
+	go ask()
+	if second := <-began; second != first {
+		t.Errorf("the second replica is told of a snapshot at %d, the first of one at %d", second, first)
+	}
+	for range 2 {
+		r := <-done
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		if r.b.At != first {
+			t.Errorf("a replica gets a snapshot at %d, announced was %d", r.b.At, first)
+		}
+		r.b.Close()
 	}
 }

@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -308,6 +309,27 @@ func TestReplyIsBounded(t *testing.T) {
 		r := New(Config{MaxMemory: 16 << 20}).Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
 		if r.Err != errReplySize || string(w.Bytes()) != "+OK\r\n-ERR not enough memory\r\n" {
 			t.Errorf("%s: %+v, %d bytes", source, r, w.Len())
+		}
+	}
+}
+
+// What is counted depends on the program alone, neither on time nor on Go's garbage
+// collector: whether a program meets the bound is the same each time.
+func TestMemoryIsCountedTheSameEachTime(t *testing.T) {
+	source := "local t = {} local n = redis.pcall('x') for i = 1, 20000 do t[i % 500] = ('x'):rep(i % 90) .. i t['k' .. i % 700] = {i, {}} end " +
+		"while true do t[#t + 1] = {#t} end"
+	count := func(percent int) (bytes int64, err resp.Error) {
+		defer debug.SetGCPercent(debug.SetGCPercent(percent))
+		e := New(Config{MaxMemory: 8 << 20, Seed: 1})
+		var w resp.Writer
+		r := e.Run(mustCompile(t, source), nil, nil, &tableHost{}, &w)
+		bytes, _ = e.Memory()
+		return bytes, r.Err
+	}
+	want, err := count(20)
+	for _, percent := range []int{-1, 400} {
+		if got, again := count(percent); got != want || again != err || !strings.Contains(string(err), "not enough memory") {
+			t.Errorf("%d bytes, %q; with GOGC=%d %d bytes, %q", want, err, percent, got, again)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (l *loop) redirectBlocked(b *blocked) {
 	if len(ss) == 0 {
 		return
 	}
-	way := Route{Slot: ss[0], Keys: len(ss), Write: true, ReadOnly: b.at.c.is(stateReadOnly)}
+	way := Route{Slot: ss[0], Keys: len(ss), Write: b.row.Is(command.Write), ReadOnly: b.at.c.is(stateReadOnly)}
 	if err := l.srv.cluster.Route(way); err != "" && b.take() {
 		l.answer(b.at, 0, func(out *resp.Writer) { out.Error(err) })
 	}

@@ -426,3 +426,30 @@ func TestBlockedClientsFollowTheirSlot(t *testing.T) {
 	n.dial().want("RPUSH other x", "1")
 	other.wantNext("[other x]")
 }
+
+// A replica serves reads of its slots to those who said READONLY, also if they wait.
+func TestWhoWaitsToReadStaysOnAReplica(t *testing.T) {
+	slot := slots.Of([]byte("k"))
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
+	reader := n.dial()
+	reader.want("READONLY", "OK")
+	reader.send("XREAD BLOCK 0 STREAMS k 0")
+	n.waiting(1)
+	f.mu.Lock()
+	f.elsewhere, f.asked = slot, nil
+	f.mu.Unlock()
+	looked := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return slices.ContainsFunc(f.asked, func(r Route) bool { return r.ReadOnly && r.Slot == slot })
+	}
+	for !looked() {
+		time.Sleep(time.Millisecond)
+	}
+	f.mu.Lock()
+	f.elsewhere = slots.Count
+	f.mu.Unlock()
+	n.dial().want("XADD k 1-1 f v", "1-1")
+	reader.wantNext("[[k [[1-1 [f v]]]]]")
+}

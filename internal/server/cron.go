@@ -63,6 +63,7 @@ func (s *Server) cron(l *loop) {
 			ln.resting = l.poll.add(ln.fd, readable) != nil
 		}
 	}
+	s.waiters.recheck() // the journal may have been switched off
 	s.continueEnd(l)
 	s.balance()
 	s.admin.Sample(l.mono)

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +138,43 @@ func dispatchDoesNotAllocate(t *testing.T, n *node) {
 		run()
 		if allocs := testing.AllocsPerRun(200, run); allocs != 0 {
 			t.Errorf("%s: %v allocations", name, allocs)
+		}
+	}
+}
+
+// What delivers an item makes no reply for what could be wrong with it, and finds all
+// memory that it needs.
+func TestDeliveringAnItemDoesNotAllocate(t *testing.T) {
+	n := startNode(t)
+	n.stream.quiet = true
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	l, c := fakeConn(n)
+	c.queued = true // nobody writes its output
+	l.beginTurn()
+	const items = 1000
+	do := func(b []byte) {
+		l.process(c, b)
+		if bytes.Contains(c.out.Bytes(), []byte("-ERR")) {
+			t.Fatalf("%q: %s", b, c.out.Bytes())
+		}
+		c.out.Truncate(0)
+		l.closeOutput(c)
+	}
+	for id := range items {
+		do(appendRequest(nil, fmt.Sprintf("XADD items 1-%d field value", id+1)))
+	}
+	do(appendRequest(nil, "XGROUP CREATE items group 0"))
+	for _, line := range []string{"XREADGROUP GROUP group consumer COUNT 1 STREAMS items >", "XACK items group 1-%d"} {
+		var requests [][]byte
+		for id := range items {
+			requests = append(requests, appendRequest(nil, strings.ReplaceAll(line, "%d", strconv.Itoa(id+1))))
+		}
+		next := 0
+		run := func() { do(requests[next]); next++ }
+		run()
+		if allocs := testing.AllocsPerRun(items-10, run); allocs != 0 {
+			t.Errorf("%s: %v allocations", line, allocs)
 		}
 	}
 }

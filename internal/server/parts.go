@@ -46,7 +46,7 @@ type Replication interface {
 	GoodReplicas() int
 	// Acked counts the replicas that acknowledged an offset, and AskAcks asks
 	// all of them to say how far they are. OnAck has f called after an
-	// acknowledgement came.
+	// acknowledgement came, or what Synced says of this node has changed.
 	Acked(at replication.Offset) int
 	AskAcks()
 	// Synced reports whether an offset is fsynced here, and counts the replicas

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -425,6 +428,15 @@ func TestGatesOfAReplica(t *testing.T) {
 	c.want("EXEC", "[v]")
 	f.locked(func() { f.good = 1 })
 	c.want("SET k v", "OK")
+}
+
+func TestAWrongOffsetOfAReplicaIsLogged(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	n := startParts(t, func(c *Config) { c.Replication, c.Log = newFakeReplication(), zap.New(core) })
+	n.dial().want("PSYNC ? word", "error: "+string(resp.ErrNotInteger))
+	if logged.FilterMessageSnippet(" asks for synchronization but with a wrong offset").Len() != 1 {
+		t.Errorf("the log: %v", logged.All())
+	}
 }
 
 func TestPsyncHandsTheConnectionOver(t *testing.T) {

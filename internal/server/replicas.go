@@ -143,6 +143,7 @@ func psyncCommand(x *command.Ctx, c *conn) {
 	if len(x.Args) >= 3 {
 		at, ok := resp.ParseInt(x.Args[2])
 		if !ok {
+			s.log.Warn("Replica " + c.remote + " asks for synchronization but with a wrong offset")
 			x.Out.Error(resp.ErrNotInteger)
 			return
 		}

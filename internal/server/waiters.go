@@ -177,19 +177,31 @@ func (w *waiter) reply(out *resp.Writer, a acked) {
 	out.Int(a.replicas)
 }
 
+// answer is what ends the wait now; nil: nothing does.
+func (w *waiter) answer() func(out *resp.Writer) {
+	if w.local > 0 && !w.srv.config.Current().AppendOnly {
+		return func(out *resp.Writer) { out.Error(resp.ErrWaitAOFOff) }
+	}
+	have := w.have()
+	if !w.satisfied(have) {
+		return nil
+	}
+	return func(out *resp.Writer) { w.reply(out, have) }
+}
+
 // recheck answers those whose wait is over. Any goroutine may call it.
 func (ws *waiters) recheck() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	kept := ws.list[:0]
 	for _, w := range ws.list {
-		have := w.have()
-		if !w.satisfied(have) {
+		answer := w.answer()
+		if answer == nil {
 			kept = append(kept, w)
 			continue
 		}
 		if w.take() {
-			w.parked.answerLater(0, func(out *resp.Writer) { w.reply(out, have) })
+			w.parked.answerLater(0, answer)
 		}
 	}
 	clear(ws.list[len(kept):])

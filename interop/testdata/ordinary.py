@@ -1,8 +1,10 @@
 """Ordinary work of a Python program on redis-py: python ordinary.py cluster|single host port"""
 
 import sys
+import threading
 
 import redis
+from redis.exceptions import LockError, LockNotOwnedError
 
 
 def check(got, want):
@@ -60,16 +62,87 @@ def transactions(r):
         else:
             raise AssertionError("EXEC after a change of a watched key passed")
     check(r.get("tx"), "10")
+
+    def double(pipe):
+        n = int(pipe.get("tx"))
+        pipe.multi()
+        pipe.set("tx", 2 * n)
+        pipe.get("tx")
+
+    check(r.transaction(double, "tx"), [True, "20"])
+    with r.pipeline() as pipe:
+        pipe.set("tx", "text").incr("tx").set("tx", 7)
+        replies = pipe.execute(raise_on_error=False)
+        check([replies[0], str(replies[1]), replies[2]], [True, "value is not an integer or out of range", True])
     r.select(3)
     check(r.dbsize(), 0)
 
 
+def refused(error, f, *args, **kwargs):
+    try:
+        f(*args, **kwargs)
+    except error:
+        return
+    raise AssertionError(f"{f} passed")
+
+
+def locks(r):
+    """The library's lock: SET NX PX, and scripts that give it back, extend it and set its time anew."""
+    mine, other = r.lock("lock", timeout=100), r.lock("lock", timeout=100, blocking=False)
+    check(mine.acquire(), True)
+    check(other.acquire(), False)
+    check((mine.locked(), mine.owned(), other.owned()), (True, True, False))
+    check(0 < r.pttl("lock") <= 100_000, True)
+    check(mine.extend(1000), True)
+    check(1_000_000 < r.pttl("lock") <= 1_100_000, True)
+    check(mine.extend(50, replace_ttl=True), True)
+    check(0 < r.pttl("lock") <= 50_000, True)
+    check(mine.reacquire(), True)
+    check(50_000 < r.pttl("lock") <= 100_000, True)
+    refused(LockError, other.release)
+    r.set("lock", "somebody else's")
+    refused(LockNotOwnedError, mine.reacquire)
+    refused(LockNotOwnedError, mine.extend, 10)
+    refused(LockNotOwnedError, mine.release)
+    r.delete("lock")
+    with r.lock("lock", timeout=100):
+        check(r.lock("lock", blocking_timeout=0.01).acquire(), False)
+    check(r.exists("lock"), 0)
+
+
+def contention(connect):
+    """Two that wait for a lock change a number in turns, and lose nothing."""
+    turns = 50
+    failures = []
+
+    def work():
+        try:
+            r = connect()
+            for _ in range(turns):
+                with r.lock("turns", timeout=100, sleep=0.001):
+                    r.set("sum", int(r.get("sum") or 0) + 1)
+        except Exception as e:
+            failures.append(e)
+
+    both = [threading.Thread(target=work) for _ in range(2)]
+    for t in both:
+        t.start()
+    for t in both:
+        t.join()
+    check(failures, [])
+    check(connect().get("sum"), str(2 * turns))
+
+
 mode, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if mode == "cluster":
-    work(redis.RedisCluster(host=host, port=port, decode_responses=True), "{tag}")
+    def connect():
+        return redis.RedisCluster(host=host, port=port, decode_responses=True)
+    work(connect(), "{tag}")
 else:
-    client = redis.Redis(host=host, port=port, decode_responses=True)
-    work(client, "")
-    client = redis.Redis(host=host, port=port, decode_responses=True, single_connection_client=True)
-    transactions(client)
+    def connect():
+        return redis.Redis(host=host, port=port, decode_responses=True)
+    work(connect(), "")
+    transactions(redis.Redis(host=host, port=port, decode_responses=True, single_connection_client=True))
+locks(connect())
+contention(connect)
 print("done")

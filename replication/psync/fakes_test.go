@@ -123,7 +123,20 @@ func (p *memPin) Release() {
 // snapshotsFunc makes a Snapshots of a function.
 type snapshotsFunc func(ctx context.Context, need Need) (*Base, error)
 
-func (f snapshotsFunc) Base(ctx context.Context, need Need) (*Base, error) { return f(ctx, need) }
+func (f snapshotsFunc) Base(ctx context.Context, need Need, _ func(replication.Offset)) (*Base, error) {
+	return f(ctx, need)
+}
+
+// slowSnapshots tells of a snapshot at once, and has it when it is released.
+type slowSnapshots struct {
+	at       replication.Offset
+	released chan *Base
+}
+
+func (s slowSnapshots) Base(_ context.Context, _ Need, began func(replication.Offset)) (*Base, error) {
+	began(s.at)
+	return <-s.released, nil
+}
 
 // baseOf returns a Base of the bytes of file.
 func baseOf(file string, sized bool, at replication.Offset) *Base {

@@ -35,6 +35,8 @@ type feeder struct {
 
 	state State // guarded by primary.mu
 
+	told replication.Offset // of the snapshot that was announced, or unsent
+
 	acked     chan struct{} // closed at the first acknowledgement, by listen
 	timed     atomic.Bool   // silence of the replica counts from now on
 	asked     atomic.Int64  // the stream's end when a snapshot was asked for, or unsent
@@ -46,6 +48,7 @@ type feeder struct {
 func (f *feeder) serve(ctx context.Context) error {
 	f.sent.Store(unsent)
 	f.asked.Store(unsent)
+	f.told = unsent
 	var helpers sync.WaitGroup
 	helpers.Go(func() { f.listen() })
 	helpers.Go(func() { f.watch(ctx) })

@@ -404,6 +404,34 @@ func TestTheStreamIsKeptWhileTheSnapshotIsMade(t *testing.T) {
 	})
 }
 
+// A replica is told of a snapshot that has begun, and kept alive until it comes. It
+// must be the one that it was told of.
+func TestASnapshotIsAnnouncedWhenItBegins(t *testing.T) {
+	for _, got := range []replication.Offset{127, 110} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			slow := slowSnapshots{at: 127, released: make(chan *Base)}
+			r.primary.cfg.Snapshots = slow
+			r.set.Diskless = false
+			r.come(psync("?", -1))
+			r.expect("+FULLRESYNC " + idA + " 127\r\n\n\n")
+			if list := r.primary.Replicas(); len(list) != 1 || list[0].State != WaitBGSave {
+				t.Errorf("attached: %+v", list)
+			}
+			slow.released <- baseOf("new", true, got)
+			if got != 127 {
+				if err := <-r.done; err == nil || !strings.Contains(err.Error(), "announced") {
+					t.Errorf("Serve returned %v", err)
+				}
+				return
+			}
+			r.expect("$3\r\nnew")
+			r.primary.Close()
+			r.ended(ErrClosed)
+		})
+	}
+}
+
 // A replica that waits for a snapshot holds what it has not been sent.
 func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

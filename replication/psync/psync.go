@@ -79,9 +79,10 @@ type Base struct {
 
 // Snapshots hands out snapshots: the newest base, or a fresh one. How many
 // replicas share one is its business. Base may take long; it gives up when ctx
-// ends.
+// ends. When it is known as of which offset the snapshot is going to be, and that is
+// not complete, began is called, once at most.
 type Snapshots interface {
-	Base(ctx context.Context, need Need) (*Base, error)
+	Base(ctx context.Context, need Need, began func(replication.Offset)) (*Base, error)
 }
 
 // Limit bounds how far a replica may fall behind, in bytes of stream, as

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"redoubt/replication"
 )
 
 const (
@@ -26,11 +28,8 @@ func (f *feeder) full(ctx context.Context) error {
 	defer pin.Release()
 	defer base.Close()
 	f.setState(SendBulk)
-	if f.handshake.Request != nil {
-		id := f.primary.cfg.History().ID
-		if err := f.write(ctx, fmt.Appendf(nil, "+FULLRESYNC %s %d\r\n", id, base.At)); err != nil {
-			return err
-		}
+	if err := f.announce(ctx, base.At); err != nil {
+		return err
 	}
 	f.sent.Store(int64(base.At))
 	marked := f.marked(base)
@@ -56,6 +55,20 @@ func (f *feeder) full(ctx context.Context) error {
 	f.online()
 	f.log.Info("Synchronization with replica succeeded", zap.Int64("offset", int64(base.At)))
 	return f.stream(ctx, base.At, pin)
+}
+
+// announce tells the replica what it is going to get a snapshot of, if it has not been
+// told and speaks PSYNC. As soon as that is known it need not wonder any more whether
+// the primary is there: it gets line ends until the snapshot comes.
+func (f *feeder) announce(ctx context.Context, at replication.Offset) error {
+	switch told := f.told; {
+	case f.handshake.Request == nil || told == at:
+		return nil
+	case told != unsent:
+		return errors.New("psync: the snapshot is not the one that was announced")
+	}
+	f.told = at
+	return f.write(ctx, fmt.Appendf(nil, "+FULLRESYNC %s %d\r\n", f.primary.cfg.History().ID, at))
 }
 
 // pinnedBase returns a snapshot, and a pin on the stream behind it.
@@ -100,10 +113,11 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 		Current: f.handshake.RDBOnly || f.handshake.Request == nil,
 	}
 	done := make(chan result, 1)
+	began := make(chan replication.Offset, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		base, err := f.primary.cfg.Snapshots.Base(ctx, need)
+		base, err := f.primary.cfg.Snapshots.Base(ctx, need, func(at replication.Offset) { began <- at })
 		done <- result{base, err}
 	}()
 	tick := time.NewTicker(second)
@@ -120,12 +134,17 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 				return nil, failed
 			}
 			return r.base, nil
+		case at := <-began:
+			if failed == nil {
+				failed = f.announce(ctx, at)
+			}
 		case <-tick.C:
 			if failed == nil {
-				if failed = f.write(ctx, []byte("\n")); failed != nil {
-					cancel()
-				}
+				failed = f.write(ctx, []byte("\n"))
 			}
+		}
+		if failed != nil {
+			cancel()
 		}
 	}
 }

@@ -128,6 +128,7 @@ func (s *Stream) SetBase(path string, at replication.Offset) error {
 		}
 		if w.pending {
 			w.pending = false
+			s.notifySync()
 			s.removeStrayBases(name)
 			if err := w.store.keepOnly(m.generation); err != nil {
 				return err

@@ -71,8 +71,8 @@ func (s *Stream) Disable() error {
 	}
 	var commits *commitLog
 	err := w.ask(func() error {
-		w.drain()
 		w.stopping = true
+		w.drain()
 		s.mu.Lock()
 		s.guard.Lock()
 		r := s.ring

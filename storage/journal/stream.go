@@ -67,6 +67,7 @@ type Stream struct {
 	floor replication.Offset // guarded by guard, and written under mu as well
 
 	onCommit atomic.Pointer[func(replication.Offset)]
+	onSync   atomic.Pointer[func()]
 	onRoom   func(bool) // guarded by mu
 
 	count        counters
@@ -273,6 +274,16 @@ func (s *Stream) Synced() replication.Offset { return s.durable() }
 // than by Append itself, that is when the disk moved it. It runs on the writer's
 // goroutine and must be quick and not call the Stream's blocking methods.
 func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
+
+// OnSync registers the function that is called after Synced has moved, or a journal
+// that was turned on has got its first base. It is bound as that of OnCommit is.
+func (s *Stream) OnSync(f func()) { s.onSync.Store(&f) }
+
+func (s *Stream) notifySync() {
+	if f := s.onSync.Load(); f != nil {
+		(*f)()
+	}
+}
 
 // Room says whether the writer keeps up. If not, executors must park before
 // they take a lock, by WaitRoom. A unit that is appended all the same is kept.

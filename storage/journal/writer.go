@@ -337,6 +337,9 @@ func (w *writer) synced(to replication.Offset) {
 	if moved {
 		s.notify()
 	}
+	if !w.stopping {
+		s.notifySync() // who waits for a journal that is turned off hears of that instead
+	}
 	s.roomy.wakeAll()
 	w.unload()
 	w.trim()

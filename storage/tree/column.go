@@ -314,6 +314,15 @@ func (c *column) findLong(sp *slab.Space, text []byte) int {
 	return -1
 }
 
+// equal reports whether item i is a text.
+func (c *column) equal(sp *slab.Space, i int, text []byte) bool {
+	if c.nib || c.isRef(i) {
+		return c.compare(sp, i, text, stored{}, false) == 0
+	}
+	off, n := c.item(i)
+	return c.pl+n == len(text) && string(c.b[off:off+n]) == string(text[c.pl:]) && string(c.prefix()) == string(text[:c.pl])
+}
+
 // compare orders item i against text, whose stored form is e if ok.
 func (c *column) compare(sp *slab.Space, i int, text []byte, e stored, ok bool) int {
 	off, n := c.item(i)

@@ -1,19 +1,18 @@
 package tree
 
 // cut takes entries [i, j) out of the leaf of the path, which is owned; they are
-// not counted any more. A leaf that has become small joins a sibling.
-func (s *spine) cut(i, j int) {
+// not counted any more. A leaf that has become small joins a sibling. It reports
+// whether the path still ends at the leaf, which has to be opened anew then.
+func (s *spine) cut(i, j int) (stays bool) {
 	l := &s.leaf
 	s.dropEntries(i, j)
 	if i == 0 && j == l.n && s.height > 0 {
 		s.cutLeaves(1)
-		return
+		return false
 	}
 	l.remove(i, j)
 	s.store()
-	if !s.small() && l.n > 0 {
-		s.shrink()
-	}
+	return s.small() || l.n == 0 || s.shrink()
 }
 
 // dropEntries gives the blocks of long items of the open leaf back.
@@ -40,20 +39,21 @@ func (s *spine) cutLeaves(n int) {
 }
 
 // shrink follows a removal from the leaf of the path: it joins a sibling or gets
-// a smaller block.
-func (s *spine) shrink() {
+// a smaller block. It reports whether it has not joined.
+func (s *spine) shrink() bool {
 	used := nodeHeader + s.leaf.used
 	if s.height > 0 && used < maxLeaf/3 && s.join(used) {
-		return
+		return false
 	}
 	room := nodeHeader + len(s.leaf.b)
 	size := (used + leafStep - 1) &^ (leafStep - 1)
 	if s.sh.order == byPosition && room <= maxLeaf && (s.atEnd(s.height, false) || s.atEnd(s.height, true)) {
-		return // an end of a list stays as it is
+		return true // an end of a list stays as it is
 	}
 	if size+leafStep <= room && used+leafStep+shrinkSlack <= room {
 		s.copyNode(s.height, size)
 	}
+	return true
 }
 
 // join joins the leaf of the path with the leaf beside it, if both fit.

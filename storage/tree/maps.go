@@ -16,7 +16,7 @@ func (t *MapTree) Open(e *Env, value []byte) { t.Tree.Open(e, Map, value) }
 
 // seek takes the path to the leaf where a row is or would be, and returns its
 // place there. Rows that are looked for one after the other are often in one leaf:
-// that in which the last one was is looked at first.
+// that in which the last one was is looked at first, and the last row before all.
 func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 	s := &t.main
 	if s.n == 0 {
@@ -24,13 +24,42 @@ func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 		return 0, false
 	}
 	if t.located && s.height > 0 {
-		if i, found = s.leaf.lower(t.env.Space, key, name); found || i > 0 && i < s.leaf.n {
+		if t.isAt(t.lastAt, key, name) {
+			return t.lastAt, true
+		}
+		if i, found = s.leaf.lower(t.env.Space, key, name); found || t.within(i, key, name) {
+			t.lastAt = i
 			return i, found
 		}
 	}
 	s.down(key, name)
 	t.located = true
-	return s.leaf.lower(t.env.Space, key, name)
+	t.lastAt, found = s.leaf.lower(t.env.Space, key, name)
+	return t.lastAt, found
+}
+
+// isAt reports whether a row is that at place i of the open leaf, which may have
+// fewer.
+func (t *MapTree) isAt(i int, key uint64, name []byte) bool {
+	l := &t.main.leaf
+	return i < l.n && l.key(i) == key && l.a.equal(t.env.Space, i, name)
+}
+
+// within reports whether a row, which would be at place i of the open leaf, can be in
+// no other leaf.
+func (t *MapTree) within(i int, key uint64, name []byte) bool {
+	s := &t.main
+	up := s.path[s.height-1]
+	switch {
+	case i > 0 && i < s.leaf.n:
+		return true
+	case i > 0 && up.i+1 < children(up.bytes):
+		next := bound(up.bytes, up.i+1)
+		return next > key || next == key && s.boundAfter(up.bytes, up.i+1, key, name)
+	case i > 0:
+		return s.atEnd(s.height, true)
+	}
+	return false
 }
 
 // valueAt is the value in row i of the open leaf.
@@ -73,8 +102,15 @@ func (t *MapTree) put(i int, key uint64, name []byte, b item) {
 	a := t.newItem(name, 0)
 	t.change()
 	t.main.add(1)
-	t.main.put(i, key, a, b)
-	t.located = false
+	t.stays(t.main.put(i, key, a, b))
+}
+
+// stays follows a change of the open leaf, which is still the one at the end of the
+// path, or is not.
+func (t *MapTree) stays(stays bool) {
+	if t.located = stays; stays {
+		t.main.open()
+	}
 }
 
 // Add is Set of a row that is new. If there is one, it stays, and its value is
@@ -129,9 +165,9 @@ func (t *MapTree) Take(dst []byte, key uint64, name []byte) (value []byte, ok bo
 func (t *MapTree) deleteAt(i int) {
 	t.change()
 	t.main.add(-1)
-	t.main.cut(i, i+1)
+	stays := t.main.cut(i, i+1)
 	t.settled()
-	t.located = false
+	t.stays(stays && t.main.height > 0)
 }
 
 // Rank is how many rows come before a row, whether it is there or not.
@@ -169,6 +205,7 @@ func (t *MapTree) Descend(key uint64, name []byte, f func(key uint64, name, valu
 	i, _ := t.seek(key, name)
 	for {
 		for i--; i >= 0; i-- {
+			t.lastAt = i
 			if !f(s.leaf.key(i), t.nameAt(i), t.valueAt(i)) {
 				return
 			}

@@ -447,6 +447,12 @@ func zsetCheck(r *rand.Rand, z *ZSetTree, m *zmodel) error {
 			if got := z.CountBelow(p.score, inclusive); got != want {
 				return fmt.Errorf("%d members below %v (%v), not %d", got, p.score, inclusive, want)
 			}
+			if i = want; !inclusive {
+				z.AscendFrom(p.score, func(b []byte, s float64) bool { ok := same(b, s); i++; return ok && i < want+9 })
+				if bad == nil && i != min(want+9, n) {
+					bad = fmt.Errorf("from score %v on ascends from %d to %d of %d", p.score, want, i, n)
+				}
+			}
 		}
 	}
 	scanned := map[string]float64{}

@@ -3,8 +3,9 @@ package tree
 import "redoubt/storage/slab"
 
 // put puts a new entry at place i of the leaf of the path, which is owned; its
-// number is counted already.
-func (s *spine) put(i int, key uint64, a, b item) {
+// number is counted already. It reports whether the path still ends at the leaf, which
+// has to be opened anew then.
+func (s *spine) put(i int, key uint64, a, b item) (stays bool) {
 	l := &s.leaf
 	var raw uint64
 	ok := l.n < maxEntries || s.limit() > maxLeaf
@@ -26,7 +27,7 @@ func (s *spine) put(i int, key uint64, a, b item) {
 	}
 	if !ok {
 		s.again(i, key, a, b)
-		return
+		return false
 	}
 	need := l.used + l.growth(ea, eb)
 	if need > s.room() {
@@ -34,16 +35,17 @@ func (s *spine) put(i int, key uint64, a, b item) {
 			// A small leaf is written anew when it grows, or it would never find
 			// what its items have in common.
 			s.again(i, key, a, b)
-			return
+			return false
 		}
 		if !s.grow(i, need) {
 			s.overflow(i, key, a, b)
-			return
+			return false
 		}
 	}
 	s.made = s.leafID()
 	l.insert(i, raw, ea, eb)
 	s.store()
+	return true
 }
 
 // smallLeaf is how many bytes a leaf has that is written anew when it grows.

@@ -48,9 +48,10 @@ type Tree struct {
 
 	// The path of the index is still where locate took it, for a change of the
 	// same member. Every change of the index ends that. Of a map, the leaf at the end
-	// of the path is open as it is.
+	// of the path is open as it is, and the last row that was looked for at lastAt.
 	located    bool
 	locatedKey uint64
+	lastAt     int
 
 	views   [2][]byte // what texts are put together in
 	copied  []byte    // of an element that moves

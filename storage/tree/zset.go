@@ -265,6 +265,21 @@ func (t *ZSetTree) At(rank int) (member []byte, score float64) {
 	return l.a.text(t.env.Space, i, &t.views[0]), scoreOf(l.key(i))
 }
 
+// AscendFrom calls f for the members whose score is not below score, in order, until
+// it returns false. f must not change the set.
+func (t *ZSetTree) AscendFrom(score float64, f func(member []byte, score float64) bool) {
+	s := &t.main
+	if s.n == 0 {
+		return
+	}
+	k := normal(sortable(score))
+	s.down(k, nil)
+	i := s.leaf.lowerKey(lowest(k))
+	for s.leaf.ascend(t.env.Space, i, &t.views, func(k uint64, a, _ []byte) bool { return f(a, scoreOf(k)) }) && s.next() {
+		i = 0
+	}
+}
+
 // CountBelow returns how many members have a score below score, or equal to it if
 // inclusive: the rank of the first one behind (ZCOUNT).
 func (t *ZSetTree) CountBelow(score float64, inclusive bool) int {

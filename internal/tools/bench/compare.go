@@ -18,7 +18,10 @@ type comparison struct {
 // compare runs a test in rounds on both servers by turns. run makes so many
 // requests.
 func (o options) compare(ours, theirs *node, run func(n *node, requests int) (measure, error)) (c comparison, err error) {
-	const trial = 20000
+	trial, fewest := 20000, 1000
+	if o.trial > 0 {
+		trial, fewest = o.trial, o.fewest
+	}
 	requests := map[*node]int{}
 	for _, n := range []*node{ours, theirs} {
 		// A short run finds out how many requests fill the time.
@@ -26,7 +29,7 @@ func (o options) compare(ours, theirs *node, run func(n *node, requests int) (me
 		if err != nil {
 			return c, err
 		}
-		requests[n] = max(int(m.rate*o.seconds), 1000)
+		requests[n] = max(int(m.rate*o.seconds), fewest)
 	}
 	for round := range o.rounds {
 		pair := []*node{ours, theirs}

@@ -30,6 +30,8 @@ type options struct {
 	pipelines  string
 	idle       int
 	cluster    bool
+
+	trial, fewest int // requests of a test that takes long: of the first run, and at least of every other
 }
 
 func main() {

@@ -64,7 +64,7 @@ return false`
 
 	// scriptLoop is Lua and nothing else.
 	scriptLoop = `local t, sum = {}, 0
-for i = 1, 1000 do
+for i = 1, tonumber(ARGV[1]) do
   t[i % 100] = i * 2
   if i % 3 == 0 then sum = sum + t[i % 100] end
 end

@@ -18,7 +18,9 @@ type typeTest struct {
 	takes         bool   // every request takes an element out
 	tracked       bool   // clients speak RESP3 and have said CLIENT TRACKING ON
 	script        string // is loaded before the test; its SHA1 is S in command
-	pending       bool   // all items of a stream are pending in its group before the test
+	pending       bool   // all items of a stream are pending in its group before each run; $ is one of them
+	one           bool   // is the same with many keys, and measured with one only
+	slow          bool   // takes milliseconds, and is measured without a pipeline only
 }
 
 var typeTests = []typeTest{
@@ -34,18 +36,34 @@ var typeTests = []typeTest{
 	{name: "ZRANGE_10", command: "ZRANGE K 0 9", fill: "ZADD"},
 	{name: "ZRANK", command: "ZRANK K E", fill: "ZADD"},
 	{name: "GET_TRACKED", command: "GET K", fill: "SET", tracked: true},
-	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet},
-	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000", script: scriptLimiter},
-	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue},
-	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K", script: scriptLoop},
 	{name: "PFADD", command: "PFADD K element:$"},
 	{name: "PFCOUNT", command: "PFCOUNT K", fill: "PFADD"},
-	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "APPEND"},
-	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD"},
+	{name: "BITCOUNT_1K", command: "BITCOUNT K", fill: "APPEND", one: true},
+	{name: "GEOSEARCH_10KM", command: "GEOSEARCH K FROMLONLAT 15 37 BYRADIUS 10 km", fill: "GEOADD", one: true},
 	{name: "XADD", command: "XADD K * sensor E value $ unit degree"},
 	{name: "XRANGE_10", command: "XRANGE K - + COUNT 10", fill: "XADD"},
 	{name: "XREADGROUP", command: "XREADGROUP GROUP group consumer COUNT 1 STREAMS K >", fill: "XADD", takes: true},
-	{name: "XACK", command: "XACK K group 1-$", fill: "XADD", pending: true},
+	{name: "XACK", command: "XACK K group 1-$", fill: "XADD", pending: true, one: true},
+	{name: "EVALSHA_GET", command: "EVALSHA S 1 K", fill: "SET", script: scriptGet, one: true},
+	{name: "EVALSHA_LIMITER", command: "EVALSHA S 1 K 60 1000000000", script: scriptLimiter, one: true},
+	{name: "EVALSHA_QUEUE", command: "EVALSHA S 1 K 1000 1", script: scriptQueue, one: true},
+	{name: "EVALSHA_LOOP", command: "EVALSHA S 1 K 1000", script: scriptLoop, one: true},
+	{name: "EVALSHA_LOOP_1M", command: "EVALSHA S 1 K 1000000", script: scriptLoop, one: true, slow: true},
+}
+
+// collections is how many of the first tests are those of lists, hashes, sets and
+// sorted sets.
+const collections = 11
+
+// groupOfTests is the tests that a name of several stands for, nil if it is none.
+func groupOfTests(name string) []typeTest {
+	switch name {
+	case "collections":
+		return typeTests[:collections]
+	case "others":
+		return typeTests[collections:]
+	}
+	return nil
 }
 
 const (
@@ -62,19 +80,15 @@ type typeOptions struct {
 
 func runTypes(args []string) error {
 	var o typeOptions
-	names := make([]string, len(typeTests))
-	for i, t := range typeTests {
-		names[i] = t.name
-	}
 	f := flag.NewFlagSet("bench types", flag.ContinueOnError)
 	o.binaries(f)
 	f.IntVar(&o.rounds, "rounds", 3, "rounds of each row")
 	f.Float64Var(&o.seconds, "seconds", 0.4, "about how long a run takes")
 	f.IntVar(&o.clients, "clients", 50, "connections")
 	f.StringVar(&o.modes, "modes", "everysec", "journal: off, everysec, always")
-	f.StringVar(&o.tests, "tests", strings.Join(names, ","), "which commands")
+	f.StringVar(&o.tests, "tests", "collections,others", "which commands: groups of them, or some of "+testNames())
 	f.StringVar(&o.pipelines, "pipelines", "1,16,64", "requests in flight on a connection")
-	f.StringVar(&o.keys, "keys", "one,many", "one collection of 100,000 elements, many (10,000) of ten")
+	f.StringVar(&o.keys, "keys", "one,many", "one collection of 100,000 elements, many (10,000) of ten; some commands have a row for one only")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -105,18 +119,49 @@ func (o typeOptions) table(mode, keys string) error {
 	defer ours.stop()
 	defer theirs.stop()
 	fmt.Printf("\n%s, journal %s\n\n| test | pipeline | redis op/s | Redoubt op/s | ratio | redis µs | Redoubt µs |\n| --- | --- | --- | --- | --- | --- | --- |\n", title, mode)
-	for _, name := range strings.Split(o.tests, ",") {
-		t, err := testNamed(name)
-		if err != nil {
-			return err
+	tests, err := testsNamed(o.tests)
+	if err != nil {
+		return err
+	}
+	for _, t := range tests {
+		if t.one && count > 1 {
+			continue
 		}
-		for _, p := range strings.Split(o.pipelines, ",") {
+		pipelines := strings.Split(o.pipelines, ",")
+		if t.slow {
+			pipelines = []string{"1"}
+		}
+		for _, p := range pipelines {
 			if err := o.typeRow(ours, theirs, t, count, p); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return fmt.Errorf("%s: %w", t.name, err)
 			}
 		}
 	}
 	return nil
+}
+
+func testNames() string {
+	names := make([]string, len(typeTests))
+	for i, t := range typeTests {
+		names[i] = t.name
+	}
+	return strings.Join(names, ",")
+}
+
+// testsNamed are the tests of a list of names of tests and of groups.
+func testsNamed(list string) (tests []typeTest, err error) {
+	for name := range strings.SplitSeq(list, ",") {
+		if group := groupOfTests(name); group != nil {
+			tests = append(tests, group...)
+			continue
+		}
+		t, err := testNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, t)
+	}
+	return tests, nil
 }
 
 func testNamed(name string) (typeTest, error) {
@@ -141,14 +186,20 @@ func (o typeOptions) typeRow(ours, theirs *node, t typeTest, keys int, pipeline 
 	}
 	// redis-benchmark may send as many requests too many as it has in flight.
 	tooMany := o.clients * depth
+	if t.slow {
+		o.trial, o.fewest = 5, 20
+	}
 	c, err := o.compare(ours, theirs, func(n *node, requests int) (measure, error) {
-		if t.takes {
+		if t.takes || t.pending {
 			if err := n.fill(t, keys, requests+tooMany); err != nil {
 				return measure{}, err
 			}
 		}
 		space := manyKeys
-		if keys == 1 {
+		switch {
+		case t.pending:
+			space = requests
+		case keys == 1:
 			space = oneElements
 		}
 		flags := []string{"-r", strconv.Itoa(space)}
@@ -216,7 +267,7 @@ func (n *node) fill(t typeTest, keys, requests int) error {
 	if keys > 1 {
 		each = manyElements
 	}
-	if t.takes {
+	if t.takes || t.pending {
 		each = supply(requests, keys)
 	} else if t.fill == "SET" || t.fill == "APPEND" {
 		each = 1

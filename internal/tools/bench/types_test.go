@@ -37,3 +37,17 @@ func TestWordsOfACommand(t *testing.T) {
 		t.Error("a test that does not exist is found")
 	}
 }
+
+func TestTestsByName(t *testing.T) {
+	all, err := testsNamed("collections,others")
+	if err != nil || len(all) != len(typeTests) {
+		t.Errorf("all groups: %d tests of %d, %v", len(all), len(typeTests), err)
+	}
+	some, err := testsNamed("XACK,collections")
+	if err != nil || len(some) != 1+collections || some[0].name != "XACK" || some[collections].name != "ZRANK" {
+		t.Errorf("XACK and a group: %v, %v", some, err)
+	}
+	if _, err := testsNamed("XADD,NOTHING"); err == nil {
+		t.Error("a test that does not exist is found")
+	}
+}
