@@ -241,16 +241,21 @@ func TestASnapshotThatHoldsTooMuchIsGivenUp(t *testing.T) {
 	if !strings.Contains(info, "rdb_last_bgsave_status:err\r\n") || !strings.Contains(info, "snapshots_given_up:1\r\n") || p.Failing() == "" {
 		t.Errorf("a save that was given up does not count as failed:\n%s", info)
 	}
-	redistest.Until(t, 10*time.Second, "nothing is held", func() error {
-		if held, _ := n.keys.Held(); held != 0 {
-			return fmt.Errorf("%d bytes", held)
-		}
-		return nil
-	})
+	nothingHeld := func() {
+		t.Helper()
+		redistest.Until(t, 10*time.Second, "nothing is held", func() error {
+			if held, _ := n.keys.Held(); held != 0 {
+				return fmt.Errorf("%d bytes", held)
+			}
+			return nil
+		})
+	}
+	nothingHeld()
 	// A replica that was to get the snapshot hears of it, and asks again.
 	if _, err := p.freshBase(t.Context(), true, func(replication.Offset) {}); !errors.Is(err, errCrowded) {
 		t.Errorf("the transfer ends with %v", err)
 	}
+	nothingHeld()
 	p.kick = kick
 	if err := n.config.Set(config.Caller{}, config.Pair{Name: "rdb-key-save-delay", Value: "0"}); err != nil {
 		t.Fatal(err)
