@@ -9,9 +9,9 @@
 //
 // An Engine has a Lua state for scripts and one for functions, each with its globals (a
 // world). One goroutine at a time may use it, for Run, Debug, Load or Call; only Kill and
-// Memory may be called by others. Nothing of a run is left in it
-// for the next: globals and the libraries are read-only as in Redis 7, KEYS and
-// ARGV are set anew, the generator of math.random starts over.
+// Memory may be called by others. Nothing of a run is left in it for the next: globals
+// and the libraries are read-only as in Redis 7, KEYS and ARGV are set anew, the
+// generator of math.random starts over.
 //
 //	engine := script.New(script.Config{})
 //	s, err := script.Compile(body)             // err is the line for the client
