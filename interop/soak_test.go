@@ -15,8 +15,8 @@ import (
 // TestSoak lets a primary of ours with a replica of either kind go on for as long
 // as $SOAK says: random commands of all types, snapshots, keys that expire, memory
 // that is cleared and compacted, keys that are evicted, links that break, nodes that
-// are killed, every policy of fsyncs. Now and then the data of all of them are compared. It does not run
-// unless it is asked for, see make soak.
+// are killed, every value of appendfsync. Now and then the data of all of them are
+// compared. It does not run unless it is asked for, see make soak.
 func TestSoak(t *testing.T) {
 	text, asked := os.LookupEnv("SOAK")
 	if !asked {

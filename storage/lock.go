@@ -29,15 +29,15 @@ type berth struct {
 	mu   sync.Mutex
 	wake sync.Cond
 	// next are those who have waited long, in the order in which they get their locks;
-	// guarded by mu. While there is one for a lock, that one is awaited.
+	// guarded by mu. While there is one for a lock, the state of that lock is lockAwaited.
 	next []*heir
 	_    [64]byte // the next berth has a line of cache of its own
 }
 
-// An heir is somebody to whom a lock is passed on.
+// An heir is a waiter to whom its lock is to be passed on.
 type heir struct {
 	lock *lock
-	has  bool // it has been
+	has  bool // the lock has been passed on
 }
 
 // berths is for how many slots there is one berth each; the last one is the
@@ -55,8 +55,8 @@ func (b *berthsOfAll) init() {
 // lockSpins is how often a lock is looked at before its waiter sleeps.
 const lockSpins = 60
 
-// lockPatience is how often a waiter wakes up in vain before it is next. Others that
-// sleep in its berth wake it, too.
+// lockPatience is how often a waiter wakes up in vain before it is next. Some of these
+// times the berth was woken for another of its locks.
 const lockPatience = 8
 
 // take waits for the lock. A waiter that may give up does so when a unit takes
@@ -101,7 +101,7 @@ func (l *lock) give(b *berth) {
 	defer b.mu.Unlock()
 	for _, h := range b.next {
 		if h.lock == l {
-			h.has = true // and the lock stays awaited: maybe others sleep
+			h.has = true // and the lock stays lockAwaited: others may sleep until it is given back
 			b.disinherit(h)
 			b.wake.Broadcast()
 			return
@@ -111,7 +111,7 @@ func (l *lock) give(b *berth) {
 	b.wake.Broadcast()
 }
 
-// disinherit takes somebody out of those who are next. mu is held.
+// disinherit takes an heir, if h is one, out of those who are next. mu is held.
 func (b *berth) disinherit(h *heir) {
 	if i := slices.Index(b.next, h); i >= 0 {
 		b.next = slices.Delete(b.next, i, i+1)

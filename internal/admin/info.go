@@ -286,8 +286,9 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	zeros(b, "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
 }
 
-// infoDebug is how long the event loops have taken for what. The journal is not
-// written by them.
+// infoDebug is how long the event loops have taken for what. The journal's writer is
+// none of them, and what a loop writes to the commit log (appendfsync always) is not
+// counted apart.
 func (a *Commands) infoDebug(b *strings.Builder) {
 	st := a.Server.Stats()
 	zeros(b, "eventloop_duration_aof_sum")

@@ -78,11 +78,11 @@ type persistence struct {
 
 	mu       sync.Mutex
 	base     *order // the base that is being made, or waits for it
-	transfer *order // one for replicas of a node without a journal that waits
-	// transferring is the one that is being made, since transferBegan.
+	transfer *order // a snapshot for replicas of a node without a journal, which has not begun
+	// transferring is such a snapshot that is being made, since transferBegan.
 	transferring  *order
 	transferBegan time.Time
-	sent          *order // the last of these, whose file is kept
+	sent          *order // the last such snapshot that was completed; its file is kept
 	saving        bool   // a BGSAVE waits or runs
 	saveBegan     time.Time
 	lastSave      time.Time

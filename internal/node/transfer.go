@@ -51,9 +51,10 @@ func (p *persistence) Base(ctx context.Context, need psync.Need, began func(repl
 	return p.freshBase(ctx, false, began)
 }
 
-// freshBase is a snapshot that begins after the call, or that has begun, if it need not
-// be current: the stream behind it is kept for the replica that has asked for it. began
-// is told of the first; if that cannot be had the next is another one.
+// freshBase waits for a snapshot. If it is to be current, the snapshot begins after the
+// call; else it may be one that is being made for another replica, for which the stream
+// behind it is kept. began is called with the offset of the first snapshot waited for.
+// If that is gone when it should be opened, freshBase waits for another.
 func (p *persistence) freshBase(ctx context.Context, current bool, began func(replication.Offset)) (*psync.Base, error) {
 	for told := false; ; told = true {
 		o := p.askTransfer(current)

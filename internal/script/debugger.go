@@ -16,15 +16,16 @@ import (
 type Terminal interface {
 	// Send writes bytes to the client. That it has failed shows in Receive.
 	Send(b []byte)
-	// Receive returns bytes that the client has sent. If for a moment there are none,
-	// it returns none, so that the session can be killed meanwhile. open is false if
-	// the client has gone.
+	// Receive returns bytes that the client has sent. If none come within a moment it
+	// returns none, so that the caller can look whether the session was killed. open is
+	// false if the client has gone.
 	Receive() (b []byte, open bool)
 }
 
 // A Debugger is a debugging session: the script stops before a line, and the client
-// looks at variables, sets breakpoints and has it go on. Each round is an array of
-// simple strings, for redis-cli --ldb. It matches the debugger of Redis's eval.c.
+// looks at variables, sets breakpoints and has the script go on. What the debugger says
+// at a stop or to a command of the client is a round: an array of simple strings, as
+// redis-cli --ldb reads it. It matches ldb in Redis's eval.c.
 //
 // A session is made with NewDebugger, runs in Engine.Debug and ends with End.
 type Debugger struct {
@@ -36,18 +37,18 @@ type Debugger struct {
 
 	world  *world
 	source []string // the lines of the script
-	log    []string // for the next round
-	logged int      // its bytes
+	log    []string // the lines of the next round
+	logged int      // their bytes
 
-	line        int   // at which the script is
-	breakpoints []int // their lines
-	step        bool  // stop at the next line
-	stop        bool  // likewise: redis.breakpoint has been called
-	since       time.Time
-	gone        bool // the client
-	refused     bool // the command at hand has not run
+	line        int       // at which the script is
+	breakpoints []int     // lines
+	step        bool      // stop at the next line
+	stop        bool      // likewise: redis.breakpoint has been called
+	since       time.Time // when the script began, or went on after its last stop
+	gone        bool      // the client has gone
+	refused     bool      // the command at hand has not run
 
-	input  []byte // of the client, as far as it is no whole command
+	input  []byte // what the client has sent and is not parsed yet
 	parser resp.Parser
 
 	maxLen int  // of a value that is shown; 0: no bound
@@ -69,8 +70,9 @@ const (
 )
 
 // NewDebugger begins a session on the script body. A script that runs for longer than
-// patience without a stop is stopped, in case that its loop has no end; 0 is five
-// seconds. endsWithClient has a script end when its client has gone.
+// patience without a stop is stopped, in case it is in an endless loop; 0 is five
+// seconds. endsWithClient has the script end when the client has gone; else it runs on
+// without stopping.
 func NewDebugger(body []byte, t Terminal, patience time.Duration, endsWithClient bool) *Debugger {
 	if patience <= 0 {
 		patience = defaultPatience
@@ -83,13 +85,13 @@ func NewDebugger(body []byte, t Terminal, patience time.Duration, endsWithClient
 	}
 }
 
-// End tells the client that the session is over. The reply of the script follows.
+// End tells the client that the session is over. Then the caller sends the script's reply.
 func (d *Debugger) End() {
 	d.say("<endsession>")
 	d.flush()
 }
 
-// Debug is Run under a debugger. The engine is one for this run.
+// Debug is Run under a debugger. It must be the only run of its engine.
 func (e *Engine) Debug(s *Script, keys, args [][]byte, host Host, w *resp.Writer, d *Debugger) Result {
 	world := newWorld(e, true)
 	e.scripts.Store(world)
@@ -140,8 +142,8 @@ func (d *Debugger) Line(t *lua.Thread, line int) {
 	}
 }
 
-// Count is called now and then: lua.Tracer. A script that has run for long is stopped;
-// without a client to go on with it, it is ended.
+// Count is called now and then: lua.Tracer. A script that has run for longer than
+// patience is stopped, or ended if the client has gone.
 func (d *Debugger) Count(t *lua.Thread, line int) {
 	if d.step || d.stop || time.Since(d.since) < d.patience {
 		return

@@ -7,10 +7,11 @@
 // the code of a FUNCTION LOAD registered on one engine: its functions share the
 // variables of that code, so they belong to the engine that loaded it.
 //
-// An Engine is a Lua state. One goroutine at a time may use it, for Run, Load or
-// Call; only Kill may be called by others. Nothing of a run is left in it
-// for the next: globals and the libraries are read-only as in Redis 7, KEYS and
-// ARGV are set anew, the generator of math.random starts over.
+// An Engine has a Lua state for scripts and one for functions, each with its globals (a
+// world). One goroutine at a time may use it, for Run, Debug, Load or Call; only Kill and
+// Memory may be called by others. Nothing of a run is left in it for the next: globals
+// and the libraries are read-only as in Redis 7, KEYS and ARGV are set anew, the
+// generator of math.random starts over.
 //
 //	engine := script.New(script.Config{})
 //	s, err := script.Compile(body)             // err is the line for the client

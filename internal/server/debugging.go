@@ -20,8 +20,9 @@ import (
 // the client steers over the same connection, and which ends with it.
 //
 // A synchronous session is a script like others: it runs on its loop in the unit of
-// its call, and what it changes stays. While it waits for its client everybody else
-// waits for it, and after busy-reply-threshold is told BUSY (handover.go).
+// its call, with the world locked, and what it changes stays. While it waits for its
+// client everybody else waits for it, and gets BUSY after busy-reply-threshold
+// (handover.go).
 //
 // An asynchronous session, for which Redis forks, leaves the loops with its connection
 // and runs beside them on a keyspace of its own (debugView). Nobody waits for it, and
@@ -36,8 +37,8 @@ const (
 	debugSync
 )
 
-// scriptDebug matches the part of scriptCommand. Pending output would come between
-// the lines of the session.
+// scriptDebug is SCRIPT DEBUG. It matches the part of scriptCommand. It is refused
+// behind output that has not left, which would come between the lines of the session.
 func scriptDebug(x *command.Ctx, c *conn) {
 	switch {
 	case c.out.Len() != 0:
@@ -63,20 +64,21 @@ const maxAsyncDebugs = 16
 type debugSessions struct {
 	mu     sync.Mutex
 	open   map[terminal]struct{} // guarded by mu
-	asides int                   // of them, asynchronous ones; guarded by mu
+	asides int                   // how many of them are asynchronous; guarded by mu
 	ended  bool                  // no more begin; guarded by mu
 	copier copier
 	limits debugLimits // set before the server runs
 }
 
-// terminal is the client of a session, which can be hung up by any goroutine: then the
-// session goes on as if the client had gone.
+// terminal is the client of a session. Any goroutine can hang up: then the session goes
+// on as if the client had gone.
 type terminal interface {
 	script.Terminal
 	hangUp()
 }
 
-// begin notes a session, unless there are too many or the server ends.
+// begin notes a session, unless there are too many or the server ends. aside says that
+// it is an asynchronous one.
 func (x *debugSessions) begin(t terminal, aside bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -102,7 +104,8 @@ func (x *debugSessions) end(t terminal, aside bool) {
 	}
 }
 
-// hangUp ends what the sessions of now wait for. final says that none begins any more.
+// hangUp hangs up all terminals, so that no session waits for its client. final says
+// that no more sessions begin.
 func (x *debugSessions) hangUp(final bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -152,8 +155,8 @@ type lineTerminal interface {
 	restore()
 }
 
-// terminal makes the connection that of a session, as long as the script at hand runs.
-// It fails if there is output under way.
+// terminal makes the connection the terminal of a synchronous session, for as long as
+// its script runs. ok is false if output is under way.
 func (c *conn) terminal() (t lineTerminal, ok bool) {
 	if c.wire == nil {
 		return &socketTerminal{fd: c.fd}, true
@@ -163,7 +166,8 @@ func (c *conn) terminal() (t lineTerminal, ok bool) {
 }
 
 const (
-	// terminalBeat is how long a terminal waits at most before it looks around.
+	// terminalBeat is how long a terminal waits at most before it looks whether it was
+	// hung up.
 	terminalBeat = 50 * time.Millisecond
 	// terminalSend is how long a client may take to read what it is sent, as in Redis.
 	terminalSend = 5 * time.Second
@@ -227,7 +231,7 @@ func (t *socketTerminal) Send(b []byte) {
 // that no poller can watch.
 type netTerminal struct {
 	nc     net.Conn
-	first  []byte // what came behind the call
+	first  []byte // what the client had sent behind its EVAL
 	gone   bool
 	hungUp atomic.Bool
 	buf    [terminalBytes]byte

@@ -12,13 +12,13 @@ import (
 	"redoubt/storage/rdb"
 )
 
-// debugSession is an asynchronous debugging session, with what it has taken along of
-// its connection. It belongs to its goroutine.
+// debugSession is an asynchronous debugging session, with what it needs of the
+// connection from which it began. It belongs to its goroutine.
 type debugSession struct {
 	srv         *Server
 	form        form
 	args        [][]byte
-	conn        *conn // which the loops have forgotten: for what never changes of it
+	conn        *conn // no loop has it any more; only what never changes of it is read
 	db, proto   int
 	noTouch     bool
 	cfg         *config.Settings
@@ -81,7 +81,7 @@ type debugView struct {
 	srv      *Server
 	keyspace *storage.Keyspace
 	tx       *storage.Tx         // the one unit of the session
-	have     map[string]struct{} // the keys that were looked up, behind their databases
+	have     map[string]struct{} // the keys that were looked up, each behind the two bytes of its database
 	whole    bool                // all keys have been copied
 	copied   int64               // about the bytes of the copies
 }
@@ -108,7 +108,7 @@ func newDebugView(s *Server) *debugView {
 
 func (v *debugView) close() { v.keyspace.Close() }
 
-// debugNode is the node as the commands of a session see it: with their own keyspace.
+// debugNode is the node as the commands of a session see it: with the session's keyspace.
 type debugNode struct {
 	*Server
 	keyspace *storage.Keyspace
@@ -118,7 +118,7 @@ type debugNode struct {
 func (n debugNode) Keyspace() *storage.Keyspace { return n.keyspace }
 
 // refuses is why a session does not call a command, or "". Commands about the node
-// would change it, not the view.
+// would change the node, not the view.
 func (v *debugView) refuses(row *command.Row) resp.Error {
 	switch {
 	case row.Is(command.NoScript), row.Is(command.Admin) && !row.OnData():
@@ -215,8 +215,8 @@ func (v *debugView) put(c *copied) error {
 	return nil
 }
 
-// fetchAll copies all keys that were not looked up before, unless it can be seen that
-// they are too many.
+// fetchAll copies all keys that were not looked up before, unless the node has more
+// bytes of them than may be copied.
 func (v *debugView) fetchAll() resp.Error {
 	if v.srv.keyspace.Memory().Data > v.srv.debugs.limits.copies {
 		return resp.ErrDebugBytes
@@ -264,8 +264,8 @@ type copier struct {
 	exec *storage.Executor // guarded by mu; nil until it is needed
 }
 
-// unit runs f in a unit on slots, and reports false if a script takes long that holds
-// them.
+// unit runs f in a unit on slots. It reports false if it has not, because a script that
+// takes long holds them.
 func (c *copier) unit(s *Server, ss []slots.Slot, f func(tx *storage.Tx)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

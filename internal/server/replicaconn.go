@@ -31,7 +31,7 @@ type replicaConns struct {
 	byID map[uint64]*replicaConn // guarded by mu
 }
 
-// peerKind is what a connection is called that has left the loops.
+// peerKind is how CLIENT LIST describes a connection that has left the loops.
 type peerKind struct{ kind, flags, command string }
 
 var (

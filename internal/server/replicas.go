@@ -175,15 +175,16 @@ func (l *loop) takeOver(id []byte) resp.Error {
 	return ""
 }
 
-// departure is a connection that leaves the loops at the end of the request. Then
-// take gets it, with what the client has sent after that; nil: it could not be had.
+// departure is a connection that leaves the loops at the end of its request. Then take
+// is called with it and with what the client has sent behind the request. nc is nil if
+// the connection could not be taken out of its loop.
 type departure struct {
 	c    *conn
 	take func(nc net.Conn, rest []byte)
 }
 
-// handOff gives a departing connection to who takes it. rest is what it sent after its
-// last request.
+// handOff calls take of a departing connection. rest is what the client has sent behind
+// its last request.
 func (l *loop) handOff(c *conn, rest []byte) {
 	var take func(nc net.Conn, rest []byte)
 	for i, d := range l.leaving {

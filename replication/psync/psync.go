@@ -79,8 +79,8 @@ type Base struct {
 
 // Snapshots hands out snapshots: the newest base, or a fresh one. How many
 // replicas share one is its business. Base may take long; it gives up when ctx
-// ends. When it is known as of which offset the snapshot is going to be, and that is
-// not complete, began is called, once at most.
+// ends. If the offset of the snapshot is known before the snapshot is complete, Base
+// calls began with it, once at most.
 type Snapshots interface {
 	Base(ctx context.Context, need Need, began func(replication.Offset)) (*Base, error)
 }

@@ -57,9 +57,9 @@ func (f *feeder) full(ctx context.Context) error {
 	return f.stream(ctx, base.At, pin)
 }
 
-// announce tells the replica what it is going to get a snapshot of, if it has not been
-// told and speaks PSYNC. As soon as that is known it need not wonder any more whether
-// the primary is there: it gets line ends until the snapshot comes.
+// announce tells the replica, if it speaks PSYNC and was not told before, as of which
+// offset its snapshot is going to be. From then on it gets line ends until the snapshot
+// comes, and so knows that the primary is there.
 func (f *feeder) announce(ctx context.Context, at replication.Offset) error {
 	switch told := f.told; {
 	case f.handshake.Request == nil || told == at:

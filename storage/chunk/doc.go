@@ -14,7 +14,9 @@
 //   - the values of the first item are a pattern: another value of the same field
 //     stores how many bytes it begins with in common;
 //   - digits and the characters between them in dates, addresses and decimal numbers
-//     take half a byte each.
+//     take half a byte each;
+//   - small letters and the characters between them in words and names take five bits
+//     each.
 //
 // The bytes of a chunk are trusted: whoever reads them made them (the package
 // storage/rdb/wire reads what comes from outside).

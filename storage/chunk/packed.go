@@ -35,11 +35,11 @@ func unpack(dst, b []byte, n int) []byte {
 	return dst
 }
 
-// Characters that take five bits are those of letters, by their places.
+// Characters that take five bits are those in letters; the bits are the place there.
 const (
 	letters     = "abcdefghijklmnopqrstuvwxyz -./:_"
 	lettersMost = len(letters) // characters of a text
-	lettersFrom = 3            // shorter texts take no less
+	lettersFrom = 3            // a shorter text would take as many bytes as before
 	noLetter    = 255
 )
 
@@ -83,7 +83,7 @@ func appendLetters(b, text []byte) []byte {
 	return b
 }
 
-// letterPairs has two characters for every ten bits.
+// letterPairs has the two characters that ten bits stand for.
 var letterPairs = func() (pairs [1 << 10]uint16) {
 	for i := range pairs {
 		pairs[i] = uint16(letters[i&31]) | uint16(letters[i>>5])<<8

@@ -27,10 +27,10 @@ import (
 //	record  CRC-32C of what follows (4), length (4), id (8), generation (8),
 //	        start offset (8), the bytes of whole units; it begins with a block
 //
-// A record counts if its checksum is right and its id is the header's: who
-// empties the log gives it another id. No block is written again before Pebble has
-// synced what it holds, so a write that a power cut tears can damage only itself,
-// which nobody was promised. All integers are little-endian.
+// A record counts if its checksum is right, its id is the header's and its generation
+// the journal's. The log is emptied by another id in its header. No block is written
+// again before Pebble has synced what it holds, so a write that a power cut tears can
+// damage only itself, which nobody was promised. All integers are little-endian.
 const (
 	commitLogMagic  = "rdbtclg1"
 	blockBytes      = 4096
@@ -52,7 +52,7 @@ type commitLog struct {
 	live   []logged
 	buf    []byte // the record that is written
 
-	full  atomic.Bool  // half of it waits for an fsync of Pebble
+	full  atomic.Bool  // more than half of it waits for an fsync of Pebble
 	since atomic.Int64 // when the write in progress began, Unix ns; 0 if none
 }
 
@@ -187,18 +187,17 @@ func (l *commitLog) write(block int64, end replication.Offset) (ok bool, err err
 	return true, nil
 }
 
-// commitQuick is what TryCommit commits at once: so many bytes at the most, and
-// only where the last fsync took no longer than that, since the caller serves
-// nobody meanwhile.
+// TryCommit commits at once only commitQuickBytes at the most, and only if the last
+// fsync took no longer than commitQuickTime, since the caller serves nobody meanwhile.
 const (
 	commitQuickBytes = 32 << 10
 	commitQuickTime  = 500 * time.Microsecond
 )
 
 // TryCommit commits what was appended, on the caller's goroutine, if the policy is
-// always, the disk is about as quick as waking the writer, and nobody else is at it.
-// Otherwise it does nothing. Announce, which the caller calls after it, leaves what
-// is not committed to the writer.
+// always, the disk is about as quick as waking the writer, and nobody else uses the
+// commit log. Otherwise it does nothing. The caller calls Announce after it, which
+// leaves to the writer what is not committed.
 func (s *Stream) TryCommit() {
 	l := s.commits.Load()
 	if l == nil || s.Policy() != Always || s.took.Load() > int64(s.quick) || !l.mu.TryLock() {
@@ -244,8 +243,8 @@ func (s *Stream) observed(took time.Duration, sync bool) {
 	}
 }
 
-// nextCommit makes what is not durable the record in l.buf, and finds the place
-// for it; ok is false if there is none, or too much or nothing to write. l.mu is held.
+// nextCommit makes a record of what is not durable, in l.buf, and finds the place for
+// it; ok is false if there is no place, or too much or nothing to write. l.mu is held.
 func (s *Stream) nextCommit(l *commitLog) (block int64, end replication.Offset, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,8 +302,8 @@ func (w *writer) openCommits() {
 	s.commits.Store(l)
 }
 
-// withoutCommits empties the commit log and runs f, before whose end nothing
-// gets into it: f gives offsets to other bytes.
+// withoutCommits empties the commit log and runs f, and keeps the log empty until f
+// has ended: f has other bytes get offsets that were given before.
 func (w *writer) withoutCommits(f func() error) error {
 	l := w.s.commits.Load()
 	if l == nil {

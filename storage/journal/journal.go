@@ -19,8 +19,8 @@
 // A region of the ring is written again only when Pebble has synced what it
 // held, because a commit that is not synced stays in the memory of the process.
 // Pages of the ring that Pebble has synced are dropped from resident memory.
-// At appendfsync always a write that clients wait for goes to the commit log first,
-// by whoever executed it (TryCommit), if the disk is quick; see commitLog.
+// At appendfsync always, and if the disk is quick, the goroutine that executed a write
+// first writes it to the commit log and calls fsync (TryCommit); see commitLog.
 // A power cut voids the ring (its header carries the boot id of the kernel); the
 // journal then ends at the last fsync. A unit that does not fit into the ring
 // goes to heap segments, and all that follows it too, until the writer has

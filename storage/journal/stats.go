@@ -10,9 +10,9 @@ import (
 type Stats struct {
 	// Appended is how many bytes were appended to the stream.
 	Appended int64
-	// Written is how many bytes that cost to write: Pebble's files, the
-	// manifests, the bases, the commit log, and the ring, whose pages the kernel writes back once
-	// or several times and which counts once. 0 without a journal.
+	// Written is how many bytes were written to disk for them: Pebble's files, the
+	// manifests, the bases, the commit log, and the ring. The kernel writes a page of
+	// the ring back once or several times; it counts once. 0 without a journal.
 	Written int64
 	// Syncs counts the fsyncs of the journal's files.
 	Syncs int64

@@ -278,7 +278,7 @@ func (s *Stream) Synced() replication.Offset { return s.durable() }
 func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
 // OnSync registers the function that is called after Synced has moved, or a journal
-// that was turned on has got its first base. It is bound as that of OnCommit is.
+// that was turned on has got its first base. The same is asked of it as of OnCommit's.
 func (s *Stream) OnSync(f func()) { s.onSync.Store(&f) }
 
 func (s *Stream) notifySync() {

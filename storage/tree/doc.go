@@ -14,12 +14,13 @@
 // # Leaves
 //
 // A leaf packs its texts into columns: one for elements, members or fields, a
-// second one for the values of fields and of rows of a map. A column stores what all its texts begin
-// with once, their length once if it is the same for all, and digits in half a
-// byte each (column.go). Scores are stored without the bytes that all scores of
-// the leaf have in common (leaf.go). A leaf that cannot take a text in its present
-// form is written anew in the form that fits (pack.go). A text above 250 bytes has
-// a block of its own, and the leaf holds the reference (long.go).
+// second one for the values of fields and of rows of a map. A column stores what
+// all its texts begin with once, their length once if it is the same for all, and
+// digits in half a byte each (column.go). Scores are stored without the bytes that
+// all scores of the leaf have in common (leaf.go). A leaf that cannot take a text
+// in its present form is written anew in the form that fits (pack.go). A text
+// above 250 bytes has a block of its own, and the leaf holds the reference
+// (long.go).
 //
 // # Trees
 //

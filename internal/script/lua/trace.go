@@ -2,12 +2,11 @@ package lua
 
 import "slices"
 
-// A Tracer is told what a traced program does. It may look at the thread, and call
-// functions, which are not traced meanwhile.
+// A Tracer is told what a traced program does (Proto.Traced). Its methods may look at
+// the thread and call functions; what these do is not traced.
 type Tracer interface {
-	// Line is called before the program begins a line: on entry to a function, when
-	// the line is another than that of the instruction before, and after a jump
-	// backwards.
+	// Line is called before the program begins a line: on entry to a function, at an
+	// instruction whose line is not that of the one before, and after a jump backwards.
 	Line(t *Thread, line int)
 	// Count is called after each traceEvery instructions.
 	Count(t *Thread, line int)
@@ -21,10 +20,10 @@ const traceEvery = 100_000
 type tracing struct {
 	tracer Tracer
 	within bool // the tracer is at work
-	count  int  // instructions since the last Count
+	count  int  // instructions since the last call of Count
 }
 
-// Trace has a tracer told of the traced programs that the state runs; nil ends that.
+// Trace sets the tracer that is told of the traced programs the state runs; nil is none.
 func (s *State) Trace(tracer Tracer) { s.tracing = tracing{tracer: tracer} }
 
 // Traced returns the program in a form that tells the state's tracer what it does:
@@ -76,7 +75,8 @@ func (t *Thread) trap(c *callInfo) {
 	}
 }
 
-// tell calls the tracer with all registers of the function at work in use.
+// tell calls the tracer. Meanwhile all registers of the function at work count as in
+// use, so that what the tracer calls does not overwrite them.
 func (t *Thread) tell(c *callInfo, f func()) {
 	s, top := &t.state.tracing, t.top
 	s.within = true
@@ -88,11 +88,11 @@ func (t *Thread) tell(c *callInfo, f func()) {
 	f()
 }
 
-// A Frame is a call that has not returned.
+// A Frame is a call that has not returned, as a tracer sees it.
 type Frame struct {
 	Source string // as errors show it, "[C]" for a Go function
-	Line   int    // at which it is; -1 for a Go function
-	// Name is how its caller names it, empty if that cannot be told.
+	Line   int    // at which the call is; -1 for a Go function
+	// Name is how the caller names the function, empty if that cannot be told.
 	Name   string
 	Locals []Local
 }
@@ -130,8 +130,8 @@ func (t *Thread) localsOf(c *callInfo) (locals []Local) {
 	}
 }
 
-// Try calls a function and returns its first result, or the error that it raises. What
-// ends the run as a whole is not caught.
+// Try calls a function and returns its first result, or the error that it raises. It
+// does not catch what ends the run as a whole.
 func (t *Thread) Try(fn Value, args ...Value) (result Value, err *Error) {
 	failure := t.protect(func() { result = t.Call(fn, args...) }, Nil)
 	if failure != nil {

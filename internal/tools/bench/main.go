@@ -4,7 +4,7 @@
 // take. The first argument may be another measurement:
 //
 //	memory    resident bytes per key and element, loading, restarting
-//	types     throughput of the commands on collections
+//	types     throughput of commands on collections, streams, scripts and others
 //	snapshot  throughput and latency while BGSAVE is under way
 //
 // Where both servers run at the same time one run follows the other at once, and
