@@ -49,8 +49,8 @@ type Stream struct {
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
 	policy    atomic.Int32
-	behind    atomic.Bool // end - synced > bound; written under mu
-	announced atomic.Int64
+	behind    atomic.Bool  // end - synced > bound; written under mu
+	announced atomic.Int64 // Announce has told of everything up to here
 
 	w atomic.Pointer[writer] // nil without a journal; written under mu
 	// commits is the commit log; nil until appendfsync is always, and without a journal.
@@ -381,9 +381,9 @@ func (s *Stream) DiskFull() bool {
 	return w != nil && w.store.disk.full.Load()
 }
 
-// Stalled is for how long the journal's writer has been in the one disk
-// operation it is in, 0 if it is in none or waits for space: a full disk is
-// not a sick one.
+// Stalled is for how long the longest disk operation has been under way, of the
+// journal's writer and of the commit log; 0 if there is none. The writer's does not
+// count while it waits for space: a full disk is not a sick one.
 func (s *Stream) Stalled(now time.Time) time.Duration {
 	w := s.w.Load()
 	if w == nil {
