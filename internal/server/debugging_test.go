@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -233,6 +234,33 @@ func TestASessionEndsWithItsClient(t *testing.T) {
 		s.nc.Close()
 		redistest.Until(t, 10*time.Second, "the session has ended", func() error { return n.asides(0) })
 	}
+}
+
+// A script may begin to take long just before an asynchronous session would take the
+// node's limits and role along.
+func TestNoSessionBeginsBesideAScriptThatTakesLong(t *testing.T) {
+	n := startNode(t, "--busy-reply-threshold", "10")
+	s, c := n.dial(), n.dial()
+	s.call("EVAL", "while true do end", "0")
+	redistest.Until(t, 10*time.Second, "others are told BUSY", func() error {
+		if got := c.do("PING"); !strings.HasPrefix(got, "error: BUSY") {
+			return fmt.Errorf("%s", got)
+		}
+		return nil
+	})
+	if v, ok := newDebugView(n.Server); ok {
+		v.close()
+		t.Error("a view with limits and a role that nobody has read")
+	}
+	c.want("SCRIPT KILL", "OK")
+	redistest.Until(t, 10*time.Second, "there is a view when the script has ended", func() error {
+		v, ok := newDebugView(n.Server)
+		if !ok {
+			return errors.New("there is none")
+		}
+		v.close()
+		return nil
+	})
 }
 
 // In a synchronous session others are told BUSY after a while; SCRIPT KILL ends it if

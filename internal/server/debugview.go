@@ -34,12 +34,15 @@ func (v *debugSession) run() {
 	defer t.nc.Close()
 	defer s.debugs.end(t, true)
 	s.log.Info("A debugging session of a script begins.")
-	view := newDebugView(s)
-	defer view.close()
-	d := script.NewDebugger(v.args[1], t, v.cfg.BusyReplyThreshold, true)
 	out := resp.NewWriter(nil, v.proto)
-	v.evaluate(view, out, d)
-	d.End()
+	if view, ok := newDebugView(s); ok {
+		d := script.NewDebugger(v.args[1], t, v.cfg.BusyReplyThreshold, true)
+		v.evaluate(view, out, d)
+		d.End()
+		view.close()
+	} else {
+		out.Error(s.busy())
+	}
 	t.Send(out.Bytes())
 	s.log.Info("The debugging session has ended.")
 }
@@ -94,16 +97,21 @@ type debugLimits struct {
 
 var defaultDebugLimits = debugLimits{copies: 64 << 20, space: 256 << 20}
 
-func newDebugView(s *Server) *debugView {
-	v := &debugView{srv: s, have: map[string]struct{}{}}
+// newDebugView makes a view with the node's limits and role. It fails while a script
+// takes long.
+func newDebugView(s *Server) (v *debugView, ok bool) {
+	v = &debugView{srv: s, have: map[string]struct{}{}}
 	v.keyspace = storage.New(storage.Config{Databases: s.keyspace.Databases()})
-	s.debugs.copier.unit(s, nil, func(tx *storage.Tx) {
+	ok = s.debugs.copier.unit(s, nil, func(tx *storage.Tx) {
 		v.keyspace.World(0, func(own *storage.Tx) {
 			own.SetLimits(tx.Limits())
 			own.SetRole(tx.Role())
 		})
 	})
-	return v
+	if !ok {
+		v.close()
+	}
+	return v, ok
 }
 
 func (v *debugView) close() { v.keyspace.Close() }
