@@ -99,7 +99,7 @@ func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
 	info("slave0:")
 	info("rdb_bgsave_in_progress:1")
 	first.SetReadDeadline(time.Now().Add(20 * time.Second))
-	line, err := bufio.NewReader(first).ReadString('0')
+	line, err := bufio.NewReader(first).ReadString(' ')
 	if line = strings.TrimLeft(line, "\n"); err != nil || !strings.HasPrefix(line, "+FULLRESYNC ") {
 		t.Errorf("while the snapshot is made the replica is told %q, %v", line, err)
 	}
