@@ -224,6 +224,11 @@ func (h *history) calm() {
 			if err != nil {
 				return err
 			}
+			// redis-server does not list what has expired, and has it in the digest until
+			// it is deleted.
+			if n, err := c.Do("DBSIZE"); err != nil || n != int64(len(reply.([]any))) {
+				return fmt.Errorf("database %d lists %d keys and has %v, %v", db, len(reply.([]any)), n, err)
+			}
 			for _, key := range reply.([]any) {
 				ttl, err := c.Do("PTTL", key)
 				if n, ok := ttl.(int64); err != nil || ok && n >= 0 && n < commandtest.Late/2 {
