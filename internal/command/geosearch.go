@@ -407,6 +407,28 @@ func (q *geoQuery) storeResult(c *Ctx, points []geoPoint) {
 	if q.form.search {
 		event = "geosearchstore"
 	}
-	c.storeScored(q.dest, result, event)
+	existed := c.storeScored(q.dest, result, event)
 	c.Tx.CountAs(max(len(points), 1))
+	if q.distances && len(result) > 0 {
+		q.propagateDistances(c, result, existed)
+	}
+}
+
+// distanceBatch is how many distances one ZADD of the effects has.
+const distanceBatch = 1024
+
+// propagateDistances makes the distances that were stored the effect. Redis
+// propagates the search, but the last digit of what that finds is the doing of the
+// replica's C library.
+func (q *geoQuery) propagateDistances(c *Ctx, stored []scored, existed bool) {
+	if existed {
+		c.Tx.Effect(c.serverDel(), q.dest)
+	}
+	for batch := range slices.Chunk(stored, distanceBatch) {
+		effect := [][]byte{nameZAdd, q.dest}
+		for _, s := range batch {
+			effect = append(effect, resp.AppendDouble(nil, s.score), s.member)
+		}
+		c.Tx.Effect(effect...)
+	}
 }

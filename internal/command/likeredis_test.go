@@ -285,8 +285,9 @@ func (h *twins) commands(stream []byte) (lines []string) {
 		stream = stream[n:]
 	}
 	// Up to 7.0 each member of a SPOP has an SREM of its own, so that there is a
-	// MULTI where we have none.
-	return without(lines, poppedKey, "MULTI", "EXEC")
+	// MULTI where we have none. Distances that are stored go out as such, not with
+	// the command that finds them.
+	return without(lines, poppedKey, distanceKey, "MULTI", "EXEC")
 }
 
 func (h *twins) equal(what string, ours, theirs []string) {

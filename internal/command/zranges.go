@@ -207,15 +207,16 @@ func zRangeStore(c *Ctx) {
 }
 
 // storeScored puts members with their scores in the place of whatever key holds,
-// and answers with their number. It is one change, as in Redis.
-func (c *Ctx) storeScored(key []byte, found []scored, event string) {
-	existed := c.Tx.Replace(key)
+// and answers with their number. It is one change, as in Redis. It reports whether
+// there was a key.
+func (c *Ctx) storeScored(key []byte, found []scored, event string) (existed bool) {
+	existed = c.Tx.Replace(key)
 	c.Out.Int(int64(len(found)))
 	if len(found) == 0 {
 		if existed {
 			c.Tx.Note(storage.ClassGeneric, "del", key)
 		}
-		return
+		return existed
 	}
 	z, _ := c.Tx.EditZSet(key)
 	z.BeginMany()
@@ -226,6 +227,7 @@ func (c *Ctx) storeScored(key []byte, found []scored, event string) {
 	z.Complete()
 	c.Tx.CountAs(1)
 	c.Tx.Note(storage.ClassZSet, event, key)
+	return existed
 }
 
 // countCommand is the handler of ZCOUNT and ZLEXCOUNT.
