@@ -277,6 +277,16 @@ func sameDigest(t *testing.T, a, b *redistest.Server) {
 	})
 }
 
+// fromDifference is two texts from shortly before they differ.
+func fromDifference(a, b string) (string, string) {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	n = max(0, n-50)
+	return a[n:], b[n:]
+}
+
 // difference names keys that two servers have and that differ.
 func difference(t *testing.T, a, b *redistest.Server) string {
 	x, y := a.Client(), b.Client()
@@ -296,11 +306,12 @@ func difference(t *testing.T, a, b *redistest.Server) string {
 			}
 		}
 		for key := range keys {
-			for _, line := range [][]any{{"TYPE", key}, {"PEXPIRETIME", key}, {"DEBUG", "DIGEST-VALUE", key}} {
+			for _, line := range [][]any{{"TYPE", key}, {"PEXPIRETIME", key}, {"DEBUG", "DIGEST-VALUE", key}, {"ZRANGE", key, 0, -1, "WITHSCORES"}} {
 				p, err1 := x.Do(line...)
 				q, err2 := y.Do(line...)
-				if fmt.Sprint(p, err1) != fmt.Sprint(q, err2) {
-					all = append(all, fmt.Sprintf("database %d: %v: %v %v and %v %v", db, line, p, err1, q, err2))
+				if one, other := fmt.Sprint(p, err1), fmt.Sprint(q, err2); one != other {
+					one, other = fromDifference(one, other)
+					all = append(all, fmt.Sprintf("database %d: %v: %.100s and %.100s", db, line, one, other))
 				}
 			}
 		}
