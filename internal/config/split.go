@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"redoubt/internal/resp"
+)
 
 // SplitArgs splits a line into arguments as Redis's sdssplitargs does: they
 // are separated by white space, "double quotes" know the escapes \n \r \t \b
@@ -98,34 +102,7 @@ func escape(s string) (n int, c byte) {
 
 // Quote writes s in double quotes so that SplitArgs reads it back, as Redis's
 // sdscatrepr does.
-func Quote(s string) string {
-	const hex = "0123456789abcdef"
-	b := make([]byte, 0, len(s)+2)
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; c {
-		case '\\', '"':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		case '\a':
-			b = append(b, '\\', 'a')
-		case '\b':
-			b = append(b, '\\', 'b')
-		default:
-			if c >= 0x20 && c < 0x7f {
-				b = append(b, c)
-			} else {
-				b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
-			}
-		}
-	}
-	return string(append(b, '"'))
-}
+func Quote(s string) string { return string(resp.AppendQuoted(nil, s)) }
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 

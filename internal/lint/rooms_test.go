@@ -58,7 +58,7 @@ var rooms = []room{
 	{path: "replication/raftgroup", imports: []string{"replication", "storage"}},
 
 	{path: "internal/acl", imports: []string{"internal/glob", "internal/resp"}},
-	{path: "internal/config", imports: []string{"internal/glob"}},
+	{path: "internal/config", imports: []string{"internal/glob", "internal/resp"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
