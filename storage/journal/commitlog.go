@@ -104,12 +104,8 @@ func fillWithZeros(f vfs.File, size int64) error {
 	if err != nil {
 		return err
 	}
-	for at := info.Size(); at < size; {
-		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
-		if err != nil {
-			return err
-		}
-		at += int64(n)
+	if err := writeZeros(f, info.Size(), size); err != nil {
+		return err
 	}
 	return f.Sync()
 }

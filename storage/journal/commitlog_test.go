@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -431,7 +430,7 @@ func TestACommitLogOfAnotherLength(t *testing.T) {
 	both := append(bytes.Clone(first), unit(1, 10)...)
 	commit(s, unit(0, 10))
 	commit(s, unit(1, 10))
-	log := readLog(t, mem)
+	log := readWhole(t, mem, "/j/"+commitLogName)
 	for _, c := range []struct {
 		what string
 		log  []byte
@@ -485,20 +484,6 @@ func TestAHugeCommitLogIsNotRead(t *testing.T) {
 	if err != nil || torn != "" || len(found) != 1 {
 		t.Errorf("%d records (%s), %v", len(found), torn, err)
 	}
-}
-
-func readLog(t *testing.T, fs vfs.FS) []byte {
-	t.Helper()
-	f, err := fs.Open("/j/" + commitLogName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // TestCommitsBesideEverything has two goroutines append and commit while the

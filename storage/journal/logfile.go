@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"io"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -27,6 +28,18 @@ type logFile struct {
 const aheadBytes = 256 << 10
 
 var zeros [aheadBytes]byte
+
+// writeZeros writes zeros from one place of a file up to another.
+func writeZeros(f io.WriterAt, from, to int64) error {
+	for from < to {
+		n, err := f.WriteAt(zeros[:min(to-from, int64(len(zeros)))], from)
+		if err != nil {
+			return err
+		}
+		from += int64(n)
+	}
+	return nil
+}
 
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 

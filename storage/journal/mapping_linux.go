@@ -58,15 +58,7 @@ func extend(f *os.File, size int64) error {
 	if err != nil {
 		return err
 	}
-	zeros := make([]byte, 1<<20)
-	for at := st.Size(); at < size; {
-		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
-		if err != nil {
-			return err
-		}
-		at += int64(n)
-	}
-	return nil
+	return writeZeros(f, st.Size(), size)
 }
 
 // kernelBootID names this run of the kernel; "" if it cannot be had, and then
