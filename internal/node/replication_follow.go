@@ -129,8 +129,8 @@ func (f *follower) Apply(u *psync.Unit) error {
 func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
 // Replace puts a received snapshot in the place of everything: data, stream,
-// history. The file has been checked and is a good one. Clients are told that
-// the node is loading, and the node's own replicas are sent away; they will
+// history. The file has been checked and is a good one. Clients wait, and are told
+// that the node is loading if it takes long, and the node's own replicas are sent away; they will
 // need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
@@ -147,7 +147,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	}
 	lift := r.primary.Bar()
 	defer lift()
-	n.server.SetLoading(true)
+	n.server.SetReplacing()
 	defer n.server.SetLoading(false)
 	run := n.unitsAt(0)
 	err := run(func(tx *storage.Tx) error {

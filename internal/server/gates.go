@@ -227,11 +227,14 @@ func gateStale(_ *loop, q *request) verdict {
 	return pass
 }
 
-func gateLoading(_ *loop, q *request) verdict {
-	if q.lacking&command.Loading != 0 {
-		return q.deny(resp.ErrLoading)
+func gateLoading(l *loop, q *request) verdict {
+	if q.lacking&command.Loading == 0 {
+		return pass
 	}
-	return pass
+	if v := q.deny(resp.ErrLoading); l.unix >= l.srv.patience.Load() {
+		return v
+	}
+	return wait
 }
 
 func gateMonitor(_ *loop, _ *conn, q *request) verdict {

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"redoubt/internal/config"
+	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -222,6 +224,19 @@ func freePort(t testing.TB) string {
 	}
 	defer ln.Close()
 	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+}
+
+// untilPostponed waits until some request has to wait.
+func (n *node) untilPostponed() {
+	n.t.Helper()
+	redistest.Until(n.t, 10*time.Second, "a request waits", func() error {
+		for _, l := range n.loops {
+			if l.stats.postponed.Load() > 0 {
+				return nil
+			}
+		}
+		return errors.New("none does")
+	})
 }
 
 // client is a connection to a server under test.

@@ -689,6 +689,26 @@ func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 	c.want("GET k", "(nil)")
 }
 
+// While data take the place of others clients wait at first.
+func TestAShortLoadIsADelay(t *testing.T) {
+	n := startNode(t)
+	n.SetReplacing()
+	n.patience.Store(time.Now().Add(time.Hour).UnixMilli())
+	c, other := n.dial(), n.dial()
+	c.send("GET k")
+	n.untilPostponed()
+	other.want("ECHO x", "x")
+	c.silent()
+	n.SetLoading(false)
+	c.wantNext("(nil)")
+
+	n.keepNoHouse()
+	n.SetReplacing()
+	c.want("GET k", "error: "+string(resp.ErrLoading)) // it takes longer
+	n.SetLoading(false)
+	c.want("GET k", "(nil)")
+}
+
 // Messages reach the subscribers of other nodes by the bus or by the stream, not
 // by both.
 func TestMessagesGoOneWay(t *testing.T) {

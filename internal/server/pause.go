@@ -168,7 +168,7 @@ func (s *Server) applyPause(tx *storage.Tx) {
 
 // postpone keeps a connection whose request has to wait. It is tried again
 // when something has changed that it may wait for: a pause is over, by its time or
-// by an order, or the stream has room.
+// by an order, the stream has room, or a load has ended or takes long.
 func (l *loop) postpone(c *conn) {
 	if c.postponed {
 		return
@@ -176,8 +176,18 @@ func (l *loop) postpone(c *conn) {
 	c.postponed = true
 	l.postponed = append(l.postponed, c)
 	l.stats.postponed.Store(int64(len(l.postponed)))
-	if rest, ok := l.srv.pause.rest(l.unix); ok && (l.resumeAt == 0 || l.mono+rest < l.resumeAt) {
-		l.resumeAt = l.mono + rest
+	if rest, ok := l.srv.pause.rest(l.unix); ok {
+		l.resumeIn(rest)
+	}
+	if l.srv.is(condLoading) {
+		l.resumeIn(time.Duration(l.srv.patience.Load()-l.unix) * time.Millisecond)
+	}
+}
+
+// resumeIn has the requests that wait tried again after d at the latest.
+func (l *loop) resumeIn(d time.Duration) {
+	if at := l.mono + max(d, time.Millisecond); l.resumeAt == 0 || at < l.resumeAt {
+		l.resumeAt = at
 	}
 }
 

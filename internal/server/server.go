@@ -91,7 +91,8 @@ type Server struct {
 	pauseMu      sync.Mutex
 	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
 
-	loading atomic.Int32 // how many are loading
+	loading  atomic.Int32 // how many are loading
+	patience atomic.Int64 // until when requests wait for that, in Unix milliseconds
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -404,7 +405,22 @@ func (s *Server) SetLoading(on bool) {
 		s.loading.Add(-1)
 	}
 	s.refreshConditions()
+	if !on {
+		s.retryAll()
+	}
 }
+
+// SetReplacing is SetLoading(true) for data that take the place of others. Requests
+// wait at first, and get LOADING if it takes long: a replica that gets a small
+// snapshot is late for its clients and has no errors for them, like redis-server,
+// which serves nobody while it loads the first 2 MB.
+func (s *Server) SetReplacing() {
+	s.patience.Store(s.now() + replacePatience.Milliseconds())
+	s.SetLoading(true)
+}
+
+// replacePatience is for how long requests wait for a load.
+const replacePatience = 200 * time.Millisecond
 
 // refreshConditions takes the conditions that follow from settings and other
 // parts afresh. One caller at a time, so that none undoes with what it read

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/config"
-	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -197,12 +195,7 @@ func TestAPausedRequestIsTriedAgainWhenThePauseEnds(t *testing.T) {
 	c.want("SET k v", "OK")
 	n.stream.fill(true)
 	c.send("SET k w")
-	redistest.Until(t, 10*time.Second, "the write waits for the stream", func() error {
-		if n.loops[0].stats.postponed.Load() == 0 {
-			return errors.New("it does not")
-		}
-		return nil
-	})
+	n.untilPostponed()
 	n.stream.fill(false)
 	c.wantNext("OK")
 	// Each of the two was routed once before it waited, once when it did not
