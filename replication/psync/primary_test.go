@@ -450,6 +450,41 @@ func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
 	})
 }
 
+// A backup does not need the stream behind its snapshot, so it may take longer than a
+// replica, and nobody holds memory for it or waits until it has that stream.
+func TestABackupMayBeSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Limit = Limit{HardBytes: 1000}
+		slow := slowSnapshots{at: 127, released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
+		r.come(Handshake{EOF: true, RDBOnly: true})
+		unneeded := func(when string) {
+			t.Helper()
+			r.stream.append(strings.Repeat(cmd("PING"), 100))
+			time.Sleep(2500 * time.Millisecond)
+			if low, ok := r.stream.pinned(); ok {
+				t.Errorf("%s: the stream is pinned at %d", when, low)
+			}
+			began := time.Now()
+			r.primary.Drain(time.Second)
+			if time.Since(began) > 0 {
+				t.Errorf("%s: Drain waits for it", when)
+			}
+		}
+		unneeded("while the snapshot is made")
+		r.stream.trim(r.stream.End())
+		slow.released <- baseOf("the snapshot", true, 127)
+		r.expect("\n\n")
+		mark, _ := strings.CutPrefix(r.line(), "$EOF:")
+		unneeded("while it is sent")
+		r.expect("the snapshot" + mark)
+		unneeded("after that")
+		r.conn.Close()
+		r.ended(nil)
+	})
+}
+
 // redis-cli --rdb and --replica send SYNC, which knows no offsets.
 func TestSync(t *testing.T) {
 	t.Run("the snapshot only", func(t *testing.T) {
