@@ -404,6 +404,28 @@ func TestTheStreamIsKeptWhileTheSnapshotIsMade(t *testing.T) {
 	})
 }
 
+// A replica may join a snapshot that was begun for another. It must not depend on the
+// other's staying.
+func TestTheStreamBehindASharedSnapshotIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		slow := slowSnapshots{at: 101, released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
+		other := r.stream.Pin(101)
+		r.come(psync("?", -1))
+		r.expect("+FULLRESYNC " + idA + " 101\r\n")
+		other.Release()
+		if low, ok := r.stream.pinned(); !ok || low != 101 {
+			t.Errorf("while the snapshot as of 101 is made the stream is pinned at %d, %v", low, ok)
+		}
+		go io.Copy(io.Discard, r.conn)
+		slow.released <- baseOf("new", true, 101)
+		synctest.Wait()
+		r.primary.Close()
+		<-r.done
+	})
+}
+
 // A replica is told of a snapshot that has begun, and kept alive until it comes. It
 // must be the one that it was told of.
 func TestASnapshotIsAnnouncedWhenItBegins(t *testing.T) {

@@ -146,6 +146,8 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 			}
 			return r.base, nil
 		case at := <-began:
+			// It may have begun earlier, for another replica. That may go, and its pin.
+			f.hold(at)
 			if failed == nil {
 				failed = f.announce(ctx, at)
 			}
