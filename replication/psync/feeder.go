@@ -40,7 +40,7 @@ type feeder struct {
 
 	acked     chan struct{} // closed at the first acknowledgement, by listen
 	timed     atomic.Bool   // silence of the replica counts from now on
-	owed      atomic.Int64  // the replica is to get the stream behind it, or unsent
+	owed      atomic.Int64  // where the replica's snapshot is as of, once that has begun, or unsent
 	sent      atomic.Int64  // offset of the last byte of the stream that was sent, or unsent
 	softSince time.Time     // watch's: since when the replica is beyond the soft limit
 }

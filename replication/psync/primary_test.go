@@ -454,18 +454,29 @@ func TestASnapshotIsAnnouncedWhenItBegins(t *testing.T) {
 	}
 }
 
-// A replica that waits for a snapshot holds what it has not been sent.
+// A replica that waits for its snapshot to be made is behind by what has come since that
+// began. As long as it has not begun there is nothing that the replica is to get, as with
+// Redis, which buffers nothing for it.
 func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.set.Limit = Limit{HardBytes: 1000}
-		r.base = func(ctx context.Context, _ Need) (*Base, error) {
-			r.stream.append(strings.Repeat(cmd("PING"), 100))
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
+		slow := slowSnapshots{at: 127, begins: make(chan struct{}), released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
 		r.come(psync("?", -1))
 		go io.Copy(io.Discard, r.conn)
+		synctest.Wait() // it has asked
+		r.stream.append(strings.Repeat(cmd("PING"), 100))
+		time.Sleep(time.Hour)
+		if len(r.primary.Replicas()) != 1 {
+			t.Error("it was sent away before the snapshot began")
+		}
+		close(slow.begins)
+		time.Sleep(2 * time.Second)
+		if len(r.primary.Replicas()) != 0 {
+			t.Error("it was not sent away when the snapshot had begun")
+		}
+		r.primary.Close()
 		if err := <-r.done; !errors.Is(err, ErrLag) {
 			t.Errorf("Serve returned %v", err)
 		}

@@ -56,6 +56,15 @@ func (f *feeder) full(ctx context.Context) error {
 	return f.stream(ctx, base.At, f.pin)
 }
 
+// owe says that the replica is to get the stream behind at: from now on it can be
+// behind.
+func (f *feeder) owe(at replication.Offset) {
+	f.hold(at)
+	if f.pin != nil {
+		f.owed.Store(int64(at))
+	}
+}
+
 // hold pins the stream behind at, and behind nothing else any more. Who only wants
 // the snapshot, a backup, has no need of the stream: it may take as long as it likes.
 func (f *feeder) hold(at replication.Offset) {
@@ -65,7 +74,6 @@ func (f *feeder) hold(at replication.Offset) {
 	pin := f.primary.cfg.Stream.Pin(at) // before the other goes: what both hold stays
 	f.release()
 	f.pin = pin
-	f.owed.Store(int64(at))
 }
 
 // release gives up the pin of hold.
@@ -101,7 +109,7 @@ func (f *feeder) pinnedBase(ctx context.Context) (*Base, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.hold(base.At)
+		f.owe(base.At)
 		if f.handshake.RDBOnly || stream.First() <= base.At {
 			return base, nil
 		}
@@ -147,7 +155,7 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 			return r.base, nil
 		case at := <-began:
 			// It may have begun earlier, for another replica. That may go, and its pin.
-			f.hold(at)
+			f.owe(at)
 			if failed == nil {
 				failed = f.announce(ctx, at)
 			}
