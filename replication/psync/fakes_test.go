@@ -127,15 +127,29 @@ func (f snapshotsFunc) Base(ctx context.Context, need Need, _ func(replication.O
 	return f(ctx, need)
 }
 
-// slowSnapshots tells of a snapshot at once, and has it when it is released.
+// slowSnapshots tells of a snapshot when begins is closed, at once if that is nil, and
+// has it when it is released.
 type slowSnapshots struct {
 	at       replication.Offset
+	begins   chan struct{}
 	released chan *Base
 }
 
-func (s slowSnapshots) Base(_ context.Context, _ Need, began func(replication.Offset)) (*Base, error) {
+func (s slowSnapshots) Base(ctx context.Context, _ Need, began func(replication.Offset)) (*Base, error) {
+	if s.begins != nil {
+		select {
+		case <-s.begins:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	began(s.at)
-	return <-s.released, nil
+	select {
+	case b := <-s.released:
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // baseOf returns a Base of the bytes of file.

@@ -19,7 +19,7 @@ import (
 
 const (
 	fromReplicaBytes = 64 << 10 // a command from a replica; an ACK takes about 50
-	unsent           = -1       // feeder.sent before the stream begins
+	unsent           = -1       // an offset of a feeder that is none yet
 )
 
 // feeder serves one replica. Its fields belong to the goroutine of serve,
@@ -36,18 +36,19 @@ type feeder struct {
 	state State // guarded by primary.mu
 
 	told replication.Offset // of the snapshot that was announced, or unsent
+	pin  Pin                // of a full resync, on the stream behind the snapshot; nil: none
 
 	acked     chan struct{} // closed at the first acknowledgement, by listen
 	timed     atomic.Bool   // silence of the replica counts from now on
-	asked     atomic.Int64  // the stream's end when a snapshot was asked for, or unsent
-	sent      atomic.Int64  // offset of the last byte sent, or unsent
+	owed      atomic.Int64  // where the replica's snapshot is as of, once that has begun, or unsent
+	sent      atomic.Int64  // offset of the last byte of the stream that was sent, or unsent
 	softSince time.Time     // watch's: since when the replica is beyond the soft limit
 }
 
 // serve runs the feeder to its end.
 func (f *feeder) serve(ctx context.Context) error {
 	f.sent.Store(unsent)
-	f.asked.Store(unsent)
+	f.owed.Store(unsent)
 	f.told = unsent
 	var helpers sync.WaitGroup
 	helpers.Go(func() { f.listen() })
@@ -277,7 +278,7 @@ func (f *feeder) watch(ctx context.Context) {
 		case now := <-tick.C:
 			at := f.sent.Load()
 			if at == unsent {
-				at = f.asked.Load()
+				at = f.owed.Load()
 			}
 			if at != unsent && f.beyond(now, int64(f.primary.cfg.Stream.End())-at) {
 				f.cancel(ErrLag)

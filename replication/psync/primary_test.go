@@ -404,6 +404,28 @@ func TestTheStreamIsKeptWhileTheSnapshotIsMade(t *testing.T) {
 	})
 }
 
+// A replica may join a snapshot that was begun for another. It must not depend on the
+// other's staying.
+func TestTheStreamBehindASharedSnapshotIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		slow := slowSnapshots{at: 101, released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
+		other := r.stream.Pin(101)
+		r.come(psync("?", -1))
+		r.expect("+FULLRESYNC " + idA + " 101\r\n")
+		other.Release()
+		if low, ok := r.stream.pinned(); !ok || low != 101 {
+			t.Errorf("while the snapshot as of 101 is made the stream is pinned at %d, %v", low, ok)
+		}
+		go io.Copy(io.Discard, r.conn)
+		slow.released <- baseOf("new", true, 101)
+		synctest.Wait()
+		r.primary.Close()
+		<-r.done
+	})
+}
+
 // A replica is told of a snapshot that has begun, and kept alive until it comes. It
 // must be the one that it was told of.
 func TestASnapshotIsAnnouncedWhenItBegins(t *testing.T) {
@@ -432,21 +454,67 @@ func TestASnapshotIsAnnouncedWhenItBegins(t *testing.T) {
 	}
 }
 
-// A replica that waits for a snapshot holds what it has not been sent.
+// A replica that waits for its snapshot to be made is behind by what has come since that
+// began. As long as it has not begun there is nothing that the replica is to get, as with
+// Redis, which buffers nothing for it.
 func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.set.Limit = Limit{HardBytes: 1000}
-		r.base = func(ctx context.Context, _ Need) (*Base, error) {
-			r.stream.append(strings.Repeat(cmd("PING"), 100))
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
+		slow := slowSnapshots{at: 127, begins: make(chan struct{}), released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
 		r.come(psync("?", -1))
 		go io.Copy(io.Discard, r.conn)
+		synctest.Wait() // it has asked
+		r.stream.append(strings.Repeat(cmd("PING"), 100))
+		time.Sleep(time.Hour)
+		if len(r.primary.Replicas()) != 1 {
+			t.Error("it was sent away before the snapshot began")
+		}
+		close(slow.begins)
+		time.Sleep(2 * time.Second)
+		if len(r.primary.Replicas()) != 0 {
+			t.Error("it was not sent away when the snapshot had begun")
+		}
+		r.primary.Close()
 		if err := <-r.done; !errors.Is(err, ErrLag) {
 			t.Errorf("Serve returned %v", err)
 		}
+	})
+}
+
+// A backup does not need the stream behind its snapshot, so it may take longer than a
+// replica, and nobody holds memory for it or waits until it has that stream.
+func TestABackupMayBeSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Limit = Limit{HardBytes: 1000}
+		slow := slowSnapshots{at: 127, released: make(chan *Base)}
+		r.primary.cfg.Snapshots = slow
+		r.come(Handshake{EOF: true, RDBOnly: true})
+		unneeded := func(when string) {
+			t.Helper()
+			r.stream.append(strings.Repeat(cmd("PING"), 100))
+			time.Sleep(2500 * time.Millisecond)
+			if low, ok := r.stream.pinned(); ok {
+				t.Errorf("%s: the stream is pinned at %d", when, low)
+			}
+			began := time.Now()
+			r.primary.Drain(time.Second)
+			if time.Since(began) > 0 {
+				t.Errorf("%s: Drain waits for it", when)
+			}
+		}
+		unneeded("while the snapshot is made")
+		r.stream.trim(r.stream.End())
+		slow.released <- baseOf("the snapshot", true, 127)
+		r.expect("\n\n")
+		mark, _ := strings.CutPrefix(r.line(), "$EOF:")
+		unneeded("while it is sent")
+		r.expect("the snapshot" + mark)
+		unneeded("after that")
+		r.conn.Close()
+		r.ended(nil)
 	})
 }
 

@@ -21,17 +21,16 @@ const (
 
 // full sends a snapshot, and then the stream from where it was taken.
 func (f *feeder) full(ctx context.Context) error {
-	base, pin, err := f.pinnedBase(ctx)
+	defer f.release()
+	base, err := f.pinnedBase(ctx)
 	if err != nil {
 		return err
 	}
-	defer pin.Release()
 	defer base.Close()
 	f.setState(SendBulk)
 	if err := f.announce(ctx, base.At); err != nil {
 		return err
 	}
-	f.sent.Store(int64(base.At))
 	marked := f.marked(base)
 	if err := f.transfer(ctx, base, marked); err != nil {
 		return err
@@ -54,7 +53,35 @@ func (f *feeder) full(ctx context.Context) error {
 	}
 	f.online()
 	f.log.Info("Synchronization with replica succeeded", zap.Int64("offset", int64(base.At)))
-	return f.stream(ctx, base.At, pin)
+	return f.stream(ctx, base.At, f.pin)
+}
+
+// owe says that the replica is to get the stream behind at: from now on it can be
+// behind.
+func (f *feeder) owe(at replication.Offset) {
+	f.hold(at)
+	if f.pin != nil {
+		f.owed.Store(int64(at))
+	}
+}
+
+// hold pins the stream behind at, and behind nothing else any more. Who only wants
+// the snapshot, a backup, has no need of the stream: it may take as long as it likes.
+func (f *feeder) hold(at replication.Offset) {
+	if f.handshake.RDBOnly {
+		return
+	}
+	pin := f.primary.cfg.Stream.Pin(at) // before the other goes: what both hold stays
+	f.release()
+	f.pin = pin
+}
+
+// release gives up the pin of hold.
+func (f *feeder) release() {
+	if f.pin != nil {
+		f.pin.Release()
+		f.pin = nil
+	}
 }
 
 // announce tells the replica, if it speaks PSYNC and was not told before, as of which
@@ -71,33 +98,25 @@ func (f *feeder) announce(ctx context.Context, at replication.Offset) error {
 	return f.write(ctx, fmt.Appendf(nil, "+FULLRESYNC %s %d\r\n", f.primary.cfg.History().ID, at))
 }
 
-// pinnedBase returns a snapshot, and a pin on the stream behind it.
-func (f *feeder) pinnedBase(ctx context.Context) (*Base, Pin, error) {
+// pinnedBase returns a snapshot, with a pin on the stream behind it if that is to be
+// sent as well.
+func (f *feeder) pinnedBase(ctx context.Context) (*Base, error) {
 	stream := f.primary.cfg.Stream
 	for range baseAttempts {
 		// A snapshot may take long, and what follows it must not be trimmed meanwhile.
-		asked := stream.End()
-		pin := stream.Pin(asked)
-		f.asked.Store(int64(asked))
+		f.hold(stream.End())
 		base, err := f.awaitBase(ctx)
 		if err != nil {
-			pin.Release()
-			return nil, nil, err
+			return nil, err
 		}
-		if base.At < asked { // one that was there
-			older := stream.Pin(base.At)
-			pin.Release()
-			pin = older
-		}
-		pin.Move(base.At)
-		if stream.First() <= base.At {
-			return base, pin, nil
+		f.owe(base.At)
+		if f.handshake.RDBOnly || stream.First() <= base.At {
+			return base, nil
 		}
 		f.log.Warn("The stream behind a snapshot was trimmed before it could be sent", zap.Int64("offset", int64(base.At)))
-		pin.Release()
 		base.Close()
 	}
-	return nil, nil, errors.New("psync: every snapshot was outdated before it could be sent")
+	return nil, errors.New("psync: every snapshot was outdated before it could be sent")
 }
 
 // awaitBase asks for a snapshot and keeps the replica from timing out
@@ -135,6 +154,8 @@ func (f *feeder) awaitBase(ctx context.Context) (*Base, error) {
 			}
 			return r.base, nil
 		case at := <-began:
+			// It may have begun earlier, for another replica. That may go, and its pin.
+			f.owe(at)
 			if failed == nil {
 				failed = f.announce(ctx, at)
 			}
