@@ -507,6 +507,86 @@ func TestIdleClientsAreClosed(t *testing.T) {
 	subscriber.wantNext("[message ch x]")
 }
 
+// ageAll makes it long since anything came from or went to a client.
+func (n *node) ageAll() {
+	n.eachConn(func(c *conn) { c.active -= 101 * time.Second })
+}
+
+// A client whose wait ends has not been idle meanwhile: it gets its reply even if the
+// housekeeping comes first, and can go on.
+func TestAClientThatHasWaitedIsNotIdle(t *testing.T) {
+	n := startNode(t, "--timeout", "100", "--busy-reply-threshold", "20")
+	n.keepNoHouse()
+	for _, test := range []struct {
+		name, line, reply string
+		full              bool
+		begun             func() bool
+		end               func()
+	}{
+		{"for an element", "BLPOP k 0", "(nil array)", false, func() bool { return n.parked.count() == 1 }, func() {
+			for _, p := range n.parked.all() {
+				n.Unblock(p.c.id, "")
+			}
+		}},
+		{"for room in the stream", "INCR n", "1", true, func() bool { return n.Stats().Waiting == 1 }, func() { n.stream.fill(false) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := dialTo(t, "tcp", n.Addr())
+			c.want("PING", "PONG")
+			n.stream.fill(test.full)
+			c.send(test.line)
+			eventually(t, test.begun)
+			n.stopLoops(nil)
+			n.ageAll()
+			for _, l := range n.loops {
+				l.nextCron = 0
+			}
+			test.end()
+			n.resumeLoops(nil)
+			c.wantNext(test.reply)
+			n.keepHouse()
+			c.want("PING", "PONG")
+		})
+	}
+	t.Run("for its own script", func(t *testing.T) {
+		c := dialTo(t, "tcp", n.Addr())
+		c.send("CLIENT REPLY OFF")
+		c.call("EVAL", endless, "0")
+		n.untilBusy()
+		n.stopLoops(nil)
+		n.ageAll()
+		n.long.each(func(r *run) bool { return r.killUnwritten() })
+		n.resumeLoops(nil)
+		eventually(t, func() bool { return n.Busy() == "" })
+		n.keepHouse()
+		c.want("CLIENT REPLY ON", "OK")
+	})
+}
+
+// A client that is still reading a long reply is not idle.
+func TestAClientThatReadsIsNotIdle(t *testing.T) {
+	n := startNode(t, "--timeout", "100")
+	n.keepNoHouse()
+	c, other := n.dial(), n.dial()
+	other.want("SET k "+strings.Repeat("v", 100_000), "OK")
+	const replies = 200
+	c.raw(strings.Repeat("GET k\r\n", replies))
+	eventually(t, func() (full bool) {
+		n.stopLoops(nil)
+		defer n.resumeLoops(nil)
+		n.eachConn(func(c *conn) { full = full || c.polled&writable != 0 })
+		if full {
+			n.ageAll()
+		}
+		return full
+	})
+	for range replies {
+		c.read()
+	}
+	n.keepHouse()
+	c.want("PING", "PONG")
+}
+
 // A burst of expired keys is deleted without anybody asking for them.
 func TestExpiredKeysGoByThemselves(t *testing.T) {
 	n := startNode(t)
