@@ -397,11 +397,35 @@ func TestShutdownEndsRun(t *testing.T) {
 func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 	n := startNode(t)
 	a, b := n.dial(), n.dial()
+	for _, test := range []struct{ line, reply string }{
+		{"SET k 1", "OK"},
+		{"EVAL return(redis.call('SET','k',1)) 0", "OK"},
+		{"PUBLISH ch m", "0"},
+	} {
+		n.stream.fill(true)
+		a.send(test.line)
+		eventually(t, func() bool { return n.Stats().Waiting == 1 })
+		b.want("GET k", "(nil)")
+		b.want("EVAL_RO return(1) 0", "1")
+		n.stream.fill(false)
+		a.wantNext(test.reply)
+		b.do("DEL k")
+	}
+}
+
+// Messages of a cluster do not go by the stream, and those who read on a replica add
+// nothing to it.
+func TestAStreamThatIsFullHoldsBackOnlyWhatItGets(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{elsewhere: slots.Count, moving: slots.Count} }, "--cluster-enabled", "yes")
+	c := n.dial()
 	n.stream.fill(true)
-	a.send("SET k 1")
-	b.want("GET k", "(nil)")
-	n.stream.fill(false)
-	a.wantNext("OK")
+	c.want("PUBLISH ch m", "0")
+	f := newFakeReplication()
+	n = startParts(t, func(c *Config) { c.Replication = f })
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.RoleChanged()
+	n.stream.fill(true)
+	n.dial().want("EVAL return(1) 0", "1")
 }
 
 // Writes wait while snapshots hold as much as they may, reads and what has been begun
@@ -410,12 +434,16 @@ func TestSnapshotsThatHoldTooMuchHoldWritesBack(t *testing.T) {
 	f := &fakePersistence{}
 	n := startParts(t, func(c *Config) { c.Persistence = f })
 	a, b := n.dial(), n.dial()
+	script := n.dial()
 	a.want("MULTI", "OK")
 	a.want("INCR k", "QUEUED")
 	b.want("SET gone v PX 1", "OK")
 	f.room(false)
 	a.send("EXEC")
+	script.send("EVAL return(redis.call('SET','other',1)) 0")
 	b.want("GET k", "(nil)")
+	b.want("GET other", "(nil)")
+	b.want("PUBLISH ch m", "0")
 	time.Sleep(2 * cronPeriod)
 	if got := n.keyspace.Len(0); got != 1 {
 		t.Errorf("expired keys are deleted: %d keys", got)
@@ -430,6 +458,7 @@ func TestSnapshotsThatHoldTooMuchHoldWritesBack(t *testing.T) {
 	b.send("INCR k")
 	f.room(true)
 	first, second := a.read(), b.read()
+	script.wantNext("OK")
 	n.dial().want("GET k", "2")
 	if first == second {
 		t.Errorf("EXEC answers %s and INCR %s", first, second)
