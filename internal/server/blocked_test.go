@@ -453,3 +453,20 @@ func TestWhoWaitsToReadStaysOnAReplica(t *testing.T) {
 	n.dial().want("XADD k 1-1 f v", "1-1")
 	reader.wantNext("[[k [[1-1 [f v]]]]]")
 }
+
+// From the answer to CLIENT KILL on nothing goes to the client that was killed, though
+// its own loop closes it later.
+func TestAKilledClientIsServedNoMore(t *testing.T) {
+	n := startNode(t, "--event-loops", "1")
+	gone := n.dial()
+	id := gone.do("CLIENT ID")
+	gone.send("BLPOP k 0")
+	n.waiting(1)
+	c := n.dial()
+	c.raw("CLIENT KILL ID " + id + "\r\nRPUSH k x\r\nLRANGE k 0 -1\r\n") // in one turn
+	c.wantNext("1")
+	c.wantNext("1")
+	c.wantNext("[x]")
+	gone.closed()
+	n.waiting(0)
+}

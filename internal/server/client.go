@@ -129,8 +129,12 @@ func (p peer) Kill() bool {
 	if c.is(stateClosing) {
 		return false
 	}
-	// It runs nothing more from here on; its own loop closes it.
+	// It runs nothing more from here on, and gets nothing that it waits for; its own
+	// loop closes it.
 	c.state |= stateClosing
+	if c.parked != nil {
+		c.parked.wait.take()
+	}
 	home := c.home.Load()
 	home.post(func() { home.drop(c) })
 	return true

@@ -28,7 +28,7 @@ type conn struct {
 	loopback      bool   // came over the loopback interface or a Unix socket
 	ipv6          bool   // came over IPv6
 	born          time.Duration
-	active        time.Duration // time of the last bytes from the client
+	active        time.Duration // when bytes came last or were sent, or a wait ended
 
 	parser resp.Parser
 	in     []byte // what has arrived and was not parsed; nil when there is nothing

@@ -73,6 +73,9 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	}
 	if c.subs != nil && v != wait {
 		l.takeInbox(c.subs) // what came before the request, and what its gates have evicted
+		if c.is(stateClosed) {
+			return true // that was more than it may leave unread: nothing may begin for it any more
+		}
 		start = c.out.Len()
 	}
 	if v == pass {

@@ -248,13 +248,22 @@ func gatePause(l *loop, c *conn, q *request) verdict {
 	if c.conds&condMonitor != 0 {
 		return pass
 	}
-	if l.srv.pause.covers(l.unix, q.flags) {
-		return wait
-	}
-	if q.flags&command.Write != 0 && (!l.srv.stream.Room() || l.srv.is(condKept)) {
+	if l.srv.pause.covers(l.unix, q.flags) || l.lacksRoom(q) {
 		return wait
 	}
 	return pass
+}
+
+// lacksRoom reports whether a request has to wait for the journal or for snapshots. A
+// script counts as one that writes unless it says that it does not, as for pauses. A
+// message is no data, but outside of a cluster it is a part of the stream.
+func (l *loop) lacksRoom(q *request) bool {
+	s, writes := l.srv, q.flags&command.Write != 0
+	if !writes && (q.flags&command.MayReplicate == 0 || s.is(condReplica)) {
+		return false
+	}
+	message := q.row.Is(command.Publishes)
+	return !message && s.is(condKept) || !(message && s.cluster != nil) && !s.stream.Room()
 }
 
 func gateQueue(_ *loop, c *conn, q *request) verdict {

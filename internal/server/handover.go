@@ -198,6 +198,7 @@ func (l *loop) setAside(c *conn, answered int) {
 // meanwhile: it is marked as closing then.
 func (l *loop) takeIn(c *conn) {
 	c.state &^= stateRunning
+	c.active = l.mono
 	if c.wire != nil {
 		return
 	}

@@ -217,6 +217,18 @@ func (n *node) keepNoHouse() {
 	}
 }
 
+// keepHouse has all loops do their housekeeping, and waits for that.
+func (n *node) keepHouse() {
+	for _, l := range n.loops {
+		done := make(chan struct{})
+		l.post(func() {
+			l.cron()
+			close(done)
+		})
+		<-done
+	}
+}
+
 func freePort(t testing.TB) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

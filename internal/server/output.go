@@ -237,6 +237,7 @@ func (l *loop) write(c *conn) {
 		l.stats.outBytes += int64(n)
 		l.stats.writes++
 		c.sent += n
+		c.active = l.mono
 	}
 	if c.polled&writable != 0 {
 		c.polled &^= writable

@@ -230,3 +230,23 @@ func TestALoopCommitsByItself(t *testing.T) {
 		c.want("GET k", "v")
 	}
 }
+
+// Messages that come before a request can close its connection, if it has not read
+// the ones before. Then the request is not run: nobody would end what it begins, and
+// the element that it waits for would be lost.
+func TestNothingRunsForAClientThatItsMessagesHaveClosed(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "pubsub 10000 0 0")
+	c, other := n.dial(), n.dial()
+	c.do("HELLO 3")
+	c.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	n.stopLoops(nil)
+	n.Publish([]byte("ch"), make([]byte, 20_000), false)
+	c.send("BLPOP k 0") // is read before the loop's mail, if it has arrived by then
+	n.resumeLoops(nil)
+	c.closed()
+	other.want("RPUSH k x", "1")
+	other.want("LRANGE k 0 -1", "[x]")
+	if got := n.parked.count(); got != 0 {
+		t.Errorf("%d clients wait", got)
+	}
+}

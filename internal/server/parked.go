@@ -130,6 +130,7 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 		return
 	}
 	l.unpark(p)
+	c.active = l.mono
 	start := c.out.Len()
 	reply(&c.out)
 	l.lateReply(c, start)

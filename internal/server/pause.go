@@ -200,7 +200,7 @@ func (l *loop) retry() {
 	waiting := l.postponed
 	l.postponed = nil
 	for _, c := range waiting {
-		c.postponed = false
+		c.postponed, c.active = false, l.mono
 	}
 	l.resumable = append(l.resumable, waiting...)
 	l.resumeAll()

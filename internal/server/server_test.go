@@ -390,11 +390,35 @@ func TestShutdownEndsRun(t *testing.T) {
 func TestAStreamThatIsFullHoldsWritesBack(t *testing.T) {
 	n := startNode(t)
 	a, b := n.dial(), n.dial()
+	for _, test := range []struct{ line, reply string }{
+		{"SET k 1", "OK"},
+		{"EVAL return(redis.call('SET','k',1)) 0", "OK"},
+		{"PUBLISH ch m", "0"},
+	} {
+		n.stream.fill(true)
+		a.send(test.line)
+		eventually(t, func() bool { return n.Stats().Waiting == 1 })
+		b.want("GET k", "(nil)")
+		b.want("EVAL_RO return(1) 0", "1")
+		n.stream.fill(false)
+		a.wantNext(test.reply)
+		b.do("DEL k")
+	}
+}
+
+// Messages of a cluster do not go by the stream, and those who read on a replica add
+// nothing to it.
+func TestAStreamThatIsFullHoldsBackOnlyWhatItGets(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &fakeCluster{elsewhere: slots.Count, moving: slots.Count} }, "--cluster-enabled", "yes")
+	c := n.dial()
 	n.stream.fill(true)
-	a.send("SET k 1")
-	b.want("GET k", "(nil)")
-	n.stream.fill(false)
-	a.wantNext("OK")
+	c.want("PUBLISH ch m", "0")
+	f := newFakeReplication()
+	n = startParts(t, func(c *Config) { c.Replication = f })
+	f.locked(func() { f.host = "127.0.0.1" })
+	n.RoleChanged()
+	n.stream.fill(true)
+	n.dial().want("EVAL return(1) 0", "1")
 }
 
 // Writes wait while snapshots hold as much as they may, reads and what has been begun
@@ -403,12 +427,16 @@ func TestSnapshotsThatHoldTooMuchHoldWritesBack(t *testing.T) {
 	f := &fakePersistence{}
 	n := startParts(t, func(c *Config) { c.Persistence = f })
 	a, b := n.dial(), n.dial()
+	script := n.dial()
 	a.want("MULTI", "OK")
 	a.want("INCR k", "QUEUED")
 	b.want("SET gone v PX 1", "OK")
 	f.room(false)
 	a.send("EXEC")
+	script.send("EVAL return(redis.call('SET','other',1)) 0")
 	b.want("GET k", "(nil)")
+	b.want("GET other", "(nil)")
+	b.want("PUBLISH ch m", "0")
 	time.Sleep(2 * cronPeriod)
 	if got := n.keyspace.Len(0); got != 1 {
 		t.Errorf("expired keys are deleted: %d keys", got)
@@ -423,6 +451,7 @@ func TestSnapshotsThatHoldTooMuchHoldWritesBack(t *testing.T) {
 	b.send("INCR k")
 	f.room(true)
 	first, second := a.read(), b.read()
+	script.wantNext("OK")
 	n.dial().want("GET k", "2")
 	if first == second {
 		t.Errorf("EXEC answers %s and INCR %s", first, second)
@@ -498,6 +527,86 @@ func TestIdleClientsAreClosed(t *testing.T) {
 	idle.closed()
 	n.dial().want("PUBLISH ch x", "1")
 	subscriber.wantNext("[message ch x]")
+}
+
+// ageAll makes it long since anything came from or went to a client.
+func (n *node) ageAll() {
+	n.eachConn(func(c *conn) { c.active -= 101 * time.Second })
+}
+
+// A client whose wait ends has not been idle meanwhile: it gets its reply even if the
+// housekeeping comes first, and can go on.
+func TestAClientThatHasWaitedIsNotIdle(t *testing.T) {
+	n := startNode(t, "--timeout", "100", "--busy-reply-threshold", "20")
+	n.keepNoHouse()
+	for _, test := range []struct {
+		name, line, reply string
+		full              bool
+		begun             func() bool
+		end               func()
+	}{
+		{"for an element", "BLPOP k 0", "(nil array)", false, func() bool { return n.parked.count() == 1 }, func() {
+			for _, p := range n.parked.all() {
+				n.Unblock(p.c.id, "")
+			}
+		}},
+		{"for room in the stream", "INCR n", "1", true, func() bool { return n.Stats().Waiting == 1 }, func() { n.stream.fill(false) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := dialTo(t, "tcp", n.Addr())
+			c.want("PING", "PONG")
+			n.stream.fill(test.full)
+			c.send(test.line)
+			eventually(t, test.begun)
+			n.stopLoops(nil)
+			n.ageAll()
+			for _, l := range n.loops {
+				l.nextCron = 0
+			}
+			test.end()
+			n.resumeLoops(nil)
+			c.wantNext(test.reply)
+			n.keepHouse()
+			c.want("PING", "PONG")
+		})
+	}
+	t.Run("for its own script", func(t *testing.T) {
+		c := dialTo(t, "tcp", n.Addr())
+		c.send("CLIENT REPLY OFF")
+		c.call("EVAL", endless, "0")
+		n.untilBusy()
+		n.stopLoops(nil)
+		n.ageAll()
+		n.long.each(func(r *run) bool { return r.killUnwritten() })
+		n.resumeLoops(nil)
+		eventually(t, func() bool { return n.Busy() == "" })
+		n.keepHouse()
+		c.want("CLIENT REPLY ON", "OK")
+	})
+}
+
+// A client that is still reading a long reply is not idle.
+func TestAClientThatReadsIsNotIdle(t *testing.T) {
+	n := startNode(t, "--timeout", "100")
+	n.keepNoHouse()
+	c, other := n.dial(), n.dial()
+	other.want("SET k "+strings.Repeat("v", 100_000), "OK")
+	const replies = 200
+	c.raw(strings.Repeat("GET k\r\n", replies))
+	eventually(t, func() (full bool) {
+		n.stopLoops(nil)
+		defer n.resumeLoops(nil)
+		n.eachConn(func(c *conn) { full = full || c.polled&writable != 0 })
+		if full {
+			n.ageAll()
+		}
+		return full
+	})
+	for range replies {
+		c.read()
+	}
+	n.keepHouse()
+	c.want("PING", "PONG")
 }
 
 // A burst of expired keys is deleted without anybody asking for them.

@@ -163,6 +163,7 @@ func (w *wire) write() {
 				l.drop(w.c)
 				return
 			}
+			w.c.active = l.mono
 			l.write(w.c)
 			l.recount(w.c)
 		})
