@@ -57,6 +57,42 @@ func TestEvictionTakesTheBestCandidate(t *testing.T) {
 	}
 }
 
+// Candidates are remembered from one eviction to the next. What has become of them
+// since decides: a volatile policy spares keys without an expiry.
+func TestACandidateThatDoesNotExpireAnyMoreStays(t *testing.T) {
+	const keys = 6
+	volatile := Eviction{EvictTTL, true, 64}
+	for _, c := range []struct {
+		name  string
+		first Eviction
+		at    int64
+		since func(b *bench, key string)
+	}{
+		{"persisted", volatile, t0 + 1e6, func(b *bench, key string) {
+			b.unit(func(tx *Tx) { tx.SetExpire([]byte(key), 0) }, key)
+		}},
+		{"set anew", volatile, t0 + 1e6, func(b *bench, key string) { b.set(key, "another", 0) }},
+		{"proposed by another policy", Eviction{EvictLRU, false, 64}, 0, func(*bench, string) {}},
+	} {
+		b := newBench(t, 1)
+		for i := range keys {
+			b.set(fmt.Sprint("k", i), "v", c.at)
+		}
+		if !b.Evict(b.now, c.first) || len(b.pool) == 0 {
+			t.Fatalf("%s: nothing is evicted, or no candidate is left", c.name)
+		}
+		for i := range keys {
+			if key := fmt.Sprint("k", i); b.get(key) != "(nil)" {
+				c.since(b, key)
+			}
+		}
+		if got := b.evictAll(volatile); len(got) > 0 {
+			t.Errorf("%s: a volatile policy evicts %q", c.name, got)
+		}
+		b.want(c.name, b.Len(0), keys-1)
+	}
+}
+
 func TestEvictionOfManyKeysInAllDatabases(t *testing.T) {
 	for _, by := range []EvictBy{EvictLRU, EvictLFU, EvictRandom} {
 		b := newBench(t, 3)
