@@ -58,3 +58,24 @@ func (ks *Keyspace) checkBounds(n slots.Slot, most int) {
 		})
 	}
 }
+
+// boundExactly makes the bound of slot n the first time at which something in it
+// expires. The slot is locked.
+func (ks *Keyspace) boundExactly(n slots.Slot) {
+	bound := int64(neverExpires)
+	for phys := range ks.order {
+		t := ks.slots[n].table(phys)
+		if t == nil {
+			continue
+		}
+		t.each(func(ref slab.Ref) {
+			r := ks.at(ref)
+			for _, at := range [...]int64{r.expireAt(), ks.firstDue(r)} {
+				if at != 0 {
+					bound = min(bound, at)
+				}
+			}
+		})
+	}
+	ks.earliest[n].Store(bound)
+}

@@ -119,7 +119,12 @@ func (e *Executor) sampleDB(now int64, policy Eviction, db, samples int) {
 			return
 		}
 		tx.Select(db)
-		samples -= tx.sampleSlot(policy, n, samples)
+		seen := tx.sampleSlot(policy, n, samples)
+		if samples -= seen; seen == 0 && policy.Volatile {
+			// Keys have lost their expiry or were evicted. Nobody shall look through
+			// the slot in vain again until its bound has passed.
+			tx.ks.boundExactly(n)
+		}
 		e.End()
 		n = (n + 1) % slots.Count
 	}

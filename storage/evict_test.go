@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"redoubt/slots"
 )
 
 func (b *bench) evictAll(p Eviction) (order []string) {
@@ -90,6 +92,35 @@ func TestACandidateThatDoesNotExpireAnyMoreStays(t *testing.T) {
 			t.Errorf("%s: a volatile policy evicts %q", c.name, got)
 		}
 		b.want(c.name, b.Len(0), keys-1)
+	}
+}
+
+// An eviction of keys that expire looks through a slot in vain only once, if nothing
+// in it expires any more.
+func TestEvictionForgetsSlotsInWhichNothingExpires(t *testing.T) {
+	const at = t0 + 1e9
+	b := newBench(t, 2)
+	for _, key := range []string{"persisted", "deleted", "elsewhere", "{h}1", "{h}2"} {
+		b.set(key, "v", at)
+	}
+	b.unit(func(tx *Tx) { tx.SetExpire([]byte("persisted"), 0) }, "persisted")
+	b.unit(func(tx *Tx) { tx.Delete([]byte("deleted")) }, "deleted")
+	b.unit(func(tx *Tx) { tx.Move([]byte("elsewhere"), 1) }, "elsewhere")
+	b.unit(func(tx *Tx) {
+		tx.SetExpire([]byte("{h}1"), 0)
+		tx.Delete([]byte("{h}2"))
+		h, _ := tx.EditHash([]byte("{h}2"))
+		h.SetDue([]byte("field"), nil, at+7)
+	}, "{h}")
+	b.set("volatile", "v", at)
+	// Another key in the slot of what is deleted: it would not be looked at if it were
+	// empty.
+	b.set("{deleted}", "v", 0)
+	if !b.Evict(b.now, Eviction{EvictLRU, true, 64}) {
+		t.Fatal("nothing is evicted")
+	}
+	for key, want := range map[string]int64{"persisted": neverExpires, "deleted": neverExpires, "elsewhere": at, "{h}": at + 7} {
+		b.want("the bound of the slot of "+key, b.earliest[slots.Of([]byte(key))].Load(), want)
 	}
 }
 
