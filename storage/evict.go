@@ -51,7 +51,7 @@ func (e *Executor) Evict(now int64, policy Eviction) bool {
 		for n := len(e.pool); n > 0; n = len(e.pool) {
 			best := e.pool[n-1]
 			e.pool = e.pool[:n-1]
-			if e.evict(now, best) {
+			if e.evict(now, policy, best) {
 				return true
 			}
 		}
@@ -59,8 +59,9 @@ func (e *Executor) Evict(now int64, policy Eviction) bool {
 	return false
 }
 
-// evict deletes a candidate if it is still there.
-func (e *Executor) evict(now int64, c candidate) bool {
+// evict deletes a candidate if it is still there, and still one: it may have lost its
+// expiry since, or been proposed when the policy was another.
+func (e *Executor) evict(now int64, policy Eviction, c candidate) bool {
 	n := slots.Of(c.key)
 	e.one[0] = n
 	tx := e.Begin(now, e.one[:])
@@ -73,7 +74,7 @@ func (e *Executor) evict(now int64, c candidate) bool {
 	}
 	tx.Select(c.db)
 	p := tx.lookUp(n, c.key)
-	if !p.found() {
+	if !p.found() || policy.Volatile && !p.rec.expires() {
 		return false
 	}
 	tx.remove(p)
@@ -118,7 +119,12 @@ func (e *Executor) sampleDB(now int64, policy Eviction, db, samples int) {
 			return
 		}
 		tx.Select(db)
-		samples -= tx.sampleSlot(policy, n, samples)
+		seen := tx.sampleSlot(policy, n, samples)
+		if samples -= seen; seen == 0 && policy.Volatile {
+			// Keys have lost their expiry or were evicted. Nobody shall look through
+			// the slot in vain again until its bound has passed.
+			tx.ks.boundExactly(n)
+		}
 		e.End()
 		n = (n + 1) % slots.Count
 	}

@@ -151,6 +151,9 @@ func (ks *Keyspace) berth(s slots.Slot) *berth { return &ks.berths[s%berths] }
 // it held, its own writes included, or the stream's end for a world unit.
 func (e *Executor) End() replication.Offset {
 	tx := &e.tx
+	if checked {
+		tx.checkWritten()
+	}
 	end := max(tx.flush(), tx.flushed)
 	// Looked at now: the executor of World belongs to others after the unlock.
 	announce := e.unannounced && !e.announceLater
