@@ -277,6 +277,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	if o.purpose == forTransfer {
 		p.transfer = nil // who asks from now on needs a later one
 		p.transferring, p.transferBegan = o, began
+		if o.waiting == 0 {
+			o.dropped = errUnwanted
+		}
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began

@@ -2,6 +2,8 @@ package node
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -154,6 +157,52 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	set(n, e, "k", strings.Repeat("random0123456789", 1000))
 	if got := at(); got == first {
 		t.Error("a replica gets the old snapshot and a longer stream behind it")
+	}
+}
+
+// A snapshot that had to wait for another is not made if nobody waits for it any more,
+// not even on a node that saves by itself.
+func TestASnapshotThatHasNotBegunIsNotMadeForNobody(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "3600 1000", "--rdb-key-save-delay", "10000000")
+	set(n, n.keys.NewExecutor(), "k", "v")
+	p := n.persistence
+	ask := func(ctx context.Context, began func(replication.Offset)) (ended chan error) {
+		ended = make(chan error, 1)
+		go func() {
+			b, err := p.Base(ctx, psync.Need{Current: true}, began)
+			if err == nil {
+				b.Close()
+			}
+			ended <- err
+		}()
+		return ended
+	}
+	began := make(chan replication.Offset, 1)
+	first := ask(t.Context(), func(at replication.Offset) { began <- at })
+	<-began
+	ctx, leave := context.WithCancel(t.Context())
+	second := ask(ctx, func(replication.Offset) { t.Error("the second begins") })
+	var waits *order
+	redistest.Until(t, 20*time.Second, "the second waits", func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if waits = p.transfer; waits == nil {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	leave()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("who has left gets %v", err)
+	}
+	if err := n.config.Set(config.Caller{}, config.Pair{Name: "rdb-key-save-delay", Value: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := waits.wait(t.Context()); !errors.Is(err, errUnwanted) {
+		t.Errorf("the second ends with %v", err)
 	}
 }
 
