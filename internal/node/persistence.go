@@ -359,7 +359,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		return errSwitchedOff
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return snapshot.ErrAborted // as when it has begun; carryOut knows the cause
 	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.
