@@ -244,10 +244,18 @@ func TestASnapshotUnderWayIsShared(t *testing.T) {
 // A replica that is not farther behind than the backlog reaches could resume at once, so
 // the limit does not send it away.
 func TestALimitBelowTheBacklogIsThatOfTheBacklog(t *testing.T) {
-	for limit, want := range map[string]int64{"replica 512kb 0 0": 100 << 20, "replica 200mb 0 0": 200 << 20, "replica 0 0 0": 0} {
-		n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--repl-backlog-size", "100mb", "--client-output-buffer-limit", limit)
-		if got := n.replicator.serveSettings().Limit.HardBytes; got != want {
-			t.Errorf("%s: %d bytes, want %d", limit, got, want)
+	for _, c := range []struct {
+		backlog, limit string
+		want           int64
+	}{
+		{"100mb", "replica 512kb 0 0", 100 << 20},
+		{"100mb", "replica 200mb 0 0", 200 << 20},
+		{"100mb", "replica 0 0 0", 0},
+		{"1kb", "replica 2kb 0 0", minBacklogBytes},
+	} {
+		n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--repl-backlog-size", c.backlog, "--client-output-buffer-limit", c.limit)
+		if got := n.replicator.serveSettings().Limit.HardBytes; got != c.want {
+			t.Errorf("a backlog of %s and %s: %d bytes, want %d", c.backlog, c.limit, got, c.want)
 		}
 	}
 }
