@@ -301,7 +301,11 @@ func (n *Node) loadPreamble(f *os.File) (loaded, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return loaded{}, err
 	}
-	return load(context.Background(), n.handsAt(0), n.keys, f, loadRule{libraries: n.server})
+	l, err := load(context.Background(), n.handsAt(0), n.keys, f, loadRule{libraries: n.server})
+	if err == nil {
+		l.tell(n.log)
+	}
+	return l, err
 }
 
 // execute executes the commands of a part. That one answers with an error means as

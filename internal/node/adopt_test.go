@@ -127,6 +127,8 @@ func TestAppendOnlyFilesOfRedisAreRead(t *testing.T) {
 			want: map[string]string{"0:a": "2"}, says: "DB loaded from incr file appendonly.aof.1.incr.aof"},
 		{name: "a base of commands and increments", files: []string{"a.1.base.aof", set("a", "1") + set("b", "1"), "a.1.incr.aof", aofCommand("DEL", "b"), "a.2.incr.aof", set("c", "3")},
 			want: map[string]string{"0:a": "1", "0:c": "3"}, says: "DB loaded from base file a.1.base.aof"},
+		{name: "a base that is an RDB file", files: []string{"a.1.base.rdb", "REDIS0010\x00\x01a\x011\xff" + strings.Repeat("\x00", 8), "a.1.incr.aof", aofCommand("INCR", "a")},
+			want: map[string]string{"0:a": "2"}, says: "Done loading RDB, keys loaded: 1, keys expired: 0."},
 		{name: "each file begins in database 0", files: []string{"a.1.incr.aof", aofCommand("SELECT", "3") + set("a", "1"), "a.2.incr.aof", set("a", "2")},
 			want: map[string]string{"3:a": "1", "0:a": "2"}},
 		{name: "the one file of Redis 6", files: []string{"./appendonly.aof", "#TS:1\r\n" + set("a", "1")}, want: map[string]string{"0:a": "1"}},

@@ -208,23 +208,36 @@ func TestEmptyCollectionsInAFileAreLeftOut(t *testing.T) {
 	}
 }
 
-// Scripts search the log for what is wrong with a file.
+// Scripts search the log for what is wrong with a file. What it has no fault of is no
+// internal error.
 func TestADamagedDumpIsInTheLog(t *testing.T) {
-	dir := t.TempDir()
-	file := "REDIS0010\x0d\x01k\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff" + "\xff\x00\x00\x00\x00\x00\x00\x00\x00"
-	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte(file), 0o644); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name, file, says string
+		internal         bool
+	}{
+		{"a value that is damaged", "REDIS0010\x0d\x01k\x0b\x0a\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff" + "\xff\x00\x00\x00\x00\x00\x00\x00\x00",
+			"Hash ziplist integrity check failed", true},
+		{"a type that nobody knows", "REDIS0010\xc8\x01k", "unknown type or opcode 200", true},
+		{"an unknown version", "REDIS9999", "version not supported", false},
+		{"too many databases", "REDIS0010\xfe\x10\x00\x01k\x01v", "the file has keys in database 16", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte(c.file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			core, logs := observer.New(zap.InfoLevel)
+			_, err := begins(t, dir, zap.New(core), "--appendonly", "no")
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("the start: %v", err)
+			}
+			internal := false
+			for _, line := range logs.FilterMessage("Internal error in RDB reading").All() {
+				internal = strings.Contains(fmt.Sprint(line.ContextMap()["error"]), c.says)
+			}
+			if internal != c.internal {
+				t.Errorf("the log: %v", logs.All())
+			}
+		})
 	}
-	core, logs := observer.New(zap.InfoLevel)
-	_, err := begins(t, dir, zap.New(core), "--appendonly", "no")
-	const says = "Hash ziplist integrity check failed"
-	if err == nil || !strings.Contains(err.Error(), says) {
-		t.Errorf("the start: %v", err)
-	}
-	for _, line := range logs.FilterMessage("Internal error in RDB reading").All() {
-		if strings.Contains(fmt.Sprint(line.ContextMap()["error"]), says) {
-			return
-		}
-	}
-	t.Errorf("the log: %v", logs.All())
 }

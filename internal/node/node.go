@@ -379,7 +379,9 @@ func (n *Node) restore() (loaded, error) {
 		return loaded{}, nil
 	}
 	if err != nil {
-		n.log.Warn("Internal error in RDB reading", zap.Error(err))
+		if errors.Is(err, rdb.ErrCorrupt) {
+			n.log.Warn("Internal error in RDB reading", zap.Error(err))
+		}
 		return l, fmt.Errorf("Terminating server after rdb file reading failure. %w", err)
 	}
 	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))

@@ -277,6 +277,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 	if o.purpose == forTransfer {
 		p.transfer = nil // who asks from now on needs a later one
 		p.transferring, p.transferBegan = o, began
+		if o.waiting == 0 {
+			o.dropped = errUnwanted
+		}
 	}
 	if o.purpose == forBase {
 		p.baseBegan = began
@@ -356,7 +359,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		return errSwitchedOff
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return snapshot.ErrAborted // as when it has begun; carryOut knows the cause
 	}
 	if o.purpose != forSave && journal {
 		// There the next start removes what a crash leaves behind.

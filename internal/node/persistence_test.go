@@ -20,6 +20,7 @@ import (
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
+	"redoubt/storage/snapshot"
 )
 
 // A journal that was just switched on is not what a restart finds before it has
@@ -301,6 +302,26 @@ func TestASmallBacklogIsRaised(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--save", "", "--appendonly", "no", "--repl-backlog-size", "1")
 	if got := n.journalConfig(n.config.Current()).BacklogBytes; got != 16384 {
 		t.Errorf("the stream keeps %d bytes", got)
+	}
+}
+
+// A BGSAVE that the end of the node finds before it has begun is none that failed, as
+// one that had begun.
+func TestASaveThatTheEndGivesUpHasNotFailed(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p := n.persistence
+	p.stop()
+	<-p.stopped
+	core, lines := observer.New(zap.InfoLevel)
+	p.log = zap.New(core)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	o := &order{purpose: forSave, done: make(chan struct{})}
+	if p.carryOut(ended, o); !errors.Is(o.err, snapshot.ErrAborted) || p.saveErr != nil {
+		t.Errorf("it ends with %v, and the node remembers %v", o.err, p.saveErr)
+	}
+	if lines.FilterMessage("Background saving error").Len() > 0 {
+		t.Errorf("the log: %v", lines.All())
 	}
 }
 

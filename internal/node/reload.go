@@ -66,6 +66,9 @@ func (p *persistence) loadFile(tx *storage.Tx, path string, flush bool, rule loa
 		p.libraries.DropLibraries(tx)
 	}
 	rule.libraries = p.libraries
-	_, err = load(context.Background(), []hand{within{tx}}, p.keys, f, rule)
+	l, err := load(context.Background(), []hand{within{tx}}, p.keys, f, rule)
+	if err == nil {
+		l.tell(p.log)
+	}
 	return err
 }

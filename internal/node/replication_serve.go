@@ -81,7 +81,7 @@ func (r *replicator) serveSettings() psync.Settings {
 	if !r.n.stream.Enabled() {
 		s.Limit = psync.Limit{HardBytes: c.ReplicaOutput.HardBytes, SoftBytes: c.ReplicaOutput.SoftBytes, SoftTime: c.ReplicaOutput.For}
 		if s.Limit.HardBytes > 0 { // below that of the backlog it would only make the replica come back
-			s.Limit.HardBytes = max(s.Limit.HardBytes, c.ReplBacklogBytes)
+			s.Limit.HardBytes = max(s.Limit.HardBytes, int64(backlogBytes(c)))
 		}
 	}
 	return s

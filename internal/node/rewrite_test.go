@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"redoubt/internal/redistest"
+	"redoubt/storage"
 )
 
 // startServing starts a node with a port and returns a connection to it.
@@ -190,6 +194,28 @@ func TestDebugLoadAOFKeepsEverything(t *testing.T) {
 			t.Errorf("%s is left over", name)
 		}
 	}
+}
+
+// Scripts wait for what the log tells of a load, whatever the file is loaded for.
+func TestTheLogTellsOfAReload(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p := n.persistence
+	p.stop()
+	<-p.stopped
+	core, lines := observer.New(zap.InfoLevel)
+	p.log = zap.New(core)
+	set(n, n.keys.NewExecutor(), "k", "v")
+	told := func(what string, want int, err error) {
+		t.Helper()
+		got := lines.FilterMessage("Done loading RDB, keys loaded: 1, keys expired: 0.").Len()
+		if err != nil || got != want {
+			t.Errorf("DEBUG %s: %v, the log: %v", what, err, lines.All())
+		}
+	}
+	n.keys.World(now(), func(tx *storage.Tx) {
+		told("RELOAD", 1, p.Reload(tx, false, false, false))
+		told("LOADAOF", 2, p.LoadAgain(tx))
+	})
 }
 
 // A journal that is switched on while a base is being made for another one, or for

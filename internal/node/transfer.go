@@ -81,8 +81,9 @@ func (p *persistence) freshBase(ctx context.Context, current bool, began func(re
 }
 
 // leaveTransfer says that somebody does not wait for a snapshot any more. If nobody
-// does it is given up, unless the node saves by itself: Redis then lets it become
-// the dump.
+// does it is given up, one that has not begun in any case. One that has is completed
+// if the node saves by itself: Redis makes it the dump then, and here the next replica
+// gets it.
 func (p *persistence) leaveTransfer(o *order) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,6 +2,8 @@ package node
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -70,7 +73,7 @@ func TestTheStreamBehindSYNCBeginsWithSELECT(t *testing.T) {
 // While a snapshot for replicas is made INFO tells of it as of a BGSAVE, and when the
 // last of them has gone it is given up.
 func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
-	s := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "500000")
+	s := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "", "--rdb-key-save-delay", "10000000")
 	for i := range 20 {
 		s.Do("SET", fmt.Sprint("key", i), "v")
 	}
@@ -95,26 +98,40 @@ func TestASnapshotThatNoReplicaWaitsForIsGivenUp(t *testing.T) {
 		fmt.Fprint(conn, "PSYNC ? -1\r\n")
 		return conn
 	}
+	announced := func(replica net.Conn) string {
+		t.Helper()
+		replica.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for in := bufio.NewReader(replica); ; {
+			line, err := in.ReadString('\n')
+			if line == "\n" { // a sign of life
+				continue
+			}
+			if err != nil || !strings.HasPrefix(line, "+FULLRESYNC ") {
+				t.Fatalf("the replica is told %q, %v", line, err)
+			}
+			return line
+		}
+	}
 	first := come()
 	info("slave0:")
 	info("rdb_bgsave_in_progress:1")
-	first.SetReadDeadline(time.Now().Add(20 * time.Second))
-	line, err := bufio.NewReader(first).ReadString(' ')
-	if line = strings.TrimLeft(line, "\n"); err != nil || !strings.HasPrefix(line, "+FULLRESYNC ") {
-		t.Errorf("while the snapshot is made the replica is told %q, %v", line, err)
-	}
+	announced(first)
 	first.Close()
 	info("connected_slaves:0")
 	info("rdb_bgsave_in_progress:0")
 
-	s.Do("CONFIG", "SET", "save", "3600 1")
+	// A node that saves by itself completes it, and has it for the next replica.
+	s.Do("CONFIG", "SET", "save", "3600 1000")
 	second := come()
-	info("slave0:")
-	info("rdb_bgsave_in_progress:1")
+	kept := announced(second)
 	second.Close()
 	info("connected_slaves:0")
-	info("rdb_bgsave_in_progress:1")
+	s.Do("SET", "later", "v")
 	s.Do("CONFIG", "SET", "rdb-key-save-delay", "0")
+	info("rdb_bgsave_in_progress:0")
+	if got := announced(come()); got != kept {
+		t.Errorf("the snapshot was %q, and the next replica gets %q", kept, got)
+	}
 }
 
 // Without a journal a replica is given the snapshot of the one before, but not if a
@@ -140,6 +157,52 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	set(n, e, "k", strings.Repeat("random0123456789", 1000))
 	if got := at(); got == first {
 		t.Error("a replica gets the old snapshot and a longer stream behind it")
+	}
+}
+
+// A snapshot that had to wait for another is not made if nobody waits for it any more,
+// not even on a node that saves by itself.
+func TestASnapshotThatHasNotBegunIsNotMadeForNobody(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "3600 1000", "--rdb-key-save-delay", "10000000")
+	set(n, n.keys.NewExecutor(), "k", "v")
+	p := n.persistence
+	ask := func(ctx context.Context, began func(replication.Offset)) (ended chan error) {
+		ended = make(chan error, 1)
+		go func() {
+			b, err := p.Base(ctx, psync.Need{Current: true}, began)
+			if err == nil {
+				b.Close()
+			}
+			ended <- err
+		}()
+		return ended
+	}
+	began := make(chan replication.Offset, 1)
+	first := ask(t.Context(), func(at replication.Offset) { began <- at })
+	<-began
+	ctx, leave := context.WithCancel(t.Context())
+	second := ask(ctx, func(replication.Offset) { t.Error("the second begins") })
+	var waits *order
+	redistest.Until(t, 20*time.Second, "the second waits", func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if waits = p.transfer; waits == nil {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	leave()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("who has left gets %v", err)
+	}
+	if err := n.config.Set(config.Caller{}, config.Pair{Name: "rdb-key-save-delay", Value: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := waits.wait(t.Context()); !errors.Is(err, errUnwanted) {
+		t.Errorf("the second ends with %v", err)
 	}
 }
 
@@ -181,10 +244,18 @@ func TestASnapshotUnderWayIsShared(t *testing.T) {
 // A replica that is not farther behind than the backlog reaches could resume at once, so
 // the limit does not send it away.
 func TestALimitBelowTheBacklogIsThatOfTheBacklog(t *testing.T) {
-	for limit, want := range map[string]int64{"replica 512kb 0 0": 100 << 20, "replica 200mb 0 0": 200 << 20, "replica 0 0 0": 0} {
-		n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--repl-backlog-size", "100mb", "--client-output-buffer-limit", limit)
-		if got := n.replicator.serveSettings().Limit.HardBytes; got != want {
-			t.Errorf("%s: %d bytes, want %d", limit, got, want)
+	for _, c := range []struct {
+		backlog, limit string
+		want           int64
+	}{
+		{"100mb", "replica 512kb 0 0", 100 << 20},
+		{"100mb", "replica 200mb 0 0", 200 << 20},
+		{"100mb", "replica 0 0 0", 0},
+		{"1kb", "replica 2kb 0 0", minBacklogBytes},
+	} {
+		n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--repl-backlog-size", c.backlog, "--client-output-buffer-limit", c.limit)
+		if got := n.replicator.serveSettings().Limit.HardBytes; got != c.want {
+			t.Errorf("a backlog of %s and %s: %d bytes, want %d", c.backlog, c.limit, got, c.want)
 		}
 	}
 }

@@ -33,10 +33,10 @@ func (d *Driver) drops(l *link.Link, t bus.Type) bool {
 
 // KillLinks implements admin.BusDebugger. It waits for run, which never waits for an
 // event loop.
-func (d *Driver) KillLinks(node string, to, from bool) (known bool) {
+func (d *Driver) KillLinks(node string, to, from bool) bool {
 	answer := make(chan bool, 1)
 	asked := d.post(func() {
-		v := d.node.View()
+		v, known := d.node.View(), false
 		for i := range v.Nodes {
 			known = known || string(v.Nodes[i].ID) == node
 		}

@@ -57,6 +57,28 @@ func TestTheBusIsDisturbed(t *testing.T) {
 	}
 }
 
+// DEBUG may be asked for something while the node ends: what run does of it then must
+// not meet the answer. The race detector looks at it.
+func TestLinksAreKilledWhileTheNodeEnds(t *testing.T) {
+	m, err := openMember(t, t.TempDir(), redistest.Port(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	myself := string(m.node.View().Nodes[0].ID)
+	for range 100 { // whichever of the answer and the end KillLinks sees first
+		d := &Driver{node: m.node, inbox: make(chan func()), quit: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f := <-d.inbox
+			close(d.quit)
+			f()
+		}()
+		d.KillLinks(myself, true, true)
+		<-done
+	}
+}
+
 // linkNumber is the number of the link to or from a node, 0 if there is none.
 func (m *member) linkNumber(node string, inbound bool) uint64 {
 	for _, r := range m.linkRows() {
