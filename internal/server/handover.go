@@ -213,8 +213,12 @@ func (l *loop) takeIn(c *conn) {
 	}
 }
 
-// putOff has f run on the loop when no script takes long any more.
-func (l *loop) putOff(f func()) { l.delayed = append(l.delayed, f) }
+// putOff has f run on the loop when no script takes long any more. For the client that
+// is as good as done: the command at hand has not given up.
+func (l *loop) putOff(f func()) {
+	l.delayed = append(l.delayed, f)
+	l.exec.GaveUp()
+}
 
 // makeUp does what was put off.
 func (l *loop) makeUp() {

@@ -228,7 +228,19 @@ func (n *node) untilBusy() {
 const busyReply = "error: BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 
 func TestClientsOfABusyNode(t *testing.T) {
-	n, c := startBusy(t)
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	var before []*client
+	for i := range 6 { // on both loops
+		c := n.dial()
+		c.want("WATCH k", "OK")
+		if i%3 == 1 {
+			c.want("MULTI", "OK")
+		}
+		before = append(before, c)
+	}
+	c := n.dial()
+	c.call("EVAL", endless, "0")
+	n.untilBusy()
 	var others []*client
 	for range 4 { // on both loops
 		others = append(others, n.dial())
@@ -240,7 +252,7 @@ func TestClientsOfABusyNode(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("client %d had to wait for %v", i, took)
 		}
-		o.want("HELLO 2", "[server redis version 7.2.4 proto 2 id "+fmt.Sprint(i+2)+" mode standalone role master modules []]")
+		o.want("HELLO 2", "[server redis version 7.2.4 proto 2 id "+fmt.Sprint(len(before)+i+2)+" mode standalone role master modules []]")
 		o.want("FUNCTION KILL", busyReply)
 		o.want("SHUTDOWN", busyReply)
 		o.want("WATCH k", "OK")
@@ -248,6 +260,10 @@ func TestClientsOfABusyNode(t *testing.T) {
 		o.want("GET k", busyReply)
 		o.want("DISCARD", "OK")
 		o.want("RESET", "RESET")
+	}
+	for i, c := range before { // their watches end later
+		c.want([]string{"UNWATCH", "DISCARD", "RESET"}[i%3], []string{"OK", "OK", "RESET"}[i%3])
+		c.want("WATCH k", "OK")
 	}
 	watcher, parting := others[0], others[1]
 	watcher.want("WATCH k", "OK")
@@ -589,4 +605,28 @@ func TestTheMemoryOfScriptsIsBounded(t *testing.T) {
 	if got := c.do("CONFIG SET lua-memory-limit 1mb"); !strings.HasPrefix(got, "error: ") {
 		t.Errorf("1mb: %s", got)
 	}
+}
+
+// A SHUTDOWN that has waited for a script, which then turns out to take long, is
+// answered once.
+func TestAShutdownThatMeetsALongScriptIsAnsweredOnce(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "1000")
+	c, other := n.dial(), n.dial() // on different loops
+	c.call("EVAL", endless, "0")
+	redistest.Until(t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("none does")
+	})
+	other.raw("SHUTDOWN\r\nECHO x\r\nSCRIPT KILL\r\n")
+	other.wantNext(busyReply)
+	other.wantNext(busyReply)
+	other.wantNext("OK")
+	if got := c.read(); !strings.Contains(got, "Script killed") {
+		t.Errorf("the script ends with %q", got)
+	}
+	other.want("PING", "PONG")
 }
