@@ -543,6 +543,15 @@ func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
 	}
 }
 
+func (n *node) bothTakeLong() error {
+	count := 0
+	n.long.each(func(*run) bool { count++; return true })
+	if count != 2 {
+		return fmt.Errorf("%d do", count)
+	}
+	return nil
+}
+
 // In a cluster two scripts of different slots can take long at once. The node is busy
 // until both have ended.
 func TestTwoScriptsThatTakeLong(t *testing.T) {
@@ -551,14 +560,7 @@ func TestTwoScriptsThatTakeLong(t *testing.T) {
 	a, b, other := n.dial(), n.dial(), n.dial()
 	a.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "a")
 	b.call("EVAL", endless, "1", "b")
-	redistest.Until(t, 10*time.Second, "both take long", func() error {
-		count := 0
-		n.long.each(func(*run) bool { count++; return true })
-		if count != 2 {
-			return fmt.Errorf("%d do", count)
-		}
-		return nil
-	})
+	redistest.Until(t, 10*time.Second, "both take long", n.bothTakeLong)
 	other.want("PING", busyReply)
 	other.want("SCRIPT KILL", "OK")
 	if got := b.read(); !strings.Contains(got, "Script killed by user") {
@@ -629,4 +631,34 @@ func TestAShutdownThatMeetsALongScriptIsAnsweredOnce(t *testing.T) {
 		t.Errorf("the script ends with %q", got)
 	}
 	other.want("PING", "PONG")
+}
+
+// What a client is sent while its script takes long follows the reply, in order, though
+// another script still takes long.
+func TestMessagesToTheClientOfALongScript(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--event-loops", "2", "--busy-reply-threshold", "1000")
+	a, b, other := n.dial(), n.dial(), n.dial()
+	a.do("HELLO 3")
+	a.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	a.call("EVAL", endless, "1", "a")
+	b.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "b")
+	redistest.Until(t, 10*time.Second, "both take long", n.bothTakeLong)
+	n.Publish([]byte("ch"), []byte("1"), false)
+	for range 2 { // turns of all loops: the message is delivered, or has to wait
+		for _, l := range n.loops {
+			done := make(chan struct{})
+			l.post(func() { close(done) })
+			<-done
+		}
+	}
+	other.want("SCRIPT KILL", "OK")
+	if got := a.read(); !strings.Contains(got, "Script killed by user") {
+		t.Errorf("the script ends with %q", got)
+	}
+	n.Publish([]byte("ch"), []byte("2"), false)
+	a.wantNext("[message ch 1]")
+	a.wantNext("[message ch 2]")
+	other.send("SHUTDOWN NOSAVE")
+	other.closed()
 }
