@@ -662,3 +662,19 @@ func TestMessagesToTheClientOfALongScript(t *testing.T) {
 	other.send("SHUTDOWN NOSAVE")
 	other.closed()
 }
+
+// The reply of a script within which the process was frozen never leaves: what it
+// acknowledges may not stand.
+func TestAScriptWithinWhichTheProcessIsFrozen(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "1", "k")
+	n.untilBusy()
+	f.freezes.Add(1)
+	other.want("PING", busyReply)
+	n.keepHouse() // all loops have noticed
+	other.want("SCRIPT KILL", "OK")
+	c.closed()
+	other.want("PING", "PONG")
+}
