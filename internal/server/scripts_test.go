@@ -678,3 +678,39 @@ func TestAScriptWithinWhichTheProcessIsFrozen(t *testing.T) {
 	c.closed()
 	other.want("PING", "PONG")
 }
+
+// Libraries that are gone, or were never taken, hold no memory: they can be loaded for
+// as often as somebody likes.
+func TestLibrariesThatAreGoneHoldNothing(t *testing.T) {
+	const large = "local large = 'x' for i = 1, 20 do large = large .. large end redis.register_function('f', function() return #large end)"
+	load := []string{"FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\n" + large}
+	n := startNode(t, "--lua-memory-limit", "16mb")
+	c := n.dial()
+	c.call(load...)
+	c.wantNext("lib")
+	payload := c.do("FUNCTION DUMP")
+	for _, test := range []struct {
+		name    string
+		call    []string
+		replies []string
+	}{
+		{"replaced", load, []string{"lib"}},
+		{"with a name that is taken", []string{"FUNCTION", "LOAD", "#!lua name=other\n" + large}, []string{"error: ERR Function f already exists"}},
+		{"deleted", []string{"FUNCTION", "DELETE", "lib"}, []string{"OK", "lib"}},
+		{"restored", []string{"FUNCTION", "RESTORE", payload, "REPLACE"}, []string{"OK"}},
+		{"not restored", []string{"FUNCTION", "RESTORE", payload}, []string{"error: ERR Library lib already exists"}},
+	} {
+		for i := range 40 {
+			c.call(test.call...)
+			if len(test.replies) == 2 {
+				c.call(load...)
+			}
+			for _, want := range test.replies {
+				if got := c.read(); got != want {
+					t.Fatalf("%s, time %d: %q, want %q", test.name, i, got, want)
+				}
+			}
+		}
+	}
+	c.want("FCALL f 0", "1048576")
+}
