@@ -298,6 +298,8 @@ func (l *loop) full(c *conn) {
 // outputLimit is the limit of the connection's class.
 func (c *conn) outputLimit(cfg *config.Settings) config.OutputLimit {
 	switch {
+	case c.parser.Limits.Unauthenticated: // what it is told are errors: nobody is to fill the memory with them
+		return config.OutputLimit{HardBytes: smallOutput}
 	case c.is(stateMonitor):
 		return cfg.ReplicaOutput
 	case c.subs.count() > 0:
