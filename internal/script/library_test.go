@@ -164,3 +164,32 @@ func TestAKillThatComesLateLetsLibrariesLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a function that was killed has shared of its variables stays as it was, whatever
+// runs next.
+func TestVariablesOutliveTheirFunctionThatWasKilled(t *testing.T) {
+	s := shelf{New(Config{}), map[string]*Library{}}
+	s.load("#!lua name=l\nlocal add, n = nil, 0\n" +
+		"redis.register_function('endless', function() local x = 1 add = function() x = x + 1 return x end while true do end end)\n" +
+		"redis.register_function('next', function() local a, b, c, d = 10, 20, 30, 40 local sum = add() return {a, b, c, d, sum} end)")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.call("endless", nil, nil)
+	}()
+	for tick := time.NewTicker(5 * time.Millisecond); ; {
+		select {
+		case <-tick.C:
+			s.engine.Kill()
+			continue
+		case <-ended:
+			tick.Stop()
+		}
+		break
+	}
+	for _, sum := range []string{":2", ":3"} {
+		if got, want := string(s.call("next", nil, nil)), "*5\r\n:10\r\n:20\r\n:30\r\n:40\r\n"+sum+"\r\n"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (c *conn) Reset() resp.Error {
 	c.state &^= stateMonitor | stateReadOnly | stateAsking | stateReplyOff | stateReplySkip | stateSkipping | stateNoEvict | stateNoTouch
 	c.conds &^= condMonitor
 	c.db, c.identity.Name, c.replica = 0, "", nil
-	c.out.SetProto(resp.Proto2)
+	c.SetProto(resp.Proto2)
 	c.authenticated(l.cfg.RequirePass == "")
 	return ""
 }

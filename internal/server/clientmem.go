@@ -91,7 +91,7 @@ func (l *loop) recount(c *conn) {
 	m.bytes += bytes - c.counted.bytes
 	c.counted.bytes = bytes
 	class := int8(0)
-	if !c.is(stateNoEvict) {
+	if !c.is(stateNoEvict | stateRunning) {
 		class = int8(sizeClass(bytes) + 1)
 	}
 	if class != c.counted.class {

@@ -360,3 +360,23 @@ func TestNobodyIsLeftToBeEvicted(t *testing.T) {
 		c.want("PING", "PONG")
 	}
 }
+
+// The client whose script takes long cannot go, though it is the largest: others do.
+func TestTheClientOfALongScriptIsNotEvicted(t *testing.T) {
+	n := startNode(t, "--event-loops", "1", "--busy-reply-threshold", "20", "--maxmemory-clients", "8000000")
+	c := n.dial()
+	c.call("EVAL", "while true do end", "0", strings.Repeat("v", 3_000_000))
+	n.untilBusy()
+	for range 8 {
+		io.WriteString(n.dial().nc, "*2\r\n$2000000\r\n"+strings.Repeat("v", 900_000))
+	}
+	n.dial().want("SCRIPT KILL", "OK")
+	if got := c.read(); !strings.Contains(got, "Script killed") {
+		t.Errorf("the script ends with %q", got)
+	}
+	c.want("PING", "PONG")
+	if got := n.Stats().EvictedClients; got == 0 {
+		t.Error("nobody was evicted")
+	}
+	n.checkClientMemory()
+}

@@ -81,6 +81,7 @@ const (
 	stateWaiting                         // it is parked: nothing more is run
 	stateRunning                         // its script takes long: the loop leaves it alone
 	stateCaching                         // CLIENT CACHING: for the next command
+	stateDoomed                          // it was to be closed while its script took long: nothing leaves any more
 )
 
 func (c *conn) is(s connState) bool { return c.state&s != 0 }
@@ -173,13 +174,13 @@ func (l *loop) disown(c *conn) {
 	l.conns[c.fd] = nil
 }
 
-// drop closes c at once.
+// drop closes c at once, or when its script has ended: without the reply.
 func (l *loop) drop(c *conn) {
 	switch {
 	case c.is(stateClosed):
 		return
 	case c.is(stateRunning):
-		c.state |= stateClosing
+		c.state |= stateClosing | stateDoomed
 		return
 	}
 	l.forget(c)

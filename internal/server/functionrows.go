@@ -39,13 +39,13 @@ func (s *Server) functionLoad(x *command.Ctx) {
 	if !x.Tx.Applying() {
 		set.engine.SetMaxMemory(s.config.Current().LuaMemoryLimit)
 	}
+	defer s.functions.give()
 	next, name, err := set.load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
-	s.functions.give()
 	if err != "" {
 		x.Out.Error(err)
 		return
 	}
-	s.functions.set.Store(next)
+	s.functions.put(next)
 	x.Tx.Beside(1)
 	x.Out.BulkString(name)
 }
@@ -57,7 +57,9 @@ func (s *Server) functionDelete(x *command.Ctx) {
 		x.Out.Error(resp.ErrNoLibrary)
 		return
 	}
-	s.functions.set.Store(set.without(func(x *script.Library) bool { return x == l }))
+	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	defer s.functions.give()
+	s.functions.put(set.without(func(x *script.Library) bool { return x == l }))
 	x.Tx.Beside(1)
 	x.Out.OK()
 }
@@ -70,7 +72,7 @@ func (s *Server) functionFlush(x *command.Ctx) {
 	if !flushMode(x, resp.ErrFunctionFlush) {
 		return
 	}
-	s.functions.set.Store(newFunctionSet())
+	s.functions.put(newFunctionSet())
 	x.Tx.Beside(1)
 	x.Out.OK()
 }
@@ -104,13 +106,13 @@ func (s *Server) functionRestore(x *command.Ctx) {
 		return
 	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	defer s.functions.give()
 	next, refusal := s.functions.set.Load().restore(codes, policy, timeoutFor(x), loadHost{s})
-	s.functions.give()
 	if refusal != "" {
 		x.Out.Error(refusal)
 		return
 	}
-	s.functions.set.Store(next)
+	s.functions.put(next)
 	x.Tx.Beside(1)
 	x.Out.OK()
 }

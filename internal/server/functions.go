@@ -72,6 +72,20 @@ func (x *functionSet) find(name string) *script.Library {
 
 func byLibraryName(l *script.Library, name string) int { return strings.Compare(l.Name, name) }
 
+// put makes next the set. The caller has the engine, which lets go of the libraries that
+// are gone.
+func (f *functions) put(next *functionSet) {
+	old := f.set.Swap(next)
+	if old.engine != next.engine {
+		return
+	}
+	for _, l := range old.libraries {
+		if !slices.Contains(next.libraries, l) {
+			old.engine.Unload(l)
+		}
+	}
+}
+
 // without is the set with the libraries for which gone is false.
 func (x *functionSet) without(gone func(*script.Library) bool) *functionSet {
 	next := &functionSet{engine: x.engine, byName: map[string]*function{}}
@@ -121,6 +135,9 @@ func (x *functionSet) load(code string, replace bool, timeout time.Duration, hos
 		return nil, "", err.(resp.Error)
 	}
 	next, refusal := x.without(func(l *script.Library) bool { return l == old }).with(l)
+	if refusal != "" {
+		x.engine.Unload(l)
+	}
 	return next, l.Name, refusal
 }
 
@@ -135,11 +152,18 @@ const (
 
 // restore is the set with the libraries of a payload. It matches
 // functionRestoreCommand: nothing has changed if anything is wrong.
-func (x *functionSet) restore(codes []string, policy restorePolicy, timeout time.Duration, host script.Host) (*functionSet, resp.Error) {
+func (x *functionSet) restore(codes []string, policy restorePolicy, timeout time.Duration, host script.Host) (_ *functionSet, refusal resp.Error) {
 	loaded := newFunctionSet()
 	if policy != restoreFlush {
 		loaded.engine = x.engine
 	}
+	defer func() {
+		if refusal != "" {
+			for _, l := range loaded.libraries {
+				loaded.engine.Unload(l)
+			}
+		}
+	}()
 	for _, code := range codes {
 		next, _, err := loaded.load(code, false, timeout, host)
 		if err != "" {
@@ -210,9 +234,9 @@ func (s *Server) LoadLibrary(code string, replace bool) error {
 	if err != "" {
 		return err
 	}
-	s.functions.set.Store(next)
+	s.functions.put(next)
 	return nil
 }
 
 // DropLibraries empties the set. The unit holds the world lock.
-func (s *Server) DropLibraries(*storage.Tx) { s.functions.set.Store(newFunctionSet()) }
+func (s *Server) DropLibraries(*storage.Tx) { s.functions.put(newFunctionSet()) }

@@ -179,6 +179,7 @@ func (l *loop) takeBack(d *desk) {
 // answered: a transaction may have written half of it, and is not in the stream yet.
 func (l *loop) setAside(c *conn, answered int) {
 	c.state |= stateRunning
+	l.recount(c) // it cannot be evicted meanwhile
 	if c.wire != nil {
 		return // its reader waits to be asked for more
 	}
@@ -199,6 +200,7 @@ func (l *loop) setAside(c *conn, answered int) {
 func (l *loop) takeIn(c *conn) {
 	c.state &^= stateRunning
 	c.active = l.mono
+	l.recount(c)
 	if c.wire != nil {
 		return
 	}
@@ -211,8 +213,12 @@ func (l *loop) takeIn(c *conn) {
 	}
 }
 
-// putOff has f run on the loop when no script takes long any more.
-func (l *loop) putOff(f func()) { l.delayed = append(l.delayed, f) }
+// putOff has f run on the loop when no script takes long any more. For the client that
+// is as good as done: the command at hand has not given up.
+func (l *loop) putOff(f func()) {
+	l.delayed = append(l.delayed, f)
+	l.exec.GaveUp()
+}
 
 // makeUp does what was put off.
 func (l *loop) makeUp() {

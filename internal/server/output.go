@@ -187,7 +187,7 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
-		if !c.is(stateRunning) && c.out.Len() > c.sent {
+		if c.out.Len() > c.sent || c.is(stateRunning) { // a reply is to come, as old as its script
 			l.drop(c)
 			closed++
 		}
@@ -208,7 +208,11 @@ func (l *loop) afterFreeze(now time.Time) bool {
 
 // write writes what may leave.
 func (l *loop) write(c *conn) {
-	if c.is(stateRunning) {
+	switch {
+	case c.is(stateRunning):
+		return
+	case c.is(stateDoomed):
+		l.drop(c)
 		return
 	}
 	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
@@ -294,6 +298,8 @@ func (l *loop) full(c *conn) {
 // outputLimit is the limit of the connection's class.
 func (c *conn) outputLimit(cfg *config.Settings) config.OutputLimit {
 	switch {
+	case c.parser.Limits.Unauthenticated: // what it is told are errors: nobody is to fill the memory with them
+		return config.OutputLimit{HardBytes: smallOutput}
 	case c.is(stateMonitor):
 		return cfg.ReplicaOutput
 	case c.subs.count() > 0:

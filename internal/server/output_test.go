@@ -164,6 +164,22 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
+// Who has not named the password cannot fill the memory with errors that he does not
+// read.
+func TestOutputLimitBeforeThePassword(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c, other := n.dial(), n.dial()
+	other.want("AUTH secret", "OK")
+	go func() { // until the connection is closed
+		for err := error(nil); err == nil; {
+			_, err = io.WriteString(c.nc, strings.Repeat("PING\r\n", 1000))
+		}
+	}()
+	eventually(t, func() bool {
+		return strings.Contains(other.do("INFO stats"), "client_output_buffer_limit_disconnections:1\r\n")
+	})
+}
+
 // A reply over the limit closes its client, also where the socket would take it.
 func TestOutputLimitOfOneReply(t *testing.T) {
 	n := startNode(t, "--client-output-buffer-limit", "normal 100000 0 0")

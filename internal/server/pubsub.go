@@ -205,11 +205,11 @@ func (s *subscriber) post() {
 	})
 }
 
-// takeInbox moves a subscriber's messages to its output. If it has waited and is about
-// to be answered, they follow the answer.
+// takeInbox moves a subscriber's messages to its output. If its script takes long, or
+// if it has waited and is about to be answered, they follow the answer.
 func (l *loop) takeInbox(s *subscriber) {
 	c := s.c
-	if !s.posted.Load() || c.parked != nil && c.parked.wait.over() {
+	if !s.posted.Load() || c.is(stateRunning) || c.parked != nil && c.parked.wait.over() {
 		return
 	}
 	s.mu.Lock()

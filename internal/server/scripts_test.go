@@ -228,7 +228,19 @@ func (n *node) untilBusy() {
 const busyReply = "error: BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 
 func TestClientsOfABusyNode(t *testing.T) {
-	n, c := startBusy(t)
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
+	var before []*client
+	for i := range 6 { // on both loops
+		c := n.dial()
+		c.want("WATCH k", "OK")
+		if i%3 == 1 {
+			c.want("MULTI", "OK")
+		}
+		before = append(before, c)
+	}
+	c := n.dial()
+	c.call("EVAL", endless, "0")
+	n.untilBusy()
 	var others []*client
 	for range 4 { // on both loops
 		others = append(others, n.dial())
@@ -240,7 +252,7 @@ func TestClientsOfABusyNode(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("client %d had to wait for %v", i, took)
 		}
-		o.want("HELLO 2", "[server redis version 7.2.4 proto 2 id "+fmt.Sprint(i+2)+" mode standalone role master modules []]")
+		o.want("HELLO 2", "[server redis version 7.2.4 proto 2 id "+fmt.Sprint(len(before)+i+2)+" mode standalone role master modules []]")
 		o.want("FUNCTION KILL", busyReply)
 		o.want("SHUTDOWN", busyReply)
 		o.want("WATCH k", "OK")
@@ -248,6 +260,10 @@ func TestClientsOfABusyNode(t *testing.T) {
 		o.want("GET k", busyReply)
 		o.want("DISCARD", "OK")
 		o.want("RESET", "RESET")
+	}
+	for i, c := range before { // their watches end later
+		c.want([]string{"UNWATCH", "DISCARD", "RESET"}[i%3], []string{"OK", "OK", "RESET"}[i%3])
+		c.want("WATCH k", "OK")
 	}
 	watcher, parting := others[0], others[1]
 	watcher.want("WATCH k", "OK")
@@ -527,6 +543,15 @@ func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
 	}
 }
 
+func (n *node) bothTakeLong() error {
+	count := 0
+	n.long.each(func(*run) bool { count++; return true })
+	if count != 2 {
+		return fmt.Errorf("%d do", count)
+	}
+	return nil
+}
+
 // In a cluster two scripts of different slots can take long at once. The node is busy
 // until both have ended.
 func TestTwoScriptsThatTakeLong(t *testing.T) {
@@ -535,14 +560,7 @@ func TestTwoScriptsThatTakeLong(t *testing.T) {
 	a, b, other := n.dial(), n.dial(), n.dial()
 	a.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "a")
 	b.call("EVAL", endless, "1", "b")
-	redistest.Until(t, 10*time.Second, "both take long", func() error {
-		count := 0
-		n.long.each(func(*run) bool { count++; return true })
-		if count != 2 {
-			return fmt.Errorf("%d do", count)
-		}
-		return nil
-	})
+	redistest.Until(t, 10*time.Second, "both take long", n.bothTakeLong)
 	other.want("PING", busyReply)
 	other.want("SCRIPT KILL", "OK")
 	if got := b.read(); !strings.Contains(got, "Script killed by user") {
@@ -589,4 +607,110 @@ func TestTheMemoryOfScriptsIsBounded(t *testing.T) {
 	if got := c.do("CONFIG SET lua-memory-limit 1mb"); !strings.HasPrefix(got, "error: ") {
 		t.Errorf("1mb: %s", got)
 	}
+}
+
+// A SHUTDOWN that has waited for a script, which then turns out to take long, is
+// answered once.
+func TestAShutdownThatMeetsALongScriptIsAnsweredOnce(t *testing.T) {
+	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "1000")
+	c, other := n.dial(), n.dial() // on different loops
+	c.call("EVAL", endless, "0")
+	redistest.Until(t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("none does")
+	})
+	other.raw("SHUTDOWN\r\nECHO x\r\nSCRIPT KILL\r\n")
+	other.wantNext(busyReply)
+	other.wantNext(busyReply)
+	other.wantNext("OK")
+	if got := c.read(); !strings.Contains(got, "Script killed") {
+		t.Errorf("the script ends with %q", got)
+	}
+	other.want("PING", "PONG")
+}
+
+// What a client is sent while its script takes long follows the reply, in order, though
+// another script still takes long.
+func TestMessagesToTheClientOfALongScript(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--event-loops", "2", "--busy-reply-threshold", "1000")
+	a, b, other := n.dial(), n.dial(), n.dial()
+	a.do("HELLO 3")
+	a.want("SUBSCRIBE ch", "[subscribe ch 1]")
+	a.call("EVAL", endless, "1", "a")
+	b.call("EVAL", "redis.call('SET', KEYS[1], 'v') while true do end", "1", "b")
+	redistest.Until(t, 10*time.Second, "both take long", n.bothTakeLong)
+	n.Publish([]byte("ch"), []byte("1"), false)
+	for range 2 { // turns of all loops: the message is delivered, or has to wait
+		for _, l := range n.loops {
+			done := make(chan struct{})
+			l.post(func() { close(done) })
+			<-done
+		}
+	}
+	other.want("SCRIPT KILL", "OK")
+	if got := a.read(); !strings.Contains(got, "Script killed by user") {
+		t.Errorf("the script ends with %q", got)
+	}
+	n.Publish([]byte("ch"), []byte("2"), false)
+	a.wantNext("[message ch 1]")
+	a.wantNext("[message ch 2]")
+	other.send("SHUTDOWN NOSAVE")
+	other.closed()
+}
+
+// The reply of a script within which the process was frozen never leaves: what it
+// acknowledges may not stand.
+func TestAScriptWithinWhichTheProcessIsFrozen(t *testing.T) {
+	f := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "1", "k")
+	n.untilBusy()
+	f.freezes.Add(1)
+	other.want("PING", busyReply)
+	n.keepHouse() // all loops have noticed
+	other.want("SCRIPT KILL", "OK")
+	c.closed()
+	other.want("PING", "PONG")
+}
+
+// Libraries that are gone, or were never taken, hold no memory: they can be loaded for
+// as often as somebody likes.
+func TestLibrariesThatAreGoneHoldNothing(t *testing.T) {
+	const large = "local large = 'x' for i = 1, 20 do large = large .. large end redis.register_function('f', function() return #large end)"
+	load := []string{"FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\n" + large}
+	n := startNode(t, "--lua-memory-limit", "16mb")
+	c := n.dial()
+	c.call(load...)
+	c.wantNext("lib")
+	payload := c.do("FUNCTION DUMP")
+	for _, test := range []struct {
+		name    string
+		call    []string
+		replies []string
+	}{
+		{"replaced", load, []string{"lib"}},
+		{"with a name that is taken", []string{"FUNCTION", "LOAD", "#!lua name=other\n" + large}, []string{"error: ERR Function f already exists"}},
+		{"deleted", []string{"FUNCTION", "DELETE", "lib"}, []string{"OK", "lib"}},
+		{"restored", []string{"FUNCTION", "RESTORE", payload, "REPLACE"}, []string{"OK"}},
+		{"not restored", []string{"FUNCTION", "RESTORE", payload}, []string{"error: ERR Library lib already exists"}},
+	} {
+		for i := range 40 {
+			c.call(test.call...)
+			if len(test.replies) == 2 {
+				c.call(load...)
+			}
+			for _, want := range test.replies {
+				if got := c.read(); got != want {
+					t.Fatalf("%s, time %d: %q, want %q", test.name, i, got, want)
+				}
+			}
+		}
+	}
+	c.want("FCALL f 0", "1048576")
 }

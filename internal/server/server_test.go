@@ -701,3 +701,22 @@ func TestAnLFUPolicyCountsAccesses(t *testing.T) {
 	restore("FREQ", "100")
 	c.want("OBJECT FREQ r", "100")
 }
+
+// Without a password nobody need name one, those neither who were there before: the
+// limits on their requests go with it.
+func TestRequestsWhenThePasswordGoes(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c, other := n.dial(), n.dial()
+	c.want("GET k", "error: "+string(resp.ErrNoAuth))
+	other.want("AUTH secret", "OK")
+	const many = "EXISTS a b c d e f g h i j k l"
+	other.call("CONFIG", "SET", "requirepass", "")
+	other.wantNext("OK")
+	c.want(many, "0")
+	other.want("CONFIG SET requirepass secret", "OK")
+	other.want(many, "0")
+	c.want("GET k", "error: "+string(resp.ErrNoAuth))
+	if got := c.do(many); !strings.Contains(got, "unauthenticated multibulk length") {
+		t.Errorf("%q", got)
+	}
+}

@@ -23,6 +23,10 @@ func (s *Server) followSettings() {
 		return nil
 	}, "proto-max-bulk-len")
 	s.config.OnChange(func(_, next *config.Settings) error {
+		s.eachConn(func(c *conn) { c.parser.Limits.Unauthenticated = next.RequirePass != "" && !c.authed })
+		return nil
+	}, "requirepass")
+	s.config.OnChange(func(_, next *config.Settings) error {
 		s.table.TrackLatency(next.LatencyTracking)
 		return nil
 	}, "latency-tracking")

@@ -207,6 +207,23 @@ func TestInvalidationsCanBeRedirected(t *testing.T) {
 	c.want("CLIENT TRACKING ON REDIRECT "+id, "error: ERR The client ID you want redirect to does not exist")
 }
 
+// After RESET the receiver of messages speaks RESP2, in which it hears only what it has
+// subscribed to.
+func TestAReceiverThatResets(t *testing.T) {
+	n := startNode(t)
+	to, c, other := n.dial(), n.dial(), n.dial()
+	c.want("CLIENT TRACKING ON REDIRECT "+to.do("CLIENT ID"), "OK")
+	to.do("HELLO 3")
+	c.do("GET a")
+	other.want("SET a 1", "OK")
+	to.wantNext("[invalidate [a]]")
+	to.want("RESET", "RESET")
+	c.do("GET a")
+	other.want("SET a 1", "OK")
+	to.want("PING", "PONG")
+	to.silent()
+}
+
 // listed is the line of CLIENT LIST about c.
 func listed(asks, c *client) string { return asks.do("CLIENT LIST ID " + c.do("CLIENT ID")) }
 

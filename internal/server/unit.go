@@ -37,7 +37,7 @@ func (l *loop) runAlone(c *conn, q *request) {
 	start := c.out.Len()
 	l.exec.GaveUp() // what the loop did before does not count
 	q.row.Run(&l.runner.Ctx)
-	if l.exec.GaveUp() && !c.is(stateClosed|stateDetached) {
+	if l.exec.GaveUp() && c.parked == nil && !c.is(stateClosed|stateDetached) { // what waits is answered by who ends the wait
 		c.out.Truncate(start)
 		c.out.Error(l.srv.busy())
 	}

@@ -180,12 +180,13 @@ func (h *Table) SetMeta(meta *Table) { h.meta = meta }
 // Meta is a table's metatable, nil if there is none.
 func (h *Table) Meta() *Table { return h.meta }
 
-// Reset forgets what a run left on the stack. It is called between runs.
+// Reset forgets what a run left on the stack. It is called between runs. Variables of
+// a run that OnInterrupt has ended may still be those of closures.
 func (s *State) Reset() {
 	t := s.main
+	t.closeUpvalues(0)
 	t.depth = 0
 	s.goDepth = 0
-	t.open = nil
 	t.handler, t.handling = Nil, false
 	t.status = statusRunning
 	if len(t.stack) > 4096 {
