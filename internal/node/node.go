@@ -194,7 +194,8 @@ func (n *Node) enableJournal() error {
 	if err := n.lockJournal(); err != nil {
 		return err
 	}
-	if err := n.stream.Enable(); err != nil {
+	s := n.replicator.state.Load() // it stands still: whoever calls this holds the world
+	if err := n.stream.Enable(s.history, s.replica); err != nil {
 		return errors.Join(err, n.unlock())
 	}
 	n.persistence.askFirstBase()
