@@ -291,10 +291,10 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 	from := s.First()
 	want := append(old[from:len(old):len(old)], fill(t, s, 30)...)
 	h := replication.History{ID: strings.Repeat("e", 40), ID2: replication.NoID, Second: -1}
-	if err := s.Enable(h, true); err != nil {
+	if err := s.Enable(h, true, testFitness); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Enable(h, true); err != nil {
+	if err := s.Enable(h, true, testFitness); err != nil {
 		t.Fatalf("a second Enable: %v", err)
 	}
 	want = append(want, fill(t, s, 30)...)
@@ -314,7 +314,7 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 	}
 	tail := fill(t, s, 10)
 	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
-	if rec.BaseOffset != base || rec.End != s.End() || rec.History != h || !rec.Replica {
+	if rec.BaseOffset != base || rec.End != s.End() || rec.History != h || !rec.Replica || rec.Fitness != testFitness {
 		t.Errorf("killed after the first base: %+v", *rec)
 	}
 	if !bytes.Equal(replayAll(t, s2, base), tail) {
@@ -324,7 +324,7 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"Flush": s.Flush(), "Close": s.Close(), "Enable": s.Enable(h, true), "Disable": s.Disable(), "Cut": s.Cut(0), "SaveHistory": s.SaveHistory(h, true),
+		"Flush": s.Flush(), "Close": s.Close(), "Enable": s.Enable(h, true, testFitness), "Disable": s.Disable(), "Cut": s.Cut(0), "SaveHistory": s.SaveHistory(h, true),
 	} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s after Close says %v", name, err)
