@@ -194,7 +194,9 @@ func (n *Node) enableJournal() error {
 	if err := n.lockJournal(); err != nil {
 		return err
 	}
-	if err := n.stream.Enable(); err != nil {
+	// The state stands still: whoever calls this holds the world.
+	s, standing := n.replicator.state.Load(), n.replicator.Standing()
+	if err := n.stream.Enable(s.history, s.replica, standing.Fitness()); err != nil {
 		return errors.Join(err, n.unlock())
 	}
 	n.persistence.askFirstBase()

@@ -546,3 +546,34 @@ func TestInfo(t *testing.T) {
 		})
 	}
 }
+
+// A journal that is switched on again goes on from what the node is by then. The history
+// of the earlier one would let a restart go on where it never was.
+func TestAJournalThatIsSwitchedOnAgainHasTheHistoryOfTheNode(t *testing.T) {
+	dir := t.TempDir()
+	n, stop := startNode(t, dir, "--save", "")
+	switchJournal := func(to string) {
+		t.Helper()
+		if err := n.config.Set(config.Caller{}, config.Pair{Name: "appendonly", Value: to}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := n.replicator.History()
+	switchJournal("no")
+	n.replicator.BecomeReplica("", 0, replication.Source{})
+	n.replicator.BecomePrimary()
+	set(n, n.keys.NewExecutor(), "k", "written in another history")
+	n.replicator.BecomeReplica("", 0, replication.Source{})
+	switchJournal("yes")
+	hasInfo(t, n, "aof_rewrites:1", "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:ok")
+	want, end := n.replicator.History(), n.stream.End()
+	if want == before {
+		t.Fatal("the history is the one before")
+	}
+	stop()
+
+	n, _ = startNode(t, dir, append([]string{"--save", ""}, replicaOfNobody...)...)
+	if r := n.recovered; r.History != want || !r.Replica || r.End != end {
+		t.Errorf("a restart finds %+v, replica %v, at %d, want %+v at %d", r.History, r.Replica, r.End, want, end)
+	}
+}

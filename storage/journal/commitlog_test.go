@@ -217,7 +217,7 @@ func TestAJournalThatGoesAndComesBackCommits(t *testing.T) {
 	if s.Synced() != 0 {
 		t.Errorf("%d bytes synced without a journal", s.Synced())
 	}
-	if err := s.Enable(); err != nil {
+	if err := s.Enable(testHistory, false, replication.Fitness{}); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { commit(s, unit(2, 10)); return s.logged.Load() == s.end.Load() })
@@ -334,7 +334,7 @@ func TestALateCommitDoesNotUseAClosedLog(t *testing.T) {
 	s, _ := alwaysIn(t, vfs.NewMem())
 	commit(s, unit(0, 10))
 	old := s.commits.Load()
-	if err := errors.Join(s.Disable(), s.Enable(), s.Flush()); err != nil {
+	if err := errors.Join(s.Disable(), s.Enable(testHistory, false, replication.Fitness{}), s.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	s.AppendRaw(unit(1, 10))
@@ -361,7 +361,7 @@ func TestTurningTheJournalOnKeepsWhatItLeft(t *testing.T) {
 		cfg.Enabled, cfg.Policy, cfg.FS = false, policy, mem
 		s, _ := open(t, cfg)
 		put(s, unit(5, 10))
-		if err := s.Enable(); err != nil {
+		if err := s.Enable(testHistory, false, replication.Fitness{}); err != nil {
 			t.Fatal(err)
 		}
 		cfg.Enabled = true
@@ -518,7 +518,7 @@ func TestCommitsBesideEverything(t *testing.T) {
 		case 1:
 			err = s.NewGeneration("", replication.Offset(100*i), testHistory, false)
 		case 2:
-			err = errors.Join(s.Disable(), s.Enable())
+			err = errors.Join(s.Disable(), s.Enable(testHistory, false, replication.Fitness{}))
 		}
 		appending.Unlock()
 		if err != nil {

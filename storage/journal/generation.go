@@ -46,11 +46,7 @@ func (s *Stream) SaveHistory(h replication.History, replica bool) error {
 // history of that id. If the node has gone over to another history, or become a
 // primary, there is nothing to save. Without a journal it does nothing.
 func (s *Stream) SaveFitness(id string, f replication.Fitness) error {
-	if f.Shard == "" {
-		f = replication.Fitness{}
-	} else {
-		f.Contact = time.UnixMilli(f.Contact.UnixMilli()) // as it will be read
-	}
+	f = saved(f)
 	err := s.onWriter(func(w *writer) error {
 		m := w.manifest
 		if m.history.ID != id || !m.replica || m.fitness == f {
@@ -67,6 +63,15 @@ func (s *Stream) SaveFitness(id string, f replication.Fitness) error {
 		return nil
 	}
 	return err
+}
+
+// saved is a fitness as it will be read.
+func saved(f replication.Fitness) replication.Fitness {
+	if f.Shard == "" {
+		return replication.Fitness{}
+	}
+	f.Contact = time.UnixMilli(f.Contact.UnixMilli())
+	return f
 }
 
 // save makes m current.

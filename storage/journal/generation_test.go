@@ -290,10 +290,11 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 	}
 	from := s.First()
 	want := append(old[from:len(old):len(old)], fill(t, s, 30)...)
-	if err := s.Enable(); err != nil {
+	h := replication.History{ID: strings.Repeat("e", 40), ID2: replication.NoID, Second: -1}
+	if err := s.Enable(h, true, testFitness); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Enable(); err != nil {
+	if err := s.Enable(h, true, testFitness); err != nil {
 		t.Fatalf("a second Enable: %v", err)
 	}
 	want = append(want, fill(t, s, 30)...)
@@ -307,17 +308,13 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 	if !rec.Found || int(rec.End) != len(old) || rec.Base != "" {
 		t.Errorf("killed before the first base: %+v, want the old journal up to %d", *rec, len(old))
 	}
-	h := replication.History{ID: strings.Repeat("e", 40), ID2: replication.NoID, Second: -1}
-	if err := s.SaveHistory(h, true); err != nil {
-		t.Fatal(err)
-	}
 	base := s.End()
 	if err := s.SetBase(stage(t, cfg.Dir, "on"), base); err != nil {
 		t.Fatal(err)
 	}
 	tail := fill(t, s, 10)
 	s2, rec := open(t, testConfig(t, image(t, cfg.Dir)))
-	if rec.BaseOffset != base || rec.End != s.End() || rec.History != h || !rec.Replica {
+	if rec.BaseOffset != base || rec.End != s.End() || rec.History != h || !rec.Replica || rec.Fitness != testFitness {
 		t.Errorf("killed after the first base: %+v", *rec)
 	}
 	if !bytes.Equal(replayAll(t, s2, base), tail) {
@@ -327,7 +324,7 @@ func TestTheJournalGoesOnAndOffAtRuntime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"Flush": s.Flush(), "Close": s.Close(), "Enable": s.Enable(), "Disable": s.Disable(), "Cut": s.Cut(0), "SaveHistory": s.SaveHistory(h, true),
+		"Flush": s.Flush(), "Close": s.Close(), "Enable": s.Enable(h, true, testFitness), "Disable": s.Disable(), "Cut": s.Cut(0), "SaveHistory": s.SaveHistory(h, true),
 	} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s after Close says %v", name, err)

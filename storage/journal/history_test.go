@@ -395,7 +395,7 @@ func (h *history) turn() {
 		h.p.mu.Lock()
 		h.p.switched = h.line.end()
 		h.p.mu.Unlock()
-		h.must(h.s.Enable())
+		h.must(h.s.Enable(testHistory, false, replication.Fitness{}))
 		h.off, h.based = false, false
 		return
 	}

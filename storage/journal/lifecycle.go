@@ -8,10 +8,11 @@ import (
 )
 
 // Enable turns the journal on (CONFIG SET appendonly yes). It begins a new
-// generation with what memory still holds. What an earlier journal left on disk
-// stays what a restart finds until SetBase gives the new generation its base;
-// the caller takes that snapshot next.
-func (s *Stream) Enable() error {
+// generation with what memory still holds, in the given histories; a replica has
+// a fitness. Those of an earlier journal are another stream's by now. What that left
+// on disk stays what a restart finds until SetBase gives the new generation its
+// base; the caller takes that snapshot next.
+func (s *Stream) Enable(h replication.History, replica bool, f replication.Fitness) error {
 	s.ctl.Lock()
 	defer s.ctl.Unlock()
 	if err := s.failed(); err != nil {
@@ -24,6 +25,7 @@ func (s *Stream) Enable() error {
 	if err != nil {
 		return err
 	}
+	w.manifest.history, w.manifest.replica, w.manifest.fitness = h, replica, saved(f)
 	r, l, err := s.beginAnew(w, rec.Found)
 	if err != nil {
 		w.store.close()
