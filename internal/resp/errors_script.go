@@ -19,6 +19,7 @@ const (
 	ErrDebugPipe       Error = "ERR EVAL in debugging mode must be called outside a pipeline or transaction"
 	ErrDebugSHA        Error = "ERR Please use EVAL instead of EVALSHA for debugging"
 	ErrDebugSessions   Error = "ERR Too many debugging sessions: try again when one of them has ended"
+	ErrDebugEnds       Error = "ERR No debugging session begins any more: the server ends"
 	ErrDebugAside      Error = "ERR This command is about the node: an asynchronous debugging session cannot call it"
 	ErrDebugBytes      Error = "ERR The debugging session would copy too many bytes of keys: use SCRIPT DEBUG SYNC"
 	ErrDebugSpace      Error = "OOM The debugging session holds too much"

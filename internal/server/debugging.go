@@ -77,13 +77,16 @@ type terminal interface {
 	hangUp()
 }
 
-// begin notes a session, unless there are too many or the server ends. aside says that
-// it is an asynchronous one.
-func (x *debugSessions) begin(t terminal, aside bool) bool {
+// begin notes a session; the error is that there are too many, or that the server ends.
+// aside says that it is an asynchronous one.
+func (x *debugSessions) begin(t terminal, aside bool) resp.Error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.ended || aside && x.asides >= maxAsyncDebugs {
-		return false
+	switch {
+	case x.ended:
+		return resp.ErrDebugEnds
+	case aside && x.asides >= maxAsyncDebugs:
+		return resp.ErrDebugSessions
 	}
 	if x.open == nil {
 		x.open = map[terminal]struct{}{}
@@ -92,7 +95,7 @@ func (x *debugSessions) begin(t terminal, aside bool) bool {
 	if aside {
 		x.asides++
 	}
-	return true
+	return ""
 }
 
 func (x *debugSessions) end(t terminal, aside bool) {
@@ -135,8 +138,12 @@ func (s *Server) debug(x *command.Ctx, h *scriptHost, f form) {
 // debugHere runs a synchronous session.
 func (s *Server) debugHere(x *command.Ctx, h *scriptHost, f form) {
 	t, ok := h.conn.terminal()
-	if !ok || !s.debugs.begin(t, false) {
+	if !ok {
 		x.Out.Error(resp.ErrDebugPipe)
+		return
+	}
+	if err := s.debugs.begin(t, false); err != "" {
+		x.Out.Error(err)
 		return
 	}
 	s.log.Warn("A synchronous debugging session of a script begins: the node waits for its client.")
@@ -270,8 +277,8 @@ func (t *netTerminal) Send(b []byte) {
 func (s *Server) debugAside(x *command.Ctx, h *scriptHost, f form) {
 	c, l := h.conn, h.conn.home.Load()
 	t := &netTerminal{}
-	if !s.debugs.begin(t, true) {
-		x.Out.Error(resp.ErrDebugSessions)
+	if err := s.debugs.begin(t, true); err != "" {
+		x.Out.Error(err)
 		return
 	}
 	v := &debugSession{srv: s, form: f, conn: c, db: c.db, proto: c.out.Proto(), noTouch: c.NoTouch(), terminal: t}
@@ -290,6 +297,7 @@ func (v *debugSession) begin(nc net.Conn, rest []byte) {
 		s.debugs.end(v.terminal, true)
 		return
 	}
+	s.clients.Add(1) // it is still one, though of no loop
 	v.terminal.nc, v.terminal.first = s.track(v.conn, nc, debugPeer), rest
 	s.goroutines.Go(v.run)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"redoubt/internal/redistest"
+	"redoubt/internal/resp"
 	"redoubt/storage"
 )
 
@@ -384,6 +385,47 @@ func TestSessionsEndWithTheServer(t *testing.T) {
 		}
 		<-n.ended
 	}
+}
+
+// While the server ends no session begins, and its client is told why.
+func TestNoSessionBeginsWhileTheServerEnds(t *testing.T) {
+	n := startNode(t)
+	n.debugs.hangUp(true)
+	for _, mode := range []string{"YES", "SYNC"} {
+		c := n.dial()
+		if got := c.debug(mode, "return 1", "0"); got != "error: "+string(resp.ErrDebugEnds) {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
+
+// A session has an engine of its own, and leaves nothing in that of other scripts.
+func TestASessionHasAnEngineOfItsOwn(t *testing.T) {
+	n := startNode(t, "--event-loops", "1")
+	for _, mode := range []string{"YES", "SYNC"} {
+		s := n.dial()
+		s.debug(mode, "return 1", "0")
+		s.want("continue", "[<endsession>]")
+		s.closedAfter("1")
+	}
+	n.stopLoops(nil)
+	defer n.resumeLoops(nil)
+	n.loops[0].eachDesk(func(d *desk) {
+		if d.host.evals != nil {
+			t.Error("the engine for EVAL was used")
+		}
+	})
+}
+
+// The client of an asynchronous session is one of those that are connected.
+func TestTheClientOfASessionIsCounted(t *testing.T) {
+	n := startNode(t)
+	s, c := n.dial(), n.dial()
+	s.debug("YES", "return 1", "0")
+	c.waitFor("connected_clients", "2")
+	s.want("continue", "[<endsession>]")
+	s.closedAfter("1")
+	c.waitFor("connected_clients", "1")
 }
 
 // In a cluster a synchronous session begins with the slots of its keys, and needs the

@@ -31,6 +31,7 @@ type debugSession struct {
 // run is the session from its first line to the reply.
 func (v *debugSession) run() {
 	s, t := v.srv, v.terminal
+	defer s.clients.Add(-1)
 	defer t.nc.Close()
 	defer s.debugs.end(t, true)
 	s.log.Info("A debugging session of a script begins.")

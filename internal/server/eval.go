@@ -121,7 +121,9 @@ func (s *Server) evaluate(x *command.Ctx, h *scriptHost, f form, d *script.Debug
 		x.Out.Error(err)
 		return
 	}
-	if h.engine = h.evaluator(); d != nil {
+	if d == nil {
+		h.engine = h.evaluator()
+	} else {
 		h.engine = newEngine()
 	}
 	h.boundMemory()
