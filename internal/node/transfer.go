@@ -67,12 +67,12 @@ func (p *persistence) freshBase(ctx context.Context, current bool, began func(re
 		case <-o.done:
 		case <-ctx.Done():
 		}
-		err := o.wait(ctx)
-		p.leaveTransfer(o)
-		if err != nil {
+		if err := o.wait(ctx); err != nil {
+			p.leaveTransfer(o)
 			return nil, err
 		}
 		b, err := openBase(o.path, o.at)
+		p.leaveTransfer(o)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return b, err
 		}
@@ -83,13 +83,25 @@ func (p *persistence) freshBase(ctx context.Context, current bool, began func(re
 // leaveTransfer says that somebody does not wait for a snapshot any more. If nobody
 // does it is given up, one that has not begun in any case. One that has is completed
 // if the node saves by itself: Redis makes it the dump then, and here the next replica
-// gets it.
+// gets it. With a journal that gets the base, so the snapshot goes with the last who
+// has it open.
 func (p *persistence) leaveTransfer(o *order) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o.waiting--
-	if o.waiting == 0 && o == p.transferring && len(p.config.Current().Save) == 0 {
-		p.drop[forTransfer](errUnwanted)
+	if o.waiting--; o.waiting > 0 {
+		return
+	}
+	once := p.stream.Enabled()
+	switch o {
+	case p.transferring:
+		if once || len(p.config.Current().Save) == 0 {
+			p.drop[forTransfer](errUnwanted)
+		}
+	case p.sent:
+		if once {
+			p.sent = nil
+			os.Remove(o.path)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -157,6 +158,27 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 	set(n, e, "k", strings.Repeat("random0123456789", 1000))
 	if got := at(); got == first {
 		t.Error("a replica gets the old snapshot and a longer stream behind it")
+	}
+}
+
+// With a journal a replica gets its base, so nobody else has a use for the snapshot of
+// a backup.
+func TestABackupLeavesNothingBehind(t *testing.T) {
+	for _, journal := range []string{"yes", "no"} {
+		n, _ := startNode(t, t.TempDir(), "--appendonly", journal)
+		set(n, n.keys.NewExecutor(), "key", "v")
+		b, err := n.persistence.Base(t.Context(), psync.Need{Current: true}, func(replication.Offset) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		_, left := os.Stat(b.ReadCloser.(*os.File).Name())
+		if gone := errors.Is(left, fs.ErrNotExist); gone != (journal == "yes") {
+			t.Errorf("appendonly %s: the file is gone: %v", journal, gone)
+		}
+		if file, err := io.ReadAll(b); err != nil || int64(len(file)) != b.Size || !strings.Contains(string(file), "key") {
+			t.Errorf("appendonly %s: the backup is %q, %v", journal, file, err)
+		}
 	}
 }
 
