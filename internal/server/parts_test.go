@@ -765,3 +765,26 @@ func TestPublishedMessagesAreMemoryOfTheLinks(t *testing.T) {
 		t.Errorf("%d bytes when it is sent", got)
 	}
 }
+
+// leavingCluster gives its slots away once a gate has asked for the way.
+type leavingCluster struct {
+	fakeCluster
+	asked atomic.Int32
+}
+
+func (x *leavingCluster) Route(r Route) resp.Error {
+	if x.asked.Add(1) > 1 {
+		return errMoved(int(r.Slot), "127.0.0.1:7001")
+	}
+	return ""
+}
+
+// A subscription that comes while the slot of its channel goes is ended like those
+// before it.
+func TestASubscriptionThatPassedItsGateMeetsAMove(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Cluster = &leavingCluster{} }, "--cluster-enabled", "yes")
+	c, other := n.dial(), n.dial()
+	c.want("SSUBSCRIBE ch", "[ssubscribe ch 1]")
+	c.wantNext("[sunsubscribe ch 0]")
+	other.want("PUBSUB SHARDCHANNELS", "[]")
+}

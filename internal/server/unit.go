@@ -2,6 +2,7 @@ package server
 
 import (
 	"redoubt/internal/command"
+	"redoubt/slots"
 	"redoubt/storage"
 )
 
@@ -37,9 +38,23 @@ func (l *loop) runAlone(c *conn, q *request) {
 	start := c.out.Len()
 	l.exec.GaveUp() // what the loop did before does not count
 	q.row.Run(&l.runner.Ctx)
+	if q.found && q.way.Shard {
+		l.followShard(q.way)
+	}
 	if l.exec.GaveUp() && c.parked == nil && !c.is(stateClosed|stateDetached) { // what waits is answered by who ends the wait
 		c.out.Truncate(start)
 		c.out.Error(l.srv.busy())
+	}
+}
+
+// followShard asks once more where shard channels belong, to which the request at hand
+// may have subscribed. No lock keeps their slot here: if it has gone since the gate, so
+// that others are told already, nobody else would tell this client.
+func (l *loop) followShard(way Route) {
+	if l.srv.cluster.Route(way).Code() == "MOVED" {
+		var gone slots.Set
+		gone.Add(way.Slot)
+		l.srv.DropShardChannels(&gone)
 	}
 }
 
