@@ -68,7 +68,7 @@ func (e *Executor) evict(now int64, policy Eviction, c candidate) bool {
 	if tx == nil {
 		return false
 	}
-	defer e.endOwn()
+	defer e.End()
 	if !tx.deletesExpired() {
 		return false
 	}

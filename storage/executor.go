@@ -148,8 +148,21 @@ func (ks *Keyspace) berth(s slots.Slot) *berth { return &ks.berths[s%berths] }
 // End ends the unit: its effects go to the stream as one append, the slots it
 // wrote are stamped, its locks are released. It returns the unit's gate, the
 // offset on which every reply of the unit depends: the last write of the slots
-// it held, its own writes included, or the stream's end for a world unit.
+// it held, its own writes included, or the stream's end for a world unit. If the
+// unit has changed keys for which somebody waits, and Serve was not called since,
+// they are served before (OnReady).
 func (e *Executor) End() replication.Offset {
+	if e.serveReady == nil || !e.tx.HasReady() {
+		return e.end()
+	}
+	e.serveReady(&e.tx)
+	gate := e.end()
+	e.servedReady(gate)
+	return gate
+}
+
+// end is End of a unit that leaves nobody to be served.
+func (e *Executor) end() replication.Offset {
 	tx := &e.tx
 	if checked {
 		tx.checkWritten()
@@ -191,21 +204,12 @@ func (e *Executor) End() replication.Offset {
 	return gate
 }
 
-// OnReady has serve called at the end of a unit that the executor began by itself, for
-// expiry or eviction, if that has changed keys for which somebody waits; and then
-// served with the unit's gate. It is set once, before the first unit.
+// OnReady has serve called at the end of a unit that has changed keys for which
+// somebody waits, and has not served them: it was begun for expiry or eviction, or
+// for a look at keys, some of which had expired. Then served is called with the
+// unit's gate. It is set once, before the first unit.
 func (e *Executor) OnReady(serve func(tx *Tx), served func(gate replication.Offset)) {
 	e.serveReady, e.servedReady = serve, served
-}
-
-// endOwn ends a unit that the executor began by itself.
-func (e *Executor) endOwn() {
-	if e.serveReady == nil || !e.tx.HasReady() {
-		e.End()
-		return
-	}
-	e.serveReady(&e.tx)
-	e.servedReady(e.End())
 }
 
 // AnnounceLater leaves it to the executor's owner to announce to the stream what

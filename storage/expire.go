@@ -67,7 +67,7 @@ func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 			expired += deleted
 			budget -= looked
 		}
-		e.endOwn()
+		e.End()
 		if idle {
 			return expired, false
 		}

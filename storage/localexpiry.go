@@ -98,7 +98,7 @@ func (e *Executor) expireLocal(now int64, budget int) (expired int) {
 			tx.expire(p)
 			expired++
 		}
-		e.endOwn()
+		e.End()
 	}
 	return expired
 }

@@ -1,8 +1,12 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
 )
 
 // Clients that wait for items of a stream get those that come, each in its turn.
@@ -64,6 +68,25 @@ func TestReadersOfGroupsThatGo(t *testing.T) {
 			reader.wantNext("[[s [[7-7 [f v]]]]]")
 		})
 	}
+}
+
+// Nor does it matter who finds that the key has expired: SCAN looks into each slot in a
+// unit of its own.
+func TestReadersOfGroupsAreToldByAScan(t *testing.T) {
+	n := startNode(t)
+	n.activeExpire.Store(false)
+	client := n.dial()
+	client.want("XGROUP CREATE s g $ MKSTREAM", "OK")
+	ofGroup := n.blocks("XREADGROUP GROUP g c BLOCK 0 STREAMS s >")
+	client.want("PEXPIRE s 1", "1")
+	redistest.Until(t, time.Minute, "the key has expired", func() error {
+		if found := client.do("SCAN 0"); found != "[0 []]" {
+			return fmt.Errorf("SCAN finds %s", found)
+		}
+		return nil
+	})
+	ofGroup.wantNext("error: NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option")
+	n.waiting(0)
 }
 
 // Only readers for groups count as those that wait for a key to go.
