@@ -15,8 +15,10 @@ const (
 	readBytes  = 64 << 10               // of one read; also the share of one connection in a turn
 	cronPeriod = 100 * time.Millisecond // of a loop's housekeeping
 	// announceAfter is for how long a loop that has more to do keeps what it
-	// appended to itself.
-	announceAfter = 100 * time.Microsecond
+	// appended to itself. In the middle of a turn an announcement wakes the journal's
+	// writer for a part of what the loop would commit as a whole at the turn's end, so
+	// this is as long as a turn for a few hundred clients.
+	announceAfter = 300 * time.Microsecond
 	// spinPolls is how often a loop polls before it waits: a wait and its
 	// wake-up cost more than the next request takes to arrive on a busy node.
 	spinPolls = 50
