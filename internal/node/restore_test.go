@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,6 +180,25 @@ func TestTheDumpHasTheModeOfOtherFiles(t *testing.T) {
 	got, err := os.Stat(filepath.Join(dir, "dump.rdb"))
 	if err != nil || got.Mode() != want.Mode() {
 		t.Errorf("mode %v, want %v, %v", got.Mode(), want.Mode(), err)
+	}
+}
+
+// How large the base is decides when the next one is due and whether a replica gets it,
+// so a node that has just started knows it, whatever the base was made of.
+func TestAStartKnowsHowLargeTheBaseIs(t *testing.T) {
+	dir := t.TempDir()
+	writeDump(t, dir, "k", strings.Repeat("random0123456789", 1000), 0)
+	for _, what := range []string{"the dump", "the journal"} {
+		n, stop := startNode(t, dir, "--save", "")
+		base, _ := n.stream.Base()
+		info, err := os.Stat(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := infoNumber(t, n, "aof_base_size"); got != info.Size() {
+			t.Errorf("after a start from %s the base of %d bytes counts as one of %d", what, info.Size(), got)
+		}
+		stop()
 	}
 }
 
