@@ -245,7 +245,7 @@ func TestTheJournalStaysWhereDirWas(t *testing.T) {
 	}
 	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	f := linked(t, n)
-	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
+	if got := n.replicator.linkConfig(f).Dir(); got != n.stream.Dir() {
 		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())
 	}
 }
