@@ -156,6 +156,10 @@ func (p *persistence) start(ctx context.Context, l loaded) {
 	p.stopped = make(chan struct{})
 	p.saveTook, p.baseTook = -1, -1
 	p.lastSave = time.Now()
+	base, _, _ := p.stream.Restart()
+	if info, err := os.Stat(base); err == nil { // there may be none
+		p.baseBytes.Store(info.Size())
+	}
 	ctx, p.stop = context.WithCancel(ctx)
 	go p.run(ctx)
 }

@@ -71,10 +71,6 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		}
 		return &countedConn{Conn: r.n.server.TrackPrimary(nc), in: &r.in}, nil
 	}
-	dir := settings.Current().Dir
-	if r.n.stream.Enabled() {
-		dir = r.n.stream.Dir() // where a received snapshot is to stay; dir may have moved since
-	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),
 		Dial: dialer,
@@ -86,12 +82,22 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
 		},
-		Dir:      dir,
+		Dir:      r.stagingDir,
 		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },
 		Target:   f,
 		Handover: handover{r, f},
 		Log:      r.log,
 	}
+}
+
+// stagingDir is where a snapshot is received: in the directory in which it is to stay,
+// which may lie on a file system of its own, and is another one once the journal is
+// switched on or off.
+func (r *replicator) stagingDir() string {
+	if r.n.stream.Enabled() {
+		return r.n.stream.Dir() // dir may have moved since
+	}
+	return r.n.config.Current().Dir
 }
 
 // status is that of the link to the present primary; ok is false if there is

@@ -547,6 +547,22 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// A received snapshot is moved to where it is to stay, which another file system would
+// not let.
+func TestASnapshotIsReceivedWhereItIsToStay(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := startNode(t, dir, append([]string{"--appendonly", "no", "--save", ""}, replicaOfNobody...)...)
+	link := n.replicator.linkConfig(n.replicator.follower.Load())
+	for _, c := range []struct{ journal, want string }{{"no", dir}, {"yes", n.stream.Dir()}, {"no", dir}} {
+		if err := n.config.Set(config.Caller{}, config.Pair{Name: "appendonly", Value: c.journal}); err != nil {
+			t.Fatal(err)
+		}
+		if got := link.Dir(); got != c.want {
+			t.Errorf("appendonly %s: a snapshot is received in %s, and is to stay in %s", c.journal, got, c.want)
+		}
+	}
+}
+
 // A journal that is switched on again goes on from what the node is by then. The history
 // of the earlier one would let a restart go on where it never was.
 func TestAJournalThatIsSwitchedOnAgainHasTheHistoryOfTheNode(t *testing.T) {

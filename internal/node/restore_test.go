@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -182,6 +183,25 @@ func TestTheDumpHasTheModeOfOtherFiles(t *testing.T) {
 	}
 }
 
+// How large the base is decides when the next one is due and whether a replica gets it,
+// so a node that has just started knows it, whatever the base was made of.
+func TestAStartKnowsHowLargeTheBaseIs(t *testing.T) {
+	dir := t.TempDir()
+	writeDump(t, dir, "k", strings.Repeat("random0123456789", 1000), 0)
+	for _, what := range []string{"the dump", "the journal"} {
+		n, stop := startNode(t, dir, "--save", "")
+		base, _ := n.stream.Base()
+		info, err := os.Stat(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := infoNumber(t, n, "aof_base_size"); got != info.Size() {
+			t.Errorf("after a start from %s the base of %d bytes counts as one of %d", what, info.Size(), got)
+		}
+		stop()
+	}
+}
+
 // Loads may overlap (several nodes in one process): the last one out restores
 // what was set before the first.
 func TestLoadingRestoresTheCollector(t *testing.T) {
@@ -225,7 +245,7 @@ func TestTheJournalStaysWhereDirWas(t *testing.T) {
 	}
 	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
 	f := linked(t, n)
-	if got := n.replicator.linkConfig(f).Dir; got != n.stream.Dir() {
+	if got := n.replicator.linkConfig(f).Dir(); got != n.stream.Dir() {
 		t.Errorf("snapshots are received in %q, the journal is in %q", got, n.stream.Dir())
 	}
 }

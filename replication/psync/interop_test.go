@@ -66,13 +66,14 @@ func eventually(t *testing.T, what string, condition func() bool) {
 // follow starts a Link to addr over TCP.
 func follow(t *testing.T, addr, password string, target *memTarget) *Link {
 	t.Helper()
+	dir := t.TempDir()
 	l := Start(LinkConfig{
 		Addr: addr,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
 		Identity: func() Identity { return Identity{Password: password, Port: 1} },
-		Dir:      t.TempDir(),
+		Dir:      func() string { return dir },
 		Timeout:  func() time.Duration { return patience },
 		Target:   target,
 		Log:      zap.NewNop(),

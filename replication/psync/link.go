@@ -68,7 +68,7 @@ type LinkConfig struct {
 	Addr     string // host:port of the primary
 	Dial     func(ctx context.Context, addr string) (net.Conn, error)
 	Identity func() Identity // asked for at each attempt
-	Dir      string          // where a snapshot is received, on the filesystem of the data
+	Dir      func() string   // where a snapshot is received, on the filesystem of the data
 	Timeout  func() time.Duration
 	Target   Target
 	Handover Handover // nil: there never is one

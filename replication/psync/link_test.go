@@ -29,6 +29,7 @@ type linkRig struct {
 	t      *testing.T
 	cfg    LinkConfig
 	me     Identity
+	dir    string
 	target *memTarget
 	logs   *observer.ObservedLogs
 	dialed chan net.Conn // the primary's ends
@@ -40,7 +41,7 @@ type linkRig struct {
 
 func newLinkRig(t *testing.T) *linkRig {
 	core, logs := observer.New(zap.InfoLevel)
-	r := &linkRig{t: t, me: Identity{Port: 6380}, target: newTarget(), logs: logs, dialed: make(chan net.Conn)}
+	r := &linkRig{t: t, me: Identity{Port: 6380}, dir: t.TempDir(), target: newTarget(), logs: logs, dialed: make(chan net.Conn)}
 	r.cfg = LinkConfig{
 		Addr: "primary:6379",
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
@@ -53,7 +54,7 @@ func newLinkRig(t *testing.T) *linkRig {
 			}
 		},
 		Identity: func() Identity { return r.me },
-		Dir:      t.TempDir(),
+		Dir:      func() string { return r.dir },
 		Timeout:  func() time.Duration { return 10 * time.Second },
 		Target:   r.target,
 		Log:      zap.New(core),
@@ -106,7 +107,7 @@ func (r *linkRig) close() {
 	if r.link.Status().Up() {
 		r.t.Error("a closed link is up")
 	}
-	if _, err := os.Stat(filepath.Join(r.cfg.Dir, stagedName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(r.dir, stagedName)); !errors.Is(err, os.ErrNotExist) {
 		r.t.Errorf("the received file is still there: %v", err)
 	}
 }
@@ -361,7 +362,7 @@ func TestBadSnapshotReplacesNothing(t *testing.T) {
 func TestNoRoomForTheSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newLinkRig(t)
-		r.cfg.Dir = filepath.Join(r.cfg.Dir, "missing")
+		r.dir = filepath.Join(r.dir, "missing")
 		r.start()
 		r.greet("?", "-1")
 		start := time.Now()

@@ -29,7 +29,7 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 		s.link.total.Store(0)
 		s.link.arrived.Store(0)
 	}()
-	path := filepath.Join(s.cfg.Dir, stagedName)
+	path := filepath.Join(s.cfg.Dir(), stagedName)
 	// The Target has moved the file if it wanted to keep it.
 	defer os.Remove(path)
 	if err := s.stage(path); err != nil {
