@@ -714,3 +714,18 @@ func TestLibrariesThatAreGoneHoldNothing(t *testing.T) {
 	}
 	c.want("FCALL f 0", "1048576")
 }
+
+// A script that is refused is not in the cache: who has not named the password would
+// drive out those of others.
+func TestARefusedScriptIsNotKept(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c := n.dial()
+	c.call("EVAL", "#!lua flags=no-writes\nreturn 1", "0")
+	c.wantNext("error: " + string(resp.ErrNoAuth))
+	if got := n.Stats().Scripts.Cached; got != 0 {
+		t.Errorf("%d scripts are kept", got)
+	}
+	c.want("AUTH secret", "OK")
+	c.call("EVAL", "#!lua flags=no-writes\nreturn 1", "0")
+	c.wantNext("1")
+}
