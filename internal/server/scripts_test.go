@@ -170,6 +170,10 @@ func TestTheScriptCache(t *testing.T) {
 	if got := n.Stats().Scripts; got.Cached != evalScripts+1 || got.Evicted != 1 {
 		t.Errorf("there are %d scripts, and %d were evicted", got.Cached, got.Evicted)
 	}
+	sha("return 'kept as well'") // drives out none
+	if got := n.Stats().Scripts; got.Cached != evalScripts+2 || got.Evicted != 1 {
+		t.Errorf("then there are %d scripts, and %d were evicted", got.Cached, got.Evicted)
+	}
 	exists := func(script string) string { return c.do("SCRIPT EXISTS " + scriptSHA(script)) }
 	if got := exists(body(0)) + exists(body(1)) + exists("return 'kept'"); got != "[1][0][1]" {
 		t.Errorf("the first, the second and the one that was loaded: %s", got)
