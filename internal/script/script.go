@@ -1,6 +1,7 @@
 package script
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 
@@ -30,6 +31,16 @@ func Compile(body []byte) (*Script, error) {
 		return nil, resp.Error("ERR Error compiling script (new function): " + err.Error())
 	}
 	return s, nil
+}
+
+// FlagsOf reads the flags of a script off its shebang line. It matches
+// evalExtractShebangFlags, and fails where Compile does because of that line.
+func FlagsOf(body []byte) (Flags, error) {
+	if i := bytes.IndexByte(body, '\n'); i >= 0 {
+		body = body[:i+1]
+	}
+	flags, _, err := parseShebang(string(body))
+	return flags, err
 }
 
 // SHA is the script's name, 40 digits in lower case.

@@ -347,8 +347,9 @@ func (s *Server) scriptFlags(f form, args [][]byte) (_ script.Flags, known bool)
 			return c.Flags(), true
 		}
 	case bytes.HasPrefix(args[1], shebang):
-		if c, err := s.scripts.load(args[1], false); err == "" {
-			return c.Flags(), true
+		// The script is not compiled for that: its caller may not be allowed to run any.
+		if flags, err := script.FlagsOf(args[1]); err == nil {
+			return flags, true
 		}
 	}
 	return 0, false

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"redoubt/internal/command"
@@ -24,6 +25,17 @@ func timeoutFor(x *command.Ctx) time.Duration {
 	return loadTimeout
 }
 
+// memoryFor is how many bytes libraries may hold when a call has loaded its own. What is
+// in the stream was within the bound of where it was loaded.
+func (s *Server) memoryFor(x *command.Ctx) int64 {
+	if x.Tx.Applying() {
+		return unbounded
+	}
+	return s.config.Current().LuaMemoryLimit
+}
+
+const unbounded = math.MaxInt64
+
 func (s *Server) functionLoad(x *command.Ctx) {
 	replace := false
 	last := len(x.Args) - 1
@@ -36,9 +48,7 @@ func (s *Server) functionLoad(x *command.Ctx) {
 	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
 	set := s.functions.set.Load()
-	if !x.Tx.Applying() {
-		set.engine.SetMaxMemory(s.config.Current().LuaMemoryLimit)
-	}
+	set.engine.SetMaxMemory(s.memoryFor(x))
 	defer s.functions.give()
 	next, name, err := set.load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
 	if err != "" {
@@ -107,7 +117,7 @@ func (s *Server) functionRestore(x *command.Ctx) {
 	}
 	s.functions.engine <- struct{}{} // nobody has it: the world is locked
 	defer s.functions.give()
-	next, refusal := s.functions.set.Load().restore(codes, policy, timeoutFor(x), loadHost{s})
+	next, refusal := s.functions.set.Load().restore(codes, policy, timeoutFor(x), s.memoryFor(x), loadHost{s})
 	if refusal != "" {
 		x.Out.Error(refusal)
 		return

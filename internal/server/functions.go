@@ -150,13 +150,14 @@ const (
 	restoreFlush
 )
 
-// restore is the set with the libraries of a payload. It matches
-// functionRestoreCommand: nothing has changed if anything is wrong.
-func (x *functionSet) restore(codes []string, policy restorePolicy, timeout time.Duration, host script.Host) (_ *functionSet, refusal resp.Error) {
+// restore is the set with the libraries of a payload, if they hold no more than memory
+// bytes. It matches functionRestoreCommand: nothing has changed if anything is wrong.
+func (x *functionSet) restore(codes []string, policy restorePolicy, timeout time.Duration, memory int64, host script.Host) (_ *functionSet, refusal resp.Error) {
 	loaded := newFunctionSet()
 	if policy != restoreFlush {
 		loaded.engine = x.engine
 	}
+	loaded.engine.SetMaxMemory(memory)
 	defer func() {
 		if refusal != "" {
 			for _, l := range loaded.libraries {
@@ -230,7 +231,9 @@ func (s *Server) Libraries(*storage.Tx) []string {
 func (s *Server) LoadLibrary(code string, replace bool) error {
 	s.functions.engine <- struct{}{}
 	defer s.functions.give()
-	next, _, err := s.functions.set.Load().load(code, replace, 0, loadHost{s})
+	set := s.functions.set.Load()
+	set.engine.SetMaxMemory(unbounded)
+	next, _, err := set.load(code, replace, 0, loadHost{s})
 	if err != "" {
 		return err
 	}

@@ -38,10 +38,13 @@ func (c *conn) Monitoring() bool { return c.is(stateMonitor) }
 func (c *conn) Monitor() {
 	l := c.home.Load()
 	l.allConns(func() {
+		if c.is(stateClosed) {
+			return // while the loops were being stopped: nobody would take it off the list
+		}
 		l.srv.monitors.replace(append(slices.Clone(l.srv.monitors.all()), c))
+		c.state |= stateMonitor
+		c.conds |= condMonitor
 	})
-	c.state |= stateMonitor
-	c.conds |= condMonitor
 }
 
 // remove ends a connection's monitoring. Lines for it may be on their way; its

@@ -112,3 +112,29 @@ func TestAMonitorIsNoReplica(t *testing.T) {
 	m.send("PSYNC ? -1")
 	m.want("REPLICAOF a 1", "error: "+string(resp.ErrFeedReplicaOf))
 }
+
+// A connection that is closed while its MONITOR stops the loops is no monitor.
+func TestAMonitorThatIsClosedMeanwhile(t *testing.T) {
+	n := startNode(t, "--event-loops", "1")
+	n.keepNoHouse()
+	l := n.loops[0]
+	c := n.dial()
+	c.want("PING", "PONG")
+	n.stopMu.Lock()
+	c.send("MONITOR")
+	eventually(t, func() bool { // it waits for the other turns, and has given up its own
+		l.turn.Lock()
+		defer l.turn.Unlock()
+		if l.stats.commands != 2 {
+			return false
+		}
+		n.eachConn(l.drop)
+		return true
+	})
+	n.stopMu.Unlock()
+	c.closed()
+	n.keepHouse()
+	if n.monitors.any.Load() {
+		t.Error("it is shown what others call")
+	}
+}

@@ -95,7 +95,7 @@ func (s *scripts) load(body []byte, loaded bool) (*cached, resp.Error) {
 		if err != nil {
 			return nil, err.(resp.Error)
 		}
-		c = &cached{Script: compiled, bytes: int64(len(body)) + cachedBytes}
+		c = &cached{Script: compiled, loaded: loaded, bytes: int64(len(body)) + cachedBytes}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,21 +111,29 @@ func (s *scripts) load(body []byte, loaded bool) (*cached, resp.Error) {
 	return s.use(c), ""
 }
 
-// add puts a script of EVAL into the cache. mu is held.
+// add puts a script into the cache. mu is held.
 func (s *scripts) add(c *cached) {
-	if s.fleet == evalScripts {
-		var oldest *cached
-		for _, x := range s.byName {
-			if !x.loaded && (oldest == nil || x.used < oldest.used) {
-				oldest = x
-			}
+	if !c.loaded {
+		if s.fleet == evalScripts {
+			s.dropOldest()
 		}
-		s.drop(oldest)
-		s.evicted++
+		s.fleet++
 	}
 	s.byName[c.SHA()], s.byBody[c.Body()] = c, c
 	s.bytes += c.bytes
-	s.fleet++
+}
+
+// dropOldest takes the script of EVAL out of the cache that has not been used for the
+// longest time. mu is held.
+func (s *scripts) dropOldest() {
+	var oldest *cached
+	for _, x := range s.byName {
+		if !x.loaded && (oldest == nil || x.used < oldest.used) {
+			oldest = x
+		}
+	}
+	s.drop(oldest)
+	s.evicted++
 }
 
 // drop takes a script of EVAL out of the cache. mu is held.

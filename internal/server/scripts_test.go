@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -168,6 +169,10 @@ func TestTheScriptCache(t *testing.T) {
 	c.eval(body(evalScripts), strconv.Itoa(evalScripts))
 	if got := n.Stats().Scripts; got.Cached != evalScripts+1 || got.Evicted != 1 {
 		t.Errorf("there are %d scripts, and %d were evicted", got.Cached, got.Evicted)
+	}
+	sha("return 'kept as well'") // drives out none
+	if got := n.Stats().Scripts; got.Cached != evalScripts+2 || got.Evicted != 1 {
+		t.Errorf("then there are %d scripts, and %d were evicted", got.Cached, got.Evicted)
 	}
 	exists := func(script string) string { return c.do("SCRIPT EXISTS " + scriptSHA(script)) }
 	if got := exists(body(0)) + exists(body(1)) + exists("return 'kept'"); got != "[1][0][1]" {
@@ -713,4 +718,49 @@ func TestLibrariesThatAreGoneHoldNothing(t *testing.T) {
 		}
 	}
 	c.want("FCALL f 0", "1048576")
+}
+
+// A script that is refused is not in the cache: who has not named the password would
+// drive out those of others.
+func TestARefusedScriptIsNotKept(t *testing.T) {
+	n := startNode(t, "--requirepass", "secret")
+	c := n.dial()
+	c.call("EVAL", "#!lua flags=no-writes\nreturn 1", "0")
+	c.wantNext("error: " + string(resp.ErrNoAuth))
+	if got := n.Stats().Scripts.Cached; got != 0 {
+		t.Errorf("%d scripts are kept", got)
+	}
+	c.want("AUTH secret", "OK")
+	c.call("EVAL", "#!lua flags=no-writes\nreturn 1", "0")
+	c.wantNext("1")
+}
+
+// lua-memory-limit bounds what clients load, and not what a snapshot or a stream brings:
+// a replica with a lower limit would do without the library.
+func TestLibrariesOfOthersAreNotBounded(t *testing.T) {
+	const large = "local large = 'x' for i = 1, 25 do large = large .. large end redis.register_function('%s', function() return #large end)"
+	n := startNode(t, "--lua-memory-limit", "16mb")
+	c := n.dial()
+	c.call("FUNCTION", "LOAD", "#!lua name=small\nredis.register_function('f', function() return 1 end)")
+	c.wantNext("small")
+	c.want("FCALL f 0", "1")
+	ofSnapshot, ofStream := "#!lua name=a\n"+fmt.Sprintf(large, "a"), "#!lua name=b\n"+fmt.Sprintf(large, "b")
+	if err := n.LoadLibrary(ofSnapshot, false); err != nil {
+		t.Error(err)
+	}
+	c.want("FCALL f 0", "1")
+	a := command.NewApplier(n.Table(), n.keyspace.NewExecutor(), n.Server)
+	a.Failed = func(_ [][]byte, err string) { t.Error(err) }
+	unit := []command.Effect{{Args: [][]byte{[]byte("FUNCTION"), []byte("LOAD"), []byte(ofStream)}}}
+	if err := a.Apply(n.now(), unit, 1, nil); err != nil {
+		t.Error(err)
+	}
+	if got := n.functions.set.Load().libraries; len(got) != 3 {
+		t.Errorf("there are %d libraries", len(got))
+	}
+	payload := c.do("FUNCTION DUMP")
+	c.call("FUNCTION", "RESTORE", payload, "FLUSH")
+	if got := c.read(); !strings.Contains(got, "not enough memory") {
+		t.Errorf("FUNCTION RESTORE: %q", got)
+	}
 }
