@@ -31,6 +31,8 @@ type Lines struct {
 	Payloads [][]byte
 	// Tag is put before the names of keys: "{x}" keeps them in one slot.
 	Tag string
+	// Lasting says that no key is to expire soon.
+	Lasting bool
 
 	counted int // what numkeys has said; 0: nothing
 	fields  int // what numfields has said
@@ -201,7 +203,7 @@ const (
 
 // duration is a time to live in milliseconds.
 func (l *Lines) duration() int64 {
-	if l.IntN(5) == 0 {
+	if !l.Lasting && l.IntN(5) == 0 {
 		return l.Int64N(Soon)
 	}
 	return Late + l.Int64N(Late)
