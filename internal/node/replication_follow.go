@@ -210,21 +210,26 @@ func (r *replicator) setStanding(change func(*replication.Standing)) {
 // Redis is, and says that it has nothing to go on from.
 func (f *follower) fallBack(ctx context.Context, run units, why error) bool {
 	n := f.r.n
-	base, from, ok := n.stream.Restart()
-	if !ok {
-		return false
+	for base, from, ok := n.stream.Restart(); ok; {
+		n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
+		_ = run(func(tx *storage.Tx) error { // the part that was loaded
+			tx.FlushAll()
+			n.server.DropLibraries(tx)
+			return nil
+		})
+		_, _, err := n.loadJournal(ctx, base, from)
+		if err == nil {
+			return true
+		}
+		// One that was begun before may have taken the place of the base meanwhile, and
+		// what the other needs of the journal.
+		before := base
+		if base, from, ok = n.stream.Restart(); base == before {
+			n.log.Error("The journal could not be loaded either", zap.Error(err))
+			return false
+		}
 	}
-	n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
-	_ = run(func(tx *storage.Tx) error { // the part that was loaded
-		tx.FlushAll()
-		n.server.DropLibraries(tx)
-		return nil
-	})
-	if _, _, err := n.loadJournal(ctx, base, from); err != nil {
-		n.log.Error("The journal could not be loaded either", zap.Error(err))
-		return false
-	}
-	return true
+	return false
 }
 
 // adopt makes what was loaded the node's own. The unit holds the world lock.

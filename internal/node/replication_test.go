@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -544,6 +545,36 @@ func TestInfo(t *testing.T) {
 				t.Errorf("fields\n%s\nwant\n%s", strings.Join(got, " "), strings.Join(c.want, " "))
 			}
 		})
+	}
+}
+
+// A base that was begun before the data were replaced may become the journal's while
+// the node goes back to them. It is then the one to go back to.
+func TestTheBaseMayChangeWhileTheNodeGoesBack(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	e := n.keys.NewExecutor()
+	set(n, e, "k", "v")
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	base, _ := n.stream.Base()
+	next := filepath.Join(n.stream.Dir(), "temp-next.rdb")
+	if err := copyFile(base, next); err != nil {
+		t.Fatal(err)
+	}
+	set(n, e, "k", "v") // the next one is as of another offset
+	change := sync.OnceFunc(func() {
+		if err := n.stream.SetBase(next, n.stream.End()); err != nil {
+			t.Error(err)
+		}
+	})
+	run := func(f func(tx *storage.Tx) error) error {
+		change()
+		return n.unitsAt(0)(f)
+	}
+	f := newFollower(n.replicator, nobody)
+	if back := f.fallBack(t.Context(), run, errors.New("damaged")); !back || !slices.Equal(keysOf(n), []string{"k"}) {
+		t.Errorf("back: %v, with %q", back, keysOf(n))
 	}
 }
 
