@@ -25,6 +25,18 @@ func timeoutFor(x *command.Ctx) time.Duration {
 	return loadTimeout
 }
 
+// takeEngine takes the engine for a command that changes the libraries. Nobody has it, as
+// the world is locked, but the function that calls the command itself, if scripts may
+// call every command: that is answered an error.
+func (s *Server) takeEngine(x *command.Ctx) bool {
+	if h, ok := x.Caller.(*scriptHost); ok && h.engine == s.functions.set.Load().engine {
+		x.Out.Error(resp.ErrNotForCaller)
+		return false
+	}
+	s.functions.engine <- struct{}{}
+	return true
+}
+
 // memoryFor is how many bytes libraries may hold when a call has loaded its own. What is
 // in the stream was within the bound of where it was loaded.
 func (s *Server) memoryFor(x *command.Ctx) int64 {
@@ -46,10 +58,12 @@ func (s *Server) functionLoad(x *command.Ctx) {
 		}
 		replace = true
 	}
-	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	if !s.takeEngine(x) {
+		return
+	}
+	defer s.functions.give()
 	set := s.functions.set.Load()
 	set.engine.SetMaxMemory(s.memoryFor(x))
-	defer s.functions.give()
 	next, name, err := set.load(string(x.Args[last]), replace, timeoutFor(x), loadHost{s})
 	if err != "" {
 		x.Out.Error(err)
@@ -67,7 +81,9 @@ func (s *Server) functionDelete(x *command.Ctx) {
 		x.Out.Error(resp.ErrNoLibrary)
 		return
 	}
-	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	if !s.takeEngine(x) {
+		return
+	}
 	defer s.functions.give()
 	s.functions.put(set.without(func(x *script.Library) bool { return x == l }))
 	x.Tx.Beside(1)
@@ -115,7 +131,9 @@ func (s *Server) functionRestore(x *command.Ctx) {
 		x.Out.Error(payloadError(err))
 		return
 	}
-	s.functions.engine <- struct{}{} // nobody has it: the world is locked
+	if !s.takeEngine(x) {
+		return
+	}
 	defer s.functions.give()
 	next, refusal := s.functions.set.Load().restore(codes, policy, timeoutFor(x), s.memoryFor(x), loadHost{s})
 	if refusal != "" {

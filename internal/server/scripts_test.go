@@ -764,3 +764,21 @@ func TestLibrariesOfOthersAreNotBounded(t *testing.T) {
 		t.Errorf("FUNCTION RESTORE: %q", got)
 	}
 }
+
+// A function cannot change the libraries while it runs, even where scripts may call
+// every command; an EVAL can.
+func TestAFunctionThatChangesTheLibraries(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("DEBUG SET-DISABLE-DENY-SCRIPTS 1", "OK")
+	c.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function(keys, args) return redis.call(unpack(args)) end)")
+	c.wantNext("l")
+	payload := c.do("FUNCTION DUMP")
+	for _, args := range [][]string{{"FUNCTION", "DELETE", "l"}, {"FUNCTION", "LOAD", "REPLACE", "#!lua name=l\nx"}, {"FUNCTION", "RESTORE", payload}} {
+		c.call(append([]string{"FCALL", "f", "0"}, args...)...)
+		if got := c.read(); !strings.HasPrefix(got, "error: "+string(resp.ErrNotForCaller)) {
+			t.Errorf("%s: %q", args[1], got)
+		}
+	}
+	c.eval("return redis.call('FUNCTION', 'DELETE', 'l')", "OK")
+}
