@@ -181,8 +181,7 @@ func lcs(c *Ctx) {
 	if !ok {
 		return
 	}
-	cells := (int64(len(s[0])) + 1) * (int64(len(s[1])) + 1)
-	if cells*4 > c.Host.MaxBulk() {
+	if lcsTooLong(int64(len(s[0])), int64(len(s[1])), c.Host.MaxBulk()) {
 		c.Out.Error(resp.ErrLCSTooLong)
 		return
 	}
@@ -195,6 +194,13 @@ func lcs(c *Ctx) {
 	default:
 		c.Out.Bulk(text)
 	}
+}
+
+// lcsTooLong reports whether the table for strings of these lengths takes more than
+// most bytes. The product of the lengths may not fit an integer.
+func lcsTooLong(a, b, most int64) bool {
+	const cellBytes = 4
+	return b+1 > most/cellBytes/(a+1)
 }
 
 func replyMatches(c *Ctx, matches []lcsMatch, length int, o lcsOptions) {

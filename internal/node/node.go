@@ -146,6 +146,9 @@ func New(c Config) (*Node, error) {
 	}
 	n.applier.Side = n.server.Side
 	n.server.ServeReaders(n.applier)
+	if !cfg.ClusterEnabled {
+		n.server.ServeBeside(n.mover.Executor()) // in a cluster they are redirected when the slot has moved
+	}
 	n.server.CountApplied(n.applier.Runner())
 	n.watching.Store(n.server)
 	n.followSettings()

@@ -53,3 +53,28 @@ func TestReadersThatWaitAtAReplicaAreServed(t *testing.T) {
 		}
 	}
 }
+
+// Who reads for a group is told that the stream has gone when MIGRATE takes it away.
+func TestReadersOfGroupsAreToldOfMigrate(t *testing.T) {
+	here, there := redistest.Start(t, redistest.Redoubt), redistest.Start(t, redistest.Redoubt)
+	here.Do("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+	got := make(chan string, 1)
+	reader := here.Client()
+	go func() {
+		reply, err := reader.Do("XREADGROUP", "GROUP", "g", "c", "BLOCK", 4000, "STREAMS", "s", ">")
+		got <- fmt.Sprint(reply, err)
+	}()
+	redistest.Until(t, 20*time.Second, "somebody waits", func() error {
+		if n := here.Info("blocked_clients"); n != "1" {
+			return fmt.Errorf("%s clients wait", n)
+		}
+		return nil
+	})
+	here.Do("MIGRATE", "127.0.0.1", there.Port, "s", 0, 5000)
+	if reply := <-got; !strings.Contains(reply, "NOGROUP") {
+		t.Errorf("who waits gets %q", reply)
+	}
+	if there.Do("TYPE", "s") != "stream" {
+		t.Error("the stream is not at the target")
+	}
+}

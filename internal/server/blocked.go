@@ -143,24 +143,37 @@ func (s *Server) ServeReaders(a *command.Applier) {
 		})
 		r.Ctx.Tx = nil
 	}
-	a.Served = func(gate replication.Offset) {
-		for _, one := range list {
-			one.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(one.reply) })
-		}
-		clear(list)
-		list = list[:0]
+	a.Served = func(gate replication.Offset) { list = answerAll(list, gate) }
+}
+
+// ServeBeside has those served who wait for keys that units of an executor change
+// which belongs to no loop. It is called before the first of them.
+func (s *Server) ServeBeside(e *storage.Executor) {
+	r := command.NewRunner(s.table, e, s)
+	var list []served
+	e.OnReady(func(tx *storage.Tx) {
+		r.Ctx.Tx = tx
+		tx.Serve(s.now(), func(w *storage.Waiter, key []byte) (over bool) {
+			list, over = w.Owner.(*blocked).serveBy(&r, key, list)
+			return over
+		})
+		r.Ctx.Tx = nil
+	}, func(gate replication.Offset) { list = answerAll(list, gate) })
+}
+
+// answerAll sends the replies of those who were served in a unit with this gate, and
+// empties the list.
+func answerAll(list []served, gate replication.Offset) []served {
+	for _, one := range list {
+		one.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(one.reply) })
 	}
+	clear(list)
+	return list[:0]
 }
 
 // sendServed sends the replies of those that the last unit has served; they
 // depend on its gate.
-func (l *loop) sendServed(gate replication.Offset) {
-	for i, s := range l.served {
-		l.served[i] = served{}
-		s.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(s.reply) })
-	}
-	l.served = l.served[:0]
-}
+func (l *loop) sendServed(gate replication.Offset) { l.served = answerAll(l.served, gate) }
 
 // redirectBlocked ends waits for keys whose slots this node does not serve any
 // more (clusterRedirectBlockedClientIfNeeded).

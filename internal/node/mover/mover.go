@@ -66,6 +66,9 @@ func New(p Parts) *Mover {
 	return m
 }
 
+// Executor is the one in whose units keys that have moved are deleted.
+func (m *Mover) Executor() *storage.Executor { return m.exec }
+
 // Close waits for the moves under way, whose connections it breaks.
 func (m *Mover) Close() {
 	m.conns.close()
