@@ -418,8 +418,12 @@ func (s *Server) tryStopWorld(f func(tx *storage.Tx)) bool {
 
 // gateBusy lets through what does not need the data while a script takes long.
 func gateBusy(l *loop, q *request) verdict {
-	if q.lacking&command.AllowBusy != 0 {
-		return q.deny(l.srv.busy())
+	if q.lacking&command.AllowBusy == 0 {
+		return pass
 	}
-	return pass
+	v := q.deny(l.srv.busy())
+	if l.srv.endsScripts.Load() {
+		return wait // the server ends, and there may be no script of which to tell
+	}
+	return v
 }

@@ -782,3 +782,14 @@ func TestAFunctionThatChangesTheLibraries(t *testing.T) {
 	}
 	c.eval("return redis.call('FUNCTION', 'DELETE', 'l')", "OK")
 }
+
+// A client that is about to be disconnected is told of no script.
+func TestTheEndOfTheServerIsNoScript(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("SET k v", "OK")
+	n.stopScripts() // as the server does before it stops its loops
+	c.send("GET k")
+	n.untilPostponed()
+	c.silent()
+}
