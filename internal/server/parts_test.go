@@ -693,7 +693,7 @@ func TestLoadingRefusesWhatNeedsData(t *testing.T) {
 func TestAShortLoadIsADelay(t *testing.T) {
 	n := startNode(t)
 	n.SetReplacing()
-	n.patience.Store(time.Now().Add(time.Hour).UnixMilli())
+	n.patience.Store(int64(time.Since(n.started) + time.Hour))
 	c, other := n.dial(), n.dial()
 	c.send("GET k")
 	n.untilPostponed()
@@ -707,6 +707,25 @@ func TestAShortLoadIsADelay(t *testing.T) {
 	c.want("GET k", "error: "+string(resp.ErrLoading)) // it takes longer
 	n.SetLoading(false)
 	c.want("GET k", "(nil)")
+}
+
+// A wall clock that is put back does not keep clients waiting for a load that takes
+// long.
+func TestPatienceIsOfASteadyClock(t *testing.T) {
+	n := startNode(t)
+	n.SetReplacing()
+	defer n.SetLoading(false)
+	l := n.loops[0]
+	n.patience.Store(int64(time.Since(n.started)))
+	got := make(chan verdict)
+	l.post(func() {
+		l.readClock()
+		l.unix = 0
+		got <- gateLoading(l, &request{lacking: command.Loading})
+	})
+	if v := <-got; v != refuse {
+		t.Errorf("the verdict is %d, want %d", v, refuse)
+	}
 }
 
 // Messages reach the subscribers of other nodes by the bus or by the stream, not

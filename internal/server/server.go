@@ -92,7 +92,7 @@ type Server struct {
 	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
 
 	loading  atomic.Int32 // how many are loading
-	patience atomic.Int64 // until when requests wait for that, in Unix milliseconds
+	patience atomic.Int64 // until when requests wait for that, as a time since the start
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -415,7 +415,7 @@ func (s *Server) SetLoading(on bool) {
 // snapshot is late for its clients and has no errors for them, like redis-server,
 // which serves nobody while it loads the first 2 MB.
 func (s *Server) SetReplacing() {
-	s.patience.Store(s.now() + replacePatience.Milliseconds())
+	s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
 	s.SetLoading(true)
 }
 
