@@ -766,7 +766,7 @@ func TestLibrariesOfOthersAreNotBounded(t *testing.T) {
 }
 
 // A function cannot change the libraries while it runs, even where scripts may call
-// every command; an EVAL can.
+// every command, unless it flushes them all; an EVAL can.
 func TestAFunctionThatChangesTheLibraries(t *testing.T) {
 	n := startNode(t)
 	c := n.dial()
@@ -781,4 +781,11 @@ func TestAFunctionThatChangesTheLibraries(t *testing.T) {
 		}
 	}
 	c.eval("return redis.call('FUNCTION', 'DELETE', 'l')", "OK")
+	c.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function(keys, args) redis.call('FUNCTION', 'FLUSH'); return redis.pcall(unpack(args)) end)")
+	c.wantNext("l")
+	c.call("FCALL", "f", "0", "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('g', function() return 1 end)")
+	if got := c.read(); !strings.HasPrefix(got, "error: "+string(resp.ErrNotForCaller)) {
+		t.Errorf("LOAD behind FLUSH: %q", got)
+	}
+	c.want("FUNCTION LIST", "[]")
 }
