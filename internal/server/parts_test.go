@@ -709,6 +709,42 @@ func TestAShortLoadIsADelay(t *testing.T) {
 	c.want("GET k", "(nil)")
 }
 
+// Data are not replaced under a script, which could not be killed any more, nor under a
+// request that has passed the gates, which would find none.
+func TestALoadWaitsForWhatRuns(t *testing.T) {
+	n := startNode(t, "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.call("EVAL", endless, "0")
+	n.untilBusy()
+	began := make(chan struct{})
+	replace := func() {
+		n.SetReplacing()
+		close(began)
+	}
+	go replace()
+	other.want("SCRIPT KILL", "OK")
+	c.read()
+	<-began
+	n.SetLoading(false)
+
+	at, end := make(chan struct{}), make(chan struct{})
+	n.loops[0].post(func() { // as a request that waits for its locks
+		close(at)
+		<-end
+	})
+	<-at
+	began = make(chan struct{})
+	go replace()
+	select {
+	case <-began:
+		t.Error("the data are replaced before a request that is under way has seen them")
+	case <-time.After(30 * time.Millisecond):
+	}
+	close(end)
+	<-began
+	n.SetLoading(false)
+}
+
 // A wall clock that is put back does not keep clients waiting for a load that takes
 // long.
 func TestPatienceIsOfASteadyClock(t *testing.T) {

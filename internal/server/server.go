@@ -414,9 +414,15 @@ func (s *Server) SetLoading(on bool) {
 // wait at first, and get LOADING if it takes long: a replica that gets a small
 // snapshot is late for its clients and has no errors for them, like redis-server,
 // which serves nobody while it loads the first 2 MB.
+//
+// It waits for the end of scripts that take long, since nobody could end them any more,
+// and of requests that the gates have let through: those would see what has been
+// loaded by then. The caller is as that of Everything.
 func (s *Server) SetReplacing() {
-	s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
-	s.SetLoading(true)
+	s.Everything(func(*storage.Tx) {
+		s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
+		s.SetLoading(true)
+	})
 }
 
 // replacePatience is for how long requests wait for a load.
