@@ -145,10 +145,10 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	if err := n.stream.Flush(); err != nil {
 		return err
 	}
-	lift := r.primary.Bar()
-	defer lift()
 	n.server.SetReplacing()
 	defer n.server.SetLoading(false)
+	lift := r.primary.Bar()
+	defer lift()
 	run := n.unitsAt(0)
 	err := run(func(tx *storage.Tx) error {
 		if err := f.admit(); err != nil {

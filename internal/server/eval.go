@@ -164,7 +164,11 @@ func (s *Server) functionHandler(f form) command.Handler {
 			x.Out.Error(err)
 			return
 		}
-		defer s.functions.give()
+		h.hasFunctions = true
+		defer func() {
+			h.hasFunctions = false
+			s.functions.give()
+		}()
 		h.engine = set.engine
 		h.boundMemory()
 		h.watched(x, fn.Name, false)

@@ -29,7 +29,7 @@ func timeoutFor(x *command.Ctx) time.Duration {
 // the world is locked, but the function that calls the command itself, if scripts may
 // call every command: that is answered an error.
 func (s *Server) takeEngine(x *command.Ctx) bool {
-	if h, ok := x.Caller.(*scriptHost); ok && h.engine == s.functions.set.Load().engine {
+	if h, ok := x.Caller.(*scriptHost); ok && h.hasFunctions {
 		x.Out.Error(resp.ErrNotForCaller)
 		return false
 	}

@@ -231,7 +231,7 @@ func gateLoading(l *loop, q *request) verdict {
 	if q.lacking&command.Loading == 0 {
 		return pass
 	}
-	if v := q.deny(resp.ErrLoading); l.unix >= l.srv.patience.Load() {
+	if v := q.deny(resp.ErrLoading); int64(l.mono) >= l.srv.patience.Load() {
 		return v
 	}
 	return wait

@@ -112,6 +112,9 @@ func (s *Server) handOver(d *desk, began int64) {
 	l.setAside(r.conn, d.answered)
 	s.addLong(r)
 	d.exec.Long(true)
+	// What the loop did before the script and has kept to itself: its replies leave now,
+	// and only the script's executor knows of it.
+	s.stream.Announce()
 	p := &poller{epfd: l.poll.epfd, wakefd: l.poll.wakefd}
 	s.goroutines.Go(func() {
 		defer close(r.gone)

@@ -180,7 +180,7 @@ func (l *loop) postpone(c *conn) {
 		l.resumeIn(rest)
 	}
 	if l.srv.is(condLoading) {
-		l.resumeIn(time.Duration(l.srv.patience.Load()-l.unix) * time.Millisecond)
+		l.resumeIn(time.Duration(l.srv.patience.Load()) - l.mono)
 	}
 }
 

@@ -32,25 +32,26 @@ type scriptHost struct {
 	reply  resp.Writer
 
 	// Of the script at hand.
-	cfg         *config.Settings
-	engine      *script.Engine
-	began       time.Time
-	tx          *storage.Tx
-	db          int
-	noTouch     bool
-	flags       runFlags
-	slot        int // the slot of all keys so far, -1: there was none
-	outOfMemory bool
-	readOnly    bool // READONLY of the connection, and ASKING
-	asking      bool
-	wrote       bool
-	acted       bool             // it has written, or sent a message
-	beyond      bool             // it needs more than the unit has locked
-	strayed     bool             // … and has not acted yet: its call is repeated
-	failures    map[string]int64 // errors of commands by code
-	sought      [][]byte         // the keys of the command at hand
-	missing     func() int       // counts those that do not exist
-	view        *debugView       // nil but in an asynchronous debugging session
+	cfg          *config.Settings
+	engine       *script.Engine
+	hasFunctions bool // it has taken functions.engine: the script is a function
+	began        time.Time
+	tx           *storage.Tx
+	db           int
+	noTouch      bool
+	flags        runFlags
+	slot         int // the slot of all keys so far, -1: there was none
+	outOfMemory  bool
+	readOnly     bool // READONLY of the connection, and ASKING
+	asking       bool
+	wrote        bool
+	acted        bool             // it has written, or sent a message
+	beyond       bool             // it needs more than the unit has locked
+	strayed      bool             // … and has not acted yet: its call is repeated
+	failures     map[string]int64 // errors of commands by code
+	sought       [][]byte         // the keys of the command at hand
+	missing      func() int       // counts those that do not exist
+	view         *debugView       // nil but in an asynchronous debugging session
 }
 
 // runFlags are Redis's SCRIPT_READ_ONLY and its like.

@@ -313,6 +313,24 @@ func TestThePipelineOfALongScript(t *testing.T) {
 	c.wantNext("later")
 }
 
+// What came before a long script in a turn of its loop is answered at once, so that
+// replicas and the disk must not have to wait for the script's end.
+func TestWhatPrecedesALongScriptIsAnnounced(t *testing.T) {
+	n := startNode(t, "--event-loops", "1", "--busy-reply-threshold", "20")
+	c, other := n.dial(), n.dial()
+	c.raw("SET k v\r\n" + string(resp.AppendArray(nil, []byte("EVAL"), []byte(endless), []byte("0"))))
+	c.wantNext("OK")
+	n.untilBusy()
+	n.stream.mu.Lock()
+	announced, end := n.stream.announced, n.stream.end
+	n.stream.mu.Unlock()
+	if announced < end {
+		t.Errorf("the stream is announced up to %d of %d", announced, end)
+	}
+	other.want("SCRIPT KILL", "OK")
+	c.read()
+}
+
 // A long script is let go on by those who must, and waits end in time.
 func TestWaitsEndWhileAScriptTakesLong(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "20")
@@ -766,7 +784,7 @@ func TestLibrariesOfOthersAreNotBounded(t *testing.T) {
 }
 
 // A function cannot change the libraries while it runs, even where scripts may call
-// every command; an EVAL can.
+// every command, unless it flushes them all; an EVAL can.
 func TestAFunctionThatChangesTheLibraries(t *testing.T) {
 	n := startNode(t)
 	c := n.dial()
@@ -781,6 +799,13 @@ func TestAFunctionThatChangesTheLibraries(t *testing.T) {
 		}
 	}
 	c.eval("return redis.call('FUNCTION', 'DELETE', 'l')", "OK")
+	c.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function(keys, args) redis.call('FUNCTION', 'FLUSH'); return redis.pcall(unpack(args)) end)")
+	c.wantNext("l")
+	c.call("FCALL", "f", "0", "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('g', function() return 1 end)")
+	if got := c.read(); !strings.HasPrefix(got, "error: "+string(resp.ErrNotForCaller)) {
+		t.Errorf("LOAD behind FLUSH: %q", got)
+	}
+	c.want("FUNCTION LIST", "[]")
 }
 
 // A client that is about to be disconnected is told of no script.

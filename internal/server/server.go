@@ -92,7 +92,7 @@ type Server struct {
 	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
 
 	loading  atomic.Int32 // how many are loading
-	patience atomic.Int64 // until when requests wait for that, in Unix milliseconds
+	patience atomic.Int64 // until when requests wait for that, as a time since the start
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -414,9 +414,15 @@ func (s *Server) SetLoading(on bool) {
 // wait at first, and get LOADING if it takes long: a replica that gets a small
 // snapshot is late for its clients and has no errors for them, like redis-server,
 // which serves nobody while it loads the first 2 MB.
+//
+// It waits for the end of scripts that take long, since nobody could end them any more,
+// and of requests that the gates have let through: those would see what has been
+// loaded by then. The caller is as that of Everything.
 func (s *Server) SetReplacing() {
-	s.patience.Store(s.now() + replacePatience.Milliseconds())
-	s.SetLoading(true)
+	s.Everything(func(*storage.Tx) {
+		s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
+		s.SetLoading(true)
+	})
 }
 
 // replacePatience is for how long requests wait for a load.
