@@ -61,7 +61,7 @@ func (d *directive) set(s *Settings, args []string) error {
 
 // table is all directives; names is all their names and aliases, sorted.
 var (
-	table  = slices.Concat(networkRows, processRows, durabilityRows, clientRows, memoryRows, encodingRows, deletionRows, replicationRows, clusterRows, observeRows, keptRows, moduleRows)
+	table  = slices.Concat(networkRows, processRows, durabilityRows, clientRows, memoryRows, encodingRows, deletionRows, replicationRows, clusterRows, scriptRows, observeRows, keptRows, moduleRows)
 	byName = index(table)
 	names  = sortedNames(byName)
 )

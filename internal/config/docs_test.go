@@ -83,7 +83,7 @@ func documentation() string {
 	}{
 		{"Network", networkRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
 		{"Clients and access", clientRows}, {"Memory", memoryRows}, {"Encodings", encodingRows}, {"Deletion", deletionRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
-		{"Slow log and latency", observeRows},
+		{"Scripts", scriptRows}, {"Slow log and latency", observeRows},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| directive | values | default | | what it does |\n| --- | --- | --- | --- | --- |\n", section.title)
 		var long []*directive

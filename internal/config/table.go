@@ -97,6 +97,12 @@ var processRows = []*directive{
 	{name: "shutdown-on-sigterm", typ: flags{shutdownNames}, def: "default",
 		does:  "options of the shutdown at SIGTERM",
 		store: func(s *Settings, text string) { s.ShutdownOnSigterm = readShutdown(text) }},
+	{name: "oom-score-adj", typ: oomModes, def: "no",
+		does:  "whether to set the score for the OOM killer; yes and relative add to the one it had",
+		store: toChoice(oomModes, func(s *Settings) *OOMMode { return &s.OOMScoreAdj })},
+	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
+		does:  "scores of a primary and of a replica; the third (of a forked process) is not used",
+		store: func(s *Settings, text string) { s.OOMScores = readOOMScores(text) }},
 }
 
 var durabilityRows = []*directive{
@@ -235,6 +241,15 @@ var replicationRows = []*directive{
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.MinReplicasMaxLag })},
 }
 
+var scriptRows = []*directive{
+	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000",
+		does:  "milliseconds after which a script answers others with BUSY; 0: never",
+		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.BusyReplyThreshold })},
+	{name: "lua-memory-limit", typ: bytesFrom(16<<20, math.MaxInt64), def: "536870912", since: "Redoubt",
+		does:  "bytes that the Lua values of a script may take, and those of all functions",
+		store: toInt(func(s *Settings) *int64 { return &s.LuaMemoryLimit })},
+}
+
 var observeRows = []*directive{
 	{name: "slowlog-log-slower-than", aliases: []string{"commandlog-execution-slower-than"}, typ: ints(-1, math.MaxInt64), def: "10000",
 		does:  "microseconds from which a command is slow; -1: none is",
@@ -242,18 +257,6 @@ var observeRows = []*directive{
 	{name: "slowlog-max-len", aliases: []string{"commandlog-slow-execution-max-len"}, typ: unbounded, def: "128",
 		does:  "slow commands remembered",
 		store: toInt(func(s *Settings) *int64 { return &s.SlowlogMaxLen })},
-	{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, typ: unbounded, def: "5000",
-		does:  "milliseconds after which a script answers others with BUSY; 0: never",
-		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.BusyReplyThreshold })},
-	{name: "oom-score-adj", typ: oomModes, def: "no",
-		does:  "whether to set the score for the OOM killer; yes and relative add to the one it had",
-		store: toChoice(oomModes, func(s *Settings) *OOMMode { return &s.OOMScoreAdj })},
-	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
-		does:  "scores of a primary and of a replica; the third (of a forked process) is not used",
-		store: func(s *Settings, text string) { s.OOMScores = readOOMScores(text) }},
-	{name: "lua-memory-limit", typ: bytesFrom(16<<20, math.MaxInt64), def: "536870912", since: "Redoubt",
-		does:  "bytes that the Lua values of a script may take, and those of all functions",
-		store: toInt(func(s *Settings) *int64 { return &s.LuaMemoryLimit })},
 	{name: "latency-monitor-threshold", typ: unbounded, def: "0",
 		does:  "milliseconds from which an event is recorded; 0: none is",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.LatencyMonitorThreshold })},

@@ -11,5 +11,6 @@
 // being built, which are listed.
 //
 // Beside that, all files must be formatted, of a size to hold in one's head,
-// and finished; and a setting that is said to do something must be read.
+// and finished; and a setting that is said to do something must be read. Pages of
+// docs/ are no wider than prose and tables may be, and their links lead somewhere.
 package lint

@@ -42,7 +42,7 @@ The letters mean:
 
 * **w**: may change data, and is refused by a replica that is read-only
 * **m**: refused when %smaxmemory%s is reached and nothing can be evicted
-* **b**: may wait for an element or a replica
+* **b**: may wait for an element or an item
 * **a**: for administrators
 * **s**: not meant for applications
 * **d**: deprecated in favour of the command that the line below the table names
