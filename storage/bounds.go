@@ -19,7 +19,7 @@ import (
 //     before expiryWalk.earliest says, which becomes the slot's bound at its end.
 
 // boundsChecked is how many keys of a slot checkBounds looks at when a unit ends.
-const boundsChecked = 64
+const boundsChecked = 16
 
 // checkWritten checks the bounds of the slots that the unit has written to.
 func (tx *Tx) checkWritten() {

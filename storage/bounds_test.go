@@ -12,7 +12,11 @@ import (
 // them slice by slice, no bound is above the time of one of them; and in the end
 // all that has expired is deleted.
 func TestBoundsOfExpiryHold(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds, steps, every := uint64(4), 3000, 20
+	if checked { // slowly, and units check themselves
+		seeds, steps, every = 1, 1500, 150
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 6))
 		b := newBench(t, 3)
 		check := func() {
@@ -25,7 +29,7 @@ func TestBoundsOfExpiryHold(t *testing.T) {
 			})
 		}
 		walked := 0
-		for step := range 3000 {
+		for step := range steps {
 			switch k := r.IntN(100); {
 			case k < 1:
 				b.World(b.now, func(tx *Tx) { tx.SwapDB(r.IntN(3), r.IntN(3)) })
@@ -44,7 +48,7 @@ func TestBoundsOfExpiryHold(t *testing.T) {
 			default:
 				b.expiriesAtRandom(r)
 			}
-			if step%20 == 0 {
+			if step%every == 0 {
 				check()
 			}
 		}
@@ -62,7 +66,7 @@ func TestBoundsOfExpiryHold(t *testing.T) {
 		}
 		tx.FlushAll()
 		b.Executor.End()
-		if walked < 20 {
+		if walked < steps/150 {
 			t.Errorf("seed %d: only %d slices ended before all was found", seed, walked)
 		}
 	}
