@@ -129,13 +129,26 @@ func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]serve
 // ServeReaders has those who wait to read served with what an applier brings, as on
 // every replica of Redis. Who waits to write stays: that is the primary's business.
 func (s *Server) ServeReaders(a *command.Applier) {
-	r := command.NewRunner(s.table, a.Executor(), s)
+	a.Serve, a.Served = s.serving(a.Executor(), func(b *blocked) bool { return !b.row.Is(command.Write) })
+}
+
+// ServeBeside has those served who wait for keys that units of an executor change
+// which belongs to no loop. It is called before the first of them.
+func (s *Server) ServeBeside(e *storage.Executor) {
+	e.OnReady(s.serving(e, func(*blocked) bool { return true }))
+}
+
+// serving is what an executor that belongs to no loop calls before a unit ends, and
+// behind that with its gate, so that those are served whom may names of the clients
+// that wait for the unit's keys.
+func (s *Server) serving(e *storage.Executor, may func(*blocked) bool) (serve func(*storage.Tx), answer func(replication.Offset)) {
+	r := command.NewRunner(s.table, e, s)
 	var list []served
-	a.Serve = func(tx *storage.Tx) {
+	serve = func(tx *storage.Tx) {
 		r.Ctx.Tx = tx
 		tx.Serve(s.now(), func(w *storage.Waiter, key []byte) (over bool) {
 			b := w.Owner.(*blocked)
-			if b.row.Is(command.Write) {
+			if !may(b) {
 				return false
 			}
 			list, over = b.serveBy(&r, key, list)
@@ -143,22 +156,7 @@ func (s *Server) ServeReaders(a *command.Applier) {
 		})
 		r.Ctx.Tx = nil
 	}
-	a.Served = func(gate replication.Offset) { list = answerAll(list, gate) }
-}
-
-// ServeBeside has those served who wait for keys that units of an executor change
-// which belongs to no loop. It is called before the first of them.
-func (s *Server) ServeBeside(e *storage.Executor) {
-	r := command.NewRunner(s.table, e, s)
-	var list []served
-	e.OnReady(func(tx *storage.Tx) {
-		r.Ctx.Tx = tx
-		tx.Serve(s.now(), func(w *storage.Waiter, key []byte) (over bool) {
-			list, over = w.Owner.(*blocked).serveBy(&r, key, list)
-			return over
-		})
-		r.Ctx.Tx = nil
-	}, func(gate replication.Offset) { list = answerAll(list, gate) })
+	return serve, func(gate replication.Offset) { list = answerAll(list, gate) }
 }
 
 // answerAll sends the replies of those who were served in a unit with this gate, and

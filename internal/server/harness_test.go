@@ -238,6 +238,19 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 }
 
+// untilScriptRuns waits until a loop runs a script.
+func (n *node) untilScriptRuns() {
+	n.t.Helper()
+	redistest.Until(n.t, 10*time.Second, "the script runs", func() error {
+		for _, l := range n.loops {
+			if l.first.run.began.Load() > 0 {
+				return nil
+			}
+		}
+		return errors.New("none does")
+	})
+}
+
 // untilPostponed waits until some request has to wait.
 func (n *node) untilPostponed() {
 	n.t.Helper()

@@ -410,14 +410,7 @@ func TestTheThresholdOfLongScriptsIsSet(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "0")
 	c, other := n.dial(), n.dial()
 	c.call("EVAL", endless, "0")
-	redistest.Until(t, 10*time.Second, "the script runs", func() error {
-		for _, l := range n.loops {
-			if l.first.run.began.Load() > 0 {
-				return nil
-			}
-		}
-		return fmt.Errorf("none does")
-	})
+	n.untilScriptRuns()
 	if busy := n.Busy(); busy != "" {
 		t.Errorf("without a threshold the node is busy: %s", busy)
 	}
@@ -637,14 +630,7 @@ func TestAShutdownThatMeetsALongScriptIsAnsweredOnce(t *testing.T) {
 	n := startNode(t, "--event-loops", "2", "--busy-reply-threshold", "1000")
 	c, other := n.dial(), n.dial() // on different loops
 	c.call("EVAL", endless, "0")
-	redistest.Until(t, 10*time.Second, "the script runs", func() error {
-		for _, l := range n.loops {
-			if l.first.run.began.Load() > 0 {
-				return nil
-			}
-		}
-		return fmt.Errorf("none does")
-	})
+	n.untilScriptRuns()
 	other.raw("SHUTDOWN\r\nECHO x\r\nSCRIPT KILL\r\n")
 	other.wantNext(busyReply)
 	other.wantNext(busyReply)
