@@ -305,15 +305,22 @@ func TestASmallBacklogIsRaised(t *testing.T) {
 	}
 }
 
-// A BGSAVE that the end of the node finds before it has begun is none that failed, as
-// one that had begun.
-func TestASaveThatTheEndGivesUpHasNotFailed(t *testing.T) {
-	n, _ := startNode(t, t.TempDir(), "--save", "")
+// halted is a node's persistence with its goroutine stopped, for a test that takes its
+// place, and what it logs.
+func halted(n *Node) (*persistence, *observer.ObservedLogs) {
 	p := n.persistence
 	p.stop()
 	<-p.stopped
 	core, lines := observer.New(zap.InfoLevel)
 	p.log = zap.New(core)
+	return p, lines
+}
+
+// A BGSAVE that the end of the node finds before it has begun is none that failed, as
+// one that had begun.
+func TestASaveThatTheEndGivesUpHasNotFailed(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--save", "")
+	p, lines := halted(n)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	o := &order{purpose: forSave, done: make(chan struct{})}
@@ -328,11 +335,7 @@ func TestASaveThatTheEndGivesUpHasNotFailed(t *testing.T) {
 // Scripts wait for this line.
 func TestTheLogTellsOfEachDump(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--save", "")
-	p := n.persistence
-	p.stop()
-	<-p.stopped
-	core, lines := observer.New(zap.InfoLevel)
-	p.log = zap.New(core)
+	p, lines := halted(n)
 	saved := func() int { return lines.FilterMessage("DB saved on disk").Len() }
 	n.keys.World(now(), func(tx *storage.Tx) {
 		if err := p.Save(tx); err != nil || saved() != 1 {

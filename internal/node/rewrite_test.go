@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"redoubt/internal/redistest"
 	"redoubt/storage"
 )
@@ -199,11 +196,7 @@ func TestDebugLoadAOFKeepsEverything(t *testing.T) {
 // Scripts wait for what the log tells of a load, whatever the file is loaded for.
 func TestTheLogTellsOfAReload(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), "--save", "")
-	p := n.persistence
-	p.stop()
-	<-p.stopped
-	core, lines := observer.New(zap.InfoLevel)
-	p.log = zap.New(core)
+	p, lines := halted(n)
 	set(n, n.keys.NewExecutor(), "k", "v")
 	told := func(what string, want int, err error) {
 		t.Helper()
