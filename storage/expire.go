@@ -33,13 +33,13 @@ func (ks *Keyspace) lowerEarliest(n slots.Slot, at int64) {
 	}
 }
 
-// ExpireCycle deletes keys and fields of hashes whose time is past, slot by slot in units of its
-// own, until none is left or about budget records were looked at; more says
-// that some may be left. Slots know when their first key or field expires, so
-// only those are visited that have something to delete, or had when that was
-// noted (see bounds.go): unlike Redis's sampling it finds all. The DELs and HDELs of a slot need no
-// MULTI, they are independent. On a replica it deletes only what its own clients
-// have given an expiry.
+// ExpireCycle deletes keys and fields of hashes whose time is past, slot by slot in
+// units of its own, until none is left or about budget records were looked at; more
+// says that some may be left. Slots know when their first key or field expires, so
+// only those are visited that have something to delete, or had when that was noted
+// (see bounds.go): unlike Redis's sampling it finds all. The DELs and HDELs of a slot
+// need no MULTI, they are independent. On a replica it deletes only what its own
+// clients have given an expiry.
 func (e *Executor) ExpireCycle(now int64, budget int) (expired int, more bool) {
 	ks := e.ks
 	if ks.local.next.Load() < now {

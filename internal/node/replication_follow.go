@@ -130,8 +130,8 @@ func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
 // Replace puts a received snapshot in the place of everything: data, stream,
 // history. The file has been checked and is a good one. Clients wait, and are told
-// that the node is loading if it takes long, and the node's own replicas are sent away; they will
-// need the snapshot, too.
+// that the node is loading if it takes long. The node's own replicas are sent away;
+// they will need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
 // from there on the new one. A failure up to there leaves the old state, too.
