@@ -79,6 +79,7 @@ func TestADirectoryOfRedisIsAdopted(t *testing.T) {
 			h.calm()
 			want = digest(s)
 			s.Kill()
+			forgetAppendOnlyFiles(t, s.Dir)
 			s.Restart()
 			if got := digest(s); got != want {
 				t.Errorf("later the digest was %s and is %s", want, got)
@@ -99,6 +100,21 @@ func TestADirectoryOfRedisIsAdopted(t *testing.T) {
 				t.Errorf("redis-server has the digest %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// forgetAppendOnlyFiles removes Redis's files, which are not needed any more when they
+// were adopted.
+func forgetAppendOnlyFiles(t *testing.T, dir string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "appendonly.aof.*"))
+	if err != nil || len(names) < 2 {
+		t.Fatalf("append-only files: %q, %v", names, err)
+	}
+	for _, name := range names {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
