@@ -196,6 +196,9 @@ func (tx *Tx) signal(n slots.Slot, key []byte) {
 // signalDB is signal for all keys of a database that others have taken the place
 // of.
 func (tx *Tx) signalDB(db int) {
+	if tx.ks.awaited.Load() == 0 {
+		return // FLUSHALL would look at all slots sixteen times
+	}
 	selected := tx.db
 	tx.Select(db)
 	for n := range tx.ks.slots {

@@ -277,11 +277,11 @@ type detachedTable struct {
 	table
 }
 
-// adopt gives tables that a flush lets go, in the order of their slots, to the open
-// snapshots that cover these, and the others to Reclaim.
-func (ks *Keyspace) adopt(all []detachedTable) {
+// adopt gives tables that a flush lets go, in the order of their slots and with so
+// many keys, to the open snapshots that cover these, and the others to Reclaim.
+func (ks *Keyspace) adopt(all []detachedTable, keys int) {
 	if len(ks.open) == 0 {
-		ks.discardTables(all)
+		ks.discardTables(all, keys)
 		return
 	}
 	for _, c := range ks.open {

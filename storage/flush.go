@@ -25,27 +25,28 @@ func (tx *Tx) FlushDB(db int) int {
 	return removed
 }
 
-// detachAll empties the tables of a physical database and returns them. There may
-// be 16,384, and everybody waits meanwhile: so they are allocated, and adopted,
-// together.
-func (ks *Keyspace) detachAll(phys int) []detachedTable {
+// detachAll empties the tables of a physical database and returns them with how
+// many keys they hold. There may be 16,384, and everybody waits meanwhile: so they
+// are allocated, and adopted, together.
+func (ks *Keyspace) detachAll(phys int) (all []detachedTable, keys int) {
 	occupied := 0
 	for i := range ks.occupied[phys] {
 		occupied += bits.OnesCount64(ks.occupied[phys][i].Load())
 	}
-	all := make([]detachedTable, occupied)
+	all = make([]detachedTable, occupied)
 	n, _ := ks.nextOccupied(phys, 0)
 	for i := range all {
 		t, d := ks.slots[n].table(phys), &all[i]
 		d.slot, d.phys, d.table = n, phys, *t
 		t.segment, t.more = segment{}, nil
+		keys += t.len()
 		t.add(-t.len()) // which anybody may read
 		n, _ = ks.nextOccupied(phys, n+1)
 	}
 	for i := range ks.occupied[phys] {
 		ks.occupied[phys][i].Store(0)
 	}
-	return all
+	return all, keys
 }
 
 // FlushAll is FlushDB of every database.

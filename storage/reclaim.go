@@ -1,20 +1,19 @@
 package storage
 
 import (
-	"slices"
-
 	"redoubt/storage/slab"
 	"redoubt/storage/tree"
 )
 
 // garbage is memory that nobody reaches any more and that is freed bit by bit:
-// one of a table with its records, the value of a collection, or blocks that were
-// kept for a snapshot.
+// one of a table with its records, the tables of a whole database, the value of a
+// collection, or blocks that were kept for a snapshot.
 type garbage struct {
-	table *detachedTable
-	kind  tree.Kind
-	value []byte
-	refs  []slab.Ref
+	table  *detachedTable
+	tables []detachedTable // taken out of refuse one at a time
+	kind   tree.Kind
+	value  []byte
+	refs   []slab.Ref
 }
 
 // objects is how many keys or blocks there are to free.
@@ -50,20 +49,39 @@ func (ks *Keyspace) discard(g garbage) {
 	ks.deleted.Add(g.deleted())
 }
 
-// discardTables is discard of many tables.
-func (ks *Keyspace) discardTables(all []detachedTable) {
-	keys := int64(0)
-	ks.refuseMu.Lock()
-	ks.refuse = slices.Grow(ks.refuse, len(all))
-	for i := range all {
-		if n := all[i].len(); n > 0 {
-			ks.refuse = append(ks.refuse, garbage{table: &all[i]})
-			keys += int64(n)
-		}
+// discardTables is discard of many tables, which hold so many keys. Everybody waits
+// meanwhile, so it takes as long for a thousand tables as for one.
+func (ks *Keyspace) discardTables(all []detachedTable, keys int) {
+	if keys == 0 {
+		return
 	}
+	ks.refuseMu.Lock()
+	ks.refuse = append(ks.refuse, garbage{tables: all})
 	ks.refuseMu.Unlock()
-	ks.unfreed.Add(keys)
-	ks.deleted.Add(keys)
+	ks.unfreed.Add(int64(keys))
+	ks.deleted.Add(int64(keys))
+}
+
+// nextRefuse takes what is freed next out of refuse.
+func (ks *Keyspace) nextRefuse() (g garbage, ok bool) {
+	ks.refuseMu.Lock()
+	defer ks.refuseMu.Unlock()
+	n := len(ks.refuse)
+	if n == 0 {
+		return garbage{}, false
+	}
+	last := &ks.refuse[n-1]
+	if i := len(last.tables) - 1; i > 0 {
+		g = garbage{table: &last.tables[i]}
+		last.tables = last.tables[:i]
+		return g, true
+	} else if i == 0 {
+		last.table, last.tables = &last.tables[0], nil
+	}
+	g = *last
+	*last = garbage{}
+	ks.refuse = ks.refuse[:n-1]
+	return g, true
 }
 
 // Unfreed is how many keys and values have been deleted whose memory is not free
@@ -85,18 +103,11 @@ func (e *Executor) Reclaim(budget int) (more bool) {
 		if tx == nil {
 			return false
 		}
-		ks.refuseMu.Lock()
-		n := len(ks.refuse)
-		if n == 0 {
-			ks.refuseMu.Unlock()
+		g, ok := ks.nextRefuse()
+		if !ok {
 			e.End()
 			return false // another executor is at the rest
 		}
-		g := ks.refuse[n-1]
-		ks.refuse[n-1] = garbage{}
-		ks.refuse = ks.refuse[:n-1]
-		ks.refuseMu.Unlock()
-
 		before, deleted := g.objects(), g.deleted()
 		budget -= e.reclaim(tx, &g, budget)
 		e.End()
