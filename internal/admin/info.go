@@ -270,7 +270,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "tracking_total_keys", keys)
 	field(b, "tracking_total_items", marks)
 	field(b, "tracking_total_prefixes", st.Prefixes)
-	zeros(b, "unexpected_error_replies")
+	field(b, "unexpected_error_replies", st.UnexpectedErrors)
 	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", st.Reads)

@@ -78,6 +78,7 @@ type Stats struct {
 	Accepted, Rejected int64         // connections
 	AuthDenied         int64         // wrong passwords
 	ErrorReplies       int64
+	UnexpectedErrors   int64         // that a replica would have been answered with
 	OutputLimit        int64         // connections closed for their output
 	EvictedClients     int64         // connections closed for maxmemory-clients
 	Exceeded           time.Duration // for which more memory than maxmemory was in use

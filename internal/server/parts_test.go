@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -456,7 +457,8 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			c.wantNext("FULLRESYNC")
 			hello := <-f.served
 			want := Handshake{ListeningPort: 7777, IP: "10.0.0.1", EOF: true, PSYNC2: true, Psync: true, ID: "?", Offset: -1, User: "default"}
-			if hello != want {
+			hello.Stray = nil // TestACommandOfAReplicaEndsItsConnection
+			if !reflect.DeepEqual(hello, want) {
 				t.Errorf("handed over %+v, want %+v", hello, want)
 			}
 			f.locked(func() {
@@ -469,6 +471,77 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestACommandOfAReplicaEndsItsConnection: what is told apart, and what the log says, as
+// in Redis.
+func TestACommandOfAReplicaEndsItsConnection(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication, c.Log = f, zap.New(core) })
+	replica := n.dial()
+	replica.want("PSYNC ? -1", "FULLRESYNC")
+	hello := <-f.served
+
+	const critical = "== CRITICAL == This master is sending an error to its replica: '"
+	errs := 0
+	for _, c := range []struct{ line, name, failure string }{
+		{"PING", "ping", ""},
+		{"select 1", "select", ""},
+		{"MULTI", "multi", ""},
+		{"xinfo help", "xinfo|help", ""},
+		{"slowlog get", "slowlog|get", ""},
+		{"GET foo", "get", string(resp.ErrReplicaKeyspace)},
+		{"FLUSHALL", "flushall", string(resp.ErrReplicaKeyspace)},
+		{"PUBLISH c m", "publish", string(resp.ErrReplicaKeyspace)},
+		{"ECHO", "echo", "ERR wrong number of arguments for 'echo' command"},
+		{"NOSUCH a", "<unknown>", "ERR unknown command 'NOSUCH', with args beginning with: 'a' "},
+		{"CONFIG NOSUCH", "<unknown>", "ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP."},
+		{"REPLCONF capa eof", "replconf", ""},
+		{"REPLCONF ACK", "replconf", ""}, // a syntax error, told as any reply
+	} {
+		logged.TakeAll()
+		if err := hello.Stray(words(c.line)); err == nil {
+			t.Errorf("%s: the connection goes on", c.line)
+		}
+		lines := logged.TakeAll()
+		last := lines[len(lines)-1].Message
+		if want := "Replica generated a reply to command '" + c.name + "', disconnecting it: id="; !strings.HasPrefix(last, want) {
+			t.Errorf("%s: the log says %q", c.line, last)
+		}
+		if c.failure == "" {
+			if len(lines) != 1 {
+				t.Errorf("%s: the log says %v", c.line, lines)
+			}
+			continue
+		}
+		errs++
+		if want := critical + c.failure + "' after processing the command '" + c.name + "'"; len(lines) != 2 || lines[0].Message != want {
+			t.Errorf("%s: the log says %v", c.line, lines)
+		}
+	}
+	for _, line := range []string{"REPLCONF ACK junk", "replconf GetAck *"} {
+		if err := hello.Stray(words(line)); err != nil || logged.Len() != 0 {
+			t.Errorf("%s has no reply: %v, %v", line, err, logged.All())
+		}
+	}
+	want := fmt.Sprintf("unexpected_error_replies:%d\r\n", errs)
+	c := n.dial()
+	if got := c.do("INFO stats"); !strings.Contains(got, want) {
+		t.Errorf("INFO does not say %s", want)
+	}
+	c.want("CONFIG RESETSTAT", "OK")
+	if got := c.do("INFO stats"); !strings.Contains(got, "unexpected_error_replies:0\r\n") {
+		t.Error("CONFIG RESETSTAT leaves unexpected_error_replies")
+	}
+}
+
+// words are the arguments of a line without quotes.
+func words(line string) (args [][]byte) {
+	for _, w := range strings.Fields(line) {
+		args = append(args, []byte(w))
+	}
+	return args
 }
 
 func TestReplicasAreClientsToo(t *testing.T) {

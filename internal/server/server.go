@@ -110,6 +110,7 @@ type Server struct {
 	debugs       debugSessions
 	startMemory  int64        // in use when the server was made
 	authDenied   atomic.Int64 // wrong passwords
+	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
