@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +21,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
+	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/slots"
@@ -195,6 +199,67 @@ func TestRoles(t *testing.T) {
 	if got := position(n); got.History != third || got.End != end {
 		t.Errorf("a primary that has written asks to go on from %+v, want %+v until %d", got, third, end)
 	}
+}
+
+// attach makes the test a replica of the node that has all of its stream, and returns
+// what ends when the node sends it away.
+func attach(t *testing.T, n *Node) (gone <-chan struct{}) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { theirs.Close() })
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _ = io.Copy(io.Discard, theirs)
+	}()
+	r := n.replicator
+	r.Serve(ours, nil, server.Handshake{PSYNC2: true, Psync: true, ID: r.ID(), Offset: n.stream.End() + 1})
+	redistest.Until(t, 10*time.Second, "the replica is attached", func() error {
+		if list := r.primary.Replicas(); len(list) != 1 || list[0].State != psync.Online {
+			return fmt.Errorf("replicas: %+v", list)
+		}
+		return nil
+	})
+	return left
+}
+
+// TestAnotherPrimaryKeepsTheReplicas: a replica's own replicas stay when it is given
+// another primary, and leave when its history changes.
+func TestAnotherPrimaryKeepsTheReplicas(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), replicaOfNobody...)
+	r := n.replicator
+	history := replication.NewHistory(newID())
+	if err := r.follower.Load().Continue(history); err != nil {
+		t.Fatal(err)
+	}
+	gone := attach(t, n)
+	id := r.primary.Replicas()[0].ID
+
+	r.BecomeReplica(nobody.host, 2, replication.Source{})
+	r.BecomeReplica("", 0, replication.Source{})
+	r.BecomeReplica(nobody.host, 3, replication.Source{})
+	if err := r.follower.Load().Continue(history); err != nil {
+		t.Fatal(err)
+	}
+	if list := r.primary.Replicas(); len(list) != 1 || list[0].ID != id {
+		t.Errorf("the replica was sent away: %+v", list)
+	}
+	select {
+	case <-gone:
+		t.Error("its connection was closed")
+	default:
+	}
+
+	if err := r.follower.Load().Continue(history.Branch(newID(), n.stream.End())); err != nil {
+		t.Fatal(err)
+	}
+	<-gone
+	gone = attach(t, n)
+	r.BecomePrimary()
+	<-gone
+	gone = attach(t, n)
+	r.BecomeReplica(nobody.host, nobody.port, replication.Source{})
+	<-gone
 }
 
 // TestPromotionWithoutAWriteKeepsTheDatabase: after it the stream's next bytes
