@@ -223,6 +223,29 @@ func attach(t *testing.T, n *Node) (gone <-chan struct{}) {
 	return left
 }
 
+// TestAReplicaLacksNothingOfAnEmptyStream: a shutdown does not wait for one that is only
+// being sent its snapshot then, but does once something was written.
+func TestAReplicaLacksNothingOfAnEmptyStream(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no")
+	r := n.replicator
+	ours, theirs := net.Pipe() // of which nobody reads
+	t.Cleanup(func() { theirs.Close() })
+	r.Serve(ours, nil, server.Handshake{PSYNC2: true, Psync: true, ID: "?", Offset: -1})
+	redistest.Until(t, 10*time.Second, "the replica is attached", func() error {
+		if n := len(r.primary.Replicas()); n != 1 {
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
+	if names, all := r.Behind(n.stream.End()); len(names) != 0 || all != 1 {
+		t.Errorf("behind are %v of %d", names, all)
+	}
+	set(n, n.keys.NewExecutor(), "k", "v")
+	if names, all := r.Behind(n.stream.End()); len(names) != 1 || all != 1 {
+		t.Errorf("after a write: behind are %v of %d", names, all)
+	}
+}
+
 // TestAnotherPrimaryKeepsTheReplicas: a replica's own replicas stay when it is given
 // another primary, and leave when its history changes.
 func TestAnotherPrimaryKeepsTheReplicas(t *testing.T) {
