@@ -41,7 +41,7 @@ type Server interface {
 	TakeAnyChecksum(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
-	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
+	// PauseCron is DEBUG PAUSE-CRON: no housekeeping, and signals wait.
 	PauseCron(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.

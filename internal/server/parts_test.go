@@ -637,9 +637,13 @@ func TestADiskThatRefusesStopsWritesOnly(t *testing.T) {
 
 func TestShutdownSavesFirst(t *testing.T) {
 	f := &fakePersistence{failure: io.ErrShortWrite}
-	n := startParts(t, func(c *Config) { c.Persistence = f }, "--save", "900 1")
+	core, logged := observer.New(zap.WarnLevel)
+	n := startParts(t, func(c *Config) { c.Persistence, c.Log = f, zap.New(core) }, "--save", "900 1")
 	c := n.dial()
 	c.want("SHUTDOWN", "error: "+string(resp.ErrShutdown))
+	if logged.FilterMessageSnippet("Errors trying to shut down the server").Len() != 1 {
+		t.Errorf("the log: %v", logged.All())
+	}
 	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
 	c.want("SHUTDOWN SAVE NOSAVE", "error: "+string(resp.ErrSyntax))
 	c.want("PING", "PONG")
@@ -687,6 +691,32 @@ func TestShutdownWaitsForReplicas(t *testing.T) {
 	f.onAck()
 	asks.closed()
 	other.closed()
+}
+
+// TestASignalWaitsForTheCron: while DEBUG PAUSE-CRON is on it can be taken back.
+func TestASignalWaitsForTheCron(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
+	c := n.dial()
+	signal := func() {
+		t.Helper()
+		if err := n.Shutdown(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	signal()
+	c.want("SHUTDOWN ABORT", "OK")
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	c.want("DEBUG PAUSE-CRON 0", "OK")
+	c.want("PING", "PONG")
+
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	signal()
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	c.want("PING", "PONG")
+	c.send("DEBUG PAUSE-CRON 0")
+	<-n.ended
 }
 
 func TestShutdownThatDoesNotWait(t *testing.T) {
