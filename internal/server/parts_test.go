@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -188,7 +189,8 @@ type fakeReplication struct {
 	good   int
 	acked  int
 	behind []string
-	stays  bool // replicas stay until they are closed
+	state  string // of the link
+	stays  bool   // replicas stay until they are closed
 	onAck  func()
 	served chan Handshake
 	rest   []byte
@@ -232,7 +234,10 @@ func (f *fakeReplication) LinkUp() (up bool) {
 	return up
 }
 
-func (f *fakeReplication) LinkState() string { return "connect" }
+func (f *fakeReplication) LinkState() (state string) {
+	f.locked(func() { state = cmp.Or(f.state, "connect") })
+	return state
+}
 
 func (f *fakeReplication) GoodReplicas() (n int) {
 	f.locked(func() { n = f.good })
@@ -429,6 +434,33 @@ func TestGatesOfAReplica(t *testing.T) {
 	c.want("EXEC", "[v]")
 	f.locked(func() { f.good = 1 })
 	c.want("SET k v", "OK")
+}
+
+// TestAsyncLoading: a full resync during which the old data are served.
+func TestAsyncLoading(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	want := func(loading, async int) {
+		t.Helper()
+		if got := c.do("INFO persistence"); !strings.Contains(got, fmt.Sprintf("\r\nloading:%d\r\nasync_loading:%d\r\n", loading, async)) {
+			t.Errorf("want %d and %d: %s", loading, async, got)
+		}
+	}
+	c.want("REPLICAOF 127.0.0.1 6379", "OK")
+	c.want("CONFIG SET repl-diskless-load swapdb", "OK")
+	want(0, 0)
+	f.locked(func() { f.state = "sync" })
+	want(0, 1)
+	n.SetLoading(true)
+	want(1, 0)
+	n.SetLoading(false)
+	want(0, 1)
+	c.want("CONFIG SET repl-diskless-load on-empty-db", "OK")
+	want(0, 0)
+	c.want("CONFIG SET repl-diskless-load swapdb", "OK")
+	f.locked(func() { f.state = "connected" })
+	want(0, 0)
 }
 
 func TestAWrongOffsetOfAReplicaIsLogged(t *testing.T) {
