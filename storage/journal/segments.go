@@ -77,7 +77,7 @@ func (t *segments) appendPieces(at replication.Offset, a, b []byte, size int) {
 // open adds a segment.
 func (t *segments) open(g segment) {
 	if n := len(t.list); n == cap(t.list) {
-		if n > 0 && n <= len(t.array)/2 {
+		if n < len(t.array)/2 {
 			copy(t.array, t.list) // to the left again, which is seldom
 			clear(t.array[n:])
 			t.list = t.array[:n]
@@ -136,7 +136,7 @@ func (t *segments) reuse(floor replication.Offset) {
 
 func (t *segments) reset() {
 	clear(t.list)
-	t.list, t.spare = t.list[:0], nil
+	t.list, t.spare = t.array[:0], nil
 }
 
 // cut drops what follows offset at. The bytes dropped are not written over:
