@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +14,40 @@ import (
 
 	"redoubt/internal/redistest"
 )
+
+// TestACrashIsInTheLogFile: SIGABRT is what service managers send to a process that
+// hangs, for a report.
+func TestACrashIsInTheLogFile(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(redistest.Binary(t), "server", "--bind", "127.0.0.1", "--port", fmt.Sprint(redistest.Port(t)),
+		"--dir", dir, "--logfile", "node.log", "--save", "")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	logged := func(text string) error {
+		log, err := os.ReadFile(filepath.Join(dir, "node.log"))
+		if err == nil && !strings.Contains(string(log), text) {
+			err = fmt.Errorf("the log is %s", log)
+		}
+		return err
+	}
+	redistest.Until(t, 20*time.Second, "the node serves", func() error { return logged("Ready to accept connections") })
+	if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the node has ended in good order")
+	}
+	for _, text := range []string{"SIGABRT: abort", "goroutine "} {
+		if err := logged(text); err != nil {
+			t.Errorf("there is no %q: %v", text, err)
+		}
+	}
+}
 
 // TestALostTerminalEndsNoNode: neither its hang-up nor a pipe for the log that
 // nobody reads any more.

@@ -65,6 +65,7 @@ func serve(args []string) error {
 		return err
 	}
 	log := logging.New(out)
+	reportCrashes(log, out)
 	followLog(log, settings)
 	announceStart(log, settings, args)
 	if err := writePID(c); err != nil {

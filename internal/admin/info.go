@@ -200,7 +200,7 @@ func (a *Commands) infoPersistence(b *strings.Builder) {
 		loading = 1
 	}
 	field(b, "loading", loading)
-	field(b, "async_loading", 0)
+	field(b, "async_loading", a.asyncLoading())
 	if a.Persistence != nil {
 		b.WriteString(a.Persistence.Info())
 		return
@@ -210,6 +210,21 @@ func (a *Commands) infoPersistence(b *strings.Builder) {
 	field(b, "rdb_last_save_time", processStart.Unix())
 	field(b, "rdb_last_bgsave_status", "ok")
 	zeros(b, "aof_enabled", "aof_rewrite_in_progress")
+}
+
+// asyncLoading is 1 while new data are on their way and the old ones are served, as an
+// administrator asks for with repl-diskless-load swapdb. Here any replica serves its data
+// during a full resync; the field tells it to those who have set that.
+func (a *Commands) asyncLoading() int {
+	if a.Replication == nil || a.Server.Loading() || a.Replication.LinkState() != "sync" {
+		return 0
+	}
+	for _, p := range a.Settings.Get("repl-diskless-load") {
+		if p.Value == "swapdb" {
+			return 1
+		}
+	}
+	return 0
 }
 
 func (a *Commands) infoStats(b *strings.Builder) {
@@ -270,7 +285,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "tracking_total_keys", keys)
 	field(b, "tracking_total_items", marks)
 	field(b, "tracking_total_prefixes", st.Prefixes)
-	zeros(b, "unexpected_error_replies")
+	field(b, "unexpected_error_replies", st.UnexpectedErrors)
 	field(b, "total_error_replies", st.ErrorReplies)
 	zeros(b, "dump_payload_sanitizations")
 	field(b, "total_reads_processed", st.Reads)

@@ -41,7 +41,7 @@ type Server interface {
 	TakeAnyChecksum(on bool)
 	// SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE.
 	SetActiveExpire(on bool)
-	// PauseCron is DEBUG PAUSE-CRON: no housekeeping.
+	// PauseCron is DEBUG PAUSE-CRON: no housekeeping, and signals wait.
 	PauseCron(on bool)
 	// Unblock ends the wait of the client with this number, as if its time were up
 	// or with an error, and reports whether there was one.
@@ -78,6 +78,7 @@ type Stats struct {
 	Accepted, Rejected int64         // connections
 	AuthDenied         int64         // wrong passwords
 	ErrorReplies       int64
+	UnexpectedErrors   int64         // that a replica would have been answered with
 	OutputLimit        int64         // connections closed for their output
 	EvictedClients     int64         // connections closed for maxmemory-clients
 	Exceeded           time.Duration // for which more memory than maxmemory was in use

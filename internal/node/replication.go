@@ -30,6 +30,10 @@ import (
 // moment one party alone adds to the stream: the commands of clients on a
 // primary, the current follower on a replica.
 //
+// A replica that is given another primary keeps its own replicas, as in Redis: its
+// stream stands still until the new link goes on in it, and should that have to be in
+// another history, the follower sends them away then.
+//
 // Nobody waits for a link while holding the world, since the link's goroutine
 // may itself be waiting for it. A link whose follower is cut off can do no harm;
 // it is closed afterwards by runLinks, which also starts the next one, so
@@ -255,7 +259,10 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	if !old.replica {
 		r.primary.Drain(drainBeforeDemotion)
 	}
-	lift := r.primary.Bar()
+	lift := func() {}
+	if !old.replica || !to.replica {
+		lift = r.primary.Bar() // the history changes
+	}
 	r.cutOff()
 	if to.replica {
 		next.standing.Follow(to.source)

@@ -37,12 +37,13 @@ func (r *replicator) Replicas() []admin.Replica {
 	return list
 }
 
-// Behind names the replicas that have not acknowledged an offset, of all that
-// are attached.
+// Behind names the replicas that have not acknowledged an offset, of all that are
+// attached. One that is only being sent a snapshot has acknowledged nothing; of a stream
+// in which there is nothing yet it lacks nothing either, as in Redis (isReadyToShutdown).
 func (r *replicator) Behind(at replication.Offset) (names []string, all int) {
 	replicas := r.primary.Replicas()
 	for _, x := range replicas {
-		if x.State != psync.Online || x.Ack.Offset < at {
+		if x.Ack.Offset < at {
 			names = append(names, fmt.Sprintf("%s (%s, at %d of %d)",
 				net.JoinHostPort(x.IP, strconv.Itoa(x.Port)), x.State, x.Ack.Offset, at))
 		}

@@ -25,6 +25,7 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
+		Stray: hello.Stray,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}

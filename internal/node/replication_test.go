@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +21,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
+	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/slots"
@@ -195,6 +199,90 @@ func TestRoles(t *testing.T) {
 	if got := position(n); got.History != third || got.End != end {
 		t.Errorf("a primary that has written asks to go on from %+v, want %+v until %d", got, third, end)
 	}
+}
+
+// attach makes the test a replica of the node that has all of its stream, and returns
+// what ends when the node sends it away.
+func attach(t *testing.T, n *Node) (gone <-chan struct{}) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { theirs.Close() })
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _ = io.Copy(io.Discard, theirs)
+	}()
+	r := n.replicator
+	r.Serve(ours, nil, server.Handshake{PSYNC2: true, Psync: true, ID: r.ID(), Offset: n.stream.End() + 1})
+	redistest.Until(t, 10*time.Second, "the replica is attached", func() error {
+		if list := r.primary.Replicas(); len(list) != 1 || list[0].State != psync.Online {
+			return fmt.Errorf("replicas: %+v", list)
+		}
+		return nil
+	})
+	return left
+}
+
+// TestAReplicaLacksNothingOfAnEmptyStream: a shutdown does not wait for one that is only
+// being sent its snapshot then, but does once something was written.
+func TestAReplicaLacksNothingOfAnEmptyStream(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no")
+	r := n.replicator
+	ours, theirs := net.Pipe() // of which nobody reads
+	t.Cleanup(func() { theirs.Close() })
+	r.Serve(ours, nil, server.Handshake{PSYNC2: true, Psync: true, ID: "?", Offset: -1})
+	redistest.Until(t, 10*time.Second, "the replica is attached", func() error {
+		if n := len(r.primary.Replicas()); n != 1 {
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
+	if names, all := r.Behind(n.stream.End()); len(names) != 0 || all != 1 {
+		t.Errorf("behind are %v of %d", names, all)
+	}
+	set(n, n.keys.NewExecutor(), "k", "v")
+	if names, all := r.Behind(n.stream.End()); len(names) != 1 || all != 1 {
+		t.Errorf("after a write: behind are %v of %d", names, all)
+	}
+}
+
+// TestAnotherPrimaryKeepsTheReplicas: a replica's own replicas stay when it is given
+// another primary, and leave when its history changes.
+func TestAnotherPrimaryKeepsTheReplicas(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), replicaOfNobody...)
+	r := n.replicator
+	history := replication.NewHistory(newID())
+	if err := r.follower.Load().Continue(history); err != nil {
+		t.Fatal(err)
+	}
+	gone := attach(t, n)
+	id := r.primary.Replicas()[0].ID
+
+	r.BecomeReplica(nobody.host, 2, replication.Source{})
+	r.BecomeReplica("", 0, replication.Source{})
+	r.BecomeReplica(nobody.host, 3, replication.Source{})
+	if err := r.follower.Load().Continue(history); err != nil {
+		t.Fatal(err)
+	}
+	if list := r.primary.Replicas(); len(list) != 1 || list[0].ID != id {
+		t.Errorf("the replica was sent away: %+v", list)
+	}
+	select {
+	case <-gone:
+		t.Error("its connection was closed")
+	default:
+	}
+
+	if err := r.follower.Load().Continue(history.Branch(newID(), n.stream.End())); err != nil {
+		t.Fatal(err)
+	}
+	<-gone
+	gone = attach(t, n)
+	r.BecomePrimary()
+	<-gone
+	gone = attach(t, n)
+	r.BecomeReplica(nobody.host, nobody.port, replication.Source{})
+	<-gone
 }
 
 // TestPromotionWithoutAWriteKeepsTheDatabase: after it the stream's next bytes

@@ -142,13 +142,20 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 		l.drop(c)
 		return ""
 	}
-	if known := l.srv.table.Lookup(args[0]); known != nil {
-		if len(args) < 2 {
-			return resp.ErrArity(known.Name)
-		}
+	return notFound(l.srv.table.Lookup(args[0]), args)
+}
+
+// notFound is the error of a name that is no command. known is the command that the
+// first word names alone, nil if there is none.
+func notFound(known *command.Row, args [][]byte) resp.Error {
+	switch {
+	case known == nil:
+		return resp.ErrUnknownCommand(args)
+	case len(args) < 2:
+		return resp.ErrArity(known.Name)
+	default:
 		return resp.ErrUnknownSubcommand(string(args[0]), args[1])
 	}
-	return resp.ErrUnknownCommand(args)
 }
 
 // refuse answers a request that did not pass, as Redis's rejectCommand.

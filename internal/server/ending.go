@@ -26,6 +26,10 @@ type ending struct {
 	until   atomic.Int64
 	how     config.Shutdown
 	clients []command.Resume // that asked, and go on if it fails
+
+	// held is a signal that came while the housekeeping was paused (DEBUG
+	// PAUSE-CRON); Redis looks at signals there. Nil: none.
+	held atomic.Pointer[config.Shutdown]
 }
 
 // Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
@@ -40,8 +44,30 @@ func (s *Server) Shutdown(interrupt bool) error {
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	s.debugs.hangUp(false) // whose clients may think for ever
 	var err error
-	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
+	s.Everything(func(tx *storage.Tx) {
+		if s.cronPaused.Load() {
+			s.ending.held.Store(&how)
+			return
+		}
+		err = s.beginEnd(tx, how, nil)
+	})
 	return err
+}
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server. When the housekeeping goes on, so does a
+// shutdown that a signal has asked for meanwhile.
+func (s *Server) PauseCron(on bool) {
+	s.cronPaused.Store(on)
+	if on || s.ending.held.Load() == nil {
+		return
+	}
+	s.goroutines.Go(func() {
+		s.Everything(func(tx *storage.Tx) {
+			if how := s.ending.held.Swap(nil); how != nil {
+				_ = s.beginEnd(tx, *how, nil)
+			}
+		})
+	})
 }
 
 // BeginShutdown is SHUTDOWN: admin.Server.
@@ -51,11 +77,14 @@ func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client comma
 
 // AbortShutdown is SHUTDOWN ABORT: admin.Server.
 func (s *Server) AbortShutdown(tx *storage.Tx) bool {
-	if s.ending.until.Load() == 0 {
+	waiting := s.ending.until.Load() != 0
+	if s.ending.held.Swap(nil) == nil && !waiting {
 		return false
 	}
 	s.log.Warn("Shutdown manually aborted.")
-	s.cancelEnd(tx)
+	if waiting {
+		s.cancelEnd(tx)
+	}
 	return true
 }
 
@@ -140,6 +169,7 @@ func (s *Server) finishEnd(tx *storage.Tx) error {
 		err = s.saveAtEnd(tx, s.ending.how)
 	}
 	if err != nil {
+		s.log.Warn("Errors trying to shut down the server. Check the logs for more information.")
 		s.cancelEnd(tx)
 		return err
 	}

@@ -78,6 +78,10 @@ type Handshake struct {
 	ID     string
 	Offset replication.Offset
 	User   string
+
+	// Stray judges a command that the replica sends from now on and that is no
+	// acknowledgement; with an error the connection is to be closed.
+	Stray func(args [][]byte) error
 }
 
 // Persistence is snapshots and what is left of them.

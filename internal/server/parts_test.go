@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,7 +189,8 @@ type fakeReplication struct {
 	good   int
 	acked  int
 	behind []string
-	stays  bool // replicas stay until they are closed
+	state  string // of the link
+	stays  bool   // replicas stay until they are closed
 	onAck  func()
 	served chan Handshake
 	rest   []byte
@@ -231,7 +234,10 @@ func (f *fakeReplication) LinkUp() (up bool) {
 	return up
 }
 
-func (f *fakeReplication) LinkState() string { return "connect" }
+func (f *fakeReplication) LinkState() (state string) {
+	f.locked(func() { state = cmp.Or(f.state, "connect") })
+	return state
+}
 
 func (f *fakeReplication) GoodReplicas() (n int) {
 	f.locked(func() { n = f.good })
@@ -430,6 +436,33 @@ func TestGatesOfAReplica(t *testing.T) {
 	c.want("SET k v", "OK")
 }
 
+// TestAsyncLoading: a full resync during which the old data are served.
+func TestAsyncLoading(t *testing.T) {
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication = f })
+	c := n.dial()
+	want := func(loading, async int) {
+		t.Helper()
+		if got := c.do("INFO persistence"); !strings.Contains(got, fmt.Sprintf("\r\nloading:%d\r\nasync_loading:%d\r\n", loading, async)) {
+			t.Errorf("want %d and %d: %s", loading, async, got)
+		}
+	}
+	c.want("REPLICAOF 127.0.0.1 6379", "OK")
+	c.want("CONFIG SET repl-diskless-load swapdb", "OK")
+	want(0, 0)
+	f.locked(func() { f.state = "sync" })
+	want(0, 1)
+	n.SetLoading(true)
+	want(1, 0)
+	n.SetLoading(false)
+	want(0, 1)
+	c.want("CONFIG SET repl-diskless-load on-empty-db", "OK")
+	want(0, 0)
+	c.want("CONFIG SET repl-diskless-load swapdb", "OK")
+	f.locked(func() { f.state = "connected" })
+	want(0, 0)
+}
+
 func TestAWrongOffsetOfAReplicaIsLogged(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	n := startParts(t, func(c *Config) { c.Replication, c.Log = newFakeReplication(), zap.New(core) })
@@ -456,7 +489,8 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			c.wantNext("FULLRESYNC")
 			hello := <-f.served
 			want := Handshake{ListeningPort: 7777, IP: "10.0.0.1", EOF: true, PSYNC2: true, Psync: true, ID: "?", Offset: -1, User: "default"}
-			if hello != want {
+			hello.Stray = nil // TestACommandOfAReplicaEndsItsConnection
+			if !reflect.DeepEqual(hello, want) {
 				t.Errorf("handed over %+v, want %+v", hello, want)
 			}
 			f.locked(func() {
@@ -469,6 +503,77 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestACommandOfAReplicaEndsItsConnection: what is told apart, and what the log says, as
+// in Redis.
+func TestACommandOfAReplicaEndsItsConnection(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	f := newFakeReplication()
+	n := startParts(t, func(c *Config) { c.Replication, c.Log = f, zap.New(core) })
+	replica := n.dial()
+	replica.want("PSYNC ? -1", "FULLRESYNC")
+	hello := <-f.served
+
+	const critical = "== CRITICAL == This master is sending an error to its replica: '"
+	errs := 0
+	for _, c := range []struct{ line, name, failure string }{
+		{"PING", "ping", ""},
+		{"select 1", "select", ""},
+		{"MULTI", "multi", ""},
+		{"xinfo help", "xinfo|help", ""},
+		{"slowlog get", "slowlog|get", ""},
+		{"GET foo", "get", string(resp.ErrReplicaKeyspace)},
+		{"FLUSHALL", "flushall", string(resp.ErrReplicaKeyspace)},
+		{"PUBLISH c m", "publish", string(resp.ErrReplicaKeyspace)},
+		{"ECHO", "echo", "ERR wrong number of arguments for 'echo' command"},
+		{"NOSUCH a", "<unknown>", "ERR unknown command 'NOSUCH', with args beginning with: 'a' "},
+		{"CONFIG NOSUCH", "<unknown>", "ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP."},
+		{"REPLCONF capa eof", "replconf", ""},
+		{"REPLCONF ACK", "replconf", ""}, // a syntax error, told as any reply
+	} {
+		logged.TakeAll()
+		if err := hello.Stray(words(c.line)); err == nil {
+			t.Errorf("%s: the connection goes on", c.line)
+		}
+		lines := logged.TakeAll()
+		last := lines[len(lines)-1].Message
+		if want := "Replica generated a reply to command '" + c.name + "', disconnecting it: id="; !strings.HasPrefix(last, want) {
+			t.Errorf("%s: the log says %q", c.line, last)
+		}
+		if c.failure == "" {
+			if len(lines) != 1 {
+				t.Errorf("%s: the log says %v", c.line, lines)
+			}
+			continue
+		}
+		errs++
+		if want := critical + c.failure + "' after processing the command '" + c.name + "'"; len(lines) != 2 || lines[0].Message != want {
+			t.Errorf("%s: the log says %v", c.line, lines)
+		}
+	}
+	for _, line := range []string{"REPLCONF ACK junk", "replconf GetAck *"} {
+		if err := hello.Stray(words(line)); err != nil || logged.Len() != 0 {
+			t.Errorf("%s has no reply: %v, %v", line, err, logged.All())
+		}
+	}
+	want := fmt.Sprintf("unexpected_error_replies:%d\r\n", errs)
+	c := n.dial()
+	if got := c.do("INFO stats"); !strings.Contains(got, want) {
+		t.Errorf("INFO does not say %s", want)
+	}
+	c.want("CONFIG RESETSTAT", "OK")
+	if got := c.do("INFO stats"); !strings.Contains(got, "unexpected_error_replies:0\r\n") {
+		t.Error("CONFIG RESETSTAT leaves unexpected_error_replies")
+	}
+}
+
+// words are the arguments of a line without quotes.
+func words(line string) (args [][]byte) {
+	for _, w := range strings.Fields(line) {
+		args = append(args, []byte(w))
+	}
+	return args
 }
 
 func TestReplicasAreClientsToo(t *testing.T) {
@@ -564,9 +669,13 @@ func TestADiskThatRefusesStopsWritesOnly(t *testing.T) {
 
 func TestShutdownSavesFirst(t *testing.T) {
 	f := &fakePersistence{failure: io.ErrShortWrite}
-	n := startParts(t, func(c *Config) { c.Persistence = f }, "--save", "900 1")
+	core, logged := observer.New(zap.WarnLevel)
+	n := startParts(t, func(c *Config) { c.Persistence, c.Log = f, zap.New(core) }, "--save", "900 1")
 	c := n.dial()
 	c.want("SHUTDOWN", "error: "+string(resp.ErrShutdown))
+	if logged.FilterMessageSnippet("Errors trying to shut down the server").Len() != 1 {
+		t.Errorf("the log: %v", logged.All())
+	}
 	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
 	c.want("SHUTDOWN SAVE NOSAVE", "error: "+string(resp.ErrSyntax))
 	c.want("PING", "PONG")
@@ -614,6 +723,32 @@ func TestShutdownWaitsForReplicas(t *testing.T) {
 	f.onAck()
 	asks.closed()
 	other.closed()
+}
+
+// TestASignalWaitsForTheCron: while DEBUG PAUSE-CRON is on it can be taken back.
+func TestASignalWaitsForTheCron(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
+	c := n.dial()
+	signal := func() {
+		t.Helper()
+		if err := n.Shutdown(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	signal()
+	c.want("SHUTDOWN ABORT", "OK")
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	c.want("DEBUG PAUSE-CRON 0", "OK")
+	c.want("PING", "PONG")
+
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	signal()
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	c.want("PING", "PONG")
+	c.send("DEBUG PAUSE-CRON 0")
+	<-n.ended
 }
 
 func TestShutdownThatDoesNotWait(t *testing.T) {

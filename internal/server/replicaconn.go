@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"redoubt/internal/admin"
+	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
 
@@ -94,6 +96,40 @@ func (r *replicaConn) Close() error {
 		delete(r.srv.replicas.byID, r.about.ID)
 	})
 	return r.Conn.Close()
+}
+
+// errStray ends the connection of a replica that has sent a command with a reply.
+var errStray = errors.New("server: the replica has sent a command that has a reply")
+
+// stray judges a command that a replica has sent where acknowledgements belong. A reply
+// would be taken for a part of the stream, so a command that has one is not executed, and
+// the connection is to end, which the log tells in the words of Redis
+// (logInvalidUseAndFreeClientAsync, and afterErrorReply if the reply is an error).
+func (r *replicaConn) stray(args [][]byte) error {
+	row, known := r.srv.table.Resolve(args)
+	name := "<unknown>"
+	if row != nil {
+		name = row.FullName()
+	}
+	if name == "replconf" && len(args)%2 == 1 && (resp.EqualFold(args[1], "ack") || resp.EqualFold(args[1], "getack")) {
+		return nil // a malformed one; none of them has a reply
+	}
+	var failure resp.Error
+	switch {
+	case row == nil:
+		failure = notFound(known, args)
+	case !row.Takes(len(args)):
+		failure = resp.ErrArity(name)
+	case row.Flags&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
+		failure = resp.ErrReplicaKeyspace
+	}
+	if failure != "" {
+		r.srv.strayErrors.Add(1)
+		r.srv.log.Warn("== CRITICAL == This master is sending an error to its replica: '" + string(failure) +
+			"' after processing the command '" + name + "'")
+	}
+	r.srv.log.Warn("Replica generated a reply to command '" + name + "', disconnecting it: " + r.Info().String())
+	return errStray
 }
 
 // SetNoDelay is that of a TCP connection; others have no delay.

@@ -152,7 +152,9 @@ func psyncCommand(x *command.Ctx, c *conn) {
 	c.state |= stateDetached
 	l.leaving = append(l.leaving, departure{c, func(nc net.Conn, rest []byte) {
 		if nc != nil {
-			s.replication.Serve(s.track(c, nc, replicaPeer), rest, hello)
+			peer := s.track(c, nc, replicaPeer)
+			hello.Stray = peer.stray
+			s.replication.Serve(peer, rest, hello)
 		}
 	}})
 }

@@ -110,6 +110,7 @@ type Server struct {
 	debugs       debugSessions
 	startMemory  int64        // in use when the server was made
 	authDenied   atomic.Int64 // wrong passwords
+	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
@@ -331,9 +332,6 @@ func (s *Server) Wake() {
 
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
-
-// PauseCron is DEBUG PAUSE-CRON: admin.Server.
-func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
 
 // TakeAnyChecksum is DEBUG SET-SKIP-CHECKSUM-VALIDATION: admin.Server. RESTORE asks
 // AnyChecksum.

@@ -203,7 +203,7 @@ func (f *feeder) timeout() time.Duration { return f.primary.cfg.Settings().Timeo
 
 // listen reads what the replica sends: acknowledgements and keep-alives.
 func (f *feeder) listen() {
-	commands := NewReader(f.conn, 0, fromReplicaBytes)
+	commands := newCommandReader(f.conn, fromReplicaBytes)
 	for {
 		if f.timed.Load() {
 			f.conn.SetReadDeadline(time.Now().Add(f.timeout()))
@@ -214,11 +214,24 @@ func (f *feeder) listen() {
 			return
 		}
 		for _, c := range unit.Commands {
-			if ack, synced, ok := parseAck(c.Args); ok {
-				f.ack(ack, synced)
+			if err := f.heed(c.Args); err != nil {
+				f.cancel(err)
+				return
 			}
 		}
 	}
+}
+
+// heed takes a command of the replica.
+func (f *feeder) heed(args [][]byte) error {
+	if ack, synced, ok := parseAck(args); ok {
+		f.ack(ack, synced)
+		return nil
+	}
+	if f.handshake.Stray == nil {
+		return nil
+	}
+	return f.handshake.Stray(args)
 }
 
 // reason names why nothing more can be read from the replica.

@@ -16,4 +16,9 @@ type Handshake struct {
 	// Request is that of PSYNC. A connection that sent SYNC has none: it knows
 	// no offsets, sends no acknowledgements and is not timed out.
 	Request *replication.Request
+
+	// Stray judges a command that the replica has sent and that is no
+	// acknowledgement. It is not executed. An error ends the connection.
+	// Nil: such commands are passed over.
+	Stray func(args [][]byte) error
 }

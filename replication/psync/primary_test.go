@@ -2,11 +2,13 @@ package psync
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -569,6 +571,34 @@ func TestAcknowledgements(t *testing.T) {
 		}
 		r.send("junk\r\n")
 		r.ended(ErrStream)
+	})
+}
+
+// TestStrayCommandsOfAReplica: all that is no acknowledgement is judged, even what the
+// stream's Reader would keep for itself, and ends the connection if it is to.
+func TestStrayCommandsOfAReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		h := psync(idA, 128)
+		var stray []string
+		errStray := errors.New("stray")
+		h.Stray = func(args [][]byte) error {
+			line := string(bytes.Join(args, []byte(" ")))
+			stray = append(stray, line)
+			if line == "PING" {
+				return errStray
+			}
+			return nil
+		}
+		r.come(h)
+		r.expect("+CONTINUE " + idA + "\r\n")
+		r.send("\n" + cmd("MULTI") + cmd("SELECT", "x") + cmd("EXEC") + cmd("EXEC") + cmd("REPLCONF", "GETACK", "*") +
+			cmd("REPLCONF", "ACK", "junk") + cmd("REPLCONF", "ACK", "127") + cmd("PING") + cmd("GET", "k"))
+		r.ended(errStray)
+		want := []string{"MULTI", "SELECT x", "EXEC", "EXEC", "REPLCONF GETACK *", "REPLCONF ACK junk", "PING"}
+		if !slices.Equal(stray, want) {
+			t.Errorf("judged were %q, want %q", stray, want)
+		}
 	})
 }
 

@@ -41,6 +41,7 @@ type Command struct {
 type Reader struct {
 	src   io.Reader
 	limit int
+	plain bool // each command is a unit, whatever it says
 
 	buf        []byte
 	start      int // of the current unit in buf
@@ -66,6 +67,14 @@ type counted struct{ db, args int }
 // the database selected at first. A unit of more than limit bytes is an error.
 func NewReader(src io.Reader, db, limit int) *Reader {
 	return &Reader{src: src, limit: limit, buf: make([]byte, readerBytes), db: db}
+}
+
+// newCommandReader returns a Reader of single commands, as a replica sends them: none
+// means anything to the Reader.
+func newCommandReader(src io.Reader, limit int) *Reader {
+	r := NewReader(src, 0, limit)
+	r.plain = true
+	return r
 }
 
 // Next returns the next unit, or io.EOF where the stream ends between two
@@ -175,6 +184,9 @@ func (r *Reader) note(first int) error {
 	name := r.arg(first)
 	count := len(r.args) - first
 	switch {
+	case r.plain:
+		r.commands = append(r.commands, counted{r.db, count})
+		return nil
 	case bytes.EqualFold(name, nameSelect):
 		if count != 2 {
 			return fmt.Errorf("%w: SELECT of %d arguments", ErrStream, count)

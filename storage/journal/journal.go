@@ -141,7 +141,8 @@ type Config struct {
 	// CommitLogBytes is the size of the commit log, a multiple of 4096.
 	CommitLogBytes int
 	// BacklogBytes is what is kept in memory while the journal is off
-	// (repl-backlog-size). Heap segments round it up.
+	// (repl-backlog-size). Heap segments round it up, by less than a sixteenth if
+	// it is 64 KiB or more.
 	BacklogBytes int
 	// BallastBytes is the size of the file given up when the disk is full, so
 	// that what is already accepted can be written. Negative: none.

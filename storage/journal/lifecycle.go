@@ -145,7 +145,7 @@ func (s *Stream) keepBacklog() {
 	var kept segments
 	if from < end {
 		a, b := s.ring.view(from, end-from)
-		kept.append(from, a, b)
+		kept.appendPieces(from, a, b, pieceBytes(s.cfg.BacklogBytes))
 	}
 	s.tail = kept
 }

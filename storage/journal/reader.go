@@ -73,7 +73,8 @@ func (s *Stream) readTail(p []byte, after replication.Offset) (n int, w *writer,
 	s.mu.Lock()
 	s.guard.RLock() // does not wait: who has it for writing has mu
 	defer s.guard.RUnlock()
-	found, w := s.tail.find(after), s.w.Load()
+	found, _ := s.tail.find(after)
+	w = s.w.Load()
 	moved = found == nil && s.ring != nil && after >= s.floor && after < s.ringEnd.of(&s.end)
 	s.mu.Unlock()
 	return copy(p, found), w, moved

@@ -172,7 +172,7 @@ func (s *Stream) add(sel, unit []byte) (end replication.Offset) {
 	}
 	switch {
 	case s.ring == nil:
-		s.tail.append(at, sel, unit)
+		s.tail.appendPieces(at, sel, unit, pieceBytes(s.cfg.BacklogBytes))
 		s.end.Store(int64(end))
 		s.forget(end)
 		return end

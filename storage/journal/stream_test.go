@@ -261,6 +261,168 @@ func TestTheBacklogFollowsItsSetting(t *testing.T) {
 	}
 }
 
+// TestALargeUnitLeavesTheBacklogBitByBit: repl-backlog-size bounds what is kept, however
+// large the units are.
+func TestALargeUnitLeavesTheBacklogBitByBit(t *testing.T) {
+	for _, backlog := range []int{16 << 10, 100_000, 1 << 20} {
+		s, _ := open(t, memoryConfig(backlog))
+		piece := pieceBytes(backlog)
+		all := unit(0, 300)
+		put(s, all)
+		for i, n := range []int{3 << 20, 10, 200_000, 5} {
+			u := unit(i, n)
+			all = append(all, u...)
+			put(s, u)
+			kept := int(s.End() - s.First())
+			if kept < backlog || kept > backlog+piece {
+				t.Errorf("a unit of %d bytes: %d bytes are kept, configured are %d", n, kept, backlog)
+			}
+			// The pieces at both ends are not full, and one is kept for the next.
+			if held, pinned, _ := s.Memory(); held > int64(backlog+3*piece) || pinned != 0 {
+				t.Errorf("a unit of %d bytes: %d bytes are held, %d pinned, configured are %d", n, held, pinned, backlog)
+			}
+			if got := readAll(t, s, s.First(), 5000); !bytes.Equal(got, all[s.First():]) {
+				t.Error("the bytes are not those appended")
+			}
+		}
+		at := replication.Offset(len(all))
+		pin := s.Pin(at)
+		all = append(all, unit(9, 2<<20)...)
+		put(s, all[at:])
+		if got := readAll(t, s, at, 5000); !bytes.Equal(got, all[at:]) {
+			t.Error("what is pinned cannot be read")
+		}
+		if err := s.Cut(at + 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all[:at+1<<20:at+1<<20], unit(10, 70_000)...)
+		put(s, all[at+1<<20:])
+		if got := readAll(t, s, at+1<<20, 5000); !bytes.Equal(got, all[at+1<<20:]) {
+			t.Error("after a cut the bytes are not those appended")
+		}
+		pin.Release()
+	}
+}
+
+// TestUnitsInPiecesComeIntoAJournal: they are taken over when it is turned on, and only
+// whole units come into its ring.
+func TestUnitsInPiecesComeIntoAJournal(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Enabled, cfg.BacklogBytes = gate.wrap(vfs.NewMem()), false, 1<<20
+	s, _ := open(t, cfg)
+	all := unit(0, 5000)
+	for i := range 3 {
+		all = append(all, unit(i, 250_000)...)
+	}
+	for rest := all; len(rest) > 0; {
+		n := bytes.Index(rest[1:], []byte("*3\r\n")) + 1
+		if n == 0 {
+			n = len(rest)
+		}
+		put(s, rest[:n])
+		rest = rest[n:]
+	}
+	if !s.tail.divided() {
+		t.Fatal("no unit is in pieces")
+	}
+	if err := s.Enable(testHistory, false, replication.Fitness{}); err != nil {
+		t.Fatal(err)
+	}
+	base := s.End()
+	for i := 0; ; i++ {
+		s.mu.Lock()
+		over := s.tail.empty()
+		s.mu.Unlock()
+		if over {
+			break
+		}
+		if i == 1_000_000 {
+			t.Fatal("the journal does not catch up")
+		}
+		all = append(all, unit(i, 100)...)
+		put(s, unit(i, 100))
+		runtime.Gosched()
+	}
+	all = append(all, unit(1, 100)...)
+	put(s, unit(1, 100))
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, s, 0, 4096); !bytes.Equal(got, all) {
+		t.Error("the bytes are not those appended")
+	}
+	if got := replayAll(t, s, base); !bytes.Equal(got, all[base:]) {
+		t.Error("the replay differs")
+	}
+	err := s.Replay(0, func(u []byte, end replication.Offset) error {
+		if !bytes.HasPrefix(u, []byte("*3\r\n")) || !bytes.HasSuffix(u, []byte("\r\n")) {
+			return fmt.Errorf("what ends at %d is no whole unit", end)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheRingGetsNoPieceOfAUnit(t *testing.T) {
+	gate := newGate()
+	cfg := testConfig(t, "/j")
+	cfg.FS, cfg.Enabled, cfg.BacklogBytes = gate.wrap(vfs.NewMem()), false, 16<<10
+	s, _ := open(t, cfg)
+	put(s, unit(1, 16000))
+	if err := s.Enable(testHistory, false, replication.Fitness{}); err != nil {
+		t.Fatal(err)
+	}
+	gate.shut()
+	put(s, unit(2, 100))
+	<-gate.arrived
+	s.mu.Lock()
+	s.returnToRing(s.tail.list[0].end())
+	if s.tail.empty() {
+		t.Error("the rest of a unit has come into the ring")
+	}
+	s.mu.Unlock()
+	gate.open()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.tail.empty() {
+		t.Error("the overflow does not end")
+	}
+}
+
+// TestTheListOfSegmentsStaysAsLongAsItIs: dropping at one end and adding at the other
+// does not let its array grow.
+func TestTheListOfSegmentsStaysAsLongAsItIs(t *testing.T) {
+	var tail segments
+	p := make([]byte, 100)
+	for at := replication.Offset(0); at < 100_000; at += 100 {
+		tail.appendPieces(at, p, nil, 100)
+		tail.reuse(at - 2000)
+		if at >= 2000 {
+			if n := len(tail.list); n != 21 {
+				t.Fatalf("%d segments at %d", n, at)
+			}
+		}
+		for back := replication.Offset(0); back <= min(at, 1900); back += 50 {
+			if part, _ := tail.find(at - back); part == nil {
+				t.Fatalf("nothing at %d", at-back)
+			}
+		}
+	}
+	if n := len(tail.array); n > 128 {
+		t.Errorf("the array has grown to %d", n)
+	}
+	if part, _ := tail.find(100_000); part != nil {
+		t.Error("there is something behind the end")
+	}
+	if part, _ := tail.find(90_000); part != nil {
+		t.Error("there is something before the beginning")
+	}
+}
+
 func TestWithoutAJournalMemoryKeepsTheBacklogAndWhatIsPinned(t *testing.T) {
 	cfg := memoryConfig(2 * segmentBytes)
 	cfg.PinMemoryBytes = 8 * segmentBytes

@@ -244,16 +244,16 @@ func (w *writer) collect() replication.Offset {
 		return taken
 	}
 	for total := 0; total < batchBytes; {
-		part := s.tail.find(taken)
+		part, more := s.tail.find(taken)
 		if part == nil {
 			break
 		}
 		// Only a segment of one large unit is more than a chunk, so a chunk ends
-		// where a unit ends or inside a unit that is all there is in it. The
-		// recovery drops a unit whose last chunk is missing.
-		more := len(part) > segmentBytes
-		if more {
-			part = part[:segmentBytes]
+		// where a unit ends or inside a unit that is all there is in it, unless the
+		// stream was without a journal when it got the unit. The recovery drops
+		// a unit whose last chunk is missing.
+		if len(part) > segmentBytes {
+			part, more = part[:segmentBytes], true
 		}
 		w.chunks = append(w.chunks, chunk{after: taken, a: part, more: more})
 		taken += replication.Offset(len(part))
@@ -384,15 +384,15 @@ func (s *Stream) returnToRing(to replication.Offset) {
 	}
 	end := replication.Offset(s.end.Load())
 	s.tail.drop(to)
-	if !s.unitEnd(to) || end-to > min(batchBytes, s.ring.size/4) {
-		return
+	if !s.unitEnd(to) || s.tail.divided() || end-to > min(batchBytes, s.ring.size/4) {
+		return // the ring is for whole units
 	}
 	s.guard.Lock()
 	s.floor, s.held = to, to
 	s.guard.Unlock()
 	s.ring.restart()
 	for at := to; at < end; {
-		part := s.tail.find(at)
+		part, _ := s.tail.find(at)
 		s.ring.append(at, nil, part)
 		at += replication.Offset(len(part))
 	}

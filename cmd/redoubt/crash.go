@@ -1,0 +1,25 @@
+package main
+
+import (
+	"io"
+	"os"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+
+	"redoubt/internal/logging"
+)
+
+// reportCrashes has the runtime write what it says of a crash, a panic or a fatal signal
+// such as SIGABRT, to the log file as well: the standard error of a server is seldom kept,
+// and with daemonize yes it is nowhere. It is done by the runtime itself, so it works in a
+// process that hangs, too.
+func reportCrashes(log *logging.Logger, out io.Writer) {
+	file, ok := out.(*os.File)
+	if !ok || file == os.Stdout {
+		return
+	}
+	if err := debug.SetCrashOutput(file, debug.CrashOptions{}); err != nil {
+		log.Warn("A crash will not be reported in the log file", zap.Error(err))
+	}
+}
