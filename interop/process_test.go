@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -54,5 +55,49 @@ func TestALostTerminalEndsNoNode(t *testing.T) {
 		if got, err := replies.ReadString('\n'); err != nil || strings.TrimSpace(got) != line.want {
 			t.Fatalf("%s: %q, %v", line.send, got, err)
 		}
+	}
+}
+
+// TestTheTitleOfTheProcess: what ps shows follows proc-title-template, and the node is
+// still what its arguments have made it.
+func TestTheTitleOfTheProcess(t *testing.T) {
+	for _, shown := range []bool{true, false} {
+		t.Run(fmt.Sprint(shown), func(t *testing.T) {
+			set := map[bool]string{true: "yes", false: "no"}[shown]
+			s := start(t, ours(), "--cluster-enabled", "yes", "--set-proc-title", set, "--maxmemory", "123456789")
+			c, err := redistest.Dial(s.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			info, err := c.Do("INFO", "server")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(fmt.Sprint(info), "process_id:")
+			pid, _, _ := strings.Cut(rest, "\r\n")
+			title := func() string {
+				args, err := os.ReadFile("/proc/" + pid + "/cmdline")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.TrimSpace(strings.ReplaceAll(string(args), "\x00", " "))
+			}
+			atStart := fmt.Sprintf("127.0.0.1:%d [cluster]", s.Port)
+			if got := title(); strings.HasSuffix(got, atStart) != shown {
+				t.Errorf("ps shows %q", got)
+			}
+			if reply, err := c.Do("CONFIG", "SET", "proc-title-template", "a node at {port}"); err != nil || reply != "OK" {
+				t.Fatal(reply, err)
+			}
+			if got := title(); (got == fmt.Sprintf("a node at %d", s.Port)) != shown {
+				t.Errorf("with another template ps shows %q", got)
+			}
+			for directive, want := range map[string]string{"dir": s.Dir, "maxmemory": "123456789", "bind": "127.0.0.1"} {
+				if reply, err := c.Do("CONFIG", "GET", directive); err != nil || fmt.Sprint(reply) != fmt.Sprintf("[%s %s]", directive, want) {
+					t.Errorf("CONFIG GET %s: %v, %v", directive, reply, err)
+				}
+			}
+		})
 	}
 }

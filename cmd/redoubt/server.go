@@ -19,19 +19,20 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
+	"redoubt/internal/proctitle"
 	"redoubt/internal/version"
 )
 
 // newServerCommand is the node itself. Its arguments are those of redis-server,
 // so cobra must not look at them.
-func newServerCommand() *cobra.Command {
+func newServerCommand(title *proctitle.Title) *cobra.Command {
 	return &cobra.Command{
 		Use:                "server [FILE] [--directive value ...]",
 		Short:              "Run a node",
 		Long:               serverHelp,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return serve(args)
+			return serve(title, args)
 		},
 	}
 }
@@ -44,7 +45,7 @@ const product = "Redis " + version.Redis
 // behind.
 const detached = "REDOUBT_DETACHED"
 
-func serve(args []string) error {
+func serve(title *proctitle.Title, args []string) error {
 	if done, err := answer(os.Stdout, args); done {
 		return err
 	}
@@ -64,6 +65,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	showTitle(title, settings)
 	log := logging.New(out)
 	followLog(log, settings)
 	announceStart(log, settings, args)
