@@ -171,20 +171,23 @@ func announceServer(log *logging.Logger, settings *config.Config) {
 	log.Warn("Server initialized")
 }
 
-// notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
-// configured; a second SIGINT ends the process at once, as with Redis.
+// notify shuts the node down on SIGINT and SIGTERM, as configured. A SIGINT while that
+// is under way ends the process at once, as with Redis; after a shutdown that has failed
+// or was aborted it is a first one again.
 func notify(n *node.Node) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
-		for first := true; ; first = false {
+		for {
 			select {
 			case s := <-signals:
-				if !first && s == syscall.SIGINT {
+				interrupt := s == syscall.SIGINT
+				if interrupt && n.Ending() {
+					n.Abandon()
 					os.Exit(1)
 				}
-				n.Shutdown(s == syscall.SIGINT)
+				go n.Shutdown(interrupt) // which may save for long, and hears the next signal
 			case <-ctx.Done():
 				return
 			}

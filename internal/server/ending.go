@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -26,22 +28,62 @@ type ending struct {
 	until   atomic.Int64
 	how     config.Shutdown
 	clients []command.Resume // that asked, and go on if it fails
+
+	// signalled says that a signal has begun a shutdown, which has not failed.
+	signalled atomic.Bool
+	// deferred is the shutdown of a signal that waits while DEBUG PAUSE-CRON is on, as
+	// it is the housekeeping that sees signals in Redis.
+	deferred atomic.Pointer[config.Shutdown]
 }
 
 // Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
-// shutdown-on-sigint says otherwise. It returns when the shutdown has begun;
-// the error says why it goes on instead.
+// shutdown-on-sigint says otherwise. It returns when the shutdown has begun, and has
+// saved if it does not wait for anybody; the error says why it goes on instead. A second
+// signal meanwhile does nothing.
 func (s *Server) Shutdown(interrupt bool) error {
 	how, name := s.config.Current().ShutdownOnSigterm, "SIGTERM"
 	if interrupt {
 		how, name = s.config.Current().ShutdownOnSigint, "SIGINT"
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
+	e := &s.ending
+	if e.signalled.Swap(true) {
+		return nil
+	}
+	if s.cronPaused.Load() {
+		e.deferred.Store(&how)
+		if s.cronPaused.Load() || e.deferred.Swap(nil) == nil {
+			return nil // whoever ends the pause, goes on with it
+		}
+	}
+	return s.endBySignal(how)
+}
+
+// endBySignal begins the shutdown of a signal.
+func (s *Server) endBySignal(how config.Shutdown) error {
 	s.debugs.hangUp(false) // whose clients may think for ever
 	var err error
 	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	return err
+}
+
+// Ending reports whether a signal has begun a shutdown that still may end the server.
+func (s *Server) Ending() bool { return s.ending.signalled.Load() }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
+func (s *Server) PauseCron(on bool) {
+	s.cronPaused.Store(on)
+	if on {
+		return
+	}
+	if how := s.ending.deferred.Swap(nil); how != nil {
+		s.Go(func() {
+			if err := s.endBySignal(*how); err != nil {
+				s.log.Warn("Errors trying to shut down the server. Check the logs for more information.", zap.Error(err))
+			}
+		})
+	}
 }
 
 // BeginShutdown is SHUTDOWN: admin.Server.
@@ -51,7 +93,7 @@ func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client comma
 
 // AbortShutdown is SHUTDOWN ABORT: admin.Server.
 func (s *Server) AbortShutdown(tx *storage.Tx) bool {
-	if s.ending.until.Load() == 0 {
+	if s.ending.until.Load() == 0 && s.ending.deferred.Swap(nil) == nil {
 		return false
 	}
 	s.log.Warn("Shutdown manually aborted.")
@@ -127,6 +169,7 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 	}
 	e.clients, e.how = nil, 0
 	e.until.Store(0)
+	e.signalled.Store(false)
 	s.endPause(tx, pauseByShutdown)
 }
 

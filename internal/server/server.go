@@ -333,9 +333,6 @@ func (s *Server) Wake() {
 // AllowInScripts is DEBUG SET-DISABLE-DENY-SCRIPTS: admin.Server.
 func (s *Server) AllowInScripts(on bool) { s.allScripts.Store(on) }
 
-// PauseCron is DEBUG PAUSE-CRON: admin.Server.
-func (s *Server) PauseCron(on bool) { s.cronPaused.Store(on) }
-
 // TakeAnyChecksum is DEBUG SET-SKIP-CHECKSUM-VALIDATION: admin.Server. RESTORE asks
 // AnyChecksum.
 func (s *Server) TakeAnyChecksum(on bool) { s.anyChecksum.Store(on) }
