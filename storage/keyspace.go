@@ -96,6 +96,7 @@ type Keyspace struct {
 	// watchers counts the watched keys of all slots, so that a flush knows
 	// whether to look for them.
 	watchers    atomic.Int64
+	watchedKeys atomic.Int64 // those watches are of so many keys
 	awaited     atomic.Int64 // keys with waiters
 	awaitedGone atomic.Int64 // … of them by somebody who is served when the key is gone
 

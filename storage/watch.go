@@ -45,6 +45,9 @@ func (tx *Tx) Watch(key []byte) *Watch {
 	if rare.watched == nil {
 		rare.watched = make(watchedKeys)
 	}
+	if len(rare.watched[w.key]) == 0 {
+		tx.ks.watchedKeys.Add(1)
+	}
 	rare.watched[w.key] = append(rare.watched[w.key], w)
 	tx.ks.watchers.Add(1)
 	return w
@@ -73,13 +76,17 @@ func (tx *Tx) Unwatch(w *Watch) {
 			break
 		}
 	}
-	if len(s.watched[w.key]) == 0 {
+	if ws != nil && len(s.watched[w.key]) == 0 {
 		delete(s.watched, w.key)
+		tx.ks.watchedKeys.Add(-1)
 	}
 	if len(s.watched) == 0 {
 		s.watched = nil
 	}
 }
+
+// Watched is how many keys somebody watches (INFO's total_watched_keys).
+func (ks *Keyspace) Watched() int64 { return ks.watchedKeys.Load() }
 
 // recordOf returns the record that the watched key has in a database; zero if it
 // has none.

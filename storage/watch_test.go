@@ -58,6 +58,7 @@ func TestWatch(t *testing.T) {
 			}
 			var w *Watch
 			b.unit(func(tx *Tx) { w = tx.Watch(k) }, "k")
+			b.want("watched keys", b.Watched(), int64(1))
 			for _, f := range c.after {
 				f(b)
 			}
@@ -65,7 +66,7 @@ func TestWatch(t *testing.T) {
 				b.want("changed", tx.Changed(w), c.changed)
 				tx.Unwatch(w)
 			}, "k")
-			if ks := b.Keyspace; ks.slots[w.Slot()].watched() != nil || ks.watchers.Load() != 0 {
+			if ks := b.Keyspace; ks.slots[w.Slot()].watched() != nil || ks.watchers.Load() != 0 || ks.Watched() != 0 {
 				t.Error("Unwatch leaves something behind")
 			}
 		})

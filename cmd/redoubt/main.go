@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"redoubt/internal/proctitle"
 	"redoubt/internal/version"
 )
 
@@ -18,10 +19,11 @@ import (
 var errSilent = errors.New("the reason is printed")
 
 func main() {
+	title := proctitle.Own()
 	profile()
-	run := newRoot().Execute
+	run := newRoot(title).Execute
 	if serverName(os.Args[0]) {
-		run = func() error { return serve(os.Args[1:]) }
+		run = func() error { return serve(title, os.Args[1:]) }
 	}
 	if tool := fileToolOf(os.Args[0]); tool != nil {
 		run = func() error { return tool.run(os.Args[0], os.Args[1:]) }
@@ -34,7 +36,7 @@ func main() {
 	}
 }
 
-func newRoot() *cobra.Command {
+func newRoot(title *proctitle.Title) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "redoubt",
 		Short:         "A sharded, durable, in-memory datastore, compatible with Redis Cluster",
@@ -42,7 +44,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServerCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
+	root.AddCommand(newServerCommand(title), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
 		newCheckRDBCommand(), newCheckAOFCommand())
 	return root
 }

@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"redoubt/internal/config"
+	"redoubt/internal/proctitle"
 )
 
 // run executes a command line and returns what it printed on stdout.
 func run(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
-	root := newRoot()
+	root := newRoot(&proctitle.Title{})
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&bytes.Buffer{})

@@ -19,19 +19,20 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
+	"redoubt/internal/proctitle"
 	"redoubt/internal/version"
 )
 
 // newServerCommand is the node itself. Its arguments are those of redis-server,
 // so cobra must not look at them.
-func newServerCommand() *cobra.Command {
+func newServerCommand(title *proctitle.Title) *cobra.Command {
 	return &cobra.Command{
 		Use:                "server [FILE] [--directive value ...]",
 		Short:              "Run a node",
 		Long:               serverHelp,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return serve(args)
+			return serve(title, args)
 		},
 	}
 }
@@ -44,7 +45,7 @@ const product = "Redis " + version.Redis
 // behind.
 const detached = "REDOUBT_DETACHED"
 
-func serve(args []string) error {
+func serve(title *proctitle.Title, args []string) error {
 	if done, err := answer(os.Stdout, args); done {
 		return err
 	}
@@ -64,6 +65,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	showTitle(title, settings)
 	log := logging.New(out)
 	reportCrashes(log, out)
 	followLog(log, settings)
@@ -170,20 +172,23 @@ func announceServer(log *logging.Logger, settings *config.Config) {
 	log.Warn("Server initialized")
 }
 
-// notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
-// configured; a second SIGINT ends the process at once, as with Redis.
+// notify shuts the node down on SIGINT and SIGTERM, as configured. A SIGINT while that
+// is under way ends the process at once, as with Redis; after a shutdown that has failed
+// or was aborted it is a first one again.
 func notify(n *node.Node) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
-		for first := true; ; first = false {
+		for {
 			select {
 			case s := <-signals:
-				if !first && s == syscall.SIGINT {
+				interrupt := s == syscall.SIGINT
+				if interrupt && n.Ending() {
+					n.Abandon()
 					os.Exit(1)
 				}
-				n.Shutdown(s == syscall.SIGINT)
+				go n.Shutdown(interrupt) // which may save for long, and hears the next signal
 			case <-ctx.Done():
 				return
 			}

@@ -189,7 +189,10 @@ func (a *Commands) infoClients(b *strings.Builder) {
 	field(b, "client_recent_max_output_buffer", st.LongestOut)
 	field(b, "blocked_clients", st.Waiting)
 	field(b, "tracking_clients", st.Tracking)
+	field(b, "pubsub_clients", a.PubSub.Clients())
+	field(b, "watching_clients", st.Watching)
 	field(b, "clients_in_timeout_table", st.WithDeadline)
+	field(b, "total_watched_keys", a.Keyspace.Watched())
 	field(b, "total_blocking_keys", a.Keyspace.Awaited())
 	field(b, "total_blocking_keys_on_nokey", a.Keyspace.AwaitedGone())
 }
@@ -291,6 +294,7 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "total_reads_processed", st.Reads)
 	field(b, "total_writes_processed", st.Writes)
 	zeros(b, "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
+	field(b, "client_query_buffer_limit_disconnections", st.InputLimit)
 	field(b, "client_output_buffer_limit_disconnections", st.OutputLimit)
 	field(b, "eventloop_cycles", st.Turns)
 	field(b, "eventloop_duration_sum", st.Turning.Microseconds())

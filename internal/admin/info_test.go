@@ -1,8 +1,12 @@
 package admin_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
 )
 
 func TestMemoryTellsWhatItKnows(t *testing.T) {
@@ -55,4 +59,53 @@ func TestInfoTellsWhatEventLoopsDo(t *testing.T) {
 	if some := c.do("INFO debug keyspace commandstats"); !strings.Contains(some, "eventloop_duration_max") || !strings.Contains(some, "cmdstat_ping") || strings.Contains(some, "# Server") {
 		t.Errorf("three sections are %q", some)
 	}
+}
+
+// Clients with subscriptions and clients with watches are counted, whatever ends these.
+func TestInfoCountsSubscribersAndWatchers(t *testing.T) {
+	n := startNode(t)
+	a, b, other := n.dial(), n.dial(), n.dial()
+	want := func(after string, subscribed, watching, keys int) {
+		t.Helper()
+		redistest.Until(t, 10*time.Second, after, func() error {
+			info := other.do("INFO clients")
+			for _, line := range []string{
+				fmt.Sprintf("pubsub_clients:%d\r\n", subscribed),
+				fmt.Sprintf("watching_clients:%d\r\n", watching),
+				fmt.Sprintf("total_watched_keys:%d\r\n", keys),
+			} {
+				if !strings.Contains(info, line) {
+					return fmt.Errorf("%q is missing in %q", line, info)
+				}
+			}
+			return nil
+		})
+	}
+	want("the start", 0, 0, 0)
+	a.want("WATCH x y x", "OK")
+	b.want("WATCH x", "OK")
+	want("WATCH", 0, 2, 2)
+	if line := a.do("CLIENT INFO"); !strings.Contains(line, " watch=2 ") {
+		t.Errorf("CLIENT INFO: %s", line)
+	}
+	a.want("UNWATCH", "OK")
+	want("UNWATCH", 0, 1, 1)
+	b.want("MULTI", "OK")
+	b.want("EXEC", "[]")
+	want("EXEC", 0, 0, 0)
+	a.want("WATCH x", "OK")
+	a.want("MULTI", "OK")
+	a.want("DISCARD", "OK")
+	want("DISCARD", 0, 0, 0)
+	a.do("SUBSCRIBE c")
+	a.do("PSUBSCRIBE p")
+	b.do("SSUBSCRIBE s")
+	want("SUBSCRIBE", 2, 0, 0)
+	a.do("UNSUBSCRIBE c")
+	b.do("SUNSUBSCRIBE")
+	want("UNSUBSCRIBE", 1, 0, 0)
+	b.want("WATCH x", "OK")
+	b.Close()
+	a.Close()
+	want("the end", 0, 0, 0)
 }

@@ -80,6 +80,7 @@ type Stats struct {
 	ErrorReplies       int64
 	UnexpectedErrors   int64         // that a replica would have been answered with
 	OutputLimit        int64         // connections closed for their output
+	InputLimit         int64         // … and for their requests
 	EvictedClients     int64         // connections closed for maxmemory-clients
 	Exceeded           time.Duration // for which more memory than maxmemory was in use
 	Expiring           time.Duration // spent in deleting expired keys
@@ -87,6 +88,7 @@ type Stats struct {
 
 	// What there is now.
 	Clients               int64
+	Watching              int64         // clients that watch keys
 	Tracking, Prefixes    int           // clients that are told of changes, and prefixes of broadcasts
 	Waiting, WithDeadline int64         // clients that wait, and of them those whose wait has an end
 	LongestIn, LongestOut int64         // bytes of a client's input and output that wait

@@ -74,7 +74,7 @@ func TestFileSyntax(t *testing.T) {
 	if modules := c.Lines("loadmodule"); len(modules) != 1 || modules[0].Args[2] != "two arguments" {
 		t.Errorf("loadmodule: %+v", modules)
 	}
-	if want := []string{"proc-title-template"}; !slices.Equal(c.Unused(), want) {
+	if want := []string{"dynamic-hz"}; !slices.Equal(c.Unused(), want) {
 		t.Errorf("Unused() = %q, want %q", c.Unused(), want)
 	}
 }

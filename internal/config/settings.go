@@ -39,6 +39,8 @@ type Settings struct {
 	ShutdownTimeout   time.Duration
 	ShutdownOnSigint  Shutdown
 	ShutdownOnSigterm Shutdown
+	SetProcTitle      bool
+	ProcTitleTemplate string
 
 	// Files and durability.
 	Dir                      string // absolute

@@ -414,36 +414,6 @@ func nodename(s string) error {
 	return nil
 }
 
-// titleTemplate checks that braces name known variables and that the title is
-// not empty.
-func titleTemplate(s string) error {
-	const bad = refusal("template format is invalid or contains unknown variables")
-	known := []string{"title", "listen-addr", "server-mode", "config-file", "port", "tls-port", "unixsocket"}
-	filled := false
-	for s != "" {
-		before, rest, open := strings.Cut(s, "{")
-		filled = filled || strings.Trim(before, " ") != ""
-		if !open {
-			break
-		}
-		if after, escaped := strings.CutPrefix(rest, "{"); escaped {
-			filled, s = true, after
-			continue
-		}
-		name, after, closed := strings.Cut(rest, "}")
-		if !closed || !slices.Contains(known, name) {
-			return bad
-		}
-		// Of the variables, these are never empty.
-		filled = filled || name == "listen-addr" || name == "config-file" || strings.HasSuffix(name, "port")
-		s = after
-	}
-	if !filled {
-		return bad
-	}
-	return nil
-}
-
 func isAlnum(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }

@@ -103,6 +103,12 @@ var processRows = []*directive{
 	{name: "oom-score-adj-values", typ: oomScores{}, def: "0 200 800",
 		does:  "scores of a primary and of a replica; the third (of a forked process) is not used",
 		store: func(s *Settings, text string) { s.OOMScores = readOOMScores(text) }},
+	{name: "set-proc-title", typ: boolean{}, def: "yes", flags: immutable,
+		does:  "have `ps` show the title of proc-title-template",
+		store: toBool(func(s *Settings) *bool { return &s.SetProcTitle })},
+	{name: "proc-title-template", typ: text{check: titleTemplate, blank: true}, def: "{title} {listen-addr} {server-mode}",
+		does:  "title of the process; also {port}, {tls-port}, {unixsocket}, {config-file}",
+		store: toText(func(s *Settings) *string { return &s.ProcTitleTemplate })},
 }
 
 var durabilityRows = []*directive{

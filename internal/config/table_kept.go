@@ -69,8 +69,6 @@ var keptRows = []*directive{
 	{name: "vset-force-single-threaded-execution", typ: boolean{}, def: "no", since: "Redis 8.0"},
 
 	// The process.
-	{name: "set-proc-title", typ: boolean{}, def: "yes", flags: immutable},
-	{name: "proc-title-template", typ: text{check: titleTemplate, blank: true}, def: "{title} {listen-addr} {server-mode}"},
 	{name: "always-show-logo", typ: boolean{}, def: "no", flags: immutable},
 	{name: "dynamic-hz", typ: boolean{}, def: "yes"},
 	{name: "active-expire-effort", typ: ints(1, 10), def: "1"},

@@ -576,6 +576,18 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
+// Ending reports whether a signal has begun a shutdown that still may end the node.
+func (n *Node) Ending() bool { return n.server.Ending() }
+
+// Abandon tidies up before the process ends at once, in the middle of a shutdown: it
+// removes the snapshots that are being written. It matches what sigShutdownHandler does
+// at a second SIGINT.
+func (n *Node) Abandon() {
+	n.log.Warn("You insist... exiting now.")
+	removeTemps(n.config.Current().Dir)
+	removeTemps(n.stream.Dir())
+}
+
 // Shutdown ends the node as SIGTERM does, or SIGINT if interrupt is set. The log says
 // why it does not.
 func (n *Node) Shutdown(interrupt bool) { _ = n.server.Shutdown(interrupt) }

@@ -55,3 +55,24 @@ func TestTheKernelIsToldTheOOMScore(t *testing.T) {
 		t.Errorf("without such a file: %v, and it is on", err)
 	}
 }
+
+// REPLICAOF changes the score at once, as unit/oom-score-adj wants it.
+func TestTheOOMScoreFollowsTheRole(t *testing.T) {
+	n, c := startServing(t, t.TempDir())
+	n.oom.path = filepath.Join(t.TempDir(), "oom_score_adj")
+	if err := os.WriteFile(n.oom.path, []byte("0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kernel := func(want string) {
+		t.Helper()
+		if got, err := os.ReadFile(n.oom.path); err != nil || string(got) != want {
+			t.Errorf("the kernel has %q, %v; want %q", got, err, want)
+		}
+	}
+	answers(t, c, "OK", "CONFIG", "SET", "oom-score-adj-values", "15 20 30", "oom-score-adj", "yes")
+	kernel("15")
+	answers(t, c, "OK", "REPLICAOF", "127.0.0.1", "1")
+	kernel("20")
+	answers(t, c, "OK", "REPLICAOF", "NO", "ONE")
+	kernel("15")
+}

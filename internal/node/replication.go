@@ -206,6 +206,7 @@ func (r *replicator) Follow(tx *storage.Tx, host string, port int) {
 		return
 	}
 	_ = r.change(tx, to) // logged, and tried again
+	r.n.roleChanged()
 }
 
 // BecomeReplica makes the node a replica of the primary at host:port, or with

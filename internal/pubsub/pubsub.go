@@ -62,6 +62,16 @@ type Subscriber struct {
 	memory atomic.Int64 // as Memory returns it
 }
 
+// none reports whether there are no subscriptions; the caller holds mu.
+func (s *Subscriber) none() bool {
+	for kind := range kinds {
+		if len(s.names[kind]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // nameBytes is about what a subscription takes besides its name: the places of
 // the name and of the subscriber in the maps of both sides.
 const nameBytes = 96
@@ -92,11 +102,14 @@ func (s *Subscriber) Names(kind Kind) []string {
 }
 
 // add notes a subscription, and reports whether it is new.
-func (s *Subscriber) add(kind Kind, name string) bool {
+func (r *Registry) add(s *Subscriber, kind Kind, name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.names[kind][name]; ok {
 		return false
+	}
+	if s.none() {
+		r.clients.Add(1)
 	}
 	if s.names[kind] == nil {
 		s.names[kind] = make(map[string]struct{})
@@ -108,12 +121,15 @@ func (s *Subscriber) add(kind Kind, name string) bool {
 
 // remove forgets a subscription; it reports whether it was there, and how many
 // of the kind are left.
-func (s *Subscriber) remove(kind Kind, name string) (was bool, left int) {
+func (r *Registry) remove(s *Subscriber, kind Kind, name string) (was bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, was = s.names[kind][name]; was {
 		delete(s.names[kind], name)
 		s.memory.Add(-int64(len(name) + nameBytes))
+		if s.none() {
+			r.clients.Add(-1)
+		}
 	}
 	return was, len(s.names[kind])
 }
@@ -121,8 +137,9 @@ func (s *Subscriber) remove(kind Kind, name string) (was bool, left int) {
 // Registry is the register. Its methods may be called by any goroutine. Locks
 // are taken in the order stripe of channels, stripe of patterns, subscriber.
 type Registry struct {
-	seed   maphash.Seed
-	tables [kinds]table
+	seed    maphash.Seed
+	tables  [kinds]table
+	clients atomic.Int64
 }
 
 // table is the names of one kind and who subscribes to them. Patterns must all
@@ -160,7 +177,7 @@ func (r *Registry) Subscribe(s *Subscriber, kind Kind, name string) bool {
 	st := r.stripe(kind, []byte(name))
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !s.add(kind, name) {
+	if !r.add(s, kind, name) {
 		return false
 	}
 	if st.names == nil {
@@ -179,7 +196,7 @@ func (r *Registry) Unsubscribe(s *Subscriber, kind Kind, name string) bool {
 	st := r.stripe(kind, []byte(name))
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	was, _ := s.remove(kind, name)
+	was, _ := r.remove(s, kind, name)
 	if !was {
 		return false
 	}
@@ -277,7 +294,7 @@ func (r *Registry) DropSlots(gone *slots.Set) {
 				continue
 			}
 			for s := range subscribers {
-				_, left := s.remove(Shard, name)
+				_, left := r.remove(s, Shard, name)
 				s.sink.Dropped(name, left)
 			}
 			delete(st.names, name)
@@ -290,6 +307,9 @@ func (r *Registry) DropSlots(gone *slots.Set) {
 // Len returns the number of names of a kind that somebody subscribes to, for
 // PUBSUB NUMPAT and INFO.
 func (r *Registry) Len(kind Kind) int { return int(r.tables[kind].len.Load()) }
+
+// Clients is how many subscribers have subscriptions, for INFO.
+func (r *Registry) Clients() int64 { return r.clients.Load() }
 
 // Active returns the names of a kind that somebody subscribes to, sorted, for
 // PUBSUB CHANNELS and SHARDCHANNELS: all of them, or those that one of the

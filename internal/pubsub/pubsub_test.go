@@ -105,6 +105,7 @@ func TestCountsAndNames(t *testing.T) {
 		"NUMSUB nothing":  r.Subscribers(Channel, "nothing") == 0,
 		"SHARDNUMSUB two": r.Subscribers(Shard, "two") == 1,
 		"NUMPAT":          r.Len(Pattern) == 1,
+		"clients":         r.Clients() == 2,
 		"count of a":      a.Count(Channel) == 3 && a.Count(Pattern) == 1 && a.Count(Shard) == 3,
 	} {
 		if !ok {
@@ -119,7 +120,13 @@ func TestCountsAndNames(t *testing.T) {
 	r.Close(a)
 	expect(t, "channels after a left", r.Active(Channel), []string{"two"})
 	expect(t, "names of a", a.Names(Shard), []string{})
+	if n := r.Clients(); n != 1 {
+		t.Errorf("%d clients after a left", n)
+	}
 	r.Close(b)
+	if n := r.Clients(); n != 0 {
+		t.Errorf("%d clients after all left", n)
+	}
 	for kind := range kinds {
 		if r.Len(kind) != 0 || r.Active(kind) != nil {
 			t.Errorf("kind %d: %d names are left: %q", kind, r.Len(kind), r.Active(kind))

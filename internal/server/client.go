@@ -151,7 +151,7 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 		Identity: c.identity,
 		ID:       c.id, Kind: c.kind(), Addr: c.remote, LocalAddr: c.local, FD: c.fd, User: c.user,
 		Age: now - c.born, Idle: now - c.active, Flags: c.flags(), DB: c.db,
-		Queued: -1, InputFree: max(cap(c.in)-len(c.in), 0),
+		Queued: -1, Watched: len(c.watched), InBytes: c.inBytes, OutBytes: c.outBytes, Commands: c.commands, InputFree: max(cap(c.in)-len(c.in), 0),
 		Buffer: cap(c.out.Bytes()), Memory: int(c.memory()), Events: c.events(), Command: "NULL", Proto: c.out.Proto(),
 	}
 	// Arguments that have arrived whole are no longer in Redis's query buffer.

@@ -56,6 +56,9 @@ func TestTheQueryBufferIsBounded(t *testing.T) {
 		_, _ = io.WriteString(c.nc, fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(tooLong), tooLong))
 		c.closed()
 	}
+	if got := n.Stats().InputLimit; got != 2 {
+		t.Errorf("%d clients count as closed for their requests", got)
+	}
 }
 
 // What a transaction answers is dropped as a whole, and the header of its array
@@ -111,4 +114,55 @@ func TestAProtocolErrorHeedsClientReply(t *testing.T) {
 	c.raw("*x\r\n")
 	c.wantNext("error: ERR Protocol error: invalid multibulk length")
 	c.closed()
+}
+
+// CLIENT LIST tells what a client has sent and was sent, and what of its commands was
+// run: a command that waits is not, and what scripts and transactions call is (Valkey's
+// unit/introspection).
+func TestClientListCountsBytesAndCommands(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	n := startNode(t, "--unixsocket", path)
+	other := n.dial()
+	for _, network := range []string{"tcp", "unix"} {
+		addr := path
+		if network == "tcp" {
+			addr = n.Addr()
+		}
+		c := dialTo(t, network, addr)
+		c.want("CLIENT SETNAME "+network, "OK")
+		in := len("*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$\r\n\r\n") + 1 + len(network)
+		out, ran := len("+OK\r\n"), 1
+		want := func(when string) {
+			t.Helper()
+			for field, want := range map[string]int{"tot-net-in": in, "tot-net-out": out, "tot-cmds": ran} {
+				eventually(t, func() bool { return other.field(network, field) >= want })
+				if got := other.field(network, field); got != want {
+					t.Errorf("%s, %s: %s=%d, want %d", network, when, field, got, want)
+				}
+			}
+		}
+		want("named")
+		c.send("BLPOP list 0")
+		in += len("*3\r\n$5\r\nBLPOP\r\n$4\r\nlist\r\n$1\r\n0\r\n")
+		want("waiting")
+		other.want("RPUSH list v", "1")
+		c.wantNext("[list v]")
+		out += len("*2\r\n$4\r\nlist\r\n$1\r\nv\r\n")
+		ran++
+		want("served")
+		script := "return redis.call('PING') and redis.pcall('GET')"
+		c.call("EVAL", script, "0")
+		c.read()
+		ran += 2 // GET has no key, and is refused
+		if got := other.field(network, "tot-cmds"); got != ran {
+			t.Errorf("%s, after a script: %d commands, want %d", network, got, ran)
+		}
+		c.want("MULTI", "OK")
+		c.want("PING", "QUEUED")
+		c.want("EXEC", "[PONG]")
+		ran += 3
+		if got := other.field(network, "tot-cmds"); got != ran {
+			t.Errorf("%s, after a transaction: %d commands, want %d", network, got, ran)
+		}
+	}
 }

@@ -61,6 +61,9 @@ type conn struct {
 	polled    interest
 	softFrom  time.Duration // when the output passed its soft limit; 0: it has not
 	counted   counted       // in the memory of the loop
+
+	// What CLIENT LIST tells of all that the connection has done.
+	inBytes, outBytes, commands int64
 }
 
 // connState is a set of what can be said of a connection besides gates.
@@ -291,12 +294,26 @@ func (c *conn) runnable() bool {
 // middle of a request, and its private buffer has room for little more.
 const smallRest = 8 << 10
 
+// countRead keeps the books of a read that has brought n bytes.
+func (l *loop) countRead(c *conn, n int) {
+	l.stats.inBytes += int64(n)
+	l.stats.reads++
+	c.inBytes += int64(n)
+	c.active = l.mono
+}
+
+// countWrite keeps the books of a write that has taken n bytes.
+func (l *loop) countWrite(c *conn, n int) {
+	l.stats.outBytes += int64(n)
+	l.stats.writes++
+	c.outBytes += int64(n)
+	c.sent += n
+}
+
 // arrived takes n bytes that have come; b, which ends with them, is the loop's buffer
 // and begins with what the private one held.
 func (l *loop) arrived(c *conn, b []byte, n int) {
-	l.stats.inBytes += int64(n)
-	l.stats.reads++
-	c.active = l.mono
+	l.countRead(c, n)
 	private := c.in
 	c.in = nil
 	rest := l.process(c, b)
@@ -328,9 +345,7 @@ func (l *loop) arrived(c *conn, b []byte, n int) {
 
 // arrivedMore runs what n more bytes in the private buffer completed.
 func (l *loop) arrivedMore(c *conn, n int) {
-	l.stats.inBytes += int64(n)
-	l.stats.reads++
-	c.active = l.mono
+	l.countRead(c, n)
 	if l.overlong(c) {
 		return
 	}
@@ -346,9 +361,15 @@ func (l *loop) overlong(c *conn) bool {
 	if int64(len(c.in)) <= l.cfg.QueryBufferBytes {
 		return false
 	}
-	l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
-	l.drop(c)
+	l.endOverlong(c)
 	return true
+}
+
+// endOverlong closes a connection whose request, or transaction, has become too long.
+func (l *loop) endOverlong(c *conn) {
+	l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
+	l.stats.inputLimit++
+	l.drop(c)
 }
 
 // runBuffered runs what the private buffer holds.
@@ -466,7 +487,7 @@ func (l *loop) protocolError(c *conn, err resp.Error) {
 	if !c.is(stateReplyOff | stateReplySkip) {
 		c.out.Error(err)
 	}
-	l.stats.errorReply(err)
+	l.stats.errorReply(err, false)
 	c.state |= stateClosing
 	c.parser.Reset()
 	l.wantWrite(c)

@@ -34,6 +34,7 @@ type desk struct {
 	stopped    bool          // all loops are stopped on behalf of this one
 	strayed    bool          // the script at hand needs the world, and is called again
 	counted    bool          // the error of the request at hand is counted already
+	ownError   bool          // … if there is one, it is a script's own, with a code that may be any word
 
 	outOfMemory bool // as of the gate of the request at hand
 

@@ -93,8 +93,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		c.multi.add(q)
 		c.out.Simple("QUEUED")
 		if int64(c.multi.bytes) > l.cfg.QueryBufferBytes {
-			l.srv.log.Warn("Closing client that reached max query buffer length: " + c.info(l).String())
-			l.drop(c)
+			l.endOverlong(c)
 		}
 	}
 	if c.is(stateAsking) && c.multi == nil && !q.row.Is(command.SetsAsking) {
@@ -177,7 +176,7 @@ func (l *loop) refuse(c *conn, q *request) {
 	if exec && !q.redirected && l.srv.monitors.any.Load() {
 		l.srv.monitors.tell(l, c, q.args) // they have seen MULTI, and see its end
 	}
-	l.stats.errorReply(err)
+	l.stats.errorReply(err, false)
 	if q.row != &noRow {
 		l.runner.CountRejection(q.row)
 	}
@@ -225,9 +224,9 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 		return
 	}
 	if failed && !l.counted {
-		l.stats.errorReply(errorLine(b[start:]))
+		l.stats.errorReply(errorLine(b[start:]), l.ownError)
 	}
-	l.counted = false
+	l.counted, l.ownError = false, false
 	if len(l.redacted) > 0 {
 		args = slices.Clone(args)
 		for _, i := range l.redacted {
@@ -240,6 +239,7 @@ func (l *loop) account(c *conn, row *command.Row, args [][]byte, start int, bega
 			p.args = cloneArgs(args)
 		}
 	} else {
+		c.commands++
 		l.runner.CountLatency(row, took)
 		l.logSlow(c, row, args, took)
 	}

@@ -27,47 +27,57 @@ type ending struct {
 	how     config.Shutdown
 	clients []command.Resume // that asked, and go on if it fails
 
-	// held is a signal that came while the housekeeping was paused (DEBUG
-	// PAUSE-CRON); Redis looks at signals there. Nil: none.
-	held atomic.Pointer[config.Shutdown]
+	// signalled says that a signal has begun a shutdown, which has not failed.
+	signalled atomic.Bool
+	// deferred is the shutdown of a signal that waits while DEBUG PAUSE-CRON is on, as
+	// it is the housekeeping that sees signals in Redis.
+	deferred atomic.Pointer[config.Shutdown]
 }
 
 // Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
-// shutdown-on-sigint says otherwise. It returns when the shutdown has begun;
-// the error says why it goes on instead.
+// shutdown-on-sigint says otherwise. It returns when the shutdown has begun, and has
+// saved if it does not wait for anybody; the error says why it goes on instead, and so does the log. A second
+// signal meanwhile does nothing.
 func (s *Server) Shutdown(interrupt bool) error {
 	how, name := s.config.Current().ShutdownOnSigterm, "SIGTERM"
 	if interrupt {
 		how, name = s.config.Current().ShutdownOnSigint, "SIGINT"
 	}
 	s.log.Warn("Received " + name + " scheduling shutdown...")
+	e := &s.ending
+	if e.signalled.Swap(true) {
+		return nil
+	}
+	if s.cronPaused.Load() {
+		e.deferred.Store(&how)
+		if s.cronPaused.Load() || e.deferred.Swap(nil) == nil {
+			return nil // whoever ends the pause, goes on with it
+		}
+	}
+	return s.endBySignal(how)
+}
+
+// endBySignal begins the shutdown of a signal.
+func (s *Server) endBySignal(how config.Shutdown) error {
 	s.debugs.hangUp(false) // whose clients may think for ever
 	var err error
-	s.Everything(func(tx *storage.Tx) {
-		if s.cronPaused.Load() {
-			s.ending.held.Store(&how)
-			return
-		}
-		err = s.beginEnd(tx, how, nil)
-	})
+	s.Everything(func(tx *storage.Tx) { err = s.beginEnd(tx, how, nil) })
 	return err
 }
 
-// PauseCron is DEBUG PAUSE-CRON: admin.Server. When the housekeeping goes on, so does a
-// shutdown that a signal has asked for meanwhile.
+// Ending reports whether a signal has begun a shutdown that still may end the server.
+func (s *Server) Ending() bool { return s.ending.signalled.Load() }
+
+// PauseCron is DEBUG PAUSE-CRON: admin.Server.
 func (s *Server) PauseCron(on bool) {
 	s.cronPaused.Store(on)
-	if on || s.ending.held.Load() == nil {
+	if on {
 		return
 	}
-	s.goroutines.Go(func() {
-		s.Everything(func(tx *storage.Tx) {
-			if how := s.ending.held.Swap(nil); how != nil {
-				_ = s.beginEnd(tx, *how, nil)
-			}
-		})
-	})
+	if how := s.ending.deferred.Swap(nil); how != nil {
+		s.Go(func() { _ = s.endBySignal(*how) })
+	}
 }
 
 // BeginShutdown is SHUTDOWN: admin.Server.
@@ -77,14 +87,12 @@ func (s *Server) BeginShutdown(tx *storage.Tx, how config.Shutdown, client comma
 
 // AbortShutdown is SHUTDOWN ABORT: admin.Server.
 func (s *Server) AbortShutdown(tx *storage.Tx) bool {
-	waiting := s.ending.until.Load() != 0
-	if s.ending.held.Swap(nil) == nil && !waiting {
+	deferred := s.ending.deferred.Swap(nil) != nil
+	if s.ending.until.Load() == 0 && !deferred {
 		return false
 	}
 	s.log.Warn("Shutdown manually aborted.")
-	if waiting {
-		s.cancelEnd(tx)
-	}
+	s.cancelEnd(tx)
 	return true
 }
 
@@ -156,6 +164,7 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 	}
 	e.clients, e.how = nil, 0
 	e.until.Store(0)
+	e.signalled.Store(false)
 	s.endPause(tx, pauseByShutdown)
 }
 

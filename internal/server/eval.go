@@ -194,6 +194,7 @@ func (h *scriptHost) prepare(x *command.Ctx, f form, flags script.Flags, keys []
 	h.began = time.Now()
 	h.wrote, h.acted, h.beyond, h.strayed = false, false, false, false
 	clear(h.failures)
+	h.calls = 0
 	h.reply.SetBuffer(h.reply.Bytes()[:0])
 	h.reply.SetProto(x.Out.Proto())
 	h.flags, h.slot = 0, -1
@@ -297,9 +298,10 @@ func (h *scriptHost) conclude(x *command.Ctx, result script.Result, wide *atomic
 		return
 	}
 	for code, n := range h.failures {
-		l.stats.countErrors(code, n)
+		l.stats.countErrors(code, n, false)
 	}
-	l.counted = result.Counted
+	l.counted, l.ownError = result.Counted, true
+	h.conn.commands += h.calls
 	if h.srv.endsScripts.Load() && d.run.killed.Load() {
 		h.tx.Abandon()
 	}

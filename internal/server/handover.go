@@ -192,9 +192,7 @@ func (l *loop) setAside(c *conn, answered int) {
 		if err != nil {
 			break
 		}
-		l.stats.outBytes += int64(n)
-		l.stats.writes++
-		c.sent += n
+		l.countWrite(c, n)
 	}
 }
 

@@ -90,6 +90,9 @@ func watchCommand(x *command.Ctx, c *conn) {
 		x.Out.Error(resp.ErrWatchInMulti)
 		return
 	}
+	if len(c.watched) == 0 {
+		c.srv.watching.Add(1)
+	}
 	for _, key := range x.Args[1:] {
 		if !c.watches(key) {
 			c.watched = append(c.watched, x.Tx.Watch(key))
@@ -128,6 +131,7 @@ func (l *loop) unwatch(c *conn) {
 	}
 	l.slots = ss
 	watched := c.watched
+	l.srv.watching.Add(-1)
 	c.watched, c.watchedNames, c.watchMissed = nil, 0, false
 	l.within(ss, func(tx *storage.Tx) {
 		for _, w := range watched {
@@ -139,6 +143,9 @@ func (l *loop) unwatch(c *conn) {
 func endWatches(tx *storage.Tx, c *conn) {
 	for _, w := range c.watched {
 		tx.Unwatch(w)
+	}
+	if len(c.watched) > 0 {
+		c.srv.watching.Add(-1)
 	}
 	c.watched, c.watchedNames, c.watchMissed = nil, 0, false
 }

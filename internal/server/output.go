@@ -238,9 +238,7 @@ func (l *loop) write(c *conn) {
 			l.drop(c)
 			return
 		}
-		l.stats.outBytes += int64(n)
-		l.stats.writes++
-		c.sent += n
+		l.countWrite(c, n)
 		c.active = l.mono
 	}
 	if c.polled&writable != 0 {

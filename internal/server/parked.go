@@ -134,6 +134,7 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	start := c.out.Len()
 	reply(&c.out)
 	l.lateReply(c, start)
+	c.commands++
 	l.runner.CountLatency(c.last, p.took)
 	if p.args != nil {
 		l.logSlow(c, c.last, p.args, p.took)
@@ -158,7 +159,7 @@ func (l *loop) lateReply(c *conn, start int) {
 	if len(b) <= start || b[start] != '-' {
 		return
 	}
-	l.stats.errorReply(errorLine(b[start:]))
+	l.stats.errorReply(errorLine(b[start:]), false)
 	l.runner.CountFailure(c.last)
 }
 

@@ -682,6 +682,9 @@ func TestShutdownSavesFirst(t *testing.T) {
 	if err := n.Shutdown(false); err == nil {
 		t.Error("a signal stopped the server although the snapshot failed")
 	}
+	if n.Ending() {
+		t.Error("the shutdown has failed, and is under way")
+	}
 	f.mu.Lock()
 	f.failure = nil
 	f.mu.Unlock()
@@ -692,6 +695,33 @@ func TestShutdownSavesFirst(t *testing.T) {
 	if f.saves != 3 {
 		t.Errorf("%d snapshots, want 3", f.saves)
 	}
+}
+
+// Redis's housekeeping sees signals. While it is paused they wait, and can be taken back.
+func TestASignalWaitsWhileTheHousekeepingIsPaused(t *testing.T) {
+	n := startParts(t, func(*Config) {})
+	c := n.dial()
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	for range 2 { // the second changes nothing
+		if err := n.Shutdown(false); err != nil || !n.Ending() {
+			t.Fatalf("the signal is not noted: %v", err)
+		}
+	}
+	c.want("SHUTDOWN ABORT", "OK")
+	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
+	c.want("DEBUG PAUSE-CRON 0", "OK")
+	c.want("PING", "PONG")
+	if n.Ending() {
+		t.Error("the shutdown was aborted, and is under way")
+	}
+	c.want("DEBUG PAUSE-CRON 1", "OK")
+	if err := n.Shutdown(false); err != nil {
+		t.Fatal(err)
+	}
+	c.want("PING", "PONG")
+	c.send("DEBUG PAUSE-CRON 0")
+	c.read()
+	c.closed()
 }
 
 func TestShutdownWaitsForReplicas(t *testing.T) {
@@ -723,32 +753,6 @@ func TestShutdownWaitsForReplicas(t *testing.T) {
 	f.onAck()
 	asks.closed()
 	other.closed()
-}
-
-// TestASignalWaitsForTheCron: while DEBUG PAUSE-CRON is on it can be taken back.
-func TestASignalWaitsForTheCron(t *testing.T) {
-	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() })
-	c := n.dial()
-	signal := func() {
-		t.Helper()
-		if err := n.Shutdown(false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.want("DEBUG PAUSE-CRON 1", "OK")
-	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
-	signal()
-	c.want("SHUTDOWN ABORT", "OK")
-	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
-	c.want("DEBUG PAUSE-CRON 0", "OK")
-	c.want("PING", "PONG")
-
-	c.want("DEBUG PAUSE-CRON 1", "OK")
-	signal()
-	c.want("DEBUG PAUSE-CRON 1", "OK")
-	c.want("PING", "PONG")
-	c.send("DEBUG PAUSE-CRON 0")
-	<-n.ended
 }
 
 func TestShutdownThatDoesNotWait(t *testing.T) {

@@ -25,6 +25,8 @@ type replicaConn struct {
 	born   time.Duration
 	heard  atomic.Int64 // when something came last, as a time since the server's start
 	closed sync.Once
+
+	received, sent atomic.Int64 // bytes
 }
 
 // replicaConns are the connections of replicas by their number.
@@ -84,7 +86,14 @@ func (r *replicaConn) Read(p []byte) (int, error) {
 	n, err := r.Conn.Read(p)
 	if n > 0 {
 		r.heard.Store(int64(time.Since(r.srv.started)))
+		r.received.Add(int64(n))
 	}
+	return n, err
+}
+
+func (r *replicaConn) Write(p []byte) (int, error) {
+	n, err := r.Conn.Write(p)
+	r.sent.Add(int64(n))
 	return n, err
 }
 
@@ -145,6 +154,7 @@ func (r *replicaConn) Info() admin.ClientInfo {
 	now := time.Since(r.srv.started)
 	i := r.about
 	i.Age, i.Idle = now-r.born, now-time.Duration(r.heard.Load())
+	i.InBytes, i.OutBytes = r.received.Load(), r.sent.Load()
 	i.FD, i.Queued, i.Events, i.Memory = -1, -1, "rw", connBytes
 	return i
 }

@@ -49,6 +49,7 @@ type scriptHost struct {
 	beyond       bool             // it needs more than the unit has locked
 	strayed      bool             // … and has not acted yet: its call is repeated
 	failures     map[string]int64 // errors of commands by code
+	calls        int64            // commands that were run
 	sought       [][]byte         // the keys of the command at hand
 	missing      func() int       // counts those that do not exist
 	view         *debugView       // nil but in an asynchronous debugging session
@@ -142,6 +143,7 @@ func (h *scriptHost) Call(args [][]byte, w *resp.Writer) (ran bool) {
 		h.failed(errorLine(b))
 	}
 	h.runner.Count(row, took, failed)
+	h.calls++
 	h.account(row, args, took)
 	return true
 }

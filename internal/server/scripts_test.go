@@ -558,6 +558,26 @@ func TestErrorsThatScriptsCatchAreCounted(t *testing.T) {
 	}
 }
 
+// A script may answer with any number of codes. Those beyond a limit count together,
+// while the server's own and those that are known already go on being told apart.
+func TestErrorsThatScriptsInventAreBounded(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	const invented = maxErrorCodes + 100
+	for i := range invented {
+		c.eval("return redis.error_reply(ARGV[1] .. ' is what it is')", fmt.Sprintf("error: CODE%d is what it is", i), fmt.Sprint("CODE", i))
+	}
+	c.want("SET a b c d", "error: "+string(resp.ErrSyntax))
+	c.eval("return {err = 'CODE0 again'}", "error: CODE0 again")
+	errors := n.ErrorCounts()
+	if errors["CODE0"] != 2 || errors["ERR"] != 1 || errors["ERRORSTATS_OVERFLOW"] != 100 || len(errors) != maxErrorCodes+2 {
+		t.Errorf("the errors are %v", errors)
+	}
+	if got := n.Stats().ErrorReplies; got != invented+2 {
+		t.Errorf("%d errors were counted", got)
+	}
+}
+
 func (n *node) bothTakeLong() error {
 	count := 0
 	n.long.each(func(*run) bool { count++; return true })

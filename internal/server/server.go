@@ -99,8 +99,9 @@ type Server struct {
 	accepted atomic.Int64
 	rejected atomic.Int64
 
-	activeExpire atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
-	cronPaused   atomic.Bool // DEBUG PAUSE-CRON
+	activeExpire atomic.Bool  // DEBUG SET-ACTIVE-EXPIRE
+	cronPaused   atomic.Bool  // DEBUG PAUSE-CRON
+	watching     atomic.Int64 // connections that watch keys
 	admin        *admin.Commands
 	monitors     monitors
 	waiters      waiters

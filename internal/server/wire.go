@@ -96,9 +96,7 @@ func (l *loop) received(c *conn, b []byte) {
 		return
 	}
 	c.in = append(c.in, b...)
-	l.stats.inBytes += int64(len(b))
-	l.stats.reads++
-	c.active = l.mono
+	l.countRead(c, len(b))
 	switch {
 	case !c.runnable():
 		l.watchSocket(c)
@@ -132,9 +130,7 @@ func (l *loop) writeWire(c *conn) {
 	w.pending = append(w.pending[:0], c.out.Bytes()[c.sent:end]...)
 	w.wake.Signal()
 	w.mu.Unlock()
-	l.stats.outBytes += int64(end - c.sent)
-	l.stats.writes++
-	c.sent = end
+	l.countWrite(c, end-c.sent)
 	if !c.is(stateClosing) {
 		l.wrote(c)
 	}

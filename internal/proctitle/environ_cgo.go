@@ -1,0 +1,6 @@
+//go:build cgo
+
+package proctitle
+
+// sharedEnvironment: see environ.go.
+const sharedEnvironment = true
