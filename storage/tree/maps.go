@@ -16,7 +16,8 @@ func (t *MapTree) Open(e *Env, value []byte) { t.Tree.Open(e, Map, value) }
 
 // seek takes the path to the leaf where a row is or would be, and returns its
 // place there. Rows that are looked for one after the other are often in one leaf:
-// that in which the last one was is looked at first, and the last row before all.
+// that in which the last one was is looked at first, and before all the last row and
+// the one behind it, as the state of a group is behind its name.
 func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 	s := &t.main
 	if s.n == 0 {
@@ -24,8 +25,11 @@ func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 		return 0, false
 	}
 	if t.located && s.height > 0 {
-		if t.isAt(t.lastAt, key, name) {
-			return t.lastAt, true
+		for i := t.lastAt; i <= t.lastAt+1; i++ {
+			if t.isAt(i, key, name) {
+				t.lastAt = i
+				return i, true
+			}
 		}
 		if i, found = s.leaf.lower(t.env.Space, key, name); found || t.within(i, key, name) {
 			t.lastAt = i
