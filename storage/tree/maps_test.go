@@ -15,6 +15,7 @@ import (
 type mrow struct {
 	key         uint64
 	name, value string
+	room        bool // the value has a block of its own, however short it is
 }
 
 func compareRows(a, b mrow) int {
@@ -51,18 +52,24 @@ func (m *mapModel) step(t *testing.T, r *rand.Rand, tr *MapTree, key uint64, nam
 	i, had := m.find(key, name)
 	switch k := r.IntN(10); {
 	case grow:
-		if tr.Set(key, name, value) == had {
+		// The first set of a small map makes no block.
+		room, large := k == 0, !tr.main.small()
+		set := tr.Set
+		if room {
+			set = func(key uint64, name, value []byte) bool { return tr.SetWithRoom(key, name, value, r.IntN(600)) }
+		}
+		if set(key, name, value) == had {
 			t.Fatalf("Set %d %q says the opposite of %v", key, name, had)
 		}
 		if !had {
 			m.rows = slices.Insert(m.rows, i, mrow{key: key, name: string(name)})
 		}
-		m.rows[i].value = string(value)
+		m.rows[i].value, m.rows[i].room = string(value), room && large
 	case k < 3 && len(m.rows) > 0:
 		i = r.IntN(len(m.rows))
 		x := &m.rows[i]
 		b := tr.Room(x.key, []byte(x.name), len(value))
-		if (b != nil) != (len(x.value) > maxInline) {
+		if (b != nil) != (x.room || len(x.value) > maxInline) {
 			t.Fatalf("Room of a value of %d bytes: %v", len(x.value), b != nil)
 		}
 		if b != nil && len(x.value)+len(value) < 2000 {
@@ -73,6 +80,7 @@ func (m *mapModel) step(t *testing.T, r *rand.Rand, tr *MapTree, key uint64, nam
 	case k == 3 && len(m.rows) > 0:
 		x := &m.rows[r.IntN(len(m.rows))]
 		tr.Fit(x.key, []byte(x.name))
+		x.room = false
 	case k == 4 && len(m.rows) > 0:
 		n := min(r.IntN(100), len(m.rows)-i)
 		tr.Remove(i, n)
