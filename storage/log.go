@@ -268,7 +268,8 @@ func (l *Log) Append(id chunk.ID, pairs [][]byte) {
 	}
 	if b == nil {
 		l.s.chunk = chunk.Begin(l.s.chunk, id, pairs)
-		l.setChunk(id, l.s.chunk)
+		l.t.SetWithRoom(rowChunks, l.name(id), l.s.chunk, chunkRoom)
+		l.trimScratch()
 		l.chunks++
 	} else {
 		l.extend(first, b, id, pairs)
@@ -280,6 +281,9 @@ func (l *Log) Append(id chunk.ID, pairs [][]byte) {
 		l.first = id
 	}
 }
+
+// chunkRoom is how many bytes a chunk that is begun may grow by before it moves.
+const chunkRoom = 448
 
 // full reports whether Redis begins another node for an item behind those of the
 // chunk b.
@@ -308,11 +312,6 @@ func (l *Log) extend(first chunk.ID, b []byte, id chunk.ID, pairs [][]byte) {
 	}
 	l.s.chunk = chunk.Append(append(l.s.chunk[:0], b...), first, id, pairs)
 	l.t.Set(rowChunks, name, l.s.chunk)
-	l.trimScratch()
-}
-
-func (l *Log) setChunk(first chunk.ID, b []byte) {
-	l.t.Set(rowChunks, l.name(first), b)
 	l.trimScratch()
 }
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"redoubt/slots"
@@ -69,6 +70,49 @@ func BenchmarkGroupDeliver(b *testing.B) {
 				g.Drop(p.ID)
 			}
 			g.Save()
+		})
+	}
+}
+
+// BenchmarkGroupDrop acknowledges items of 200,000 pending ones at random, each in a
+// unit of its own; a third of the time the item was acknowledged before.
+func BenchmarkGroupDrop(b *testing.B) {
+	const items = 200_000
+	_, e, ss := benchmarkLog(b)
+	key, group := []byte("key"), []byte("group")
+	unit := func(f func(l *Log)) {
+		tx := e.Begin(1, ss)
+		tx.Command(nil)
+		l, _ := tx.EditLog(key)
+		f(l)
+		l.CloseQuietly(1)
+		tx.NoEffect()
+		tx.CommandEnd()
+		e.End()
+	}
+	fill := func() {
+		unit(func(l *Log) {
+			if g, ok := l.Group(group); ok {
+				g.Destroy()
+			}
+			g, _ := l.CreateGroup(group, chunk.ID{}, 0)
+			m := g.CreateConsumer([]byte("consumer"), 1)
+			for i := range items {
+				g.Deliver(&m, Pending{ID: chunk.ID{Ms: 1, Seq: uint64(i)}, Time: 1_700_000_000_000, Count: 1})
+			}
+		})
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for i := 0; i < b.N; i++ {
+		if i%items == 0 {
+			b.StopTimer()
+			fill()
+			b.StartTimer()
+		}
+		unit(func(l *Log) {
+			g, _ := l.Group(group)
+			g.Drop(chunk.ID{Ms: 1, Seq: random.Uint64N(items)})
 		})
 	}
 }

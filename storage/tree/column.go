@@ -299,6 +299,31 @@ func (c *column) findNarrow(e []byte) int {
 	return -1
 }
 
+// lowerNarrow returns the first of the sorted items [lo, hi) that is not before e,
+// hi if there is none, and whether it is equal. All have the same length of up to
+// eight bytes, so that they are compared as numbers. The eight bytes that end with
+// an item are within the leaf, as its header is longer.
+func (c *column) lowerNarrow(lo, hi int, e []byte) (i int, found bool) {
+	var want uint64
+	for _, x := range e {
+		want = want<<8 | uint64(x)
+	}
+	mask := lowBytes(c.ml)
+	first := c.items() + c.ml - 8
+	at := func(i int) uint64 {
+		from := first + i*c.ml
+		return binary.BigEndian.Uint64(c.b[from:from+8]) & mask
+	}
+	end := hi
+	for n := hi - lo; n > 0; {
+		half := (n + 1) >> 1
+		_, less := bits.Sub64(at(lo+half-1), want, 0)
+		lo += half & -int(less)
+		n -= half
+	}
+	return lo, lo < end && at(lo) == want
+}
+
 func (c *column) findLong(sp *slab.Space, text []byte) int {
 	if !c.refs {
 		return -1

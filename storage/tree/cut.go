@@ -1,5 +1,7 @@
 package tree
 
+import "redoubt/storage/slab"
+
 // cut takes entries [i, j) out of the leaf of the path, which is owned; they are
 // not counted any more. A leaf that has become small joins a sibling. It reports
 // whether the path still ends at the leaf, which has to be opened anew then.
@@ -56,7 +58,8 @@ func (s *spine) shrink() bool {
 	return true
 }
 
-// join joins the leaf of the path with the leaf beside it, if both fit.
+// join joins the leaf of the path with the leaf beside it, if both fit. It reports
+// whether it did.
 func (s *spine) join(used int) bool {
 	up := s.path[s.height-1]
 	b := up.bytes
@@ -76,6 +79,9 @@ func (s *spine) join(used int) bool {
 		return false
 	}
 	s.path[s.height-1].i = min(sibling, up.i)
+	if s.concat() {
+		return true
+	}
 	p := &s.work.pack
 	p.reset()
 	for i := range 2 {
@@ -89,5 +95,39 @@ func (s *spine) join(used int) bool {
 		return false
 	}
 	s.rewrite(2, len(p.entries), 0)
+	return true
+}
+
+// concat joins the leaf that the path leads to above its end with the next one, if
+// both store their entries in the same form: then nothing has to be taken apart.
+// Entries of leaves with ids would have to be told of the change.
+func (s *spine) concat() bool {
+	if s.sh.ids {
+		return false
+	}
+	up := s.path[s.height-1]
+	refs := [2]slab.Ref{child(up.bytes, up.i), child(up.bytes, up.i+1)}
+	var pair [2]leaf
+	for i, r := range refs {
+		pair[i].openNode(s.sh, s.bytes(r))
+	}
+	x, y := &pair[0], &pair[1]
+	if !x.alike(y) {
+		return false
+	}
+	used := nodeHeader + x.used + y.used - y.common()
+	if used > maxLeaf {
+		return false
+	}
+	joined := s.t.alloc((used + leafStep - 1) &^ (leafStep - 1))
+	b := s.bytes(joined)
+	setNode(b, s.t.env.Epoch, used, 0)
+	setLeafID(b, 0)
+	concatenate(b[nodeHeader:used], x, y)
+	for _, r := range refs {
+		s.drop(r)
+	}
+	s.work.parts[0] = part{ref: joined, n: x.n + y.n}
+	s.replace(s.height, 2, s.work.parts[:1])
 	return true
 }

@@ -224,6 +224,9 @@ func (l *leaf) lower(sp *slab.Space, k uint64, text []byte) (i int, found bool) 
 	}
 	var tmp [maxInline]byte
 	e, ok := l.a.encode(item{text: text}, &tmp)
+	if ok && l.a.ml <= 8 {
+		return l.a.lowerNarrow(lo, hi, e.bytes)
+	}
 	end := hi
 	for lo < hi {
 		h := int(uint(lo+hi) >> 1)
@@ -369,6 +372,52 @@ func columnCuts(g []gap, c *column, i, j int) []gap {
 		to, _ = c.item(j)
 	}
 	return append(g, gap{from, to - from})
+}
+
+// alike reports whether two leaves store keys and texts in the same form: entries of
+// one can stand in the other as they are.
+func (l *leaf) alike(o *leaf) bool {
+	if l.sh != o.sh || l.b[0] != o.b[0] || string(l.b[3:l.sh.head]) != string(o.b[3:l.sh.head]) ||
+		string(l.a.prefix()) != string(o.a.prefix()) {
+		return false
+	}
+	if !l.sh.pairs {
+		return true
+	}
+	v, w := l.values(), o.values()
+	return string(v.prefix()) == string(w.prefix())
+}
+
+// common is how many bytes of the leaf do not depend on its entries.
+func (l *leaf) common() int {
+	n := l.sh.head + l.a.pl
+	if l.sh.pairs {
+		n += int(l.b[6])
+	}
+	return n
+}
+
+// concatenate writes the entries of two leaves that are alike as one leaf into b,
+// which has its size.
+func concatenate(b []byte, x, y *leaf) {
+	at := copy(b, x.b[:x.sh.head+x.n*x.width])
+	at += copy(b[at:], y.b[y.sh.head:y.sh.head+y.n*y.width])
+	at = concatColumns(b, at, &x.a, &y.a)
+	if x.sh.pairs {
+		v, w := x.values(), y.values()
+		at = concatColumns(b, at, &v, &w)
+	}
+	if at != len(b) {
+		panic("tree: joined leaves are not as long as it was planned")
+	}
+	binary.LittleEndian.PutUint16(b[1:], uint16(x.n+y.n))
+}
+
+func concatColumns(b []byte, at int, x, y *column) int {
+	at += copy(b[at:], x.b[x.off:x.items()])       // the prefix, and lengths
+	at += copy(b[at:], y.b[y.lengths():y.items()]) // lengths
+	at += copy(b[at:], x.b[x.items():x.end()])
+	return at + copy(b[at:], y.b[y.items():y.end()])
 }
 
 // ascend calls f for the entries from place i on until it returns false, and

@@ -6,7 +6,8 @@ import (
 	"redoubt/storage/slab"
 )
 
-// An item above maxInline has a block of its own:
+// An item above maxInline has a block of its own, as has a shorter one that is about
+// to grow (MapTree.SetWithRoom):
 //
 //	0 epoch u32 | 4 length u32 | text
 const longHeader = 8
@@ -27,7 +28,12 @@ func (t *Tree) newItem(text []byte, column int) item {
 	if len(text) <= maxInline {
 		return item{text: t.args[column][:copy(t.args[column][:], text)]}
 	}
-	r := t.alloc(longHeader + len(text))
+	return t.blockItem(text, longHeader+len(text))
+}
+
+// blockItem puts a text into a block of its own of at least size bytes.
+func (t *Tree) blockItem(text []byte, size int) item {
+	r := t.alloc(size)
 	b := t.env.Space.Bytes(r)
 	binary.LittleEndian.PutUint32(b, t.env.Epoch)
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(text)))

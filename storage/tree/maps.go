@@ -16,7 +16,8 @@ func (t *MapTree) Open(e *Env, value []byte) { t.Tree.Open(e, Map, value) }
 
 // seek takes the path to the leaf where a row is or would be, and returns its
 // place there. Rows that are looked for one after the other are often in one leaf:
-// that in which the last one was is looked at first, and the last row before all.
+// that in which the last one was is looked at first, and before all the last row and
+// the one behind it, as the state of a group is behind its name.
 func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 	s := &t.main
 	if s.n == 0 {
@@ -24,8 +25,11 @@ func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 		return 0, false
 	}
 	if t.located && s.height > 0 {
-		if t.isAt(t.lastAt, key, name) {
-			return t.lastAt, true
+		for i := t.lastAt; i <= t.lastAt+1; i++ {
+			if t.isAt(i, key, name) {
+				t.lastAt = i
+				return i, true
+			}
 		}
 		if i, found = s.leaf.lower(t.env.Space, key, name); found || t.within(i, key, name) {
 			t.lastAt = i
@@ -85,8 +89,20 @@ func (t *MapTree) Get(key uint64, name []byte) (value []byte, ok bool) {
 // Set gives a row a value, and reports whether the row is new. Name and value are
 // copied.
 func (t *MapTree) Set(key uint64, name, value []byte) (added bool) {
+	return t.setItem(key, name, t.newItem(value, 1))
+}
+
+// SetWithRoom is Set of a value that is about to grow: in a large map it gets a block
+// of its own, however short it is, with room for n bytes more. Fit ends that.
+func (t *MapTree) SetWithRoom(key uint64, name, value []byte, n int) (added bool) {
+	if t.main.small() {
+		return t.Set(key, name, value)
+	}
+	return t.setItem(key, name, t.blockItem(value, longHeader+len(value)+n))
+}
+
+func (t *MapTree) setItem(key uint64, name []byte, b item) (added bool) {
 	i, found := t.seek(key, name)
-	b := t.newItem(value, 1)
 	if found {
 		a := item{text: t.args[0][:copy(t.args[0][:], name)]}
 		t.change()
@@ -218,9 +234,9 @@ func (t *MapTree) Descend(key uint64, name []byte, f func(key uint64, name, valu
 }
 
 // Room returns the value of a row that is there, with room for n bytes more
-// behind it, to be changed in place. It is nil if the value is too short to have a
-// block of its own: such a row is Set. Until the next call of a method the bytes
-// may be written, and SetLength says how long they are then.
+// behind it, to be changed in place. It is nil if the value has no block of its own,
+// as short ones have none without SetWithRoom: such a row is Set. Until the next call
+// of a method the bytes may be written, and SetLength says how long they are then.
 func (t *MapTree) Room(key uint64, name []byte, n int) []byte {
 	i, found := t.seek(key, name)
 	if !found {
@@ -260,7 +276,7 @@ func (t *MapTree) SetLength(n int) {
 	binary.LittleEndian.PutUint32(t.env.Space.Bytes(t.grown)[4:], uint32(n))
 }
 
-// Fit takes the room from the value of a row that Room has given it.
+// Fit takes the room from the value of a row that Room or SetWithRoom has given it.
 func (t *MapTree) Fit(key uint64, name []byte) {
 	i, found := t.seek(key, name)
 	if !found {
@@ -273,6 +289,10 @@ func (t *MapTree) Fit(key uint64, name []byte) {
 	at, _ := v.item(i)
 	r := getRef(v.b[at:])
 	b := t.env.Space.Bytes(r)
+	if longSize(b) <= longHeader+maxInline {
+		t.Set(key, name, longText(t.env.Space, r))
+		return
+	}
 	if need := slab.Nodes.SizeFor(longSize(b)); need < len(b) {
 		t.reblock(i, r, need)
 	}

@@ -133,7 +133,18 @@ func childByHash(b []byte, k uint64) int {
 
 // childByScore is the last child whose bound is not after (k, text).
 func (s *spine) childByScore(b []byte, k uint64, text []byte) int {
-	lo, hi := lowerBound(b, k), childByKey(b, k)
+	lo, last := 0, children(b)-1
+	// Within a table of a map, all bounds of a node mostly have one key.
+	if last > 0 && bound(b, 1) < k {
+		lo = lowerBound(b, k)
+	}
+	if lo == last || bound(b, lo+1) != k {
+		return lo
+	}
+	hi := last
+	if bound(b, last) != k {
+		hi = childByKey(b, k)
+	}
 	for lo < hi {
 		h := int(uint(lo+hi) >> 1)
 		if s.boundAfter(b, h+1, k, text) {

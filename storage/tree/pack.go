@@ -289,13 +289,6 @@ func (p *pack) weight(i int) int {
 	return 8 + int(e.a.n+e.b.n)
 }
 
-// endOfTable reports whether the entry at i, which is not the first, comes behind
-// all others of its key, as it does where rows of a map are appended.
-func (p *pack) endOfTable(i int) bool {
-	key := p.entries[i].key
-	return i > 0 && p.entries[i-1].key == key && (i == len(p.entries)-1 || p.entries[i+1].key != key)
-}
-
 // cutByKey is cut for entries sorted by key, or by hash if they are sorted by
 // that, of which equal ones stay together. It returns 0 if all are equal.
 func (p *pack) cutByKey(sh *shape, x, y int) int {

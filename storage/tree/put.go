@@ -94,9 +94,10 @@ func (s *spine) leafID() uint32 {
 }
 
 // overflow puts an entry that the open leaf could hold but for its size. A full
-// leaf at an end stays as it is; another begins beside it.
+// leaf at an end, of the tree or of a table of a map, stays as it is; another begins
+// beside it.
 func (s *spine) overflow(i int, key uint64, a, b item) {
-	last := i == s.leaf.n && s.atEnd(s.height, true)
+	last := i == s.leaf.n && (s.atEnd(s.height, true) || s.endsTable(key) && s.leaf.key(i-1) == key)
 	first := i == 0 && s.sh.order == byPosition && s.atEnd(s.height, false)
 	if s.small() || s.sh.order == byHash || !last && !first || last && s.sh.order == byRow && s.leaf.key(i-1) == key {
 		s.again(i, key, a, b)
@@ -119,6 +120,20 @@ func (s *spine) overflow(i int, key uint64, a, b item) {
 		}
 	}
 	s.replace(s.height, 1, w.parts[:2])
+}
+
+// endsTable reports whether a row behind all others of the open leaf is the last one
+// of its table in a map: what comes behind the leaf has another number.
+func (s *spine) endsTable(key uint64) bool {
+	if s.sh.order != byScore || !s.sh.pairs {
+		return false
+	}
+	for l := s.height - 1; l >= 0; l-- {
+		if up := s.path[l]; up.i+1 < children(up.bytes) {
+			return bound(up.bytes, up.i+1) != key
+		}
+	}
+	return true
 }
 
 // newLeaf writes entries as a leaf, with a new id if id is 0.
@@ -217,12 +232,26 @@ func (s *spine) cutFor(i int) int {
 		return n
 	}
 	switch {
-	case i == n-1 && s.atEnd(s.height, true), s.sh.pairs && i >= n/2 && p.endOfTable(i):
+	case i == n-1 && s.atEnd(s.height, true), i > 0 && i >= n/2 && s.appends(i):
 		return i
 	case i == 0 && s.sh.order == byPosition && s.atEnd(s.height, false):
 		return 1
 	}
 	return p.cut(1, 2)
+}
+
+// appends reports whether the entry of the pack at i, which is not the first, comes
+// behind all others of its table, as it does where rows of a map are appended.
+func (s *spine) appends(i int) bool {
+	es := s.work.pack.entries
+	key := es[i].key
+	switch {
+	case !s.sh.pairs || es[i-1].key != key:
+		return false
+	case i == len(es)-1:
+		return s.endsTable(key)
+	}
+	return es[i+1].key != key
 }
 
 // rewrite puts the entries of the pack in place of old leaves from that of the
