@@ -23,6 +23,11 @@ type failover struct {
 	promoted  *replica  // chosen; nil before
 }
 
+// electionSpread is the bound of notBefore. Two that start closer together than
+// a vote takes, with its way to a disk, may split the votes, and the next
+// attempt is far away.
+const electionSpread = 200 * time.Millisecond
+
 // failoverState is the state of a failover. All but stateNone are failovers
 // that run.
 type failoverState uint8

@@ -366,7 +366,7 @@ func (m *member) write(s *State) {
 			m.checkDisk(s)
 			m.disk, m.onDisk = s, s.Version
 			m.release()
-			m.step(Persisted{Version: s.Version})
+			m.do(life, func() { m.step(Persisted{Version: s.Version}) })
 		})
 	})
 }

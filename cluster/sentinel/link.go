@@ -392,6 +392,8 @@ func (n *Node) replied(ev Replied) {
 		}
 	case RequestDownOpinion:
 		n.opinion(p.owner.(*peer), p.about, ev.Reply)
+	case RequestReplicaOf:
+		p.owner.inst().info.hurry = true // see whether it has another role now
 	case RequestHandOver:
 		n.handOverReply(p.owner.of(), ev.Reply)
 	}
