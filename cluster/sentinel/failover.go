@@ -260,6 +260,7 @@ func (n *Node) killClients(w watched) {
 func (n *Node) reconfigureNext(m *master) {
 	busy := 0
 	for _, r := range m.replicas {
+		n.expireReconf(r)
 		if r.reconf == reconfSent || r.reconf == reconfInProgress {
 			busy++
 		}
@@ -268,16 +269,20 @@ func (n *Node) reconfigureNext(m *master) {
 		if busy >= m.options.ParallelSyncs {
 			return
 		}
-		if r.promoted || r.reconf == reconfDone {
-			continue
-		}
-		if r.reconf == reconfSent && n.since(r.reconfSentAt) > n.cfg.Timing.ReplicaReconfTimeout {
-			r.reconf = reconfDone // it will be seen as misconfigured later
-			n.notify(LevelNotice, "-slave-reconf-sent-timeout", r, "")
-		}
-		if r.reconf == reconfNone && n.reconfigure(r, "+slave-reconf-sent") {
+		if !r.promoted && r.reconf == reconfNone && n.reconfigure(r, "+slave-reconf-sent") {
 			busy++
 		}
+	}
+}
+
+// expireReconf stops to wait for a replica that does not take its new master; it
+// will be seen as misconfigured later. The original does so only while there is
+// room for another one, so that with parallel-syncs 1 such a replica holds all
+// others up until the failover times out.
+func (n *Node) expireReconf(r *replica) {
+	if r.reconf == reconfSent && n.since(r.reconfSentAt) > n.cfg.Timing.ReplicaReconfTimeout {
+		r.reconf = reconfDone
+		n.notify(LevelNotice, "-slave-reconf-sent-timeout", r, "")
 	}
 }
 
