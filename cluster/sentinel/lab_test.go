@@ -97,6 +97,7 @@ type dataNode struct {
 	offset   int
 	lostAt   time.Time // since when a replica is without its master
 	deaf     bool      // does not obey SLAVEOF
+	mute     bool      // its subscribers get nothing
 	log      []string  // SLAVEOF it was given
 	noBefore bool      // does not know FAILOVER
 }
@@ -280,8 +281,11 @@ func (m *member) do(life int, f func()) {
 	}
 }
 
+// thaw lets a frozen member go on, in the worst order: its timer comes before
+// what has arrived in the meantime.
 func (m *member) thaw() {
 	m.frozen = false
+	m.step(Tick{})
 	inbox := m.inbox
 	m.inbox = nil
 	life := m.life
@@ -595,6 +599,9 @@ func (l *lab) serve(d *dataNode, r Request, answer func(Reply)) {
 
 // publish gives a message to the subscribers of a node and of its replicas.
 func (l *lab) publish(d *dataNode, text string) {
+	if d.mute {
+		return
+	}
 	for _, m := range l.members {
 		var ids []LinkID
 		for id, c := range m.conns {

@@ -116,7 +116,7 @@ func (n *Node) pingPeriod(l *link) time.Duration {
 // (sentinelReconnectInstance, and the first half of
 // sentinelCheckSubjectivelyDown)
 func (l *link) run(n *Node) {
-	if !n.tilt {
+	if n.mayJudge() {
 		n.closeIdle(l)
 	}
 	n.dial(l)
