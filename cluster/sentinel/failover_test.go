@@ -201,6 +201,7 @@ func TestManyMastersFailOverAtOnce(t *testing.T) {
 		l.addSentinel(&State{Masters: states})
 	}
 	l.run(20 * time.Second)
+	l.latency = 20 * time.Millisecond // an election takes as long as the next is away
 	for i := 0; i < len(l.nodes); i += 2 {
 		l.kill(l.nodes[i])
 	}

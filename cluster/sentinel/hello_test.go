@@ -162,6 +162,32 @@ func TestNewerConfigurationIsAdopted(t *testing.T) {
 	}
 }
 
+// Two forced failovers may claim one epoch. The greater address takes a new one.
+func TestTwoConfigurationsOfOneEpoch(t *testing.T) {
+	l := labWith(t, 4, 2, 3, nil)
+	l.run(15 * time.Second)
+	a, b := l.members[0], l.members[1]
+	l.split([]string{"10.0.1.1", "10.0.0.2"}, []string{"10.0.1.2", "10.0.0.1", "10.0.0.3"})
+	l.split([]string{"10.0.1.1"}, []string{"10.0.1.3", "10.0.1.4"})
+	l.run(5 * time.Second)
+	a.ask(Failover{Name: labMaster})
+	b.ask(Failover{Name: labMaster})
+	l.until("both have a master of their own", time.Minute, func() bool {
+		return a.masterAddr() == l.nodes[1].addr && b.masterAddr() == l.nodes[2].addr
+	})
+	if x, y := a.master().ConfigEpoch, b.master().ConfigEpoch; x != y {
+		t.Fatalf("epochs %d and %d", x, y)
+	}
+	l.heal()
+	l.until("all agree", time.Minute, func() bool { return l.agreed(l.nodes[0].addr) })
+	if got := a.masterAddr(); got != l.nodes[2].addr {
+		t.Errorf("the master is %v", got)
+	}
+	l.until("all nodes follow", 2*time.Minute, func() bool {
+		return l.nodes[1].of != nil && *l.nodes[1].of == l.nodes[2].addr && l.nodes[2].of == nil
+	})
+}
+
 // A newer configuration that keeps the master ends a failover that was on its
 // way: its epoch is not new any more, and nobody would follow.
 func TestNewerConfigurationEndsAnOlderFailover(t *testing.T) {

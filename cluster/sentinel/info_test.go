@@ -46,6 +46,19 @@ func TestReplicasWithStrangeAddresses(t *testing.T) {
 	}
 }
 
+// The run id tells that a replica with another address is the same process.
+func TestReplicaThatMovesIsOne(t *testing.T) {
+	l := labWith(t, 1, 2, 1, nil)
+	m, d := l.members[0], l.nodes[1]
+	l.run(15 * time.Second)
+	l.dropConnsTo(d.addr)
+	d.addr = Addr{"10.0.0.77", 6379}
+	l.until("the new address is known", 30*time.Second, func() bool { return m.said("-slave slave 10.0.0.2:6379") })
+	if v := m.replicas(); len(v) != 2 || v[0].Name != "10.0.0.3:6379" || v[1].Name != "10.0.0.77:6379" {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestReplicaOfAnotherMasterIsPutRight(t *testing.T) {
 	l := labWith(t, 1, 1, 1, nil)
 	m := l.members[0]
