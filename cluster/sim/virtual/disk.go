@@ -1,0 +1,52 @@
+package virtual
+
+import "time"
+
+// fsyncMin is how long a disk write takes at least.
+const fsyncMin = 100 * time.Microsecond
+
+// Disk writes the states of a host's program. One write is in progress at a
+// time; of those that wait only the newest is written.
+type Disk[S any] struct {
+	FsyncMax time.Duration // a write takes up to this
+	// Keep makes a state the safe one.
+	Keep func(S)
+	// Saved tells the program that a state is safe. A crash may come between Keep
+	// and this.
+	Saved func(S)
+
+	host    *Host
+	writing *S
+	next    *S
+}
+
+// NewDisk makes the disk of a host. Its fields must be set before it is used.
+func NewDisk[S any](h *Host) *Disk[S] { return &Disk[S]{host: h} }
+
+// Write begins to write s, or queues it.
+func (d *Disk[S]) Write(s S) {
+	if d.writing != nil {
+		d.next = &s
+		return
+	}
+	d.writing = &s
+	d.host.Later(d.host.world.Between(fsyncMin, d.FsyncMax), d.written)
+}
+
+func (d *Disk[S]) written() {
+	s, next := *d.writing, d.next
+	d.Keep(s)
+	d.writing, d.next = nil, nil
+	if next != nil {
+		d.Write(*next)
+	}
+	d.Saved(s)
+}
+
+// Crash loses what is not safe. The write in progress may just have made it.
+func (d *Disk[S]) Crash() {
+	if d.writing != nil && d.host.world.Rand.IntN(2) == 0 {
+		d.Keep(*d.writing)
+	}
+	d.writing, d.next = nil, nil
+}
