@@ -106,6 +106,7 @@ type Alarm struct {
 	host *Host
 	ring func()
 	time time.Time
+	life int // in which it was set
 }
 
 // NewAlarm makes an alarm that calls ring.
@@ -113,14 +114,13 @@ func NewAlarm(h *Host, ring func()) *Alarm { return &Alarm{host: h, ring: ring} 
 
 // Set sets the alarm, unless it will ring earlier already.
 func (a *Alarm) Set(t time.Time) {
-	if a.time.After(a.host.world.now) && !t.Before(a.time) {
+	if a.life == a.host.life && a.time.After(a.host.world.now) && !t.Before(a.time) {
 		return
 	}
-	a.time = t
-	life := a.host.life
-	a.host.world.At(t, func() {
-		if a.host.life == life && a.time.Equal(t) {
-			a.host.Do(a.ring)
+	a.time, a.life = t, a.host.life
+	a.host.at(t, func() {
+		if a.time.Equal(t) {
+			a.ring()
 		}
 	})
 }

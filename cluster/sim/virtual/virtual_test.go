@@ -172,6 +172,21 @@ func TestAlarmRingsAtTheEarliestTime(t *testing.T) {
 	}
 }
 
+// An alarm that an earlier life has set must not keep a new life's from being set.
+func TestAlarmRingsInTheNextLife(t *testing.T) {
+	p := newPair()
+	rings := 0
+	alarm := NewAlarm(p.a, func() { rings++ })
+	alarm.Set(p.Now().Add(time.Second))
+	p.a.Stop()
+	p.a.Start()
+	alarm.Set(p.Now().Add(2 * time.Second))
+	p.Run(time.Minute)
+	if rings != 1 {
+		t.Errorf("it rings %d times", rings)
+	}
+}
+
 func TestDiskWritesTheNewestOfThoseThatWait(t *testing.T) {
 	p := newPair()
 	var kept, saved []int
@@ -217,5 +232,19 @@ func TestBrokenRuleEndsTheRun(t *testing.T) {
 	err := w.RunUntil(time.Minute, "never", func() bool { return false })
 	if err == nil || err.Error() != "after 1s: the first" || w.Elapsed() > time.Second {
 		t.Errorf("%v, at %v", err, w.Elapsed())
+	}
+}
+
+func TestClockNeverGoesBack(t *testing.T) {
+	w := NewWorld(1)
+	var at []time.Duration
+	note := func() { at = append(at, w.Elapsed()) }
+	w.After(2*time.Second, func() {
+		w.At(w.Now().Add(-time.Second), note)
+		w.After(0, note)
+	})
+	w.Run(time.Minute)
+	if !slices.Equal(at, []time.Duration{2 * time.Second, 2 * time.Second}) {
+		t.Errorf("what was planned too late happens at %v", at)
 	}
 }

@@ -55,8 +55,12 @@ func (w *World) Elapsed() time.Duration { return w.now.Sub(start) }
 // After plans do for d from now.
 func (w *World) After(d time.Duration, do func()) { w.At(w.now.Add(d), do) }
 
-// At plans do for t, after what was planned for t earlier.
+// At plans do for t, after what was planned for t earlier. A time that has passed
+// means now: the clock never goes back.
 func (w *World) At(t time.Time, do func()) {
+	if t.Before(w.now) {
+		t = w.now
+	}
 	w.seq++
 	heap.Push(&w.queue, entry{t, w.seq, do})
 }
