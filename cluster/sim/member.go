@@ -34,7 +34,7 @@ type Member struct {
 	started  time.Time
 	returned bool   // since its start it has served, or been a replica
 	outrun   int64  // how far a replica has its stream, beyond its end
-	waiting  []held // effects that wait for the disk
+	waiting  virtual.Held[cluster.Effects]
 	version  uint64 // of the state that the disk has, in this life
 	lastFact cluster.Facts
 
@@ -55,13 +55,6 @@ func newMember(w *World, h *virtual.Host) *Member {
 	h.Gap = m.resumed
 	w.Net.Listen(h, busPort, m.accept)
 	return m
-}
-
-// held is the part of a Step's effects that must not be done before version
-// is on disk.
-type held struct {
-	version uint64
-	fx      cluster.Effects
 }
 
 // Node is the running node.
@@ -102,7 +95,7 @@ func (m *Member) start() {
 	m.data.start(w.Now())
 	m.version = 0
 	m.lastFact = cluster.Facts{}
-	m.waiting = nil
+	m.waiting.Drop()
 	m.links = make(map[cluster.LinkID]*virtual.End[*bus.Message])
 	m.inbound = uint64(m.Life()) << 32
 	m.tick()
@@ -174,11 +167,9 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	m.doAtOnce(&fx)
 	switch {
 	case fx.Persist != nil:
-		m.waiting = append(m.waiting, held{fx.Persist.Version, fx})
+		m.waiting.Add(fx.Persist.Version, fx)
 		m.disk.Write(fx.Persist)
-	case len(m.waiting) > 0 && waits(&fx):
-		m.waiting = append(m.waiting, held{m.waiting[len(m.waiting)-1].version, fx})
-	default:
+	case !waits(&fx) || !m.waiting.Join(fx):
 		m.doWhenSaved(m.version, &fx)
 	}
 	if m.node != nil {
@@ -224,11 +215,7 @@ func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
 
 // saved releases what waited for the version, and tells the node.
 func (m *Member) saved(version uint64) {
-	for len(m.waiting) > 0 && m.waiting[0].version <= version {
-		fx := m.waiting[0].fx
-		m.waiting = m.waiting[1:]
-		m.doWhenSaved(version, &fx)
-	}
+	m.waiting.Release(version, func(fx cluster.Effects) { m.doWhenSaved(version, &fx) })
 	m.version = version
 	m.tellSaved()
 }
