@@ -32,8 +32,8 @@ type Member struct {
 	links    map[cluster.LinkID]*virtual.End[*bus.Message]
 	inbound  uint64 // accepted links of this life
 	started  time.Time
-	returned bool   // since its start it has served, or been a replica
-	outrun   int64  // how far a replica has its stream, beyond its end
+	returned bool  // since its start it has served, or been a replica
+	outrun   int64 // how far a replica has its stream, beyond its end
 	waiting  virtual.Held[cluster.Effects]
 	version  uint64 // of the state that the disk has, in this life
 	lastFact cluster.Facts
