@@ -43,6 +43,11 @@ const (
 	HungUp                // one side has closed, or is no more
 )
 
+// String is the reason in words.
+func (r Reason) String() string {
+	return [...]string{"connection refused", "no reply", "connection closed"}[r]
+}
+
 // listener is a port of a host.
 type listener struct {
 	host *Host
