@@ -27,6 +27,7 @@ func NewChaos(seed uint64) *Chaos {
 	opt.Masters = 1 + r.IntN(6)/4 + r.IntN(6)/5 // mostly one: it is quicker
 	opt.Replicas = 2 + r.IntN(2)
 	opt.Quorum = 1 + r.IntN(opt.Sentinels/2+1)
+	opt.Unfit = 30
 	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
 	opt.LossPercent = r.IntN(4)
 	opt.FsyncMax = w.Between(time.Millisecond, 200*time.Millisecond)
@@ -60,8 +61,7 @@ func (c *Chaos) Run() error {
 	if err := w.Settle(w.recovery()); err != nil {
 		return fmt.Errorf("discovery: %w", err)
 	}
-	w.spoilOne()
-	c.Faults = 4 + w.Rand.IntN(6)
+	c.Faults = 6 + w.Rand.IntN(8)
 	w.RunFaults(c.Faults, c.pace, w.fault, w.repair)
 	if err := w.recover(); err != nil {
 		return fmt.Errorf("recovery: %w", err)
@@ -129,15 +129,6 @@ func (w *World) primaryOf(g *Group) *Server {
 		}
 	}
 	return best
-}
-
-// spoilOne takes the right to be promoted from one server of some groups.
-func (w *World) spoilOne() {
-	for _, g := range w.Groups {
-		if w.Rand.IntN(3) == 0 {
-			g.Servers[w.Rand.IntN(len(g.Servers))].Priority = 0
-		}
-	}
 }
 
 // repair heals the network and starts everybody.

@@ -46,7 +46,7 @@ func (w *World) judgeStep(s *Sentinel, fx *sentinel.Effects) {
 		case "+new-epoch":
 			s.epoch = w.epoch(s, n.Text)
 		case "+try-failover":
-			if s.node.Summary(w.Now()).Tilt {
+			if !s.forced[name] && s.node.Summary(w.Now()).Tilt {
 				w.Break("Sentinel %d begins a failover of %s in TILT mode", s.Index, name)
 			}
 		case "+elected-leader":

@@ -38,6 +38,10 @@ type Options struct {
 	Replicas  int // of each
 	Quorum    int
 
+	// Unfit is how often, in percent, a group has a server that is never to be
+	// promoted.
+	Unfit int
+
 	LatencyMax  time.Duration // one way, between any two hosts
 	LossPercent int           // of messages that need a retransmission
 	FsyncMax    time.Duration // a write of a Sentinel's state takes up to this
@@ -115,6 +119,9 @@ func (w *World) populate(opt Options) {
 				s.conf = g.Servers[0].addr()
 			}
 			s.Start()
+		}
+		if w.Percent(opt.Unfit) {
+			g.Servers[w.Rand.IntN(len(g.Servers))].Priority = 0
 		}
 		w.Groups = append(w.Groups, g)
 	}

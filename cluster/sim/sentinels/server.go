@@ -107,15 +107,14 @@ func (s *Server) Move() {
 	s.world.Log(s.Host, "moves to "+s.IP)
 }
 
-// follow makes it a replica of whoever is at an address, or a primary.
+// follow makes it a replica of whoever is at an address, or a primary. It ends the
+// links of its own replicas, as in replicationSetMaster.
 func (s *Server) follow(a sentinel.Addr) {
 	if a == s.primary {
 		return
 	}
-	if !s.IsReplica() || a == (sentinel.Addr{}) {
-		s.roles++
-	}
 	s.primary = a
+	s.roles++
 	s.sync = replication{}
 }
 
@@ -169,8 +168,11 @@ func (s *Server) reaches(p *Server) bool {
 	return s.world.Net.Open(s.Host, p.Host) && s.world.Net.Open(p.Host, s.Host)
 }
 
-// serves reports whether it answers replicas now.
-func (s *Server) serves() bool { return s.Up() && !s.Frozen() && !s.loading.After(s.world.Now()) }
+// serves reports whether it answers replicas now. One that is a replica itself does
+// so while it has its primary: two that follow each other get nothing.
+func (s *Server) serves() bool {
+	return s.Up() && !s.Frozen() && !s.loading.After(s.world.Now()) && (!s.IsReplica() || s.sync.up)
+}
 
 // replicas are those that a primary sees connected.
 func (s *Server) replicas() []*Server {
@@ -192,8 +194,17 @@ func (s *Server) request(c *client, commands [][]string, a *answer) {
 		a.give(reply)
 		return
 	}
+	var done []sentinel.Reply
 	for _, argv := range commands {
 		reply = s.execute(c, argv)
+		switch strings.ToUpper(argv[0]) {
+		case "MULTI":
+			done = []sentinel.Reply{}
+		case "EXEC":
+			reply = array(done...)
+		default:
+			done = append(done, reply)
+		}
 	}
 	if strings.ToUpper(commands[0][0]) == "INFO" && s.slow > 0 {
 		s.Later(s.slow, func() { a.give(reply) })
@@ -202,8 +213,8 @@ func (s *Server) request(c *client, commands [][]string, a *answer) {
 	a.give(reply)
 }
 
-// execute carries one command out. A transaction consists of its commands: none of
-// them fails.
+// execute carries one command out. Those of a transaction are carried out as they
+// come: they come together.
 func (s *Server) execute(c *client, argv []string) sentinel.Reply {
 	switch strings.ToUpper(argv[0]) {
 	case "PING":
@@ -224,7 +235,7 @@ func (s *Server) execute(c *client, argv []string) sentinel.Reply {
 			s.kill(c, argv[3])
 		}
 	case "FAILOVER":
-		s.handOver(argv[2], argv[3])
+		return s.handOver(argv[2], argv[3])
 	}
 	return status("OK")
 }
@@ -279,10 +290,15 @@ func (s *Server) forget(c *client) {
 
 // handOver is FAILOVER TO: the replica takes over with all that its primary has, or
 // nothing happens.
-func (s *Server) handOver(host, port string) {
+func (s *Server) handOver(host, port string) sentinel.Reply {
 	to := s.world.server(address(host, port))
-	if to == nil || s.IsReplica() || s.moving {
-		return
+	switch {
+	case s.IsReplica():
+		return failure("ERR FAILOVER is not valid when server is a replica.")
+	case s.moving:
+		return failure("ERR FAILOVER already in progress.")
+	case to == nil || to.sync.from != s || !to.sync.up:
+		return failure("ERR FAILOVER target HOST and PORT is not a replica.")
 	}
 	s.moving = true
 	s.Later(s.world.Between(0, time.Second), func() {
@@ -296,6 +312,7 @@ func (s *Server) handOver(host, port string) {
 		to.follow(sentinel.Addr{})
 		s.follow(to.addr())
 	})
+	return status("OK")
 }
 
 // info is what INFO replies.
