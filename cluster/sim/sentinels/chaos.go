@@ -142,6 +142,7 @@ func (w *World) repair() {
 	}
 	for _, s := range w.Sentinels {
 		s.Restart()
+		s.Do(func() { s.step(sentinel.SimulateFailure{}) })
 	}
 }
 

@@ -116,7 +116,7 @@ func (w *World) judgeChoice(s *Sentinel, n sentinel.Notice) {
 	r := w.owners[address(words[2], words[3])]
 	if r == nil || r.group.Name != masterOf(n) {
 		w.Break("Sentinel %d promotes somebody else's replica: %s", s.Index, n.Text)
-	} else if r.Priority == 0 {
+	} else if r.Priority == 0 && r.IsReplica() { // a primary does not say what it would have
 		w.Break("Sentinel %d promotes server %d, which has priority 0", s.Index, r.Index)
 	}
 }
