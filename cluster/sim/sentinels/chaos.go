@@ -85,26 +85,13 @@ func (w *World) recovery() time.Duration {
 	return o.Timing.TiltPeriod + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
 }
 
-// recover waits until all is in order. Servers of which no Sentinel knows are for
-// the administrator, once it is known who is the master.
+// recover waits until all is in order. Servers that have moved, of which maybe no
+// Sentinel knows any more, an administrator looks after: once it is known who is
+// the master, they have to follow it.
 func (w *World) recover() error {
-	err := w.RunUntil(w.recovery(), "the Sentinels agree", func() bool {
-		for _, g := range w.Groups {
-			if _, err := w.agreed(g); err != nil {
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	w.adopt()
-	return w.Settle(w.recovery())
+	return w.settle(w.recovery(), w.adopt)
 }
 
-// adopt has the servers that have moved, and that nobody knows any more, follow
-// the masters.
 func (w *World) adopt() {
 	for _, g := range w.Groups {
 		addr, err := w.agreed(g)

@@ -8,9 +8,13 @@ import (
 )
 
 // Settle waits for a favourable Verdict.
-func (w *World) Settle(limit time.Duration) error {
+func (w *World) Settle(limit time.Duration) error { return w.settle(limit, func() {}) }
+
+// settle does meanwhile now and again.
+func (w *World) settle(limit time.Duration, meanwhile func()) error {
 	var verdict error
 	err := w.RunUntil(limit, "all is in order", func() bool {
+		meanwhile()
 		verdict = w.Verdict()
 		return verdict == nil
 	})
