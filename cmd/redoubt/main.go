@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,10 @@ func main() {
 	profile()
 	run := newRoot().Execute
 	if serverName(os.Args[0]) {
-		run = func() error { return serve(os.Args[1:]) }
+		run = func() error { return serve(os.Args[1:], slices.Contains(os.Args, sentinelOption)) }
+	}
+	if sentinelName(os.Args[0]) {
+		run = func() error { return serve(os.Args[1:], true) }
 	}
 	if tool := fileToolOf(os.Args[0]); tool != nil {
 		run = func() error { return tool.run(os.Args[0], os.Args[1:]) }
@@ -42,7 +46,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServerCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
+	root.AddCommand(newServerCommand(), newSentinelCommand(), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
 		newCheckRDBCommand(), newCheckAOFCommand())
 	return root
 }

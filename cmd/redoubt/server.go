@@ -19,6 +19,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
+	"redoubt/internal/sentinel"
 	"redoubt/internal/version"
 )
 
@@ -31,10 +32,26 @@ func newServerCommand() *cobra.Command {
 		Long:               serverHelp,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return serve(args)
+			return serve(args, slices.Contains(args, sentinelOption))
 		},
 	}
 }
+
+// newSentinelCommand is a Sentinel. Its arguments are those of redis-sentinel.
+func newSentinelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "sentinel FILE [--directive value ...]",
+		Short:              "Run a Sentinel: it monitors primaries and has replicas take over",
+		Long:               sentinelHelp,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return serve(args, true)
+		},
+	}
+}
+
+// sentinelOption makes a Sentinel of redis-server.
+const sentinelOption = "--sentinel"
 
 // product names the server in start-up messages and errors of the
 // configuration, in the form scripts look for.
@@ -44,14 +61,18 @@ const product = "Redis " + version.Redis
 // behind.
 const detached = "REDOUBT_DETACHED"
 
-func serve(args []string) error {
-	if done, err := answer(os.Stdout, args); done {
+// serve runs a node, or a Sentinel, until it ends.
+func serve(args []string, asSentinel bool) error {
+	if done, err := answer(os.Stdout, args, asSentinel); done {
 		return err
 	}
 	// A terminal that closes, or a reader of the log that goes away, does not end
 	// a node.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product})
+	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product, Sentinel: asSentinel})
+	if err == nil && asSentinel {
+		err = sentinel.Check(settings, product)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return errSilent
@@ -66,13 +87,17 @@ func serve(args []string) error {
 	}
 	log := logging.New(out)
 	followLog(log, settings)
-	announceStart(log, settings, args)
+	announceStart(log, settings, args, asSentinel)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
 	} else {
 		defer removePID(log.Logger, c)
 	}
-	if err := runNode(log, settings); err != nil {
+	run := runNode
+	if asSentinel {
+		run = runSentinel
+	}
+	if err := run(log, settings); err != nil {
 		removePID(log.Logger, c)
 		log.Warn(err.Error()) // the last line, where scripts look for it
 		return errSilent
@@ -85,10 +110,10 @@ func serve(args []string) error {
 func runNode(log *logging.Logger, settings *config.Config) error {
 	n, err := node.New(node.Config{
 		Settings: settings, Log: log.Logger, Role: log.SetReplica,
-		Listening: func() { announceServer(log, settings) },
+		Listening: func() { announceServer(log, settings, nodeMode(settings)) },
 	})
 	if err != nil {
-		announceServer(log, settings) // whoever waits for these lines goes on
+		announceServer(log, settings, nodeMode(settings)) // whoever waits for these lines goes on
 		return err
 	}
 	ctx, stop := notify(n)
@@ -96,17 +121,38 @@ func runNode(log *logging.Logger, settings *config.Config) error {
 	return n.Run(ctx)
 }
 
-// answer serves the command lines of redis-server that start no node.
-func answer(out io.Writer, args []string) (done bool, err error) {
-	if slices.Contains(args, "--sentinel") {
-		return true, errors.New("Sentinel is not built")
+// runSentinel runs the Sentinel until it ends.
+func runSentinel(log *logging.Logger, settings *config.Config) error {
+	s, err := sentinel.New(sentinel.Config{
+		Settings: settings, Product: product, Log: log.Logger,
+		Listening: func() { announceServer(log, settings, "sentinel") },
+	})
+	if err != nil {
+		return err
 	}
+	ctx, stop := notify(s)
+	defer stop()
+	return s.Run(ctx)
+}
+
+// nodeMode is the mode of a node by the words of INFO.
+func nodeMode(settings *config.Config) string {
+	if settings.Current().ClusterEnabled {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+// answer serves the command lines of redis-server that start no node.
+func answer(out io.Writer, args []string, asSentinel bool) (done bool, err error) {
 	if len(args) == 0 {
 		return false, nil
 	}
 	switch alone := len(args) == 1; {
 	case alone && (args[0] == "-v" || args[0] == "--version"):
 		fmt.Fprintf(out, "Redis server v=%s sha=00000000:0 malloc=go bits=64 build=%s\n", version.Redis, version.Build)
+	case alone && asSentinel && (args[0] == "-h" || args[0] == "--help"):
+		fmt.Fprint(out, sentinelHelp)
 	case alone && (args[0] == "-h" || args[0] == "--help"):
 		fmt.Fprint(out, serverHelp+serverUsage)
 	case alone && args[0] == "--check-system":
@@ -130,6 +176,17 @@ A link named redis-server, valkey-server or redoubt-server to the program is the
 without the word "server".
 `
 
+const sentinelHelp = `Run a Sentinel. The arguments are those of redis-sentinel: a configuration file
+(sentinel.conf), which the Sentinel rewrites with what it must remember, then directives with
+two dashes. docs/sentinel.md tells more.
+
+  redoubt sentinel sentinel.conf
+  redoubt sentinel sentinel.conf --port 26380
+
+A link named redis-sentinel, valkey-sentinel or redoubt-sentinel to the program is the same
+without the word "sentinel", and so is "redoubt server sentinel.conf --sentinel".
+`
+
 const serverUsage = `
 Usage:
   redoubt server [FILE] [--directive value ...] [-]
@@ -141,7 +198,7 @@ Usage:
 // announceStart and announceServer print the lines that scripts and test suites
 // wait for, in Redis's words. As in Redis a client can connect once the line with the
 // process id is there.
-func announceStart(log *logging.Logger, settings *config.Config, args []string) {
+func announceStart(log *logging.Logger, settings *config.Config, args []string, asSentinel bool) {
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
 	log.Warn(fmt.Sprintf("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started", version.Redis, os.Getpid()))
 	if len(args) == 0 {
@@ -149,15 +206,15 @@ func announceStart(log *logging.Logger, settings *config.Config, args []string) 
 	} else {
 		log.Warn("Configuration loaded")
 	}
-	log.SetReplica(settings.Current().ReplicaOf.Host != "")
+	if asSentinel {
+		log.SetSentinel()
+	} else {
+		log.SetReplica(settings.Current().ReplicaOf.Host != "")
+	}
 }
 
-func announceServer(log *logging.Logger, settings *config.Config) {
+func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
-	mode := "standalone"
-	if c.ClusterEnabled {
-		mode = "cluster"
-	}
 	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
 	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
 	if unused := settings.Unused(); len(unused) > 0 {
@@ -171,7 +228,7 @@ func announceServer(log *logging.Logger, settings *config.Config) {
 
 // notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
 // configured; a second SIGINT ends the process at once, as with Redis.
-func notify(n *node.Node) (context.Context, func()) {
+func notify(n interface{ Shutdown(interrupt bool) }) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -265,6 +322,15 @@ func detach() error {
 func serverName(arg0 string) bool {
 	switch filepath.Base(arg0) {
 	case "redis-server", "valkey-server", "redoubt-server":
+		return true
+	}
+	return false
+}
+
+// sentinelName is serverName for redis-sentinel.
+func sentinelName(arg0 string) bool {
+	switch filepath.Base(arg0) {
+	case "redis-sentinel", "valkey-sentinel", "redoubt-sentinel":
 		return true
 	}
 	return false
