@@ -1,0 +1,369 @@
+package sentinel
+
+import (
+	"strconv"
+	"time"
+)
+
+// failover is how far the replacement of a master is.
+type failover struct {
+	state failoverState
+	// forced: no election is needed; coordinated: the master hands over itself.
+	forced, coordinated bool
+	epoch               uint64
+	// started is when the last attempt began, of this Sentinel or of the one that
+	// it voted for, with a random part.
+	started time.Time
+	changed time.Time // when state did
+	// notBefore puts off the start a little, so that Sentinels that see a master
+	// die at the same moment do not all stand for election at once. The original's
+	// timers do the same by their phase.
+	notBefore time.Time
+	delaySaid time.Time // the value of started of which the log has the delay
+	promoted  *replica  // chosen; nil before
+}
+
+// failoverState is the state of a failover. All but stateNone are failovers
+// that run.
+type failoverState uint8
+
+const (
+	stateNone failoverState = iota
+	stateWaitStart
+	stateSelectReplica
+	stateSendReplicaOfNoOne
+	stateWaitPromotion
+	stateReconfReplicas
+	stateUpdateConfig
+)
+
+// String is the state as SENTINEL MASTER shows it. (sentinelFailoverStateStr)
+func (s failoverState) String() string {
+	return [...]string{
+		"none", "wait_start", "select_slave", "send_slaveof_noone",
+		"wait_promotion", "reconf_slaves", "update_config",
+	}[s]
+}
+
+func (f *failover) running() bool { return f.state != stateNone }
+
+func formatEpoch(epoch uint64) string { return strconv.FormatUint(epoch, 10) }
+
+// startFailoverIfDue starts the failover of a master that is ODOWN, unless one
+// was tried lately. (sentinelStartFailoverIfNeeded)
+func (n *Node) startFailoverIfDue(m *master) bool {
+	f := &m.failover
+	if !m.odown || f.running() || n.now.Before(f.notBefore) {
+		return false
+	}
+	if !f.started.IsZero() && n.since(f.started) < 2*m.options.FailoverTimeout {
+		if f.delaySaid != f.started {
+			f.delaySaid = f.started
+			n.log(LevelNotice, "Next failover delay: I will not start a failover before %s",
+				f.started.Add(2*m.options.FailoverTimeout).Format(time.ANSIC))
+		}
+		return false
+	}
+	n.startFailover(m)
+	return true
+}
+
+// startFailover begins a failover in an epoch of its own. (sentinelStartFailover)
+func (n *Node) startFailover(m *master) {
+	f := &m.failover
+	n.enter(m, stateWaitStart)
+	n.adoptEpoch(m, n.currentEpoch+1)
+	f.epoch = n.currentEpoch
+	n.notify(LevelWarning, "+try-failover", m, "")
+	f.started = n.now.Add(n.random(maxDesync))
+	n.touchReplicas(m)
+}
+
+// enter moves the failover of a master to another state, which may go on at
+// once.
+func (n *Node) enter(m *master, s failoverState) {
+	m.failover.state, m.failover.changed = s, n.now
+	n.touch(m)
+}
+
+// advanceFailover takes the step that the state of the failover asks for.
+// (sentinelFailoverStateMachine)
+func (n *Node) advanceFailover(m *master) {
+	switch m.failover.state {
+	case stateWaitStart:
+		n.waitForElection(m)
+	case stateSelectReplica:
+		n.selectReplica(m)
+	case stateSendReplicaOfNoOne:
+		n.promote(m)
+	case stateWaitPromotion:
+		if n.timedOut(m) {
+			n.abortFailover(m, abortPromotion(m))
+		}
+	case stateReconfReplicas:
+		n.reconfigureNext(m)
+		n.endIfDone(m)
+	case stateUpdateConfig:
+		n.switchToPromoted(m)
+	}
+}
+
+// timedOut reports whether the state has lasted for the failover timeout.
+func (n *Node) timedOut(m *master) bool {
+	return n.since(m.failover.changed) > m.options.FailoverTimeout
+}
+
+func abortPromotion(m *master) string {
+	if m.failover.coordinated {
+		return "-failover-abort-master-timeout"
+	}
+	return "-failover-abort-slave-timeout"
+}
+
+func (n *Node) waitForElection(m *master) {
+	f := &m.failover
+	if !n.elected(m) && !f.forced {
+		if n.since(f.started) > min(n.cfg.Timing.ElectionTimeout, m.options.FailoverTimeout) {
+			n.abortFailover(m, "-failover-abort-not-elected")
+		}
+		return
+	}
+	n.notify(LevelWarning, "+elected-leader", m, "")
+	if n.crash(CrashAfterElection) {
+		return
+	}
+	n.enter(m, stateSelectReplica)
+	n.notify(LevelWarning, "+failover-state-select-slave", m, "")
+}
+
+// crash asks to exit if that is to be simulated.
+func (n *Node) crash(at SimFailure) bool {
+	if n.simFailure&at == 0 {
+		return false
+	}
+	n.log(LevelWarning, "Sentinel CRASH because of SENTINEL simulate-failure")
+	n.fx.Exit = true
+	return true
+}
+
+func (n *Node) selectReplica(m *master) {
+	r := n.choose(m)
+	if r == nil {
+		n.abortFailover(m, "-failover-abort-no-good-slave")
+		return
+	}
+	n.notify(LevelWarning, "+selected-slave", r, "")
+	r.promoted = true
+	m.failover.promoted = r
+	n.enter(m, stateSendReplicaOfNoOne)
+	n.notify(LevelNotice, "+failover-state-send-slaveof-noone", r, "")
+}
+
+// promote sends what makes a master of the chosen replica.
+// (sentinelFailoverSendSlaveOfNoOne)
+func (n *Node) promote(m *master) {
+	r := m.failover.promoted
+	sent := false
+	if m.failover.coordinated {
+		sent = n.handOver(m, r)
+	} else {
+		sent = n.replicaOf(r, nil)
+	}
+	if !sent {
+		if n.timedOut(m) {
+			n.abortFailover(m, abortPromotion(m))
+		}
+		return
+	}
+	n.notify(LevelNotice, "+failover-state-wait-promotion", r, "")
+	n.enter(m, stateWaitPromotion)
+}
+
+// handOverTimeout bounds for how long a master that hands over waits for the
+// replica, and its clients with it.
+const handOverTimeout = 10 * time.Second
+
+// handOver has the master itself wait until the replica has all its data, and
+// change places with it, while writes are paused. (SENTINEL FAILOVER …
+// COORDINATED of Valkey 9)
+func (n *Node) handOver(m *master, r *replica) bool {
+	if !m.link.connected() {
+		return false
+	}
+	ms := strconv.FormatInt(min(handOverTimeout, m.options.FailoverTimeout).Milliseconds(), 10)
+	to := n.announced(r.addr)
+	n.send(m, true, RequestHandOver,
+		n.words(m, "MULTI"),
+		n.words(m, "CLIENT", "PAUSE", ms, "WRITE"),
+		n.words(m, "FAILOVER", "TO", to.Host, port(to), "TIMEOUT", ms),
+		n.words(m, "EXEC"))
+	return true
+}
+
+// handOverReply ends a coordinated failover that the master refuses.
+func (n *Node) handOverReply(m *master, r Reply) {
+	if m.failover.state != stateWaitPromotion || !m.failover.coordinated {
+		return
+	}
+	refused := r.Kind != ReplyArray
+	text := r.Text
+	for _, e := range r.Array {
+		if e.Kind == ReplyError {
+			refused, text = true, e.Text
+		}
+	}
+	if refused {
+		n.log(LevelWarning, "%s does not hand over: %s", m.name, text)
+		n.abortFailover(m, abortPromotion(m))
+	}
+}
+
+// promotionSeen is the point of no return: the replica is a master. The
+// configuration that says so has the epoch that this Sentinel was elected in.
+func (n *Node) promotionSeen(r *replica) {
+	m := r.master
+	m.configEpoch = m.failover.epoch
+	n.enter(m, stateReconfReplicas)
+	n.save(m)
+	n.notify(LevelWarning, "+promoted-slave", r, "")
+	if n.crash(CrashAfterPromotion) {
+		return
+	}
+	n.notify(LevelWarning, "+failover-state-reconf-slaves", m, "")
+	n.reconfigureClients(m, "leader", m.addr, r.addr)
+	n.hurryHellos(m)
+	if m.failover.coordinated {
+		n.killClients(m)
+		n.killClients(r)
+	}
+}
+
+// killClients has the clients of an instance ask again where the master is.
+func (n *Node) killClients(w watched) {
+	if !w.inst().link.canSend() {
+		return
+	}
+	n.send(w, true, RequestKillClients,
+		n.words(w, "MULTI"),
+		n.words(w, "CLIENT", "KILL", "TYPE", "normal"),
+		n.words(w, "CLIENT", "KILL", "TYPE", "pubsub"),
+		n.words(w, "EXEC"))
+}
+
+// reconfigureNext points replicas to the new master, parallel-syncs at a time:
+// those that load a snapshot do not serve. (sentinelFailoverReconfNextSlave)
+func (n *Node) reconfigureNext(m *master) {
+	busy := 0
+	for _, r := range m.replicas {
+		if r.reconf == reconfSent || r.reconf == reconfInProgress {
+			busy++
+		}
+	}
+	for _, r := range m.replicas {
+		if busy >= m.options.ParallelSyncs {
+			return
+		}
+		if r.promoted || r.reconf == reconfDone {
+			continue
+		}
+		if r.reconf == reconfSent && n.since(r.reconfSentAt) > n.cfg.Timing.ReplicaReconfTimeout {
+			r.reconf = reconfDone // it will be seen as misconfigured later
+			n.notify(LevelNotice, "-slave-reconf-sent-timeout", r, "")
+		}
+		if r.reconf == reconfNone && n.reconfigure(r, "+slave-reconf-sent") {
+			busy++
+		}
+	}
+}
+
+// reconfigure points one replica to the new master.
+func (n *Node) reconfigure(r *replica, event string) bool {
+	if !n.replicaOf(r, &r.master.failover.promoted.addr) {
+		return false
+	}
+	r.reconf, r.reconfSentAt = reconfSent, n.now
+	n.notify(LevelNotice, event, r, "")
+	return true
+}
+
+// endIfDone ends a failover whose replicas are all reconfigured, or that takes
+// too long. (sentinelFailoverDetectEnd)
+func (n *Node) endIfDone(m *master) {
+	if m.failover.promoted.sdown {
+		return // there would be no reachable master
+	}
+	timeout := n.timedOut(m)
+	if timeout {
+		n.notify(LevelWarning, "+failover-end-for-timeout", m, "")
+	} else if !m.reconfigured() {
+		return
+	}
+	n.notify(LevelWarning, "+failover-end", m, "")
+	n.enter(m, stateUpdateConfig)
+	if !timeout {
+		return
+	}
+	for _, r := range m.replicas {
+		if !r.promoted && (r.reconf == reconfNone || r.reconf == reconfInProgress) {
+			n.reconfigure(r, "+slave-reconf-sent-be")
+		}
+	}
+}
+
+// reconfigured reports whether all replicas that are up follow the new master.
+func (m *master) reconfigured() bool {
+	for _, r := range m.replicas {
+		if !r.promoted && r.reconf != reconfDone && !r.sdown {
+			return false
+		}
+	}
+	return true
+}
+
+// switchToPromoted makes the promoted replica the master of the table.
+// (sentinelFailoverSwitchToPromotedSlave)
+func (n *Node) switchToPromoted(m *master) {
+	n.switchMaster(m, m.failover.promoted.addr)
+}
+
+// abortFailover gives a failover up, which can be done until the promotion was
+// seen. (sentinelAbortFailover)
+func (n *Node) abortFailover(m *master, event string) {
+	n.notify(LevelWarning, event, m, "")
+	f := &m.failover
+	if n.durable < n.version {
+		n.takeBack(m)
+	}
+	if f.promoted != nil {
+		f.promoted.promoted = false
+	}
+	f.promoted, f.forced, f.coordinated = nil, false, false
+	n.enter(m, stateNone)
+}
+
+// takeBack drops commands of a failover that still wait for the disk: who knows
+// what others have decided until it writes again.
+func (n *Node) takeBack(m *master) {
+	switch f := &m.failover; {
+	case f.state != stateWaitPromotion:
+	case f.coordinated:
+		n.hangUp(m.link)
+		n.touch(m.link)
+	default:
+		n.hangUp(f.promoted.link)
+		n.touch(f.promoted.link)
+	}
+}
+
+// abortOvertaken gives up a failover whose epoch is not newer than that of the
+// configuration any more: nobody would follow it.
+func (n *Node) abortOvertaken(m *master) {
+	f := &m.failover
+	switch {
+	case !f.running() || f.state >= stateReconfReplicas || f.epoch > m.configEpoch:
+	case f.state == stateWaitStart:
+		n.abortFailover(m, "-failover-abort-not-elected")
+	default:
+		n.abortFailover(m, abortPromotion(m))
+	}
+}
