@@ -127,7 +127,10 @@ func (d *driver) run(ctx context.Context) {
 
 // rest is how long the loop may wait for something to do.
 func (d *driver) rest(now time.Time) time.Duration {
-	rest := max(d.node.Deadline().Sub(now), 0)
+	rest := time.Hour // while nothing is monitored
+	if at := d.node.Deadline(); !at.IsZero() {
+		rest = max(at.Sub(now), 0)
+	}
 	if len(d.scripts.queue) > 0 {
 		rest = min(rest, scriptPeriod)
 	}
