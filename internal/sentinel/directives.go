@@ -160,6 +160,7 @@ var directives = []directive{
 // is a *config.FileError.
 func readFile(c *config.Config, product string) (*file, error) {
 	f := &file{state: &core.State{}, denyScripts: true, dir: c.Current().Dir}
+	f.settings.Timing = core.DefaultTiming()
 	for at := passGlobal; at <= passMaster; at++ {
 		for _, line := range c.Lines("sentinel") {
 			if reason := f.line(line.Args, at); reason != "" {

@@ -89,7 +89,7 @@ func TestEveryDirectiveIsRead(t *testing.T) {
 		t.Errorf("state %+v, master %+v", f.state, f.state.Masters[0])
 	}
 	settings := core.Settings{AnnounceIP: "10.0.0.1", AnnouncePort: 26000, ResolveHostnames: true, AnnounceHostnames: true,
-		SentinelUser: "bob", SentinelPass: "secret"}
+		SentinelUser: "bob", SentinelPass: "secret", Timing: core.DefaultTiming()}
 	if f.settings != settings || f.denyScripts {
 		t.Errorf("settings %+v, deny %v", f.settings, f.denyScripts)
 	}
@@ -220,7 +220,7 @@ func TestRewriteRoundTrip(t *testing.T) {
 	f.state.MyID, f.state.CurrentEpoch = someID, 1<<63
 	f.state.Masters[0].ConfigEpoch = 1 << 62
 	f.state.Masters = append(f.state.Masters, &core.MasterState{Name: evil, Addr: core.Addr{Host: "::1", Port: 1}, Quorum: 3, Options: core.DefaultOptions()})
-	f.settings = core.Settings{SentinelPass: evil, SentinelUser: "'", AnnounceIP: evil, AnnouncePort: 7}
+	f.settings = core.Settings{SentinelPass: evil, SentinelUser: "'", AnnounceIP: evil, AnnouncePort: 7, Timing: core.DefaultTiming()}
 	c, _ := mustLoad(t, "")
 	if err := c.RewriteSentinel(statements(f.settings, false, f.state)); err != nil {
 		t.Fatal(err)

@@ -134,6 +134,9 @@ func (d *driver) replied(l *link, reply core.Reply) {
 	switch {
 	case l.drop > 0:
 		l.drop--
+		if l.pubsub && l.drop == 0 && reply.Kind == core.ReplyError {
+			d.lost(l, errors.New(reply.Text)) // it will hear nothing
+		}
 	case l.pubsub:
 		if channel, payload, ok := message(reply); ok && channel == core.HelloChannel {
 			d.step(core.HelloReceived{Link: l.id, Payload: payload})
