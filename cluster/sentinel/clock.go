@@ -38,7 +38,7 @@ func (n *Node) enterTilt() {
 	n.notify(LevelWarning, "+tilt", nil, "#tilt mode entered")
 }
 
-// mayJudge reports whether others may be found down.
+// mayJudge reports whether others may be found down, or connections dead.
 func (n *Node) mayJudge() bool { return !n.tilt && !n.now.Before(n.judgeFrom) }
 
 // setDeadline finds out when the next Tick is needed.

@@ -82,7 +82,7 @@ func (n *Node) countOpinions(m *master) {
 	switch down := m.sdown && agree >= m.quorum; {
 	case down && !m.odown:
 		m.odown, m.odownSince = true, n.now
-		m.failover.notBefore = n.now.Add(n.random(failoverPeriod))
+		m.failover.notBefore = n.now.Add(n.random(electionSpread))
 		n.notify(LevelWarning, "+odown", m, " #quorum %d/%d", agree, m.quorum)
 		n.touchReplicas(m)
 	case !down && m.odown:

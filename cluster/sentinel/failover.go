@@ -23,6 +23,11 @@ type failover struct {
 	promoted  *replica  // chosen; nil before
 }
 
+// electionSpread is the bound of notBefore. Two that start closer together than
+// a vote takes, with its way to a disk, may split the votes, and the next
+// attempt is far away.
+const electionSpread = 200 * time.Millisecond
+
 // failoverState is the state of a failover. All but stateNone are failovers
 // that run.
 type failoverState uint8
@@ -255,6 +260,7 @@ func (n *Node) killClients(w watched) {
 func (n *Node) reconfigureNext(m *master) {
 	busy := 0
 	for _, r := range m.replicas {
+		n.expireReconf(r)
 		if r.reconf == reconfSent || r.reconf == reconfInProgress {
 			busy++
 		}
@@ -263,16 +269,20 @@ func (n *Node) reconfigureNext(m *master) {
 		if busy >= m.options.ParallelSyncs {
 			return
 		}
-		if r.promoted || r.reconf == reconfDone {
-			continue
-		}
-		if r.reconf == reconfSent && n.since(r.reconfSentAt) > n.cfg.Timing.ReplicaReconfTimeout {
-			r.reconf = reconfDone // it will be seen as misconfigured later
-			n.notify(LevelNotice, "-slave-reconf-sent-timeout", r, "")
-		}
-		if r.reconf == reconfNone && n.reconfigure(r, "+slave-reconf-sent") {
+		if !r.promoted && r.reconf == reconfNone && n.reconfigure(r, "+slave-reconf-sent") {
 			busy++
 		}
+	}
+}
+
+// expireReconf stops to wait for a replica that does not take its new master; it
+// will be seen as misconfigured later. The original does so only while there is
+// room for another one, so that with parallel-syncs 1 such a replica holds all
+// others up until the failover times out.
+func (n *Node) expireReconf(r *replica) {
+	if r.reconf == reconfSent && n.since(r.reconfSentAt) > n.cfg.Timing.ReplicaReconfTimeout {
+		r.reconf = reconfDone
+		n.notify(LevelNotice, "-slave-reconf-sent-timeout", r, "")
 	}
 }
 

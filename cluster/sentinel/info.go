@@ -123,7 +123,7 @@ func (n *Node) infoPeriod(w watched) time.Duration {
 // infoDue is when the next INFO is to be asked for.
 func (n *Node) infoDue(w watched) time.Time {
 	i := w.inst()
-	if i.info.at.IsZero() {
+	if i.info.hurry || i.info.at.IsZero() {
 		return latest(i.info.asked.Add(minInfoGap), n.now)
 	}
 	return latest(i.info.at.Add(n.infoPeriod(w)), i.info.asked.Add(minInfoGap))
@@ -138,7 +138,7 @@ func (n *Node) askInfo(w watched) {
 	if i.info.pending || i.link.crowded() || n.infoDue(w).After(n.now) {
 		return
 	}
-	i.info.pending, i.info.asked = true, n.now
+	i.info.pending, i.info.hurry, i.info.asked = true, false, n.now
 	n.send(w, false, RequestInfo, n.words(w, "INFO"))
 }
 

@@ -32,6 +32,7 @@ type report struct {
 	at        time.Time // when the last one came
 	asked     time.Time // when it was last asked for
 	pending   bool
+	hurry     bool // ask at once: something has changed
 	text      string
 	role      Role
 	roleSince time.Time

@@ -116,7 +116,7 @@ func (n *Node) pingPeriod(l *link) time.Duration {
 // (sentinelReconnectInstance, and the first half of
 // sentinelCheckSubjectivelyDown)
 func (l *link) run(n *Node) {
-	if !n.tilt {
+	if n.mayJudge() {
 		n.closeIdle(l)
 	}
 	n.dial(l)
@@ -392,6 +392,8 @@ func (n *Node) replied(ev Replied) {
 		}
 	case RequestDownOpinion:
 		n.opinion(p.owner.(*peer), p.about, ev.Reply)
+	case RequestReplicaOf:
+		p.owner.inst().info.hurry = true // see whether it has another role now
 	case RequestHandOver:
 		n.handOverReply(p.owner.of(), ev.Reply)
 	}

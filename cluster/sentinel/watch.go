@@ -52,6 +52,9 @@ func (m *master) alarm(n *Node) time.Time {
 	if m.sdown || m.failover.running() || m.hasOpinions() {
 		a.by(n.now.Add(failoverPeriod))
 	}
+	if start := m.failover.notBefore; m.odown && start.After(n.now) {
+		a.by(start)
+	}
 	return a.at
 }
 
