@@ -186,12 +186,19 @@ func (r *rewriting) String() string {
 	return b.String()
 }
 
+// errNotRegular keeps a rewrite from putting a file in the place of a device, such
+// as /dev/null, which root could do.
+var errNotRegular = errors.New("Not a regular file")
+
 // replaceFile gives the file the content so that a crash leaves either the
 // old or the new one: it writes another file beside it and renames that. The
 // mode of a file that was there stays.
 func replaceFile(path, content string) (err error) {
 	mode := os.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return errNotRegular
+		}
 		mode = info.Mode().Perm()
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
