@@ -71,10 +71,17 @@ func (a *Commands) Rows() []*command.Row {
 var sentinelCommands = []string{"acl", "auth", "client", "hello", "info", "ping", "psubscribe", "punsubscribe", "quit", "reset", "shutdown",
 	"subscribe", "unsubscribe"}
 
+// aboutData are the sub-commands of CLIENT that would mean nothing in a Sentinel.
+var aboutData = []string{"no-touch"}
+
 // SentinelRows are the rows of a Sentinel's commands that are not about what it
 // monitors.
 func (a *Commands) SentinelRows() []*command.Row {
-	return slices.DeleteFunc(a.Rows(), func(r *command.Row) bool { return !slices.Contains(sentinelCommands, r.Name) })
+	rows := slices.DeleteFunc(a.Rows(), func(r *command.Row) bool { return !slices.Contains(sentinelCommands, r.Name) })
+	for _, r := range rows {
+		r.Sub = slices.DeleteFunc(r.Sub, func(sub *command.Row) bool { return r.Name == "client" && slices.Contains(aboutData, sub.Name) })
+	}
+	return rows
 }
 
 // Sample notes what INFO derives from the past: how fast counters grow, and the

@@ -117,6 +117,9 @@ func checkFile(path string) error {
 	if err := syscall.Access(path, mayWrite); err != nil {
 		return fmt.Errorf("Sentinel config file %s is not writable: %s. Exiting...", path, capital(err))
 	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("Sentinel config file %s is not a regular file. Exiting...", path)
+	}
 	return nil
 }
 
@@ -149,7 +152,6 @@ func (s *Sentinel) Run(ctx context.Context) error {
 		return err
 	}
 	s.listening()
-	s.log.Warn("Sentinel ID is " + s.driver.node.MyID())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	driven := make(chan struct{})
