@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,10 @@ func main() {
 	profile()
 	run := newRoot(title).Execute
 	if serverName(os.Args[0]) {
-		run = func() error { return serve(title, os.Args[1:]) }
+		run = func() error { return serve(title, os.Args[1:], slices.Contains(os.Args, sentinelOption)) }
+	}
+	if sentinelName(os.Args[0]) {
+		run = func() error { return serve(title, os.Args[1:], true) }
 	}
 	if tool := fileToolOf(os.Args[0]); tool != nil {
 		run = func() error { return tool.run(os.Args[0], os.Args[1:]) }
@@ -44,7 +48,7 @@ func newRoot(title *proctitle.Title) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServerCommand(title), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
+	root.AddCommand(newServerCommand(title), newSentinelCommand(title), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
 		newCheckRDBCommand(), newCheckAOFCommand())
 	return root
 }

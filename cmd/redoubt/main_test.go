@@ -99,16 +99,15 @@ func TestServerLinesThatStartNoNode(t *testing.T) {
 		{"--help", "--check-system", ""},
 		{"--check-system", "nothing to check", ""},
 		{"--test-memory 100", "", "no test of the memory"},
-		{"sentinel.conf --sentinel", "", "Sentinel is not built"},
 	} {
 		var out bytes.Buffer
-		done, err := answer(&out, strings.Fields(tc.args))
+		done, err := answer(&out, strings.Fields(tc.args), false)
 		if !done || !strings.Contains(out.String(), tc.want) || (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
 			t.Errorf("%s: done %v, error %v, printed %q", tc.args, done, err, out.String())
 		}
 	}
-	for _, args := range [][]string{nil, {"redis.conf"}, {"--port", "1", "--version"}, {"-"}} {
-		if done, err := answer(&bytes.Buffer{}, args); done || err != nil {
+	for _, args := range [][]string{nil, {"redis.conf"}, {"--port", "1", "--version"}, {"-"}, {"sentinel.conf", "--sentinel"}} {
+		if done, err := answer(&bytes.Buffer{}, args, false); done || err != nil {
 			t.Errorf("%q starts no node: %v", args, err)
 		}
 	}

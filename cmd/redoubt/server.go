@@ -20,6 +20,7 @@ import (
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
 	"redoubt/internal/proctitle"
+	"redoubt/internal/sentinel"
 	"redoubt/internal/version"
 )
 
@@ -32,10 +33,26 @@ func newServerCommand(title *proctitle.Title) *cobra.Command {
 		Long:               serverHelp,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return serve(title, args)
+			return serve(title, args, slices.Contains(args, sentinelOption))
 		},
 	}
 }
+
+// newSentinelCommand is a Sentinel. Its arguments are those of redis-sentinel.
+func newSentinelCommand(title *proctitle.Title) *cobra.Command {
+	return &cobra.Command{
+		Use:                "sentinel FILE [--directive value ...]",
+		Short:              "Run a Sentinel: it monitors primaries and has replicas take over",
+		Long:               sentinelHelp,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return serve(title, args, true)
+		},
+	}
+}
+
+// sentinelOption makes a Sentinel of redis-server.
+const sentinelOption = "--sentinel"
 
 // product names the server in start-up messages and errors of the
 // configuration, in the form scripts look for.
@@ -45,14 +62,18 @@ const product = "Redis " + version.Redis
 // behind.
 const detached = "REDOUBT_DETACHED"
 
-func serve(title *proctitle.Title, args []string) error {
-	if done, err := answer(os.Stdout, args); done {
+// serve runs a node, or a Sentinel, until it ends.
+func serve(title *proctitle.Title, args []string, asSentinel bool) error {
+	if done, err := answer(os.Stdout, args, asSentinel); done {
 		return err
 	}
 	// A terminal that closes, or a reader of the log that goes away, does not end
 	// a node.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product})
+	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product, Sentinel: asSentinel})
+	if err == nil && asSentinel {
+		err = sentinel.Check(settings, product)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return errSilent
@@ -65,17 +86,21 @@ func serve(title *proctitle.Title, args []string) error {
 	if err != nil {
 		return err
 	}
-	showTitle(title, settings)
+	showTitle(title, settings, modeOf(c, asSentinel))
 	log := logging.New(out)
 	reportCrashes(log, out)
 	followLog(log, settings)
-	announceStart(log, settings, args)
+	announceStart(log, settings, args, asSentinel)
 	if err := writePID(c); err != nil {
 		log.Warn("Failed to write PID file", zap.Error(err))
 	} else {
 		defer removePID(log.Logger, c)
 	}
-	if err := runNode(log, settings); err != nil {
+	run := runNode
+	if asSentinel {
+		run = runSentinel
+	}
+	if err := run(log, settings); err != nil {
 		removePID(log.Logger, c)
 		log.Warn(err.Error()) // the last line, where scripts look for it
 		return errSilent
@@ -88,10 +113,10 @@ func serve(title *proctitle.Title, args []string) error {
 func runNode(log *logging.Logger, settings *config.Config) error {
 	n, err := node.New(node.Config{
 		Settings: settings, Log: log.Logger, Role: log.SetReplica,
-		Listening: func() { announceServer(log, settings) },
+		Listening: func() { announceServer(log, settings, nodeMode(settings)) },
 	})
 	if err != nil {
-		announceServer(log, settings) // whoever waits for these lines goes on
+		announceServer(log, settings, nodeMode(settings)) // whoever waits for these lines goes on
 		return err
 	}
 	ctx, stop := notify(n)
@@ -99,17 +124,38 @@ func runNode(log *logging.Logger, settings *config.Config) error {
 	return n.Run(ctx)
 }
 
-// answer serves the command lines of redis-server that start no node.
-func answer(out io.Writer, args []string) (done bool, err error) {
-	if slices.Contains(args, "--sentinel") {
-		return true, errors.New("Sentinel is not built")
+// runSentinel runs the Sentinel until it ends.
+func runSentinel(log *logging.Logger, settings *config.Config) error {
+	s, err := sentinel.New(sentinel.Config{
+		Settings: settings, Product: product, Log: log.Logger,
+		Listening: func() { announceServer(log, settings, "sentinel") },
+	})
+	if err != nil {
+		return err
 	}
+	ctx, stop := notify(s)
+	defer stop()
+	return s.Run(ctx)
+}
+
+// nodeMode is the mode of a node by the words of INFO.
+func nodeMode(settings *config.Config) string {
+	if settings.Current().ClusterEnabled {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+// answer serves the command lines of redis-server that start no node.
+func answer(out io.Writer, args []string, asSentinel bool) (done bool, err error) {
 	if len(args) == 0 {
 		return false, nil
 	}
 	switch alone := len(args) == 1; {
 	case alone && (args[0] == "-v" || args[0] == "--version"):
 		fmt.Fprintf(out, "Redis server v=%s sha=00000000:0 malloc=go bits=64 build=%s\n", version.Redis, version.Build)
+	case alone && asSentinel && (args[0] == "-h" || args[0] == "--help"):
+		fmt.Fprint(out, sentinelHelp)
 	case alone && (args[0] == "-h" || args[0] == "--help"):
 		fmt.Fprint(out, serverHelp+serverUsage)
 	case alone && args[0] == "--check-system":
@@ -133,6 +179,17 @@ A link named redis-server, valkey-server or redoubt-server to the program is the
 without the word "server".
 `
 
+const sentinelHelp = `Run a Sentinel. The arguments are those of redis-sentinel: a configuration file
+(sentinel.conf), which the Sentinel rewrites with what it must remember, then directives with
+two dashes. docs/sentinel.md tells more.
+
+  redoubt sentinel sentinel.conf
+  redoubt sentinel sentinel.conf --port 26380
+
+A link named redis-sentinel, valkey-sentinel or redoubt-sentinel to the program is the same
+without the word "sentinel", and so is "redoubt server sentinel.conf --sentinel".
+`
+
 const serverUsage = `
 Usage:
   redoubt server [FILE] [--directive value ...] [-]
@@ -144,7 +201,7 @@ Usage:
 // announceStart and announceServer print the lines that scripts and test suites
 // wait for, in Redis's words. As in Redis a client can connect once the line with the
 // process id is there.
-func announceStart(log *logging.Logger, settings *config.Config, args []string) {
+func announceStart(log *logging.Logger, settings *config.Config, args []string, asSentinel bool) {
 	log.Warn("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
 	log.Warn(fmt.Sprintf("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started", version.Redis, os.Getpid()))
 	if len(args) == 0 {
@@ -152,15 +209,15 @@ func announceStart(log *logging.Logger, settings *config.Config, args []string) 
 	} else {
 		log.Warn("Configuration loaded")
 	}
-	log.SetReplica(settings.Current().ReplicaOf.Host != "")
+	if asSentinel {
+		log.SetSentinel()
+	} else {
+		log.SetReplica(settings.Current().ReplicaOf.Host != "")
+	}
 }
 
-func announceServer(log *logging.Logger, settings *config.Config) {
+func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
-	mode := "standalone"
-	if c.ClusterEnabled {
-		mode = "cluster"
-	}
 	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
 	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
 	if unused := settings.Unused(); len(unused) > 0 {
@@ -172,10 +229,17 @@ func announceServer(log *logging.Logger, settings *config.Config) {
 	log.Warn("Server initialized")
 }
 
-// notify shuts the node down on SIGINT and SIGTERM, as configured. A SIGINT while that
+// An ender is what signals end: a node or a Sentinel.
+type ender interface {
+	Shutdown(interrupt bool)
+	Ending() bool
+	Abandon()
+}
+
+// notify ends it on SIGINT and SIGTERM, as configured. A SIGINT while that
 // is under way ends the process at once, as with Redis; after a shutdown that has failed
 // or was aborted it is a first one again.
-func notify(n *node.Node) (context.Context, func()) {
+func notify(n ender) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -271,6 +335,15 @@ func detach() error {
 func serverName(arg0 string) bool {
 	switch filepath.Base(arg0) {
 	case "redis-server", "valkey-server", "redoubt-server":
+		return true
+	}
+	return false
+}
+
+// sentinelName is serverName for redis-sentinel.
+func sentinelName(arg0 string) bool {
+	switch filepath.Base(arg0) {
+	case "redis-sentinel", "valkey-sentinel", "redoubt-sentinel":
 		return true
 	}
 	return false

@@ -8,11 +8,22 @@ import (
 	"redoubt/internal/proctitle"
 )
 
+// modeOf is the {server-mode} of the title.
+func modeOf(c *config.Settings, asSentinel bool) string {
+	switch {
+	case asSentinel:
+		return "[sentinel]"
+	case c.ClusterEnabled:
+		return "[cluster]"
+	}
+	return ""
+}
+
 // showTitle has ps show the title of proc-title-template, and follows its changes.
-func showTitle(title *proctitle.Title, settings *config.Config) {
+func showTitle(title *proctitle.Title, settings *config.Config, mode string) {
 	set := func(_, next *config.Settings) error {
 		if next.SetProcTitle {
-			title.Set(procTitle(next, settings.Path(), os.Args[0]))
+			title.Set(procTitle(next, mode, settings.Path(), os.Args[0]))
 		}
 		return nil
 	}
@@ -20,9 +31,9 @@ func showTitle(title *proctitle.Title, settings *config.Config) {
 	settings.OnChange(set, "proc-title-template")
 }
 
-// procTitle is proc-title-template with its variables: file is the path of the
+// procTitle is proc-title-template with its variables: mode is as modeOf has it, file the path of the
 // configuration file, name what the program was started as. It matches redisSetProcTitle.
-func procTitle(c *config.Settings, file, name string) string {
+func procTitle(c *config.Settings, mode, file, name string) string {
 	title, _ := config.ExpandTitle(c.ProcTitleTemplate, func(variable string) (string, bool) {
 		switch variable {
 		case "title":
@@ -30,10 +41,7 @@ func procTitle(c *config.Settings, file, name string) string {
 		case "listen-addr":
 			return listenAddr(c), true
 		case "server-mode":
-			if c.ClusterEnabled {
-				return "[cluster]", true
-			}
-			return "", true
+			return mode, true
 		case "config-file":
 			if file == "" {
 				return "-", true

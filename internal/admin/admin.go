@@ -24,6 +24,8 @@ type Config struct {
 	Replication Replication
 	Persistence Persistence
 	Cluster     Cluster
+	// Sentinel is set if the process is a Sentinel instead of a node with data.
+	Sentinel Sentinel
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
@@ -63,6 +65,23 @@ func (a *Commands) Rows() []*command.Row {
 		a.keyspaceRows(), a.saveRows(), a.replicationRows(),
 		[]*command.Row{a.shutdownRow(), a.debugRow(), moduleRow(), lolwutRow()},
 	)
+}
+
+// sentinelCommands are the commands that a Sentinel has as they are, by their names.
+var sentinelCommands = []string{"acl", "auth", "client", "hello", "info", "ping", "psubscribe", "punsubscribe", "quit", "reset", "shutdown",
+	"subscribe", "unsubscribe"}
+
+// aboutData are the sub-commands of CLIENT that would mean nothing in a Sentinel.
+var aboutData = []string{"no-touch"}
+
+// SentinelRows are the rows of a Sentinel's commands that are not about what it
+// monitors.
+func (a *Commands) SentinelRows() []*command.Row {
+	rows := slices.DeleteFunc(a.Rows(), func(r *command.Row) bool { return !slices.Contains(sentinelCommands, r.Name) })
+	for _, r := range rows {
+		r.Sub = slices.DeleteFunc(r.Sub, func(sub *command.Row) bool { return r.Name == "client" && slices.Contains(aboutData, sub.Name) })
+	}
+	return rows
 }
 
 // Sample notes what INFO derives from the past: how fast counters grow, and the

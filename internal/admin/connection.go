@@ -142,11 +142,15 @@ func (a *Commands) hello(x *command.Ctx, c Session) {
 	if x.Host.ClusterEnabled() {
 		mode = "cluster"
 	}
+	fields := 7
+	if a.Sentinel != nil {
+		mode, fields = "sentinel", 6
+	}
 	if a.Server.IsReplica() {
 		role = "replica"
 	}
 	w := x.Out
-	w.Map(7)
+	w.Map(fields)
 	w.BulkString("server")
 	w.BulkString("redis")
 	w.BulkString("version")
@@ -157,8 +161,10 @@ func (a *Commands) hello(x *command.Ctx, c Session) {
 	w.Int(int64(c.ID()))
 	w.BulkString("mode")
 	w.BulkString(mode)
-	w.BulkString("role")
-	w.BulkString(role)
+	if a.Sentinel == nil {
+		w.BulkString("role")
+		w.BulkString(role)
+	}
 	w.BulkString("modules")
 	w.Array(0)
 }

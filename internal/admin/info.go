@@ -49,6 +49,18 @@ var sections = []section{
 	{"cluster", "Cluster", ifDefault, (*Commands).infoCluster},
 	{"keyspace", "Keyspace", ifDefault, (*Commands).infoKeyspace},
 	{"debug", "Debug", ifNamed, (*Commands).infoDebug},
+	{"sentinel", "Sentinel", ifDefault, func(a *Commands, b *strings.Builder) { b.WriteString(a.Sentinel.Info()) }},
+}
+
+// sentinelSections are those that a Sentinel has, by their names: sentinelInfoCommand.
+var sentinelSections = []string{"server", "clients", "cpu", "stats", "sentinel"}
+
+// has reports whether a section is one of this process.
+func (a *Commands) has(c *section) bool {
+	if a.Sentinel != nil {
+		return slices.Contains(sentinelSections, c.name)
+	}
+	return c.name != "sentinel"
 }
 
 func (a *Commands) infoRow() *command.Row {
@@ -84,7 +96,7 @@ func (a *Commands) info(x *command.Ctx) {
 	var b strings.Builder
 	for i := range sections {
 		c := &sections[i]
-		if c.when < shown && !want[c.name] {
+		if !a.has(c) || c.when < shown && !want[c.name] {
 			continue
 		}
 		if b.Len() > 0 {
@@ -114,6 +126,9 @@ func (a *Commands) infoServer(b *strings.Builder) {
 	mode := "standalone"
 	if cfg.ClusterEnabled {
 		mode = "cluster"
+	}
+	if a.Sentinel != nil {
+		mode = "sentinel"
 	}
 	st, up := a.Server.Stats(), time.Since(a.Started)
 	executable, _ := os.Executable()

@@ -211,3 +211,9 @@ type Cluster interface {
 	// sent.
 	LinkBytes() int64
 }
+
+// Sentinel is what INFO asks of a Sentinel.
+type Sentinel interface {
+	// Info is the lines of INFO sentinel.
+	Info() string
+}

@@ -20,6 +20,9 @@ type Source struct {
 	Stdin io.Reader // nil: empty
 	// Product names the program in error messages, as in "Redis 7.0.15".
 	Product string
+	// Sentinel is whether the program is a Sentinel: it has defaults of its own, and
+	// Lines("sentinel") holds the lines that begin with the word.
+	Sentinel bool
 }
 
 // FileError says why a configuration is refused. Its text is what Redis
@@ -52,12 +55,16 @@ const (
 // do. The error is a *FileError, or says which file cannot be opened.
 func Load(src Source) (*Config, error) {
 	path, fromStdin, lines := commandLine(src.Args)
-	l := &loader{config: newConfig(), settings: defaults(), product: src.Product, seen: make(map[*directive]Line)}
+	l := &loader{config: newConfig(), settings: defaults(), product: src.Product, seen: make(map[*directive]Line), sentinel: src.Sentinel}
 	wd, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("config: working directory: %w", err)
 	}
 	l.put("dir", wd)
+	if src.Sentinel { // as initSentinelConfig
+		l.put("port", "26379")
+		l.put("protected-mode", "no")
+	}
 
 	var all strings.Builder
 	if path != "" {
@@ -92,6 +99,7 @@ type loader struct {
 	product  string
 	seen     map[*directive]Line // where each was set last
 	depth    int                 // of includes
+	sentinel bool                // as in Source
 }
 
 // put sets a directive to a text that is known to be canonical.
@@ -179,7 +187,12 @@ func (l *loader) statement(name string, line Line) error {
 	case name == "rename-command" && n == 2, name == "user" && n >= 1, name == "loadmodule" && n >= 1:
 		l.config.lines[name] = append(l.config.lines[name], line)
 		return nil
-	case name == "sentinel" && n > 0:
+	case name == "sentinel" && n == 0:
+		return nil // the option --sentinel, which chose the program
+	case name == "sentinel" && l.sentinel:
+		l.config.lines[name] = append(l.config.lines[name], line)
+		return nil
+	case name == "sentinel":
 		return lineError("sentinel directive while not in sentinel mode")
 	case strings.Contains(name, ".") && n == 0:
 		return lineError("Module config specified without value")

@@ -255,7 +255,7 @@ func FuzzText(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parse(s.rewrite(text, true))
+		again, err := parse(s.rewrite(text, true, nil))
 		if err != nil {
 			t.Fatalf("the rewrite is refused: %v", err)
 		}

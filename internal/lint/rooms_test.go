@@ -81,10 +81,13 @@ var rooms = []room{
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
-	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
+	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
+	// The Sentinel program: a server without data, and the driver of the core.
+	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
+		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},

@@ -50,6 +50,9 @@ func (l *Logger) SetReplica(replica bool) {
 	l.role.Store(role)
 }
 
+// SetSentinel sets the letter to that of a Sentinel.
+func (l *Logger) SetSentinel() { l.role.Store('X') }
+
 // encoder lays out a line. Fields are kept as text until then.
 type encoder struct {
 	zapcore.Encoder

@@ -47,6 +47,7 @@ type Server struct {
 
 	t      testing.TB
 	args   []string
+	file   string // the configuration file of a Sentinel; "" for a node
 	log    string
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
@@ -58,6 +59,38 @@ type Server struct {
 func Start(t testing.TB, kind Kind, args ...string) *Server {
 	t.Helper()
 	s := &Server{Kind: kind, Port: Port(t), Dir: t.TempDir(), t: t, args: args}
+	s.begin()
+	return s
+}
+
+// StartSentinel runs a Sentinel of the given kind with a configuration file of these
+// lines, on a free port. It returns when the Sentinel answers PING.
+func StartSentinel(t testing.TB, kind Kind, lines ...string) *Server {
+	t.Helper()
+	s := &Server{Kind: kind, Port: Port(t), Dir: t.TempDir(), t: t}
+	s.file = filepath.Join(s.Dir, "sentinel.conf")
+	lines = append([]string{fmt.Sprintf("port %d", s.Port), "bind 127.0.0.1", "dir " + s.Dir}, lines...)
+	if err := os.WriteFile(s.file, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.begin()
+	return s
+}
+
+// ConfigFile is what the configuration file of a Sentinel has now.
+func (s *Server) ConfigFile() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// begin starts the process that ends with the test.
+func (s *Server) begin() {
+	t := s.t
+	t.Helper()
 	s.log = filepath.Join(t.TempDir(), "log")
 	t.Cleanup(func() {
 		s.Kill()
@@ -66,7 +99,6 @@ func Start(t testing.TB, kind Kind, args ...string) *Server {
 		}
 	})
 	s.Restart()
-	return s
 }
 
 // Restart starts the server anew, after Kill or Terminate, on the same port
@@ -88,15 +120,7 @@ func (s *Server) Launch() {
 	if s.Running() {
 		s.t.Fatalf("redistest: %v on port %d is still running", s.Kind, s.Port)
 	}
-	var command []string
-	if s.Kind == Redoubt {
-		command = []string{Binary(s.t), "server"}
-	} else {
-		command = []string{Tool(s.t, "redis-server")}
-	}
-	command = append(command, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir)
-	command = append(command, s.args...)
-
+	command := s.command()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -113,6 +137,24 @@ func (s *Server) Launch() {
 		cmd.Wait()
 		close(exited)
 	}()
+}
+
+// command is the command line.
+func (s *Server) command() []string {
+	switch {
+	case s.file != "" && s.Kind == Redoubt:
+		return []string{Binary(s.t), "sentinel", s.file}
+	case s.file != "":
+		return []string{Tool(s.t, "redis-server"), s.file, "--sentinel"}
+	}
+	var command []string
+	if s.Kind == Redoubt {
+		command = []string{Binary(s.t), "server"}
+	} else {
+		command = []string{Tool(s.t, "redis-server")}
+	}
+	command = append(command, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir)
+	return append(command, s.args...)
 }
 
 // ping returns nil if the server takes commands; one that asks for a password

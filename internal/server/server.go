@@ -33,6 +33,9 @@ type Config struct {
 	Replication Replication
 	Persistence Persistence
 	Cluster     Cluster
+	// Sentinel, if set, makes the server that of a Sentinel: it has no commands on
+	// data, and Rows beside those about connections.
+	Sentinel admin.Sentinel
 	// Rows are further commands.
 	Rows []*command.Row
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
@@ -144,7 +147,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.admin = admin.New(admin.Config{
 		Settings: c.Settings, Keyspace: c.Keyspace, Stream: c.Stream, PubSub: s.pubsub, Server: s,
-		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, CachedTargets: c.CachedTargets,
+		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, Sentinel: c.Sentinel, CachedTargets: c.CachedTargets,
 		Log: c.Log, RunID: c.RunID, Started: s.started,
 	})
 	s.ending.done = make(chan struct{})
@@ -223,6 +226,9 @@ func (s *Server) buildTable(rows []*command.Row) error {
 	}
 	if s.cluster != nil {
 		groups = append(groups, s.cluster.Rows())
+	}
+	if s.admin.Sentinel != nil {
+		groups = [][]*command.Row{s.admin.SentinelRows(), command.Introspection, rows}
 	}
 	t := command.NewTable(groups...)
 	for _, line := range s.config.Lines("rename-command") {

@@ -1,0 +1,16 @@
+package sentinel
+
+import "redoubt/replication"
+
+// noStream is the stream of a server without data: nothing is ever appended, so
+// that nothing waits for it either.
+type noStream struct{}
+
+func (noStream) Append(_, _ int, _ []byte) replication.Offset { return 0 }
+func (noStream) Announce()                                    {}
+func (noStream) End() replication.Offset                      { return 0 }
+func (noStream) Committed() replication.Offset                { return 0 }
+func (noStream) TryCommit()                                   {}
+func (noStream) OnCommit(func(replication.Offset))            {}
+func (noStream) Room() bool                                   { return true }
+func (noStream) OnRoom(f func(room bool))                     { f(true) }
