@@ -1,103 +1,38 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
-	"strings"
+
+	"redoubt/internal/acl"
 )
 
-// Users are not built. There is one, named default, who may do everything and
-// whose password is requirepass. A line "user default …" that says no more than
-// that is taken; any other would leave the node open where its author has closed
-// it, and is refused.
-
-// unbuiltUsers is the reason for what would need more than that.
-const unbuiltUsers = "Only the user default is built, without restrictions: \"user default on nopass ~* &* +@all\", or \"user default on >password\", is taken"
-
-// defaultUser is what a line about the user default says.
-type defaultUser struct {
-	on       bool
-	password string // "" if none
-	hash     string // hexadecimal SHA-256 of the password, when that is not known
-	open     bool   // nopass
-	keys     bool   // ~*
-	channels bool   // &*
-	commands bool   // +@all
-}
-
-// readDefaultUser reads the words behind "user default", which Redis applies to
-// a user without any permission (ACLLoadConfiguredUsers). A line that names no
-// permission at all is taken for one that gives all.
-func readDefaultUser(rules []string) (defaultUser, error) {
-	var u defaultUser
-	for _, rule := range rules {
-		switch word := strings.ToLower(rule); {
-		case word == "on":
-			u.on = true
-		case word == "nopass":
-			u.open, u.password, u.hash = true, "", ""
-		case word == "~*", word == "allkeys":
-			u.keys = true
-		case word == "&*", word == "allchannels":
-			u.channels = true
-		case word == "+@all", word == "allcommands":
-			u.commands = true
-		case word == "sanitize-payload", word == "skip-sanitize-payload": // payloads are always checked
-		case len(rule) > 1 && rule[0] == '>' && u.password == "" && u.hash == "":
-			u.open, u.password = false, rule[1:]
-		case len(rule) == 1+2*sha256.Size && rule[0] == '#' && u.password == "" && u.hash == "":
-			u.open, u.hash = false, word[1:]
-		default:
-			return u, refusal("'" + rule + "': " + unbuiltUsers)
-		}
-	}
-	switch {
-	case !u.on:
-		return u, refusal("A user default that is off would let nobody in. " + unbuiltUsers)
-	case !u.open && u.password == "" && u.hash == "":
-		return u, refusal("A user default without nopass or a password would let nobody in. " + unbuiltUsers)
-	case u.keys != u.channels || u.channels != u.commands:
-		return u, refusal("A user default with some of the permissions ~* &* +@all. " + unbuiltUsers)
-	}
-	return u, nil
-}
-
-// users makes the user lines of the files act, or refuses them.
+// users looks at the lines of users, as far as that can be done without the table of
+// commands: the server makes users of them.
 func (l *loader) users() error {
-	for i, line := range l.config.lines["user"] {
-		err := l.user(line, i > 0)
-		if err != nil {
-			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: err.Error()}
+	lines, seen := l.config.lines["user"], map[string]bool{}
+	for _, line := range lines {
+		err := acl.Validate(line.Args[1:]...)
+		if seen[line.Args[0]] {
+			err = &acl.RuleError{Rule: line.Args[0], Err: acl.ErrDuplicate}
 		}
+		if err != nil {
+			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: userDeclaration(err)}
+		}
+		seen[line.Args[0]] = true
+	}
+	if len(lines) > 0 && l.settings.ACLFile != "" {
+		return &FileError{Product: l.product, Reason: "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both."}
 	}
 	return nil
 }
 
-func (l *loader) user(line Line, again bool) error {
-	switch {
-	case line.Args[0] != "default":
-		return refusal("The user '" + line.Args[0] + "': " + unbuiltUsers)
-	case again:
-		return refusal("Duplicate user 'default' found. A user can only be defined once in config files")
+// userDeclaration is an error about a line of a user in the words of
+// loadServerConfigFromString.
+func userDeclaration(err error) string {
+	if rule, ok := err.(*acl.RuleError); ok {
+		return "Error in user declaration '" + rule.Rule + "': " + rule.Err.Error()
 	}
-	u, err := readDefaultUser(line.Args[1:])
-	if err != nil {
-		return err
-	}
-	required := l.settings.RequirePass
-	switch {
-	case u.hash != "":
-		// CONFIG REWRITE of Redis writes the hash, and the password as requirepass.
-		if sum := sha256.Sum256([]byte(required)); required == "" || u.hash != hex.EncodeToString(sum[:]) {
-			return refusal("Only a hash of the password is given, and it is not that of requirepass. " + unbuiltUsers)
-		}
-	case required != "" && required != u.password:
-		return refusal("requirepass says otherwise")
-	case u.password != "":
-		l.put("requirepass", u.password)
-	}
-	return nil
+	return "Error in user declaration: " + err.Error()
 }
 
 // refusals refuses settings without which the node would be less guarded than

@@ -30,7 +30,12 @@ func (c *Config) Rewrite(all bool) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return rewriteError(err)
 	}
-	if err := replaceFile(c.path, c.Current().rewrite(string(old), all)); err != nil {
+	r := readOld(string(old))
+	c.Current().rewrite(r, all)
+	if c.users != nil {
+		r.replaceUsers(c.users())
+	}
+	if err := ReplaceFile(c.path, r.String()); err != nil {
 		return rewriteError(err)
 	}
 	return nil
@@ -40,9 +45,8 @@ func rewriteError(err error) error {
 	return errors.New("ERR Rewriting config file: " + reason(err).Error())
 }
 
-// rewrite returns the file old with its directives brought up to date.
-func (s *Settings) rewrite(old string, all bool) string {
-	r := readOld(old)
+// rewrite brings the directives of a file up to date.
+func (s *Settings) rewrite(r *rewriting, all bool) {
 	for _, d := range table {
 		value := s.text[d.index]
 		var lines []string
@@ -52,15 +56,15 @@ func (s *Settings) rewrite(old string, all bool) string {
 		for i := range lines {
 			lines[i] = d.name + " " + lines[i]
 		}
-		r.replace(d, lines)
+		r.replace(r.at[d], lines)
 	}
-	return r.String()
 }
 
 // rewriting is a file on its way to its new content.
 type rewriting struct {
 	lines  []string
 	at     map[*directive][]int // the lines on which each directive stands
+	users  []int                // those of the directive user
 	signed bool                 // the signature is there
 }
 
@@ -81,9 +85,7 @@ func readOld(old string) *rewriting {
 			d := lookup(args[0])
 			r.at[d] = append(r.at[d], i)
 		case strings.EqualFold(args[0], "user"):
-			// What it says is in requirepass, or else the two would differ once
-			// that is changed.
-			line = ""
+			r.users = append(r.users, i)
 		case !slices.Contains(fileOnly, strings.ToLower(args[0])) && !strings.Contains(args[0], "."):
 			// A directive that nobody knows any more.
 			line = "# ??? " + line
@@ -93,10 +95,24 @@ func readOld(old string) *rewriting {
 	return r
 }
 
-// replace gives d the new lines: in the places of the old ones first, then at
+// replaceUsers is replace for the lines of users. A word that quotes or other escapes
+// would tear apart is quoted.
+func (r *rewriting) replaceUsers(lines []string) {
+	for i, line := range lines {
+		words := strings.Split(line, " ")
+		for j, word := range words {
+			if quoted := Quote(word); quoted != `"`+word+`"` || strings.Contains(word, "'") {
+				words[j] = quoted
+			}
+		}
+		lines[i] = strings.Join(words, " ")
+	}
+	r.replace(r.users, lines)
+}
+
+// replace gives a directive new lines: in the places of the old ones first, then at
 // the end. Places that are left over become empty.
-func (r *rewriting) replace(d *directive, lines []string) {
-	places := r.at[d]
+func (r *rewriting) replace(places []int, lines []string) {
 	for i, place := range places {
 		r.lines[place] = ""
 		if i < len(lines) {
@@ -124,10 +140,10 @@ func (r *rewriting) String() string {
 	return b.String()
 }
 
-// replaceFile gives the file the content so that a crash leaves either the
+// ReplaceFile gives the file the content so that a crash leaves either the
 // old or the new one: it writes another file beside it and renames that. The
 // mode of a file that was there stays.
-func replaceFile(path, content string) (err error) {
+func ReplaceFile(path, content string) (err error) {
 	mode := os.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()

@@ -108,8 +108,8 @@ type Server struct {
 	parked       parkedConns
 	replicas     replicaConns
 	debugs       debugSessions
-	startMemory  int64        // in use when the server was made
-	authDenied   atomic.Int64 // wrong passwords
+	startMemory  int64 // in use when the server was made
+	users        users
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
 	applied      applied
@@ -154,6 +154,9 @@ func New(c Config) (*Server, error) {
 	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
+		return nil, err
+	}
+	if err := s.initUsers(); err != nil {
 		return nil, err
 	}
 	s.minLoops = 1
@@ -440,7 +443,7 @@ func (s *Server) refreshConditions() {
 		host, _ := s.replication.Primary()
 		replica = host != ""
 	}
-	s.setCondition(condPassword, cfg.RequirePass != "")
+	s.setCondition(condPassword, !s.users.fallback.open())
 	s.setCondition(condCluster, s.cluster != nil)
 	if replica && !s.IsReplica() {
 		defer s.unblockAll(resp.ErrUnblockedByRole)

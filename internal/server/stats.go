@@ -122,7 +122,7 @@ func (s *Server) NoteLatency(event string, took time.Duration) {
 // Stats sums what the loops have published: admin.Statistics.
 func (s *Server) Stats() admin.Stats {
 	st := admin.Stats{
-		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), AuthDenied: s.authDenied.Load(),
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(),
 		Clients: s.clients.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
@@ -195,7 +195,6 @@ func (s *Server) ResetStats() {
 	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)
 	s.rejected.Store(0)
-	s.authDenied.Store(0)
 }
 
 // maxErrorCodes bounds the codes that are told apart, as a script could invent
