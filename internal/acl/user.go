@@ -188,6 +188,11 @@ func (u *User) apply(c *Commands, allChannels bool, rule string) error {
 func (u *User) addSelector(c *Commands, allChannels bool, rules string) error {
 	s := newSelector(c, allChannels)
 	for _, rule := range strings.Fields(rules) {
+		if rule[len(rule)-1] == ')' {
+			// In a file of users the selector would seem to end with it. Redis takes it, and
+			// cannot read what it has written.
+			return ErrSyntax
+		}
 		if err := s.apply(c, rule); err != nil {
 			return err
 		}
