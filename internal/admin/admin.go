@@ -42,6 +42,7 @@ type Commands struct {
 
 	SlowLog SlowLog
 	Latency Latency
+	Audit   Audit
 
 	rates      rates
 	peakMemory atomic.Int64               // the most that was seen in use
@@ -61,7 +62,7 @@ func New(c Config) *Commands {
 func (a *Commands) Rows() []*command.Row {
 	return slices.Concat(
 		a.connectionRows(), []*command.Row{a.clientRow()}, a.pubSubRows(),
-		[]*command.Row{a.infoRow(), timeRow(), a.configRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow(), monitorRow()},
+		[]*command.Row{a.infoRow(), timeRow(), a.configRow(), a.memoryRow(), a.slowLogRow(), a.latencyRow(), a.aclRow(), monitorRow()},
 		a.keyspaceRows(), a.saveRows(), a.replicationRows(),
 		[]*command.Row{a.shutdownRow(), a.debugRow(), moduleRow(), lolwutRow()},
 	)
@@ -98,6 +99,7 @@ func (a *Commands) ResetStats() {
 	a.Server.ResetStats()
 	a.Keyspace.ResetStats()
 	a.rates.reset()
+	a.Audit.resetCounts()
 	before := a.replicationCounts()
 	a.replBefore.Store(&before)
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
@@ -46,7 +47,8 @@ const (
 // A Session is a client as the commands see it that begin one: AUTH, HELLO, RESET.
 type Session interface {
 	Client
-	// Login authenticates the client and reports whether the password is right.
+	// Login makes the client one of a user, if there is such a user with this password,
+	// and reports whether it did. Otherwise ACL LOG has it.
 	Login(user, password []byte) bool
 	Authenticated() bool
 	// SetProto chooses the version of RESP.
@@ -126,6 +128,12 @@ type Operator interface {
 	EachClient(f func(Peer))
 	// Monitor shows the client what all others call from now on.
 	Monitor()
+	// SetUser makes u the user of its name, and closes clients that it may not listen to
+	// what they listen to any more. DeleteUser deletes a user, if there is one, and
+	// ReplaceUsers all; the clients of those who are deleted are closed.
+	SetUser(u *acl.User)
+	DeleteUser(name string) (existed bool)
+	ReplaceUsers(list []*acl.User)
 	// Configure changes settings, and what in the server follows from them.
 	Configure(pairs ...config.Pair) error
 }

@@ -16,6 +16,7 @@ type clientFilter struct {
 	conditions []func(ClientInfo) bool
 	ids        []uint64 // in order, if ID is given
 	skipMe     bool     // the client that asks is none of them
+	users      Users
 }
 
 func (f *clientFilter) matches(me uint64, c ClientInfo) bool {
@@ -104,6 +105,9 @@ func (f *clientFilter) word(word string, value []byte) resp.Error {
 		return ""
 	}
 	name, not := strings.CutPrefix(word, "not-")
+	if name == "user" && f.users.User(string(value)) == nil {
+		return resp.ErrNoSuchUser(value)
+	}
 	holds, err := clientCondition(name, value)
 	if err == "" {
 		f.add(not, holds)
@@ -125,9 +129,6 @@ func clientCondition(word string, value []byte) (holds func(ClientInfo) bool, er
 		}
 		return func(c ClientInfo) bool { return c.Kind == kind }, ""
 	case "user":
-		if text != "default" {
-			return nil, resp.ErrNoSuchUser(value)
-		}
 		return is(func(c *ClientInfo) string { return c.User }), ""
 	case "addr":
 		return is(func(c *ClientInfo) string { return c.Addr }), ""

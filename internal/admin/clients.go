@@ -25,8 +25,8 @@ func (a *Commands) clientRow() *command.Row {
 		ownRow("caching", 3, "6.0.0", "Says whether the next command reads keys that the connection caches.", command.For(clientCaching)),
 		ownRow("capa", -3, "8.0.0", "Takes what the client says that it is able to do, of which nothing is made use of (Valkey 8).", func(x *command.Ctx) { x.Out.OK() }),
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, ACL: command.CatConnection, Lock: command.LockNone, Run: clientHelp, Doc: command.Brief("5.0.0", "connection", "Lists the sub-commands.")},
-		operatorRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", command.For(clientList)),
-		operatorRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", command.For(clientKill)),
+		operatorRow("list", -2, command.LockSelf, "2.4.0", "Describes the connections, one a line.", command.For(a.clientList)),
+		operatorRow("kill", -3, command.LockSelf, "2.4.0", "Closes connections.", command.For(a.clientKill)),
 		operatorRow("pause", -3, command.LockSelf, "3.0.0", "Holds commands back for a time.", command.For(a.clientPause)),
 		operatorRow("unpause", 2, command.LockSelf, "6.2.0", "Ends a pause.", command.For(a.clientUnpause)),
 		operatorRow("unblock", -3, command.LockSelf, "5.0.0", "Ends the wait of another connection.", a.clientUnblock),
@@ -140,8 +140,8 @@ func clientType(word []byte) (string, bool) {
 	return "", false
 }
 
-func clientList(x *command.Ctx, c Operator) {
-	var f clientFilter
+func (a *Commands) clientList(x *command.Ctx, c Operator) {
+	f := clientFilter{users: a.Server}
 	if err := f.parse(x.Args[2:], resp.ErrClientID); err != "" {
 		x.Out.Error(err)
 		return
@@ -166,8 +166,8 @@ func clientList(x *command.Ctx, c Operator) {
 	x.Out.Verbatim("txt", b.String())
 }
 
-func clientKill(x *command.Ctx, c Operator) {
-	var f clientFilter
+func (a *Commands) clientKill(x *command.Ctx, c Operator) {
+	f := clientFilter{users: a.Server}
 	old := len(x.Args) == 3
 	if old {
 		f.add(false, func(c ClientInfo) bool { return c.Addr == string(x.Args[2]) })

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/internal/version"
@@ -73,11 +74,11 @@ func (a *Commands) auth(x *command.Ctx, c Session) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	user, password := []byte("default"), x.Args[1]
+	user, password := []byte(acl.DefaultName), x.Args[1]
 	c.Redact(1, 2)
 	if len(x.Args) == 3 {
 		user, password = x.Args[1], x.Args[2]
-	} else if a.Settings.Current().RequirePass == "" {
+	} else if a.Server.User(acl.DefaultName).NoPass() {
 		x.Out.Error(resp.ErrNoPassword)
 		return
 	}

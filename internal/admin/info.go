@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
@@ -316,8 +317,12 @@ func (a *Commands) infoStats(b *strings.Builder) {
 	field(b, "eventloop_duration_cmd_sum", ran.Microseconds())
 	field(b, "instantaneous_eventloop_cycles_per_sec", int64(perSecond(grown.turns, seconds)))
 	field(b, "instantaneous_eventloop_duration_usec", grown.turning.Microseconds()/max(grown.turns, 1))
-	field(b, "acl_access_denied_auth", st.AuthDenied)
-	zeros(b, "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
+	for _, reason := range []struct {
+		name string
+		why  acl.Reason
+	}{{"auth", acl.DeniedAuth}, {"cmd", acl.DeniedCommand}, {"key", acl.DeniedKey}, {"channel", acl.DeniedChannel}} {
+		field(b, "acl_access_denied_"+reason.name, a.Audit.Denied(reason.why))
+	}
 }
 
 // infoDebug is how long the event loops have taken for what. The journal's writer is

@@ -3,6 +3,7 @@ package admin
 import (
 	"time"
 
+	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -14,6 +15,7 @@ import (
 // loops stopped and the world locked through it.
 type Server interface {
 	Statistics
+	Users
 	// Loading reports whether data are being loaded.
 	Loading() bool
 	// IsReplica reports whether the node follows a primary.
@@ -50,6 +52,19 @@ type Server interface {
 	Go(f func())
 }
 
+// Users is who there is. The caller has the turn of a loop.
+type Users interface {
+	// ACLCommands is what rules can name.
+	ACLCommands() *acl.Commands
+	// User finds a user by name, nil if there is none. Users is all, by name.
+	User(name string) *acl.User
+	Users() []*acl.User
+	// ReadUsers reads the file aclfile, and WriteUsers writes what there is to it. The
+	// error of the first is a line for the client, of the second one for the log.
+	ReadUsers() ([]*acl.User, error)
+	WriteUsers() error
+}
+
 // Statistics are the counters of the shell. All may be asked for at any time, and
 // stop no loop.
 type Statistics interface {
@@ -76,7 +91,6 @@ type Stats struct {
 	LongestTurn        time.Duration
 	Turning, Cron      time.Duration // spent in turns, and of that in housekeeping
 	Accepted, Rejected int64         // connections
-	AuthDenied         int64         // wrong passwords
 	ErrorReplies       int64
 	UnexpectedErrors   int64         // that a replica would have been answered with
 	OutputLimit        int64         // connections closed for their output

@@ -8,15 +8,15 @@ import (
 
 func (a *Commands) pubSubRows() []*command.Row {
 	return []*command.Row{
-		pubsubRow("subscribe", -2, subscribes, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel)),
+		toChannels(command.ChannelsOnly, pubsubRow("subscribe", -2, subscribes, "2.0.0", "Subscribes to channels.", subscribing(pubsub.Channel))),
 		pubsubRow("unsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to channels.", unsubscribing(pubsub.Channel)),
-		pubsubRow("psubscribe", -2, subscribes, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern)),
+		toChannels(command.PatternsOnly, pubsubRow("psubscribe", -2, subscribes, "2.0.0", "Subscribes to all channels whose names match.", subscribing(pubsub.Pattern))),
 		pubsubRow("punsubscribe", -1, subscribes, "2.0.0", "Ends subscriptions to patterns.", unsubscribing(pubsub.Pattern)),
-		shardRow(pubsubRow("ssubscribe", -2, subscribes, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1),
+		toChannels(command.ChannelsOnly, shardRow(pubsubRow("ssubscribe", -2, subscribes, "7.0.0", "Subscribes to channels that belong to slots.", subscribing(pubsub.Shard)), -1)),
 		shardRow(pubsubRow("sunsubscribe", -1, subscribes, "7.0.0", "Ends subscriptions to channels of slots.", unsubscribing(pubsub.Shard)), -1),
-		{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: command.For(publish),
+		{Name: "publish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Channels: command.FirstChannel, Lock: command.LockNone, Run: command.For(publish),
 			Doc: command.Brief("2.0.0", "pubsub", "Sends a message to who listens to a channel.")},
-		shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Lock: command.LockNone, Run: command.For(sPublish),
+		shardRow(&command.Row{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.Publishes, Channels: command.FirstChannel, Lock: command.LockNone, Run: command.For(sPublish),
 			Doc: command.Brief("7.0.0", "pubsub", "Sends a message to who listens to a channel of a slot.")}, 1),
 		{Name: "pubsub", Arity: -2, Doc: command.Brief("2.8.0", "pubsub", "Tells who listens to what."), Sub: []*command.Row{
 			pubsubRow("channels", -2, command.Loading|command.Stale, "2.8.0", "Names the channels that somebody listens to.", a.activeChannels(pubsub.Channel)),
@@ -34,6 +34,12 @@ const subscribes = command.NoScript | command.Loading | command.Stale | command.
 
 func pubsubRow(name string, arity int, flags command.Flags, since, summary string, run command.Handler) *command.Row {
 	return &command.Row{Name: name, Arity: arity, Flags: flags | command.PubSub, Lock: command.LockNone, Run: run, Doc: command.Brief(since, "pubsub", summary)}
+}
+
+// toChannels says which arguments of a row are channels that a user may not be allowed.
+func toChannels(use command.ChannelUse, r *command.Row) *command.Row {
+	r.Channels = use
+	return r
 }
 
 // shardRow makes a row's arguments up to last the names by which it is routed.

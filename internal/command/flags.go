@@ -137,13 +137,14 @@ func CategoryOf(name string) Category {
 	return 0
 }
 
-// implied is the categories that follow from a command's flags.
-func implied(f Flags) Category {
+// implied is the categories that follow from the flags of a command with these ones of
+// its own.
+func implied(f Flags, own Category) Category {
 	var c Category
 	if f&Write != 0 {
 		c |= CatWrite
 	}
-	if f&ReadOnly != 0 {
+	if f&ReadOnly != 0 && own&CatScripting == 0 {
 		c |= CatRead
 	}
 	if f&Admin != 0 {

@@ -29,6 +29,15 @@ var history = map[string][]Change{
 // nodeHistory is history of the commands on the node, whose rows stand in
 // internal/admin.
 var nodeHistory = map[string][]Change{
+	"acl|getuser": {
+		{"6.2.0", "Shows the patterns of channels."},
+		{"7.0.0", "Shows selectors, and keys and channels as the rules that stand for them."},
+	},
+	"acl|log": {{"7.2.0", "Shows numbers of entries, and when they were made and changed."}},
+	"acl|setuser": {
+		{"6.2.0", "Takes patterns of channels."},
+		{"7.0.0", "Takes selectors and what may be done to keys."},
+	},
 	"auth":         {{"6.0.0", "Takes the name of a user, too."}},
 	"hello":        {{"6.2.0", "The version may be left out."}},
 	"client|pause": {{"6.2.0", "The modes `WRITE` and `ALL` came."}},

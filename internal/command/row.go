@@ -49,7 +49,9 @@ type Row struct {
 	// Access tells, for a row whose key flags are KeyVariable, what one command
 	// line does to its keys.
 	Access func(args [][]byte) KeyFlags
-	Lock   Lock
+	// Channels says which arguments are channels.
+	Channels ChannelUse
+	Lock     Lock
 	// LockFor tells, where one command line needs more than another, what it
 	// needs: LockKeys, which Lock then is, or LockWorld.
 	LockFor func(args [][]byte) Lock

@@ -26,6 +26,13 @@ type Caller interface {
 	Block(c *Ctx, b *Wait) bool
 }
 
+// Restricted is a Caller that may be kept from keys by the rules of its user.
+type Restricted interface {
+	Caller
+	// ReadsAllKeys reports whether the call may read keys that it does not name.
+	ReadsAllKeys(row *Row, args [][]byte) bool
+}
+
 // Scripted is a Caller that is a script. What is unspecified for others is the same
 // each time for it.
 type Scripted interface {
@@ -186,6 +193,14 @@ func (r *Runner) Count(row *Row, took time.Duration, failed bool) {
 // and CountRejection a call that did not come about.
 func (r *Runner) CountFailure(row *Row)   { r.stats[row.index].Failed++ }
 func (r *Runner) CountRejection(row *Row) { r.stats[row.index].Rejected++ }
+
+// CountUndone makes of a call that was counted one that did not come about.
+func (r *Runner) CountUndone(row *Row, took time.Duration) {
+	st := &r.stats[row.index]
+	st.Calls--
+	st.Took -= took
+	st.Rejected++
+}
 
 // Stats returns the counts of the row with this index. Any goroutine may ask: they
 // are plain words, as a locked instruction for each would cost more than the rest

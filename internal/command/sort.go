@@ -123,11 +123,18 @@ func (o *sortOptions) parse(c *Ctx, args [][]byte, readOnly bool) (ok bool) {
 			} else if c.Host.ClusterEnabled() {
 				c.Out.Error(resp.ErrSortByCluster)
 				return false
+			} else if !c.readsAllKeys() {
+				c.Out.Error(resp.ErrSortByDenied)
+				return false
 			}
 			o.by = args[i+1]
 		case is(a, "GET") && left >= 1:
 			if c.Host.ClusterEnabled() {
 				c.Out.Error(resp.ErrSortGetCluster)
+				return false
+			}
+			if !c.readsAllKeys() {
+				c.Out.Error(resp.ErrSortGetDenied)
 				return false
 			}
 			o.get = append(o.get, args[i+1])
@@ -138,6 +145,13 @@ func (o *sortOptions) parse(c *Ctx, args [][]byte, readOnly bool) (ok bool) {
 		i += sortOperands(a)
 	}
 	return true
+}
+
+// readsAllKeys reports whether the caller may read the keys that patterns make of
+// elements.
+func (c *Ctx) readsAllKeys() bool {
+	r, ok := c.Caller.(Restricted)
+	return !ok || r.ReadsAllKeys(c.Row, c.Args)
 }
 
 func sortAny(c *Ctx)      { sortCommand(c, false) }

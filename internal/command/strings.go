@@ -3,9 +3,10 @@ package command
 import (
 	"bytes"
 	"math"
-	"redoubt/internal/resp"
+	"slices"
 	"strconv"
 
+	"redoubt/internal/resp"
 	"redoubt/storage"
 )
 
@@ -227,9 +228,12 @@ func (o *setOptions) allows(c *Ctx, key []byte) bool {
 	return allowed
 }
 
-// setAccess: without GET and a comparison a SET only overwrites.
+// setAccess: without GET and a comparison a SET only overwrites. The word counts
+// wherever it stands among the options, as in setGetKeys.
 func setAccess(args [][]byte) KeyFlags {
-	if o, ok := parseSetOptions(args[3:], ofSet); ok && (o.get || o.compared != nil) {
+	words := args[min(len(args), 3):]
+	o, ok := parseSetOptions(words, ofSet)
+	if ok && o.compared != nil || slices.ContainsFunc(words, func(w []byte) bool { return is(w, "GET") }) {
 		return KeyRW | KeyAccess | KeyUpdate
 	}
 	return KeyOW | KeyUpdate

@@ -102,7 +102,7 @@ func (t *Table) prepare(r *Row) {
 	r.onlyKey = r.findOnlyKey()
 	r.index = len(t.all)
 	t.all = append(t.all, r)
-	r.cats = r.ACL | implied(r.Flags)
+	r.cats = r.ACL | implied(r.Flags, r.ACL)
 	if r.Doc.Args == nil {
 		r.Doc.Args = arguments[r.FullName()]
 	}

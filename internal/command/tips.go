@@ -10,6 +10,10 @@ var tips = map[string][]string{
 	"client|setinfo": {toAllNodes, ifAllSucceed},
 	"client|setname": {toAllNodes, ifAllSucceed},
 
+	"acl|deluser": {toAllNodes, ifAllSucceed},
+	"acl|save":    {toAllNodes, ifAllSucceed},
+	"acl|setuser": {toAllNodes, ifAllSucceed},
+
 	"config|resetstat": {toAllNodes, ifAllSucceed},
 	"config|rewrite":   {toAllNodes, ifAllSucceed},
 	"config|set":       {toAllNodes, ifAllSucceed},

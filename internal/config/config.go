@@ -40,6 +40,7 @@ type Config struct {
 	// These are as Load left them.
 	path   string
 	lines  map[string][]Line
+	users  func() []string // see UserLines; nil: what the files say
 	unused []string
 }
 
@@ -61,6 +62,11 @@ func (c *Config) Path() string { return c.path }
 // Lines returns the lines of rename-command, loadmodule or user that were
 // read at start, in their order.
 func (c *Config) Lines(directive string) []Line { return c.lines[directive] }
+
+// UserLines has a rewrite write the lines that users returns in the place of those of
+// the directive user. It is called while the server is set up, and users from then on
+// by whoever calls Rewrite.
+func (c *Config) UserLines(users func() []string) { c.users = users }
 
 // Sensitive reports whether the value of a directive is a secret, so that
 // CONFIG SET must not show it in the slow log or to MONITOR.

@@ -56,8 +56,8 @@ What to look at when you come from Redis:
   always ${yes}.
 * ${activedefrag} is ${yes} here, and begins when 2 MiB are lost. It works in slices of some tens of microseconds between
   commands, which ${active-defrag-cycle-max} and the like do not change.
-* Users and TLS are not built. A node that is configured for them does not start; see [below](#refused).
-* ${user default on >password} is taken, and means ${requirepass password}.
+* Users stand in lines ${user} or in a file that ${aclfile} names, not in both; see [security.md](security.md).
+* TLS is not built. A node that is configured for it does not start; see [below](#refused).
 
 Sizes take the units k, kb, m, mb, g and gb: 1k is 1000 and 1kb is 1024 bytes. In the tables, names in parentheses are
 aliases, and
@@ -113,8 +113,7 @@ func documentation() string {
 ## Refused
 
 Any value but the default ends the start and is refused by CONFIG SET, because the node would be less guarded than its
-configuration says. The same holds for lines of the directive ` + "`user`" + ` that ask for more than a password of the
-user default.
+configuration says.
 
 | directive | default | why |
 | --- | --- | --- |

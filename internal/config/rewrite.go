@@ -55,7 +55,16 @@ func (c *Config) rewriteFile(all bool, statements []Statement) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return rewriteError(err)
 	}
-	if err := replaceFile(c.path, c.Current().rewrite(string(old), all, statements)); err != nil {
+	r := readOld(string(old), statements != nil)
+	c.Current().rewrite(r, all)
+	if c.users != nil {
+		r.replaceUsers(c.users())
+	}
+	for _, statement := range statements {
+		r.state(statement)
+	}
+	r.dropStatements()
+	if err := ReplaceFile(c.path, r.String()); err != nil {
 		return rewriteError(err)
 	}
 	return nil
@@ -65,9 +74,8 @@ func rewriteError(err error) error {
 	return errors.New("ERR Rewriting config file: " + reason(err).Error())
 }
 
-// rewrite returns the file old with its directives brought up to date.
-func (s *Settings) rewrite(old string, all bool, statements []Statement) string {
-	r := readOld(old, statements != nil)
+// rewrite brings the directives of a file up to date.
+func (s *Settings) rewrite(r *rewriting, all bool) {
 	for _, d := range table {
 		value := s.text[d.index]
 		var lines []string
@@ -77,13 +85,8 @@ func (s *Settings) rewrite(old string, all bool, statements []Statement) string 
 		for i := range lines {
 			lines[i] = d.name + " " + lines[i]
 		}
-		r.replace(d, lines)
+		r.replace(r.at[d], lines)
 	}
-	for _, statement := range statements {
-		r.state(statement)
-	}
-	r.dropStatements()
-	return r.String()
 }
 
 // rewriting is a file on its way to its new content.
@@ -91,6 +94,7 @@ type rewriting struct {
 	lines  []string
 	at     map[*directive][]int // the lines on which each directive stands
 	stated map[string][]int     // the lines of a Sentinel's statements, by their keys
+	users  []int                // those of the directive user
 	signed bool                 // the signature is there
 }
 
@@ -112,9 +116,7 @@ func readOld(old string, sentinel bool) *rewriting {
 			d := lookup(args[0])
 			r.at[d] = append(r.at[d], i)
 		case strings.EqualFold(args[0], "user"):
-			// What it says is in requirepass, or else the two would differ once
-			// that is changed.
-			line = ""
+			r.users = append(r.users, i)
 		case sentinel && len(args) > 1 && strings.EqualFold(args[0], "sentinel"):
 			key := strings.ToLower(args[0] + " " + args[1])
 			r.stated[key] = append(r.stated[key], i)
@@ -127,10 +129,24 @@ func readOld(old string, sentinel bool) *rewriting {
 	return r
 }
 
-// replace gives d the new lines: in the places of the old ones first, then at
+// replaceUsers is replace for the lines of users. A word that quotes or other escapes
+// would tear apart is quoted.
+func (r *rewriting) replaceUsers(lines []string) {
+	for i, line := range lines {
+		words := strings.Split(line, " ")
+		for j, word := range words {
+			if quoted := Quote(word); quoted != `"`+word+`"` || strings.Contains(word, "'") {
+				words[j] = quoted
+			}
+		}
+		lines[i] = strings.Join(words, " ")
+	}
+	r.replace(r.users, lines)
+}
+
+// replace gives a directive new lines: in the places of the old ones first, then at
 // the end. Places that are left over become empty.
-func (r *rewriting) replace(d *directive, lines []string) {
-	places := r.at[d]
+func (r *rewriting) replace(places []int, lines []string) {
 	for i, place := range places {
 		r.lines[place] = ""
 		if i < len(lines) {
@@ -190,10 +206,10 @@ func (r *rewriting) String() string {
 // as /dev/null, which root could do.
 var errNotRegular = errors.New("Not a regular file")
 
-// replaceFile gives the file the content so that a crash leaves either the
+// ReplaceFile gives the file the content so that a crash leaves either the
 // old or the new one: it writes another file beside it and renames that. The
 // mode of a file that was there stays.
-func replaceFile(path, content string) (err error) {
+func ReplaceFile(path, content string) (err error) {
 	mode := os.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {
 		if !info.Mode().IsRegular() {

@@ -63,6 +63,9 @@ type Settings struct {
 
 	// Security.
 	RequirePass            string // empty: none
+	ACLFile                string // empty: none; relative to Dir
+	ACLLogEntries          int64
+	ACLAllChannels         bool // of new users
 	EnableProtectedConfigs Access
 	EnableDebugCommand     Access
 

@@ -59,10 +59,7 @@ var keptRows = []*directive{
 	{name: "replica-full-sync-buffer-limit", typ: anyBytes, def: "0", since: "Redis 8.0"},
 	{name: "replica-ignore-disk-write-errors", typ: boolean{}, def: "no"},
 
-	// Users, commands and scripts.
-	{name: "aclfile", typ: text{blank: true}, flags: immutable, refuse: "The users of the file are not built, and the node would stand open. " + unbuiltUsers},
-	{name: "acllog-max-len", typ: unbounded, def: "128"},
-	{name: "acl-pubsub-default", typ: oneOf("allchannels", "resetchannels"), def: "resetchannels"},
+	// Commands and scripts.
 	{name: "enable-module-command", typ: accessLevels, def: "no", flags: immutable},
 	{name: "extended-redis-compatibility", typ: boolean{}, def: "no", since: "Valkey 8.0"},
 	{name: "lua-enable-insecure-api", aliases: []string{"lua-enable-deprecated-api"}, typ: boolean{}, def: "no", flags: hidden, since: "Redis 7.4, Valkey 8.1"},

@@ -153,6 +153,8 @@ const (
 	ErrWeight         Error = "ERR weight value is not a float"
 	ErrSortByCluster  Error = "ERR BY option of SORT denied in cluster mode."
 	ErrSortGetCluster Error = "ERR GET option of SORT denied in cluster mode."
+	ErrSortByDenied   Error = "ERR BY option of SORT denied due to insufficient ACL permissions."
+	ErrSortGetDenied  Error = "ERR GET option of SORT denied due to insufficient ACL permissions."
 	ErrSortScore      Error = "ERR One or more scores can't be converted into double"
 )
 

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 
+	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -23,6 +24,7 @@ type blocked struct {
 	db      int
 	proto   int
 	noTouch bool
+	user    *account
 	serve   func(c *command.Ctx, key []byte) bool
 	expired func(out *resp.Writer)
 }
@@ -62,7 +64,7 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 	}
 	b := &blocked{
 		row: x.Row, args: make([][]byte, len(x.Args)),
-		db: c.db, proto: c.out.Proto(), noTouch: c.is(stateNoTouch),
+		db: c.db, proto: c.out.Proto(), noTouch: c.is(stateNoTouch), user: c.user,
 		serve: w.Serve, expired: w.Expired,
 	}
 	b.Owner, b.Gone = b, w.Gone
@@ -80,6 +82,9 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 type served struct {
 	b     *blocked
 	reply []byte
+	// denied is why there is none: the rules of the client's user have changed while it
+	// waited.
+	denied denied
 }
 
 // serveBlocked serves those who wait for keys that the unit at hand has changed,
@@ -115,6 +120,10 @@ func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]serve
 	if !b.Take() {
 		return list, true
 	}
+	if why, at := b.user.check(b.row, b.args); why != acl.Allowed {
+		b.End()
+		return append(list, served{b: b, denied: b.user.deny(why, at, b.row, b.args)}), true
+	}
 	out := resp.NewWriter(nil, b.proto)
 	r.Ctx.Tx.Break()
 	r.Bind(b, out, b.row, b.args)
@@ -123,7 +132,7 @@ func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]serve
 		return list, false
 	}
 	b.End()
-	return append(list, served{b, out.Bytes()}), true
+	return append(list, served{b: b, reply: out.Bytes()}), true
 }
 
 // ServeReaders has those who wait to read served with what an applier brings, as on
@@ -163,10 +172,22 @@ func (s *Server) serving(e *storage.Executor, may func(*blocked) bool) (serve fu
 // empties the list.
 func answerAll(list []served, gate replication.Offset) []served {
 	for _, one := range list {
-		one.b.at.answerLater(gate, func(out *resp.Writer) { out.Raw(one.reply) })
+		one.b.at.answerLater(gate, one.answer)
 	}
 	clear(list)
 	return list[:0]
+}
+
+// answer writes the reply, on the loop of the client.
+func (one served) answer(out *resp.Writer) {
+	if one.denied.why == acl.Allowed {
+		out.Raw(one.reply)
+		return
+	}
+	p := one.b.at
+	p.rejected = true
+	one.denied.note(p.c.srv, acl.TopLevel, p.c.info(p.c.home.Load()).String())
+	out.Error(one.denied.err())
 }
 
 // sendServed sends the replies of those that the last unit has served; they

@@ -41,37 +41,9 @@ func (c *conn) SetReply(m admin.ReplyMode) {
 	}
 }
 
-// Login authenticates the connection. There is one user, "default", with the
-// password of requirepass: admin.Session.
-func (c *conn) Login(user, password []byte) bool {
-	want := c.srv.config.Current().RequirePass
-	if string(user) != "default" || (want != "" && !sameSecret(password, want)) {
-		c.srv.authDenied.Add(1)
-		return false
-	}
-	c.authenticated(true)
-	return true
-}
-
-// Authenticated reports whether the connection has named the password, or need
-// not: admin.Session.
+// Authenticated reports whether the connection has logged in, or need not:
+// admin.Session.
 func (c *conn) Authenticated() bool { return c.authed }
-
-// authenticated notes whether the connection has named the password.
-func (c *conn) authenticated(yes bool) {
-	c.authed = yes
-	c.parser.Limits.Unauthenticated = !yes
-}
-
-// sameSecret compares in a time that depends on the length of what was offered
-// only.
-func sameSecret(offered []byte, want string) bool {
-	diff := len(offered) ^ len(want)
-	for i, b := range offered {
-		diff |= int(b ^ want[i%len(want)])
-	}
-	return diff == 0
-}
 
 // SetProto chooses the version of RESP: admin.Session.
 func (c *conn) SetProto(version int) {
@@ -95,7 +67,7 @@ func (c *conn) Reset() resp.Error {
 	c.conds &^= condMonitor
 	c.db, c.identity.Name, c.replica = 0, "", nil
 	c.SetProto(resp.Proto2)
-	c.authenticated(l.cfg.RequirePass == "")
+	c.becomeDefault()
 	return ""
 }
 
@@ -149,7 +121,7 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 	now := time.Since(c.srv.started)
 	i := admin.ClientInfo{
 		Identity: c.identity,
-		ID:       c.id, Kind: c.kind(), Addr: c.remote, LocalAddr: c.local, FD: c.fd, User: c.user,
+		ID:       c.id, Kind: c.kind(), Addr: c.remote, LocalAddr: c.local, FD: c.fd, User: c.user.name,
 		Age: now - c.born, Idle: now - c.active, Flags: c.flags(), DB: c.db,
 		Queued: -1, Watched: len(c.watched), InBytes: c.inBytes, OutBytes: c.outBytes, Commands: c.commands, InputFree: max(cap(c.in)-len(c.in), 0),
 		Buffer: cap(c.out.Bytes()), Memory: int(c.memory()), Events: c.events(), Command: "NULL", Proto: c.out.Proto(),

@@ -38,8 +38,8 @@ type conn struct {
 
 	conds    condition // the connection's share of what gates look at
 	db       int
-	user     string
-	authed   bool
+	user     *account
+	authed   bool // it has logged in, or needed not when it came
 	identity admin.Identity
 	last     *command.Row
 	woff     replication.Offset // WAIT's: the greatest gate of the connection's units
@@ -119,15 +119,12 @@ func (s *Server) newConn(fd int, remote, local string) *conn {
 	cfg := s.config.Current()
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), fd: fd, remote: remote, local: local,
-		user: "default", authed: cfg.RequirePass == "",
 		loopback: isLoopback(remote), ipv6: isIPv6(remote),
 		born: time.Since(s.started),
 	}
 	c.active = c.born
-	c.parser.Limits = resp.Limits{MaxBulk: cfg.MaxBulkBytes, Unauthenticated: !c.authed}
-	if !c.authed {
-		c.conds |= condUnauthenticated
-	}
+	c.parser.Limits.MaxBulk = cfg.MaxBulkBytes
+	c.becomeDefault()
 	return c
 }
 
@@ -149,6 +146,14 @@ func isIPv6(remote string) bool {
 // adopt makes c a connection of the loop.
 func (l *loop) adopt(c *conn) {
 	c.home.Store(l)
+	if c.user.gone.Load() {
+		// Deleted while no loop had the connection.
+		c.become(l.srv.users.fallback, false)
+		c.state |= stateClosing
+		l.post(func() { l.drop(c) })
+	} else {
+		c.followUser()
+	}
 	l.count++
 	l.recount(c)
 	if c.wire != nil {

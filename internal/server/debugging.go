@@ -282,6 +282,7 @@ func (s *Server) debugAside(x *command.Ctx, h *scriptHost, f form) {
 		return
 	}
 	v := &debugSession{srv: s, form: f, conn: c, db: c.db, proto: c.out.Proto(), noTouch: c.NoTouch(), terminal: t}
+	v.user, v.client = h.user, h.client
 	v.cfg, v.readOnly, v.asking, v.outOfMemory = h.cfg, h.readOnly, h.asking, h.outOfMemory
 	for _, a := range x.Args {
 		v.args = append(v.args, bytes.Clone(a))

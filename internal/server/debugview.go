@@ -21,6 +21,8 @@ type debugSession struct {
 	conn        *conn // no loop has it any more; only what never changes of it is read
 	db, proto   int
 	noTouch     bool
+	user        *account
+	client      string
 	cfg         *config.Settings
 	readOnly    bool
 	asking      bool
@@ -55,6 +57,7 @@ func (v *debugSession) evaluate(view *debugView, out *resp.Writer, d *script.Deb
 	k.runner = command.NewRunner(s.table, k.exec, debugNode{s, view.keyspace})
 	h := s.newScriptHost(k)
 	h.conn, h.cfg, h.db, h.noTouch, h.view = v.conn, v.cfg, v.db, v.noTouch, view
+	h.user, h.client = v.user, v.client
 	h.readOnly, h.asking, h.outOfMemory = v.readOnly, v.asking, v.outOfMemory
 	x := &k.runner.Ctx
 	x.Caller, x.Out, x.Args = h, out, v.args

@@ -44,6 +44,9 @@ func (s *Server) hostOf(x *command.Ctx) *scriptHost {
 	h := l.host
 	h.conn, h.cfg = c, l.cfg
 	h.readOnly, h.asking = c.is(stateReadOnly), c.is(stateAsking)
+	if h.user, h.client = c.user, ""; c.conds&condRestricted != 0 {
+		h.client = c.info(l).String()
+	}
 	h.outOfMemory = l.outOfMemory && s.is(condMemory)
 	return h
 }

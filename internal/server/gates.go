@@ -15,8 +15,9 @@ import (
 type condition uint32
 
 const (
-	condPassword        condition = 1 << iota // requirepass is set
-	condUnauthenticated                       // the connection has not named it
+	condPassword        condition = 1 << iota // the user default needs a password, or is off
+	condUnauthenticated                       // the connection has not logged in
+	condRestricted                            // the connection's user may not do everything
 	condMulti                                 // the connection is in MULTI
 	condCluster                               // keys are routed
 	condDisk                                  // the disk refuses
@@ -55,12 +56,12 @@ type gate struct {
 }
 
 // gates is every check in the order of Redis's processCommand. Existence and
-// arity come before, since the others need the row. The place of ACLs is after
-// "not in MULTI".
+// arity come before, since the others need the row.
 var gates = []gate{
 	{name: "protected command", ofClient: gateProtected},
-	{name: "authentication", when: condPassword, ofClient: gateAuth},
+	{name: "authentication", when: condUnauthenticated, ofClient: gateAuth},
 	{name: "not in MULTI", when: condMulti, ofClient: gateNoMulti},
+	{name: "permission", when: condRestricted, ofClient: gatePermission},
 	{name: "route", when: condCluster, ofClient: gateRoute},
 	{name: "memory", when: condMemory, ofCommand: gateMemory},
 	{name: "disk", when: condDisk, ofCommand: gateDisk},
@@ -148,8 +149,8 @@ func gateProtected(l *loop, c *conn, q *request) verdict {
 	return q.deny(resp.ErrProtected("DEBUG", "enable-debug-command"))
 }
 
-func gateAuth(_ *loop, c *conn, q *request) verdict {
-	if c.authed || q.row.Is(command.NoAuth) {
+func gateAuth(l *loop, _ *conn, q *request) verdict {
+	if !l.srv.is(condPassword) || q.row.Is(command.NoAuth) {
 		return pass
 	}
 	return q.deny(resp.ErrNoAuth)

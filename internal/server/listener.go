@@ -184,9 +184,9 @@ func (s *Server) admit() resp.Error {
 }
 
 // exposed reports whether protected mode keeps the connection out: it comes
-// from elsewhere and there is no password.
+// from elsewhere and the user default needs no password.
 func (l *loop) exposed(c *conn) bool {
-	return l.cfg.ProtectedMode && l.cfg.RequirePass == "" && !c.loopback
+	return l.cfg.ProtectedMode && l.srv.users.fallback.rules.Load().NoPass() && !c.loopback
 }
 
 // turnAway answers a connection that may not stay and closes it.

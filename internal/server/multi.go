@@ -254,6 +254,11 @@ func (l *loop) runQueue(c *conn, m *transaction) {
 	for i := range m.queue {
 		e := &m.queue[i]
 		start, began := c.out.Len(), l.mono
+		if err := l.deniesQueued(c, e); err != "" {
+			c.out.Error(err)
+			l.stats.errorReply(err, false)
+			continue
+		}
 		l.redacted = l.redacted[:0]
 		l.runner.Bind(c, &c.out, e.row, e.args)
 		if c.track != nil {

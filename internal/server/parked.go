@@ -25,6 +25,8 @@ type parked struct {
 	// handler took, without the wait, and the arguments for the slow log.
 	took time.Duration
 	args [][]byte
+	// rejected: the answer is that the command is not run after all.
+	rejected bool
 }
 
 // waiting is what a parked connection waits for.
@@ -133,10 +135,12 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	c.active = l.mono
 	start := c.out.Len()
 	reply(&c.out)
-	l.lateReply(c, start)
+	l.lateReply(p, start)
 	c.commands++
-	l.runner.CountLatency(c.last, p.took)
-	if p.args != nil {
+	if !p.rejected {
+		l.runner.CountLatency(c.last, p.took)
+	}
+	if p.args != nil && !p.rejected {
 		l.logSlow(c, c.last, p.args, p.took)
 	}
 	if c.is(stateReplyOff | stateSkipping) {
@@ -154,12 +158,17 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 // lateReply counts the reply of a command that has waited, which begins at
 // start, if it is an error: when the books of the call were kept there was
 // none yet.
-func (l *loop) lateReply(c *conn, start int) {
+func (l *loop) lateReply(p *parked, start int) {
+	c := p.c
 	b := c.out.Bytes()
 	if len(b) <= start || b[start] != '-' {
 		return
 	}
 	l.stats.errorReply(errorLine(b[start:]), false)
+	if p.rejected {
+		l.runner.CountUndone(c.last, p.took)
+		return
+	}
 	l.runner.CountFailure(c.last)
 }
 

@@ -21,6 +21,7 @@ import (
 type replicaConn struct {
 	net.Conn
 	about  admin.ClientInfo // what does not change
+	user   *account         // nil: the node's own
 	srv    *Server
 	born   time.Duration
 	heard  atomic.Int64 // when something came last, as a time since the server's start
@@ -45,10 +46,14 @@ var (
 
 // track makes nc, until now the connection c, one that has left the loops.
 func (s *Server) track(c *conn, nc net.Conn, k peerKind) *replicaConn {
-	return s.keep(&replicaConn{Conn: nc, srv: s, born: c.born, about: admin.ClientInfo{
-		ID: c.id, Kind: k.kind, Flags: k.flags, Command: k.command, User: c.user, Proto: c.out.Proto(),
+	r := s.keep(&replicaConn{Conn: nc, srv: s, born: c.born, user: c.user, about: admin.ClientInfo{
+		ID: c.id, Kind: k.kind, Flags: k.flags, Command: k.command, User: c.user.name, Proto: c.out.Proto(),
 		Addr: c.remote, LocalAddr: c.local, Identity: admin.Identity{Name: c.identity.Name},
 	}})
+	if c.user.gone.Load() {
+		r.Close() // deleted between the loops and here
+	}
+	return r
 }
 
 // TrackPrimary makes nc, which the node has opened to its primary, a client to be

@@ -139,7 +139,7 @@ func psyncCommand(x *command.Ctx, c *conn) {
 	if c.replica != nil {
 		hello = *c.replica
 	}
-	hello.User = c.user
+	hello.User = c.user.name
 	if len(x.Args) >= 3 {
 		at, ok := resp.ParseInt(x.Args[2])
 		if !ok {

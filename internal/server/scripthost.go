@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redoubt/internal/acl"
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -39,6 +40,8 @@ type scriptHost struct {
 	tx           *storage.Tx
 	db           int
 	noTouch      bool
+	user         *account // who has called it
+	client       string   // … as CLIENT LIST has it, for ACL LOG; "" if the user may do everything
 	flags        runFlags
 	slot         int // the slot of all keys so far, -1: there was none
 	outOfMemory  bool
@@ -165,6 +168,9 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 	case h.srv.is(condStale) && !row.Is(command.Stale):
 		return resp.ErrInScriptStale
 	}
+	if err := h.deniedByUser(row, args); err != "" {
+		return err
+	}
 	if h.view != nil {
 		if err := h.view.refuses(row); err != "" {
 			return err
@@ -192,6 +198,23 @@ func (h *scriptHost) refusal(row *command.Row, args [][]byte) resp.Error {
 		h.wrote = true
 	}
 	return h.refusesRoute(row, args)
+}
+
+// deniedByUser asks the rules of the user who runs the script. It matches
+// scriptVerifyACL.
+func (h *scriptHost) deniedByUser(row *command.Row, args [][]byte) resp.Error {
+	why, at := h.user.check(row, args)
+	if why == acl.Allowed {
+		return ""
+	}
+	d := h.user.deny(why, at, row, args)
+	d.note(h.srv, acl.InScript, h.client)
+	return resp.ErrInScriptNoPerm(d.err())
+}
+
+// ReadsAllKeys is command.Restricted's. Who made a stream has looked.
+func (h *scriptHost) ReadsAllKeys(row *command.Row, args [][]byte) bool {
+	return h.desk == nil || h.user.readsAllKeys(row, args)
 }
 
 // refusesWrite matches scriptVerifyWriteCommandAllow.
@@ -328,11 +351,17 @@ func (h *scriptHost) account(row *command.Row, args [][]byte, took time.Duration
 	}
 }
 
-// MayRun is redis.acl_check_cmd: script.Host. There is one user, who may do
-// everything.
+// MayRun is redis.acl_check_cmd: script.Host.
 func (h *scriptHost) MayRun(args [][]byte) (allowed, known bool) {
 	row, _ := h.srv.table.Resolve(args)
-	return true, row != nil
+	switch {
+	case row == nil:
+		return false, false
+	case h.desk == nil:
+		return true, true // whoever made the stream has looked
+	}
+	why, _ := h.user.check(row, args)
+	return why == acl.Allowed, true
 }
 
 // SetReplication is redis.set_repl: script.Host. The stream is the journal as well

@@ -112,8 +112,8 @@ type Server struct {
 	parked       parkedConns
 	replicas     replicaConns
 	debugs       debugSessions
-	startMemory  int64        // in use when the server was made
-	authDenied   atomic.Int64 // wrong passwords
+	startMemory  int64 // in use when the server was made
+	users        users
 	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
@@ -159,6 +159,9 @@ func New(c Config) (*Server, error) {
 	s.watchNow, s.ended = make(chan struct{}, 1), make(chan struct{})
 	s.activeExpire.Store(true)
 	if err := s.buildTable(c.Rows); err != nil {
+		return nil, err
+	}
+	if err := s.initUsers(); err != nil {
 		return nil, err
 	}
 	s.minLoops = 1
@@ -445,7 +448,7 @@ func (s *Server) refreshConditions() {
 		host, _ := s.replication.Primary()
 		replica = host != ""
 	}
-	s.setCondition(condPassword, cfg.RequirePass != "")
+	s.setCondition(condPassword, !s.users.fallback.open())
 	s.setCondition(condCluster, s.cluster != nil)
 	if replica && !s.IsReplica() {
 		defer s.unblockAll(resp.ErrUnblockedByRole)

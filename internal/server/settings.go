@@ -23,7 +23,8 @@ func (s *Server) followSettings() {
 		return nil
 	}, "proto-max-bulk-len")
 	s.config.OnChange(func(_, next *config.Settings) error {
-		s.eachConn(func(c *conn) { c.parser.Limits.Unauthenticated = next.RequirePass != "" && !c.authed })
+		s.setDefaultPassword(next.RequirePass)
+		s.usersChanged()
 		return nil
 	}, "requirepass")
 	s.config.OnChange(func(_, next *config.Settings) error {

@@ -123,7 +123,7 @@ func (s *Server) NoteLatency(event string, took time.Duration) {
 // Stats sums what the loops have published: admin.Statistics.
 func (s *Server) Stats() admin.Stats {
 	st := admin.Stats{
-		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), AuthDenied: s.authDenied.Load(), UnexpectedErrors: s.strayErrors.Load(),
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), UnexpectedErrors: s.strayErrors.Load(),
 		Clients: s.clients.Load(), Watching: s.watching.Load(), Waiting: int64(s.parked.count()), WithDeadline: int64(s.parked.withDeadline()),
 		UsedMemory: s.usedMemory(), ClientBytes: s.clientMemory(), BusBytes: s.forBus.Load(), Loops: len(s.loops), ActiveLoops: int(s.active.Load()), EndsAt: s.ending.until.Load(),
 	}
@@ -197,7 +197,6 @@ func (s *Server) ResetStats() {
 	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)
 	s.rejected.Store(0)
-	s.authDenied.Store(0)
 	s.strayErrors.Store(0)
 }
 
