@@ -9,12 +9,13 @@
 # SERVER and SENTINEL are programs that are called as redis-server and redis-sentinel
 # are; by default they are bin/redoubt under these names. It needs redis-cli, and haproxy
 # for its chapter, which is left out without it. Everything happens in a new directory
-# and on 127.0.0.1, ports $BASE to $BASE+30 (BASE is 27400 by default). All processes are
+# and on 127.0.0.1, ports $BASE to $BASE+30 (BASE is 20600 by default; the cluster takes
+# those 10,000 above as well, which should be below the ephemeral ports). All processes are
 # ended when the script ends; the directory is kept if something fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-base=${BASE:-27400}
+base=${BASE:-20600}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/guide.XXXXXX")
 ln -s "$PWD/bin/redoubt" "$dir/redis-server"
 ln -s "$PWD/bin/redoubt" "$dir/redis-sentinel"
