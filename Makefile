@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim fuzz interop soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -76,6 +76,9 @@ bench-snapshot: build ## beside redis-server: throughput and latency during BGSA
 
 pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/default.pgo (needs redis-benchmark)
 	scripts/pgo.sh
+
+guide: build ## play the operations guide: with Redoubt alone, with the Sentinels of Redis, and with its nodes (needs haproxy and redis-server)
+	scripts/guides.sh
 
 image: build ## the container image redoubt:local, FROM scratch; pulls nothing
 	docker build -t redoubt:local -f docker/Dockerfile bin
