@@ -42,7 +42,7 @@ func (a *Commands) flushAll(x *command.Ctx) {
 	}
 }
 
-// flushed ends a BGSAVE of what has been flushed and, where save points keep a
+// flushed ends the snapshots of what has been flushed and, where save points keep a
 // dump, writes that of the empty keyspace: nothing of it must come back after a
 // crash. The log hears of a failure, the client does not, as with Redis
 // (flushAllDataAndResetRDB).

@@ -324,7 +324,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 			p.again = false
 			p.base = p.order(&order{purpose: forBase})
 		}
-		if errors.Is(o.err, errSwitchedOff) {
+		if errors.Is(o.err, errSwitchedOff) || errors.Is(o.err, errOvertaken) {
 			break // which is no failure
 		}
 		p.baseErr, p.baseTried = o.err, time.Now()
@@ -429,8 +429,8 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 // errReplaced ends a snapshot of data that a full resync replaces.
 var errReplaced = errors.New("node: the data are being replaced by those of the primary")
 
-// errOvertaken ends a BGSAVE whose data have been flushed since, or which the
-// save at shutdown has made superfluous.
+// errOvertaken ends a snapshot whose data have been flushed since, or a BGSAVE which
+// the save at shutdown has made superfluous.
 var errOvertaken = errors.New("node: the data have been flushed, or saved at shutdown")
 
 // beginDump notes the file that a BGSAVE writes and returns the count that
@@ -476,6 +476,7 @@ func (p *persistence) overtake() {
 // Flushed implements server.Persistence.
 func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 	p.overtake()
+	p.giveUpFlushed()
 	switch {
 	case !save:
 		return nil
@@ -483,6 +484,23 @@ func (p *persistence) Flushed(tx *storage.Tx, save bool) error {
 		return errReplaced
 	}
 	return p.saveNow(tx)
+}
+
+// giveUpFlushed gives up what is being made, and kept, for replicas and as a base of data
+// that have been flushed: a snapshot under way would keep all of them in memory until it
+// has written them. The replicas ask again, as in Redis (flushAllDataAndResetRDB), and
+// there will be a base of what is there now.
+func (p *persistence) giveUpFlushed() {
+	p.mu.Lock()
+	if drop := p.drop[forTransfer]; drop != nil {
+		drop(errOvertaken)
+	}
+	if drop := p.drop[forBase]; drop != nil {
+		p.again = true
+		drop(errOvertaken)
+	}
+	p.mu.Unlock()
+	p.dropTransfer()
 }
 
 // givenUp reports whether a snapshot with that error was of no use any more, or

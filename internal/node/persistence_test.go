@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,6 +182,50 @@ func TestASaveOfFlushedDataDoesNotBecomeTheDump(t *testing.T) {
 		dump, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
 		if exists := err == nil; exists != (points != "") || bytes.Contains(dump, []byte("\x01k\x01v")) {
 			t.Errorf("save %q: the dump is %q, %v", points, dump, err)
+		}
+	}
+}
+
+// A snapshot for replicas, and a base, of data that have been flushed would keep them in
+// memory: they are given up, which is no failure. Another base follows.
+func TestSnapshotsOfFlushedDataAreGivenUp(t *testing.T) {
+	for _, why := range []purpose{forTransfer, forBase} {
+		n, _ := startNode(t, t.TempDir(), "--appendonly", "no")
+		p, e := n.persistence, n.keys.NewExecutor()
+		set(n, e, "k", "v")
+		kept := &order{purpose: forTransfer, path: filepath.Join(t.TempDir(), "sent.rdb")}
+		if err := os.WriteFile(kept.path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.keepTransfer(kept)
+		var once sync.Once
+		kick := p.kick
+		p.kick = func() { // the snapshot has just begun
+			once.Do(func() {
+				n.keys.World(time.Now().UnixMilli(), func(tx *storage.Tx) {
+					tx.FlushAll()
+					if err := p.Flushed(tx, false); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+			kick()
+		}
+		o := &order{purpose: why, done: make(chan struct{}), waiting: 1}
+		if why == forBase {
+			p.mu.Lock()
+			p.base = o
+			p.mu.Unlock()
+		}
+		p.carryOut(t.Context(), o)
+		if !errors.Is(o.err, errOvertaken) {
+			t.Errorf("%v ended with %v", why, o.err)
+		}
+		if _, err := os.Stat(kept.path); !errors.Is(err, fs.ErrNotExist) || p.lastTransfer() != nil {
+			t.Errorf("the next replica would still be sent what was flushed: %v", err)
+		}
+		if why == forBase {
+			hasInfo(t, n, "aof_rewrites:1", "aof_last_bgrewrite_status:ok", "aof_rewrite_in_progress:0")
 		}
 	}
 }
