@@ -95,8 +95,11 @@ func (f *clientFilter) word(word string, value []byte) resp.Error {
 		return ""
 	case "maxage", "idle":
 		n, ok := resp.ParseInt(value)
-		if !ok || n < 1 {
+		switch {
+		case !ok:
 			return resp.ErrNotInteger
+		case n < 1:
+			return resp.ErrClientAge(word)
 		}
 		least := time.Duration(min(n, int64(1)<<32)) * time.Second
 		f.add(false, func(c ClientInfo) bool {

@@ -163,6 +163,8 @@ func TestClientFilters(t *testing.T) {
 		"CLIENT LIST WORD x":         "-ERR syntax error\r\n",
 		"CLIENT LIST ID x":           "-ERR Invalid client ID\r\n",
 		"CLIENT KILL ID 5 x":         "-ERR syntax error\r\n",
+		"CLIENT KILL MAXAGE -1":      "-ERR maxage should be greater than 0\r\n",
+		"CLIENT KILL IDLE x":         "-ERR value is not an integer or out of range\r\n",
 		"CLIENT KILL ID 0":           "-ERR client-id should be greater than 0\r\n",
 		"CLIENT KILL NOT-USER x":     "-ERR No such user 'x'\r\n",
 		"CLIENT KILL NOT-SKIPME yes": "-ERR syntax error\r\n",

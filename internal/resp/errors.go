@@ -197,6 +197,10 @@ const (
 	ErrUnblocked     Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 )
 
+// ErrClientAge is the error of CLIENT KILL and LIST for an age, MAXAGE or IDLE, of no
+// seconds.
+func ErrClientAge(word string) Error { return Error("ERR " + word + " should be greater than 0") }
+
 // MODULE.
 const (
 	ErrNoModules    Error = "ERR Modules are not supported: they are libraries for the C program. Run the module in a Redis server of its own"

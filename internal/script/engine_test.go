@@ -252,6 +252,23 @@ func TestEnginesDrawOtherNumbers(t *testing.T) {
 	}
 }
 
+// os has a clock, which goes on while a script runs, and nothing that reaches out of it
+// (Valkey's unit/scripting).
+func TestTheLibraryOSHasAClockOnly(t *testing.T) {
+	for script, want := range map[string]string{
+		"local start = os.clock() while os.clock() - start < 0.002 do end return 'over'":       "$4\r\nover\r\n",
+		"local names = {} for name in pairs(os) do table.insert(names, name) end return names": "*1\r\n$5\r\nclock\r\n",
+		"return {pcall(os.execute)}":                             "*2\r\n$-1\r\n$27\r\nattempt to call a nil value\r\n",
+		"return select(2, pcall(function() os.clock = nil end))": "$49\r\nuser_script:1: Attempt to modify a readonly table\r\n",
+	} {
+		var w resp.Writer
+		New(Config{}).Run(mustCompile(t, script), nil, nil, &tableHost{}, &w)
+		if got := string(w.Bytes()); got != want {
+			t.Errorf("%s: %q, want %q", script, got, want)
+		}
+	}
+}
+
 // faulty is a host that panics.
 type faulty struct{ tableHost }
 

@@ -1,6 +1,10 @@
 package script
 
-import "redoubt/internal/script/lua"
+import (
+	"time"
+
+	"redoubt/internal/script/lua"
+)
 
 // openGlobals fills a new state: Lua's own functions, Redis's libraries, and the
 // table redis, which is server too. All of it is made read-only.
@@ -8,6 +12,7 @@ func (w *world) openGlobals(scripts bool) {
 	w.state.OpenLibs()
 	w.globals = w.state.Globals()
 	w.openMath()
+	w.makeLibrary("os", []lua.Function{{Name: "clock", Call: osClock}})
 	w.openJSON()
 	w.openMessagePack()
 	w.openStruct()
@@ -56,6 +61,18 @@ func missingGlobal(t *lua.Thread) int {
 func (w *world) openMath() {
 	h := w.globals.GetStr("math").Table()
 	w.state.Register(h, []lua.Function{{Name: "random", Call: w.mathRandom}, {Name: "randomseed", Call: w.mathRandomSeed}})
+}
+
+// started is the time from which os.clock counts.
+var started = time.Now()
+
+// osClock is the one function of the library os that scripts have in Redis 7.4 and
+// Valkey 8, to measure how long something takes. Lua's counts the time of the processor;
+// here, where other threads have a part in that, it is the time that passes. Unlike
+// TIME it does not stand still while a script runs.
+func osClock(t *lua.Thread) int {
+	t.Push(lua.Number(time.Since(started).Seconds()))
+	return 1
 }
 
 // makeLibrary makes a global table of functions.
