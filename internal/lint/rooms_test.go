@@ -44,6 +44,7 @@ var rooms = []room{
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
 	{path: "cluster/sentinel", pure: true},
 	{path: "cluster/sim/virtual", pure: true},
+	{path: "cluster/sim/sentinels", pure: true, imports: []string{"cluster/sentinel", "cluster/sim/virtual"}},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sim/virtual", "replication"}},
 
 	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
@@ -80,7 +81,7 @@ var rooms = []room{
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
 		"internal/command", "internal/config", "internal/resp", "internal/server"}},
-	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/sentinel",
+	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/acl", "internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
