@@ -30,6 +30,7 @@ type Sentinel struct {
 	forced map[string]bool
 	leads  map[string]uint64 // the epoch in which it was elected to replace a master
 	epoch  uint64            // the current one, as it says in its notices
+	anew   string            // the master that an administrator has removed and monitored again
 }
 
 // act is the part of a Step's effects that waits for the disk.
