@@ -21,7 +21,29 @@ func (n *Node) choose(m *master) *replica {
 	if len(fit) == 0 {
 		return nil
 	}
-	return slices.MinFunc(fit, better)
+	return slices.MinFunc(fit, func(a, b *replica) int {
+		return cmp.Or(compareBools(n.astray(a), n.astray(b)), better(a, b))
+	})
+}
+
+// astray reports whether a replica says that it is a master, without having
+// followed its own: say the master before this one, back before it was converted.
+// It lacks what was written since, and an INFO of a master says neither priority
+// nor offset. One that did follow was promoted in a failover that did not end.
+func (n *Node) astray(r *replica) bool {
+	m := r.master
+	return r.info.role == RoleMaster && !(r.masterPort == int(m.addr.Port) && n.sameHost(r.masterHost, m.addr.Host))
+}
+
+// compareBools has false first.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // fit reports whether a replica may be promoted.

@@ -43,6 +43,16 @@ func TestChoiceOfTheReplicaToPromote(t *testing.T) {
 			a.master.sdown, a.master.sdownSince = true, n.now.Add(-time.Second)
 			a.masterLinkDown = 10*a.master.options.DownAfter + time.Second
 		}, "a"},
+		{"not one that is astray", func(n *Node, a, b *replica) {
+			a.info.role, a.masterHost = RoleMaster, ""
+		}, "b"},
+		{"unless all are", func(n *Node, a, b *replica) {
+			a.info.role, a.masterHost = RoleMaster, ""
+			b.priority = 0
+		}, "a"},
+		{"one that was promoted in a failover that did not end", func(n *Node, a, b *replica) {
+			a.info.role, a.masterHost, a.masterPort = RoleMaster, "10.0.0.1", 6379
+		}, "a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNode(t, Settings{}, nil)

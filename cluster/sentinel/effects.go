@@ -69,7 +69,7 @@ const (
 	RequestReplicaOf   // MULTI, SLAVEOF, CONFIG REWRITE, CLIENT KILL …, EXEC
 	RequestScriptKill  // SCRIPT KILL
 	RequestHandOver    // MULTI, CLIENT PAUSE, FAILOVER TO …, EXEC
-	RequestKillClients // MULTI, CLIENT KILL …, EXEC
+	RequestSettleRole  // MULTI, CONFIG REWRITE, CLIENT KILL …, EXEC
 )
 
 // Level is the log level of a Notice or LogLine.

@@ -48,7 +48,7 @@ func (n *Node) random(limit time.Duration) time.Duration {
 // for example, stands again in the current one.
 func (n *Node) elected(m *master) bool {
 	f := &m.failover
-	if f.epoch < n.currentEpoch {
+	if f.epoch < n.currentEpoch && !f.forced {
 		f.epoch = n.currentEpoch
 		n.askOpinions(m, true)
 	}

@@ -238,18 +238,22 @@ func (n *Node) promotionSeen(r *replica) {
 	n.reconfigureClients(m, "leader", m.addr, r.addr)
 	n.hurryHellos(m)
 	if m.failover.coordinated {
-		n.killClients(m)
-		n.killClients(r)
+		n.settleRole(m)
+		n.settleRole(r)
 	}
 }
 
-// killClients has the clients of an instance ask again where the master is.
-func (n *Node) killClients(w watched) {
+// settleRole has an instance that changed its role by FAILOVER write that to its
+// configuration file, which FAILOVER does not do: two that restart with their old
+// roles would follow each other for ever. And it has the clients of the instance
+// ask again where the master is.
+func (n *Node) settleRole(w watched) {
 	if !w.inst().link.canSend() {
 		return
 	}
-	n.send(w, true, RequestKillClients,
+	n.send(w, true, RequestSettleRole,
 		n.words(w, "MULTI"),
+		n.words(w, "CONFIG", "REWRITE"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "normal"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "pubsub"),
 		n.words(w, "EXEC"))

@@ -158,6 +158,15 @@ func TestCoordinatedFailover(t *testing.T) {
 	if len(promoted.log) > 0 || old.of == nil || *old.of != promoted.addr {
 		t.Errorf("the nodes did not change places themselves: %v %v", promoted.log, old.of)
 	}
+	rewritten := 0
+	for _, r := range m.sent {
+		if r.Kind == RequestSettleRole && slices.Equal(r.Commands[1], []string{"CONFIG", "REWRITE"}) {
+			rewritten++
+		}
+	}
+	if rewritten != 2 {
+		t.Errorf("%d nodes have kept their new role for a restart, want both", rewritten)
+	}
 	if !slices.Contains(m.scripts, "/reconf mymaster leader start 10.0.0.1 6379 10.0.0.2 6379") {
 		t.Errorf("scripts: %v", m.scripts)
 	}
@@ -192,6 +201,7 @@ func TestManyMastersFailOverAtOnce(t *testing.T) {
 		l.addSentinel(&State{Masters: states})
 	}
 	l.run(20 * time.Second)
+	l.latency = 20 * time.Millisecond // an election takes as long as the next is away
 	for i := 0; i < len(l.nodes); i += 2 {
 		l.kill(l.nodes[i])
 	}

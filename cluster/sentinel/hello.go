@@ -201,6 +201,9 @@ func (n *Node) adoptEpoch(m *master, epoch uint64) {
 
 // adoptConfig takes a newer configuration of a master.
 func (n *Node) adoptConfig(m *master, from *peer, h *hello) {
+	if h.configEpoch == m.configEpoch {
+		n.resolveCollision(m, h)
+	}
 	if h.configEpoch <= m.configEpoch {
 		return
 	}
@@ -215,4 +218,28 @@ func (n *Node) adoptConfig(m *master, from *peer, h *hello) {
 	n.notify(LevelWarning, "+config-update-from", from, "")
 	n.switchMaster(m, h.masterAddr)
 	n.reconfigureClients(m, "observer", old, m.addr)
+}
+
+// resolveCollision ends that there are two configurations of one epoch, which
+// SENTINEL FAILOVER makes if it is given to two Sentinels at once, or while
+// others hold an election: it needs no votes. The original would leave the
+// Sentinels apart for ever. Those that have the greater address take a new
+// epoch for it, and the others follow.
+func (n *Node) resolveCollision(m *master, h *hello) {
+	if h.configEpoch == 0 || m.failover.running() && m.failover.state < stateReconfReplicas {
+		return
+	}
+	ours, theirs := n.ip(m.current().Host), n.ip(h.masterAddr.Host)
+	if ours == "" || theirs == "" || n.same(m.current(), h.masterAddr) {
+		return
+	}
+	if (Addr{ours, m.current().Port}).String() < (Addr{theirs, h.masterAddr.Port}).String() {
+		return
+	}
+	n.log(LevelWarning, "Two configurations of %s have the epoch %d: %s takes a new one",
+		m.name, m.configEpoch, m.current())
+	n.adoptEpoch(m, n.currentEpoch+1)
+	m.configEpoch = n.currentEpoch
+	n.save(m)
+	n.hurryHellos(m)
 }

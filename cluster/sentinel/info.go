@@ -180,6 +180,22 @@ func (n *Node) learnRunID(w watched, id string) {
 		}
 	}
 	i.runID = id
+	if r, ok := w.(*replica); ok {
+		n.dropFormerAddress(r)
+	}
+}
+
+// dropFormerAddress drops the replica that is r under an address that it does
+// not have any more: the same process, by its run id.
+func (n *Node) dropFormerAddress(r *replica) {
+	for _, o := range r.master.replicas {
+		if o != r && o.runID == r.runID && !o.promoted && !o.link.connected() {
+			n.notify(LevelNotice, "-slave", o, " #moved to %s", r.name)
+			n.removeReplica(o)
+			n.save(r.master)
+			return
+		}
+	}
 }
 
 // learnReplicas adds the replicas that a master has.

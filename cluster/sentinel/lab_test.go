@@ -592,7 +592,7 @@ func (l *lab) serve(d *dataNode, r Request, answer func(Reply)) {
 		answer(ok)
 	case RequestHandOver:
 		answer(l.handOver(d, r.Commands[2]))
-	case RequestKillClients:
+	case RequestSettleRole:
 		answer(ok)
 	}
 }

@@ -23,7 +23,7 @@ func (w *World) Create(primaries int) error {
 	}
 	first := w.Members[0]
 	for _, m := range w.Members[1:] {
-		if err := m.Command(cluster.Meet{IP: first.ip, Port: clientPort}); err != nil {
+		if err := m.Command(cluster.Meet{IP: first.IP, Port: clientPort}); err != nil {
 			return err
 		}
 	}

@@ -31,16 +31,18 @@ const (
 // NewChaos makes the random run of a seed; nothing has happened yet.
 func NewChaos(seed uint64) *Chaos {
 	w := New(seed, 0, DefaultOptions())
-	r := w.rand
-	w.opt.NodeTimeout = w.between(time.Second, 2*time.Second)
-	w.opt.LatencyMax = w.between(time.Millisecond, 50*time.Millisecond)
-	w.opt.LossPercent = r.IntN(4)
-	w.opt.FsyncMax = w.between(time.Millisecond, 200*time.Millisecond)
+	r := w.Rand
+	opt := DefaultOptions()
+	opt.NodeTimeout = w.Between(time.Second, 2*time.Second)
+	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
+	opt.LossPercent = r.IntN(4)
+	opt.FsyncMax = w.Between(time.Millisecond, 200*time.Millisecond)
 	coverage, migration := r.IntN(2) == 0, r.IntN(4) > 0
-	w.opt.Settings = func(s *cluster.Settings) {
+	opt.Settings = func(s *cluster.Settings) {
 		s.RequireFullCoverage = coverage
 		s.AllowReplicaMigration = migration
 	}
+	w.configure(opt)
 	size := r.Float64()
 	members := chaosNodesMin + int(size*size*(chaosNodesMax-chaosNodesMin+1))
 	for i := range members {
@@ -49,6 +51,14 @@ func NewChaos(seed uint64) *Chaos {
 	return &Chaos{World: w, Primaries: max(3, members/2-r.IntN(members/4))}
 }
 
+// String says how large it is.
+func (c *Chaos) String() string {
+	return fmt.Sprintf("%d members, %d faults", len(c.World.Members), c.Faults)
+}
+
+// Trace tells the last things that happened.
+func (c *Chaos) Trace() string { return c.World.Trace() }
+
 // Run lets it happen. The error, if any, is a broken rule or the reason why
 // the cluster did not recover.
 func (c *Chaos) Run() error {
@@ -56,16 +66,8 @@ func (c *Chaos) Run() error {
 	if err := w.Create(c.Primaries); err != nil {
 		return fmt.Errorf("creation: %w", err)
 	}
-	c.Faults = 4 + w.rand.IntN(8)
-	for range c.Faults {
-		w.Run(w.between(0, 2*w.opt.NodeTimeout))
-		w.fault()
-		w.Run(w.between(0, 4*w.opt.NodeTimeout))
-		if w.rand.IntN(3) == 0 {
-			w.repair()
-		}
-	}
-	w.repair()
+	c.Faults = 4 + w.Rand.IntN(8)
+	w.RunFaults(c.Faults, w.opt.NodeTimeout, w.fault, w.repair)
 	if err := c.settle(1); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
@@ -91,10 +93,10 @@ func (c *Chaos) settle(elections int) error {
 func (w *World) losePrimaries() (lost int) {
 	w.Run(5 * w.opt.NodeTimeout) // let replication catch up
 	voters := w.Members[0].View().Size
-	for _, i := range w.rand.Perm(len(w.Members)) {
+	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
 		me := m.View().Me()
-		if lost == voters-voters/2-1 || w.rand.IntN(3) == 0 {
+		if lost == voters-voters/2-1 || w.Rand.IntN(3) == 0 {
 			break
 		}
 		if me.Flags.Has(bus.FlagPrimary) && w.hasReplicaInStep(m) {
@@ -116,7 +118,7 @@ func (w *World) hasReplicaInStep(p *Member) bool {
 func (w *World) repair() {
 	w.traps = 0
 	w.repairs++
-	w.Heal()
+	w.Net.Heal()
 	for _, m := range w.Members {
 		m.Restart()
 	}
@@ -124,32 +126,32 @@ func (w *World) repair() {
 
 // fault breaks something at random.
 func (w *World) fault() {
-	m := w.Members[w.rand.IntN(len(w.Members))]
-	other := w.Members[w.rand.IntN(len(w.Members))]
-	switch w.rand.IntN(15) {
+	m := w.Members[w.Rand.IntN(len(w.Members))]
+	other := w.Members[w.Rand.IntN(len(w.Members))]
+	switch w.Rand.IntN(15) {
 	case 0, 1, 2:
 		m.Crash()
 	case 14:
 		w.openSlot(m, other)
 	case 13:
 		m.PowerCut()
-		w.after(w.between(0, w.opt.NodeTimeout), m.Restart)
+		w.After(w.Between(0, w.opt.NodeTimeout), m.Restart)
 	case 3:
 		m.PowerCut()
-		if w.rand.IntN(2) == 0 {
+		if w.Rand.IntN(2) == 0 {
 			m.Move()
 		}
 		m.Restart()
 	case 4:
-		m.Freeze(w.between(0, 5*w.opt.NodeTimeout))
+		m.Freeze(w.Between(0, 5*w.opt.NodeTimeout))
 	case 5:
-		w.Partition(w.some(len(w.Members) / 2)...)
+		w.Net.Partition(w.Some(len(w.Members), len(w.Members)/2)...)
 	case 6:
-		w.Partition(m.Index)
+		w.Net.Partition(m.Index)
 	case 7:
-		w.Cut(m.Index, other.Index, w.rand.IntN(2) == 0)
+		w.Net.Cut(m.Index, other.Index, w.Rand.IntN(2) == 0)
 	case 8:
-		w.ResetLinks(10 + w.rand.IntN(90))
+		w.Net.Reset(10 + w.Rand.IntN(90))
 	case 9:
 		w.manualFailover()
 	case 10, 11:
@@ -168,7 +170,7 @@ func (w *World) spring(p *Member) {
 	}
 	w.traps--
 	repairs := w.repairs
-	w.after(w.between(0, 4*w.opt.NodeTimeout), func() {
+	w.After(w.Between(0, 4*w.opt.NodeTimeout), func() {
 		if w.repairs == repairs {
 			p.Crash()
 		}
@@ -188,46 +190,40 @@ func (w *World) openSlot(source, target *Member) {
 		source.Command(cluster.SetSlot{Slot: first, Action: cluster.SlotMigrating, ID: target.ID()}),
 	} {
 		if err != nil {
-			w.log(source, err.Error())
+			w.Log(source.Host, err.Error())
 		}
 	}
 }
 
 // moveReplica makes a replica one of another primary, as an administrator does.
 func (w *World) moveReplica() {
-	for _, i := range w.rand.Perm(len(w.Members)) {
+	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
-		if !m.Up() || m.frozen.After(w.now) || !m.View().IsReplica() {
+		if !m.Up() || m.Frozen() || !m.View().IsReplica() {
 			continue
 		}
-		to := w.Members[w.rand.IntN(len(w.Members))]
+		to := w.Members[w.Rand.IntN(len(w.Members))]
 		if err := m.Command(cluster.Replicate{ID: to.id}); err != nil {
-			w.log(m, err.Error())
+			w.Log(m.Host, err.Error())
 		}
 		return
 	}
 }
 
-// some chooses at least one and at most that many members.
-func (w *World) some(most int) []int {
-	chosen := w.rand.Perm(len(w.Members))
-	return chosen[:1+w.rand.IntN(most)]
-}
-
 // manualFailover asks a random replica to take over. That it may be refused is
 // part of the game.
 func (w *World) manualFailover() {
-	for _, i := range w.rand.Perm(len(w.Members)) {
+	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
 		if !m.Up() || m.View().Me().Flags.Has(bus.FlagPrimary) {
 			continue
 		}
 		mode := cluster.FailoverNormal
-		if w.rand.IntN(3) == 0 {
+		if w.Rand.IntN(3) == 0 {
 			mode = cluster.FailoverForce
 		}
 		if err := m.Command(cluster.Failover{Mode: mode}); err != nil {
-			w.log(m, err.Error())
+			w.Log(m.Host, err.Error())
 		}
 		return
 	}

@@ -142,7 +142,7 @@ func (m *Member) pauseWrites(until time.Time) {
 	if until.IsZero() {
 		return
 	}
-	m.later(m.world.between(0, 2*time.Millisecond), func() {
+	m.Later(m.world.Between(0, 2*time.Millisecond), func() {
 		m.step(cluster.Paused{Offset: m.data.offset()})
 	})
 }
@@ -150,12 +150,12 @@ func (m *Member) pauseWrites(until time.Time) {
 // replicate moves the data: a primary's by the writes of clients, a replica's
 // after its primary's, with some lag.
 func (m *Member) replicate() {
-	m.later(replicationPeriod, func() {
+	m.Later(replicationPeriod, func() {
 		d := &m.data
 		if d.standing.Replica() {
 			m.tendLink()
 			d.saveFitness(cluster.DefaultSettings().ReplPingPeriod)
-		} else if !d.paused.After(m.world.now) && m.serves() {
+		} else if !d.paused.After(m.world.Now()) && m.serves() {
 			m.world.judgeReturn(m)
 			m.write()
 		}
@@ -172,12 +172,12 @@ func (m *Member) serves() bool {
 
 func (m *Member) write() {
 	d := &m.data
-	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.rand.Int64N(100), by: m.Index}
+	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.Rand.Int64N(100), by: m.Index}
 }
 
 // tendLink is a moment of a replica's link.
 func (m *Member) tendLink() {
-	d, l, now := &m.data, &m.data.link, m.world.now
+	d, l, now := &m.data, &m.data.link, m.world.Now()
 	if d.standing.Loading() {
 		if !l.loaded.After(now) {
 			m.load()
@@ -190,31 +190,31 @@ func (m *Member) tendLink() {
 		return
 	}
 	switch {
-	case l.primary != p || l.life != p.life:
+	case l.primary != p || l.life != p.Life():
 		m.synchronize(p)
 	case l.inStep:
 		d.standing.Hear(now)
 		m.copyFrom(p)
 	case !l.arrives.After(now):
 		d.standing.Load()
-		l.loaded = now.Add(m.world.between(0, 4*m.world.opt.NodeTimeout))
+		l.loaded = now.Add(m.world.Between(0, 4*m.world.opt.NodeTimeout))
 	}
 }
 
 // linkedTo reports whether the stream of p flows to m.
 func (m *Member) linkedTo(p *Member) bool {
 	w := m.world
-	return !m.detached && !p.frozen.After(w.now) && !p.data.standing.Replica() && w.net.open(p, m) && w.net.open(m, p)
+	return !m.detached && !p.Frozen() && !p.data.standing.Replica() && w.Net.Open(p.Host, m.Host) && w.Net.Open(m.Host, p.Host)
 }
 
 // synchronize is PSYNC: the primary lets the replica go on, or begins to send a
 // snapshot.
 func (m *Member) synchronize(p *Member) {
 	d, w := &m.data, m.world
-	d.link = replicationLink{primary: p, life: p.life}
+	d.link = replicationLink{primary: p, life: p.Life()}
 	if d.head != nil && p.data.head.has(d.head) {
 		d.link.inStep = true
-		d.standing.Sync(w.now)
+		d.standing.Sync(w.Now())
 		return
 	}
 	if d.head != nil && !p.View().Settled {
@@ -225,7 +225,7 @@ func (m *Member) synchronize(p *Member) {
 		return
 	}
 	d.link.snapshot = p.data.head
-	d.link.arrives = w.now.Add(w.between(0, 4*w.opt.NodeTimeout))
+	d.link.arrives = w.Now().Add(w.Between(0, 4*w.opt.NodeTimeout))
 	w.spring(p)
 }
 
@@ -233,13 +233,13 @@ func (m *Member) synchronize(p *Member) {
 // change that have waited for that.
 func (m *Member) load() {
 	d, w := &m.data, m.world
-	if w.percent(5) {
-		w.log(m, "the snapshot cannot be loaded")
+	if w.Percent(5) {
+		w.Log(m.Host, "the snapshot cannot be loaded")
 		d.forget()
 		d.link = replicationLink{}
 	} else {
 		d.head, d.saved = d.link.snapshot, replication.Fitness{}
-		d.standing.Sync(w.now)
+		d.standing.Sync(w.Now())
 		d.link.inStep = true
 	}
 	waiting := d.changes
@@ -257,8 +257,8 @@ func (m *Member) load() {
 func (m *Member) copyFrom(p *Member) {
 	w := m.world
 	from := p.data.head
-	if !p.data.paused.After(w.now) {
-		for behind := w.rand.IntN(3); behind > 0 && from.before != nil; behind-- {
+	if !p.data.paused.After(w.Now()) {
+		for behind := w.Rand.IntN(3); behind > 0 && from.before != nil; behind-- {
 			from = from.before
 		}
 	}

@@ -21,10 +21,10 @@ func TestUnfitReplicaIsNotElected(t *testing.T) {
 			mustHold(t, w, w.RunUntil(3*time.Second, "the roles are swapped", func() bool {
 				return ownerOfSlot0(w, 0) == old && heir.data.link.inStep
 			}))
-			w.Partition(3)
+			w.Net.Partition(3)
 			mustHold(t, w, w.RunUntil(6*time.Second, "it is replaced", func() bool { return ownerOfSlot0(w, 1) == heir }))
 			w.Run(time.Second) // let clients write there
-			w.Heal()
+			w.Net.Heal()
 			mustHold(t, w, w.RunUntil(6*time.Second, "the old primary begins to copy", func() bool {
 				return old.data.link.snapshot != nil
 			}))
@@ -46,7 +46,7 @@ func TestUnfitReplicaIsNotElected(t *testing.T) {
 		}},
 		{"a replica that loads a snapshot", func(t *testing.T, w *World) (*Member, *Member) {
 			w.Members[3].data.standing.Load()
-			w.Members[3].data.link.loaded = w.now.Add(time.Hour)
+			w.Members[3].data.link.loaded = w.Now().Add(time.Hour)
 			return w.Members[3], w.Members[0]
 		}},
 	} {
@@ -54,7 +54,7 @@ func TestUnfitReplicaIsNotElected(t *testing.T) {
 			w := create(t, 18, 3, 3, DefaultOptions())
 			w.Run(2 * time.Second)
 			candidate, primary := c.prepare(t, w)
-			candidate.data.link.arrives = w.now.Add(time.Hour)
+			candidate.data.link.arrives = w.Now().Add(time.Hour)
 			primary.Crash()
 			w.Run(20 * time.Second)
 			mustHold(t, w, nil)

@@ -18,7 +18,7 @@ func TestThreeHundredNodesLoseTenPrimaries(t *testing.T) {
 	opt.NodeTimeout = 5 * time.Second
 	opt.CodecPercent = 1
 	w := create(t, 300, 100, 200, opt)
-	t.Logf("whole after %v", w.Now())
+	t.Logf("whole after %v", w.Elapsed())
 	for i := range 10 {
 		w.Members[i].Crash()
 	}
@@ -34,10 +34,10 @@ func TestThreeHundredNodesLoseTenPrimaries(t *testing.T) {
 		}
 		return true
 	}))
-	t.Logf("ten primaries replaced by %v", w.Now())
+	t.Logf("ten primaries replaced by %v", w.Elapsed())
 	for i := range 10 {
 		w.Members[i].Restart()
 	}
 	mustHold(t, w, w.Settle(time.Minute))
-	t.Logf("whole again at %v", w.Now())
+	t.Logf("whole again at %v", w.Elapsed())
 }

@@ -7,12 +7,12 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/sim/virtual"
 	"redoubt/slots"
 )
 
 // law is what must never happen, and what of it has.
 type law struct {
-	err     error
 	votes   map[ballot]int    // candidate, by voter and epoch
 	elected map[bus.Epoch]int // winner, by epoch
 }
@@ -29,13 +29,6 @@ func newLaw() law {
 	}
 }
 
-// breakRule ends the run.
-func (w *World) breakRule(format string, args ...any) {
-	if w.law.err == nil {
-		w.law.err = fmt.Errorf("after %v: "+format, append([]any{w.Now()}, args...)...)
-	}
-}
-
 // judgeRole looks at a member that has become a primary by election.
 func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" || m.takingOver {
@@ -44,7 +37,7 @@ func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 	w.judgeWinner(m)
 	epoch := m.node.View().MyEpoch
 	if other, found := w.law.elected[epoch]; found && other != m.Index {
-		w.breakRule("epoch %d has elected member %d and member %d", epoch, other, m.Index)
+		w.Break("epoch %d has elected member %d and member %d", epoch, other, m.Index)
 	}
 	w.law.elected[epoch] = m.Index
 }
@@ -53,24 +46,24 @@ func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 // be those of the shard, as one of its primaries had them.
 func (w *World) judgeWinner(m *Member) {
 	old := w.formerly(m.data.primary())
-	if old == nil || old.data.head == nil || m.forced.After(w.now) {
+	if old == nil || old.data.head == nil || m.forced.After(w.Now()) {
 		return
 	}
 	mine, its := m.data.head, old.data.head
 	common := fork(mine, its)
 	switch {
 	case m.data.standing.Loading():
-		w.breakRule("member %d is elected in the place of %d while it loads a snapshot", m.Index, old.Index)
+		w.Break("member %d is elected in the place of %d while it loads a snapshot", m.Index, old.Index)
 	case mine == nil:
-		w.breakRule("member %d is elected in the place of %d, without any data", m.Index, old.Index)
+		w.Break("member %d is elected in the place of %d, without any data", m.Index, old.Index)
 	case common == nil:
-		w.breakRule("member %d is elected in the place of %d, with the data of another shard", m.Index, old.Index)
+		w.Break("member %d is elected in the place of %d, with the data of another shard", m.Index, old.Index)
 	case common == its:
 		return // it has more: the other has lost something
 	}
 	for ; mine != common; mine = mine.before {
 		if mine.by == m.Index {
-			w.breakRule("member %d is elected in the place of %d, with writes of its own that the shard does not have", m.Index, old.Index)
+			w.Break("member %d is elected in the place of %d, with writes of its own that the shard does not have", m.Index, old.Index)
 			return
 		}
 	}
@@ -86,7 +79,7 @@ func (w *World) judgeReturn(m *Member) {
 	m.returned = true
 	v := m.View()
 	for _, r := range w.Members {
-		if !r.Up() || r.data.primary() != m.id || w.now.Sub(m.started) > 4*w.opt.NodeTimeout {
+		if !r.Up() || r.data.primary() != m.id || w.Now().Sub(m.started) > 4*w.opt.NodeTimeout {
 			continue
 		}
 		n := v.Node(r.id)
@@ -94,7 +87,7 @@ func (w *World) judgeReturn(m *Member) {
 			continue
 		}
 		if r.data.head != m.data.head && r.data.head.has(m.data.head) {
-			w.breakRule("member %d serves again with less data than its replica %d, which must throw the rest away", m.Index, r.Index)
+			w.Break("member %d serves again with less data than its replica %d, which must throw the rest away", m.Index, r.Index)
 		}
 	}
 }
@@ -110,45 +103,41 @@ func (w *World) formerly(id bus.NodeID) *Member {
 }
 
 // judgeMessage looks at a message that leaves m.
-func (w *World) judgeMessage(m *Member, link cluster.LinkID, msg *bus.Message) {
-	saved := &m.disk
+func (w *World) judgeMessage(m *Member, end *virtual.End[*bus.Message], msg *bus.Message) {
+	saved := &m.onDisk
 	switch {
 	case msg.Type == bus.TypeAuthAck:
-		w.judgeVote(m, link, msg.CurrentEpoch)
+		w.judgeVote(m, end, msg.CurrentEpoch)
 		if saved.lastVote < msg.CurrentEpoch {
-			w.breakRule("member %d votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.lastVote)
+			w.Break("member %d votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.lastVote)
 		}
 	case msg.Type == bus.TypeAuthRequest && saved.current < msg.CurrentEpoch:
-		w.breakRule("member %d asks for votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.current)
+		w.Break("member %d asks for votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.current)
 	case msg.Primary == "" && msg.ConfigEpoch > saved.own:
-		w.breakRule("member %d claims epoch %d, its disk says %d", m.Index, msg.ConfigEpoch, saved.own)
+		w.Break("member %d claims epoch %d, its disk says %d", m.Index, msg.ConfigEpoch, saved.own)
 	}
 }
 
-func (w *World) judgeVote(m *Member, link cluster.LinkID, epoch bus.Epoch) {
-	c := w.net.links[end{m, link}]
-	if c == nil {
+func (w *World) judgeVote(m *Member, end *virtual.End[*bus.Message], epoch bus.Epoch) {
+	if end == nil || end.Broken() {
 		return
 	}
-	candidate := c.ends[0].member
-	if candidate == m {
-		candidate = c.ends[1].member
-	}
+	candidate := end.Peer()
 	b := ballot{m.Index, epoch}
 	if other, found := w.law.votes[b]; found && other != candidate.Index {
-		w.breakRule("member %d votes for member %d and member %d in epoch %d", m.Index, other, candidate.Index, epoch)
+		w.Break("member %d votes for member %d and member %d in epoch %d", m.Index, other, candidate.Index, epoch)
 	}
 	w.law.votes[b] = candidate.Index
 }
 
 // throughCodec sends some messages through their binary form.
 func (w *World) throughCodec(m *Member, msg *bus.Message) *bus.Message {
-	if !w.percent(w.opt.CodecPercent) {
+	if !w.Percent(w.opt.CodecPercent) {
 		return msg
 	}
 	decoded, err := bus.Decode(bus.Append(nil, msg))
 	if err != nil {
-		w.breakRule("member %d sends a %v that cannot be read: %v", m.Index, msg.Type, err)
+		w.Break("member %d sends a %v that cannot be read: %v", m.Index, msg.Type, err)
 		return msg
 	}
 	return decoded
@@ -157,8 +146,8 @@ func (w *World) throughCodec(m *Member, msg *bus.Message) *bus.Message {
 // Verdict is whether the cluster is whole and of one mind: what must be true
 // some time after everything has healed. Nil means yes.
 func (w *World) Verdict() error {
-	if w.law.err != nil {
-		return w.law.err
+	if w.Err() != nil {
+		return w.Err()
 	}
 	var up []*Member
 	for _, m := range w.Members {

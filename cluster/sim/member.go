@@ -7,6 +7,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/sim/virtual"
 	"redoubt/replication"
 )
 
@@ -15,28 +16,26 @@ const (
 	busPort    = 17000
 )
 
-// Member is a machine: its disk, its address, and the node while it runs.
+// Member is a machine: its disk, and the node while it runs.
 type Member struct {
-	Index int
+	*virtual.Host
 
 	world *World
-	ip    string
 	node  *cluster.Node // nil while it is down
 	id    bus.NodeID    // the last that it had
-	life  int           // counts starts: what was planned in an earlier life does not happen
 
-	disk disk
-	data data
+	disk   *virtual.Disk[*cluster.State]
+	onDisk nodesConf
+	data   data
 
+	alarm    *virtual.Alarm
+	links    map[cluster.LinkID]*virtual.End[*bus.Message]
 	inbound  uint64 // accepted links of this life
-	tickAt   time.Time
-	frozen   time.Time // stopped until then
-	ran      time.Time // when it last did something
 	started  time.Time
-	returned bool   // since its start it has served, or been a replica
-	outrun   int64  // how far a replica has its stream, beyond its end
-	waiting  []held // effects that wait for the disk
-	onDisk   uint64 // the version that the disk has
+	returned bool  // since its start it has served, or been a replica
+	outrun   int64 // how far a replica has its stream, beyond its end
+	waiting  virtual.Held[cluster.Effects]
+	version  uint64 // of the state that the disk has, in this life
 	lastFact cluster.Facts
 
 	unwell     bool      // its server is stuck
@@ -46,15 +45,17 @@ type Member struct {
 	forced     time.Time // told to take over whatever its data are, until then
 }
 
-// held is the part of a Step's effects that must not be done before version
-// is on disk.
-type held struct {
-	version uint64
-	fx      cluster.Effects
+// newMember makes a member of a machine, which is down.
+func newMember(w *World, h *virtual.Host) *Member {
+	m := &Member{Host: h, world: w, disk: virtual.NewDisk[*cluster.State](h)}
+	m.alarm = virtual.NewAlarm(h, m.tick)
+	m.disk.FsyncMax = w.opt.FsyncMax
+	m.disk.Keep = m.onDisk.keep
+	m.disk.Saved = func(s *cluster.State) { m.saved(s.Version) }
+	h.Gap = m.resumed
+	w.Net.Listen(h, busPort, m.accept)
+	return m
 }
-
-// Up reports whether the member runs.
-func (m *Member) Up() bool { return m.node != nil }
 
 // Node is the running node.
 func (m *Member) Node() *cluster.Node { return m.node }
@@ -74,28 +75,29 @@ func (m *Member) start() {
 	if w.opt.Settings != nil {
 		w.opt.Settings(&settings)
 	}
-	state, err := m.disk.load()
+	state, err := m.onDisk.load()
 	if err != nil {
-		w.breakRule("member %d cannot read its own disk: %v", m.Index, err)
+		w.Break("member %d cannot read its own disk: %v", m.Index, err)
 		return
 	}
-	node, err := cluster.New(w.now, cluster.Config{
+	node, err := cluster.New(w.Now(), cluster.Config{
 		Settings: settings,
 		State:    state,
-		Rand:     rand.New(rand.NewPCG(w.rand.Uint64(), uint64(m.Index))),
+		Rand:     rand.New(rand.NewPCG(w.Rand.Uint64(), uint64(m.Index))),
 	})
 	if err != nil {
-		w.breakRule("member %d does not start: %v", m.Index, err)
+		w.Break("member %d does not start: %v", m.Index, err)
 		return
 	}
 	m.node = node
-	m.life++
-	m.ran, m.started, m.returned, m.outrun = w.now, w.now, false, 0
-	m.data.start(w.now)
-	m.onDisk = 0
+	m.Start()
+	m.started, m.returned, m.outrun = w.Now(), false, 0
+	m.data.start(w.Now())
+	m.version = 0
 	m.lastFact = cluster.Facts{}
-	m.waiting = nil
-	m.inbound = uint64(m.life) << 32
+	m.waiting.Drop()
+	m.links = make(map[cluster.LinkID]*virtual.End[*bus.Message])
+	m.inbound = uint64(m.Life()) << 32
 	m.tick()
 	m.replicate()
 }
@@ -105,11 +107,11 @@ func (m *Member) Crash() {
 	if m.node == nil {
 		return
 	}
-	m.world.log(m, "crash")
+	m.world.Log(m.Host, "crash")
 	m.node = nil
-	m.life++
-	m.disk.crash(m.world)
-	m.world.net.hangUpAll(m)
+	m.Stop()
+	m.disk.Crash()
+	m.world.Net.HangUpAll(m.Host)
 }
 
 // PowerCut is a Crash that also takes up to a second of the journal.
@@ -119,14 +121,14 @@ func (m *Member) PowerCut() {
 	}
 	m.Crash()
 	if m.data.head != nil {
-		m.data.lose(1 + m.world.rand.IntN(10))
+		m.data.lose(1 + m.world.Rand.IntN(10))
 	}
 }
 
 // Restart starts a member that has crashed.
 func (m *Member) Restart() {
 	if m.node == nil {
-		m.world.log(m, "restart")
+		m.world.Log(m.Host, "restart")
 		m.start()
 	}
 }
@@ -134,50 +136,15 @@ func (m *Member) Restart() {
 // Move gives a member that is down another address, which nobody has had.
 func (m *Member) Move() {
 	m.world.moves++
-	m.ip = fmt.Sprintf("10.1.%d.%d", m.world.moves/250, m.world.moves%250+1)
-	m.world.log(m, "moves to "+m.ip)
+	m.IP = fmt.Sprintf("10.1.%d.%d", m.world.moves/250, m.world.moves%250+1)
+	m.world.Log(m.Host, "moves to "+m.IP)
 }
 
-// Freeze stops the member for d as SIGSTOP does: it does nothing, and nothing
-// gets lost.
-func (m *Member) Freeze(d time.Duration) {
-	m.world.log(m, fmt.Sprintf("frozen for %v", d))
-	m.frozen = m.world.now.Add(d)
-}
-
-// do runs f now, or when the member is not frozen any more, unless it crashes
-// before.
-func (m *Member) do(f func()) {
-	if m.node == nil {
-		return
+// resumed tells the node that it was stopped.
+func (m *Member) resumed(gap time.Duration) {
+	if gap > m.world.opt.NodeTimeout {
+		m.step(cluster.Resumed{})
 	}
-	if !m.frozen.After(m.world.now) {
-		gap := m.world.now.Sub(m.ran)
-		m.ran = m.world.now
-		if gap > m.world.opt.NodeTimeout {
-			m.step(cluster.Resumed{})
-		}
-		if m.node != nil {
-			f()
-		}
-		return
-	}
-	life := m.life
-	m.world.at(m.frozen, func() {
-		if m.life == life {
-			m.do(f)
-		}
-	})
-}
-
-// later runs f after d, if the member lives that long.
-func (m *Member) later(d time.Duration, f func()) {
-	life := m.life
-	m.world.after(d, func() {
-		if m.life == life {
-			m.do(f)
-		}
-	})
 }
 
 // tick steps the node when its deadline has come.
@@ -186,44 +153,27 @@ func (m *Member) tick() {
 	m.step(cluster.Tick{})
 }
 
-// planTick plans the next tick, unless an earlier one is planned already.
-func (m *Member) planTick() {
-	deadline := m.node.Deadline()
-	if m.tickAt.After(m.world.now) && !deadline.Before(m.tickAt) {
-		return
-	}
-	m.tickAt = deadline
-	life := m.life
-	m.world.at(deadline, func() {
-		if m.life == life && m.tickAt.Equal(deadline) {
-			m.do(m.tick)
-		}
-	})
-}
-
 // step is the driver: an event in, its effects done.
 func (m *Member) step(ev cluster.Event) *cluster.Result {
 	if m.node == nil {
 		return nil
 	}
-	fx := m.node.Step(m.world.now, ev)
+	fx := m.node.Step(m.world.Now(), ev)
 	m.id = m.node.ID()
 	for _, note := range fx.Notes {
-		m.world.log(m, note.Text)
+		m.world.Log(m.Host, note.Text)
 	}
 	m.world.judgeRole(m, fx.Role)
 	m.doAtOnce(&fx)
 	switch {
 	case fx.Persist != nil:
-		m.waiting = append(m.waiting, held{fx.Persist.Version, fx})
-		m.save(fx.Persist)
-	case len(m.waiting) > 0 && waits(&fx):
-		m.waiting = append(m.waiting, held{m.waiting[len(m.waiting)-1].version, fx})
-	default:
-		m.doWhenSaved(m.onDisk, &fx)
+		m.waiting.Add(fx.Persist.Version, fx)
+		m.disk.Write(fx.Persist)
+	case !waits(&fx) || !m.waiting.Join(fx):
+		m.doWhenSaved(m.version, &fx)
 	}
 	if m.node != nil {
-		m.planTick()
+		m.alarm.Set(m.node.Deadline())
 	}
 	return fx.Result
 }
@@ -234,9 +184,8 @@ func waits(fx *cluster.Effects) bool {
 }
 
 func (m *Member) doAtOnce(fx *cluster.Effects) {
-	net := &m.world.net
 	for _, id := range fx.Close {
-		net.close(m, id)
+		m.hangUp(id)
 	}
 	for _, d := range fx.Dial {
 		m.world.dial(m, d)
@@ -266,18 +215,14 @@ func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
 
 // saved releases what waited for the version, and tells the node.
 func (m *Member) saved(version uint64) {
-	for len(m.waiting) > 0 && m.waiting[0].version <= version {
-		fx := m.waiting[0].fx
-		m.waiting = m.waiting[1:]
-		m.doWhenSaved(version, &fx)
-	}
-	m.onDisk = version
+	m.waiting.Release(version, func(fx cluster.Effects) { m.doWhenSaved(version, &fx) })
+	m.version = version
 	m.tellSaved()
 }
 
 // tellSaved tells the node what is settled: on disk, and the role taken.
 func (m *Member) tellSaved() {
-	version := m.onDisk
+	version := m.version
 	for _, c := range m.data.changes {
 		version = min(version, c.version-1)
 	}
@@ -286,23 +231,15 @@ func (m *Member) tellSaved() {
 
 // Command gives the node a command of an administrator.
 func (m *Member) Command(ev cluster.Event) error {
-	m.world.log(m, fmt.Sprintf("%T%+v", ev, ev))
+	m.world.Log(m.Host, fmt.Sprintf("%T%+v", ev, ev))
 	m.tellFacts()
 	f, isFailover := ev.(cluster.Failover)
 	m.takingOver = isFailover && f.Mode == cluster.FailoverTakeover
 	if isFailover && f.Mode == cluster.FailoverForce {
-		m.forced = m.world.now.Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
+		m.forced = m.world.Now().Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
 	}
 	defer func() { m.takingOver = false }()
 	return m.step(ev).Err
-}
-
-func (m *Member) receive(link cluster.LinkID, msg *bus.Message) {
-	if m.redis && msg.Type == bus.TypeMFStart {
-		return
-	}
-	m.tellFacts()
-	m.step(cluster.Received{Link: link, Msg: msg})
 }
 
 func (m *Member) tellFacts() {

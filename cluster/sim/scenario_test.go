@@ -30,7 +30,7 @@ func create(t *testing.T, seed uint64, primaries, replicas int, opt Options) *Wo
 
 func TestSixNodesMeetAndBecomeACluster(t *testing.T) {
 	w := create(t, 1, 3, 3, DefaultOptions())
-	t.Logf("whole after %v\n%s", w.Now(), w.Members[0].View().NodesText(cluster.Client{}))
+	t.Logf("whole after %v\n%s", w.Elapsed(), w.Members[0].View().NodesText(cluster.Client{}))
 	w.Run(10 * time.Second)
 	mustHold(t, w, w.Verdict())
 }
@@ -68,7 +68,7 @@ func TestReplicaOfAKilledPrimaryTakesOver(t *testing.T) {
 func TestMinorityStopsAndIsReplaced(t *testing.T) {
 	w := create(t, 3, 5, 5, DefaultOptions())
 	// Two primaries, whose replicas are members 5 and 6 on the other side.
-	w.Partition(0, 1)
+	w.Net.Partition(0, 1)
 	mustHold(t, w, w.RunUntil(6*time.Second, "the majority replaces both", func() bool {
 		return ownerOfSlot0(w, 2) == w.Members[5] && w.Members[2].View().OK && w.Members[2].View().Owner(5000).ID == w.Members[6].ID()
 	}))
@@ -77,7 +77,7 @@ func TestMinorityStopsAndIsReplaced(t *testing.T) {
 			t.Errorf("primary %d thinks in its minority that the cluster is ok", i)
 		}
 	}
-	w.Heal()
+	w.Net.Heal()
 	mustHold(t, w, w.Settle(20*time.Second))
 	for _, i := range []int{0, 1} {
 		if !w.Members[i].View().IsReplica() {
@@ -88,7 +88,7 @@ func TestMinorityStopsAndIsReplaced(t *testing.T) {
 
 func TestMinorityWithAReplicaElectsNobody(t *testing.T) {
 	w := create(t, 4, 3, 3, DefaultOptions())
-	w.Partition(1, 3) // a primary, and the replica of primary 0
+	w.Net.Partition(1, 3) // a primary, and the replica of primary 0
 	w.Run(20 * time.Second)
 	mustHold(t, w, w.Err())
 	if !w.Members[3].View().IsReplica() {
@@ -97,7 +97,7 @@ func TestMinorityWithAReplicaElectsNobody(t *testing.T) {
 	if w.Members[1].View().OK {
 		t.Error("the minority thinks that the cluster is ok")
 	}
-	w.Heal()
+	w.Net.Heal()
 	mustHold(t, w, w.Settle(20*time.Second))
 }
 
@@ -107,7 +107,7 @@ func TestEpochCollisionsOfNewPrimariesResolve(t *testing.T) {
 		mustHold(t, w, m.Command(cluster.AddSlots{Ranges: []slots.Range{share(i, 8)}}))
 	}
 	for _, m := range w.Members[1:] {
-		mustHold(t, w, w.Members[0].Command(cluster.Meet{IP: m.ip, Port: clientPort}))
+		mustHold(t, w, w.Members[0].Command(cluster.Meet{IP: m.IP, Port: clientPort}))
 	}
 	mustHold(t, w, w.Settle(40*time.Second))
 }
@@ -144,7 +144,7 @@ func TestManualFailover(t *testing.T) {
 				return ownerOfSlot0(w, 0) == replica && ownerOfSlot0(w, 1) == replica && primary.View().IsReplica()
 			}))
 			mustHold(t, w, w.Settle(10*time.Second))
-			if primary.data.paused.After(w.now) {
+			if primary.data.paused.After(w.Now()) {
 				t.Error("the old primary is still paused")
 			}
 		})
@@ -157,11 +157,11 @@ func TestManualFailoverLosesNothing(t *testing.T) {
 	w.Run(3 * time.Second)
 	mustHold(t, w, replica.Command(cluster.Failover{}))
 	for range 1000 {
-		if w.Run(100 * time.Microsecond); primary.data.paused.After(w.now) {
+		if w.Run(100 * time.Microsecond); primary.data.paused.After(w.Now()) {
 			break
 		}
 	}
-	if !primary.data.paused.After(w.now) {
+	if !primary.data.paused.After(w.Now()) {
 		t.Fatal("the primary does not pause")
 	}
 	final := primary.data.offset()
@@ -179,7 +179,7 @@ func TestManualFailoverOfALaggingReplicaGivesUp(t *testing.T) {
 	mustHold(t, w, replica.Command(cluster.Failover{}))
 	w.Run(8 * time.Second)
 	mustHold(t, w, w.Err())
-	if ownerOfSlot0(w, 1) != primary || primary.data.paused.After(w.now) {
+	if ownerOfSlot0(w, 1) != primary || primary.data.paused.After(w.Now()) {
 		t.Error("the failover was not given up")
 	}
 }
@@ -226,12 +226,12 @@ func TestStaleOwnerLearnsFromUpdate(t *testing.T) {
 	old, successor := w.Members[0], w.Members[3]
 	old.Crash()
 	mustHold(t, w, w.RunUntil(5*time.Second, "the replica takes over", func() bool { return ownerOfSlot0(w, 1) == successor }))
-	w.Cut(0, 3, true)
+	w.Net.Cut(0, 3, true)
 	old.Restart()
 	mustHold(t, w, w.RunUntil(10*time.Second, "the old primary steps down", func() bool {
 		return old.View().IsReplica() && ownerOfSlot0(w, 0) == successor
 	}))
-	w.Heal()
+	w.Net.Heal()
 	mustHold(t, w, w.Settle(20*time.Second))
 }
 
@@ -294,11 +294,11 @@ func TestUnwellPrimaryIsReplaced(t *testing.T) {
 func TestPrimaryWhoseAddressWasGivenAwayIsReplaced(t *testing.T) {
 	w := create(t, 16, 3, 3, DefaultOptions())
 	old, replica := w.Members[0], w.Members[3]
-	address := old.ip
+	address := old.IP
 	old.Crash()
 	old.Move()
 	tenant := w.AddMember(6)
-	tenant.ip = address
+	tenant.IP = address
 	mustHold(t, w, w.RunUntil(6*time.Second, "the replica takes over", func() bool {
 		return ownerOfSlot0(w, 1) == replica
 	}))
@@ -315,7 +315,7 @@ func TestNodesThatSwapAddressesFindEachOther(t *testing.T) {
 	a, b := w.Members[3], w.Members[4]
 	a.Crash()
 	b.Crash()
-	a.ip, b.ip = b.ip, a.ip
+	a.IP, b.IP = b.IP, a.IP
 	a.Restart()
 	b.Restart()
 	mustHold(t, w, w.Settle(30*time.Second))

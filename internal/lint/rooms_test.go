@@ -43,7 +43,8 @@ var rooms = []room{
 	{path: "bus/link", imports: []string{"bus"}},
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
 	{path: "cluster/sentinel", pure: true},
-	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sentinel", "replication"}},
+	{path: "cluster/sim/virtual", pure: true},
+	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sim/virtual", "replication"}},
 
 	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
@@ -96,6 +97,7 @@ var rooms = []room{
 	// Tests only, of the binary from outside.
 	{path: "interop", imports: []string{anyRoom}},
 
+	{path: "cluster/sim/seedtest", testOnly: true},
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
 	{path: "internal/redistest/...", testOnly: true},

@@ -1,0 +1,278 @@
+package virtual
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// pair is two hosts that are up, and their network; the second listens.
+type pair struct {
+	*World
+	net  *Network[string]
+	a, b *Host
+	// heard is what the handlers of each host were told.
+	heard map[*Host][]string
+	back  *End[string] // the end at b
+}
+
+const port = 1
+
+func newPair() *pair {
+	w := NewWorld(1)
+	p := &pair{World: w, net: NewNetwork[string](w), a: w.AddHost(), b: w.AddHost(), heard: make(map[*Host][]string)}
+	p.net.LatencyMin, p.net.LatencyMax = time.Millisecond, 5*time.Millisecond
+	p.net.Listen(p.b, port, func(e *End[string]) Handler[string] {
+		p.back = e
+		return ear{p, p.b}
+	})
+	p.a.Start()
+	p.b.Start()
+	return p
+}
+
+// dial connects a with b.
+func (p *pair) dial() *End[string] {
+	e := p.net.Dial(p.a, p.b.IP, port, ear{p, p.a})
+	p.Run(time.Second)
+	return e
+}
+
+type ear struct {
+	pair *pair
+	host *Host
+}
+
+func (e ear) note(text string)    { e.pair.heard[e.host] = append(e.pair.heard[e.host], text) }
+func (e ear) Opened()             { e.note("opened") }
+func (e ear) Received(msg string) { e.note(msg) }
+func (e ear) Closed(why Reason)   { e.note(fmt.Sprint("closed ", why)) }
+
+func (p *pair) want(t *testing.T, h *Host, want ...string) {
+	t.Helper()
+	if !slices.Equal(p.heard[h], want) {
+		t.Errorf("host %d has heard %q, want %q", h.Index, p.heard[h], want)
+	}
+}
+
+func TestMessagesArriveInOrder(t *testing.T) {
+	p := newPair()
+	p.net.LossPercent = 50
+	e := p.dial()
+	want := []string{"opened"}
+	for i := range 20 {
+		e.Send(fmt.Sprint(i))
+		want = append(want, fmt.Sprint(i))
+	}
+	p.back.Send("back")
+	p.Run(10 * time.Second)
+	p.want(t, p.b, want...)
+	p.want(t, p.a, "opened", "back")
+}
+
+func TestWhatIsSentIntoACutWaits(t *testing.T) {
+	p := newPair()
+	e := p.dial()
+	p.net.Cut(0, 1, false)
+	e.Send("first")
+	e.Send("second")
+	p.Run(time.Minute)
+	p.want(t, p.b, "opened")
+	p.net.Heal()
+	e.Send("third")
+	p.Run(time.Second)
+	p.want(t, p.b, "opened", "first", "second", "third")
+}
+
+func TestDialInVainSaysWhy(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(p *pair)
+		port int
+		want Reason
+	}{
+		{"nobody listens", func(*pair) {}, port + 1, Refused},
+		{"nobody is up", func(p *pair) { p.b.Stop() }, port, Refused},
+		{"no way back", func(p *pair) { p.net.Cut(1, 0, false) }, port, NoReply},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPair()
+			c.make(p)
+			e := p.net.Dial(p.a, p.b.IP, c.port, ear{p, p.a})
+			if !e.Broken() {
+				t.Error("the end may be used")
+			}
+			p.Run(10 * time.Second)
+			p.want(t, p.a, fmt.Sprint("closed ", c.want))
+			p.want(t, p.b)
+		})
+	}
+}
+
+func TestBothEndsHearOfAHangUp(t *testing.T) {
+	p := newPair()
+	p.dial().Close()
+	p.Run(time.Second)
+	p.want(t, p.a, "opened", fmt.Sprint("closed ", HungUp))
+	p.want(t, p.b, "opened", fmt.Sprint("closed ", HungUp))
+}
+
+func TestCutKeepsTheNewsOfAHangUpAway(t *testing.T) {
+	p := newPair()
+	e := p.dial()
+	p.net.Partition(1)
+	p.b.Stop()
+	p.net.HangUpAll(p.b)
+	p.net.Heal()
+	p.Run(time.Minute)
+	p.want(t, p.a, "opened")
+	if !e.Broken() {
+		t.Error("the connection outlives its host")
+	}
+}
+
+func TestFrozenHostDoesEverythingLater(t *testing.T) {
+	p := newPair()
+	var gap time.Duration
+	p.b.Gap = func(d time.Duration) { gap = max(gap, d) }
+	e := p.dial()
+	p.b.Freeze(time.Minute)
+	e.Send("hello")
+	p.Run(59 * time.Second)
+	p.want(t, p.b, "opened")
+	p.Run(2 * time.Second)
+	p.want(t, p.b, "opened", "hello")
+	if gap < time.Minute {
+		t.Errorf("it is told of a gap of %v", gap)
+	}
+}
+
+func TestPlansDieWithTheirLife(t *testing.T) {
+	p := newPair()
+	alarm := NewAlarm(p.a, func() { t.Error("the alarm of an earlier life rings") })
+	alarm.Set(p.Now().Add(time.Second))
+	p.a.Later(time.Second, func() { t.Error("what was planned in an earlier life happens") })
+	p.a.Freeze(2 * time.Second)
+	p.a.Stop()
+	p.a.Start()
+	p.Run(time.Minute)
+}
+
+func TestAlarmRingsAtTheEarliestTime(t *testing.T) {
+	p := newPair()
+	var rings []time.Duration
+	alarm := NewAlarm(p.a, func() { rings = append(rings, p.Elapsed()) })
+	for _, s := range []int{3, 1, 2} {
+		alarm.Set(p.Now().Add(time.Duration(s) * time.Second))
+	}
+	p.Run(time.Minute)
+	if !slices.Equal(rings, []time.Duration{time.Second}) {
+		t.Errorf("it rings at %v", rings)
+	}
+}
+
+// An alarm that an earlier life has set must not keep a new life's from being set.
+func TestAlarmRingsInTheNextLife(t *testing.T) {
+	p := newPair()
+	rings := 0
+	alarm := NewAlarm(p.a, func() { rings++ })
+	alarm.Set(p.Now().Add(time.Second))
+	p.a.Stop()
+	p.a.Start()
+	alarm.Set(p.Now().Add(2 * time.Second))
+	p.Run(time.Minute)
+	if rings != 1 {
+		t.Errorf("it rings %d times", rings)
+	}
+}
+
+func TestDiskWritesTheNewestOfThoseThatWait(t *testing.T) {
+	p := newPair()
+	var kept, saved []int
+	d := NewDisk[int](p.a)
+	d.FsyncMax = 10 * time.Millisecond
+	d.Keep = func(i int) { kept = append(kept, i) }
+	d.Saved = func(i int) { saved = append(saved, i) }
+	for i := range 4 {
+		d.Write(i)
+	}
+	p.Run(time.Second)
+	if want := []int{0, 3}; !slices.Equal(kept, want) || !slices.Equal(saved, want) {
+		t.Errorf("kept %v, said to be safe %v, want %v", kept, saved, want)
+	}
+}
+
+func TestCrashLosesWhatWasNotWritten(t *testing.T) {
+	p := newPair()
+	d := NewDisk[int](p.a)
+	kept := 0
+	d.Keep = func(i int) { kept = i }
+	d.Saved = func(int) { t.Error("a program that is no more is told") }
+	made := make(map[int]bool) // what the disk had after the crashes
+	for range 100 {
+		kept = 0
+		d.Write(1)
+		d.Write(2)
+		p.a.Stop()
+		d.Crash()
+		p.a.Start()
+		p.Run(time.Second)
+		made[kept] = true
+	}
+	if !made[0] || !made[1] || made[2] {
+		t.Errorf("after crashes it has %v", made)
+	}
+}
+
+func TestBrokenRuleEndsTheRun(t *testing.T) {
+	w := NewWorld(1)
+	w.After(time.Second, func() { w.Break("the first") })
+	w.After(2*time.Second, func() { w.Break("the second") })
+	err := w.RunUntil(time.Minute, "never", func() bool { return false })
+	if err == nil || err.Error() != "after 1s: the first" || w.Elapsed() > time.Second {
+		t.Errorf("%v, at %v", err, w.Elapsed())
+	}
+}
+
+func TestClockNeverGoesBack(t *testing.T) {
+	w := NewWorld(1)
+	var at []time.Duration
+	note := func() { at = append(at, w.Elapsed()) }
+	w.After(2*time.Second, func() {
+		w.At(w.Now().Add(-time.Second), note)
+		w.After(0, note)
+	})
+	w.Run(time.Minute)
+	if !slices.Equal(at, []time.Duration{2 * time.Second, 2 * time.Second}) {
+		t.Errorf("what was planned too late happens at %v", at)
+	}
+}
+
+func TestHeldThingsKeepTheirOrder(t *testing.T) {
+	var h Held[string]
+	if h.Join("at once") {
+		t.Error("it waits for nothing")
+	}
+	h.Add(1, "a")
+	h.Join("b")
+	h.Add(3, "c")
+	var done []string
+	release := func(version uint64) {
+		h.Release(version, func(s string) {
+			done = append(done, s)
+			if s == "a" {
+				h.Join("d") // what follows from a comes after all that waits
+			}
+		})
+	}
+	release(0)
+	if len(done) > 0 {
+		t.Errorf("%q were done too early", done)
+	}
+	release(2)
+	release(3)
+	if want := []string{"a", "b", "c", "d"}; !slices.Equal(done, want) {
+		t.Errorf("done in the order %q, want %q", done, want)
+	}
+}
