@@ -255,7 +255,9 @@ func FuzzText(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parse(s.rewrite(text, true, nil))
+		r := readOld(text)
+		s.rewrite(r, true)
+		again, err := parse(r.String())
 		if err != nil {
 			t.Fatalf("the rewrite is refused: %v", err)
 		}
