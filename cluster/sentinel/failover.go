@@ -219,6 +219,7 @@ func (n *Node) handOverReply(m *master, r Reply) {
 	}
 	if refused {
 		n.log(LevelWarning, "%s does not hand over: %s", m.name, text)
+		n.send(m, true, RequestUnpause, n.words(m, "CLIENT", "UNPAUSE"))
 		n.abortFailover(m, abortPromotion(m))
 	}
 }
@@ -301,12 +302,13 @@ func (n *Node) reconfigure(r *replica, event string) bool {
 }
 
 // endIfDone ends a failover whose replicas are all reconfigured, or that takes
-// too long. (sentinelFailoverDetectEnd)
+// too long. (sentinelFailoverDetectEnd) The original waits without end for a
+// promoted replica that dies; then nobody could replace it here.
 func (n *Node) endIfDone(m *master) {
-	if m.failover.promoted.sdown {
+	timeout := n.timedOut(m)
+	if m.failover.promoted.sdown && !timeout {
 		return // there would be no reachable master
 	}
-	timeout := n.timedOut(m)
 	if timeout {
 		n.notify(LevelWarning, "+failover-end-for-timeout", m, "")
 	} else if !m.reconfigured() {

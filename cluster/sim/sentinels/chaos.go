@@ -144,7 +144,7 @@ func (w *World) fault() {
 	hosts := len(w.Sentinels) + len(w.Groups)*len(g.Servers)
 	some := w.Rand.IntN(hosts)
 	pause := w.Between(0, 5*w.opt.Master.DownAfter)
-	switch w.Rand.IntN(20) {
+	switch w.Rand.IntN(21) {
 	case 0, 1, 2:
 		server.Crash()
 	case 3:
@@ -173,6 +173,10 @@ func (w *World) fault() {
 		s.step(sentinel.SimulateFailure{Flags: sentinel.SimFailure(1 + w.Rand.IntN(3))})
 	case 13, 14:
 		s.failover(g, w.Rand.IntN(2) == 0)
+	case 20:
+		for _, i := range w.Some(len(w.Sentinels), 3) {
+			w.Sentinels[i].failover(g, false)
+		}
 	case 15:
 		w.Net.Partition(w.Some(hosts, hosts/2)...)
 	case 16:

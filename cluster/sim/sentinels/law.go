@@ -15,6 +15,8 @@ type law struct {
 	leaders map[term]int           // the Sentinel that was elected
 	configs map[term]sentinel.Addr // the master of a configuration
 	forced  map[term]bool          // an administrator has asked for the failover
+	// collided are the masters of which two configurations had one epoch.
+	collided map[string]bool
 }
 
 // ballot is what a Sentinel has one vote for.
@@ -31,10 +33,11 @@ type term struct {
 
 func newLaw() law {
 	return law{
-		votes:   make(map[ballot]string),
-		leaders: make(map[term]int),
-		configs: make(map[term]sentinel.Addr),
-		forced:  make(map[term]bool),
+		votes:    make(map[ballot]string),
+		leaders:  make(map[term]int),
+		configs:  make(map[term]sentinel.Addr),
+		forced:   make(map[term]bool),
+		collided: make(map[string]bool),
 	}
 }
 
@@ -215,8 +218,24 @@ func (w *World) judgeHello(s *Sentinel, text string) {
 	if epoch := w.epoch(s, f[3]); s.file.CurrentEpoch < epoch {
 		w.Break("Sentinel %d says epoch %d, its disk says %d", s.Index, epoch, s.file.CurrentEpoch)
 	}
-	if other, found := w.law.configs[t]; found && other != addr && !w.law.forced[t] {
+	w.judgeConfig(s, t, addr)
+}
+
+// judgeConfig looks at a configuration. That of an epoch with an election is the
+// only one, but an administrator may have had others made in it: then one of them
+// gets another epoch, which nobody voted for.
+func (w *World) judgeConfig(s *Sentinel, t term, addr sentinel.Addr) {
+	_, elected := w.law.leaders[t]
+	other, found := w.law.configs[t]
+	switch free := w.law.forced[t] || w.law.collided[t.master]; {
+	case t.epoch == 0 || free:
+	case found && other != addr:
 		w.Break("epoch %d of %s stands for %v and for %v", t.epoch, t.master, other, addr)
+	case !elected:
+		w.Break("Sentinel %d claims epoch %d of %s, in which nobody was elected", s.Index, t.epoch, t.master)
+	}
+	if found && other != addr {
+		w.law.collided[t.master] = true
 	}
 	w.law.configs[t] = addr
 }
