@@ -49,6 +49,37 @@ func TestACrashIsInTheLogFile(t *testing.T) {
 	}
 }
 
+// TestASecondInterruptEndsTheLastSave: at once, and without leaving its file behind.
+func TestASecondInterruptEndsTheLastSave(t *testing.T) {
+	dir := t.TempDir()
+	s := redistest.Start(t, ours(), "--dir", dir, "--appendonly", "no", "--save", "900 1", "--rdb-key-save-delay", "2000000000")
+	s.Do("SET", "k", "v")
+	unfinished := func() error {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "temp-") && strings.HasSuffix(e.Name(), ".rdb") {
+				return nil
+			}
+		}
+		return fmt.Errorf("there is no unfinished dump")
+	}
+	s.Interrupt()
+	redistest.Until(t, 20*time.Second, "the dump is being written", unfinished)
+	s.Interrupt()
+	redistest.Until(t, 20*time.Second, "the process has ended", func() error {
+		if s.Running() {
+			return fmt.Errorf("it runs")
+		}
+		return nil
+	})
+	if unfinished() == nil {
+		t.Error("the unfinished dump is still there")
+	}
+}
+
 // TestALostTerminalEndsNoNode: neither its hang-up nor a pipe for the log that
 // nobody reads any more.
 func TestALostTerminalEndsNoNode(t *testing.T) {

@@ -170,19 +170,16 @@ func announceServer(log *logging.Logger, settings *config.Config) {
 	log.Warn("Server initialized")
 }
 
-// notify ends the context on the first SIGINT or SIGTERM, after a shutdown as
-// configured; a second SIGINT ends the process at once, as with Redis.
+// notify has SIGINT and SIGTERM begin a shutdown as configured; a second SIGINT during
+// that ends the process at once, as with Redis.
 func notify(n *node.Node) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
-		for first := true; ; first = false {
+		for {
 			select {
 			case s := <-signals:
-				if !first && s == syscall.SIGINT {
-					os.Exit(1)
-				}
 				n.Shutdown(s == syscall.SIGINT)
 			case <-ctx.Done():
 				return

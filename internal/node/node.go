@@ -576,6 +576,15 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// Shutdown ends the node as SIGTERM does, or SIGINT if interrupt is set. The log says
-// why it does not.
-func (n *Node) Shutdown(interrupt bool) { _ = n.server.Shutdown(interrupt) }
+// Shutdown ends the node as SIGTERM does, or SIGINT if interrupt is set; the log says
+// why if it does not. It does not wait, as the last snapshot may take long. A SIGINT
+// while a signal's shutdown is under way ends the process at once, and leaves no
+// unfinished dump behind (Redis's sigShutdownHandler).
+func (n *Node) Shutdown(interrupt bool) {
+	if again := n.server.Asked(); again && interrupt {
+		n.log.Warn("You insist... exiting now.")
+		removeTemps(n.config.Current().Dir)
+		os.Exit(1)
+	}
+	go func() { _ = n.server.Shutdown(interrupt) }()
+}

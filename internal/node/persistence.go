@@ -785,9 +785,27 @@ func createTemp(dir string) (*os.File, error) {
 	}
 }
 
-// writeFile makes the file name in dir whole or not at all.
+// removeTemps removes what this process writes, or keeps for replicas, in dir under a
+// temporary name. In the journal's directory the next start does that.
+func removeTemps(dir string) {
+	entries, _ := os.ReadDir(dir) // they only take space
+	mine := fmt.Sprintf("temp-%d", os.Getpid())
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), mine)
+		if ok && strings.HasSuffix(rest, ".rdb") && (rest[0] == '.' || rest[0] == '-') {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// writeFile makes the file name in dir whole or not at all. Meanwhile it has the name that
+// Redis gives it, unless there is such a file.
 func writeFile(dir, name string, write func(io.Writer) error) error {
-	f, err := createTemp(dir)
+	temp := filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid()))
+	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = createTemp(dir)
+	}
 	if err != nil {
 		return err
 	}

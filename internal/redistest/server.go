@@ -171,6 +171,9 @@ func (s *Server) Terminate() {
 	}
 }
 
+// Interrupt sends SIGINT, as Ctrl-C does, and waits for nothing.
+func (s *Server) Interrupt() { s.t.Helper(); s.signal(syscall.SIGINT) }
+
 // Pause stops the process in its tracks (SIGSTOP) until Resume.
 func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
 

@@ -30,6 +30,8 @@ type ending struct {
 	// held is a signal that came while the housekeeping was paused (DEBUG
 	// PAUSE-CRON); Redis looks at signals there. Nil: none.
 	held atomic.Pointer[config.Shutdown]
+	// asked: a signal has asked for the shutdown under way (Redis's shutdown_asap).
+	asked atomic.Bool
 }
 
 // Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
@@ -41,6 +43,7 @@ func (s *Server) Shutdown(interrupt bool) error {
 	if interrupt {
 		how, name = s.config.Current().ShutdownOnSigint, "SIGINT"
 	}
+	s.ending.asked.Store(true)
 	s.log.Warn("Received " + name + " scheduling shutdown...")
 	s.debugs.hangUp(false) // whose clients may think for ever
 	var err error
@@ -53,6 +56,10 @@ func (s *Server) Shutdown(interrupt bool) error {
 	})
 	return err
 }
+
+// Asked notes that a signal asks for a shutdown, and reports whether one has before and
+// that shutdown neither failed nor was aborted.
+func (s *Server) Asked() (before bool) { return s.ending.asked.Swap(true) }
 
 // PauseCron is DEBUG PAUSE-CRON: admin.Server. When the housekeeping goes on, so does a
 // shutdown that a signal has asked for meanwhile.
@@ -82,6 +89,7 @@ func (s *Server) AbortShutdown(tx *storage.Tx) bool {
 		return false
 	}
 	s.log.Warn("Shutdown manually aborted.")
+	s.ending.asked.Store(false)
 	if waiting {
 		s.cancelEnd(tx)
 	}
@@ -96,7 +104,7 @@ func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client command.Re
 	if client != nil {
 		e.clients = append(e.clients, client)
 	}
-	if e.until.Load() != 0 {
+	if e.until.Load() != 0 || s.over() {
 		return nil
 	}
 	s.log.Warn("User requested shutdown...")
@@ -155,6 +163,7 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 		client(0, func(w *resp.Writer) { w.Error(resp.ErrShutdown) })
 	}
 	e.clients, e.how = nil, 0
+	e.asked.Store(false)
 	e.until.Store(0)
 	s.endPause(tx, pauseByShutdown)
 }
@@ -232,6 +241,16 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 func (s *Server) EndNow() {
 	s.log.Warn("User requested shutdown... A script is running: nothing is saved.")
 	s.End()
+}
+
+// over reports whether the shutdown is complete and Run is about to return.
+func (s *Server) over() bool {
+	select {
+	case <-s.ending.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // End has Run return.

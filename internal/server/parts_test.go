@@ -682,6 +682,12 @@ func TestShutdownSavesFirst(t *testing.T) {
 	if err := n.Shutdown(false); err == nil {
 		t.Error("a signal stopped the server although the snapshot failed")
 	}
+	if n.Asked() {
+		t.Error("the next signal counts as one that insists, though the shutdown has failed")
+	}
+	if !n.Asked() {
+		t.Error("the one after that does not")
+	}
 	f.mu.Lock()
 	f.failure = nil
 	f.mu.Unlock()
@@ -739,6 +745,9 @@ func TestASignalWaitsForTheCron(t *testing.T) {
 	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
 	signal()
 	c.want("SHUTDOWN ABORT", "OK")
+	if n.Asked() {
+		t.Error("the next signal counts as one that insists, though the shutdown was aborted")
+	}
 	c.want("SHUTDOWN ABORT", "error: "+string(resp.ErrNoShutdown))
 	c.want("DEBUG PAUSE-CRON 0", "OK")
 	c.want("PING", "PONG")
