@@ -171,7 +171,9 @@ func TestReturningMasterIsNotPromoted(t *testing.T) {
 	w := create(t, 6, nil)
 	g := w.Groups[0]
 	old := g.Servers[0]
-	old.Priority = 1 // it would be the first choice
+	for _, s := range g.Servers[1:] {
+		s.Priority = 200 // that of the old master would be better
+	}
 	old.Crash()
 	mustHold(t, w, w.RunUntil(10*time.Second, "it is replaced", func() bool { return w.replaced(g, old) }))
 	w.Run(30 * time.Second)
