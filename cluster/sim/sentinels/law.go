@@ -108,6 +108,8 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 	if s.forced[t.master] {
 		t.epoch = s.tries[t.master] // it does not stand again in a newer one
 		w.law.forced[t] = true
+	} else {
+		t.epoch = w.electedIn(s, t)
 	}
 	s.leads[t.master] = t.epoch
 	if w.law.forced[t] {
@@ -123,15 +125,33 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 		w.Break("epoch %d has elected Sentinels %d and %d for %s", t.epoch, other, s.Index, t.master)
 	}
 	w.law.leaders[t] = s.Index
-	votes := 1 // its own: who would not vote for the others' favourite?
+	if votes := w.votesFor(s, t); votes <= len(w.Sentinels)/2 {
+		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
+	}
+}
+
+// electedIn is the epoch of an election that is over by now: the newest since it
+// began in which most have voted for the Sentinel. If there is none it is that of
+// now. Another master's failover may have made a newer one in the meantime.
+func (w *World) electedIn(s *Sentinel, now term) uint64 {
+	for t := now; t.epoch >= s.tries[now.master] && t.epoch > 0; t.epoch-- {
+		if w.votesFor(s, t) > len(w.Sentinels)/2 {
+			return t.epoch
+		}
+	}
+	return now.epoch
+}
+
+// votesFor is how many have voted for a Sentinel, with itself: who would not vote
+// for the others' favourite?
+func (w *World) votesFor(s *Sentinel, t term) int {
+	votes := 1
 	for _, voter := range w.Sentinels {
 		if voter != s && w.law.votes[ballot{voter.Index, t}] == s.id {
 			votes++
 		}
 	}
-	if votes <= len(w.Sentinels)/2 {
-		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
-	}
+	return votes
 }
 
 // judgeChoice looks at the replica that is to be promoted.
