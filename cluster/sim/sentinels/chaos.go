@@ -88,9 +88,9 @@ func (w *World) recovery() time.Duration {
 	return o.Timing.TiltPeriod + 2*o.Master.ForgetAfter + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
 }
 
-// recover waits until all is in order. Servers of which maybe no Sentinel knows any
-// more, since they have moved or were down for too long, an administrator looks
-// after: once it is known who is the master, they have to follow it.
+// recover waits until all is in order. Servers of which no Sentinel knows any more,
+// since they have moved or were down for too long, an administrator looks after:
+// once it is known who is the master, they have to follow it.
 func (w *World) recover() error {
 	return w.settle(w.recovery(), w.adopt)
 }
@@ -99,13 +99,28 @@ func (w *World) adopt() {
 	for _, g := range w.Groups {
 		addr, err := w.agreed(g)
 		for _, s := range g.Servers {
-			lost := s.moved || w.opt.Master.ForgetAfter > 0
-			if err == nil && lost && s.Up() && s.addr() != addr {
+			if err == nil && s.Up() && s.addr() != addr && !w.known(g, s) {
 				s.follow(addr)
 				s.conf = addr
 			}
 		}
 	}
+}
+
+// known reports whether a Sentinel has a server among the replicas.
+func (w *World) known(g *Group, server *Server) bool {
+	for _, s := range w.Sentinels {
+		if s.node == nil {
+			continue
+		}
+		replicas, _ := s.node.Replicas(w.Now(), g.Name)
+		for _, r := range replicas {
+			if r.Host == server.IP {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // primaryOf is whom most of the others follow, nil if nobody does.
