@@ -273,8 +273,7 @@ func TestReadFile(t *testing.T) {
 	SortByName(users)
 	want := "user Bob off sanitize-payload resetchannels -@all\n" +
 		"user alice on sanitize-payload #" + secretHash + " ~a* resetchannels -@all +get\n" +
-		"user bob off sanitize-payload resetchannels -@all (~b resetchannels -@all +set)\n" +
-		"user default on nopass sanitize-payload ~* &* +@all\n"
+		"user bob off sanitize-payload resetchannels -@all (~b resetchannels -@all +set)\n"
 	if got := Text(users); got != want {
 		t.Errorf("read as\n%s\nwant\n%s", got, want)
 	}

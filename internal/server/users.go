@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"redoubt/internal/acl"
@@ -91,18 +92,24 @@ func (us *users) put(u *acl.User) {
 	us.byName[u.Name()] = newAccount(u)
 }
 
-// setDefaultPassword makes password the only one of the user default; "": it needs
-// none. It matches ACLUpdateDefaultUserPassword.
+// setDefaultPassword makes password the only one of the user default.
 func (s *Server) setDefaultPassword(password string) {
+	a := s.users.fallback
+	a.rules.Store(s.users.withPassword(a.rules.Load(), password))
+}
+
+// withPassword is u with the only password that is given; "": it needs none. It
+// matches ACLUpdateDefaultUserPassword.
+func (us *users) withPassword(u *acl.User, password string) *acl.User {
 	rules := []string{"resetpass", "nopass"}
 	if password != "" {
 		rules[1] = ">" + password
 	}
-	u, err := s.users.commands.Change(s.users.fallback.rules.Load(), false, rules...)
+	u, err := us.commands.Change(u, false, rules...)
 	if err != nil {
 		panic("server: a password is refused: " + err.Error())
 	}
-	s.users.fallback.rules.Store(u)
+	return u
 }
 
 // userLines is the users as CONFIG REWRITE writes them: none if they have a file of
@@ -141,7 +148,8 @@ func (s *Server) Users() []*acl.User {
 // maxUsersBytes bounds the file of users, so that a wrong name does not fill the memory.
 const maxUsersBytes = 64 << 20
 
-// ReadUsers reads aclfile.
+// ReadUsers reads aclfile. A user default that it does not have is as without a file:
+// requirepass, of which Redis thinks no more then, stays its password.
 func (s *Server) ReadUsers() ([]*acl.User, error) {
 	cfg := s.config.Current()
 	info, err := os.Stat(usersPath(cfg))
@@ -155,7 +163,11 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, systemReason(err))
 	}
-	return s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
+	list, err := s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
+	if err == nil && !slices.ContainsFunc(list, func(u *acl.User) bool { return u.Name() == acl.DefaultName }) {
+		list = append(list, s.users.withPassword(s.users.commands.Default(), cfg.RequirePass))
+	}
+	return list, err
 }
 
 // WriteUsers writes aclfile.

@@ -417,14 +417,14 @@ func TestTheFileOfUsers(t *testing.T) {
 		}
 	}
 	write("user ann on >pw ~* &* +@all\nuser bob on >pw\n")
-	n := startNode(t, "--aclfile", file, "--requirepass", "ignored")
-	c, bob, anyone := n.as("ann"), n.as("bob"), n.dial()
-	anyone.want("PING", "PONG") // the file decides about the user default, too
+	n := startNode(t, "--aclfile", file, "--requirepass", "pw")
+	c, bob, anyone := n.as("ann"), n.as("bob"), n.as("default")
+	n.dial().want("PING", "error: NOAUTH Authentication required.") // the file says nothing of the user default
 	c.want("ACL SETUSER new on (~a +get)", "OK")
 	c.want("ACL SAVE", "OK")
 	text, _ := os.ReadFile(file)
 	want := "user ann on sanitize-payload " + hash + " ~* &* +@all\nuser bob on sanitize-payload " + hash + " resetchannels -@all\n" +
-		"user default on nopass sanitize-payload ~* &* +@all\nuser new on sanitize-payload resetchannels -@all (~a resetchannels -@all +get)\n"
+		"user default on sanitize-payload " + hash + " ~* &* +@all\nuser new on sanitize-payload resetchannels -@all (~a resetchannels -@all +get)\n"
 	if string(text) != want {
 		t.Fatalf("the file is\n%s\nwant\n%s", text, want)
 	}
