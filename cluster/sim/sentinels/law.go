@@ -123,7 +123,7 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 		w.Break("epoch %d has elected Sentinels %d and %d for %s", t.epoch, other, s.Index, t.master)
 	}
 	w.law.leaders[t] = s.Index
-	votes := 1 // its own: who would not vote for the others' favourite?
+	votes := 1 // its own is not sent, so it is taken for granted
 	for _, voter := range w.Sentinels {
 		if voter != s && w.law.votes[ballot{voter.Index, t}] == s.id {
 			votes++
@@ -159,7 +159,7 @@ func (w *World) judgeGrowth(s *Sentinel, after *sentinel.State) {
 		w.Break("Sentinel %d goes back from epoch %d to %d", s.Index, older.CurrentEpoch, after.CurrentEpoch)
 	}
 	for _, a := range older.Masters {
-		b := saved(after, a.Name)
+		b := masterIn(after, a.Name)
 		if b.Name == "" && a.Name == s.anew {
 			continue
 		}
@@ -170,8 +170,8 @@ func (w *World) judgeGrowth(s *Sentinel, after *sentinel.State) {
 	}
 }
 
-// saved is what a state says of a master.
-func saved(state *sentinel.State, name string) *sentinel.MasterState {
+// masterIn is what a state says of a master.
+func masterIn(state *sentinel.State, name string) *sentinel.MasterState {
 	i := slices.IndexFunc(state.Masters, func(m *sentinel.MasterState) bool { return m.Name == name })
 	if i < 0 {
 		return &sentinel.MasterState{}
@@ -191,7 +191,7 @@ func (w *World) judgeVote(s *Sentinel, about sentinel.Addr, r *sentinel.Result) 
 		w.Break("Sentinel %d votes in epoch %d for %s and %s to replace %s", s.Index, r.LeaderEpoch, other, r.Leader, name)
 	}
 	w.law.votes[b] = r.Leader
-	if m := saved(s.file, name); m.LeaderEpoch < r.LeaderEpoch || s.file.CurrentEpoch < r.LeaderEpoch {
+	if m := masterIn(s.file, name); m.LeaderEpoch < r.LeaderEpoch || s.file.CurrentEpoch < r.LeaderEpoch {
 		w.Break("Sentinel %d votes in epoch %d, its disk says %d of %d", s.Index, r.LeaderEpoch, m.LeaderEpoch, s.file.CurrentEpoch)
 	}
 }
@@ -235,7 +235,7 @@ func (w *World) judgeHello(s *Sentinel, text string) {
 	}
 	t := term{f[4], w.epoch(s, f[7])}
 	addr := address(f[5], f[6])
-	m := saved(s.file, t.master)
+	m := masterIn(s.file, t.master)
 	if m.ConfigEpoch < t.epoch || m.ConfigEpoch == t.epoch && m.Addr != addr {
 		w.Break("Sentinel %d says that %s is at %v in epoch %d, its disk says %v in %d", s.Index, t.master, addr, t.epoch, m.Addr, m.ConfigEpoch)
 	}
@@ -273,7 +273,7 @@ func (w *World) judgeYield(state *sentinel.State, l sentinel.LogLine) {
 		return
 	}
 	name, _, _ = strings.Cut(name, " ")
-	w.law.forced[term{name, saved(state, name).ConfigEpoch}] = true
+	w.law.forced[term{name, masterIn(state, name).ConfigEpoch}] = true
 }
 
 // judgeNotice looks at what a Sentinel publishes after it has given away a state,
@@ -286,7 +286,7 @@ func (w *World) judgeNotice(s *Sentinel, state *sentinel.State, n sentinel.Notic
 	switch name, addr := f[0], address(f[3], f[4]); {
 	case state == nil || s.file.Version < state.Version:
 		w.Break("Sentinel %d publishes a switch of %s that is not on its disk", s.Index, name)
-	case saved(state, name).Addr != addr:
-		w.Break("Sentinel %d publishes that %s is at %v now, its disk says %v", s.Index, name, addr, saved(state, name).Addr)
+	case masterIn(state, name).Addr != addr:
+		w.Break("Sentinel %d publishes that %s is at %v now, its disk says %v", s.Index, name, addr, masterIn(state, name).Addr)
 	}
 }
