@@ -108,6 +108,8 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 	if s.forced[t.master] {
 		t.epoch = s.tries[t.master] // it does not stand again in a newer one
 		w.law.forced[t] = true
+	} else {
+		t.epoch = w.electedIn(s, t)
 	}
 	s.leads[t.master] = t.epoch
 	if w.law.forced[t] {
@@ -115,23 +117,44 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 	}
 	peers, _ := s.node.Sentinels(w.Now(), t.master)
 	if len(peers) < len(w.Sentinels)-1 && (w.opt.Master.ForgetAfter > 0 || s.anew == t.master) {
-		// An administrator lets it count with fewer Sentinels than there are.
-		w.law.forced[t] = true
+		// An administrator lets it count with fewer Sentinels than there are. In
+		// which epoch it found its votes enough is not to be seen.
+		for t := t; t.epoch > 0 && t.epoch >= s.tries[t.master]; t.epoch-- {
+			w.law.forced[t] = true
+		}
 		return
 	}
 	if other, found := w.law.leaders[t]; found && other != s.Index {
 		w.Break("epoch %d has elected Sentinels %d and %d for %s", t.epoch, other, s.Index, t.master)
 	}
 	w.law.leaders[t] = s.Index
-	votes := 1 // its own is not sent, so it is taken for granted
+	if votes := w.votesFor(s, t); votes <= len(w.Sentinels)/2 {
+		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
+	}
+}
+
+// electedIn is the epoch of an election that is over by now: the newest since it
+// began in which most have voted for the Sentinel. If there is none it is that of
+// now. Another master's failover may have made a newer one in the meantime.
+func (w *World) electedIn(s *Sentinel, now term) uint64 {
+	for t := now; t.epoch >= s.tries[now.master] && t.epoch > 0; t.epoch-- {
+		if w.votesFor(s, t) > len(w.Sentinels)/2 {
+			return t.epoch
+		}
+	}
+	return now.epoch
+}
+
+// votesFor is how many have voted for a Sentinel. Its own vote is not sent, so it is
+// taken for granted.
+func (w *World) votesFor(s *Sentinel, t term) int {
+	votes := 1
 	for _, voter := range w.Sentinels {
 		if voter != s && w.law.votes[ballot{voter.Index, t}] == s.id {
 			votes++
 		}
 	}
-	if votes <= len(w.Sentinels)/2 {
-		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
-	}
+	return votes
 }
 
 // judgeChoice looks at the replica that is to be promoted.
