@@ -82,7 +82,7 @@ func (n *Node) countOpinions(m *master) {
 	switch down := m.sdown && agree >= m.quorum; {
 	case down && !m.odown:
 		m.odown, m.odownSince = true, n.now
-		m.failover.notBefore = n.now.Add(n.random(electionSpread))
+		m.failover.notBefore = n.now.Add(n.electionDelay(m))
 		n.notify(LevelWarning, "+odown", m, " #quorum %d/%d", agree, m.quorum)
 		n.touchReplicas(m)
 	case !down && m.odown:
@@ -123,7 +123,7 @@ func (n *Node) askOpinions(m *master, atOnce bool) {
 func (n *Node) askOpinion(p *peer) {
 	m := p.master
 	epoch, candidate := n.currentEpoch, "*"
-	if m.failover.running() {
+	if n.stands(m) {
 		candidate = n.myID
 	}
 	addr := n.announced(m.addr)

@@ -3,6 +3,7 @@ package sentinel
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // electorate is a Node that stands for election in epoch 1, with peers a to d.
@@ -46,7 +47,11 @@ func TestElection(t *testing.T) {
 			for i, v := range c.votes {
 				m.peers[i].leader, m.peers[i].leaderEpoch = strings.Repeat(v.whom, 40), v.epoch
 			}
-			n.adoptEpoch(m, c.epoch)
+			if n.adoptEpoch(m, c.epoch); c.epoch > 1 {
+				n.standAgain(m) // it is to wait a little
+				n.now = m.failover.standAt
+				n.standAgain(m)
+			}
 			if got := n.elected(m); got != c.want {
 				t.Errorf("elected: %v", got)
 			}
@@ -72,6 +77,71 @@ func TestOwnVoteIsGivenOnce(t *testing.T) {
 	}
 	if m.failover.started.Before(n.now) {
 		t.Error("it may try a failover of its own at once")
+	}
+}
+
+func TestSplitVotes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		votes string // of a to d, in order, - if it is not known; ours is for 0
+		want  bool
+	}{
+		{"nothing is known", "----", false},
+		{"each for itself", "abcd", true},
+		{"one may still have three", "aa--", false},
+		{"we may still have three", "0a--", false},
+		{"two have two, and no vote is left", "0aab", true},
+		{"an unknown vote would not be enough", "abc-", true},
+		{"an unknown vote may be enough", "aab-", false},
+		{"another one is elected", "aaab", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, m := electorate(t, 1)
+			n.vote(m, 1, n.myID)
+			for i, v := range c.votes {
+				if v != '-' {
+					m.peers[i].leader, m.peers[i].leaderEpoch = strings.Repeat(string(v), 40), 1
+				}
+			}
+			if got := n.split(m); got != c.want {
+				t.Errorf("split: %v", got)
+			}
+		})
+	}
+}
+
+// Votes are split where a vote takes longer than the turns are apart. The next
+// round is not as far away as two failover timeouts.
+func TestSplitVotesAreHeldAgain(t *testing.T) {
+	l := labWith(t, 3, 1, 2, nil)
+	l.run(15 * time.Second)
+	l.latency = 400 * time.Millisecond
+	l.kill(l.nodes[0])
+	l.until("all agree", 15*time.Second, func() bool { return l.agreed(l.nodes[0].addr) })
+	tries := 0
+	for _, m := range l.members {
+		tries += m.count("+try-failover")
+		if m.said("-failover-abort-not-elected") {
+			t.Errorf("an election was given up: %v", m.notices)
+		}
+	}
+	if tries < 2 {
+		t.Error("nobody stood against another: this tests nothing")
+	}
+}
+
+// Sentinels that see a master die at once take turns: one attempt is enough.
+func TestSentinelsTakeTurns(t *testing.T) {
+	l := labWith(t, 5, 1, 3, func(s *MasterState) { s.Options.FastDown = true })
+	l.run(15 * time.Second)
+	l.kill(l.nodes[0])
+	l.until("all agree", 10*time.Second, func() bool { return l.agreed(l.nodes[0].addr) })
+	tries := 0
+	for _, m := range l.members {
+		tries += m.count("+try-failover")
+	}
+	if tries != 1 {
+		t.Errorf("%d attempts", tries)
 	}
 }
 

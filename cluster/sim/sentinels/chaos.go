@@ -26,7 +26,7 @@ func NewChaos(seed uint64) *Chaos {
 	opt.Sentinels = 3 + r.IntN(3)
 	opt.Masters = 1 + r.IntN(6)/4 + r.IntN(6)/5 // mostly one: it is quicker
 	opt.Replicas = 2 + r.IntN(2)
-	opt.Quorum = 1 + r.IntN(opt.Sentinels/2+1)
+	opt.Quorum = 1 + r.IntN(opt.Sentinels)
 	opt.Unfit = 30
 	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
 	opt.LossPercent = r.IntN(4)
@@ -40,6 +40,9 @@ func NewChaos(seed uint64) *Chaos {
 	m.FastDown = r.IntN(3) == 0
 	if r.IntN(3) == 0 {
 		m.RebootDownAfter = w.Between(100*time.Millisecond, 2*time.Second)
+	}
+	if r.IntN(4) == 0 {
+		m.ForgetAfter = w.Between(10*time.Second, time.Minute)
 	}
 	w.populate(opt)
 	return &Chaos{World: w, pace: m.DownAfter}
@@ -82,12 +85,12 @@ func (c *Chaos) Run() error {
 // then all that is waited for before a replica is put to its place.
 func (w *World) recovery() time.Duration {
 	o := &w.opt
-	return o.Timing.TiltPeriod + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
+	return o.Timing.TiltPeriod + 2*o.Master.ForgetAfter + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
 }
 
-// recover waits until all is in order. Servers that have moved, of which maybe no
-// Sentinel knows any more, an administrator looks after: once it is known who is
-// the master, they have to follow it.
+// recover waits until all is in order. Servers of which no Sentinel knows any more,
+// since they have moved or were down for too long, an administrator looks after:
+// once it is known who is the master, they have to follow it.
 func (w *World) recover() error {
 	return w.settle(w.recovery(), w.adopt)
 }
@@ -96,12 +99,28 @@ func (w *World) adopt() {
 	for _, g := range w.Groups {
 		addr, err := w.agreed(g)
 		for _, s := range g.Servers {
-			if err == nil && s.moved && s.Up() && s.addr() != addr {
+			if err == nil && s.Up() && s.addr() != addr && !w.known(g, s) {
 				s.follow(addr)
 				s.conf = addr
 			}
 		}
 	}
+}
+
+// known reports whether a Sentinel has a server among the replicas.
+func (w *World) known(g *Group, server *Server) bool {
+	for _, s := range w.Sentinels {
+		if s.node == nil {
+			continue
+		}
+		replicas, _ := s.node.Replicas(w.Now(), g.Name)
+		for _, r := range replicas {
+			if r.Host == server.IP {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // primaryOf is whom most of the others follow, nil if nobody does.
@@ -128,6 +147,7 @@ func (w *World) repair() {
 		}
 	}
 	for _, s := range w.Sentinels {
+		s.disk.FsyncMax = w.opt.FsyncMax
 		s.Restart()
 		s.Do(func() { s.step(sentinel.SimulateFailure{}) })
 	}
@@ -144,7 +164,7 @@ func (w *World) fault() {
 	hosts := len(w.Sentinels) + len(w.Groups)*len(g.Servers)
 	some := w.Rand.IntN(hosts)
 	pause := w.Between(0, 5*w.opt.Master.DownAfter)
-	switch w.Rand.IntN(21) {
+	switch w.Rand.IntN(24) {
 	case 0, 1, 2:
 		server.Crash()
 	case 3:
@@ -170,24 +190,57 @@ func (w *World) fault() {
 	case 11:
 		s.Freeze(pause)
 	case 12:
+		s.disk.FsyncMax = pause
+	case 13:
 		s.step(sentinel.SimulateFailure{Flags: sentinel.SimFailure(1 + w.Rand.IntN(3))})
-	case 13, 14:
+	case 14, 15:
 		s.failover(g, w.Rand.IntN(2) == 0)
-	case 20:
+	case 16:
 		for _, i := range w.Some(len(w.Sentinels), 3) {
 			w.Sentinels[i].failover(g, false)
 		}
-	case 15:
-		w.Net.Partition(w.Some(hosts, hosts/2)...)
-	case 16:
-		w.Net.Partition(server.Index)
 	case 17:
+		s.monitorAgain(g)
+	case 18, 19:
+		w.Net.Partition(w.Some(hosts, hosts/2)...)
+	case 20:
+		w.Net.Partition(server.Index)
+	case 21:
 		w.Net.Partition(s.Index)
-	case 18:
+	case 22:
 		w.Net.Cut(s.Index, some, w.Rand.IntN(2) == 0)
-	case 19:
+	case 23:
 		w.Net.Reset(10 + w.Rand.IntN(90))
 	}
+}
+
+// monitorAgain has a Sentinel forget a master and watch it anew, at the address that
+// another one says, as an administrator would do it.
+func (s *Sentinel) monitorAgain(g *Group) {
+	w := s.world
+	other := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
+	if s.node == nil || other.node == nil || s.Frozen() {
+		return
+	}
+	addr, found := other.node.MasterAddr(g.Name)
+	if !found {
+		return
+	}
+	w.Log(s.Host, fmt.Sprintf("SENTINEL MONITOR %s %v", g.Name, addr))
+	m := &w.opt.Master
+	options, err := sentinel.ParseOptions([]string{
+		"down-after-milliseconds", fmt.Sprint(m.DownAfter.Milliseconds()),
+		"failover-timeout", fmt.Sprint(m.FailoverTimeout.Milliseconds()),
+		"forget-after-milliseconds", fmt.Sprint(m.ForgetAfter.Milliseconds()),
+	})
+	if err != nil {
+		w.Break("these options are refused: %v", err)
+		return
+	}
+	s.anew = g.Name
+	s.step(sentinel.Remove{Name: g.Name})
+	s.step(sentinel.Monitor{Name: g.Name, Addr: addr, Quorum: w.opt.Quorum})
+	s.step(sentinel.Set{Name: g.Name, Options: options})
 }
 
 // moveReplica gives a replica another address. A primary that moves nobody would

@@ -14,7 +14,7 @@ type law struct {
 	votes   map[ballot]string      // whom a Sentinel votes for
 	leaders map[term]int           // the Sentinel that was elected
 	configs map[term]sentinel.Addr // the master of a configuration
-	forced  map[term]bool          // an administrator has asked for the failover
+	forced  map[term]bool          // nobody needs to be elected in it
 	// collided are the masters of which two configurations had one epoch.
 	collided map[string]bool
 }
@@ -49,9 +49,10 @@ func (w *World) judgeStep(s *Sentinel, fx *sentinel.Effects) {
 		case "+new-epoch":
 			s.epoch = w.epoch(s, n.Text)
 		case "+try-failover":
-			if !s.forced[name] && s.node.Summary(w.Now()).Tilt {
-				w.Break("Sentinel %d begins a failover of %s in TILT mode", s.Index, name)
-			}
+			s.tries[name] = s.epoch
+			w.judgeTilt(s, name, n)
+		case "+sdown", "+odown":
+			w.judgeTilt(s, name, n)
 		case "+elected-leader":
 			w.judgeLeader(s, term{name, s.epoch})
 		case "+selected-slave":
@@ -62,8 +63,19 @@ func (w *World) judgeStep(s *Sentinel, fx *sentinel.Effects) {
 			delete(s.leads, name)
 		}
 	}
+	for _, l := range fx.Log {
+		w.judgeYield(fx.Persist, l)
+	}
 	if fx.Persist != nil {
 		w.judgeGrowth(s, fx.Persist)
+	}
+}
+
+// judgeTilt looks at a notice that there must not be in TILT mode, unless an
+// administrator wants it.
+func (w *World) judgeTilt(s *Sentinel, name string, n sentinel.Notice) {
+	if !s.forced[name] && s.node.Summary(w.Now()).Tilt {
+		w.Break("Sentinel %d judges in TILT mode: %s %s", s.Index, n.Type, n.Text)
 	}
 }
 
@@ -93,8 +105,19 @@ func (w *World) epoch(s *Sentinel, text string) uint64 {
 // judgeLeader looks at a Sentinel that was elected to replace a master: in an
 // epoch there is one, and most have voted for it. An administrator needs no votes.
 func (w *World) judgeLeader(s *Sentinel, t term) {
-	s.leads[t.master] = t.epoch
 	if s.forced[t.master] {
+		t.epoch = s.tries[t.master] // it does not stand again in a newer one
+		w.law.forced[t] = true
+	} else {
+		t.epoch = w.electedIn(s, t)
+	}
+	s.leads[t.master] = t.epoch
+	if w.law.forced[t] {
+		return
+	}
+	peers, _ := s.node.Sentinels(w.Now(), t.master)
+	if len(peers) < len(w.Sentinels)-1 && (w.opt.Master.ForgetAfter > 0 || s.anew == t.master) {
+		// An administrator lets it count with fewer Sentinels than there are.
 		w.law.forced[t] = true
 		return
 	}
@@ -102,15 +125,33 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 		w.Break("epoch %d has elected Sentinels %d and %d for %s", t.epoch, other, s.Index, t.master)
 	}
 	w.law.leaders[t] = s.Index
-	votes := 1 // its own: who would not vote for the others' favourite?
+	if votes := w.votesFor(s, t); votes <= len(w.Sentinels)/2 {
+		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
+	}
+}
+
+// electedIn is the epoch of an election that is over by now: the newest since it
+// began in which most have voted for the Sentinel. If there is none it is that of
+// now. Another master's failover may have made a newer one in the meantime.
+func (w *World) electedIn(s *Sentinel, now term) uint64 {
+	for t := now; t.epoch >= s.tries[now.master] && t.epoch > 0; t.epoch-- {
+		if w.votesFor(s, t) > len(w.Sentinels)/2 {
+			return t.epoch
+		}
+	}
+	return now.epoch
+}
+
+// votesFor is how many have voted for a Sentinel, with itself: who would not vote
+// for the others' favourite?
+func (w *World) votesFor(s *Sentinel, t term) int {
+	votes := 1
 	for _, voter := range w.Sentinels {
 		if voter != s && w.law.votes[ballot{voter.Index, t}] == s.id {
 			votes++
 		}
 	}
-	if votes <= len(w.Sentinels)/2 {
-		w.Break("Sentinel %d is elected for %s in epoch %d with %d of %d votes", s.Index, t.master, t.epoch, votes, len(w.Sentinels))
-	}
+	return votes
 }
 
 // judgeChoice looks at the replica that is to be promoted.
@@ -139,6 +180,9 @@ func (w *World) judgeGrowth(s *Sentinel, after *sentinel.State) {
 	}
 	for _, a := range older.Masters {
 		b := saved(after, a.Name)
+		if b.Name == "" && a.Name == s.anew {
+			continue
+		}
 		if a.ConfigEpoch > b.ConfigEpoch || a.LeaderEpoch > b.LeaderEpoch {
 			w.Break("Sentinel %d goes back from the epochs %d and %d of %s to %d and %d",
 				s.Index, a.ConfigEpoch, a.LeaderEpoch, a.Name, b.ConfigEpoch, b.LeaderEpoch)
@@ -222,22 +266,34 @@ func (w *World) judgeHello(s *Sentinel, text string) {
 }
 
 // judgeConfig looks at a configuration. That of an epoch with an election is the
-// only one, but an administrator may have had others made in it: then one of them
-// gets another epoch, which nobody voted for.
+// only one. One that an administrator has had made needs no election, and then there
+// may be two.
 func (w *World) judgeConfig(s *Sentinel, t term, addr sentinel.Addr) {
 	_, elected := w.law.leaders[t]
 	other, found := w.law.configs[t]
-	switch free := w.law.forced[t] || w.law.collided[t.master]; {
-	case t.epoch == 0 || free:
+	switch {
+	case t.epoch == 0:
+	case w.law.forced[t]:
+		if found && other != addr {
+			w.law.collided[t.master] = true
+		}
 	case found && other != addr:
 		w.Break("epoch %d of %s stands for %v and for %v", t.epoch, t.master, other, addr)
 	case !elected:
 		w.Break("Sentinel %d claims epoch %d of %s, in which nobody was elected", s.Index, t.epoch, t.master)
 	}
-	if found && other != addr {
-		w.law.collided[t.master] = true
-	}
 	w.law.configs[t] = addr
+}
+
+// judgeYield notes that a Sentinel takes a new epoch for one of two configurations
+// that have the same. Nobody has voted for it.
+func (w *World) judgeYield(state *sentinel.State, l sentinel.LogLine) {
+	name, found := strings.CutPrefix(l.Text, "Two configurations of ")
+	if !found {
+		return
+	}
+	name, _, _ = strings.Cut(name, " ")
+	w.law.forced[term{name, saved(state, name).ConfigEpoch}] = true
 }
 
 // judgeNotice looks at what a Sentinel publishes after it has given away a state,

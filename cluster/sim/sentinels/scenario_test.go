@@ -148,11 +148,14 @@ func TestTwoForcedFailoversAtOnce(t *testing.T) {
 	collisions := 0
 	for seed := range uint64(10) {
 		w := create(t, seed, func(o *Options) { o.Replicas = 4; o.LatencyMax = 50 * time.Millisecond })
-		w.Sentinels[0].failover(w.Groups[0], false)
-		w.Sentinels[1].failover(w.Groups[0], false)
-		w.Run(time.Second)
+		g := w.Groups[0]
+		w.Sentinels[0].failover(g, false)
+		w.Sentinels[1].failover(g, false)
+		// The promotions take a second, and are told at once. If nobody yielded, the
+		// two would be made replicas of each other later.
+		mustHold(t, w, w.RunUntil(5*time.Second, "all tell of one other master", func() bool { return w.replaced(g, g.Servers[0]) }))
 		mustHold(t, w, w.Settle(2*time.Minute))
-		if w.law.collided[w.Groups[0].Name] {
+		if w.law.collided[g.Name] {
 			collisions++
 		}
 	}
@@ -168,7 +171,9 @@ func TestReturningMasterIsNotPromoted(t *testing.T) {
 	w := create(t, 6, nil)
 	g := w.Groups[0]
 	old := g.Servers[0]
-	old.Priority = 1 // it would be the first choice
+	for _, s := range g.Servers[1:] {
+		s.Priority = 200 // that of the old master would be better
+	}
 	old.Crash()
 	mustHold(t, w, w.RunUntil(10*time.Second, "it is replaced", func() bool { return w.replaced(g, old) }))
 	w.Run(30 * time.Second)

@@ -28,8 +28,10 @@ type Sentinel struct {
 	links map[sentinel.LinkID]*link
 	// forced are the masters whose failover an administrator has asked for.
 	forced map[string]bool
+	tries  map[string]uint64 // the epoch of the last attempt at a failover
 	leads  map[string]uint64 // the epoch in which it was elected to replace a master
 	epoch  uint64            // the current one, as it says in its notices
+	anew   string            // the master that an administrator has removed and monitored again
 }
 
 // act is the part of a Step's effects that waits for the disk.
@@ -80,7 +82,7 @@ func (s *Sentinel) Start() {
 	s.node = node
 	s.Host.Start()
 	s.links = make(map[sentinel.LinkID]*link)
-	s.forced, s.leads = make(map[string]bool), make(map[string]uint64)
+	s.forced, s.tries, s.leads = make(map[string]bool), make(map[string]uint64), make(map[string]uint64)
 	s.epoch = s.file.CurrentEpoch
 	s.step(sentinel.Tick{})
 }
