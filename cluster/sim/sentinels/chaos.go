@@ -155,16 +155,33 @@ func (w *World) repair() {
 
 // fault breaks something at random.
 func (w *World) fault() {
+	pause := w.Between(0, 5*w.opt.Master.DownAfter)
 	g := w.Groups[w.Rand.IntN(len(w.Groups))]
+	s := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
+	switch w.Rand.IntN(24) {
+	case 0, 1, 2, 3, 4, 5, 6, 7, 8:
+		w.serverFault(g, pause)
+	case 9, 10, 11, 12, 13:
+		w.sentinelFault(s, pause)
+	case 14, 15:
+		s.failover(g, w.Rand.IntN(2) == 0)
+	case 16:
+		for _, i := range w.Some(len(w.Sentinels), 3) {
+			w.Sentinels[i].failover(g, false)
+		}
+	case 17:
+		s.monitorAgain(g)
+	default:
+		w.networkFault(s)
+	}
+}
+
+func (w *World) serverFault(g *Group, pause time.Duration) {
 	server := g.Servers[w.Rand.IntN(len(g.Servers))]
 	if p := w.primaryOf(g); p != nil && w.Rand.IntN(2) == 0 {
 		server = p
 	}
-	s := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
-	hosts := len(w.Sentinels) + len(w.Groups)*len(g.Servers)
-	some := w.Rand.IntN(hosts)
-	pause := w.Between(0, 5*w.opt.Master.DownAfter)
-	switch w.Rand.IntN(24) {
+	switch w.Rand.IntN(9) {
 	case 0, 1, 2:
 		server.Crash()
 	case 3:
@@ -179,37 +196,41 @@ func (w *World) fault() {
 	case 7:
 		w.misplace(server, g)
 	case 8:
+		w.Net.Partition(server.Index)
+	}
+}
+
+func (w *World) sentinelFault(s *Sentinel, pause time.Duration) {
+	switch w.Rand.IntN(6) {
+	case 0:
 		s.Crash()
-	case 9:
+	case 1:
 		s.Crash()
 		w.After(pause/5, s.Restart)
-	case 10:
+	case 2:
 		s.Crash()
 		s.Move()
 		s.Restart()
-	case 11:
+	case 3:
 		s.Freeze(pause)
-	case 12:
+	case 4:
 		s.disk.FsyncMax = pause
-	case 13:
-		s.step(sentinel.SimulateFailure{Flags: sentinel.SimFailure(1 + w.Rand.IntN(3))})
-	case 14, 15:
-		s.failover(g, w.Rand.IntN(2) == 0)
-	case 16:
-		for _, i := range w.Some(len(w.Sentinels), 3) {
-			w.Sentinels[i].failover(g, false)
-		}
-	case 17:
-		s.monitorAgain(g)
-	case 18, 19:
+	case 5:
+		flags := sentinel.SimFailure(1 + w.Rand.IntN(3))
+		s.Do(func() { s.step(sentinel.SimulateFailure{Flags: flags}) })
+	}
+}
+
+func (w *World) networkFault(s *Sentinel) {
+	hosts := len(w.Sentinels) + len(w.Groups)*len(w.Groups[0].Servers)
+	switch w.Rand.IntN(5) {
+	case 0, 1:
 		w.Net.Partition(w.Some(hosts, hosts/2)...)
-	case 20:
-		w.Net.Partition(server.Index)
-	case 21:
+	case 2:
 		w.Net.Partition(s.Index)
-	case 22:
-		w.Net.Cut(s.Index, some, w.Rand.IntN(2) == 0)
-	case 23:
+	case 3:
+		w.Net.Cut(s.Index, w.Rand.IntN(hosts), w.Rand.IntN(2) == 0)
+	case 4:
 		w.Net.Reset(10 + w.Rand.IntN(90))
 	}
 }

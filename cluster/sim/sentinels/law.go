@@ -117,8 +117,11 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 	}
 	peers, _ := s.node.Sentinels(w.Now(), t.master)
 	if len(peers) < len(w.Sentinels)-1 && (w.opt.Master.ForgetAfter > 0 || s.anew == t.master) {
-		// An administrator lets it count with fewer Sentinels than there are.
-		w.law.forced[t] = true
+		// An administrator lets it count with fewer Sentinels than there are. In
+		// which epoch it found its votes enough is not to be seen.
+		for t := t; t.epoch > 0 && t.epoch >= s.tries[t.master]; t.epoch-- {
+			w.law.forced[t] = true
+		}
 		return
 	}
 	if other, found := w.law.leaders[t]; found && other != s.Index {
@@ -142,8 +145,8 @@ func (w *World) electedIn(s *Sentinel, now term) uint64 {
 	return now.epoch
 }
 
-// votesFor is how many have voted for a Sentinel, with itself: who would not vote
-// for the others' favourite?
+// votesFor is how many have voted for a Sentinel. Its own vote is not sent, so it is
+// taken for granted.
 func (w *World) votesFor(s *Sentinel, t term) int {
 	votes := 1
 	for _, voter := range w.Sentinels {
@@ -179,7 +182,7 @@ func (w *World) judgeGrowth(s *Sentinel, after *sentinel.State) {
 		w.Break("Sentinel %d goes back from epoch %d to %d", s.Index, older.CurrentEpoch, after.CurrentEpoch)
 	}
 	for _, a := range older.Masters {
-		b := saved(after, a.Name)
+		b := masterIn(after, a.Name)
 		if b.Name == "" && a.Name == s.anew {
 			continue
 		}
@@ -190,8 +193,8 @@ func (w *World) judgeGrowth(s *Sentinel, after *sentinel.State) {
 	}
 }
 
-// saved is what a state says of a master.
-func saved(state *sentinel.State, name string) *sentinel.MasterState {
+// masterIn is what a state says of a master.
+func masterIn(state *sentinel.State, name string) *sentinel.MasterState {
 	i := slices.IndexFunc(state.Masters, func(m *sentinel.MasterState) bool { return m.Name == name })
 	if i < 0 {
 		return &sentinel.MasterState{}
@@ -211,7 +214,7 @@ func (w *World) judgeVote(s *Sentinel, about sentinel.Addr, r *sentinel.Result) 
 		w.Break("Sentinel %d votes in epoch %d for %s and %s to replace %s", s.Index, r.LeaderEpoch, other, r.Leader, name)
 	}
 	w.law.votes[b] = r.Leader
-	if m := saved(s.file, name); m.LeaderEpoch < r.LeaderEpoch || s.file.CurrentEpoch < r.LeaderEpoch {
+	if m := masterIn(s.file, name); m.LeaderEpoch < r.LeaderEpoch || s.file.CurrentEpoch < r.LeaderEpoch {
 		w.Break("Sentinel %d votes in epoch %d, its disk says %d of %d", s.Index, r.LeaderEpoch, m.LeaderEpoch, s.file.CurrentEpoch)
 	}
 }
@@ -255,7 +258,7 @@ func (w *World) judgeHello(s *Sentinel, text string) {
 	}
 	t := term{f[4], w.epoch(s, f[7])}
 	addr := address(f[5], f[6])
-	m := saved(s.file, t.master)
+	m := masterIn(s.file, t.master)
 	if m.ConfigEpoch < t.epoch || m.ConfigEpoch == t.epoch && m.Addr != addr {
 		w.Break("Sentinel %d says that %s is at %v in epoch %d, its disk says %v in %d", s.Index, t.master, addr, t.epoch, m.Addr, m.ConfigEpoch)
 	}
@@ -293,7 +296,7 @@ func (w *World) judgeYield(state *sentinel.State, l sentinel.LogLine) {
 		return
 	}
 	name, _, _ = strings.Cut(name, " ")
-	w.law.forced[term{name, saved(state, name).ConfigEpoch}] = true
+	w.law.forced[term{name, masterIn(state, name).ConfigEpoch}] = true
 }
 
 // judgeNotice looks at what a Sentinel publishes after it has given away a state,
@@ -306,7 +309,7 @@ func (w *World) judgeNotice(s *Sentinel, state *sentinel.State, n sentinel.Notic
 	switch name, addr := f[0], address(f[3], f[4]); {
 	case state == nil || s.file.Version < state.Version:
 		w.Break("Sentinel %d publishes a switch of %s that is not on its disk", s.Index, name)
-	case saved(state, name).Addr != addr:
-		w.Break("Sentinel %d publishes that %s is at %v now, its disk says %v", s.Index, name, addr, saved(state, name).Addr)
+	case masterIn(state, name).Addr != addr:
+		w.Break("Sentinel %d publishes that %s is at %v now, its disk says %v", s.Index, name, addr, masterIn(state, name).Addr)
 	}
 }

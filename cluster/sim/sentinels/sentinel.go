@@ -146,6 +146,22 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	}
 	s.id = s.node.MyID()
 	s.world.judgeStep(s, &fx)
+	s.doAtOnce(&fx)
+	rest := act{fx, done}
+	if fx.Persist != nil {
+		s.newest, s.written = fx.Persist, text(fx.Persist)
+		s.waiting.Add(fx.Persist.Version, rest)
+		s.disk.Write(fx.Persist)
+	} else if !s.waiting.Join(rest) {
+		s.act(rest)
+	}
+	if s.node != nil && !s.node.Deadline().IsZero() {
+		s.alarm.Set(s.node.Deadline())
+	}
+}
+
+// doAtOnce does the part of a step that waits for nothing.
+func (s *Sentinel) doAtOnce(fx *sentinel.Effects) {
 	for _, l := range fx.Log {
 		if l.Level > sentinel.LevelVerbose {
 			s.world.Log(s.Host, l.Text)
@@ -159,17 +175,6 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	}
 	for _, r := range fx.Send {
 		s.send(r)
-	}
-	rest := act{fx, done}
-	if fx.Persist != nil {
-		s.newest, s.written = fx.Persist, text(fx.Persist)
-		s.waiting.Add(fx.Persist.Version, rest)
-		s.disk.Write(fx.Persist)
-	} else if !s.waiting.Join(rest) {
-		s.act(rest)
-	}
-	if s.node != nil && !s.node.Deadline().IsZero() {
-		s.alarm.Set(s.node.Deadline())
 	}
 }
 
