@@ -237,7 +237,7 @@ func (n *Node) promotionSeen(r *replica) {
 	n.reconfigureClients(m, "leader", m.addr, r.addr)
 	n.hurryHellos(m)
 	if m.failover.coordinated {
-		n.settleRole(m)
+		n.settleRole(m, n.words(m, "CLIENT", "UNPAUSE"))
 		n.settleRole(r)
 	}
 }
@@ -245,17 +245,37 @@ func (n *Node) promotionSeen(r *replica) {
 // settleRole has an instance that changed its role by FAILOVER write that to its
 // configuration file, which FAILOVER does not do: two that restart with their old
 // roles would follow each other for ever. And it has the clients of the instance
-// ask again where the master is.
-func (n *Node) settleRole(w watched) {
+// ask again where the master is. besides are commands of the same transaction.
+func (n *Node) settleRole(w watched, besides ...[]string) {
 	if !w.inst().link.canSend() {
 		return
 	}
-	n.send(w, true, RequestSettleRole,
+	commands := append([][]string{
 		n.words(w, "MULTI"),
 		n.words(w, "CONFIG", "REWRITE"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "normal"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "pubsub"),
-		n.words(w, "EXEC"))
+	}, besides...)
+	n.send(w, true, RequestSettleRole, append(commands, n.words(w, "EXEC"))...)
+}
+
+// settleTimeout bounds the wait for the answers to settleRole: clients are not told
+// of the new master before.
+const settleTimeout = 2 * time.Second
+
+// settling reports whether the two that change places may not have read what
+// settleRole has sent: the switch closes their connections.
+func (n *Node) settling(m *master) bool {
+	f := &m.failover
+	return f.coordinated && n.since(f.changed) < settleTimeout &&
+		(m.link.awaits(RequestSettleRole) || f.promoted.link.awaits(RequestSettleRole))
+}
+
+// paused reports whether w is a master that hands over. It makes writes wait, and with
+// them a PUBLISH and all that follows it on a connection.
+func paused(w watched) bool {
+	f := &w.of().failover
+	return w.inst().role == RoleMaster && f.coordinated && f.state == stateWaitPromotion
 }
 
 // reconfigureNext points replicas to the new master, parallel-syncs at a time:
@@ -309,7 +329,7 @@ func (n *Node) endIfDone(m *master) {
 	}
 	if timeout {
 		n.notify(LevelWarning, "+failover-end-for-timeout", m, "")
-	} else if !m.reconfigured() {
+	} else if !m.reconfigured() || n.settling(m) {
 		return
 	}
 	n.notify(LevelWarning, "+failover-end", m, "")

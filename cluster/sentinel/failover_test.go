@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -135,7 +136,13 @@ func TestReplicaThatNeverSyncsEndsByTimeout(t *testing.T) {
 }
 
 func TestCoordinatedFailover(t *testing.T) {
-	l := labWith(t, 1, 2, 1, func(s *MasterState) { s.Options.ClientReconfigScript = "/reconf" })
+	for replicas := 1; replicas <= 2; replicas++ { // the only one leaves nobody to be reconfigured
+		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) { testCoordinatedFailover(t, replicas) })
+	}
+}
+
+func testCoordinatedFailover(t *testing.T, replicas int) {
+	l := labWith(t, 1, replicas, 1, func(s *MasterState) { s.Options.ClientReconfigScript = "/reconf" })
 	m := l.members[0]
 	old, promoted := l.nodes[0], l.nodes[1]
 	promoted.offset = 200
@@ -148,18 +155,20 @@ func TestCoordinatedFailover(t *testing.T) {
 	l.until("the switch", time.Minute, func() bool { return m.said("+switch-master") })
 	i := slices.IndexFunc(m.sent, func(r Request) bool { return r.Kind == RequestHandOver })
 	want := []string{"MULTI", "CLIENT PAUSE 10000 WRITE", "FAILOVER TO 10.0.0.2 6379 TIMEOUT 10000", "EXEC"}
-	var got []string
-	for _, c := range m.sent[i].Commands {
-		got = append(got, strings.Join(c, " "))
-	}
-	if !slices.Equal(got, want) {
+	if got := words(m.sent[i]); !slices.Equal(got, want) {
 		t.Errorf("sent %q, want %q", got, want)
 	}
 	if len(promoted.log) > 0 || old.of == nil || *old.of != promoted.addr {
 		t.Errorf("the nodes did not change places themselves: %v %v", promoted.log, old.of)
 	}
-	rewritten := 0
-	for _, r := range m.sent {
+	rewritten, settled := 0, false
+	for _, r := range m.sent[i:] {
+		if r.Link == m.sent[i].Link {
+			settled = settled || r.Kind == RequestSettleRole && slices.Contains(words(r), "CLIENT UNPAUSE")
+			if r.Kind == RequestHello && !settled {
+				t.Error("a PUBLISH waits for the end of the pause, and all behind it")
+			}
+		}
 		if r.Kind == RequestSettleRole && slices.Equal(r.Commands[1], []string{"CONFIG", "REWRITE"}) {
 			rewritten++
 		}
@@ -170,6 +179,14 @@ func TestCoordinatedFailover(t *testing.T) {
 	if !slices.Contains(m.scripts, "/reconf mymaster leader start 10.0.0.1 6379 10.0.0.2 6379") {
 		t.Errorf("scripts: %v", m.scripts)
 	}
+}
+
+// words are the commands of a request, a string each.
+func words(r Request) (list []string) {
+	for _, c := range r.Commands {
+		list = append(list, strings.Join(c, " "))
+	}
+	return list
 }
 
 func TestMasterThatRefusesToHandOver(t *testing.T) {

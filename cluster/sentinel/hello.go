@@ -67,7 +67,7 @@ const helloRetry = time.Second
 // the disk. (sentinelSendHello)
 func (n *Node) sayHello(w watched) {
 	i, m := w.inst(), w.of()
-	if i.saidHello || i.link.crowded() || !i.link.connected() || n.helloDue(i).After(n.now) {
+	if i.saidHello || paused(w) || i.link.crowded() || !i.link.connected() || n.helloDue(i).After(n.now) {
 		return
 	}
 	h := hello{

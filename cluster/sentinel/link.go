@@ -276,6 +276,16 @@ func (n *Node) send(w watched, promise bool, kind RequestKind, commands ...[]str
 	}
 }
 
+// awaits reports whether a request of this kind is not answered yet.
+func (l *link) awaits(kind RequestKind) bool {
+	for _, p := range l.pending {
+		if p.kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
 func (n *Node) linkUp(ev LinkUp) {
 	c := n.conns[ev.Link]
 	if c == nil || c.up {

@@ -104,7 +104,7 @@ func (n *Node) contactAlarm(w watched) alarm {
 	if i.role != RoleSentinel && !i.info.pending {
 		a.by(n.infoDue(w))
 	}
-	if !i.saidHello {
+	if !i.saidHello && !paused(w) {
 		a.by(n.helloDue(i))
 	}
 	return a
