@@ -137,15 +137,18 @@ func TestReplicaThatNeverSyncsEndsByTimeout(t *testing.T) {
 
 func TestCoordinatedFailover(t *testing.T) {
 	for replicas := 1; replicas <= 2; replicas++ { // the only one leaves nobody to be reconfigured
-		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) { testCoordinatedFailover(t, replicas) })
+		for after := time.Duration(0); after < 2*time.Second; after += 200 * time.Millisecond { // a hello may be due
+			t.Run(fmt.Sprint(replicas, " replicas, after ", after), func(t *testing.T) { testCoordinatedFailover(t, replicas, after) })
+		}
 	}
 }
 
-func testCoordinatedFailover(t *testing.T, replicas int) {
+func testCoordinatedFailover(t *testing.T, replicas int, after time.Duration) {
 	l := labWith(t, 1, replicas, 1, func(s *MasterState) { s.Options.ClientReconfigScript = "/reconf" })
 	m := l.members[0]
 	old, promoted := l.nodes[0], l.nodes[1]
 	promoted.offset = 200
+	l.run(after)
 	if r := m.ask(Failover{Name: labMaster, Coordinated: true}); r.Err != nil {
 		t.Fatal(r.Err)
 	}
