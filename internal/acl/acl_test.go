@@ -91,6 +91,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 	for rule, want := range map[string]error{
 		"frobnicate": ErrSyntax, "=": ErrSyntax, "%~a": ErrSyntax, "%R": ErrSyntax, "%RR~a": ErrSyntax, "%X~a": ErrSyntax,
 		"~a b": ErrSyntax, "&a\tb": ErrSyntax, "~a\x00b": ErrSyntax, "+select|": ErrSyntax,
+		"+select|0 +@all": ErrSyntax, "+select|0\nuser": ErrSyntax,
 		"+nosuch": ErrUnknown, "-nosuch": ErrUnknown, "+": ErrUnknown, "-": ErrUnknown, "+@nosuch": ErrUnknown, "-@": ErrUnknown,
 		"+config|nosuch": ErrUnknown, "-select|0": ErrUnknown, "+nosuch|0": ErrUnknown,
 		"+config|get|x": ErrFirstArgOfSub,
@@ -266,7 +267,7 @@ func TestChannelsLost(t *testing.T) {
 
 func TestReadFile(t *testing.T) {
 	const text = "\n user alice on >secret ~a* +get \r\n\nuser bob off (~b +set) \nuser Bob\n"
-	users, err := testCommands().ReadFile("users.acl", text, false)
+	users, err := testCommands().ReadFile("users.acl", text, false, testCommands().Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,11 +279,11 @@ func TestReadFile(t *testing.T) {
 	if got := Text(users); got != want {
 		t.Errorf("read as\n%s\nwant\n%s", got, want)
 	}
-	again, err := testCommands().ReadFile("users.acl", want, true)
+	again, err := testCommands().ReadFile("users.acl", want, true, nil)
 	if SortByName(again); err != nil || Text(again) != want {
 		t.Errorf("read again as\n%s\n%v", Text(again), err)
 	}
-	_, err = testCommands().ReadFile("f", "user a >p frobnicate +nosuch blah\nuser a on\nalice\nuser\nuser b\tc on\nuser d (+get\n# comment", false)
+	_, err = testCommands().ReadFile("f", "user a >p frobnicate +nosuch blah\nuser a on\nalice\nuser\nuser b\tc on\nuser d (+get\n# comment", false, testCommands().Default())
 	const wrong = "f:1: Syntax error. f:1: Error in applying operation '+nosuch': Unknown command or category name in ACL. " +
 		"WARNING: Duplicate user 'a' found on line 2. f:3 should start with user keyword followed by the username. " +
 		"f:4 should start with user keyword followed by the username. f:5: username 'b\tc' contains invalid characters. " +
@@ -369,7 +370,7 @@ func FuzzRules(f *testing.F) {
 		if r2, at2 := again.Check(call); r != r2 || at != at2 {
 			t.Fatalf("%q: what is shown allows something else: %v, %v", rules, r, r2)
 		}
-		if _, err := c.ReadFile("f", Text([]*User{u}), false); err != nil {
+		if _, err := c.ReadFile("f", Text([]*User{u}), false, c.Default()); err != nil {
 			t.Fatalf("%q cannot be read from a file: %v", u, err)
 		}
 	})

@@ -50,9 +50,8 @@ func (s *Server) initUsers() error {
 	cfg := s.config.Current()
 	us := &s.users
 	us.commands = s.table.ACLCommands()
-	us.fallback = newAccount(us.commands.Default())
+	us.fallback = newAccount(us.withPassword(us.commands.Default(), cfg.RequirePass))
 	us.byName = map[string]*account{acl.DefaultName: us.fallback}
-	s.setDefaultPassword(cfg.RequirePass)
 	for _, line := range s.config.Lines("user") {
 		u, err := us.commands.Change(us.commands.NewUser(line.Args[0], cfg.ACLAllChannels), cfg.ACLAllChannels, line.Args[1:]...)
 		var refused *acl.RuleError
@@ -91,18 +90,24 @@ func (us *users) put(u *acl.User) {
 	us.byName[u.Name()] = newAccount(u)
 }
 
-// setDefaultPassword makes password the only one of the user default; "": it needs
-// none. It matches ACLUpdateDefaultUserPassword.
-func (s *Server) setDefaultPassword(password string) {
+// withPassword is the user default with password as the only one; "": it needs none. It
+// matches ACLUpdateDefaultUserPassword.
+func (us *users) withPassword(u *acl.User, password string) *acl.User {
 	rules := []string{"resetpass", "nopass"}
 	if password != "" {
 		rules[1] = ">" + password
 	}
-	u, err := s.users.commands.Change(s.users.fallback.rules.Load(), false, rules...)
+	u, err := us.commands.Change(u, false, rules...)
 	if err != nil {
 		panic("server: a password is refused: " + err.Error())
 	}
-	s.users.fallback.rules.Store(u)
+	return u
+}
+
+// setDefaultPassword is the directive requirepass, when it changes.
+func (s *Server) setDefaultPassword(password string) {
+	account := s.users.fallback
+	account.rules.Store(s.users.withPassword(account.rules.Load(), password))
 }
 
 // userLines is the users as CONFIG REWRITE writes them: none if they have a file of
@@ -141,7 +146,8 @@ func (s *Server) Users() []*acl.User {
 // maxUsersBytes bounds the file of users, so that a wrong name does not fill the memory.
 const maxUsersBytes = 64 << 20
 
-// ReadUsers reads aclfile.
+// ReadUsers reads aclfile. If the file does not name the user default, requirepass still
+// guards it; for Redis the password counts for nothing then, and everybody gets in.
 func (s *Server) ReadUsers() ([]*acl.User, error) {
 	cfg := s.config.Current()
 	info, err := os.Stat(usersPath(cfg))
@@ -155,7 +161,8 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, systemReason(err))
 	}
-	return s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
+	us := &s.users
+	return us.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels, us.withPassword(us.commands.Default(), cfg.RequirePass))
 }
 
 // WriteUsers writes aclfile.
