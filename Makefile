@@ -40,11 +40,15 @@ docs: ## make docs/config.md and docs/commands.md anew from their tables
 	$(GO) test ./internal/config -run Documentation -write
 	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
-sim: ## the cluster simulator: SEEDS=1000 random runs and one of 300 nodes, or SEED=n to replay one
+# What is simulated: clusters in cluster/sim, Sentinels in cluster/sim/sentinels.
+OF ?= cluster/sim
+
+sim: ## the simulators of clusters and Sentinels: SEEDS=1000 random runs of each and one of 300 nodes, or SEED=n OF=cluster/sim to replay one
 ifeq ($(SEED),)
 	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
+	GOGC=400 $(GO) test ./cluster/sim/sentinels -count=1 -timeout 20m -run Seed -seeds $(SEEDS)
 else
-	$(GO) test ./cluster/sim -count=1 -v -run Seed -seed $(SEED)
+	$(GO) test ./$(OF) -count=1 -v -run Seed -seed $(SEED)
 endif
 
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults

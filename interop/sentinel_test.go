@@ -3,6 +3,8 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +19,9 @@ type watched struct {
 	primary   *redistest.Server
 	replicas  []*redistest.Server
 	sentinels []*redistest.Server
+	// reconfigured is the file to which the client-reconfig-script of all Sentinels
+	// adds its arguments.
+	reconfigured string
 }
 
 // startWatched starts a primary of ours, a replica of each kind, and Sentinels.
@@ -29,11 +34,18 @@ func startWatched(t *testing.T, quorum int, sentinels ...redistest.Kind) *watche
 	for _, r := range w.replicas {
 		untilLinked(t, r, w.primary)
 	}
+	script := filepath.Join(t.TempDir(), "script")
+	w.reconfigured = script + ".out"
+	text := fmt.Sprintf("#!/bin/sh\necho \"$@\" >> %s\n", w.reconfigured)
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, kind := range sentinels {
 		s := redistest.StartSentinel(t, kind,
 			fmt.Sprintf("sentinel monitor m 127.0.0.1 %d %d", w.primary.Port, quorum),
 			"sentinel down-after-milliseconds m 2000",
-			"sentinel failover-timeout m 10000")
+			"sentinel failover-timeout m 10000",
+			"sentinel client-reconfig-script m "+script)
 		noPanic(t, s)
 		w.sentinels = append(w.sentinels, s)
 	}
@@ -117,10 +129,58 @@ func TestSentinelsReplaceAKilledPrimary(t *testing.T) {
 					untilLinked(t, r, heir)
 				}
 			}
+			w.untilReconfigured(t, "leader", old, heir)
+			w.untilReconfigured(t, "observer", old, heir)
 			old.Restart()
 			untilLinked(t, old, heir)
 		})
 	}
+}
+
+// untilReconfigured waits until the script of a Sentinel in that part has been told of
+// a failover.
+func (w *watched) untilReconfigured(t *testing.T, part string, from, to *redistest.Server) {
+	t.Helper()
+	redistest.Until(t, settle, "the script of the "+part+" runs", func() error {
+		text, err := os.ReadFile(w.reconfigured)
+		line := fmt.Sprintf("m %s start 127.0.0.1 %d 127.0.0.1 %d\n", part, from.Port, to.Port)
+		if !strings.Contains(string(text), line) {
+			return fmt.Errorf("it was told %q, %v", text, err)
+		}
+		return nil
+	})
+}
+
+// A coordinated failover loses no write that was acknowledged, and the old primary
+// is a replica at once.
+func TestCoordinatedFailoverLosesNothing(t *testing.T) {
+	w := startWatched(t, 1, redistest.Redoubt)
+	old, s := w.primary, w.sentinels[0]
+	acked := make(chan int)
+	go func() {
+		n := 0
+		defer func() { acked <- n }()
+		c, err := redistest.Dial(old.Addr())
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for { // until the primary is none any more, or has closed the connection
+			if _, err := c.Do("INCR", "n"); err != nil {
+				return
+			}
+			n++
+		}
+	}()
+	s.Do("SENTINEL", "FAILOVER", "m", "COORDINATED")
+	heir := w.untilSwitched(t, old.Addr())
+	want := <-acked
+	untilLinked(t, old, heir)
+	got, _ := strconv.Atoi(fmt.Sprint(heir.Do("GET", "n")))
+	if want == 0 || got < want {
+		t.Errorf("%d writes were acknowledged, the new primary has %d", want, got)
+	}
+	w.untilReconfigured(t, "leader", old, heir)
 }
 
 // untilSwitched waits until all Sentinels name the same replica as the primary, and

@@ -434,14 +434,15 @@ func (g *Group) makePending(m *Consumer, p *Pending) (owned bool) {
 
 // Drop makes an item pending no more, and reports whether it was.
 func (g *Group) Drop(id chunk.ID) bool {
-	l := g.l
-	var buf [pendingBytes]byte
+	l, row := g.l, g.row(rowPending)
 	name := l.name(id)
-	if _, ok := l.t.Get(g.row(rowPending), name); !ok {
+	v, ok := l.t.Get(row, name)
+	if !ok {
 		return false // nothing changes
 	}
+	consumer := readPending(id, v).consumer
 	l.begin()
-	v, _ := l.t.Take(buf[:], g.row(rowPending), name)
-	l.t.Delete(g.consumerRow(readPending(id, v).consumer), name)
+	l.t.Delete(row, name)
+	l.t.Delete(g.consumerRow(consumer), name)
 	return true
 }

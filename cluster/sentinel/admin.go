@@ -1,5 +1,7 @@
 package sentinel
 
+import "time"
+
 // command carries out what an administrator, or another Sentinel, asks for.
 func (n *Node) command(ev Event) Result {
 	switch ev := ev.(type) {
@@ -105,12 +107,17 @@ func (n *Node) touchAllOf(m *master) {
 	}
 }
 
+// resetPause is how long a master that was reset is left alone: who looks right
+// after the reply finds it without replicas, as with the original.
+const resetPause = 100 * time.Millisecond
+
 func (n *Node) reset(ev Reset) int {
 	count := 0
 	for _, m := range n.masters {
 		if ev.Match != nil && ev.Match(m.name) {
 			n.removePeers(m)
 			n.resetMaster(m)
+			m.link.dialled = n.now.Add(resetPause - n.cfg.Timing.PingPeriod)
 			n.notify(LevelWarning, "+reset-master", m, "")
 			count++
 		}

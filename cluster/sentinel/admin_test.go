@@ -119,6 +119,20 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// Tools look at once whether the replicas are gone.
+func TestResetLeavesTheMasterAloneForAMoment(t *testing.T) {
+	l := labWith(t, 1, 1, 1, nil)
+	m := l.members[0]
+	m.ask(Reset{Match: func(string) bool { return true }})
+	if len(m.conns) != 0 {
+		t.Errorf("%d connections are made at once", len(m.conns))
+	}
+	l.run(150 * time.Millisecond)
+	if v := m.master(); len(m.conns) == 0 || v.Replicas != 1 {
+		t.Errorf("%d connections, %d replicas", len(m.conns), v.Replicas)
+	}
+}
+
 func TestIsMasterDown(t *testing.T) {
 	l := labWith(t, 1, 1, 2, nil)
 	m := l.members[0]

@@ -16,11 +16,15 @@ const hesitation = 200 * time.Millisecond
 // checkClock enters and leaves TILT mode. (sentinelCheckTiltCondition)
 func (n *Node) checkClock() {
 	if !n.deadline.IsZero() {
-		switch late := n.now.Sub(n.deadline); {
+		late := n.now.Sub(n.deadline)
+		switch {
 		case late > n.cfg.Timing.TiltTrigger:
 			n.enterTilt()
 		case late > hesitation:
 			n.judgeFrom = n.now.Add(hesitation)
+		}
+		if late > hesitation {
+			n.touchDue() // whatever the event: the next of those that waited is not late
 		}
 	}
 	if n.tilt && n.since(n.tiltSince) >= n.cfg.Timing.TiltPeriod {

@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -29,6 +30,29 @@ func TestTilt(t *testing.T) {
 	}
 	l.until("-tilt", 20*time.Second, func() bool { return m.said("-tilt #tilt mode exited") })
 	l.until("all agree again", time.Minute, func() bool { return l.agreed(l.nodes[0].addr) })
+}
+
+// What has waited while the Sentinel stood still comes before the Tick. That is one
+// standstill, not one for each.
+func TestTiltIsSaidOnce(t *testing.T) {
+	l := labWith(t, 3, 1, 2, nil)
+	m := l.members[0]
+	m.frozen = true
+	l.run(10 * time.Second)
+	for range 3 {
+		m.step(HelloReceived{Payload: "what came in the meantime"})
+	}
+	m.thaw()
+	l.run(time.Second)
+	said := 0
+	for _, n := range m.notices {
+		if strings.HasPrefix(n, "+tilt") {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("+tilt was said %d times: %v", said, m.notices)
+	}
 }
 
 // A pause that is shorter than the TILT trigger finds the replies unread, and

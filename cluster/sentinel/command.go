@@ -7,16 +7,15 @@ type Error string
 func (e Error) Error() string { return string(e) }
 
 const (
-	ErrNoSuchMaster      Error = "ERR No such master with that name"
-	ErrDuplicateMaster   Error = "ERR Duplicate master name."
-	ErrInvalidAddr       Error = "ERR Invalid IP address or hostname specified"
-	ErrInvalidPort       Error = "ERR Invalid port"
-	ErrInvalidQuorum     Error = "ERR Quorum must be 1 or greater."
-	ErrInvalidName       Error = "ERR Invalid master name"
-	ErrInProgress        Error = "INPROG Failover already in progress"
-	ErrNoGoodReplica     Error = "NOGOODSLAVE No suitable replica to promote"
-	ErrNoGoodPrimary     Error = "NOGOODPRIMARY Primary does not support FAILOVER command"
-	ErrOptionNotPossible Error = "ERR Invalid option"
+	ErrNoSuchMaster    Error = "ERR No such master with that name"
+	ErrDuplicateMaster Error = "ERR Duplicate master name."
+	ErrInvalidAddr     Error = "ERR Invalid IP address or hostname specified"
+	ErrInvalidPort     Error = "ERR Invalid port"
+	ErrInvalidQuorum   Error = "ERR Quorum must be 1 or greater."
+	ErrInvalidName     Error = "ERR Invalid master name"
+	ErrInProgress      Error = "INPROG Failover already in progress"
+	ErrNoGoodReplica   Error = "NOGOODSLAVE No suitable replica to promote"
+	ErrNoGoodPrimary   Error = "NOGOODPRIMARY Primary does not support FAILOVER command"
 )
 
 // Result answers a command. It may reach the client only when the State of its

@@ -82,7 +82,7 @@ func (n *Node) countOpinions(m *master) {
 	switch down := m.sdown && agree >= m.quorum; {
 	case down && !m.odown:
 		m.odown, m.odownSince = true, n.now
-		m.failover.notBefore = n.now.Add(n.random(electionSpread))
+		m.failover.notBefore = n.now.Add(n.electionDelay(m))
 		n.notify(LevelWarning, "+odown", m, " #quorum %d/%d", agree, m.quorum)
 		n.touchReplicas(m)
 	case !down && m.odown:
@@ -123,7 +123,7 @@ func (n *Node) askOpinions(m *master, atOnce bool) {
 func (n *Node) askOpinion(p *peer) {
 	m := p.master
 	epoch, candidate := n.currentEpoch, "*"
-	if m.failover.running() {
+	if n.stands(m) {
 		candidate = n.myID
 	}
 	addr := n.announced(m.addr)
@@ -158,11 +158,11 @@ func (n *Node) opinion(p *peer, about Addr, r Reply) {
 // answerDown answers the same question of another Sentinel.
 func (n *Node) answerDown(ask IsMasterDown) Result {
 	r := Result{Leader: "*"}
-	m := n.masterAt(ask.Addr)
+	m, down := n.masterAt(ask.Addr)
 	if m == nil {
 		return r
 	}
-	r.Down = m.sdown && !n.tilt
+	r.Down = down && !n.tilt
 	if validID(ask.Candidate) {
 		if leader, epoch := n.vote(m, ask.Epoch, ask.Candidate); leader != "" {
 			r.Leader, r.LeaderEpoch = leader, epoch
@@ -171,12 +171,17 @@ func (n *Node) answerDown(ask IsMasterDown) Result {
 	return r
 }
 
-// masterAt is the first master with that address.
-func (n *Node) masterAt(addr Addr) *master {
+// masterAt is the first master with that address, and whether it is down. A
+// promoted replica is the master for others, who have switched to it, before it
+// is here.
+func (n *Node) masterAt(addr Addr) (m *master, down bool) {
 	for _, m := range n.masters {
-		if n.same(m.addr, addr) {
-			return m
+		switch {
+		case n.same(m.addr, addr):
+			return m, m.sdown
+		case m.current() != m.addr && n.same(m.current(), addr):
+			return m, m.failover.promoted.sdown
 		}
 	}
-	return nil
+	return nil, false
 }

@@ -69,6 +69,7 @@ const (
 	RequestReplicaOf   // MULTI, SLAVEOF, CONFIG REWRITE, CLIENT KILL …, EXEC
 	RequestScriptKill  // SCRIPT KILL
 	RequestHandOver    // MULTI, CLIENT PAUSE, FAILOVER TO …, EXEC
+	RequestUnpause     // CLIENT UNPAUSE
 	RequestSettleRole  // MULTI, CONFIG REWRITE, CLIENT KILL …, EXEC
 )
 

@@ -15,18 +15,14 @@ type failover struct {
 	// it voted for, with a random part.
 	started time.Time
 	changed time.Time // when state did
-	// notBefore puts off the start a little, so that Sentinels that see a master
-	// die at the same moment do not all stand for election at once. The original's
-	// timers do the same by their phase.
+	// notBefore puts off the start a little, and standAt, if it is not zero, a
+	// further election, so that not all stand at once.
 	notBefore time.Time
+	standAt   time.Time
+	rounds    int       // of election
 	delaySaid time.Time // the value of started of which the log has the delay
 	promoted  *replica  // chosen; nil before
 }
-
-// electionSpread is the bound of notBefore. Two that start closer together than
-// a vote takes, with its way to a disk, may split the votes, and the next
-// attempt is far away.
-const electionSpread = 200 * time.Millisecond
 
 // failoverState is the state of a failover. All but stateNone are failovers
 // that run.
@@ -78,7 +74,7 @@ func (n *Node) startFailover(m *master) {
 	f := &m.failover
 	n.enter(m, stateWaitStart)
 	n.adoptEpoch(m, n.currentEpoch+1)
-	f.epoch = n.currentEpoch
+	f.epoch, f.rounds, f.standAt = n.currentEpoch, 1, time.Time{}
 	n.notify(LevelWarning, "+try-failover", m, "")
 	f.started = n.now.Add(n.random(maxDesync))
 	n.touchReplicas(m)
@@ -130,7 +126,9 @@ func (n *Node) waitForElection(m *master) {
 	if !n.elected(m) && !f.forced {
 		if n.since(f.started) > min(n.cfg.Timing.ElectionTimeout, m.options.FailoverTimeout) {
 			n.abortFailover(m, "-failover-abort-not-elected")
+			return
 		}
+		n.standAgain(m)
 		return
 	}
 	n.notify(LevelWarning, "+elected-leader", m, "")
@@ -219,6 +217,7 @@ func (n *Node) handOverReply(m *master, r Reply) {
 	}
 	if refused {
 		n.log(LevelWarning, "%s does not hand over: %s", m.name, text)
+		n.send(m, true, RequestUnpause, n.words(m, "CLIENT", "UNPAUSE"))
 		n.abortFailover(m, abortPromotion(m))
 	}
 }
@@ -301,12 +300,13 @@ func (n *Node) reconfigure(r *replica, event string) bool {
 }
 
 // endIfDone ends a failover whose replicas are all reconfigured, or that takes
-// too long. (sentinelFailoverDetectEnd)
+// too long. (sentinelFailoverDetectEnd) The original waits without end for a
+// promoted replica that dies; then nobody could replace it here.
 func (n *Node) endIfDone(m *master) {
-	if m.failover.promoted.sdown {
+	timeout := n.timedOut(m)
+	if m.failover.promoted.sdown && !timeout {
 		return // there would be no reachable master
 	}
-	timeout := n.timedOut(m)
 	if timeout {
 		n.notify(LevelWarning, "+failover-end-for-timeout", m, "")
 	} else if !m.reconfigured() {

@@ -182,6 +182,29 @@ func TestMasterThatRefusesToHandOver(t *testing.T) {
 	if v := m.master(); v.Flags != "master" {
 		t.Errorf("flags: %s", v.Flags)
 	}
+	if last := m.sent[len(m.sent)-1]; last.Kind != RequestUnpause || strings.Join(last.Commands[0], " ") != "CLIENT UNPAUSE" {
+		t.Errorf("clients stay paused: the last request is %v", last.Commands)
+	}
+}
+
+// The promoted replica dies before the others follow it. The leader gives its
+// opinion about it, so that another Sentinel may replace it; alone it goes on
+// when the failover has timed out.
+func TestPromotedReplicaThatDies(t *testing.T) {
+	for sentinels, limit := range map[int]time.Duration{1: time.Minute, 2: 15 * time.Second} {
+		l := labWith(t, sentinels, 3, sentinels, nil)
+		m := l.members[0]
+		l.nodes[1].offset = 200
+		l.nodes[2].deaf = true
+		m.ask(Failover{Name: labMaster})
+		l.until("+promoted-slave", time.Minute, func() bool { return m.said("+promoted-slave") })
+		l.kill(l.nodes[1])
+		l.nodes[2].deaf = false
+		l.until("another master that is up", limit, func() bool {
+			d := l.nodeAt(m.masterAddr())
+			return d.up && d.of == nil && m.said("+switch-master") && l.agreed(l.nodes[1].addr)
+		})
+	}
 }
 
 // A failover whose epoch is overtaken by that of another master's stands again

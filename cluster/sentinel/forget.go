@@ -7,6 +7,9 @@ import "time"
 // Sentinels, counted for the majority, until somebody sends SENTINEL RESET.
 // With forget-after-milliseconds they are dropped in bounded time.
 //
+// A master that was down for longer than that and comes back is not converted:
+// nobody knows it any more, and an administrator has to point it to its master.
+//
 // It is off by default, for it is a change of who votes. A Sentinel is
 // forgotten only by one that sees most of all known Sentinels, so that the few
 // on the lesser side of a partition do not make a majority of themselves.

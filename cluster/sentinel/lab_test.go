@@ -592,7 +592,7 @@ func (l *lab) serve(d *dataNode, r Request, answer func(Reply)) {
 		answer(ok)
 	case RequestHandOver:
 		answer(l.handOver(d, r.Commands[2]))
-	case RequestSettleRole:
+	case RequestSettleRole, RequestUnpause:
 		answer(ok)
 	}
 }
@@ -606,7 +606,7 @@ func (l *lab) publish(d *dataNode, text string) {
 		var ids []LinkID
 		for id, c := range m.conns {
 			to := l.nodeAt(c.to)
-			if c.up && c.pubsub && to != nil && (to == d || to.of != nil && *to.of == d.addr) {
+			if c.up && c.pubsub && to != nil && (to == d || to.of != nil && *to.of == d.addr && l.reaches(to.addr.Host, d.addr.Host)) {
 				ids = append(ids, id)
 			}
 		}

@@ -7,7 +7,7 @@
 // A Node has no clock, socket, disk, goroutine or lock, and draws its random
 // numbers from the source in its Config; the same events at the same times
 // give the same effects. Two drivers call it: the Sentinel program, with real
-// connections and a real configuration file, and package cluster/sim.
+// connections and a real configuration file, and package cluster/sim/sentinels.
 //
 // The words are those of Redis Sentinel. An instance is whatever is watched: a
 // master, one of its replicas, or another Sentinel that watches the same

@@ -52,8 +52,10 @@ func (m *master) alarm(n *Node) time.Time {
 	if m.sdown || m.failover.running() || m.hasOpinions() {
 		a.by(n.now.Add(failoverPeriod))
 	}
-	if start := m.failover.notBefore; m.odown && start.After(n.now) {
-		a.by(start)
+	for _, at := range []time.Time{m.failover.notBefore, m.failover.standAt} {
+		if at.After(n.now) {
+			a.by(at)
+		}
 	}
 	return a.at
 }

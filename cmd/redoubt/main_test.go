@@ -169,3 +169,33 @@ func TestProgramNamesOfFileTools(t *testing.T) {
 		}
 	}
 }
+
+// The names of Redis's programs lead to the server and to the Sentinel.
+func TestProgramNames(t *testing.T) {
+	for name, want := range map[string]struct{ server, sentinel bool }{
+		"/usr/bin/redis-server":   {server: true},
+		"valkey-server":           {server: true},
+		"/usr/bin/redis-sentinel": {sentinel: true},
+		"valkey-sentinel":         {sentinel: true},
+		"redoubt-sentinel":        {sentinel: true},
+		"redoubt":                 {},
+	} {
+		if server, sentinel := serverName(name), sentinelName(name); server != want.server || sentinel != want.sentinel {
+			t.Errorf("%s is a server: %v, a Sentinel: %v", name, server, sentinel)
+		}
+	}
+}
+
+// A Sentinel without a file of its own, or with a line that says nothing, does not
+// start; a node does not take the file of a Sentinel.
+func TestSentinelStartsThatAreRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	if err := os.WriteFile(file, []byte("sentinel monitor m 127.0.0.1 7000\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"sentinel"}, {"sentinel", "--port", "0"}, {"sentinel", file}, {"server", file, "--sentinel"}, {"server", file}} {
+		if _, err := run(t, "", args...); !errors.Is(err, errSilent) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}

@@ -96,16 +96,16 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	} else {
 		defer removePID(log.Logger, c)
 	}
-	run := runNode
+	run, name := runNode, "Redis"
 	if asSentinel {
-		run = runSentinel
+		run, name = runSentinel, "Sentinel"
 	}
 	if err := run(log, settings); err != nil {
 		removePID(log.Logger, c)
 		log.Warn(err.Error()) // the last line, where scripts look for it
 		return errSilent
 	}
-	log.Warn("Redis is now ready to exit, bye bye...")
+	log.Warn(name + " is now ready to exit, bye bye...")
 	return nil
 }
 

@@ -267,23 +267,22 @@ func TestChannelsLost(t *testing.T) {
 
 func TestReadFile(t *testing.T) {
 	const text = "\n user alice on >secret ~a* +get \r\n\nuser bob off (~b +set) \nuser Bob\n"
-	users, err := testCommands().ReadFile("users.acl", text, false, testCommands().Default())
+	users, err := testCommands().ReadFile("users.acl", text, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	SortByName(users)
 	want := "user Bob off sanitize-payload resetchannels -@all\n" +
 		"user alice on sanitize-payload #" + secretHash + " ~a* resetchannels -@all +get\n" +
-		"user bob off sanitize-payload resetchannels -@all (~b resetchannels -@all +set)\n" +
-		"user default on nopass sanitize-payload ~* &* +@all\n"
+		"user bob off sanitize-payload resetchannels -@all (~b resetchannels -@all +set)\n"
 	if got := Text(users); got != want {
 		t.Errorf("read as\n%s\nwant\n%s", got, want)
 	}
-	again, err := testCommands().ReadFile("users.acl", want, true, nil)
+	again, err := testCommands().ReadFile("users.acl", want, true)
 	if SortByName(again); err != nil || Text(again) != want {
 		t.Errorf("read again as\n%s\n%v", Text(again), err)
 	}
-	_, err = testCommands().ReadFile("f", "user a >p frobnicate +nosuch blah\nuser a on\nalice\nuser\nuser b\tc on\nuser d (+get\n# comment", false, testCommands().Default())
+	_, err = testCommands().ReadFile("f", "user a >p frobnicate +nosuch blah\nuser a on\nalice\nuser\nuser b\tc on\nuser d (+get\n# comment", false)
 	const wrong = "f:1: Syntax error. f:1: Error in applying operation '+nosuch': Unknown command or category name in ACL. " +
 		"WARNING: Duplicate user 'a' found on line 2. f:3 should start with user keyword followed by the username. " +
 		"f:4 should start with user keyword followed by the username. f:5: username 'b\tc' contains invalid characters. " +
@@ -370,7 +369,7 @@ func FuzzRules(f *testing.F) {
 		if r2, at2 := again.Check(call); r != r2 || at != at2 {
 			t.Fatalf("%q: what is shown allows something else: %v, %v", rules, r, r2)
 		}
-		if _, err := c.ReadFile("f", Text([]*User{u}), false, c.Default()); err != nil {
+		if _, err := c.ReadFile("f", Text([]*User{u}), false); err != nil {
 			t.Fatalf("%q cannot be read from a file: %v", u, err)
 		}
 	})

@@ -9,9 +9,8 @@ import (
 
 // ReadFile reads the text of an ACL file: lines "user", a name and its rules. All of
 // it is good, or the error tells everything that is wrong with it in one line; name is
-// what that calls the file. A user default that the file does not have is unnamed. It
-// matches ACLLoadFromFile, for which that user may do everything and needs no password.
-func (c *Commands) ReadFile(name, text string, allChannels bool, unnamed *User) ([]*User, error) {
+// what that calls the file. It matches ACLLoadFromFile.
+func (c *Commands) ReadFile(name, text string, allChannels bool) ([]*User, error) {
 	f := &file{commands: c, name: name, allChannels: allChannels, users: map[string]*User{}}
 	for i, line := range strings.Split(text, "\n") {
 		f.number = i + 1
@@ -21,9 +20,6 @@ func (c *Commands) ReadFile(name, text string, allChannels bool, unnamed *User) 
 	}
 	if f.wrong.Len() > 0 {
 		return nil, errors.New(f.wrong.String() + "WARNING: ACL errors detected, no change to the previously active ACL rules was performed")
-	}
-	if f.users[DefaultName] == nil {
-		f.order = append(f.order, unnamed)
 	}
 	return f.order, nil
 }

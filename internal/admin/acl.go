@@ -226,7 +226,7 @@ func (a *Commands) aclLog(x *command.Ctx) {
 			return
 		}
 	}
-	entries := a.Audit.newest(int(max(n, 0)))
+	entries := a.Audit.Newest(int(max(n, 0)))
 	x.Out.Array(len(entries))
 	now := x.Host.Now()
 	for i := range entries {

@@ -33,7 +33,8 @@ func (t *Audit) resetCounts() {
 	}
 }
 
-func (t *Audit) newest(n int) []acl.Entry {
+// Newest is up to n entries.
+func (t *Audit) Newest(n int) []acl.Entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.log.Newest(n)

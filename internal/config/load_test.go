@@ -255,7 +255,7 @@ func FuzzText(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := readOld(text, false)
+		r := readOld(text)
 		s.rewrite(r, true)
 		again, err := parse(r.String())
 		if err != nil {

@@ -69,7 +69,7 @@ func (o *oomScore) read() (int, error) {
 
 func (o *oomScore) write(score int) error {
 	if err := os.WriteFile(o.path, strconv.AppendInt(nil, int64(score), 10), 0o644); err != nil {
-		return fmt.Errorf("Unable to write oom_score_adj: %w", err)
+		return fmt.Errorf("Failed to set current oom_score_adj: %w", err)
 	}
 	return nil
 }

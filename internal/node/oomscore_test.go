@@ -75,4 +75,10 @@ func TestTheOOMScoreFollowsTheRole(t *testing.T) {
 	kernel("20")
 	answers(t, c, "OK", "REPLICAOF", "NO", "ONE")
 	kernel("15")
+	// The kernel takes no lower score from who lacks the right, and the old one counts on.
+	path := n.oom.path
+	n.oom.path = filepath.Join(path, "denied")
+	answers(t, c, "Failed to set current oom_score_adj", "CONFIG", "SET", "oom-score-adj-values", "0 0 0")
+	answers(t, c, "15 20 30", "CONFIG", "GET", "oom-score-adj-values")
+	n.oom.path = path
 }

@@ -123,6 +123,7 @@ func (d *driver) run(ctx context.Context) {
 	cancel()
 	close(d.ended)
 	d.goroutines.Wait()
+	d.saveLast()
 }
 
 // rest is how long the loop may wait for something to do.
@@ -253,6 +254,17 @@ func (d *driver) saved(state *core.State, err error) {
 	}
 	d.stepping = false
 	d.step(core.Persisted{Version: state.Version})
+}
+
+// saveLast writes what is not on disk when everything has ended. Nothing depends on
+// it: the next start would only have to learn it again.
+func (d *driver) saveLast() {
+	if !d.saver.unsaved() {
+		return
+	}
+	if err := d.saveFirst(); err != nil {
+		d.log.Warn(err.Error())
+	}
 }
 
 // saveFirst writes the state that the Sentinel begins with: one that cannot keep

@@ -26,6 +26,9 @@ type waiting struct {
 // busy reports whether something waits, which later effects must not overtake.
 func (s *saver) busy() bool { return len(s.queue) > 0 }
 
+// unsaved reports whether there is a state that is not known to be on disk.
+func (s *saver) unsaved() bool { return s.writing != nil }
+
 // take takes a state to be written.
 func (s *saver) take(state *core.State) {
 	s.version = state.Version

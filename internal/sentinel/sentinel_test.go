@@ -34,6 +34,8 @@ type running struct {
 	t    *testing.T
 	addr string
 	file string
+	stop func() // begins the end
+	end  func() // stops the Sentinel and waits until it has ended
 }
 
 // startSentinel starts a Sentinel with a configuration file of these lines.
@@ -52,15 +54,17 @@ func startSentinel(t *testing.T, lines ...string) *running {
 	if r.Sentinel, err = New(Config{Settings: settings, Log: zap.NewNop()}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	var ctx context.Context
+	ctx, r.stop = context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	r.end = sync.OnceFunc(func() {
+		r.stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(r.end)
 	redistest.Until(t, patience, "the Sentinel listens", func() error {
 		c, err := redistest.Dial(r.addr)
 		if err == nil {
@@ -237,6 +241,29 @@ func TestNothingIsPromisedThatIsNotOnDisk(t *testing.T) {
 	reply, err := c.Do("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", port, "7", someID)
 	if want := fmt.Sprint([]any{int64(0), otherID, int64(7)}); err != nil || fmt.Sprint(reply) != want {
 		t.Errorf("the vote is %v, %v; want %v", reply, err, want)
+	}
+}
+
+// What could not be written while the Sentinel ran is written when it ends.
+func TestTheLastStateIsKept(t *testing.T) {
+	i := startInstance(t, map[string]string{"PING": "+PONG\r\n"})
+	s := startSentinel(t, i.monitored())
+	if err := errors.Join(os.Rename(s.file, s.file+".away"), os.Mkdir(s.file, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client().Do("SENTINEL", "SET", "m", "down-after-milliseconds", "12345"); err == nil {
+		t.Error("the change is acknowledged")
+	}
+	s.driver.call(func() { // nothing is tried again meanwhile
+		if err := errors.Join(os.Remove(s.file), os.Rename(s.file+".away", s.file)); err != nil {
+			t.Error(err)
+		}
+		s.stop()
+	})
+	s.end()
+	text, err := os.ReadFile(s.file)
+	if err != nil || !strings.Contains(string(text), "sentinel down-after-milliseconds m 12345\n") {
+		t.Errorf("%v; the file is\n%s", err, text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"redoubt/internal/acl"
@@ -50,8 +51,9 @@ func (s *Server) initUsers() error {
 	cfg := s.config.Current()
 	us := &s.users
 	us.commands = s.table.ACLCommands()
-	us.fallback = newAccount(us.withPassword(us.commands.Default(), cfg.RequirePass))
+	us.fallback = newAccount(us.commands.Default())
 	us.byName = map[string]*account{acl.DefaultName: us.fallback}
+	s.setDefaultPassword(cfg.RequirePass)
 	for _, line := range s.config.Lines("user") {
 		u, err := us.commands.Change(us.commands.NewUser(line.Args[0], cfg.ACLAllChannels), cfg.ACLAllChannels, line.Args[1:]...)
 		var refused *acl.RuleError
@@ -90,7 +92,13 @@ func (us *users) put(u *acl.User) {
 	us.byName[u.Name()] = newAccount(u)
 }
 
-// withPassword is the user default with password as the only one; "": it needs none. It
+// setDefaultPassword makes password the only one of the user default.
+func (s *Server) setDefaultPassword(password string) {
+	a := s.users.fallback
+	a.rules.Store(s.users.withPassword(a.rules.Load(), password))
+}
+
+// withPassword is u with the only password that is given; "": it needs none. It
 // matches ACLUpdateDefaultUserPassword.
 func (us *users) withPassword(u *acl.User, password string) *acl.User {
 	rules := []string{"resetpass", "nopass"}
@@ -102,12 +110,6 @@ func (us *users) withPassword(u *acl.User, password string) *acl.User {
 		panic("server: a password is refused: " + err.Error())
 	}
 	return u
-}
-
-// setDefaultPassword is the directive requirepass, when it changes.
-func (s *Server) setDefaultPassword(password string) {
-	account := s.users.fallback
-	account.rules.Store(s.users.withPassword(account.rules.Load(), password))
 }
 
 // userLines is the users as CONFIG REWRITE writes them: none if they have a file of
@@ -146,8 +148,8 @@ func (s *Server) Users() []*acl.User {
 // maxUsersBytes bounds the file of users, so that a wrong name does not fill the memory.
 const maxUsersBytes = 64 << 20
 
-// ReadUsers reads aclfile. If the file does not name the user default, requirepass still
-// guards it; for Redis the password counts for nothing then, and everybody gets in.
+// ReadUsers reads aclfile. A user default that it does not have is as without a file:
+// requirepass, of which Redis thinks no more then, stays its password.
 func (s *Server) ReadUsers() ([]*acl.User, error) {
 	cfg := s.config.Current()
 	info, err := os.Stat(usersPath(cfg))
@@ -161,8 +163,11 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, systemReason(err))
 	}
-	us := &s.users
-	return us.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels, us.withPassword(us.commands.Default(), cfg.RequirePass))
+	list, err := s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
+	if err == nil && !slices.ContainsFunc(list, func(u *acl.User) bool { return u.Name() == acl.DefaultName }) {
+		list = append(list, s.users.withPassword(s.users.commands.Default(), cfg.RequirePass))
+	}
+	return list, err
 }
 
 // WriteUsers writes aclfile.

@@ -37,6 +37,7 @@ type column struct {
 	ml   int    // bytes of each item, or mixed
 	nib  bool   // in nibbles
 	refs bool   // some items may be references
+	stop int    // where the column ends, 0 if that is not known yet
 }
 
 // lengths is where the lengths begin, or the items if there are none.
@@ -60,7 +61,8 @@ func (c *column) end() int {
 }
 
 // item returns where item i lies and how many bytes it has there. i may be the
-// number of items: that is the end.
+// number of items: that is the end. Lengths are added up from the nearer end of the
+// column, where rows are appended.
 func (c *column) item(i int) (off, n int) {
 	l := c.lengths()
 	if c.ml != mixed {
@@ -68,6 +70,9 @@ func (c *column) item(i int) (off, n int) {
 	}
 	if i < c.n {
 		n = storedLength(c.b[l+i])
+	}
+	if c.stop > 0 && i > c.n/2 {
+		return c.stop - sumLengths(c.b[l+i:l+c.n], c.refs), n
 	}
 	return l + c.n + sumLengths(c.b[l:l+i], c.refs), n
 }

@@ -19,8 +19,8 @@
 // digits in half a byte each (column.go). Scores are stored without the bytes that
 // all scores of the leaf have in common (leaf.go). A leaf that cannot take a text
 // in its present form is written anew in the form that fits (pack.go). A text
-// above 250 bytes has a block of its own, and the leaf holds the reference
-// (long.go).
+// above 250 bytes has a block of its own, as has a shorter value of a map that is
+// about to grow, and the leaf holds the reference (long.go).
 //
 // # Trees
 //
@@ -45,9 +45,9 @@
 // the index. A small sorted set has neither.
 //
 // Leaves are up to 1 KiB and have blocks in steps of 64 bytes. One that is full is
-// split in two halves, but at the ends of a list and at the end of a sorted set it
-// stays full and another begins beside it. One that is less than a third full joins
-// a neighbour if both fit.
+// split in two halves, but at the ends of a list and at the end of a sorted set or
+// of a table of a map it stays full and another begins beside it. One that is less
+// than a third full joins a neighbour if both fit.
 //
 // # Captures
 //

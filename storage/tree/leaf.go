@@ -86,7 +86,7 @@ type leaf struct {
 	drop  uint   // bits below
 	mask  uint64 // the bits of a key that are stored, shifted down
 	base  uint64
-	a     column
+	a     column // where it ends is known once column B was asked for
 }
 
 // open reads the header of a packed leaf. b may be longer than it.
@@ -118,8 +118,11 @@ func lowBytes(n int) uint64 { return 1<<(8*n) - 1 }
 
 // values is column B.
 func (l *leaf) values() column {
+	if l.a.stop == 0 {
+		l.a.stop = l.a.end()
+	}
 	flags := l.b[0]
-	return column{b: l.b, off: l.a.end(), n: l.n, ml: int(l.b[5]), pl: int(l.b[6]), nib: flags&flagNibblesB != 0, refs: flags&flagRefsB != 0}
+	return column{b: l.b, off: l.a.stop, n: l.n, ml: int(l.b[5]), pl: int(l.b[6]), nib: flags&flagNibblesB != 0, refs: flags&flagRefsB != 0, stop: l.used}
 }
 
 // raw is key i as it is stored.

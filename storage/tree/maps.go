@@ -166,18 +166,6 @@ func (t *MapTree) Delete(key uint64, name []byte) bool {
 	return found
 }
 
-// Take is Delete that returns the value, which must be a short one, in the memory of
-// dst.
-func (t *MapTree) Take(dst []byte, key uint64, name []byte) (value []byte, ok bool) {
-	i, found := t.seek(key, name)
-	if !found {
-		return nil, false
-	}
-	value = append(dst[:0], t.valueAt(i)...)
-	t.deleteAt(i)
-	return value, true
-}
-
 func (t *MapTree) deleteAt(i int) {
 	t.change()
 	t.main.add(-1)

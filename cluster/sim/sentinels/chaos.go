@@ -26,7 +26,7 @@ func NewChaos(seed uint64) *Chaos {
 	opt.Sentinels = 3 + r.IntN(3)
 	opt.Masters = 1 + r.IntN(6)/4 + r.IntN(6)/5 // mostly one: it is quicker
 	opt.Replicas = 2 + r.IntN(2)
-	opt.Quorum = 1 + r.IntN(opt.Sentinels/2+1)
+	opt.Quorum = 1 + r.IntN(opt.Sentinels)
 	opt.Unfit = 30
 	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
 	opt.LossPercent = r.IntN(4)
@@ -40,6 +40,9 @@ func NewChaos(seed uint64) *Chaos {
 	m.FastDown = r.IntN(3) == 0
 	if r.IntN(3) == 0 {
 		m.RebootDownAfter = w.Between(100*time.Millisecond, 2*time.Second)
+	}
+	if r.IntN(4) == 0 {
+		m.ForgetAfter = w.Between(10*time.Second, time.Minute)
 	}
 	w.populate(opt)
 	return &Chaos{World: w, pace: m.DownAfter}
@@ -82,26 +85,61 @@ func (c *Chaos) Run() error {
 // then all that is waited for before a replica is put to its place.
 func (w *World) recovery() time.Duration {
 	o := &w.opt
-	return o.Timing.TiltPeriod + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
+	return o.Timing.TiltPeriod + 2*o.Master.ForgetAfter + 6*o.Master.FailoverTimeout + 4*o.Master.DownAfter + 3*o.SyncMax + 90*time.Second
 }
 
-// recover waits until all is in order. Servers that have moved, of which maybe no
-// Sentinel knows any more, an administrator looks after: once it is known who is
-// the master, they have to follow it.
+// recover waits until all is in order. Servers of which no Sentinel knows any more,
+// since they have moved or were down for too long, an administrator looks after:
+// once it is known who is the master, they have to follow it.
+//
+// So are Sentinels that were to watch a master anew and crashed before the answer:
+// they are told again.
 func (w *World) recover() error {
-	return w.settle(w.recovery(), w.adopt)
+	return w.settle(w.recovery(), func() {
+		w.remind()
+		w.adopt()
+	})
+}
+
+func (w *World) remind() {
+	for _, s := range w.Sentinels {
+		for _, g := range w.Groups {
+			if s.node == nil {
+				continue
+			}
+			if _, found := s.node.MasterAddr(g.Name); !found {
+				s.monitorAgain(g)
+			}
+		}
+	}
 }
 
 func (w *World) adopt() {
 	for _, g := range w.Groups {
 		addr, err := w.agreed(g)
 		for _, s := range g.Servers {
-			if err == nil && s.moved && s.Up() && s.addr() != addr {
+			if err == nil && s.Up() && s.addr() != addr && !w.known(g, s) {
 				s.follow(addr)
 				s.conf = addr
 			}
 		}
 	}
+}
+
+// known reports whether a Sentinel has a server among the replicas.
+func (w *World) known(g *Group, server *Server) bool {
+	for _, s := range w.Sentinels {
+		if s.node == nil {
+			continue
+		}
+		replicas, _ := s.node.Replicas(w.Now(), g.Name)
+		for _, r := range replicas {
+			if r.Host == server.IP {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // primaryOf is whom most of the others follow, nil if nobody does.
@@ -128,6 +166,7 @@ func (w *World) repair() {
 		}
 	}
 	for _, s := range w.Sentinels {
+		s.disk.FsyncMax = w.opt.FsyncMax
 		s.Restart()
 		s.Do(func() { s.step(sentinel.SimulateFailure{}) })
 	}
@@ -135,16 +174,33 @@ func (w *World) repair() {
 
 // fault breaks something at random.
 func (w *World) fault() {
+	pause := w.Between(0, 5*w.opt.Master.DownAfter)
 	g := w.Groups[w.Rand.IntN(len(w.Groups))]
+	s := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
+	switch w.Rand.IntN(24) {
+	case 0, 1, 2, 3, 4, 5, 6, 7, 8:
+		w.serverFault(g, pause)
+	case 9, 10, 11, 12, 13:
+		w.sentinelFault(s, pause)
+	case 14, 15:
+		s.failover(g, w.Rand.IntN(2) == 0)
+	case 16:
+		for _, i := range w.Some(len(w.Sentinels), 3) {
+			w.Sentinels[i].failover(g, false)
+		}
+	case 17:
+		s.monitorAgain(g)
+	default:
+		w.networkFault(s)
+	}
+}
+
+func (w *World) serverFault(g *Group, pause time.Duration) {
 	server := g.Servers[w.Rand.IntN(len(g.Servers))]
 	if p := w.primaryOf(g); p != nil && w.Rand.IntN(2) == 0 {
 		server = p
 	}
-	s := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
-	hosts := len(w.Sentinels) + len(w.Groups)*len(g.Servers)
-	some := w.Rand.IntN(hosts)
-	pause := w.Between(0, 5*w.opt.Master.DownAfter)
-	switch w.Rand.IntN(20) {
+	switch w.Rand.IntN(9) {
 	case 0, 1, 2:
 		server.Crash()
 	case 3:
@@ -159,31 +215,72 @@ func (w *World) fault() {
 	case 7:
 		w.misplace(server, g)
 	case 8:
+		w.Net.Partition(server.Index)
+	}
+}
+
+func (w *World) sentinelFault(s *Sentinel, pause time.Duration) {
+	switch w.Rand.IntN(6) {
+	case 0:
 		s.Crash()
-	case 9:
+	case 1:
 		s.Crash()
 		w.After(pause/5, s.Restart)
-	case 10:
+	case 2:
 		s.Crash()
 		s.Move()
 		s.Restart()
-	case 11:
+	case 3:
 		s.Freeze(pause)
-	case 12:
-		s.step(sentinel.SimulateFailure{Flags: sentinel.SimFailure(1 + w.Rand.IntN(3))})
-	case 13, 14:
-		s.failover(g, w.Rand.IntN(2) == 0)
-	case 15:
+	case 4:
+		s.disk.FsyncMax = pause
+	case 5:
+		flags := sentinel.SimFailure(1 + w.Rand.IntN(3))
+		s.Do(func() { s.step(sentinel.SimulateFailure{Flags: flags}) })
+	}
+}
+
+func (w *World) networkFault(s *Sentinel) {
+	hosts := len(w.Sentinels) + len(w.Groups)*len(w.Groups[0].Servers)
+	switch w.Rand.IntN(5) {
+	case 0, 1:
 		w.Net.Partition(w.Some(hosts, hosts/2)...)
-	case 16:
-		w.Net.Partition(server.Index)
-	case 17:
+	case 2:
 		w.Net.Partition(s.Index)
-	case 18:
-		w.Net.Cut(s.Index, some, w.Rand.IntN(2) == 0)
-	case 19:
+	case 3:
+		w.Net.Cut(s.Index, w.Rand.IntN(hosts), w.Rand.IntN(2) == 0)
+	case 4:
 		w.Net.Reset(10 + w.Rand.IntN(90))
 	}
+}
+
+// monitorAgain has a Sentinel forget a master and watch it anew, at the address that
+// another one says, as an administrator would do it.
+func (s *Sentinel) monitorAgain(g *Group) {
+	w := s.world
+	other := w.Sentinels[w.Rand.IntN(len(w.Sentinels))]
+	if s.node == nil || other.node == nil || s.Frozen() {
+		return
+	}
+	addr, found := other.node.MasterAddr(g.Name)
+	if !found {
+		return
+	}
+	w.Log(s.Host, fmt.Sprintf("SENTINEL MONITOR %s %v", g.Name, addr))
+	m := &w.opt.Master
+	options, err := sentinel.ParseOptions([]string{
+		"down-after-milliseconds", fmt.Sprint(m.DownAfter.Milliseconds()),
+		"failover-timeout", fmt.Sprint(m.FailoverTimeout.Milliseconds()),
+		"forget-after-milliseconds", fmt.Sprint(m.ForgetAfter.Milliseconds()),
+	})
+	if err != nil {
+		w.Break("these options are refused: %v", err)
+		return
+	}
+	s.anew = g.Name
+	s.step(sentinel.Remove{Name: g.Name})
+	s.step(sentinel.Monitor{Name: g.Name, Addr: addr, Quorum: w.opt.Quorum})
+	s.step(sentinel.Set{Name: g.Name, Options: options})
 }
 
 // moveReplica gives a replica another address. A primary that moves nobody would

@@ -28,8 +28,10 @@ type Sentinel struct {
 	links map[sentinel.LinkID]*link
 	// forced are the masters whose failover an administrator has asked for.
 	forced map[string]bool
+	tries  map[string]uint64 // the epoch of the last attempt at a failover
 	leads  map[string]uint64 // the epoch in which it was elected to replace a master
 	epoch  uint64            // the current one, as it says in its notices
+	anew   string            // the master that an administrator has removed and monitored again
 }
 
 // act is the part of a Step's effects that waits for the disk.
@@ -80,7 +82,7 @@ func (s *Sentinel) Start() {
 	s.node = node
 	s.Host.Start()
 	s.links = make(map[sentinel.LinkID]*link)
-	s.forced, s.leads = make(map[string]bool), make(map[string]uint64)
+	s.forced, s.tries, s.leads = make(map[string]bool), make(map[string]uint64), make(map[string]uint64)
 	s.epoch = s.file.CurrentEpoch
 	s.step(sentinel.Tick{})
 }
@@ -144,6 +146,22 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	}
 	s.id = s.node.MyID()
 	s.world.judgeStep(s, &fx)
+	s.doAtOnce(&fx)
+	rest := act{fx, done}
+	if fx.Persist != nil {
+		s.newest, s.written = fx.Persist, text(fx.Persist)
+		s.waiting.Add(fx.Persist.Version, rest)
+		s.disk.Write(fx.Persist)
+	} else if !s.waiting.Join(rest) {
+		s.act(rest)
+	}
+	if s.node != nil && !s.node.Deadline().IsZero() {
+		s.alarm.Set(s.node.Deadline())
+	}
+}
+
+// doAtOnce does the part of a step that waits for nothing.
+func (s *Sentinel) doAtOnce(fx *sentinel.Effects) {
 	for _, l := range fx.Log {
 		if l.Level > sentinel.LevelVerbose {
 			s.world.Log(s.Host, l.Text)
@@ -157,17 +175,6 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	}
 	for _, r := range fx.Send {
 		s.send(r)
-	}
-	rest := act{fx, done}
-	if fx.Persist != nil {
-		s.newest, s.written = fx.Persist, text(fx.Persist)
-		s.waiting.Add(fx.Persist.Version, rest)
-		s.disk.Write(fx.Persist)
-	} else if !s.waiting.Join(rest) {
-		s.act(rest)
-	}
-	if s.node != nil && !s.node.Deadline().IsZero() {
-		s.alarm.Set(s.node.Deadline())
 	}
 }
 

@@ -29,7 +29,6 @@ type Server struct {
 	loading time.Time     // answers LOADING until then
 	slow    time.Duration // what an INFO takes
 	moving  bool          // it hands over to a replica: FAILOVER TO
-	moved   bool          // it has another address than at the beginning
 	clients []*client
 }
 
@@ -103,7 +102,6 @@ func (s *Server) Restart() {
 func (s *Server) Move() {
 	s.IP = s.world.newIP()
 	s.world.owners[s.addr()] = s
-	s.moved = true
 	s.world.Log(s.Host, "moves to "+s.IP)
 }
 

@@ -18,7 +18,7 @@ func (w *World) settle(limit time.Duration, meanwhile func()) error {
 		verdict = w.Verdict()
 		return verdict == nil
 	})
-	if err != nil && verdict != nil {
+	if err != nil && verdict != nil && w.Err() == nil {
 		return fmt.Errorf("%w: %w", err, verdict)
 	}
 	return err
@@ -101,7 +101,11 @@ func (w *World) judgeTable(s *Sentinel, g *Group, addr sentinel.Addr) error {
 	replicas, _ := s.node.Replicas(now, g.Name)
 	flags := make(map[sentinel.Addr]string)
 	for _, r := range replicas {
-		flags[sentinel.Addr{Host: r.Host, Port: r.Port}] = r.Flags
+		a := sentinel.Addr{Host: r.Host, Port: r.Port}
+		flags[a] = r.Flags
+		if w.opt.Master.ForgetAfter > 0 && w.server(a) == nil {
+			return fmt.Errorf("it has not forgotten %v", a)
+		}
 	}
 	for _, r := range g.Servers {
 		if r.Up() && r.addr() != addr && flags[r.addr()] != "slave" {
