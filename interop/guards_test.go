@@ -29,20 +29,30 @@ func try(t *testing.T, s *redistest.Server, steps ...step) {
 	}
 }
 
-// answer is the reply to a line of words.
-func answer(t *testing.T, c *redistest.Client, line string) string {
+// answer is the reply to a line of words. A node that asks for a password says so while
+// it still loads, so the line is repeated until it has loaded.
+func answer(t *testing.T, c *redistest.Client, line string) (text string) {
 	t.Helper()
 	var args []any
 	for word := range strings.FieldsSeq(line) {
 		args = append(args, word)
 	}
-	reply, err := c.Do(args...)
-	if refused := redistest.Error(""); errors.As(err, &refused) {
-		return "-" + string(refused)
-	} else if err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
-	return fmt.Sprint(reply)
+	redistest.Until(t, settle, "the node has loaded", func() error {
+		reply, err := c.Do(args...)
+		refused := redistest.Error("")
+		switch {
+		case err == nil:
+			text = fmt.Sprint(reply)
+		case !errors.As(err, &refused):
+			t.Fatalf("%s: %v", line, err)
+		case strings.HasPrefix(string(refused), "LOADING"):
+			return err
+		default:
+			text = "-" + string(refused)
+		}
+		return nil
+	})
+	return text
 }
 
 // Nothing fails open: each directive that guards a node is tried by a client that
