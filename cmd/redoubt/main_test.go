@@ -121,13 +121,23 @@ func TestARelativeLogFileIsInDir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := enter(settings.Current())
+	log, err := openLog(settings.Current())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.(*os.File).Close()
 	if _, err := os.Stat(filepath.Join(dir, "node.log")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A daemon whose log cannot be opened has nowhere to say so: the process that would
+// start it does.
+func TestADaemonWithoutItsLogIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	_, err := run(t, "", "server", "--daemonize", "yes", "--port", "0", "--dir", dir, "--logfile", "none/node.log")
+	if err == nil || !strings.Contains(err.Error(), "can't open the log file: open "+filepath.Join(dir, "none/node.log")) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -79,12 +79,16 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 		return errSilent
 	}
 	c := settings.Current()
+	// Before detach: who starts a daemon can be told only until then.
+	out, err := openLog(c)
+	if err != nil {
+		return err
+	}
 	if c.Daemonize && os.Getenv(detached) == "" {
 		return detach()
 	}
-	out, err := enter(c)
-	if err != nil {
-		return err
+	if err := os.Chdir(c.Dir); err != nil {
+		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
 	}
 	showTitle(title, settings, modeOf(c, asSentinel))
 	log := logging.New(out)
@@ -264,16 +268,17 @@ func notify(n ender) (context.Context, func()) {
 	}
 }
 
-// enter makes dir the working directory and opens the log: the name of a log file
-// starts at dir, as in Redis, wherever the process was started.
-func enter(c *config.Settings) (log io.Writer, err error) {
-	if err := os.Chdir(c.Dir); err != nil {
-		return nil, fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
-	}
+// openLog opens the log: the name of a log file starts at dir, as in Redis, wherever
+// the process was started.
+func openLog(c *config.Settings) (log io.Writer, err error) {
 	if c.LogFile == "" {
 		return os.Stdout, nil
 	}
-	f, err := os.OpenFile(c.LogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	path := c.LogFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.Dir, path)
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}

@@ -3,6 +3,7 @@ package sentinel
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -236,7 +237,7 @@ const retryDelay = time.Second
 // saved goes on after a state was written, or was not.
 func (d *driver) saved(state *core.State, err error) {
 	if err != nil {
-		d.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + err.Error())
+		d.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + d.notSaved(err))
 		d.saver.refuse(errSaveFailed)
 		d.goroutines.Go(func() {
 			select {
@@ -272,9 +273,15 @@ func (d *driver) saveLast() {
 func (d *driver) saveFirst() error {
 	err := d.config.RewriteSentinel(statements(d.settings, d.denyScripts, d.node.Snapshot()))
 	if err != nil {
-		return errors.New("Sentinel was not able to save its configuration on disk: " + err.Error())
+		return errors.New("Sentinel was not able to save its configuration on disk: " + d.notSaved(err))
 	}
 	return nil
+}
+
+// notSaved says of which file, and why it was not written. The code that the error has
+// for clients is no part of that.
+func (d *driver) notSaved(err error) string {
+	return d.config.Path() + ": " + strings.TrimPrefix(err.Error(), "ERR ")
 }
 
 // replyResult answers with OK or with what went wrong.

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"go.uber.org/zap"
 
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/resp"
@@ -27,6 +30,7 @@ const (
 // goroutine dials and then reads, another one writes.
 type link struct {
 	id     core.LinkID
+	addr   core.Addr
 	pubsub bool
 	// drop is how many replies belong to the commands of the set-up. Further ones
 	// are those of waiting, the oldest first.
@@ -46,7 +50,7 @@ type awaited struct {
 // connect begins a connection.
 func (d *driver) connect(c core.Connect) {
 	ctx, cancel := context.WithCancel(d.ctx)
-	l := &link{id: c.Link, pubsub: c.PubSub, drop: len(c.Setup), out: make(chan []byte, maxUnsent), cancel: cancel}
+	l := &link{id: c.Link, addr: c.Addr, pubsub: c.PubSub, drop: len(c.Setup), out: make(chan []byte, maxUnsent), cancel: cancel}
 	d.links[c.Link] = l
 	l.out <- encode(c.Setup)
 	dial := dialer{resolve: d.settings.ResolveHostnames, source: d.config.Current().BindSourceAddr}
@@ -134,6 +138,7 @@ func (d *driver) replied(l *link, reply core.Reply) {
 	switch {
 	case l.drop > 0:
 		l.drop--
+		d.logRefusal(l, reply)
 		if l.pubsub && l.drop == 0 && reply.Kind == core.ReplyError {
 			d.lost(l, errors.New(reply.Text)) // it will hear nothing
 		}
@@ -150,6 +155,20 @@ func (d *driver) replied(l *link, reply core.Reply) {
 			l.waiting = l.waiting[1:]
 			d.step(core.Replied{Link: l.id, ID: id, Reply: reply})
 		}
+	}
+}
+
+// logRefusal says in the log that an instance does not let the Sentinel in: SDOWN alone
+// would not tell that from one that is dead. Of the reply it has the code only, as the
+// text may repeat the password (an unknown command AUTH). One of the two links of an
+// instance says it.
+func (d *driver) logRefusal(l *link, reply core.Reply) {
+	if l.pubsub || reply.Kind != core.ReplyError {
+		return
+	}
+	switch code, _, _ := strings.Cut(reply.Text, " "); code {
+	case "WRONGPASS", "NOAUTH", "NOPERM":
+		d.log.Warn("An instance refuses AUTH or CLIENT SETNAME.", zap.String("instance", l.addr.String()), zap.String("error", code))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/config"
@@ -41,6 +42,11 @@ type running struct {
 // startSentinel starts a Sentinel with a configuration file of these lines.
 func startSentinel(t *testing.T, lines ...string) *running {
 	t.Helper()
+	return startLogged(t, zap.NewNop(), lines...)
+}
+
+func startLogged(t *testing.T, log *zap.Logger, lines ...string) *running {
+	t.Helper()
 	r := &running{t: t, addr: fmt.Sprintf("127.0.0.1:%d", redistest.Port(t)), file: filepath.Join(t.TempDir(), "sentinel.conf")}
 	_, port, _ := net.SplitHostPort(r.addr)
 	lines = append([]string{"bind 127.0.0.1", "port " + port, "dir " + t.TempDir()}, lines...)
@@ -51,7 +57,7 @@ func startSentinel(t *testing.T, lines ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Sentinel, err = New(Config{Settings: settings, Log: zap.NewNop()}); err != nil {
+	if r.Sentinel, err = New(Config{Settings: settings, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
@@ -189,6 +195,37 @@ func TestConnectionsToAMaster(t *testing.T) {
 	i.hangUp()
 	i.untilSaid(t, command)
 	i.untilSaid(t, pubsub)
+}
+
+// A password that is refused looks like a dead master to everybody but who reads the log.
+func TestARefusedPasswordIsLogged(t *testing.T) {
+	i := startInstance(t, map[string]string{"AUTH": "-WRONGPASS invalid pair secret\r\n", "CLIENT": "-NOAUTH Authentication required.\r\n"})
+	observed, logs := observer.New(zap.WarnLevel)
+	startLogged(t, zap.New(observed), i.monitored(), "sentinel auth-pass m secret")
+	redistest.Until(t, patience, "the log has both refusals", func() error {
+		var codes []any
+		for _, e := range logs.FilterField(zap.String("instance", i.ln.Addr().String())).All() {
+			codes = append(codes, e.ContextMap()["error"])
+		}
+		if !slices.Contains(codes, "WRONGPASS") || !slices.Contains(codes, "NOAUTH") {
+			return fmt.Errorf("it has %v", codes)
+		}
+		return nil
+	})
+	for _, e := range logs.All() {
+		if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), "secret") {
+			t.Errorf("the log has the password: %v", e)
+		}
+	}
+}
+
+// A directory in which the file cannot be replaced is named where the start ends.
+func TestAFileThatCannotBeReplacedIsNamed(t *testing.T) {
+	s := startSentinel(t)
+	err := errors.New("ERR Rewriting config file: Permission denied")
+	if got, want := s.driver.notSaved(err), s.file+": Rewriting config file: Permission denied"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // A master whose SUBSCRIBE fails is disconnected, whatever its other connection says.

@@ -153,8 +153,12 @@ const maxUsersBytes = 64 << 20
 func (s *Server) ReadUsers() ([]*acl.User, error) {
 	cfg := s.config.Current()
 	info, err := os.Stat(usersPath(cfg))
-	if err == nil && (info.Size() > maxUsersBytes || !info.Mode().IsRegular()) {
-		err = fmt.Errorf("no file of at most %d bytes", maxUsersBytes)
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case info.Size() > maxUsersBytes:
+		err = fmt.Errorf("larger than %d bytes", maxUsersBytes)
 	}
 	var text []byte
 	if err == nil {

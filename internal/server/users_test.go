@@ -477,7 +477,7 @@ func TestUsersThatEndTheStart(t *testing.T) {
 		{[]string{"--user", "a b", "on"}, "Spaces not allowed in ACL usernames"},
 		{[]string{"--aclfile", file}, "Aborting Redis startup because of ACL errors: " + file + ":1: Syntax error"},
 		{[]string{"--aclfile", filepath.Join(dir, "none")}, "no such file or directory"},
-		{[]string{"--aclfile", dir}, "Error loading ACLs, opening file"},
+		{[]string{"--aclfile", dir}, "Error loading ACLs, opening file '" + dir + "': not a regular file"},
 	} {
 		settings, err := config.Load(config.Source{Args: append([]string{"--dir", dir}, c.args...)})
 		if err != nil {
