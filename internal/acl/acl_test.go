@@ -91,6 +91,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 	for rule, want := range map[string]error{
 		"frobnicate": ErrSyntax, "=": ErrSyntax, "%~a": ErrSyntax, "%R": ErrSyntax, "%RR~a": ErrSyntax, "%X~a": ErrSyntax,
 		"~a b": ErrSyntax, "&a\tb": ErrSyntax, "~a\x00b": ErrSyntax, "+select|": ErrSyntax,
+		"+select|0 +@all": ErrSyntax, "+select|0\nuser": ErrSyntax,
 		"+nosuch": ErrUnknown, "-nosuch": ErrUnknown, "+": ErrUnknown, "-": ErrUnknown, "+@nosuch": ErrUnknown, "-@": ErrUnknown,
 		"+config|nosuch": ErrUnknown, "-select|0": ErrUnknown, "+nosuch|0": ErrUnknown,
 		"+config|get|x": ErrFirstArgOfSub,

@@ -214,6 +214,9 @@ func (s *Selector) applyCommand(c *Commands, allow bool, name string) error {
 		return ErrSyntax
 	case len(cmd.Sub) > 0:
 		return ErrUnknown
+	case hasSpaces(name):
+		// In a file it would be another rule, or the line of another user. Redis takes it.
+		return ErrSyntax
 	default:
 		s.addFirstArg(cmd.ID, name[at+1:])
 		s.addRule(true, name)

@@ -70,12 +70,12 @@ func selectDB(x *command.Ctx, c Selector) {
 }
 
 func (a *Commands) auth(x *command.Ctx, c Session) {
+	redactFrom(c, x.Args, 1)
 	if len(x.Args) > 3 {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
 	user, password := []byte(acl.DefaultName), x.Args[1]
-	c.Redact(1, 2)
 	if len(x.Args) == 3 {
 		user, password = x.Args[1], x.Args[2]
 	} else if a.Server.User(acl.DefaultName).NoPass() {
@@ -89,7 +89,20 @@ func (a *Commands) auth(x *command.Ctx, c Session) {
 	x.Out.OK()
 }
 
+// redactFrom hides what stands from position at on. A call that may hold a secret hides
+// it before anything else: one with a mistake in it holds the secret all the same.
+func redactFrom(c command.Caller, args [][]byte, at int) {
+	for ; at < len(args); at++ {
+		c.Redact(at)
+	}
+}
+
 func (a *Commands) hello(x *command.Ctx, c Session) {
+	for i, arg := range x.Args {
+		if resp.EqualFold(arg, "auth") {
+			c.Redact(i+1, i+2)
+		}
+	}
 	proto, rest := int64(0), x.Args[1:]
 	if len(rest) > 0 {
 		var ok bool
@@ -108,8 +121,6 @@ func (a *Commands) hello(x *command.Ctx, c Session) {
 	for len(rest) > 0 {
 		switch {
 		case resp.EqualFold(rest[0], "auth") && len(rest) >= 3:
-			at := len(x.Args) - len(rest)
-			c.Redact(at+1, at+2)
 			user, password = rest[1], rest[2]
 			rest = rest[3:]
 		case resp.EqualFold(rest[0], "setname") && len(rest) >= 2:

@@ -42,15 +42,22 @@ func (a *Commands) configGet(x *command.Ctx) {
 }
 
 func (a *Commands) configSet(x *command.Ctx, c Operator) {
-	if len(x.Args)%2 != 0 {
+	complete := len(x.Args)%2 == 0
+	for i := 2; i < len(x.Args); i++ {
+		switch {
+		case !config.Sensitive(string(x.Args[i])):
+		case complete && i%2 == 0:
+			x.Caller.Redact(i + 1)
+		case !complete:
+			redactFrom(x.Caller, x.Args, i+1) // a secret with a blank in it is two words
+		}
+	}
+	if !complete {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
 	var pairs []config.Pair
 	for i := 2; i < len(x.Args); i += 2 {
-		if config.Sensitive(string(x.Args[i])) {
-			x.Caller.Redact(i + 1)
-		}
 		pairs = append(pairs, config.Pair{Name: string(x.Args[i]), Value: string(x.Args[i+1])})
 	}
 	switch err := c.Configure(pairs...); {

@@ -60,6 +60,7 @@ type Settings struct {
 	AutoAOFRewriteMinBytes   int64
 	AOFLoadTruncated         bool
 	KeySaveDelayMicros       int // see the directive
+	KeyLoadDelayMicros       int // likewise
 
 	// Security.
 	RequirePass            string // empty: none

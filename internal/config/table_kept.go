@@ -36,7 +36,6 @@ var keptRows = []*directive{
 	{name: "sanitize-dump-payload", typ: oneOf("no", "yes", "clients"), def: "no"},
 
 	// Files of Redis.
-	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden},
 	{name: "no-appendfsync-on-rewrite", typ: boolean{}, def: "no"},
 	{name: "aof-disable-auto-gc", typ: boolean{}, def: "no", flags: hidden},
 	{name: "aof-load-corrupt-tail-max-size", typ: anyBytes, def: "0", since: "Redis 8.6"},

@@ -65,6 +65,8 @@ type loadRule struct {
 	// same names, which otherwise are an error (DEBUG RELOAD MERGE).
 	libraries libraries
 	replace   bool
+	// delay comes before each key; nil: none.
+	delay func(stop <-chan struct{})
 }
 
 // libraries are those of functions (server.Server).
@@ -207,6 +209,12 @@ func (f *filling) read(ctx context.Context, h hand) error {
 		}
 		if err != nil {
 			return err
+		}
+		if f.rule.delay != nil {
+			f.rule.delay(ctx.Done())
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 		}
 		if ok, err := f.wants(e); err != nil {
 			return err
@@ -402,6 +410,7 @@ func (n *Node) loadFile(ctx context.Context, path string, at replication.Offset,
 		return loaded{}, err
 	}
 	defer f.Close()
+	rule.delay = keyDelay(func() int { return n.config.Current().KeyLoadDelayMicros })
 	l, err := load(ctx, n.handsAt(at), n.keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)

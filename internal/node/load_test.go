@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -175,6 +176,29 @@ func TestALoadThatIsNotWantedAnyMoreEnds(t *testing.T) {
 	l, err := load(ctx, hands, ks, bytes.NewReader(manyStrings(20_000, -1, nil)), loadRule{})
 	if !errors.Is(err, why) || l.keys > 10_000 {
 		t.Errorf("%d keys, %v", l.keys, err)
+	}
+}
+
+// key-load-delay is for those who look at a node that loads: it comes before each key, and
+// a load that is not wanted any more does not wait for its end.
+func TestTheDelayBeforeEachKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), manyStrings(5, -1, nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if got, err := begins(t, dir, zap.NewNop(), "--appendonly", "no", "--key-load-delay", "20000"); err != nil || len(got) != 5 {
+		t.Fatalf("%d keys, %v", len(got), err)
+	}
+	if took := time.Since(began); took < 5*20*time.Millisecond {
+		t.Errorf("five keys with 20 ms before each are there after %v", took)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("not wanted")
+	forever := keyDelay(func() int { cancel(why); return 1e9 })
+	ks, hands := emptyHands(2)
+	if _, err := load(ctx, hands, ks, bytes.NewReader(manyStrings(3, -1, nil)), loadRule{delay: forever}); !errors.Is(err, why) {
+		t.Errorf("the load ends with %v", err)
 	}
 }
 

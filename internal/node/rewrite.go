@@ -3,8 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -128,31 +126,7 @@ func (p *persistence) published() (path string, err error) {
 	return files.Parts[0].Path, nil
 }
 
-// delaySlice is how long a delay sleeps at once: then it looks whether it was changed.
-const delaySlice = 10 * time.Millisecond
-
 // delay is rdb-key-save-delay, nil if it is 0.
 func (p *persistence) delay() func(stop <-chan struct{}) {
-	micros := func() int { return p.config.Current().KeySaveDelayMicros }
-	if micros() == 0 {
-		return nil
-	}
-	return func(stop <-chan struct{}) {
-		for began := time.Now(); ; {
-			n := micros()
-			if n < 0 {
-				// To sleep for less than a microsecond takes longer by far.
-				n = oneIf(rand.IntN(-n) == 0)
-			}
-			left := time.Duration(n)*time.Microsecond - time.Since(began)
-			if left <= 0 {
-				return
-			}
-			select {
-			case <-stop:
-				return
-			case <-time.After(min(left, delaySlice)):
-			}
-		}
-	}
+	return keyDelay(func() int { return p.config.Current().KeySaveDelayMicros })
 }

@@ -336,6 +336,7 @@ func TestThePasswordOfTheDefault(t *testing.T) {
 	n.as("joe").want("PING", "PONG")
 	a.want("ACL SETUSER default on", "OK")
 	long := n.dial()
+	long.want("PING", "PONG") // it has been accepted
 	a.want("CONFIG SET requirepass fourth", "OK")
 	fresh := n.dial()
 	fresh.raw("*11\r\n")

@@ -91,8 +91,27 @@ func (w *World) recovery() time.Duration {
 // recover waits until all is in order. Servers of which no Sentinel knows any more,
 // since they have moved or were down for too long, an administrator looks after:
 // once it is known who is the master, they have to follow it.
+//
+// So are Sentinels that were to watch a master anew and crashed before the answer:
+// they are told again.
 func (w *World) recover() error {
-	return w.settle(w.recovery(), w.adopt)
+	return w.settle(w.recovery(), func() {
+		w.remind()
+		w.adopt()
+	})
+}
+
+func (w *World) remind() {
+	for _, s := range w.Sentinels {
+		for _, g := range w.Groups {
+			if s.node == nil {
+				continue
+			}
+			if _, found := s.node.MasterAddr(g.Name); !found {
+				s.monitorAgain(g)
+			}
+		}
+	}
 }
 
 func (w *World) adopt() {

@@ -58,7 +58,7 @@ func (w *World) judgeStep(s *Sentinel, fx *sentinel.Effects) {
 		case "+selected-slave":
 			w.judgeChoice(s, n)
 		}
-		if strings.HasPrefix(n.Type, "-failover-abort") || n.Type == "+failover-end" {
+		if endsFailover(n) {
 			delete(s.forced, name)
 			delete(s.leads, name)
 		}
@@ -79,13 +79,26 @@ func (w *World) judgeTilt(s *Sentinel, name string, n sentinel.Notice) {
 	}
 }
 
+// endsFailover reports whether a failover of the Sentinel is over with a notice.
+// Another Sentinel may have been quicker, or an administrator has given it up.
+func endsFailover(n sentinel.Notice) bool {
+	switch n.Type {
+	case "+failover-end", "+switch-master", "-monitor":
+		return true
+	}
+	return strings.HasPrefix(n.Type, "-failover-abort")
+}
+
 // masterOf is the name of the master that a notice is about, if it says so:
 //
 //	master <name> <ip> <port> …
 //	slave <name> <ip> <port> @ <master name> <ip> <port> …
+//	<name> <old ip> <old port> <ip> <port>, of +switch-master
 func masterOf(n sentinel.Notice) string {
 	words := strings.Fields(n.Text)
 	switch {
+	case n.Type == "+switch-master":
+		return words[0]
 	case len(words) >= 4 && words[0] == "master":
 		return words[1]
 	case len(words) >= 8 && words[4] == "@":

@@ -156,6 +156,9 @@ func (m *Mover) migrate(x *command.Ctx) {
 	req, err := parseMigration(x.Args)
 	x.Caller.Redact(req.secrets...)
 	if err != "" {
+		for i := firstOption; i < len(x.Args); i++ {
+			x.Caller.Redact(i) // which of them are secrets is not known
+		}
 		x.Out.Error(err)
 		return
 	}
@@ -342,10 +345,13 @@ type migration struct {
 	names   [][]byte
 }
 
+// firstOption is where the options of MIGRATE begin.
+const firstOption = 6
+
 // parseMigration reads the arguments of MIGRATE.
 func parseMigration(args [][]byte) (req migration, err resp.Error) {
 	req.names = [][]byte{bytes.Clone(args[3])}
-	for i := 6; i < len(args); i++ {
+	for i := firstOption; i < len(args); i++ {
 		more := len(args) - 1 - i
 		switch a := args[i]; {
 		case resp.EqualFold(a, "copy"):
