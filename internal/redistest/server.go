@@ -3,6 +3,8 @@ package redistest
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -261,14 +263,30 @@ func (s *Server) Client() *Client {
 // fails the test.
 func (s *Server) Do(args ...any) (reply any) {
 	s.t.Helper()
+	return s.do(false, args)
+}
+
+// do is Do. It also asks again when the connection ends, if repeat is set: a Sentinel
+// closes those of a node whose role it changes.
+func (s *Server) do(repeat bool, args []any) (reply any) {
+	s.t.Helper()
 	c, err := Dial(s.Addr())
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
-	defer c.Close()
+	defer func() { c.Close() }()
 	Until(s.t, startTimeout, fmt.Sprintf("%v on port %d has loaded its data", s.Kind, s.Port), func() error {
 		reply, err = c.Do(args...)
-		if err != nil && !strings.HasPrefix(err.Error(), "LOADING") {
+		switch {
+		case err == nil || strings.HasPrefix(err.Error(), "LOADING"):
+		case repeat && (errors.Is(err, io.EOF) || errors.As(err, new(*net.OpError))):
+			c.Close()
+			next, failed := Dial(s.Addr())
+			if failed != nil {
+				s.t.Fatalf("redistest: %v", failed)
+			}
+			c = next
+		default:
 			s.t.Fatalf("redistest: %v on port %d: %v", args, s.Port, err)
 		}
 		return err
@@ -284,7 +302,7 @@ func (s *Server) Info(field string) string {
 	if strings.HasPrefix(field, "cluster_") && field != "cluster_enabled" {
 		command = []any{"CLUSTER", "INFO"}
 	}
-	text, _ := s.Do(command...).(string)
+	text, _ := s.do(true, command).(string)
 	for line := range strings.SplitSeq(text, "\r\n") {
 		if value, ok := strings.CutPrefix(line, field+":"); ok {
 			return value
