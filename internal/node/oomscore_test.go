@@ -59,13 +59,19 @@ func TestTheKernelIsToldTheOOMScore(t *testing.T) {
 // REPLICAOF changes the score at once, as unit/oom-score-adj wants it.
 func TestTheOOMScoreFollowsTheRole(t *testing.T) {
 	n, c := startServing(t, t.TempDir())
-	n.oom.path = filepath.Join(t.TempDir(), "oom_score_adj")
-	if err := os.WriteFile(n.oom.path, []byte("0\n"), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "oom_score_adj")
+	if err := os.WriteFile(path, []byte("0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	lead := func(path string) {
+		n.oom.mu.Lock()
+		defer n.oom.mu.Unlock()
+		n.oom.path = path
+	}
+	lead(path)
 	kernel := func(want string) {
 		t.Helper()
-		if got, err := os.ReadFile(n.oom.path); err != nil || string(got) != want {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
 			t.Errorf("the kernel has %q, %v; want %q", got, err, want)
 		}
 	}
@@ -76,9 +82,8 @@ func TestTheOOMScoreFollowsTheRole(t *testing.T) {
 	answers(t, c, "OK", "REPLICAOF", "NO", "ONE")
 	kernel("15")
 	// The kernel takes no lower score from who lacks the right, and the old one counts on.
-	path := n.oom.path
-	n.oom.path = filepath.Join(path, "denied")
+	lead(filepath.Join(path, "denied"))
 	answers(t, c, "Failed to set current oom_score_adj", "CONFIG", "SET", "oom-score-adj-values", "0 0 0")
 	answers(t, c, "15 20 30", "CONFIG", "GET", "oom-score-adj-values")
-	n.oom.path = path
+	lead(path)
 }
