@@ -190,7 +190,8 @@ func TestASaveOfFlushedDataDoesNotBecomeTheDump(t *testing.T) {
 // memory: they are given up, which is no failure. Another base follows.
 func TestSnapshotsOfFlushedDataAreGivenUp(t *testing.T) {
 	for _, why := range []purpose{forTransfer, forBase} {
-		n, _ := startNode(t, t.TempDir(), "--appendonly", "no")
+		// The snapshot does not end by itself before the flush.
+		n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--rdb-key-save-delay", "1000000000")
 		p, e := n.persistence, n.keys.NewExecutor()
 		set(n, e, "k", "v")
 		kept := &order{purpose: forTransfer, path: filepath.Join(t.TempDir(), "sent.rdb")}
