@@ -251,7 +251,8 @@ func TestSentinelsAreGuarded(t *testing.T) {
 // That takes a network of its own.
 func TestProtectedMode(t *testing.T) {
 	oursOnly(t)
-	const space, addr, port = "redoubt-guards", "10.213.0.1", "6379"
+	const addr, port = "10.213.0.1", "6379"
+	space := fmt.Sprint("redoubt-guards-", os.Getpid())
 	ip := func(args ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), settle)
 		defer cancel()
@@ -259,13 +260,13 @@ func TestProtectedMode(t *testing.T) {
 		return string(out), err
 	}
 	if out, err := ip("netns", "add", space); err != nil {
-		t.Skipf("no network namespace can be made: %v %s", err, out)
+		lacking(t, "no network namespace can be made (that needs root, and ip; on Debian: apt-get install iproute2): %v %s", err, out)
 	}
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", space).Run() })
 	in := func(args ...string) (string, error) { return ip(append([]string{"netns", "exec", space}, args...)...) }
 	for _, args := range [][]string{{"ip", "link", "set", "lo", "up"}, {"ip", "addr", "add", addr + "/32", "dev", "lo"}} {
 		if out, err := in(args...); err != nil {
-			t.Skipf("%v: %v %s", args, err, out)
+			t.Fatalf("%v: %v %s", args, err, out)
 		}
 	}
 	cli := redistest.Tool(t, "redis-cli")
