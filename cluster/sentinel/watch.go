@@ -60,20 +60,16 @@ func (m *master) alarm(n *Node) time.Time {
 	return a.at
 }
 
-func (r *replica) alarm(n *Node) time.Time {
-	a := n.contactAlarm(r)
-	if !n.tilt {
-		a.by(n.downAlarm(r))
-		a.by(n.forgetAlarm(r))
-	}
-	return a.at
-}
+func (r *replica) alarm(n *Node) time.Time { return n.alarmOfOthers(r) }
 
-func (p *peer) alarm(n *Node) time.Time {
-	a := n.contactAlarm(p)
+func (p *peer) alarm(n *Node) time.Time { return n.alarmOfOthers(p) }
+
+// alarmOfOthers is when an instance that is no master is to be looked at again.
+func (n *Node) alarmOfOthers(w watched) time.Time {
+	a := n.contactAlarm(w)
 	if !n.tilt {
-		a.by(n.downAlarm(p))
-		a.by(n.forgetAlarm(p))
+		a.by(n.downAlarm(w))
+		a.by(n.forgetAlarm(w))
 	}
 	return a.at
 }
