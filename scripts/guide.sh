@@ -150,7 +150,14 @@ master_port() {
 		sentinel get-master-addr-by-name mymaster | tail -1
 }
 
-# name_at PORT is the name of the node with that port.
+# port_of NAME is the port of a node outside the cluster, name_at PORT its name.
+port_of() {
+	case $1 in
+	one) echo "$base" ;;
+	two) echo $((base + 1)) ;;
+	three) echo $((base + 2)) ;;
+	esac
+}
 name_at() {
 	case $1 in
 	"$base") echo one ;;
@@ -190,6 +197,22 @@ fail_over() {
 	until_ok "the master has two replicas" replicas_are "$new" 2
 }
 
+# deployment SENTINEL_LINES NODE_LINES starts three nodes, two of which are replicas of
+# the first, and three Sentinels, all of them new and with these lines in their files.
+deployment() {
+	local name i replicaof=
+	rm -rf "$dir"/one "$dir"/two "$dir"/three "$dir"/sentinel?
+	for name in one two three; do
+		node "$name" "$(port_of "$name")" <<<"$replicaof$2"
+		start "$name"
+		replicaof="replicaof 127.0.0.1 $base"
+	done
+	for i in 1 2 3; do
+		sentinel_node "sentinel$i" $((base + 10 + i)) "$base" <<<"$1"
+		start "sentinel$i"
+	done
+}
+
 chapter "One node"
 node one "$base" </dev/null
 start one
@@ -205,9 +228,7 @@ until_ok "and after a crash" replies "$base" '^hello$' get greeting
 
 chapter "Two replicas"
 for n in two three; do
-	port=$((base + 1))
-	[ $n = two ] || port=$((base + 2))
-	node $n $port <<<"slaveof 127.0.0.1 $base"
+	node $n "$(port_of $n)" <<<"slaveof 127.0.0.1 $base"
 	start $n
 done
 until_ok "both are online" replicas_are "$base" 2
@@ -260,27 +281,11 @@ fi
 stop sentinel1 sentinel2 sentinel3 one two three
 
 chapter "Passwords"
-rm -rf "$dir"/one "$dir"/two "$dir"/three "$dir"/sentinel?
-for n in one two three; do
-	case $n in
-	one) port=$base; extra= ;;
-	two) port=$((base + 1)); extra="slaveof 127.0.0.1 $base" ;;
-	three) port=$((base + 2)); extra="slaveof 127.0.0.1 $base" ;;
-	esac
-	node $n $port <<-END
-		$extra
-		requirepass of-clients
-		masterauth of-clients
-	END
-	start $n
-done
-for i in 1 2 3; do
-	sentinel_node "sentinel$i" $((base + 10 + i)) "$base" <<-END
-		sentinel auth-pass mymaster of-clients
-		requirepass of-sentinels
-	END
-	start "sentinel$i"
-done
+deployment '
+	sentinel auth-pass mymaster of-clients
+	requirepass of-sentinels' '
+	requirepass of-clients
+	masterauth of-clients'
 until_ok "without a password there is no access" replies "$base" NOAUTH get x
 until_ok "nor to a Sentinel" replies $((base + 11)) NOAUTH sentinel masters
 as=(--pass of-clients)
@@ -290,36 +295,20 @@ fail_over third
 
 chapter "Users"
 stop sentinel1 sentinel2 sentinel3 one two three
-rm -rf "$dir"/one "$dir"/two "$dir"/three "$dir"/sentinel?
-for n in one two three; do
-	case $n in
-	one) port=$base; extra= ;;
-	two) port=$((base + 1)); extra="replicaof 127.0.0.1 $base" ;;
-	three) port=$((base + 2)); extra="replicaof 127.0.0.1 $base" ;;
-	esac
-	node $n $port <<-END
-		$extra
-		user default off
-		user admin on >of-admin ~* &* +@all
-		user app on >of-app ~app:* resetchannels &app:* +@all -@dangerous -@admin
-		user replica on >of-replica resetchannels +psync +replconf +ping
-		user watcher on >of-watcher allchannels +multi +exec +slaveof +replicaof +ping +subscribe +publish +info +role +config|rewrite +client|setname +client|kill +script|kill
-		masteruser replica
-		masterauth of-replica
-	END
-	start $n
-done
-for i in 1 2 3; do
-	sentinel_node "sentinel$i" $((base + 10 + i)) "$base" <<-END
-		sentinel auth-user mymaster watcher
-		sentinel auth-pass mymaster of-watcher
-		user default off
-		user sentinel on >of-sentinel allchannels +@all
-		sentinel sentinel-user sentinel
-		sentinel sentinel-pass of-sentinel
-	END
-	start "sentinel$i"
-done
+deployment '
+	sentinel auth-user mymaster watcher
+	sentinel auth-pass mymaster of-watcher
+	user default off
+	user sentinel on >of-sentinel allchannels +@all
+	sentinel sentinel-user sentinel
+	sentinel sentinel-pass of-sentinel' '
+	user default off
+	user admin on >of-admin ~* &* +@all
+	user app on >of-app ~app:* resetchannels &app:* +@all -@dangerous -@admin
+	user replica on >of-replica resetchannels +psync +replconf +ping
+	user watcher on >of-watcher allchannels +multi +exec +slaveof +replicaof +ping +subscribe +publish +info +role +config|rewrite +client|setname +client|kill +script|kill
+	masteruser replica
+	masterauth of-replica'
 sentinel_auth=(--user sentinel --pass of-sentinel)
 as=(--user app --pass of-app)
 until_ok "the application writes its keys" replies "$base" '^OK$' set app:1 v
