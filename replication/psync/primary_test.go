@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/replication"
 )
@@ -244,60 +243,6 @@ func TestFullResyncWithMark(t *testing.T) {
 		}
 		r.conn.Close()
 		r.ended(io.EOF)
-	})
-}
-
-// What the log says when nobody is sent a snapshot any more.
-func TestTheEndOfTransfersIsLogged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		core, logs := observer.New(zap.InfoLevel)
-		r.primary.cfg.Log = zap.New(core)
-		said := func() (lines []string) {
-			for _, e := range logs.TakeAll() {
-				if strings.HasPrefix(e.Message, "Diskless") || strings.HasPrefix(e.Message, "Disconnecting") {
-					lines = append(lines, e.Message)
-				}
-			}
-			return lines
-		}
-		come := func(id replication.ReplicaID) (conn net.Conn, in *bufio.Reader, mark string) {
-			ours, theirs := net.Pipe()
-			go r.primary.Serve(context.Background(), ours, id, psync("?", -1))
-			in = bufio.NewReader(theirs)
-			in.ReadString('\n')
-			line, err := in.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			return theirs, in, strings.TrimSuffix(strings.TrimPrefix(line, "$EOF:"), "\r\n")
-		}
-		fast, in, mark := come(1)
-		slow, _, _ := come(2)
-		io.CopyN(io.Discard, in, int64(len("the snapshot"+mark)))
-		synctest.Wait()
-		if lines := said(); lines != nil {
-			t.Errorf("while one is being sent the log says %q", lines)
-		}
-		slow.Close()
-		synctest.Wait()
-		if lines := said(); !slices.Equal(lines, []string{"Diskless rdb transfer, done reading from pipe, 1 replicas still up"}) {
-			t.Errorf("when one has gone the log says %q", lines)
-		}
-		fast.Close()
-		only, _, _ := come(3)
-		only.Close()
-		synctest.Wait()
-		if lines := said(); !slices.Equal(lines, []string{"Diskless rdb transfer, last replica dropped"}) {
-			t.Errorf("when all have gone the log says %q", lines)
-		}
-		come(4) // and reads no more
-		time.Sleep(r.set.Timeout + second)
-		synctest.Wait()
-		want := []string{"Diskless rdb transfer, last replica dropped", "Disconnecting timedout replica (full sync)"}
-		if lines := said(); !slices.Equal(lines, want) {
-			t.Errorf("of one that does not read the log says %q", lines)
-		}
 	})
 }
 
