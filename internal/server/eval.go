@@ -236,7 +236,7 @@ func (h *scriptHost) refusesScript(f form, flags script.Flags) resp.Error {
 		return resp.ErrScriptStale
 	}
 	if flags&script.NoWrites == 0 {
-		switch err := s.readOnly(h.cfg); err {
+		switch err := s.readOnly(h.cfg, s.IsReplica()); err {
 		case "":
 		case resp.ErrReadOnly:
 			return resp.ErrScriptReadOnly

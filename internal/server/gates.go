@@ -74,6 +74,7 @@ var gates = []gate{
 	{name: "busy", when: condBusy, ofCommand: gateBusy},
 	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
 	{name: "pause", when: condPause | condFull | condKept, ofClient: gatePause},
+	{name: "takeover", when: condReplica, ofClient: gateTakeOver},
 	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
 }
 
@@ -129,7 +130,7 @@ func (l *loop) admitCall(row *command.Row, args [][]byte) resp.Error {
 // is until the unit ends. What a write changed on a replica would be in no stream.
 func (l *loop) admitLocked(q *request) resp.Error {
 	if q.flags&command.Write != 0 && l.runner.Ctx.Tx.Role() == storage.RoleReplica {
-		if err := l.srv.readOnly(l.cfg); err != "" {
+		if err := l.srv.readOnly(l.cfg, true); err != "" {
 			if q.row.Is(command.RunsQueue) {
 				return resp.ErrExecAbortedBy(err)
 			}
@@ -212,7 +213,7 @@ func (s *Server) fewReplicas(cfg *config.Settings) bool {
 
 func gateReadOnly(l *loop, q *request) verdict {
 	if q.flags&command.Write != 0 {
-		if err := l.srv.readOnly(l.cfg); err != "" {
+		if err := l.srv.readOnly(l.cfg, l.srv.IsReplica()); err != "" {
 			return q.deny(err)
 		}
 	}
@@ -220,11 +221,11 @@ func gateReadOnly(l *loop, q *request) verdict {
 }
 
 // readOnly is why the role of the node allows no writes, "" if it does.
-func (s *Server) readOnly(cfg *config.Settings) resp.Error {
+func (s *Server) readOnly(cfg *config.Settings, replica bool) resp.Error {
 	switch {
 	case s.is(condUnconfirmed):
 		return resp.ErrUnconfirmed
-	case s.IsReplica() && cfg.ReplicaReadOnly:
+	case replica && cfg.ReplicaReadOnly:
 		return resp.ErrReadOnly
 	}
 	return ""

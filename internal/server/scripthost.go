@@ -226,7 +226,7 @@ func (h *scriptHost) refusesWrite(row *command.Row) resp.Error {
 	if !row.Is(command.Write) || h.wrote || !s.is(condReplica|condUnconfirmed|condDisk|condFewReplicas) {
 		return ""
 	}
-	if err := s.readOnly(h.cfg); err != "" {
+	if err := s.readOnly(h.cfg, s.IsReplica()); err != "" {
 		return err
 	}
 	if err := s.diskError(); err != "" {
