@@ -178,6 +178,33 @@ func TestOnlyAMajorityIsRemembered(t *testing.T) {
 	}
 }
 
+// A Sentinel that has just been set up knows none of the others. If those turn out to
+// say nothing, it is not waited for.
+func TestOneSentinelAmongOthersIsNotRemembered(t *testing.T) {
+	now := time.Unix(1000, 0)
+	w := NewWatch(nil)
+	word := says(t, "a", "primary 5")
+	word.Voters = 1
+	w.Hear(now, word)
+	if r := w.Records(); len(r) != 1 {
+		t.Fatalf("the only one is remembered as %v", r)
+	}
+	word.Voters = 3
+	w.Hear(now, word)
+	if r := w.Records(); len(r) != 0 {
+		t.Errorf("one of three is remembered as %v", r)
+	}
+	// A node that waits does not take others that were added for a reason to wait for
+	// nobody.
+	w = NewWatch([]Record{{"m", 3}})
+	w.Ask()
+	word.Voters = 7
+	w.Hear(now, word)
+	if got := w.State(now); got != Waiting {
+		t.Errorf("with one of seven, where there were three, it is %v", got)
+	}
+}
+
 func TestWhoeverHasNotSaidAnythingIsForgotten(t *testing.T) {
 	now := time.Unix(1000, 0)
 	w := NewWatch([]Record{{Master: "gone", Voters: 3}, {Master: "m", Voters: 3}})

@@ -41,6 +41,7 @@ const (
 // time, which must not go back.
 type Watch struct {
 	masters []*watched // by name
+	asking  bool       // between Ask and Settle
 }
 
 // watched is one name under which the node is watched.
@@ -120,8 +121,12 @@ func (w *Watch) Hear(now time.Time, word Word) {
 	// Their number is believed once most of them have said something, of those that are
 	// remembered too: one that has just been set up knows no other yet.
 	voters := m.voters(now)
-	if len(m.calls) > max(voters, m.Voters)/2 {
+	switch most := len(m.calls) > max(voters, m.Voters)/2; {
+	case most:
 		m.Voters, m.vouched = voters, true
+	case voters > m.Voters && !w.asking:
+		// There are others that it did not know of, or that have been added.
+		m.Voters, m.vouched = voters, false
 	}
 }
 
@@ -140,6 +145,7 @@ func (m *watched) voters(now time.Time) int {
 // waited for from now on. It reports whether there is anybody to wait for.
 func (w *Watch) Ask() bool {
 	any := false
+	w.asking = true
 	for _, m := range w.masters {
 		clear(m.calls)
 		m.newest, m.any, m.hasIgnored = Word{}, false, false
@@ -147,6 +153,9 @@ func (w *Watch) Ask() bool {
 	}
 	return any
 }
+
+// Settle ends what Ask has begun: the node takes writes.
+func (w *Watch) Settle() { w.asking = false }
 
 // Promote says that the node was made a primary by a command. That is not undone by
 // configurations that were known before.

@@ -177,7 +177,7 @@ func (r *replicator) start(ctx context.Context) error {
 	r.n.keys.World(now(), func(tx *storage.Tx) {
 		r.state.Store(&first)
 		err = r.change(tx, begin)
-		if wait && !begin.replica {
+		if wait {
 			r.log.Warn("No writes are taken until most of the Sentinels have said that this is still the primary (sentinel-confirm-timeout)")
 			r.sentinels.set(tx, false)
 		}

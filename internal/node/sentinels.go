@@ -69,7 +69,7 @@ func (r *replicator) Vouched(message []byte) bool {
 }
 
 // load reads whom the node remembers, and reports whether it has to wait for them
-// before it takes writes as a primary.
+// before it takes writes.
 func (c *sentinels) load() (wait bool, err error) {
 	cfg := c.r.n.config.Current()
 	if cfg.ClusterEnabled {
@@ -84,7 +84,11 @@ func (c *sentinels) load() (wait bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watch, c.since = vouch.NewWatch(records), time.Now()
-	return c.watch.Ask() && cfg.SentinelConfirmTimeout != 0, nil
+	wait = c.watch.Ask() && cfg.SentinelConfirmTimeout != 0 && cfg.ReplicaOf.Host == ""
+	if !wait {
+		c.watch.Settle()
+	}
+	return wait, nil
 }
 
 // path is where the memory is kept: beside what a restart loads, since nodes may share a
@@ -159,6 +163,9 @@ func (c *sentinels) set(tx *storage.Tx, confirmed bool) {
 	next := *c.r.state.Load()
 	next.unconfirmed = !confirmed
 	if confirmed {
+		c.mu.Lock()
+		c.watch.Settle()
+		c.mu.Unlock()
 		tx.SetRole(storage.RolePrimary)
 	} else {
 		tx.SetRole(storage.RoleReplica)
