@@ -168,3 +168,57 @@ func TestAWaitInVainSaysWhatItWaitedFor(t *testing.T) {
 		t.Fatalf("%q is not in what was printed:\n%s", want, out.String())
 	}
 }
+
+// hooked calls then once, when what was printed holds mark.
+type hooked struct {
+	bytes.Buffer
+	mark string
+	then func()
+}
+
+func (h *hooked) Write(b []byte) (int, error) {
+	n, err := h.Buffer.Write(b)
+	if f := h.then; f != nil && strings.Contains(h.String(), h.mark) {
+		h.then = nil
+		f()
+	}
+	return n, err
+}
+
+// A node that stands still for longer than the node timeout gives its handshakes up while
+// the others complete theirs: they know it, and it takes nothing from them.
+func TestNodesWhoseHandshakeIsLostAreIntroducedAgain(t *testing.T) {
+	bin := toolstest.Server(t)
+	first := toolstest.Ports(t, 3)
+	var addrs []string
+	for i := range 3 {
+		addrs = append(addrs, serve(t, bin, first+i, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--requirepass", password))
+	}
+	out := &hooked{mark: "Waiting for the cluster to join"}
+	out.then = func() {
+		for _, other := range addrs[1:] {
+			id := do(t, other, "CLUSTER", "MYID")
+			err := client.Wait(time.Minute, func() error {
+				nodes := do(t, addrs[0], "CLUSTER", "NODES")
+				if !strings.Contains(nodes, id) || !strings.Contains(do(t, other, "CLUSTER", "NODES"), do(t, addrs[0], "CLUSTER", "MYID")) {
+					return fmt.Errorf("the handshake with %s is not complete:\n%s", other, nodes)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for _, other := range addrs[1:] {
+			do(t, addrs[0], "CLUSTER", "FORGET", do(t, other, "CLUSTER", "MYID"))
+		}
+	}
+	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute}
+	if err := tool.Create(addrs, 0, true); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if out.then != nil {
+		t.Error("no handshake was lost in this test")
+	}
+}

@@ -278,15 +278,9 @@ func (t *Tool) assignSlots(c cluster, l *layout) error {
 // introduce makes every node meet the first.
 func (t *Tool) introduce(c cluster) error {
 	t.step("Sending CLUSTER MEET messages to join the cluster")
-	first := c[0]
-	// CLUSTER MEET takes IP addresses only.
-	ip, err := net.ResolveIPAddr("ip", first.host)
+	meet, err := c[0].invitation()
 	if err != nil {
-		return t.fail("Invalid IP address or hostname specified: %s", first.host)
-	}
-	meet := []string{"CLUSTER", "MEET", ip.String(), strconv.Itoa(first.port)}
-	if bus := first.view.self().busPort; bus != 0 && bus != first.port+10000 {
-		meet = append(meet, strconv.Itoa(bus))
+		return t.fail("Invalid IP address or hostname specified: %s", c[0].host)
 	}
 	for _, m := range c[1:] {
 		if _, err := m.conn.Do(meet...); err != nil {
@@ -294,6 +288,21 @@ func (t *Tool) introduce(c cluster) error {
 		}
 	}
 	return nil
+}
+
+// invitation is the command that has another node begin a handshake with m. While one is
+// under way it does nothing.
+func (m *member) invitation() ([]string, error) {
+	// CLUSTER MEET takes IP addresses only.
+	ip, err := net.ResolveIPAddr("ip", m.host)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"CLUSTER", "MEET", ip.String(), strconv.Itoa(m.port)}
+	if bus := m.view.self().busPort; bus != 0 && bus != m.port+10000 {
+		args = append(args, strconv.Itoa(bus))
+	}
+	return args, nil
 }
 
 // replicate makes the replicas replicate, and waits until they do.

@@ -67,10 +67,15 @@ func TestAnInterruptedLabIsFinished(t *testing.T) {
 			}
 		}},
 		{"all have met", true, func(t *testing.T, port int) {
-			for i := 1; i < 6; i++ {
-				nodeOf(t, port+i, "CLUSTER", "MEET", "127.0.0.1", fmt.Sprint(port))
-			}
+			met := time.Time{}
 			err := client.Wait(limit, func() error {
+				// A node that is slow gives a handshake up, and Redis does not repeat it.
+				if time.Since(met) > 2*time.Second {
+					met = time.Now()
+					for i := 1; i < 6; i++ {
+						nodeOf(t, port+i, "CLUSTER", "MEET", "127.0.0.1", fmt.Sprint(port))
+					}
+				}
 				for i := range 6 {
 					if nodes := nodeOf(t, port+i, "CLUSTER", "NODES"); strings.Count(nodes, " connected") != 6 || strings.Contains(nodes, "handshake") {
 						return fmt.Errorf("node %d knows\n%s", i+1, nodes)

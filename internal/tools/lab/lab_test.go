@@ -18,7 +18,7 @@ import (
 	"redoubt/internal/tools/toolstest"
 )
 
-const limit = 20 * time.Second
+const limit = time.Minute
 
 // open makes a lab of real redis-servers, without starting any.
 func open(t *testing.T, dir, bin string, port int) *lab.Lab {
