@@ -104,6 +104,8 @@ type Settings struct {
 	ReplBacklogBytes      int64
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
+	SentinelConfirmTimeout int
 
 	// The cluster.
 	ClusterEnabled                  bool

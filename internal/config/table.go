@@ -260,6 +260,9 @@ var replicationRows = []*directive{
 	{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, typ: nonNegative, def: "10",
 		does:  "seconds after its last acknowledgement for which a replica counts",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.MinReplicasMaxLag })},
+	{name: "sentinel-confirm-timeout", typ: ints(-1, math.MaxInt32), def: "60", since: "Redoubt",
+		does:  "seconds that a restarted primary waits for its Sentinels; 0: none; -1: no end",
+		store: toInt(func(s *Settings) *int { return &s.SentinelConfirmTimeout })},
 }
 
 var scriptRows = []*directive{

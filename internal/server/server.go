@@ -448,17 +448,18 @@ func (s *Server) refreshConditions() {
 	s.condsMu.Lock()
 	defer s.condsMu.Unlock()
 	cfg := s.config.Current()
-	replica := false
+	replica, unconfirmed := false, false
 	if s.replication != nil {
 		host, _ := s.replication.Primary()
-		replica = host != ""
+		replica, unconfirmed = host != "", !s.replication.Confirmed()
 	}
 	s.setCondition(condPassword, !s.users.fallback.open())
 	s.setCondition(condCluster, s.cluster != nil)
-	if replica && !s.IsReplica() {
+	if replica && !s.IsReplica() || unconfirmed && !s.is(condUnconfirmed) {
 		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
+	s.setCondition(condUnconfirmed, unconfirmed)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
 	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
