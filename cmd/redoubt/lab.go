@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -48,8 +49,7 @@ is started again, with its data.`,
 			if err := l.Status(cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			printInstructions(cmd.OutOrStdout(), l, dir)
-			return nil
+			return printInstructions(cmd.OutOrStdout(), l, dir)
 		},
 	}
 	cmd.PersistentFlags().StringVar(&dir, "dir", lab.DefaultDir, "the lab's directory")
@@ -107,33 +107,38 @@ func labNodes(dir *string, running bool) cobra.CompletionFunc {
 }
 
 // printInstructions says what to do with a lab that is up.
-func printInstructions(out io.Writer, l *lab.Lab, dir string) {
+func printInstructions(out io.Writer, l *lab.Lab, dir string) error {
 	type line struct{ cmd, what string }
 	self, at := os.Args[0], ""
 	if dir != lab.DefaultDir {
 		at = " --dir " + dir
 	}
+	primary, err := l.Primary()
+	if err != nil {
+		return err
+	}
 	primaries, replicas, sentinels := l.Roles()
-	fmt.Fprintf(out, "\nThe %s is ready: %s, in %s.\n\n", map[bool]string{false: "cluster", true: "lab"}[l.Sentinel], composition(primaries, replicas, sentinels), l.Dir())
+	what, comesBack := "cluster", "it rejoins as a replica"
 	lines := []line{
 		{fmt.Sprintf("redis-cli -c -p %d set k v", l.Port), "any node takes any key"},
 		{fmt.Sprintf("redis-cli -c -p %d get k", l.Port+1), "and finds it"},
 		{fmt.Sprintf("%s check --nodes 127.0.0.1:%d", self, l.Port), "write and read all slots; count what is lost"},
 	}
-	comesBack := "it rejoins as a replica"
 	if l.Sentinel {
+		what, comesBack = "lab", "the Sentinels make it a replica"
+		_, port, _ := net.SplitHostPort(primary.Addr)
 		sentinel := l.Port + l.Nodes - sentinels
 		lines = []line{
-			{fmt.Sprintf("redis-cli -p %d set k v", l.Port), "the primary takes writes"},
-			{fmt.Sprintf("redis-cli -p %d sentinel get-master-addr-by-name %s", sentinel, lab.Master), "a Sentinel says where it is"},
+			{fmt.Sprintf("redis-cli -p %d sentinel get-master-addr-by-name %s", sentinel, lab.Master), "a Sentinel says where the primary is"},
+			{fmt.Sprintf("redis-cli -p %s set k v", port), "the primary takes writes"},
 			{fmt.Sprintf("%s check --sentinel %s@127.0.0.1:%d", self, lab.Master, sentinel), "write and read there; count what is lost"},
 		}
-		comesBack = "the Sentinels make it a replica"
 	}
+	fmt.Fprintf(out, "\nThe %s is ready: %s, in %s.\n\n", what, composition(primaries, replicas, sentinels), l.Dir())
 	lines = append(lines,
 		line{fmt.Sprintf("%s lab status%s", self, at), "who is what"},
-		line{fmt.Sprintf("%s lab kill 1%s", self, at), "kill -9; watch a replica take over"},
-		line{fmt.Sprintf("%s lab start 1%s", self, at), comesBack},
+		line{fmt.Sprintf("%s lab kill %d%s", self, primary.Number, at), "kill -9; watch a replica take over"},
+		line{fmt.Sprintf("%s lab start %d%s", self, primary.Number, at), comesBack},
 		line{fmt.Sprintf("%s lab stop%s", self, at), "all stop, the data stay"},
 		line{fmt.Sprintf("%s lab remove%s", self, at), "all is deleted"},
 	)
@@ -144,6 +149,7 @@ func printInstructions(out io.Writer, l *lab.Lab, dir string) {
 	for _, l := range lines {
 		fmt.Fprintf(out, "  %-*s  %s\n", width, l.cmd, l.what)
 	}
+	return nil
 }
 
 // composition says of what a lab consists: "3 primaries, 3 replicas".

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,7 +128,7 @@ func Survey(addrs []string, o client.Options) (*Picture, error) {
 			s.add(first)
 			break
 		}
-		errs = append(errs, first.err)
+		errs = append(errs, fmt.Errorf("%s cannot be asked: %w", first.addr, plain(first.err)))
 	}
 	if len(s.nodes) == 0 {
 		return nil, errors.Join(errs...)
@@ -456,19 +457,17 @@ func plain(err error) error {
 		err = ne.Err
 	}
 	var oe *net.OpError
-	if errors.As(err, &oe) {
-		if oe.Timeout() {
-			return errors.New("no reply in time")
-		}
-		err = oe.Err
+	if !errors.As(err, &oe) {
+		return err
 	}
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
+	if oe.Timeout() {
+		return errors.New("no reply in time")
 	}
+	var call *os.SyscallError
+	if errors.As(oe.Err, &call) {
+		return call.Err
+	}
+	return oe.Err
 }
 
 // common is the slots of both sets.

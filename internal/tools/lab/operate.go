@@ -40,6 +40,20 @@ func (l *Lab) Numbers(running bool) (found []Numbered) {
 	return found
 }
 
+// Primary returns the first node that is a primary now.
+func (l *Lab) Primary() (Numbered, error) {
+	for _, n := range l.nodes {
+		if n.kind == sentinel {
+			continue
+		}
+		info, err := n.ask("INFO", "replication")
+		if err == nil && replicationOf(info).primary {
+			return Numbered{n.number, n.addr()}, nil
+		}
+	}
+	return Numbered{}, errors.New("no node says that it is a primary")
+}
+
 // Kill ends a node with SIGKILL and waits until it is gone.
 func (l *Lab) Kill(out io.Writer, name string) error {
 	n, err := l.node(name)
