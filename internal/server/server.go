@@ -70,11 +70,11 @@ type Server struct {
 	table  *command.Table
 	pubsub *pubsub.Registry
 
-	started   time.Time
-	loops     []*loop
-	minLoops  int
-	active    atomic.Int32 // loops that connections are spread over
-	unsettled int          // housekeepings in which the load asked for another number; loop 0's
+	started  time.Time
+	loops    []*loop
+	minLoops int
+	active   atomic.Int32 // loops that connections are spread over
+	spread   spread       // decides about active; loop 0's
 
 	addr         string      // of the first listener; set by Listen
 	listening    bool        // Listen was called
