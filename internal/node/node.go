@@ -304,7 +304,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.server.Listen(); err != nil {
 		return err
 	}
-	n.server.SetLoading(true)
+	n.server.SetStarting()
 	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()

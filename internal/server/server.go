@@ -427,14 +427,19 @@ func (s *Server) SetLoading(on bool) {
 // and of requests that the gates have let through: those would see what has been
 // loaded by then. The caller is as that of Everything.
 func (s *Server) SetReplacing() {
-	s.Everything(func(*storage.Tx) {
-		s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
-		s.SetLoading(true)
-	})
+	s.Everything(func(*storage.Tx) { s.SetStarting() })
 }
 
-// replacePatience is for how long requests wait for a load.
-const replacePatience = 200 * time.Millisecond
+// SetStarting is SetLoading(true) for what a node loads before it has served anybody.
+// Here, too, requests wait at first: whoever starts a node and connects as soon as it
+// listens gets answers, unless it has much to load.
+func (s *Server) SetStarting() {
+	s.patience.Store(int64(time.Since(s.started) + loadPatience)) // the wall clock may step
+	s.SetLoading(true)
+}
+
+// loadPatience is for how long requests wait for a load.
+const loadPatience = 200 * time.Millisecond
 
 // refreshConditions takes the conditions that follow from settings and other
 // parts afresh. One caller at a time, so that none undoes with what it read
