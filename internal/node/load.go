@@ -411,7 +411,7 @@ func (n *Node) loadFile(ctx context.Context, path string, at replication.Offset,
 	}
 	defer f.Close()
 	rule.delay = keyDelay(func() int { return n.config.Current().KeyLoadDelayMicros })
-	l, err := load(ctx, n.handsAt(at), n.keys, f, rule)
+	l, err := load(ctx, n.handsAt(at), n.keys, n.persistence.effort.reader(f), rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
