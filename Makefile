@@ -84,11 +84,15 @@ pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/defau
 guide: build ## play the operations guide: with Redoubt alone, with the Sentinels of Redis, and with its nodes (needs haproxy and redis-server)
 	scripts/guides.sh
 
-image: build ## the container image redoubt:local, FROM scratch; pulls nothing
+image: build ## the container images, FROM scratch: redoubt:local, redoubt-sentinel:local, and HAProxy's if it is installed; pulls nothing
+	mkdir -p bin/data
 	docker build -t redoubt:local -f docker/Dockerfile bin
+	docker build -t redoubt-sentinel:local -f docker/Dockerfile.sentinel docker
+	scripts/haproxy-image.sh
 
-compose: image ## six containers as one cluster; kill, pause and cut off one under redoubt check
+compose: image ## containers: a cluster of six, a primary under Sentinels; kill, pause and cut off nodes under redoubt check
 	scripts/compose-lab.sh
+	scripts/compose-sentinel.sh
 
 fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh
