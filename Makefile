@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -93,6 +93,12 @@ image: build ## the container images, FROM scratch: redoubt:local, redoubt-senti
 compose: image ## containers: a cluster of six, a primary under Sentinels; kill, pause and cut off nodes under redoubt check
 	scripts/compose-lab.sh
 	scripts/compose-sentinel.sh
+
+deb: build ## the Debian package bin/redoubt_VERSION_ARCH.deb, by dpkg-deb alone
+	packaging/deb/build.sh bin
+
+deb-test: deb ## install, run, upgrade, remove and purge the package, and its units under systemd, in a copy of this machine
+	scripts/deb.sh
 
 fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh
