@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -174,7 +175,7 @@ func (a *Commands) infoServer(b *strings.Builder) {
 	field(b, "atomicvar_api", "c11-builtin")
 	field(b, "gcc_version", "0.0.0")
 	field(b, "process_id", pid)
-	field(b, "process_supervised", "no")
+	field(b, "process_supervised", cmp.Or(a.Supervised, "no"))
 	field(b, "run_id", a.RunID)
 	field(b, "tcp_port", cfg.Port)
 	field(b, "server_time_usec", time.Now().UnixMicro())
