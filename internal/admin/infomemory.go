@@ -64,7 +64,7 @@ func ReadGoMemory() (m GoMemory) {
 // memoryUse takes stock, and notes the peak.
 func (a *Commands) memoryUse() memoryUse {
 	st := a.Server.Stats()
-	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(),
+	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: ResidentBytes(),
 		used: st.UsedMemory, clients: st.ClientBytes, scripts: st.Scripts}
 	m.peak = a.notePeak(m.used)
 	if s, ok := a.Stream.(MeasuredStream); ok {
@@ -200,8 +200,8 @@ func percent(part, whole int64) string {
 	return fmt.Sprintf("%.2f%%", 100*float64(part)/float64(max(whole, 1)))
 }
 
-// residentBytes is the memory of the process that is in RAM.
-func residentBytes() int64 {
+// ResidentBytes is the memory of the process that is in RAM.
+func ResidentBytes() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0

@@ -31,6 +31,7 @@ import (
 	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/node/mover"
 	"redoubt/internal/server"
@@ -73,6 +74,7 @@ type Node struct {
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
+	syncs       metrics.SharedTimes           // fsyncs of the journal
 	memory      memoryKeeper
 	oom         oomScore
 }
@@ -124,7 +126,8 @@ func New(c Config) (*Node, error) {
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
-		Log: c.Log, RunID: n.runID,
+		Program: monitored{n},
+		Log:     c.Log, RunID: n.runID,
 	}
 	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
@@ -276,9 +279,12 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	}
 }
 
-// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
-// that no reply waits for delays nobody.
+// observeDisk counts fsyncs of the journal, and notes its slow writes under Redis's names
+// for them. An fsync that no reply waits for delays nobody.
 func (n *Node) observeDisk(took time.Duration, sync bool) {
+	if sync {
+		n.syncs.Record(took)
+	}
 	s := n.watching.Load()
 	switch {
 	case s == nil: // there is no server yet
