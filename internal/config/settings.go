@@ -138,6 +138,10 @@ type Settings struct {
 	OOMScoreAdj OOMMode
 	OOMScores   [2]int // of a primary, of a replica
 
+	// Where metrics are served; port 0: nowhere.
+	MetricsPort int
+	MetricsBind []string
+
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything
 	SlowlogMaxLen           int64

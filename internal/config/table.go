@@ -278,6 +278,12 @@ var scriptRows = []*directive{
 }
 
 var observeRows = []*directive{
+	{name: "metrics-port", typ: port, def: "0", since: "Redoubt",
+		does:  "HTTP port for Prometheus (/metrics) and for checks (/healthz, /readyz); 0: none",
+		store: toInt(func(s *Settings) *int { return &s.MetricsPort })},
+	{name: "metrics-bind", typ: addresses{}, def: "127.0.0.1 -::1", since: "Redoubt",
+		does:  "addresses of metrics-port; beyond loopback only if the user default needs a password",
+		store: toWords(func(s *Settings) *[]string { return &s.MetricsBind })},
 	{name: "slowlog-log-slower-than", aliases: []string{"commandlog-execution-slower-than"}, typ: ints(-1, math.MaxInt64), def: "10000",
 		does:  "microseconds from which a command is slow; -1: none is",
 		store: toDuration(time.Microsecond, func(s *Settings) *time.Duration { return &s.SlowlogLogSlowerThan })},

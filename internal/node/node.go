@@ -31,6 +31,7 @@ import (
 	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/node/mover"
 	"redoubt/internal/server"
@@ -80,6 +81,7 @@ type Node struct {
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
+	syncs       metrics.SharedTimes           // fsyncs of the journal
 	memory      memoryKeeper
 	oom         oomScore
 }
@@ -134,6 +136,7 @@ func New(c Config) (*Node, error) {
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
+		Program: monitored{n},
 		Log: c.Log, RunID: n.runID, Supervised: c.Supervised,
 		Ending: func() {
 			n.life.phase.Store(int32(ending))
@@ -299,9 +302,12 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	}
 }
 
-// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
-// that no reply waits for delays nobody.
+// observeDisk counts fsyncs of the journal, and notes its slow writes under Redis's names
+// for them. An fsync that no reply waits for delays nobody.
 func (n *Node) observeDisk(took time.Duration, sync bool) {
+	if sync {
+		n.syncs.Record(took)
+	}
 	s := n.watching.Load()
 	switch {
 	case s == nil: // there is no server yet

@@ -101,7 +101,7 @@ func New(c Config) (*Sentinel, error) {
 	}
 	s.server, err = server.New(server.Config{
 		Settings: c.Settings, Keyspace: storage.New(storage.Config{Databases: 1, Stream: noStream{}}), Stream: noStream{},
-		Sentinel: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
+		Sentinel: s, Program: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
 	})
 	if err != nil {
 		return nil, err

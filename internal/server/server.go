@@ -17,6 +17,7 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
 	"redoubt/replication"
@@ -38,6 +39,8 @@ type Config struct {
 	Sentinel admin.Sentinel
 	// Rows are further commands.
 	Rows []*command.Row
+	// Program adds to what is told to those who monitor; nil: nothing.
+	Program Program
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
@@ -129,6 +132,11 @@ type Server struct {
 	pulse        pulse
 	applied      applied
 
+	program    Program
+	metrics    *metrics.Server
+	settings   *metrics.Page // of settingsOf; see settingsPage
+	settingsOf *config.Settings
+
 	scripts     *scripts
 	functions   *functions
 	streamHost  *scriptHost
@@ -214,6 +222,9 @@ func New(c Config) (*Server, error) {
 	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
+	if err := s.initMetrics(c.Program); err != nil {
+		return nil, err
+	}
 	s.admin.StartMemory = s.startMemory
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
@@ -263,6 +274,14 @@ func (s *Server) Addr() string { return s.addr }
 
 // Listen opens the sockets. Run serves them.
 func (s *Server) Listen() error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	return s.listenMetrics()
+}
+
+// listen opens the sockets for clients.
+func (s *Server) listen() error {
 	cfg := s.config.Current()
 	var err error
 	s.listening = true
@@ -306,6 +325,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.metrics.Close()
 	s.debugs.hangUp(true)
 	s.stopScripts()
 	s.stopLoops(nil)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"redoubt/internal/acl"
@@ -38,10 +39,11 @@ func (a *account) open() bool {
 	return u.On() && u.NoPass()
 }
 
-// users are the accounts of a server. byName is changed with all loops stopped, and
-// read by who has the turn of one.
+// users are the accounts of a server. byName is changed with all loops stopped and mu
+// held, and read by who has one of the two.
 type users struct {
 	commands *acl.Commands
+	mu       sync.RWMutex
 	byName   map[string]*account
 	fallback *account // default, which every connection is at first; it always is the same
 }
@@ -89,7 +91,31 @@ func (us *users) put(u *acl.User) {
 		a.rules.Store(u)
 		return
 	}
+	us.mu.Lock()
+	defer us.mu.Unlock()
 	us.byName[u.Name()] = newAccount(u)
+}
+
+// find is for goroutines that have no loop's turn; nil: there is no such user.
+func (us *users) find(name string) *account {
+	us.mu.RLock()
+	defer us.mu.RUnlock()
+	return us.byName[name]
+}
+
+// replace makes byName what it says, and returns what it was.
+func (us *users) replace(byName map[string]*account) (old map[string]*account) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	old, us.byName = us.byName, byName
+	return old
+}
+
+// remove deletes the account of that name.
+func (us *users) remove(name string) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	delete(us.byName, name)
 }
 
 // setDefaultPassword makes password the only one of the user default.
@@ -244,7 +270,7 @@ func (c *conn) DeleteUser(name string) (existed bool) {
 	c.Stop(func() {
 		a := s.users.byName[name]
 		if existed = a != nil; existed {
-			delete(s.users.byName, name)
+			s.users.remove(name)
 			c.closeClientsOf(a)
 		}
 	})
@@ -256,8 +282,7 @@ func (c *conn) DeleteUser(name string) (existed bool) {
 func (c *conn) ReplaceUsers(list []*acl.User) {
 	s := c.srv
 	c.Stop(func() {
-		old := s.users.byName
-		s.users.byName = map[string]*account{acl.DefaultName: s.users.fallback}
+		old := s.users.replace(map[string]*account{acl.DefaultName: s.users.fallback})
 		for _, u := range list {
 			s.users.put(u)
 		}
