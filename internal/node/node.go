@@ -63,7 +63,8 @@ type Node struct {
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
 	stream      *journal.Stream
 	recovered   *journal.Recovered
-	adoption    adoption // of append-only files of Redis
+	changed     replication.Offset // where the last replay met the last unit that changes data
+	adoption    adoption           // of append-only files of Redis
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
@@ -488,8 +489,10 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	n.changed = from
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
+		place := end - replication.Offset(len(unit))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -510,6 +513,9 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 				effects = append(effects, command.Effect(c))
 			}
 			db = u.DB
+			if place += replication.Offset(len(u.Raw)); !n.quiet(u.Commands) {
+				n.changed = place
+			}
 			if len(effects) == 0 {
 				continue
 			}

@@ -80,6 +80,9 @@ type roleState struct {
 	// replicas that had asked for the stream.
 	selected int
 	asked    uint64
+	// settled is up to where the stream had to be kept when the node became a primary:
+	// what follows, up to the end it had then, changes no data.
+	settled replication.Offset
 }
 
 // role is what a node is told to be. A replica without a host follows nobody:
@@ -261,13 +264,22 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.primary.Drain(drainBeforeDemotion)
 	}
 	lift := func() {}
+	needed, demoted := r.n.stream.End(), !old.replica && to.replica
+	if demoted {
+		if at, ok := r.knownTo(to.addr(), old); ok {
+			needed = at
+		}
+	}
 	if !old.replica || !to.replica {
 		lift = r.primary.Bar() // the history changes
 	}
 	r.cutOff()
 	if to.replica {
 		next.standing.Follow(to.source)
-		if !old.replica && old.asked == r.ids.Load() {
+		if demoted {
+			r.dropQuiet(tx, needed)
+		}
+		if demoted && old.asked == r.ids.Load() {
 			next.history = next.history.Rejoin(r.n.stream.End())
 		}
 		tx.SetRole(storage.RoleReplica)
@@ -309,7 +321,10 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 	}
 	next.known = true
 	next.standing.Promote()
-	next.selected, next.asked = r.n.stream.SelectedDB(), r.ids.Load()
+	next.selected, next.asked, next.settled = r.n.stream.SelectedDB(), r.ids.Load(), end
+	if !r.begun {
+		next.settled = min(end, max(r.n.changed, r.n.stream.First()))
+	}
 	r.n.stream.ResetDB()
 	tx.SetRole(storage.RolePrimary)
 }

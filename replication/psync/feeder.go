@@ -33,7 +33,8 @@ type feeder struct {
 	log       *zap.Logger
 	cancel    context.CancelCauseFunc // ends everything; the cause is what Serve returns
 
-	state State // guarded by primary.mu
+	state  State // guarded by primary.mu
+	barred bool  // likewise: sent away by Bar
 
 	told replication.Offset // of the snapshot that was announced, or unsent
 	pin  Pin                // of a full resync, on the stream behind the snapshot; nil: none
