@@ -68,9 +68,10 @@ func (r *relay) copy(from, to net.Conn) {
 // a replica of its successor. What a client has written must.
 func TestAPrimaryThatWasCutOffResumes(t *testing.T) {
 	oursOnly(t)
-	hello := func(at *redistest.Server, times int) {
+	publish := func(at *redistest.Server, times int) {
 		for i := range times {
 			at.Do("PUBLISH", "__sentinel__:hello", fmt.Sprintf("127.0.0.1,26379,%040d,%d,mymaster,127.0.0.1,%d,0", 1, i, at.Port))
+			at.Do("PUBLISH", "news", strings.Repeat("x", 100))
 		}
 	}
 	for _, successor := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
@@ -81,7 +82,7 @@ func TestAPrimaryThatWasCutOffResumes(t *testing.T) {
 				between := startRelay(t, old)
 				next := replicates(t, successor, "--replicaof", "127.0.0.1", strconv.Itoa(between.port))
 				write(t, old, 1)
-				hello(old, 1)
+				publish(old, 1)
 				redistest.Until(t, syncLimit, "the replica has acknowledged everything", func() error {
 					return wantEqual("offset", replicaOffset(old), old.Info("master_repl_offset"))
 				})
@@ -89,7 +90,7 @@ func TestAPrimaryThatWasCutOffResumes(t *testing.T) {
 				between.cut.Store(true)
 				next.Do("REPLICAOF", "NO", "ONE")
 				before := offset(t, old)
-				hello(old, 3)
+				publish(old, 3)
 				redistest.Until(t, syncLimit, "the primary has pinged into the void", func() error {
 					if text := offset(t, old); text < before+3*100+14 {
 						return fmt.Errorf("its stream ends at %d", text)
@@ -108,7 +109,7 @@ func TestAPrimaryThatWasCutOffResumes(t *testing.T) {
 				// And back, with a write that nobody else has.
 				old.Do("REPLICAOF", "NO", "ONE")
 				old.Do("SET", "mine", "alone")
-				hello(old, 1)
+				publish(old, 1)
 				old.Do("REPLICAOF", "127.0.0.1", next.Port)
 				inStep(t, next, old)
 				if resumptions(old) != 1 || old.Do("GET", "mine") != nil {
@@ -128,11 +129,11 @@ func TestAPrimaryThatWasCutOffResumes(t *testing.T) {
 		})
 		between.cut.Store(true)
 		next.Do("REPLICAOF", "NO", "ONE")
-		hello(old, 3)
+		publish(old, 3)
 		old.Kill()
 		write(t, next, 2)
 		old.Restart()
-		hello(old, 3)
+		publish(old, 3)
 		old.Do("REPLICAOF", "127.0.0.1", next.Port)
 		inStep(t, next, old)
 		if resumptions(old) != 1 {

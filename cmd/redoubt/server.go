@@ -20,6 +20,7 @@ import (
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
 	"redoubt/internal/proctitle"
+	"redoubt/internal/reason"
 	"redoubt/internal/sentinel"
 	"redoubt/internal/version"
 )
@@ -106,7 +107,7 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	}
 	if err := run(log, settings); err != nil {
 		removePID(log.Logger, c)
-		log.Warn(err.Error()) // the last line, where scripts look for it
+		log.Warn(reason.Of(err)) // the last line, where scripts look for it
 		return errSilent
 	}
 	log.Warn(name + " is now ready to exit, bye bye...")

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -173,7 +175,7 @@ func (a *Commands) aclSave(x *command.Ctx) {
 		return
 	}
 	if err := a.Server.WriteUsers(); err != nil {
-		a.Log.Warn("Writing ACL file for ACL SAVE: " + err.Error())
+		a.Log.Warn("Writing ACL file for ACL SAVE", zap.Error(err))
 		x.Out.Error(resp.ErrACLSave)
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"redoubt/internal/reason"
 )
 
 // Source is what the settings are read from, in this order; the last value of
@@ -254,7 +256,7 @@ func (l *loader) readFiles(all *strings.Builder, name string) error {
 			if len(paths) == 1 {
 				path = name
 			}
-			return refusal(fmt.Sprintf("Fatal error, can't open config file '%s': %s", path, reason(err)))
+			return refusal(fmt.Sprintf("Fatal error, can't open config file '%s': %s", path, reason.System(err)))
 		}
 	}
 	return nil

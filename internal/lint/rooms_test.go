@@ -15,7 +15,7 @@ type room struct {
 }
 
 // everywhere is the rooms that any may import.
-var everywhere = []string{"internal/version"}
+var everywhere = []string{"internal/version", "internal/reason"}
 
 // planned is the rooms that are being built. Their rows may be there before they
 // are; see unused.
@@ -37,6 +37,7 @@ var rooms = []room{
 	{path: "internal/geo", pure: true},
 	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
+	{path: "internal/reason"},
 	{path: "internal/logging"},
 
 	{path: "bus", pure: true, imports: []string{"slots"}},

@@ -33,6 +33,7 @@ import (
 	"redoubt/internal/config"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/node/mover"
+	"redoubt/internal/reason"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -154,7 +155,7 @@ func New(c Config) (*Node, error) {
 	n.watching.Store(n.server)
 	n.followSettings()
 	if err := n.oom.follow(cfg, cfg.ReplicaOf.Host != ""); err != nil {
-		n.log.Warn(err.Error())
+		n.log.Warn(reason.Of(err))
 	}
 	return n, nil
 }
@@ -186,7 +187,7 @@ func (n *Node) followSettings() {
 func (n *Node) roleChanged() {
 	n.server.RoleChanged()
 	if err := n.oom.follow(n.config.Current(), n.server.IsReplica()); err != nil {
-		n.log.Warn(err.Error())
+		n.log.Warn(reason.Of(err))
 	}
 }
 

@@ -261,7 +261,7 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 			err = syncDir(cfg.Dir)
 		}
 		if err != nil {
-			r.log.Warn("The received snapshot cannot be kept: " + err.Error())
+			r.log.Warn("The received snapshot cannot be kept", zap.Error(err))
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func (r *replicator) dropQuiet(tx *storage.Tx, after replication.Offset) {
 	db := n.stream.SelectedDB()
 	err = n.persistence.replaced(n.persistence.baseBytes.Load(), func() error { return n.stream.Cut(at) })
 	if err != nil {
-		r.log.Debug("The end of the stream, which changes no data, stays", zap.String("reason", err.Error()))
+		r.log.Debug("The end of the stream, which changes no data, stays", zap.Error(err))
 		return
 	}
 	n.stream.SetSelectedDB(db)

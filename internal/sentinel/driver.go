@@ -11,6 +11,7 @@ import (
 
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/config"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
@@ -264,7 +265,7 @@ func (d *driver) saveLast() {
 		return
 	}
 	if err := d.saveFirst(); err != nil {
-		d.log.Warn(err.Error())
+		d.log.Warn(reason.Of(err))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"redoubt/internal/config"
@@ -125,7 +126,7 @@ func (l *loop) accept(ln *listener) {
 		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err != nil {
 			if err != unix.EAGAIN && err != unix.ECONNABORTED && err != unix.EINTR {
-				l.srv.log.Warn("Accepting client connection: " + err.Error())
+				l.srv.log.Warn("Accepting client connection", zap.Error(err))
 				// Out of descriptors, most likely. The socket stays ready, so it
 				// is left alone until the next housekeeping.
 				l.poll.remove(ln.fd)
@@ -218,7 +219,7 @@ func (s *Server) listenUnix(path string, perm os.FileMode) error {
 				return
 			case err != nil:
 				// Out of descriptors, most likely: others will be closed.
-				s.log.Warn("Accepting client connection: " + err.Error())
+				s.log.Warn("Accepting client connection", zap.Error(err))
 				time.Sleep(cronPeriod)
 			default:
 				s.serveWire(nc)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"os"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -38,7 +40,7 @@ func (s *Server) Follow(tx *storage.Tx, host string, port int) {
 // admin.Server.
 func (s *Server) Record(name string, args ...string) {
 	if err := s.config.Record(name, args...); err != nil {
-		s.log.Warn("Cannot note the setting " + name + ": " + err.Error())
+		s.log.Warn("Cannot note the setting "+name, zap.Error(err))
 	}
 }
 
@@ -211,7 +213,7 @@ func (l *loop) handOff(c *conn, rest []byte) {
 	}
 	nc, err := blocking(c.fd)
 	if err != nil {
-		l.srv.log.Warn("Cannot take a connection out of its loop: " + err.Error())
+		l.srv.log.Warn("Cannot take a connection out of its loop", zap.Error(err))
 		take(nil, nil)
 		return
 	}

@@ -18,6 +18,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -258,7 +259,7 @@ func (s *Server) Listen() error {
 	s.listening = true
 	s.fitMaxClients(clientRoom())
 	if s.listeners, err = listenTCP(cfg); err != nil {
-		s.log.Warn(err.Error())
+		s.log.Warn(reason.Of(err))
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
 	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
@@ -352,7 +353,7 @@ func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 
 // DamagedPayload logs what was wrong with the value of a RESTORE.
 func (s *Server) DamagedPayload(err error) {
-	s.log.Warn("RESTORE: " + err.Error())
+	s.log.Warn("RESTORE", zap.Error(err))
 }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.

@@ -102,14 +102,14 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &feeder{primary: p, id: id, conn: conn, handshake: h, cancel: cancel, acked: make(chan struct{})}
-	f.log = p.cfg.Log.With(zap.String("replica", f.name()))
+	f.log = p.cfg.Log
 	if err := p.attach(ctx, f); err != nil {
 		return err
 	}
 	defer p.detach(f)
 	err := f.serve(ctx)
 	if err != nil {
-		f.log.Warn("Connection with replica lost.", zap.Error(err))
+		f.log.Warn(f.ending(err))
 	}
 	return err
 }

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"go.uber.org/zap"
-
 	"redoubt/replication"
 	"redoubt/storage/rdb"
 )
@@ -24,7 +22,7 @@ const stagedName = "temp-replication.rdb"
 // the Target replace what it has.
 func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	s.link.setState(Sync)
-	s.cfg.Log.Info("Full resync from master", zap.String("id", a.id), zap.Int64("offset", int64(a.at)))
+	s.cfg.Log.Info(fmt.Sprintf("Full resync from master: %s:%d", a.id, a.at))
 	defer func() {
 		s.link.total.Store(0)
 		s.link.arrived.Store(0)
@@ -33,7 +31,7 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	// The Target has moved the file if it wanted to keep it.
 	defer os.Remove(path)
 	if err := s.stage(path); err != nil {
-		return Position{}, fmt.Errorf("psync: receive a snapshot: %w", err)
+		return Position{}, fmt.Errorf("%w: %w", errReceive, err)
 	}
 	summary, err := check(path)
 	if err != nil {
@@ -48,9 +46,9 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 
 		Databases: summary.Databases,
 	}
-	s.cfg.Log.Info("MASTER <-> REPLICA sync: Loading DB in memory", zap.Int64("keys", summary.Keys))
+	s.cfg.Log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: Loading DB in memory (%d keys)", summary.Keys))
 	if n := summary.Skipped.ModuleData; n > 0 {
-		s.cfg.Log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", n))
+		s.cfg.Log.Warn(fmt.Sprintf("The snapshot has data of modules (%d). This server has none, and leaves them out", n))
 	}
 	if err := s.cfg.Target.Replace(ctx, full); err != nil {
 		return Position{}, fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
@@ -76,18 +74,21 @@ func (s *session) stage(path string) (err error) {
 	}
 	header, ok := bytes.CutPrefix(header, []byte("$"))
 	if !ok {
-		return fmt.Errorf("%w with %q where a snapshot belongs", ErrPrimary, header)
+		if bytes.HasPrefix(header, []byte("-")) {
+			return unexpected("MASTER aborted replication with an error: %s", header[1:])
+		}
+		return unexpected("Bad protocol from MASTER, the first byte is not '$' (we received '%s'), are you sure the host and port are right?", header)
 	}
 	receive := s.receiveMarked
 	mark, marked := bytes.CutPrefix(header, []byte("EOF:"))
 	mark = bytes.Clone(mark)
 	if marked && len(mark) != markBytes {
-		return fmt.Errorf("%w with a mark of %d bytes", ErrPrimary, len(mark))
+		return unexpected("Bad protocol from MASTER: the mark of a snapshot has %d bytes", len(mark))
 	}
 	if !marked {
 		size, err := strconv.ParseInt(string(header), 10, 64)
 		if err != nil || size < 0 {
-			return fmt.Errorf("%w with a snapshot of %q bytes", ErrPrimary, header)
+			return unexpected("Bad protocol from MASTER: a snapshot of %q bytes", header)
 		}
 		s.link.total.Store(size)
 		receive = func(to io.Writer, _ []byte) error { return s.receiveSized(to, size) }
@@ -97,7 +98,11 @@ func (s *session) stage(path string) (err error) {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving from master to disk", zap.Int64("bytes", s.link.total.Load()))
+	if marked {
+		s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk")
+	} else {
+		s.cfg.Log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: receiving %d bytes from master to disk", s.link.total.Load()))
+	}
 	if err := receive(stagedFile{file}, mark); err != nil {
 		return err
 	}

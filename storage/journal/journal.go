@@ -207,7 +207,7 @@ func (c *Config) validate() error {
 	}
 	if c.Fatal == nil {
 		log := c.Log
-		c.Fatal = func(err error) { log.Fatal(err.Error()) }
+		c.Fatal = func(err error) { log.Fatal("The journal cannot go on", zap.Error(err)) }
 	}
 	return nil
 }
