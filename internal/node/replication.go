@@ -65,6 +65,7 @@ type replicator struct {
 	begun   bool          // start has taken up the first role
 	loading chan struct{} // closed once a received snapshot has been loaded; nil while none is
 	delayed *role         // asked for meanwhile by a client
+	by      string        // who has asked for delayed, or for the change at hand; "" if nobody has
 }
 
 // roleState is what the node is. It never changes once it is published.
@@ -202,13 +203,15 @@ func now() int64 { return time.Now().UnixMilli() }
 // primary. While a snapshot is being loaded the change comes after that:
 // Redis lets no such command through then, and here one may have passed the
 // gate just before.
-func (r *replicator) Follow(tx *storage.Tx, host string, port int) {
+func (r *replicator) Follow(tx *storage.Tx, host string, port int, by string) {
 	to := role{replica: host != "", host: host, port: port}
+	r.by = by
 	if r.loading != nil {
 		r.delayed = &to
 		return
 	}
 	_ = r.change(tx, to) // logged, and tried again
+	r.by = ""
 	r.n.roleChanged()
 }
 
@@ -291,7 +294,11 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.follower.Store(newFollower(r, to))
 	}
 	if r.begun {
-		r.log.Info(to.String())
+		by := ""
+		if r.by != "" {
+			by = " (" + r.by + ")"
+		}
+		r.log.Info(to.String() + by)
 	}
 	r.n.role(to.replica)
 	r.wakeLinks()

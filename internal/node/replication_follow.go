@@ -190,6 +190,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again
+			r.by = ""
 			r.n.roleChanged()
 		}
 		return err

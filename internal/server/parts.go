@@ -40,8 +40,8 @@ type Replication interface {
 	// arrived after that request.
 	Serve(nc net.Conn, rest []byte, hello Handshake)
 	// Follow makes the node a replica of a primary, or with an empty host a
-	// primary. It runs under the world lock.
-	Follow(tx *storage.Tx, host string, port int)
+	// primary. by says who wants that, for the log. It runs under the world lock.
+	Follow(tx *storage.Tx, host string, port int, by string)
 	// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
 	GoodReplicas() int
 	// Acked counts the replicas that acknowledged an offset, and AskAcks asks

@@ -31,8 +31,8 @@ var replicationRows = []*command.Row{
 
 // Follow changes the role, and what gates look at with it. All loops are stopped
 // and tx holds the world: admin.Server.
-func (s *Server) Follow(tx *storage.Tx, host string, port int) {
-	s.replication.Follow(tx, host, port)
+func (s *Server) Follow(tx *storage.Tx, host string, port int, by string) {
+	s.replication.Follow(tx, host, port, by)
 	s.refreshConditions()
 }
 
@@ -172,7 +172,7 @@ func (l *loop) takeOver(id []byte) resp.Error {
 		return resp.ErrPsyncOtherID
 	}
 	s.log.Warn("Failover request received for replid " + string(id) + ".")
-	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) }) {
+	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0, "failover request of the master") }) {
 		return s.busy()
 	}
 	s.Record("replicaof", "no", "one")
