@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -225,8 +224,8 @@ func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
 	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
 	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
-	if unused := settings.Unused(); len(unused) > 0 {
-		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
+	for _, line := range settings.Unused() {
+		log.Info(line)
 	}
 	for _, line := range settings.Warnings() {
 		log.Warn("WARNING: " + line)
@@ -284,22 +283,6 @@ func openLog(c *config.Settings) (log io.Writer, err error) {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}
 	return f, nil
-}
-
-func followLog(log *logging.Logger, settings *config.Config) {
-	set := func(_, next *config.Settings) error {
-		switch next.LogLevel {
-		case config.LogDebug, config.LogVerbose:
-			log.SetLevel(zap.DebugLevel)
-		case config.LogNotice:
-			log.SetLevel(zap.InfoLevel)
-		default:
-			log.SetLevel(zap.WarnLevel)
-		}
-		return nil
-	}
-	_ = set(nil, settings.Current())
-	settings.OnChange(set, "loglevel")
 }
 
 func writePID(c *config.Settings) error {

@@ -70,6 +70,9 @@ func (a *Commands) configSet(x *command.Ctx, c Operator) {
 			if lacks := a.Settings.Lacking(p.Name); lacks != "" {
 				a.Log.Warn("WARNING: " + p.Name + " has no effect in this version: " + lacks)
 			}
+			if why := a.Settings.Idle(p.Name); why != "" {
+				a.Log.Info(p.Name + " has no effect here: " + why)
+			}
 		}
 		x.Out.OK()
 	}

@@ -172,9 +172,6 @@ func (l *loader) directive(d *directive, line Line) error {
 		return lineError(err.Error())
 	}
 	l.seen[d] = line
-	if d.does == "" {
-		l.config.noteUnused(d.name)
-	}
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"slices"
-
 	"redoubt/internal/acl"
 )
 
@@ -77,11 +75,4 @@ func (c *Config) Warnings() (lines []string) {
 		lines = append(lines, "loadmodule has no effect in this version: no module is loaded, and its commands are unknown")
 	}
 	return lines
-}
-
-// Unused returns the names of the directives that were set at start but have
-// no effect here, for the log: each once, in the order of the files. Those of
-// Warnings are not among them.
-func (c *Config) Unused() []string {
-	return slices.DeleteFunc(slices.Clone(c.unused), func(name string) bool { return c.Lacking(name) != "" })
 }

@@ -113,8 +113,8 @@ func TestWhatSomebodyWaitsForInVainIsWarnedOf(t *testing.T) {
 	if want := []string{"supervised", "loadmodule"}; !slices.Equal(names, want) {
 		t.Errorf("warned of %q, want %q", names, want)
 	}
-	if got, want := c.Unused(), []string{"io-threads", "syslog-enabled"}; !slices.Equal(got, want) {
-		t.Errorf("only named are %q, want %q", got, want)
+	if got, want := c.Unused(), []string{"io-threads has no effect here: " + eventLoops}; !slices.Equal(got, want) {
+		t.Errorf("told of are %q, want %q", got, want)
 	}
 	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("SuperVised") == "" || c.Lacking("maxmemory") != "" {
 		t.Error("Lacking is wrong")

@@ -31,6 +31,7 @@ const (
 	Verbose = zapcore.DebugLevel
 	Notice  = zapcore.InfoLevel
 	Warning = zapcore.WarnLevel
+	Nothing = zapcore.FatalLevel + 1
 )
 
 // Logger is a zap logger whose level and role can be changed.

@@ -17,6 +17,7 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
@@ -80,6 +81,7 @@ type Server struct {
 	addr         string      // of the first listener; set by Listen
 	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
+	acceptErrors logging.Seldom
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
@@ -274,7 +276,7 @@ func (s *Server) Listen() error {
 		}
 	}
 	if cfg.UnixSocket != "" {
-		return s.listenUnix(cfg.UnixSocket, cfg.UnixSocketPerm)
+		return s.listenUnix(cfg)
 	}
 	return nil
 }

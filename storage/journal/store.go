@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"go.uber.org/zap"
 
+	"redoubt/internal/logging"
 	"redoubt/replication"
 )
 
@@ -67,7 +68,7 @@ func openStore(dir string, d *disk, log *zap.Logger, fatal func(error)) (*store,
 // fsync of its log or manifest, or corruption it cannot go on with.
 type pebbleLogger struct{ st *store }
 
-func (l pebbleLogger) Infof(f string, a ...any)  { l.st.log.Debug(fmt.Sprintf(f, a...)) }
+func (l pebbleLogger) Infof(f string, a ...any)  { l.st.log.Log(logging.Debug, fmt.Sprintf(f, a...)) }
 func (l pebbleLogger) Errorf(f string, a ...any) { l.st.log.Warn(fmt.Sprintf(f, a...)) }
 func (l pebbleLogger) Fatalf(f string, a ...any) { l.st.fatal(fmt.Errorf(f, a...)) }
 
