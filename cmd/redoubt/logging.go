@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -31,5 +33,19 @@ func followLog(log *logging.Logger, settings *config.Config) {
 	}
 	if err := log.AddSyslog(c.SyslogIdent, c.SyslogFacility); err != nil {
 		log.Warn("syslog-enabled is on, but syslog does not listen. It is tried again", zap.Error(err))
+	}
+}
+
+// tellOfDirectives names the directives that do not do what whoever has set them may
+// expect.
+func tellOfDirectives(log *logging.Logger, settings *config.Config, asSentinel bool) {
+	for _, line := range settings.Unused() {
+		log.Info(line)
+	}
+	if foreign := settings.Foreign(); asSentinel && len(foreign) > 0 {
+		log.Warn("A Sentinel keeps no data and does not look at these directives: " + strings.Join(foreign, ", "))
+	}
+	for _, line := range settings.Warnings() {
+		log.Warn("WARNING: " + line)
 	}
 }

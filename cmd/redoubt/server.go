@@ -224,12 +224,7 @@ func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
 	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
 	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
-	for _, line := range settings.Unused() {
-		log.Info(line)
-	}
-	for _, line := range settings.Warnings() {
-		log.Warn("WARNING: " + line)
-	}
+	tellOfDirectives(log, settings, mode == "sentinel")
 	log.Warn("Server initialized")
 }
 

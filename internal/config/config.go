@@ -22,6 +22,7 @@
 package config
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -45,9 +46,27 @@ type Config struct {
 // A Line is a directive of a file that has no value of its own but is a
 // statement, such as rename-command.
 type Line struct {
-	Number int      // from 1, as in error messages
+	Number int      // from 1, in all that was read; as in error messages
 	Text   string   // as written, without the blanks around it
 	Args   []string // without the directive's name
+	Place  Place    // where it stands
+}
+
+// A Place is where a line stands.
+type Place struct {
+	Source string // the absolute path of a file, or what else was read, in words
+	Line   int    // from 1; 0 if there are no lines in it
+}
+
+// String says where that is.
+func (p Place) String() string {
+	switch {
+	case p.Source == "":
+		return ""
+	case p.Line == 0:
+		return p.Source
+	}
+	return fmt.Sprintf("%s, at line %d", p.Source, p.Line)
 }
 
 // Current returns the settings in force. Take it once for a piece of work

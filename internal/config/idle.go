@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // idle says, of each row that is only kept and has no lacks, what is done here in the
 // place of what the directive is about. The log tells it to whoever has set one to
@@ -153,4 +156,24 @@ func (c *Config) Unused() (lines []string) {
 		}
 	}
 	return lines
+}
+
+// ofNodes is the rows that mean nothing to a Sentinel, which keeps no data.
+func ofNodes() []*directive {
+	rows := slices.Concat(durabilityRows, memoryRows, encodingRows, deletionRows, replicationRows, clusterRows)
+	for _, name := range []string{"databases", "notify-keyspace-events", "tracking-table-max-keys"} {
+		rows = append(rows, row(name))
+	}
+	return slices.DeleteFunc(rows, func(d *directive) bool { return d.name == "dir" || d.name == "maxmemory-clients" })
+}
+
+// Foreign returns the names of the directives that are set to something else than their
+// default and that a Sentinel does not look at.
+func (c *Config) Foreign() (names []string) {
+	for _, d := range ofNodes() {
+		if d.does != "" && c.Current().text[d.index] != d.def {
+			names = append(names, d.name)
+		}
+	}
+	return names
 }

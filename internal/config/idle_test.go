@@ -15,6 +15,13 @@ func TestEveryIdleRowSaysWhatIsDoneInItsPlace(t *testing.T) {
 	}
 }
 
+func TestASentinelIsToldWhatItDoesNotLookAt(t *testing.T) {
+	c := mustLoad(t, "port 26379\ndir /\nmasterauth x\nsave 900 1\nmaxclients 100\ncluster-enabled yes\nrequirepass y\nio-threads 4\nappendonly yes")
+	if got, want := c.Foreign(), []string{"save", "masterauth", "cluster-enabled"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestDefaultsAreNotWorthAWord: a file that spells out the defaults, as redis.conf does, is
 // not commented on.
 func TestDefaultsAreNotWorthAWord(t *testing.T) {

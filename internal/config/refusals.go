@@ -14,12 +14,12 @@ func (l *loader) users() error {
 			err = &acl.RuleError{Rule: line.Args[0], Err: acl.ErrDuplicate}
 		}
 		if err != nil {
-			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: userDeclaration(err)}
+			return &FileError{Product: l.product, Line: line, Reason: userDeclaration(err)}
 		}
 		seen[line.Args[0]] = true
 	}
 	if len(lines) > 0 && l.settings.ACLFile != "" {
-		return &FileError{Product: l.product, Reason: "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both."}
+		return &FileError{Product: l.product, Line: l.seen[row("aclfile")], Reason: "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both."}
 	}
 	return nil
 }
@@ -38,8 +38,7 @@ func userDeclaration(err error) string {
 func (l *loader) refusals() error {
 	for _, d := range table {
 		if reason := d.refused(l.settings); reason != "" {
-			line := l.seen[d]
-			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: reason}
+			return &FileError{Product: l.product, Line: l.seen[d], Reason: reason}
 		}
 	}
 	return l.users()

@@ -127,7 +127,7 @@ func TestRefusedLines(t *testing.T) {
 		t.Run(tc.line, func(t *testing.T) {
 			_, _, err := load(t, monitor, "# a comment", tc.line)
 			var at *config.FileError
-			if !errors.As(err, &at) || at.Reason != tc.want || at.Line != 3 || at.Text != tc.line {
+			if !errors.As(err, &at) || at.Reason != tc.want || at.Line.Number != 3 || at.Line.Text != tc.line || at.Line.Place.Line != 3 {
 				t.Errorf("error %v", err)
 			}
 		})
