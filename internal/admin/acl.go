@@ -260,6 +260,7 @@ func replyDenied(out *resp.Writer, e *acl.Entry, now int64) {
 }
 
 func (a *Commands) aclDryRun(x *command.Ctx) {
+	command.RedactLine(x, 3)
 	u := a.Server.User(string(x.Args[2]))
 	if u == nil {
 		x.Out.Error(resp.ErrDryRunUser(x.Args[2]))

@@ -55,7 +55,7 @@ var rooms = []room{
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
-	{path: "storage/journal", imports: []string{"replication", "internal/logging"}},
+	{path: "storage/journal", imports: []string{"replication", "internal/logging", "internal/reason"}},
 
 	{path: "replication/psync", imports: []string{"replication", "storage/rdb", "internal/reason"}},
 	{path: "replication/raftgroup", imports: []string{"replication", "storage"}},

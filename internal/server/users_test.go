@@ -376,8 +376,11 @@ func TestPasswordsAreNotShown(t *testing.T) {
 	c.want("AUTH joe hidden", "OK")
 	c.do("HELLO 2 AUTH joe hidden")
 	c.want("ACL GETUSER nobody", "(nil)")
+	c.do("ACL DRYRUN joe CONFIG SET requirepass hidden")
+	c.do("COMMAND GETKEYS MIGRATE host 1 key 0 10 AUTH hidden")
+	c.do("COMMAND GETKEYSANDFLAGS AUTH hidden")
 	log := c.do("SLOWLOG GET")
-	for _, want := range []string{"[ACL SETUSER (redacted) (redacted) (redacted) (redacted) (redacted) (redacted)]", "[AUTH (redacted) (redacted)]", "[HELLO 2 AUTH (redacted) (redacted)]", "[ACL GETUSER nobody]"} {
+	for _, want := range []string{"[ACL SETUSER (redacted) (redacted) (redacted) (redacted) (redacted) (redacted)]", "[AUTH (redacted) (redacted)]", "[HELLO 2 AUTH (redacted) (redacted)]", "[ACL GETUSER nobody]", "[ACL DRYRUN joe CONFIG (redacted) (redacted) (redacted)]", "[COMMAND GETKEYSANDFLAGS AUTH (redacted)]"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("SLOWLOG lacks %s", want)
 		}

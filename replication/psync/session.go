@@ -62,7 +62,7 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 // explain says in the log why all data are sent, as far as this side can tell.
 func (s *session) explain(p Position, known bool, a answer) {
 	switch {
-	case !known:
+	case !known || p.End == 0:
 		s.cfg.Log.Info("Partial resynchronization not possible (no cached master): this node has no data that a master could add to.")
 	case a.at < p.End:
 		s.cfg.Log.Warn(fmt.Sprintf("The master has not accepted a partial resynchronization from offset %d of %s: its own data end at offset %d. "+

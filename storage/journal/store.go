@@ -52,7 +52,7 @@ func openStore(dir string, d *disk, log *zap.Logger, fatal func(error)) (*store,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		Logger:                     pebbleLogger{st},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { log.Warn("journal: background error in Pebble", zap.Error(err)) },
+			BackgroundError: func(err error) { log.Warn("The journal: an error in the background of Pebble", zap.Error(err)) },
 		},
 	}
 	db, err := pebble.Open(dir, opts)
