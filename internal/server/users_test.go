@@ -454,7 +454,7 @@ func TestTheFileOfUsers(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	again.want("ACL LOAD", "error: ERR Error loading ACLs, opening file '"+file+"': no such file or directory")
+	again.want("ACL LOAD", "error: ERR Error loading ACLs, opening file '"+file+"': No such file or directory")
 	again.want("ACL USERS", "[ann default]")
 
 	without := startNode(t).dial()
@@ -479,7 +479,7 @@ func TestUsersThatEndTheStart(t *testing.T) {
 		{[]string{"--user", "ann", "on", "+nosuch"}, "Error loading ACL rule '+nosuch' for the user named 'ann': Unknown command or category name in ACL"},
 		{[]string{"--user", "a b", "on"}, "Spaces not allowed in ACL usernames"},
 		{[]string{"--aclfile", file}, "Aborting Redis startup because of ACL errors: " + file + ":1: Syntax error"},
-		{[]string{"--aclfile", filepath.Join(dir, "none")}, "no such file or directory"},
+		{[]string{"--aclfile", filepath.Join(dir, "none")}, "No such file or directory"},
 		{[]string{"--aclfile", dir}, "Error loading ACLs, opening file '" + dir + "': not a regular file"},
 	} {
 		settings, err := config.Load(config.Source{Args: append([]string{"--dir", dir}, c.args...)})
