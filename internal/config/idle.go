@@ -38,7 +38,6 @@ var idle = byDirective(map[string]string{
 	"rdb-version-check":                     "a file of a later version is read as far as its types are known",
 	"repl-diskless-sync-delay":              "a snapshot is sent at once, to any number of replicas",
 	"repl-diskless-sync-max-replicas":       "a snapshot is sent at once, to any number of replicas",
-	"repl-diskless-load":                    "a snapshot is received into a file and checked before it replaces the data",
 	"repl-backlog-ttl":                      "the backlog does not age",
 	"propagation-error-behavior":            "a command of the stream that fails is logged, and the stream goes on",
 	"dual-channel-replication-enabled":      "replicas get the stream behind a snapshot from the journal, over the same connection",
