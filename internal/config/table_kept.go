@@ -135,8 +135,6 @@ var keptRows = []*directive{
 	{name: "req-res-logfile", typ: text{}, flags: immutable | hidden, since: "Redis 7.2"},
 	{name: "slowlog-entry-max-argc", typ: nonNegative, def: "32", since: "Redis 8.8"},
 	{name: "slowlog-entry-max-string-len", typ: nonNegative, def: "128", since: "Redis 8.8"},
-	{name: "supervised", typ: oneOf("upstart", "systemd", "auto", "no"), def: "no", flags: immutable,
-		lacks: "the service manager is not told when the node is ready; a unit of systemd needs Type=simple"},
 	{name: "use-exit-on-panic", typ: boolean{}, def: "no", flags: hidden},
 	{name: "watchdog-period", typ: nonNegative, def: "0", flags: hidden},
 }

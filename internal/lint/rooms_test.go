@@ -65,6 +65,7 @@ var rooms = []room{
 	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/reason", "internal/resp"}},
 	{path: "internal/aof", imports: []string{"internal/config", "internal/reason"}},
 	{path: "internal/proctitle"},
+	{path: "internal/supervisor"},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
