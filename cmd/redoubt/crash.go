@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/logging"
 )
 
@@ -19,7 +21,7 @@ func reportCrashes(log *logging.Logger, out io.Writer) {
 	}
 	file.Each(func(f *os.File) {
 		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
-			log.Warn("A crash will not be reported in the log file: " + err.Error())
+			log.Warn("A crash will not be reported in the log file", zap.Error(err))
 		}
 	})
 }

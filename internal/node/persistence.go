@@ -358,7 +358,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		case forBase:
 			p.log.Info("Background AOF rewrite finished successfully")
 		}
-		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
+		p.log.Info(fmt.Sprintf("Background saving terminated with success (%.3f seconds, data as of offset %d)", took.Seconds(), o.at))
 	}
 	close(o.done)
 }

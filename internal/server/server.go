@@ -17,8 +17,10 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
 	"redoubt/internal/metrics"
 	"redoubt/internal/pubsub"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -91,6 +93,7 @@ type Server struct {
 	addr         string      // of the first listener; set by Listen
 	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
+	acceptErrors logging.Seldom
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
@@ -287,7 +290,7 @@ func (s *Server) listen() error {
 	s.listening = true
 	s.fitMaxClients(clientRoom())
 	if s.listeners, err = listenTCP(cfg); err != nil {
-		s.log.Warn(err.Error())
+		s.log.Warn(reason.Of(err))
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
 	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
@@ -302,7 +305,7 @@ func (s *Server) listen() error {
 		}
 	}
 	if cfg.UnixSocket != "" {
-		return s.listenUnix(cfg.UnixSocket, cfg.UnixSocketPerm)
+		return s.listenUnix(cfg)
 	}
 	return nil
 }
@@ -383,7 +386,7 @@ func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 
 // DamagedPayload logs what was wrong with the value of a RESTORE.
 func (s *Server) DamagedPayload(err error) {
-	s.log.Warn("RESTORE: " + err.Error())
+	s.log.Warn("RESTORE", zap.Error(err))
 }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.

@@ -14,6 +14,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
@@ -191,7 +192,7 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 		text, err = os.ReadFile(usersPath(cfg))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, systemReason(err))
+		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, reason.System(err))
 	}
 	list, err := s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
 	if err == nil && !slices.ContainsFunc(list, func(u *acl.User) bool { return u.Name() == acl.DefaultName }) {
@@ -210,16 +211,6 @@ func usersPath(cfg *config.Settings) string {
 		return cfg.ACLFile
 	}
 	return filepath.Join(cfg.Dir, cfg.ACLFile)
-}
-
-// systemReason is the system's word for an error of a file, which Redis tells
-// without the name.
-func systemReason(err error) string {
-	var of *os.PathError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	return err.Error()
 }
 
 // SetUser makes u the user of its name: admin.Operator. Clients that have subscriptions
