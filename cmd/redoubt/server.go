@@ -92,6 +92,7 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	}
 	showTitle(title, settings, modeOf(c, asSentinel))
 	log := logging.New(out)
+	nameSignals(log)
 	reportCrashes(log, out)
 	followLog(log, settings)
 	announceStart(log, settings, args, asSentinel)
