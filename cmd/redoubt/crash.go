@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/internal/logging"
 	"redoubt/internal/version"
 )
@@ -42,11 +40,13 @@ func nameSignals(log *logging.Logger) {
 // and with daemonize yes it is nowhere. It is done by the runtime itself, so it works in a
 // process that hangs, too.
 func reportCrashes(log *logging.Logger, out io.Writer) {
-	file, ok := out.(*os.File)
-	if !ok || file == os.Stdout {
+	file, ok := out.(*logging.File)
+	if !ok {
 		return
 	}
-	if err := debug.SetCrashOutput(file, debug.CrashOptions{}); err != nil {
-		log.Warn("A crash will not be reported in the log file", zap.Error(err))
-	}
+	file.Each(func(f *os.File) {
+		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
+			log.Warn("A crash will not be reported in the log file: " + err.Error())
+		}
+	})
 }

@@ -31,6 +31,7 @@ type Settings struct {
 
 	// The process.
 	Daemonize         bool
+	Supervised        string // no, systemd, upstart or auto
 	PIDFile           string // empty: none, unless daemonized
 	LogLevel          LogLevel
 	LogFile           string // empty: standard output
@@ -104,6 +105,8 @@ type Settings struct {
 	ReplBacklogBytes      int64
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
+	SentinelConfirmTimeout int
 
 	// The cluster.
 	ClusterEnabled                  bool

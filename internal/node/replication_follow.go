@@ -212,6 +212,9 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again
+			if !to.replica {
+				r.sentinels.promoted(tx)
+			}
 			r.n.roleChanged()
 		}
 		return err
