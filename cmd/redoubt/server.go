@@ -101,6 +101,7 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
 	}
 	showTitle(title, settings, modeOf(c, asSentinel))
+	nameSignals(log)
 	reportCrashes(log, out)
 	announceStart(log, settings, args, asSentinel)
 	p := &program{settings: settings, log: log, starter: starter, manager: manager, pid: ownPID(c, starter != nil)}

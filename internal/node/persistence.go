@@ -130,6 +130,7 @@ type order struct {
 	waiting int  // who waits for one for replicas; guarded by persistence.mu
 	// begun has, once the snapshot has begun, the offset that it is as of.
 	begun chan replication.Offset
+	temp  string // its file, until it is complete; known once it has begun
 	// dropped is why it is given up as soon as it is begun; nil: it is not.
 	dropped error
 	done    chan struct{}
@@ -393,6 +394,10 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 	if o.purpose == forSave {
 		overtaken = p.beginDump(f.Name())
 		defer p.beginDump("")
+	}
+	o.temp = f.Name()
+	if o.purpose == forTransfer {
+		p.log.Info(fmt.Sprintf("Background RDB transfer started by pid %d", os.Getpid()))
 	}
 	var out io.Writer = f
 	if o.purpose == forSave && c.DumpIncrementalFsync || o.purpose != forSave && c.BaseIncrementalFsync {

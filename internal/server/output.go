@@ -318,7 +318,8 @@ func (l *loop) checkOutput(c *conn) {
 	case limit.SoftBytes == 0 || size < limit.SoftBytes:
 		c.softFrom = 0
 	case c.softFrom == 0:
-		c.softFrom = max(l.mono, 1)
+		// Of now, not of the turn's beginning: nobody is to be closed too early.
+		c.softFrom = max(time.Since(l.srv.started), 1)
 	default:
 		over = over || l.mono-c.softFrom > limit.For
 	}

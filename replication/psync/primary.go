@@ -84,7 +84,7 @@ type State string
 
 // The states of a replica.
 const (
-	WaitBGSave State = "wait_bgsave" // no snapshot yet
+	WaitBGSave State = "wait_bgsave" // no snapshot yet, or one that is still being made
 	SendBulk   State = "send_bulk"   // the snapshot is being sent, or loaded
 	Online     State = "online"
 )

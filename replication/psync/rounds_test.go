@@ -73,6 +73,28 @@ func TestTheEndOfTransfersIsLogged(t *testing.T) {
 	})
 }
 
+// A replica that leaves while its snapshot is made and sent leaves nobody waiting for that.
+func TestAReplicaLeavesWhileItsSnapshotIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		in, out := io.Pipe()
+		r.base = func(context.Context, Need) (*Base, error) {
+			return &Base{ReadCloser: in, Size: -1, At: 127}, nil
+		}
+		r.come(psync("?", -1))
+		r.expect("+FULLRESYNC " + idA + " 127\r\n")
+		r.line()
+		out.Write([]byte("the beginning"))
+		r.expect("the beginning")
+		synctest.Wait()
+		if list := r.primary.Replicas(); list[0].State != WaitBGSave {
+			t.Errorf("meanwhile it is %s", list[0].State)
+		}
+		r.conn.Close()
+		r.ended(io.EOF)
+	})
+}
+
 // A timeout that is lowered counts for a replica that has stopped reading before.
 func TestALoweredTimeoutCountsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

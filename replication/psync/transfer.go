@@ -25,7 +25,12 @@ func (f *feeder) full(ctx context.Context) error {
 		return err
 	}
 	defer base.Close()
-	f.setState(SendBulk)
+	// The snapshot may still be made, so the end must reach a Read that waits, too.
+	stop := context.AfterFunc(ctx, func() { base.Close() })
+	defer stop()
+	if base.Size >= 0 { // else it may still be made, and the replica waits for that, as in Redis
+		f.setState(SendBulk)
+	}
 	if err := f.announce(ctx, base.At); err != nil {
 		return err
 	}
@@ -34,6 +39,7 @@ func (f *feeder) full(ctx context.Context) error {
 		return err
 	}
 	base.Close()
+	f.setState(SendBulk)
 	f.count()
 	if f.handshake.RDBOnly {
 		f.log.Info(fmt.Sprintf("RDB transfer to replica %s completed, rdb only mode", f.name()))
