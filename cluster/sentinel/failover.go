@@ -12,7 +12,7 @@ type failover struct {
 	forced, coordinated bool
 	// unpaused: the master that hands over has been told to let writes go.
 	unpaused bool
-	epoch               uint64
+	epoch    uint64
 	// started is when the last attempt began, of this Sentinel or of the one that
 	// it voted for, with a random part.
 	started time.Time
