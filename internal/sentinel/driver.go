@@ -31,6 +31,7 @@ type driver struct {
 	settings    core.Settings
 	denyScripts bool
 	links       map[core.LinkID]*link
+	unflushed   []*link // those that have something unsent
 	scripts     scripts
 	saver       saver
 
@@ -158,6 +159,9 @@ func (d *driver) command(e core.Event, done func(core.Result)) {
 		next := d.events[0]
 		d.events = d.events[1:]
 		d.carryOut(d.node.Step(time.Now(), next.event), next.done)
+		if len(d.events) == 0 {
+			d.flush()
+		}
 	}
 	d.stepping = false
 }
@@ -260,6 +264,7 @@ func (d *driver) saved(state *core.State, err error) {
 	for _, w := range d.saver.saved(state.Version) {
 		d.release(w)
 	}
+	d.flush()
 	d.stepping = false
 	d.step(core.Persisted{Version: state.Version})
 }

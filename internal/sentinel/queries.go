@@ -7,6 +7,7 @@ import (
 	"time"
 
 	core "redoubt/cluster/sentinel"
+	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
 
@@ -158,14 +159,16 @@ func isMasterDown(d *driver, q *query) {
 	})
 }
 
-// publish takes hellos only.
-func publish(d *driver, q *query) {
-	if q.args[1] != core.HelloChannel {
-		q.fail("ERR Only HELLO messages are accepted by Sentinel instances.")
+// publish takes hellos only. Its answer promises nothing, so it does not wait for the
+// driver: with many masters there are many hellos.
+func (s *Sentinel) publish(x *command.Ctx) {
+	if string(x.Args[1]) != core.HelloChannel {
+		x.Out.Error("ERR Only HELLO messages are accepted by Sentinel instances.")
 		return
 	}
-	d.step(core.HelloReceived{Payload: q.args[2]})
-	q.reply(func(w *resp.Writer) { w.Int(1) })
+	payload := string(x.Args[2])
+	s.driver.post(func() { s.driver.step(core.HelloReceived{Payload: payload}) })
+	x.Out.Int(1)
 }
 
 func pendingScripts(d *driver, q *query) {

@@ -109,8 +109,12 @@ type Server struct {
 	pauseMu      sync.Mutex
 	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
 
-	loading  atomic.Int32 // how many are loading
-	patience atomic.Int64 // until when requests wait for that, as a time since the start
+	loading atomic.Int32 // how many are loading
+	// handsOver: a failover has begun during the pause in force, or its own. Writes wait for
+	// the end of that even if the node has become a replica meanwhile: who is refused before
+	// anybody knows the new primary would ask in vain.
+	handsOver atomic.Bool
+	patience  atomic.Int64 // until when requests wait for that, as a time since the start
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
