@@ -158,6 +158,7 @@ run_node() {
 
 # call COMMAND… has the node carry out a command, by the client that the machine has.
 call() { in_root /root/redis-cli -e -p "${port:-6379}" "$@"; }
+value() { is "$(call get k)" v; }
 
 say "beside Debian's Redis"
 copy beside
@@ -225,7 +226,6 @@ holds "configuration and data stay" test -s "$root/etc/redoubt/redoubt.conf" -a 
 holds "the other package is removed" in_root dpkg -P other-redis
 holds "Redoubt comes back" in_root dpkg -i /root/newer.deb
 holds "with its configuration" grep -q "a line of the administrator" "$root/etc/redoubt/redoubt.conf"
-value() { is "$(call get k)" v; }
 kept() { holds "and its data" value; }
 run_node kept
 holds "all of it is removed" in_root dpkg --purge redoubt
@@ -254,7 +254,7 @@ UNIT
 # There is no journal here, and no network to wait for.
 printf '[Service]\nStandardOutput=append:/root/services.log\nStandardError=append:/root/services.log\n' \
 	>"$root/etc/systemd/system/service.d/log.conf"
-printf '[Service]\nWatchdogSec=3\n' >"$root/etc/systemd/system/redoubt.service.d/watchdog.conf"
+printf '[Service]\nWatchdogSec=10\n' >"$root/etc/systemd/system/redoubt.service.d/watchdog.conf"
 for wait in systemd-networkd-wait-online networking NetworkManager-wait-online ifupdown-wait-online; do
 	ln -sf /dev/null "$root/etc/systemd/system/$wait.service"
 done
@@ -306,6 +306,28 @@ await "a node that hangs is started again, with its data" again 2
 holds "it was the watchdog" grep -q "SIGABRT" "$root/root/services.log"
 holds "it stops" in_root timeout -s KILL $limit systemctl stop redoubt
 holds "in good order" is "$(shows Result)" success
+
+# A load that takes longer than a start may, and gets on: 3,000 keys of 5 ms each.
+printf '[Service]\nTimeoutStartSec=10\n' >"$root/etc/systemd/system/redoubt.service.d/timeout.conf"
+in_root systemctl daemon-reload
+start redoubt
+call config set rdbcompression no >/dev/null
+call eval "for i = 1, 3000 do redis.call('set', 'long:' .. i, string.rep(i .. '-', 1000)) end" 0 >/dev/null
+call bgrewriteaof >/dev/null
+rewritten() { call info persistence | grep -q '^aof_rewrite_in_progress:0' && call info persistence | grep -q '^aof_rewrites:[1-9]'; }
+await "the journal has a new base" rewritten
+holds "it stops" in_root timeout -s KILL $limit systemctl stop redoubt
+cp -p "$root/etc/redoubt/redoubt.conf" "$root/root/quick.conf"
+echo "key-load-delay 5000" >>"$root/etc/redoubt/redoubt.conf"
+in_root systemctl start --no-block redoubt
+loading() { grep -q "Redis is loading... [0-9]*% of" <(shows StatusText); }
+await "systemd is told how far the load is" loading
+served() { is "$(shows ActiveState)" active; }
+await "a load that gets on is given more time" served
+holds "in one go" is "$(shows Result) $(shows NRestarts)" "success 0"
+holds "it has its data" value
+cp -p "$root/root/quick.conf" "$root/etc/redoubt/redoubt.conf"
+holds "it stops" in_root timeout -s KILL $limit systemctl stop redoubt
 
 start redoubt
 in_root cp -p /etc/redoubt/redoubt.conf /etc/redoubt/redoubt-busy.conf

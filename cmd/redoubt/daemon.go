@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,15 +66,6 @@ func detach(stdin []byte) error {
 
 // released is what a server that serves says last to its starter: a line cannot end so.
 const released = "\x00"
-
-// standardInput is what the server shall read there, where "-" among its arguments says so:
-// with daemonize yes it is another process that reads it.
-func standardInput(args []string) ([]byte, error) {
-	if !slices.Contains(args, "-") {
-		return nil, nil
-	}
-	return io.ReadAll(os.Stdin)
-}
 
 // starter is the process that waits in detach for this one to serve; nil: there is none.
 type starter struct {

@@ -70,11 +70,8 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	// a node.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	starter := ownStarter()
-	stdin, err := standardInput(args)
-	if err != nil {
-		return err
-	}
-	settings, err := config.Load(config.Source{Args: args, Stdin: bytes.NewReader(stdin), Product: product, Sentinel: asSentinel})
+	var stdin bytes.Buffer // what was read there: with daemonize yes it is another process that needs it
+	settings, err := config.Load(config.Source{Args: args, Stdin: io.TeeReader(os.Stdin, &stdin), Product: product, Sentinel: asSentinel})
 	if err == nil && asSentinel {
 		err = sentinel.Check(settings, product)
 	}
@@ -94,7 +91,7 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 		manager = supervisor.Find(c.Supervised, log.Logger)
 		defer manager.Close()
 		if c.Daemonize && manager == nil {
-			return detach(stdin)
+			return detach(stdin.Bytes())
 		}
 	}
 	if err := os.Chdir(c.Dir); err != nil {

@@ -5,7 +5,8 @@
 #
 # VERSION is that of the package. Without it, it is made of the version of the program as
 # git describes it: a tag v1.2.3 gives 1.2.3, a commit after it 1.2.3+git4.abcdef, one
-# without a tag 0~git20260102.abcdef. Two builds of one commit are the same byte for byte.
+# without a tag 0~git20260102.abcdef. MAINTAINER is who answers for it. Two builds of one
+# commit are the same byte for byte.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=${1:-bin}
@@ -38,6 +39,7 @@ if readelf -l "$program" 2>/dev/null | grep -q INTERP; then
 	exit 1
 fi
 version=${VERSION:-$(version)}
+maintainer=${MAINTAINER:-The Redoubt authors <redoubt@example.org>}
 arch=$(dpkg --print-architecture)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 
@@ -61,26 +63,27 @@ put 640 $from/cluster.conf /etc/redoubt/cluster.conf
 put 644 $from/sentinel.conf /usr/share/redoubt/sentinel.conf
 put 644 $from/redoubt.logrotate /etc/logrotate.d/redoubt
 put 644 $from/redoubt.1 /usr/share/man/man1/redoubt.1
+put 644 $from/lintian-overrides /usr/share/lintian/overrides/redoubt
 put 644 $from/copyright /usr/share/doc/redoubt/copyright
 sed 's/^$/./; s/^/ /' LICENSE | sed -n '/Redistribution/,$p' >>"$doc/copyright"
 for page in service config commands compatibility durability security sentinel; do
 	put 644 "docs/$page.md" "/usr/share/doc/redoubt/$page.md"
 done
-cat >"$doc/changelog.Debian" <<END
+cat >"$doc/changelog" <<END
 redoubt ($version) unstable; urgency=medium
 
   * The program as of this version; its history is in the repository.
 
- -- The Redoubt authors <redoubt@localhost>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
+ -- $maintainer  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
-gzip -9n "$doc/changelog.Debian" "$root/usr/share/man/man1/redoubt.1"
+gzip -9n "$doc/changelog" "$root/usr/share/man/man1/redoubt.1"
 
 mkdir "$root/DEBIAN"
 cat >"$root/DEBIAN/control" <<END
 Package: redoubt
 Version: $version
 Architecture: $arch
-Maintainer: The Redoubt authors <redoubt@localhost>
+Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f1)
 Depends: adduser
 Recommends: redis-tools
