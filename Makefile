@@ -36,8 +36,9 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./internal/lint
 
-docs: ## make docs/config.md and docs/commands.md anew from their tables
+docs: ## make docs/config.md, docs/commands.md and the table in docs/metrics.md anew
 	$(GO) test ./internal/config -run Documentation -write
+	$(GO) test ./internal/metrics -run Documentation -write
 	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
 # What is simulated: clusters in cluster/sim, Sentinels in cluster/sim/sentinels.

@@ -43,7 +43,7 @@ func TestACrashIsInTheLogFile(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("the node has ended in good order")
 	}
-	for _, text := range []string{"SIGABRT: abort", "goroutine "} {
+	for _, text := range []string{"crashed by signal: 6", "SIGABRT: abort", "goroutine "} {
 		if err := logged(text); err != nil {
 			t.Errorf("there is no %q: %v", text, err)
 		}

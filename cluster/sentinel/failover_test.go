@@ -207,6 +207,20 @@ func TestMasterThatRefusesToHandOver(t *testing.T) {
 	}
 }
 
+// TestAMasterThatIsAwayCannotHandOver: whoever asks is told at once, and not only by the log.
+func TestAMasterThatIsAwayCannotHandOver(t *testing.T) {
+	l := labWith(t, 1, 1, 1, func(s *MasterState) { s.Options.DownAfter = time.Hour })
+	m := l.members[0]
+	l.kill(l.nodes[0])
+	l.run(3 * time.Second)
+	if r := m.ask(Failover{Name: labMaster, Coordinated: true}); r.Err != ErrPrimaryAway {
+		t.Errorf("the error is %v", r.Err)
+	}
+	if v := m.master(); strings.Contains(v.Flags, "failover") {
+		t.Errorf("flags: %s", v.Flags)
+	}
+}
+
 // The promoted replica dies before the others follow it. The leader gives its
 // opinion about it, so that another Sentinel may replace it; alone it goes on
 // when the failover has timed out.

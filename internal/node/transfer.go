@@ -46,14 +46,89 @@ func (p *persistence) Base(ctx context.Context, need psync.Need, began func(repl
 			return b, nil
 		}
 	}
+	diskless := !need.Sized && p.config.Current().ReplDisklessSync
 	b, err := p.lastTransfer(), error(nil)
-	if b == nil {
+	switch {
+	case b != nil:
+	case diskless:
+		b, err = p.growingBase(ctx, began)
+	default:
 		b, err = p.freshBase(ctx, false, began)
 	}
-	if err == nil && !need.Sized && p.config.Current().ReplDisklessSync {
+	if err == nil && diskless {
 		p.sending(b)
 	}
 	return b, err
+}
+
+// growingBase is a snapshot that can be read while it is written, by all who ask for one
+// until it is complete. It ends with an error if it is given up.
+func (p *persistence) growingBase(ctx context.Context, began func(replication.Offset)) (*psync.Base, error) {
+	o := p.askTransfer(false)
+	left := sync.OnceFunc(func() { p.leaveTransfer(o) })
+	select {
+	case at := <-o.begun:
+		o.begun <- at // for those who wait for the same
+		began(at)
+		began = func(replication.Offset) {} // which is told once
+		f, err := os.Open(o.temp)
+		if err == nil {
+			return &psync.Base{ReadCloser: &growing{File: f, of: o, left: left}, Size: -1, At: at}, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			left()
+			return nil, err
+		}
+	case <-o.done:
+	case <-ctx.Done():
+	}
+	// It has ended already, and its file may have been removed.
+	defer left()
+	if err := o.wait(ctx); err != nil {
+		return nil, err
+	}
+	if b := p.lastTransfer(); b != nil {
+		return b, nil
+	}
+	return p.freshBase(ctx, false, began)
+}
+
+// growing is the file of a snapshot under way.
+type growing struct {
+	*os.File
+	of   *order
+	left func() // says once that nobody reads it any more
+}
+
+// growStep is how long a reader that is ahead of the snapshot waits for more.
+const growStep = 5 * time.Millisecond
+
+// Read reads what there is, and waits while there is nothing and more may come.
+func (g *growing) Read(p []byte) (int, error) {
+	for {
+		ended := false
+		select {
+		case <-g.of.done: // before the look at the file: now that is all
+			if g.of.err != nil {
+				return 0, g.of.err
+			}
+			ended = true
+		default:
+		}
+		n, err := g.File.Read(p)
+		if n > 0 || err != nil && !errors.Is(err, io.EOF) || ended {
+			return n, err
+		}
+		select {
+		case <-g.of.done:
+		case <-time.After(growStep): // or it was closed
+		}
+	}
+}
+
+func (g *growing) Close() error {
+	g.left()
+	return g.File.Close()
 }
 
 // sending has INFO tell of a snapshot that is sent without a length as of one that is

@@ -19,6 +19,7 @@ import (
 	"redoubt/internal/redistest"
 	"redoubt/replication"
 	"redoubt/replication/psync"
+	"redoubt/storage/rdb"
 )
 
 func TestABackupHasWhatWasWrittenAfterTheBase(t *testing.T) {
@@ -146,6 +147,9 @@ func TestASnapshotIsSharedWhileItIsTheShorterWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer b.Close()
+		if _, err := io.Copy(io.Discard, b); err != nil {
+			t.Fatal(err)
+		}
 		return b.At
 	}
 	e := n.keys.NewExecutor()
@@ -263,6 +267,51 @@ func TestASnapshotUnderWayIsShared(t *testing.T) {
 	}
 }
 
+// A replica that can take a snapshot of unknown length gets it while it is made, as does one
+// that comes meanwhile. If it is given up, all of them hear of it.
+func TestASnapshotIsSentWhileItIsMade(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
+	e := n.keys.NewExecutor()
+	for i := range 50 {
+		set(n, e, fmt.Sprint("k", i), strings.Repeat("v", 1<<16))
+	}
+	delay := func(micros string) {
+		t.Helper()
+		if err := n.config.Set(config.Caller{}, config.Pair{Name: "rdb-key-save-delay", Value: micros}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, whole := range []bool{false, true} {
+		delay("1000000000") // it would take hours
+		var bases [2]*psync.Base
+		for i := range bases {
+			ctx, cancel := context.WithCancel(t.Context())
+			b, err := n.persistence.Base(ctx, psync.Need{}, func(replication.Offset) {})
+			cancel() // it is about the wait for it
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			bases[i] = b
+		}
+		if bases[0].Size >= 0 || bases[1].At != bases[0].At {
+			t.Errorf("they are of %d bytes, as of %d and %d", bases[0].Size, bases[0].At, bases[1].At)
+		}
+		if whole {
+			delay("0")
+		} else {
+			n.persistence.giveUpFlushed()
+		}
+		for i, b := range bases {
+			summary, err := rdb.Check(b)
+			if whole && (err != nil || summary.Keys != 50) || !whole && !errors.Is(err, errOvertaken) {
+				t.Errorf("whole %v: the replica %d reads %d keys, %v", whole, i, summary.Keys, err)
+			}
+			b.Close()
+		}
+	}
+}
+
 // While a snapshot is sent without its length INFO says that one is being made, as it
 // always is in Redis.
 func TestASnapshotThatIsSentIsOneThatIsMade(t *testing.T) {
@@ -281,6 +330,9 @@ func TestASnapshotThatIsSentIsOneThatIsMade(t *testing.T) {
 			}
 			if on := making(); on == sized {
 				t.Errorf("with a length: %v; being made: %v", sized, on)
+			}
+			if _, err := io.Copy(io.Discard, b); err != nil {
+				t.Fatal(err)
 			}
 			b.Close()
 			b.Close()

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	core "redoubt/cluster/sentinel"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
@@ -203,7 +204,7 @@ func message(r core.Reply) (channel, payload string, ok bool) {
 // lost tells the core that a link is gone.
 func (d *driver) lost(l *link, err error) {
 	d.hangUp(l.id)
-	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: err.Error()})
+	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: reason.Peer(err)})
 }
 
 // hangUp closes a link, or ends its dial.

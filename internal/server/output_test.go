@@ -166,6 +166,34 @@ func TestOutputLimit(t *testing.T) {
 
 // Who has not named the password cannot fill the memory with errors that he does not
 // read.
+// The time of a soft limit begins when the output passes it, however long the turn of the
+// loop has lasted by then.
+func TestTheTimeOfASoftLimitIsNotShort(t *testing.T) {
+	n := startNode(t, "--client-output-buffer-limit", "normal 0 10 3600")
+	n.dial().want("PING", "PONG")
+	done := make(chan struct{})
+	l := n.loops[0]
+	l.post(func() {
+		defer close(done)
+		for _, c := range l.conns {
+			if c == nil {
+				continue
+			}
+			l.mono = 0
+			l.openOutput(c)
+			before := time.Since(n.started)
+			c.out.Bulk([]byte("longer than the limit"))
+			l.checkOutput(c)
+			if c.softFrom < before {
+				t.Errorf("the time began %v too early", before-c.softFrom)
+			}
+			return
+		}
+		t.Error("the loop has no connection")
+	})
+	<-done
+}
+
 func TestOutputLimitBeforeThePassword(t *testing.T) {
 	n := startNode(t, "--requirepass", "secret")
 	c, other := n.dial(), n.dial()

@@ -71,7 +71,8 @@ type Need struct {
 // Base is a snapshot in transfer: an RDB file as of the offset At. Size is -1
 // if it is not known before its end. As the stream goes on in the database
 // selected at At, the file's repl-stream-db must tell it, unless the stream's
-// next byte begins a SELECT.
+// next byte begins a SELECT. It may still be made while it is read; Close ends a Read that
+// waits for more.
 type Base struct {
 	io.ReadCloser
 	Size int64

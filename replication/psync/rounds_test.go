@@ -66,10 +66,32 @@ func TestTheEndOfTransfersIsLogged(t *testing.T) {
 		come(4) // and reads no more
 		time.Sleep(r.set.Timeout + second)
 		synctest.Wait()
-		want := []string{"Diskless rdb transfer, last replica dropped", "Disconnecting timedout replica (full sync)"}
+		want := []string{"Diskless rdb transfer, last replica dropped", "Disconnecting timedout replica (full sync): pipe:6380"}
 		if lines := said(); !slices.Equal(lines, want) {
 			t.Errorf("of one that does not read the log says %q", lines)
 		}
+	})
+}
+
+// A replica that leaves while its snapshot is made and sent leaves nobody waiting for that.
+func TestAReplicaLeavesWhileItsSnapshotIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		in, out := io.Pipe()
+		r.base = func(context.Context, Need) (*Base, error) {
+			return &Base{ReadCloser: in, Size: -1, At: 127}, nil
+		}
+		r.come(psync("?", -1))
+		r.expect("+FULLRESYNC " + idA + " 127\r\n")
+		r.line()
+		out.Write([]byte("the beginning"))
+		r.expect("the beginning")
+		synctest.Wait()
+		if list := r.primary.Replicas(); list[0].State != WaitBGSave {
+			t.Errorf("meanwhile it is %s", list[0].State)
+		}
+		r.conn.Close()
+		r.ended(io.EOF)
 	})
 }
 

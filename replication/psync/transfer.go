@@ -9,8 +9,6 @@ import (
 	"io"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/replication"
 )
 
@@ -27,7 +25,12 @@ func (f *feeder) full(ctx context.Context) error {
 		return err
 	}
 	defer base.Close()
-	f.setState(SendBulk)
+	// The snapshot may still be made, so the end must reach a Read that waits, too.
+	stop := context.AfterFunc(ctx, func() { base.Close() })
+	defer stop()
+	if base.Size >= 0 { // else it may still be made, and the replica waits for that, as in Redis
+		f.setState(SendBulk)
+	}
 	if err := f.announce(ctx, base.At); err != nil {
 		return err
 	}
@@ -36,9 +39,10 @@ func (f *feeder) full(ctx context.Context) error {
 		return err
 	}
 	base.Close()
+	f.setState(SendBulk)
 	f.count()
 	if f.handshake.RDBOnly {
-		f.log.Info("RDB transfer completed, the replica wants nothing else")
+		f.log.Info(fmt.Sprintf("RDB transfer to replica %s completed, rdb only mode", f.name()))
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -52,7 +56,7 @@ func (f *feeder) full(ctx context.Context) error {
 		}
 	}
 	f.online()
-	f.log.Info("Synchronization with replica succeeded", zap.Int64("offset", int64(base.At)))
+	f.log.Info(fmt.Sprintf("Synchronization with replica %s succeeded", f.name()))
 	return f.stream(ctx, base.At, f.pin)
 }
 
@@ -113,7 +117,7 @@ func (f *feeder) pinnedBase(ctx context.Context) (*Base, error) {
 		if f.handshake.RDBOnly || stream.First() <= base.At {
 			return base, nil
 		}
-		f.log.Warn("The stream behind a snapshot was trimmed before it could be sent", zap.Int64("offset", int64(base.At)))
+		f.log.Warn(fmt.Sprintf("The journal behind the snapshot for replica %s, from offset %d on, was trimmed before it could be sent; another one is made", f.name(), base.At+1))
 		base.Close()
 	}
 	return nil, errors.New("psync: every snapshot was outdated before it could be sent")
