@@ -101,9 +101,9 @@ func address(s *redistest.Server) string {
 // Sentinel learn of the switch.
 func TestSentinelsReplaceAKilledPrimary(t *testing.T) {
 	const ours, redis = redistest.Redoubt, redistest.Redis
-	for _, kinds := range [][]redistest.Kind{{ours, ours, ours}, {ours, redis, redis}, {ours, ours, redis}} {
+	for _, kinds := range [][]redistest.Kind{{ours, ours, ours}, {redis, redis, redis, ours, ours}, {ours, ours, ours, redis, redis}} {
 		t.Run(fmt.Sprint(kinds), func(t *testing.T) {
-			w := startWatched(t, 2, kinds...)
+			w := startWatched(t, len(kinds)/2+1, kinds...)
 			old := w.primary
 			events := w.sentinels[0].Client()
 			if _, err := events.Do("SUBSCRIBE", "+switch-master"); err != nil {
@@ -122,7 +122,7 @@ func TestSentinelsReplaceAKilledPrimary(t *testing.T) {
 			}
 			for _, s := range w.sentinels {
 				// The file has the new primary before clients are told of it.
-				if file := s.ConfigFile(); !strings.Contains(file, fmt.Sprintf("sentinel monitor m 127.0.0.1 %d 2", heir.Port)) {
+				if file := s.ConfigFile(); !strings.Contains(file, fmt.Sprintf("sentinel monitor m 127.0.0.1 %d %d", heir.Port, len(kinds)/2+1)) {
 					t.Errorf("the file of the Sentinel on port %d (%v) still has the old primary:\n%s", s.Port, s.Kind, file)
 				}
 			}
