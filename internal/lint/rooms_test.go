@@ -63,6 +63,7 @@ var rooms = []room{
 	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/resp"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/proctitle"},
+	{path: "internal/tlsconf"},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
@@ -103,6 +104,7 @@ var rooms = []room{
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
 	{path: "internal/redistest/...", testOnly: true},
+	{path: "internal/tlsconf/tlstest", testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 
