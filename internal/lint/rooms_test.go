@@ -62,6 +62,7 @@ var rooms = []room{
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
 	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/resp"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
+	{path: "internal/certs"},
 	{path: "internal/proctitle"},
 	{path: "internal/tlsconf"},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
