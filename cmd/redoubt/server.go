@@ -222,8 +222,8 @@ func announceStart(log *logging.Logger, settings *config.Config, args []string, 
 
 func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
-	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
-	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
+	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.AnyPort()))
+	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.AnyPort(), os.Getpid()))
 	if unused := settings.Unused(); len(unused) > 0 {
 		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
 	}

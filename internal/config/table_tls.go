@@ -79,6 +79,14 @@ var tlsRows = []*directive{
 // UsesTLS reports whether anything of the node speaks TLS.
 func (s *Settings) UsesTLS() bool { return s.TLSPort != 0 || s.TLSReplication || s.TLSCluster }
 
+// AnyPort is a port for clients: that for TCP or, if there is none, that for TLS.
+func (s *Settings) AnyPort() int {
+	if s.Port != 0 {
+		return s.Port
+	}
+	return s.TLSPort
+}
+
 // TLSOptions is what certificates and the like are loaded from.
 func (s *Settings) TLSOptions() tlsconf.Options {
 	o := s.TLS

@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 )
@@ -69,6 +72,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		if err != nil {
 			return nil, err
 		}
+		if settings.Current().TLSReplication {
+			if nc, err = secure(ctx, nc, r.n.tls.Set()); err != nil {
+				return nil, err
+			}
+		}
 		return &countedConn{Conn: r.n.server.TrackPrimary(nc), in: &r.in}, nil
 	}
 	return psync.LinkConfig{
@@ -77,7 +85,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		Identity: func() psync.Identity {
 			c := settings.Current()
 			port := c.ReplicaAnnouncePort
-			if port == 0 {
+			switch {
+			case port != 0:
+			case c.TLSReplication && c.TLSPort != 0:
+				port = c.TLSPort
+			default:
 				port = c.Port
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
@@ -89,6 +101,22 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		Log:      r.log,
 	}
 }
+
+// secure shakes hands with the node at the other end of nc, and closes it if that fails.
+func secure(ctx context.Context, nc net.Conn, set *tlsconf.Set) (net.Conn, error) {
+	if set == nil || set.Client == nil {
+		_ = nc.Close()
+		return nil, errNoTLS // rather than in plain text
+	}
+	t := tls.Client(nc, set.Client)
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+var errNoTLS = errors.New("node: TLS is not configured")
 
 // stagingDir is where a snapshot is received: in the directory in which it is to stay,
 // which may lie on a file system of its own, and is another one once the journal is

@@ -67,9 +67,15 @@ func Check(settings *config.Config, product string) error {
 	if err := checkFile(settings.Path()); err != nil {
 		return err
 	}
+	if settings.Current().TLSReplication {
+		return errPlainLinks
+	}
 	_, err := readFile(settings, product)
 	return err
 }
+
+// errPlainLinks ends the start of a Sentinel that should link to nodes by TLS.
+var errPlainLinks = errors.New("sentinel: tls-replication is not built, and passwords would go over the network in plain text")
 
 // New makes a Sentinel that does not listen yet. It refuses what Check refuses.
 func New(c Config) (*Sentinel, error) {
@@ -81,7 +87,10 @@ func New(c Config) (*Sentinel, error) {
 		return nil, err
 	}
 	cfg := c.Settings.Current()
-	f.settings.Port = uint16(cfg.Port)
+	if cfg.TLSReplication {
+		return nil, errPlainLinks
+	}
+	f.settings.Port = uint16(cfg.AnyPort())
 	f.settings.RequirePass = cfg.RequirePass
 	seed, runID, err := randomness()
 	if err != nil {

@@ -80,9 +80,12 @@ type loop struct {
 	before    loopCounts    // as they were at the last cron
 
 	buffers [][]byte // free output buffers
-	mailbox []func() // the mail being read
-	opened  int      // how much of mailbox has been read
-	spare   []*conn
+	// cipherBuf is what has been read of a connection with TLS, sealBuf what is about to
+	// be written; empty between calls.
+	cipherBuf, sealBuf []byte
+	mailbox            []func() // the mail being read
+	opened             int      // how much of mailbox has been read
+	spare              []*conn
 
 	delayed []func() // what waits for the end of a script that takes long
 
@@ -316,6 +319,10 @@ func (l *loop) serve(events []unix.EpollEvent) {
 			continue // closed earlier in this turn
 		}
 		c := l.conns[fd]
+		if c.is(stateShaking) {
+			l.shakeHands(c, what)
+			continue
+		}
 		if what&writable != 0 {
 			l.wantWrite(c)
 		}
