@@ -73,6 +73,8 @@ type Request struct {
 	Name  string    // the common name
 	Hosts []string  // host names, and addresses as text
 	Until time.Time // when it expires; the zero value is in ten years
+	// Uses is what it is good for; nil: both ends of a connection.
+	Uses []x509.ExtKeyUsage
 }
 
 // Issue makes a key, and a certificate for it.
@@ -86,7 +88,9 @@ func (a *Authority) Issue(r Request) (*Pair, error) {
 		return nil, err
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	if template.ExtKeyUsage = r.Uses; r.Uses == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
 	if !r.Until.IsZero() {
 		template.NotAfter = r.Until
 		template.NotBefore = r.Until.Add(-lifetime)

@@ -26,7 +26,7 @@ type Apply func(old, next *Settings) error
 type hook struct{ apply Apply }
 
 // OnChange has apply called when Set changes any of the named directives, once
-// for all of them. It is called while the server is set up, before Set. The
+// for all of them; for one that names a file also when Set names the same file again. It is called while the server is set up, before Set. The
 // directives must exist.
 func (c *Config) OnChange(apply Apply, directives ...string) {
 	h := &hook{apply}
@@ -103,7 +103,7 @@ func (c *Config) apply(old, next *Settings, changing []*directive) (at int, err 
 	ran := make(map[*hook]bool)
 	for at, d := range changing {
 		h := c.hooks[d]
-		if h == nil || ran[h] || old.text[d.index] == next.text[d.index] {
+		if h == nil || ran[h] || old.text[d.index] == next.text[d.index] && !d.has(volatile) {
 			continue
 		}
 		ran[h] = true

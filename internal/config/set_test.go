@@ -135,6 +135,24 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// CONFIG SET of the file in force reads it again.
+func TestAFileThatIsNamedAgainIsApplied(t *testing.T) {
+	c := mustLoad(t, "tls-cert-file a.crt\ntls-protocols TLSv1.3")
+	calls := 0
+	c.OnChange(func(_, _ *Settings) error {
+		calls++
+		return nil
+	}, TLSDirectives()...)
+	for i, p := range [][]Pair{pairs("tls-cert-file", "a.crt"), pairs("tls-protocols", "TLSv1.3"), pairs("tls-key-file", "b.key", "tls-ca-cert-file", "")} {
+		if err := c.Set(Caller{}, p...); err != nil {
+			t.Error(err)
+		}
+		if want := []int{1, 1, 2}[i]; calls != want {
+			t.Errorf("applied %d times after %v, want %d", calls, p, want)
+		}
+	}
+}
+
 // unit/introspection, "CONFIG sanity": what GET shows can be SET, and changes
 // nothing.
 func TestEveryValueCanBeSetToItself(t *testing.T) {

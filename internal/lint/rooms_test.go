@@ -60,7 +60,7 @@ var rooms = []room{
 	{path: "replication/raftgroup", imports: []string{"replication", "storage"}},
 
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
-	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/resp"}},
+	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/certs"},
 	{path: "internal/proctitle"},
@@ -79,7 +79,7 @@ var rooms = []room{
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script"}},
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
@@ -87,7 +87,7 @@ var rooms = []room{
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
+		"internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
 		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server"}},
@@ -105,7 +105,6 @@ var rooms = []room{
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
 	{path: "internal/redistest/...", testOnly: true},
-	{path: "internal/tlsconf/tlstest", testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 

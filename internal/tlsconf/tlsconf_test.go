@@ -14,14 +14,49 @@ import (
 	"testing"
 	"time"
 
-	"redoubt/internal/tlsconf/tlstest"
+	"redoubt/internal/certs"
 )
 
+// authority issues certificates into a directory of the test.
+type authority struct {
+	*certs.Authority
+	dir, file string
+}
+
+type pair struct{ Cert, Key string }
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a, err := certs.New("Test authority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, _, err := a.Write(dir, "ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{a, dir, file}
+}
+
+func (a *authority) issue(t *testing.T, name string, r certs.Request) (p pair) {
+	t.Helper()
+	r.Name, r.Hosts = name, []string{"localhost", "127.0.0.1"}
+	made, err := a.Issue(r)
+	if err == nil {
+		p.Cert, p.Key, err = made.Write(a.dir, name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // options is those of a node with its own certificate and authority.
-func options(t *testing.T) (*tlstest.Authority, Options) {
-	a := tlstest.New(t)
-	p := a.Issue(t, "node")
-	return a, Options{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.File, AuthClients: AuthYes, SessionCaching: true}
+func options(t *testing.T) (*authority, Options) {
+	a := newAuthority(t)
+	p := a.issue(t, "node", certs.Request{})
+	return a, Options{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.file, AuthClients: AuthYes, SessionCaching: true}
 }
 
 func mustLoad(t *testing.T, o Options) *Set {
@@ -78,7 +113,7 @@ func meet(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error)
 // What is wrong is said with the directive, the file and the cause.
 func TestErrorsNameDirectiveFileAndCause(t *testing.T) {
 	a, good := options(t)
-	other := a.Issue(t, "other")
+	other := a.issue(t, "other", certs.Request{})
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
 	if err := os.WriteFile(empty, []byte("no PEM\n"), 0o600); err != nil {
@@ -130,19 +165,17 @@ func TestErrorsNameDirectiveFileAndCause(t *testing.T) {
 // Who is let in: certificates of our authority, and others as tls-auth-clients says.
 func TestWhoIsLetIn(t *testing.T) {
 	a, o := options(t)
-	stranger := tlstest.NewIn(t, t.TempDir(), "Another authority")
-	serverOnly := a.Issue(t, "server-only", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	expired := a.Issue(t, "expired", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
-	})
-	client := func(p tlstest.Pair, insecure bool) *tls.Config {
-		c, err := Dialer(DialOptions{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.File, Insecure: insecure})
+	stranger := newAuthority(t)
+	serverOnly := a.issue(t, "server-only", certs.Request{Uses: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	expired := a.issue(t, "expired", certs.Request{Until: time.Now().Add(-time.Hour)})
+	client := func(p pair, insecure bool) *tls.Config {
+		c, err := Dialer(DialOptions{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.file, Insecure: insecure})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	good, none, foreign := client(a.Issue(t, "client"), false), client(tlstest.Pair{}, false), client(stranger.Issue(t, "client"), false)
+	good, none, foreign := client(a.issue(t, "client", certs.Request{}), false), client(pair{}, false), client(stranger.issue(t, "client", certs.Request{}), false)
 	// It shows its certificate to whoever asks, although the server names its authority.
 	foreign.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &foreign.Certificates[0], nil }
 	set := func(auth AuthClients) *Set {
@@ -177,8 +210,8 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 
 	// A node that dials, or a tool, does not take any certificate either.
-	p := stranger.Issue(t, "node")
-	theirs := mustLoad(t, Options{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.File})
+	p := stranger.issue(t, "node", certs.Request{})
+	theirs := mustLoad(t, Options{CertFile: p.Cert, KeyFile: p.Key, CAFile: a.file})
 	var wrong *tls.CertificateVerificationError
 	for _, c := range []*tls.Config{set(AuthYes).Client, good} {
 		if _, err := meet(t, theirs.Mutual, c); err == nil {
@@ -188,7 +221,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	if err := good.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{theirs.Server.Certificates[0].Leaf}}); !errors.As(err, &wrong) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := meet(t, theirs.Server, client(tlstest.Pair{}, true)); err != nil {
+	if _, err := meet(t, theirs.Server, client(pair{}, true)); err != nil {
 		t.Errorf("--insecure: %v", err)
 	}
 }
@@ -196,7 +229,7 @@ func TestWhoIsLetIn(t *testing.T) {
 // A node dials with its client certificate, if it has one.
 func TestClientCertificate(t *testing.T) {
 	a, o := options(t)
-	p := a.Issue(t, "dialler")
+	p := a.issue(t, "dialler", certs.Request{})
 	o.ClientCertFile, o.ClientKeyFile = p.Cert, p.Key
 	s := mustLoad(t, o)
 	server := s.Mutual.Clone()
@@ -366,7 +399,7 @@ func TestEncryptedKeys(t *testing.T) {
 func TestDirectoryOfAuthorities(t *testing.T) {
 	a, o := options(t)
 	dir := t.TempDir()
-	text, err := os.ReadFile(a.File)
+	text, err := os.ReadFile(a.file)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "5ed36f99.0"), text, 0o600)
 	}
@@ -385,9 +418,7 @@ func TestDirectoryOfAuthorities(t *testing.T) {
 
 func TestExpiredCertificateIsWarnedOf(t *testing.T) {
 	a, o := options(t)
-	p := a.Issue(t, "old", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
-	})
+	p := a.issue(t, "old", certs.Request{Until: time.Now().Add(-time.Hour)})
 	o.CertFile, o.KeyFile = p.Cert, p.Key
 	if s := mustLoad(t, o); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "the certificate has expired, on ") {
 		t.Errorf("warnings %q", s.Warnings)
@@ -433,7 +464,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("a bad file has replaced a good one: %v", err)
 	}
 
-	a.Issue(t, "node") // as a renewal does: another certificate, and another key
+	a.issue(t, "node", certs.Request{}) // as a renewal does: another certificate, and another key
 	refresh(true, "")
 	renewed := source.Set()
 	if renewed == first || slices.Equal(renewed.Server.Certificates[0].Certificate[0], first.Server.Certificates[0].Certificate[0]) {
