@@ -55,6 +55,9 @@ type Handler interface {
 var (
 	// ErrClosed is the end of a link that this side closed.
 	ErrClosed = errors.New("link: closed")
+	// ErrSwitched is the end of all links when SetTLS has made the others of another
+	// kind.
+	ErrSwitched = errors.New("link: the bus is encrypted now, or is not any more")
 	// ErrSendLimit is the end of a link whose peer did not read fast enough.
 	ErrSendLimit = errors.New("link: send queue over its limit")
 )
@@ -68,7 +71,7 @@ type Config struct {
 	Handler Handler
 	// Net opens the sockets; nil means TCP.
 	Net Net
-	// TLS encrypts the links; nil leaves them plain.
+	// TLS encrypts the links; nil leaves them plain. See SetTLS.
 	TLS *TLS
 	// Source is the local address of dialled links (bind-source-addr). The
 	// zero value leaves the choice to the system.
@@ -87,6 +90,7 @@ type Config struct {
 type Endpoint struct {
 	cfg       Config
 	sendLimit atomic.Int64
+	tls       atomic.Pointer[TLS]
 	closing   chan struct{} // closed by Close
 	running   sync.WaitGroup
 	shaking   handshakes
@@ -113,7 +117,21 @@ func New(cfg Config) *Endpoint {
 	}
 	e := &Endpoint{cfg: cfg, closing: make(chan struct{}), links: map[*Link]struct{}{}}
 	e.SetSendLimit(cfg.SendLimit)
+	e.tls.Store(cfg.TLS)
 	return e
+}
+
+// SetTLS has links be encrypted from now on, or be plain if t is nil. Links of the
+// other kind are closed.
+func (e *Endpoint) SetTLS(t *TLS) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if before := e.tls.Swap(t); (before == nil) == (t == nil) {
+		return
+	}
+	for l := range e.links {
+		l.end(ErrSwitched)
+	}
 }
 
 // SetSendLimit changes the limit of every link's send queue, in bytes; zero
@@ -138,7 +156,7 @@ const (
 // mem_cluster_links of INFO.
 func (e *Endpoint) Bytes() (total int64) {
 	each := int64(linkBytes)
-	if e.cfg.TLS != nil {
+	if e.tls.Load() != nil {
 		each += tlsBytes
 	}
 	e.mu.Lock()
@@ -220,6 +238,7 @@ func (e *Endpoint) start(l *Link, open func(context.Context) (net.Conn, error)) 
 		return false
 	}
 	e.links[l] = struct{}{}
+	l.tls = e.tls.Load()
 	e.running.Go(func() {
 		l.run(open)
 		e.mu.Lock()

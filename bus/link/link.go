@@ -23,6 +23,7 @@ type Link struct {
 	inbound  bool
 	created  time.Time
 	timeout  time.Duration // of opening a dialled link
+	tls      *TLS          // nil: the link is plain
 	// life ends when the link is closed; its cause is what Handler.Closed is
 	// told. The first reason to close wins.
 	life context.Context
@@ -125,7 +126,7 @@ func (l *Link) run(open func(context.Context) (net.Conn, error)) {
 	l.local, l.remote = addrOf(conn.LocalAddr()), addrOf(conn.RemoteAddr())
 	l.mu.Unlock()
 	stream := conn
-	if l.endpoint.cfg.TLS != nil {
+	if l.tls != nil {
 		if stream, err = l.secure(conn); err != nil {
 			l.end(err)
 			return

@@ -10,7 +10,8 @@ import (
 )
 
 // TLS is what the links of an Endpoint are encrypted with. The functions are called
-// once for each link, so that new certificates hold from the next link on.
+// once for each link, so that new certificates hold from the next link on. If one
+// returns nil there is no link.
 type TLS struct {
 	Client func() *tls.Config // of links that are dialled
 	Server func() *tls.Config // of links that are accepted
@@ -30,6 +31,8 @@ const (
 // ErrHandshakes is the end of an accepted link in whose handshake too many others
 // were accepted.
 var ErrHandshakes = errors.New("link: too many handshakes at once")
+
+var errNoConfig = errors.New("there are no certificates for links")
 
 // HandshakeError is the end of a link that did not become a TLS connection: this side
 // does not accept the other, or the other way round, or what came was not TLS.
@@ -52,17 +55,17 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // secure makes the connection of l a TLS connection.
 func (l *Link) secure(conn net.Conn) (net.Conn, error) {
-	t := l.endpoint.cfg.TLS
-	deadline := l.created.Add(l.timeout)
-	var secured *tls.Conn
+	deadline, config, wrap := l.created.Add(l.timeout), l.tls.Client, tls.Client
 	if l.inbound {
 		l.endpoint.shaking.enter(l)
 		defer l.endpoint.shaking.leave(l)
-		deadline = time.Now().Add(handshakeTimeout)
-		secured = tls.Server(conn, t.Server())
-	} else {
-		secured = tls.Client(conn, t.Client())
+		deadline, config, wrap = time.Now().Add(handshakeTimeout), l.tls.Server, tls.Server
 	}
+	c := config()
+	if c == nil {
+		return nil, &HandshakeError{Err: errNoConfig}
+	}
+	secured := wrap(conn, c)
 	ctx, cancel := context.WithDeadline(l.life, deadline)
 	defer cancel()
 	if err := secured.HandshakeContext(ctx); err != nil {

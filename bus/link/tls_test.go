@@ -339,3 +339,44 @@ func TestTooManyHandshakesEndTheOldest(t *testing.T) {
 		e.Close()
 	})
 }
+
+// A bus that is switched to TLS, or back, keeps no link of the other kind.
+func TestSwitchingClosesTheLinksOfTheOtherKind(t *testing.T) {
+	node := newAuthority(t).tls(t)
+	e, calls := endpoint(t, Config{})
+	addr := listen(t, e)
+	for _, next := range []*TLS{node, nil} {
+		e.Dial(addr, patience)
+		calls.next(t, "opened")
+		calls.next(t, "opened")
+		e.SetTLS(next)
+		for range 2 {
+			if err := calls.next(t, "closed").err; err != ErrSwitched {
+				t.Errorf("closed with %v", err)
+			}
+		}
+	}
+	e.SetTLS(node)
+	e.Dial(addr, patience)
+	calls.next(t, "opened")
+	calls.next(t, "opened")
+	e.SetTLS(node) // nothing is switched
+	stranger, fromStranger := endpoint(t, Config{})
+	stranger.Dial(addr, patience).Send(publish("hello"))
+	fromStranger.ending(t)
+	if err := calls.next(t, "closed").err; !errors.As(err, new(*HandshakeError)) {
+		t.Errorf("a plain link ends with %v", err)
+	}
+}
+
+// Without certificates there are no links, least of all plain ones.
+func TestWithoutCertificatesThereAreNoLinks(t *testing.T) {
+	none := func() *tls.Config { return nil }
+	e, calls := endpoint(t, Config{TLS: &TLS{Client: none, Server: none}})
+	e.Dial(listen(t, e), patience)
+	for range 2 {
+		if err := calls.next(t, "closed").err; !errors.Is(err, errNoConfig) {
+			t.Errorf("closed with %v", err)
+		}
+	}
+}
