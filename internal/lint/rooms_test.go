@@ -83,7 +83,7 @@ var rooms = []room{
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
-		"internal/command", "internal/config", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",

@@ -34,6 +34,7 @@ import (
 	"redoubt/internal/node/driver"
 	"redoubt/internal/node/mover"
 	"redoubt/internal/server"
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
@@ -75,6 +76,7 @@ type Node struct {
 	besides     []*storage.Executor           // load files beside the applier's
 	memory      memoryKeeper
 	oom         oomScore
+	tls         *tlsconf.Source // loaded by the server
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -85,7 +87,7 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening,
-		oom: oomScore{path: "/proc/self/oom_score_adj"}}
+		oom: oomScore{path: "/proc/self/oom_score_adj"}, tls: new(tlsconf.Source)}
 	if n.role == nil {
 		n.role = func(bool) {}
 	}
@@ -126,7 +128,7 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
+	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled, TLS: n.busTLS})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newDriver(n); err != nil {
