@@ -75,7 +75,7 @@ func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 	for _, c := range []struct{ file, option, want string }{
 		{"port 0\ntls-auth-clients-user cn", "", "at line 2\n>>> 'tls-auth-clients-user cn'\na certificate does not log a client in here"},
 		{"", "--tls-auth-clients-user uri", "a certificate does not log a client in here"},
-		{"tls-auth-clients-user cn", "--tls-auth-clients-user off", ""}, // the last value counts
+		{"tls-auth-clients-user cn", "--tls-auth-clients-user off", ""},     // the last value counts
 		{"tls-port 6380\ntls-cert-file a.crt\ntls-auth-clients no", "", ""}, // the files are looked at later
 	} {
 		var options []string

@@ -17,11 +17,17 @@ import (
 // Explain says in words for an operator why a TLS handshake failed. "It" is the other
 // side.
 func Explain(err error) string {
+	var failed *HandshakeError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
 	var op *net.OpError
 	switch {
 	case err == nil:
 		return "nothing failed"
-	case errors.As(err, &op) && op.Op == "remote error":
+	case err == errNoConfig:
+		return "there are no certificates for TLS here"
+	case isAlert(err) && errors.As(err, &op):
 		return explainAlert(strings.TrimPrefix(op.Err.Error(), "tls: "))
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return "what it sends is not TLS"

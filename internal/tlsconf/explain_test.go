@@ -1,7 +1,9 @@
 package tlsconf
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -107,6 +109,37 @@ func TestWhyAHandshakeFailed(t *testing.T) {
 		here.Close()
 		check(t, "the server", tls.Server(there, node.Mutual).Handshake(), "it ended the connection")
 	})
+}
+
+// A connection that is to be by TLS is by TLS or closed.
+func TestSecureLeavesNothingPlain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config *tls.Config
+		want   string
+	}{
+		{"no configuration", nil, "there are no certificates for TLS here"},
+		{"no TLS there", &tls.Config{InsecureSkipVerify: true}, "what it sends is not TLS"},
+	} {
+		here, there := connected(t)
+		there.Write([]byte("-ERR unknown command"))
+		conn, err := Secure(t.Context(), here, c.config)
+		if got := Refusal(err); conn != nil || got != c.want {
+			t.Errorf("%s: %v, %q", c.name, conn, got)
+		}
+		if _, err := here.Write([]byte("secret")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: the connection is there still: %v", c.name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	here, _ := connected(t)
+	if _, err := Secure(ctx, here, &tls.Config{InsecureSkipVerify: true}); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+	if why := Refusal(net.ErrClosed); why != "" {
+		t.Errorf("another error is a refusal: %q", why)
+	}
 }
 
 // connected is the two ends of a connection.

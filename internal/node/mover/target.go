@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 )
 
 // target is a connection to a node that takes keys.
@@ -87,7 +88,7 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 	defer cancel()
 	conn, err := dialTarget(ctx, addr)
 	if err == nil && to.secure {
-		conn, err = secureTarget(ctx, conn, config)
+		conn, err = tlsconf.Secure(ctx, conn, config)
 	}
 	if err != nil {
 		return nil, err
@@ -119,28 +120,6 @@ func dialTarget(ctx context.Context, addr string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", addr)
 }
-
-// secureTarget makes a connection one by TLS, and closes it if that fails.
-func secureTarget(ctx context.Context, raw net.Conn, config *tls.Config) (net.Conn, error) {
-	if config == nil {
-		raw.Close()
-		return nil, errNoTLS // rather than in plain text
-	}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return brisk{conn}, nil
-}
-
-// brisk is a TLS connection whose end waits for nobody: connections are closed under a
-// lock, and the other side may not read the farewell.
-type brisk struct{ *tls.Conn }
-
-func (b brisk) Close() error { return b.NetConn().Close() }
-
-var errNoTLS = errors.New("mover: there are no certificates")
 
 var errNoHost = errors.New("mover: no host to migrate to")
 
