@@ -108,6 +108,7 @@ func (n *Node) receiveFail(sender *peer, m *bus.Message) {
 func (n *Node) ponged(p *peer) {
 	p.pongReceived = n.now
 	p.pingSent = time.Time{}
+	p.refusal = ""
 	if p.unheard {
 		p.unheard = false
 		n.todo.state = true

@@ -36,7 +36,10 @@ The exit code is 0 only if every key has been read in the end and no
 acknowledged write is gone: a run that could verify nothing is no success.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Client = acc.options(timeout)
+			var err error
+			if cfg.Client, err = acc.options(timeout); err != nil {
+				return err
+			}
 			cfg.Progress = cmd.OutOrStdout()
 			if asJSON {
 				cfg.Progress = cmd.ErrOrStderr()

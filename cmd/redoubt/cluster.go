@@ -28,10 +28,14 @@ func newClusterCommand() *cobra.Command {
 	// run prepares a tool and keeps quiet about failures it has reported.
 	run := func(f func(t *clustertool.Tool, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
-			err := f(&clustertool.Tool{
+			options, err := acc.options(client.DefaultTimeout)
+			if err != nil {
+				return err
+			}
+			err = f(&clustertool.Tool{
 				Out:     cmd.OutOrStdout(),
 				In:      cmd.InOrStdin(),
-				Client:  acc.options(client.DefaultTimeout),
+				Client:  options,
 				Timeout: wait,
 				Colour:  coloured(cmd),
 			}, args)

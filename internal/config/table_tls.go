@@ -6,10 +6,6 @@ import (
 	"redoubt/internal/tlsconf"
 )
 
-// unbuiltTLS is the reason why a node that should use TLS on the cluster bus does not
-// start.
-const unbuiltTLS = "TLS is not built, and what should be encrypted would go over the network in plain text"
-
 var authClients = oneOf("no", "yes", "optional") // in the order of tlsconf.AuthClients
 
 // tlsRows is what makes a node speak TLS. The values are judged together with the files
@@ -48,7 +44,9 @@ var tlsRows = []*directive{
 	{name: "tls-replication", typ: boolean{}, def: "no",
 		does:  "use TLS to the primary",
 		store: toBool(func(s *Settings) *bool { return &s.TLSReplication })},
-	{name: "tls-cluster", typ: boolean{}, def: "no", refuse: unbuiltTLS},
+	{name: "tls-cluster", typ: boolean{}, def: "no",
+		does:  "use TLS on the cluster bus, and to the target of MIGRATE; both ends show certificates",
+		store: toBool(func(s *Settings) *bool { return &s.TLSCluster })},
 	{name: "tls-protocols", typ: text{},
 		does:  "versions of TLS, from TLSv1 to TLSv1.3, without gaps; empty: TLSv1.2 TLSv1.3",
 		store: toText(func(s *Settings) *string { return &s.TLS.Protocols })},

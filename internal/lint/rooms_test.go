@@ -81,9 +81,9 @@ var rooms = []room{
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
 		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/metrics", "internal/pubsub", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
-	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
+	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
-		"internal/command", "internal/config", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
@@ -96,7 +96,7 @@ var rooms = []room{
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
-	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},
+	{path: "internal/tools/...", imports: []string{"slots", "internal/tlsconf", "internal/tools/..."}},
 	{path: "cmd/redoubt/...", imports: []string{anyRoom}},
 	// Tests only, of the binary from outside.
 	{path: "interop", imports: []string{anyRoom}},

@@ -129,7 +129,7 @@ func New(c Config) (*Node, error) {
 		TLS: n.tls,
 		Log: c.Log, RunID: n.runID,
 	}
-	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
+	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled, TLS: n.busTLS})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newDriver(n); err != nil {
