@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"time"
 
@@ -73,7 +72,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			return nil, err
 		}
 		if settings.Current().TLSReplication {
-			if nc, err = secure(ctx, nc, r.n.tls.Set()); err != nil {
+			var cfg *tls.Config // nil, without certificates, is an error
+			if set := r.n.tls.Set(); set != nil {
+				cfg = set.Client
+			}
+			if nc, err = tlsconf.Secure(ctx, nc, cfg); err != nil {
 				return nil, err
 			}
 		}
@@ -101,22 +104,6 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		Log:      r.log,
 	}
 }
-
-// secure shakes hands with the node at the other end of nc, and closes it if that fails.
-func secure(ctx context.Context, nc net.Conn, set *tlsconf.Set) (net.Conn, error) {
-	if set == nil || set.Client == nil {
-		_ = nc.Close()
-		return nil, errNoTLS // rather than in plain text
-	}
-	t := tls.Client(nc, set.Client)
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = nc.Close()
-		return nil, err
-	}
-	return t, nil
-}
-
-var errNoTLS = errors.New("node: TLS is not configured")
 
 // stagingDir is where a snapshot is received: in the directory in which it is to stay,
 // which may lie on a file system of its own, and is another one once the journal is

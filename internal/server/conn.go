@@ -425,6 +425,11 @@ func (c *conn) reserve() {
 
 // process runs the requests that b begins with and returns what is left of it.
 func (l *loop) process(c *conn, b []byte) []byte {
+	if c.greetsByTLS(b) {
+		l.srv.shakeFailed(c, "it speaks TLS, and the port is a plain one")
+		l.drop(c)
+		return nil
+	}
 	l.processing = len(b)
 	l.openOutput(c)
 	fetched := 0 // requests whose keys have been fetched ahead

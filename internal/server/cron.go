@@ -34,7 +34,7 @@ const restAfter = 2 * time.Second
 func (l *loop) cronConn(c *conn) {
 	if c.is(stateShaking) {
 		if l.mono-c.born > shakeTime {
-			l.srv.shakeFailed(c, errSlowShake)
+			l.srv.shakeFailed(c, slowShake)
 			l.drop(c)
 		}
 		return

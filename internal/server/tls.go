@@ -2,17 +2,16 @@ package server
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 )
 
 // This file is TLS under the connections of clients. Their loops poll the sockets and
@@ -55,6 +54,13 @@ type secured struct {
 
 // TLS reports whether the client uses TLS.
 func (c *conn) TLS() bool { return c.tls != nil }
+
+// greetsByTLS reports whether a client begins with a handshake of TLS where there is none.
+// It would wait for the answer for ever.
+func (c *conn) greetsByTLS(b []byte) bool {
+	const handshake, major = 22, 3 // of a record
+	return len(b) > 1 && b[0] == handshake && b[1] == major && c.commands == 0 && c.tls == nil
+}
 
 // secure makes c a connection with TLS, which begins with a handshake.
 func (c *conn) secure(cfg *tls.Config) {
@@ -148,7 +154,7 @@ func (l *loop) shaken(c *conn, err error) {
 		return
 	}
 	if err != nil {
-		l.srv.shakeFailed(c, err)
+		l.srv.shakeFailed(c, tlsconf.Explain(err))
 		l.drop(c)
 		return
 	}
@@ -167,8 +173,8 @@ func (l *loop) shaken(c *conn, err error) {
 	l.openPrivate(c)
 }
 
-// errSlowShake ends a handshake that takes too long.
-var errSlowShake = fmt.Errorf("no TLS handshake within %v", shakeTime)
+// slowShake is why the server ends a handshake that takes too long.
+var slowShake = fmt.Sprintf("no TLS handshake within %v", shakeTime)
 
 // failureEvery is how often a failed handshake is logged: they come from whoever can
 // reach the port.
@@ -182,10 +188,7 @@ type shakeFailures struct {
 }
 
 // shakeFailed logs a failed handshake in the words of Redis.
-func (s *Server) shakeFailed(c *conn, err error) {
-	if errors.Is(err, net.ErrClosed) {
-		return
-	}
+func (s *Server) shakeFailed(c *conn, reason string) {
 	x := &s.shakeFailures
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -199,7 +202,6 @@ func (s *Server) shakeFailed(c *conn, err error) {
 		more = fmt.Sprintf("; %d more since the last one that was logged", x.silent)
 	}
 	x.last, x.silent = now, 0
-	reason := strings.ReplaceAll(err.Error(), "tls: ", "")
 	s.log.Warn(fmt.Sprintf("Error accepting a client connection: %s (addr=%s laddr=%s)%s", reason, c.remote, c.local, more))
 }
 
