@@ -91,7 +91,7 @@ var rooms = []room{
 		"internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
-		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
