@@ -105,7 +105,7 @@ var rooms = []room{
 	{path: "cluster/sim/seedtest", testOnly: true},
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
-	{path: "internal/redistest/...", testOnly: true},
+	{path: "internal/redistest/...", imports: []string{"internal/certs"}, testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 
