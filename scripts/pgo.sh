@@ -2,6 +2,7 @@
 # Makes cmd/redoubt/default.pgo anew: a profile of a node alone and of a cluster of one node, the journal on, under
 # redis-benchmark, merged. The machine should have nothing else to do. It takes three minutes.
 set -euo pipefail
+set -f # XADD has an asterisk
 cd "$(dirname "$0")/.."
 export PROFILE_FOR="${PROFILE_FOR:-60s}"
 seconds=${PROFILE_FOR%s}
@@ -19,7 +20,9 @@ load() {
 			for t in "set $key xxxxxxxxxxxxxxxx" "get $key" "incr counter:__rand_int__" "lpush list $e" "rpop list" "lrange list 0 99" \
 				"hset hash $e xxxxxxxx" "hget hash $e" "hset hash:$key field xxxxxxxx" "sadd set $e" "spop set" "sadd set:$key $e" \
 				"zadd zset __rand_int__ $e" "zrank zset $e" "zrange zset 0 9" "zpopmin zset" "zadd zset:$key __rand_int__ $e" \
-				"rpush list:$key $e" "lpop list:$key"; do
+				"rpush list:$key $e" "lpop list:$key" \
+				"xadd stream * sensor $e value __rand_int__ unit degree" "xreadgroup group group consumer count 1 streams stream >" \
+				"xack stream group __rand_int__-0" "pfadd hll $e" "bitcount key:000000000001"; do
 				[ $SECONDS -lt $end ] || return 0
 				# shellcheck disable=SC2086
 				"${bench[@]}" -P "$p" -n "$n" $t >/dev/null
@@ -37,6 +40,7 @@ for cluster in no yes; do
 	until redis-cli -p $port ping >/dev/null 2>&1; do sleep 0.1; done
 	[ $cluster = no ] || redis-cli -p $port cluster addslotsrange 0 16383 >/dev/null
 	until redis-cli -p $port set ready yes 2>/dev/null | grep -q OK; do sleep 0.1; done
+	redis-cli -p $port xgroup create stream group 0 mkstream >/dev/null
 	load $port $cluster
 	redis-cli -p $port shutdown nosave || true
 	wait

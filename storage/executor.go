@@ -38,6 +38,8 @@ type Executor struct {
 	logs        logScratch
 	pool        []candidate // for evictions, the best last
 
+	slept atomic.Int64 // see Slept
+
 	keptMu sync.Mutex
 	kept   []keptRun // guarded by keptMu; in the order of their moments
 
@@ -127,7 +129,12 @@ func (e *Executor) lockSlots(ss []slots.Slot) bool {
 		e.tx.held = slices.Compact(e.tx.held)
 	}
 	for i, s := range e.tx.held {
-		if !e.ks.slots[s].lock.take(e.ks.berth(s), &e.ks.long, e.mayGiveUp) {
+		lock := &e.ks.slots[s].lock
+		if lock.tryTake() {
+			continue
+		}
+		e.slept.Add(1)
+		if !lock.await(e.ks.berth(s), &e.ks.long, e.mayGiveUp) {
 			e.unlockSlots(e.tx.held[:i])
 			e.leave()
 			return false
@@ -135,6 +142,10 @@ func (e *Executor) lockSlots(ss []slots.Slot) bool {
 	}
 	return true
 }
+
+// Slept is how often the executor slept until another one gave the lock of a slot
+// back. Any goroutine may ask.
+func (e *Executor) Slept() int64 { return e.slept.Load() }
 
 func (e *Executor) unlockSlots(ss []slots.Slot) {
 	for _, s := range ss {

@@ -62,6 +62,11 @@ const lockPatience = 8
 // take waits for the lock. A waiter that may give up does so when a unit takes
 // long (Executor.Long): it then has not got the lock.
 func (l *lock) take(b *berth, long *atomic.Int32, mayGiveUp bool) bool {
+	return l.tryTake() || l.await(b, long, mayGiveUp)
+}
+
+// tryTake takes the lock if it is free at once, or almost.
+func (l *lock) tryTake() bool {
 	if l.state.CompareAndSwap(lockFree, lockHeld) {
 		return true
 	}
@@ -70,6 +75,11 @@ func (l *lock) take(b *berth, long *atomic.Int32, mayGiveUp bool) bool {
 			return true
 		}
 	}
+	return false
+}
+
+// await is take for a lock that tryTake has not got: it sleeps.
+func (l *lock) await(b *berth, long *atomic.Int32, mayGiveUp bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// With the mutex in hand: whoever gives the lock back and finds it awaited

@@ -71,6 +71,7 @@ const (
 	RequestHandOver    // MULTI, CLIENT PAUSE, FAILOVER TO …, EXEC
 	RequestUnpause     // CLIENT UNPAUSE
 	RequestSettleRole  // MULTI, CONFIG REWRITE, CLIENT KILL …, perhaps CLIENT UNPAUSE, EXEC
+	RequestVouch       // PUBLISH __sentinel__:hello, see vouch.go
 )
 
 // Level is the log level of a Notice or LogLine.

@@ -15,7 +15,7 @@ func (n *Node) vote(m *master, epoch uint64, candidate string) (leader string, l
 	}
 	n.adoptEpoch(m, epoch)
 	if m.leaderEpoch < epoch && n.currentEpoch <= epoch {
-		m.leader, m.leaderEpoch = candidate, epoch
+		m.leader, m.leaderEpoch, m.votedAt = candidate, epoch, n.now
 		n.save(m)
 		n.notifyVote(m)
 		if m.leader != n.myID {

@@ -12,6 +12,8 @@ type infoText struct {
 	hasRole     bool
 	role        Role
 	canFailover bool
+	hears       bool   // there is sentinel_confirmed,
+	unconfirmed bool   // and it is 0
 	replicas    []Addr // of a master
 
 	masterLinkDown time.Duration
@@ -43,6 +45,8 @@ func parseInfo(text string) infoText {
 			}
 		case name == "master_failover_state":
 			in.canFailover = true
+		case name == "sentinel_confirmed":
+			in.hears, in.unconfirmed = true, value == "0"
 		case name == "master_link_down_since_seconds":
 			in.masterLinkDown = time.Duration(max(0, min(number(value), maxSeconds))) * time.Second
 		case isReplicaLine(name):
@@ -111,8 +115,11 @@ func parseReplica(value string) (Addr, bool) {
 
 // infoPeriod is how often to ask an instance for INFO: once a second a replica
 // whose master is down or being replaced, that has lost its master, or that
-// does not know its place.
+// does not know its place, and an instance that waits to be told what it is.
 func (n *Node) infoPeriod(w watched) time.Duration {
+	if w.inst().info.unconfirmed {
+		return min(time.Second, n.cfg.Timing.InfoPeriod)
+	}
 	r, ok := w.(*replica)
 	if ok && (r.master.odown || r.master.failover.running() || r.masterLinkDown > 0 || r.info.role != RoleReplica) {
 		return min(time.Second, n.cfg.Timing.InfoPeriod)
@@ -151,7 +158,7 @@ func (n *Node) infoReply(w watched, reply Reply) {
 	i := w.inst()
 	in := parseInfo(reply.Text)
 	i.info.text, i.info.at = reply.Text, n.now
-	i.info.canFailover = in.canFailover
+	i.info.canFailover, i.info.hears, i.info.unconfirmed = in.canFailover, in.hears, in.unconfirmed
 	n.learnRunID(w, in.runID)
 	switch w := w.(type) {
 	case *master:
@@ -166,6 +173,7 @@ func (n *Node) infoReply(w watched, reply Reply) {
 	if r, ok := w.(*replica); ok && !n.tilt {
 		n.actOnReplica(r, in.role)
 	}
+	n.vouchFor(w)
 }
 
 func (n *Node) learnRunID(w watched, id string) {

@@ -24,7 +24,8 @@ type instance struct {
 	sdownSince, odownSince time.Time // the last time, over or not
 	scriptKillSent         bool
 
-	info report // of masters and replicas
+	info    report // of masters and replicas
+	vouched vouched
 }
 
 // report is what INFO of a master or replica said.
@@ -38,6 +39,9 @@ type report struct {
 	roleSince time.Time
 	// canFailover says that INFO has master_failover_state: there is FAILOVER.
 	canFailover bool
+	// hears says that the node listens to what is said of it in vouch.go, and
+	// unconfirmed that it waits for that.
+	hears, unconfirmed bool
 }
 
 // watched is an instance in its role.
@@ -59,6 +63,7 @@ type master struct {
 	configEpoch uint64
 	leader      string // whom we voted for in leaderEpoch, empty if not known
 	leaderEpoch uint64
+	votedAt     time.Time // when, or when that was loaded; zero if there was no vote
 
 	replicas []*replica // by name
 	peers    []*peer    // by id

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redoubt/cluster/vouch"
 )
 
 // lab is a small world for scenarios: Sentinels with disks, and data nodes that
@@ -95,11 +97,12 @@ type dataNode struct {
 	runID    string
 	priority int
 	offset   int
-	lostAt   time.Time // since when a replica is without its master
-	deaf     bool      // does not obey SLAVEOF
-	mute     bool      // its subscribers get nothing
-	log      []string  // SLAVEOF it was given
-	noBefore bool      // does not know FAILOVER
+	lostAt   time.Time    // since when a replica is without its master
+	deaf     bool         // does not obey SLAVEOF
+	mute     bool         // its subscribers get nothing
+	log      []string     // SLAVEOF it was given
+	noBefore bool         // does not know FAILOVER
+	watch    *vouch.Watch // what Sentinels have said of it since it started; nil: it does not listen
 }
 
 const labMaster = "mymaster"
@@ -592,6 +595,13 @@ func (l *lab) serve(d *dataNode, r Request, answer func(Reply)) {
 		answer(ok)
 	case RequestHandOver:
 		answer(l.handOver(d, r.Commands[2]))
+	case RequestVouch:
+		if word, is := vouch.Parse(r.Commands[0][2]); is && d.watch != nil && r.Commands[0][1] == HelloChannel {
+			d.watch.Hear(l.now, word)
+		} else {
+			l.t.Errorf("a node that does not listen, or to what is no word, was sent %v", r.Commands)
+		}
+		answer(Reply{Kind: ReplyInteger, Integer: 0})
 	case RequestSettleRole, RequestUnpause:
 		answer(ok)
 	}
@@ -678,6 +688,13 @@ func (l *lab) infoOf(d *dataNode) string {
 	if !d.noBefore {
 		s += "master_failover_state:no-failover\r\n"
 	}
+	if d.watch != nil {
+		confirmed := 1
+		if d.of == nil && d.watch.State(l.now) != vouch.Confirmed {
+			confirmed = 0
+		}
+		s += fmt.Sprintf("sentinel_confirmed:%d\r\n", confirmed)
+	}
 	return s
 }
 
@@ -689,6 +706,10 @@ func (l *lab) kill(d *dataNode) {
 func (l *lab) revive(d *dataNode) {
 	d.up = true
 	d.runID = d.runID[1:] + "f"
+	if d.watch != nil {
+		d.watch = vouch.NewWatch(d.watch.Records())
+		d.watch.Ask()
+	}
 }
 
 func (m *member) master() InstanceView {

@@ -296,6 +296,9 @@ func (n *Node) linkUp(ev LinkUp) {
 	if !c.pubsub {
 		l.localIP, l.refused = ev.LocalIP, false
 		n.ping(l)
+		for _, w := range l.owners {
+			w.inst().info.hurry = true // it may be another process by now
+		}
 	}
 	n.touchLink(l)
 }

@@ -146,6 +146,9 @@ func (n *Node) load(s *State) error {
 func (n *Node) loadMaster(s *MasterState) {
 	m := n.addMaster(s.Name, s.Addr, s.Quorum, s.Options)
 	m.configEpoch, m.leaderEpoch = s.ConfigEpoch, s.LeaderEpoch
+	if m.leaderEpoch > m.configEpoch {
+		m.votedAt = n.now
+	}
 	// An older file may lack the common epoch; nobody votes in one that is past.
 	n.currentEpoch = max(n.currentEpoch, s.ConfigEpoch, s.LeaderEpoch)
 	for _, addr := range s.Replicas {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,21 +16,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"redoubt/internal/tools/check"
+	"redoubt/internal/tools/client"
 )
 
 // newCheckCommand is "redoubt check": the consistency and load tool.
 func newCheckCommand() *cobra.Command {
 	var (
-		acc     access
-		cfg     check.Config
-		timeout time.Duration
-		asJSON  bool
+		acc       access
+		cfg       check.Config
+		timeout   time.Duration
+		asJSON    bool
+		sentinels string
+		enter     struct{ user, pass string } // Sentinels
 	)
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Write and read all slots, and say which acknowledged writes are gone; exit 1 if any",
 		Long: `Writes and reads all slots of a cluster with many clients and prints a line per
-second. In the end it prints the longest outage of each shard and every
+second. With --sentinel it does the same with a primary that Sentinels watch, and asks
+them where it is; with --no-cluster with one node, or with what is behind a proxy.
+
+  redoubt check --nodes 127.0.0.1:7000
+  redoubt check --sentinel mymaster@127.0.0.1:26379,127.0.0.1:26380
+  redoubt check --nodes 127.0.0.1:6380 --no-cluster
+
+In the end it prints the longest outage of each shard and every
 acknowledged write that is gone. Interrupt it to end it early: the keys are
 still verified. Interrupt it twice to end it without that.
 
@@ -39,6 +51,12 @@ acknowledged write is gone: a run that could verify nothing is no success.`,
 			var err error
 			if cfg.Client, err = acc.options(timeout); err != nil {
 				return err
+			}
+			if sentinels != "" {
+				if cfg.Master, cfg.Seeds, err = parseSentinels(sentinels); err != nil {
+					return err
+				}
+				cfg.Sentinel = client.Options{User: enter.user, Pass: enter.pass, TLS: cfg.Client.TLS, Timeout: timeout}
 			}
 			cfg.Progress = cmd.OutOrStdout()
 			if asJSON {
@@ -70,6 +88,10 @@ acknowledged write is gone: a run that could verify nothing is no success.`,
 	f := cmd.Flags()
 	acc.register(f)
 	f.StringSliceVar(&cfg.Seeds, "nodes", []string{"127.0.0.1:7000"}, "host:port of one or more nodes of the cluster")
+	f.StringVar(&sentinels, "sentinel", "", "name@host:port[,host:port…]: what the Sentinels call the primary, and where one or more of them are")
+	f.StringVar(&enter.user, "sentinel-user", "", "ACL user to authenticate as at Sentinels; needs --sentinel-pass")
+	f.StringVar(&enter.pass, "sentinel-pass", "", "password of Sentinels")
+	f.BoolVar(&cfg.NoCluster, "no-cluster", false, "--nodes is a node that is in no cluster, or a proxy")
 	f.DurationVar(&cfg.Duration, "duration", time.Minute, "how long to write and read; 0: until interrupted")
 	f.IntVar(&cfg.Clients, "clients", 12, "concurrent clients; at least one per shard is used")
 	f.IntVar(&cfg.Keys, "keys", 16384, "keys, spread evenly over all slots")
@@ -78,8 +100,26 @@ acknowledged write is gone: a run that could verify nothing is no success.`,
 	f.StringVar(&cfg.Prefix, "prefix", "redoubt-check", "prefix of the keys")
 	f.BoolVar(&cfg.Cleanup, "cleanup", false, "delete the keys in the end")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON; the progress goes to stderr")
+	cmd.MarkFlagsMutuallyExclusive("nodes", "sentinel")
+	cmd.MarkFlagsMutuallyExclusive("no-cluster", "sentinel")
 	cmd.AddCommand(newVerdictCommand())
 	return cmd
+}
+
+// parseSentinels reads NAME@HOST:PORT[,HOST:PORT…].
+func parseSentinels(s string) (name string, addrs []string, err error) {
+	name, list, ok := strings.Cut(s, "@")
+	if !ok || name == "" {
+		return "", nil, fmt.Errorf("--sentinel %q is not name@host:port[,host:port…]", s)
+	}
+	for _, addr := range strings.Split(list, ",") {
+		host, port, err := client.SplitAddr(addr)
+		if err != nil {
+			return "", nil, fmt.Errorf("--sentinel %q: %w", s, err)
+		}
+		addrs = append(addrs, net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	return name, addrs, nil
 }
 
 // newVerdictCommand is "redoubt check verdict": was what a run lost within

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,7 +12,7 @@ import (
 )
 
 // newClusterCommand is "redoubt cluster": redis-cli --cluster's create,
-// check, info and call, with its flags.
+// check, info and call, with its flags, and a status of our own.
 func newClusterCommand() *cobra.Command {
 	var (
 		acc  access
@@ -20,7 +21,7 @@ func newClusterCommand() *cobra.Command {
 	cluster := &cobra.Command{
 		Use:   "cluster",
 		Short: "Make and inspect clusters, as redis-cli --cluster does",
-		Args:  cobra.NoArgs, // a name that is no subcommand is an error
+		Args:  notBuilt,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	acc.register(cluster.PersistentFlags())
@@ -54,7 +55,7 @@ func newClusterCommand() *cobra.Command {
 	create := &cobra.Command{
 		Use:   "create host1:port1 … hostN:portN",
 		Short: "Make a cluster of empty nodes",
-		Args:  cobra.MinimumNArgs(2),
+		Args:  cobra.MinimumNArgs(1),
 		RunE: run(func(t *clustertool.Tool, args []string) error {
 			if replicas < 0 {
 				return errors.New("--cluster-replicas must not be negative")
@@ -72,6 +73,30 @@ func newClusterCommand() *cobra.Command {
 	create.Flags().BoolVar(&sure, "cluster-yes", false, "do not ask before changing anything")
 
 	create.Flags().BoolVar(&ifNone, "if-none", false, "if the first node is in a cluster already, check that one and make none")
+
+	status := &cobra.Command{
+		Use:   "status host:port | host port",
+		Short: "Print every node with its role, slots and lag, and all that is wrong",
+		Long: `Asks every node of a cluster, and prints its role, slots, primary, replication offset,
+lag in bytes, link and uptime; nodes that do not answer appear as the others see them.
+Below stands what is wrong.
+
+The exit status is 0 if the cluster is healthy; 1 if it serves all slots, but something is
+wrong: a node is away, a primary has no replica, a slot is open, nodes disagree; 2 if some
+slots are not served, or no node could be asked.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			options, err := acc.options(client.DefaultTimeout)
+			if err != nil {
+				return err
+			}
+			t := &clustertool.Tool{Out: cmd.OutOrStdout(), Client: options, Colour: coloured(cmd)}
+			if health, _ := t.Status(joined(args)); health != clustertool.Healthy {
+				return exitStatus(health)
+			}
+			return nil
+		},
+	}
 
 	var searchOwners bool
 	check := &cobra.Command{
@@ -113,8 +138,22 @@ func newClusterCommand() *cobra.Command {
 	call.Flags().BoolVar(&onlyReplicas, "cluster-only-replicas", false, "call replicas only")
 	call.MarkFlagsMutuallyExclusive("cluster-only-masters", "cluster-only-replicas")
 
-	cluster.AddCommand(create, check, info, call)
+	cluster.AddCommand(create, status, check, info, call)
 	return cluster
+}
+
+// notBuilt refuses a name that is no subcommand. Of those of redis-cli it says what does
+// the same.
+func notBuilt(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	switch args[0] {
+	case "fix", "reshard", "rebalance", "add-node", "del-node", "set-timeout", "import", "backup":
+		return fmt.Errorf("%w. It is not built here; redis-cli --cluster %s works on these nodes", err, args[0])
+	}
+	return err
 }
 
 // joined makes "host:port" of one argument or two.

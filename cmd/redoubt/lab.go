@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -10,8 +11,6 @@ import (
 
 	"redoubt/internal/tools/lab"
 )
-
-const defaultLabDir = "./lab"
 
 // newLabCommand is "redoubt lab": a cluster on this machine to try things on.
 func newLabCommand() *cobra.Command {
@@ -23,12 +22,19 @@ func newLabCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Run a six-node cluster on this machine",
+		Short: "Run a six-node cluster, or a primary under Sentinels, on this machine",
 		Long: `Starts six nodes on the loopback interface, makes a cluster of them and says
-what can be done with it. The nodes keep running when the command has ended. A lab
-that exists already is started again, with its data.`,
+what can be done with it. With --sentinel they are a primary, two replicas and three
+Sentinels. The nodes keep running when the command has ended. A lab that exists already
+is started again, with its data.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Zero leaves a choice open, so that it cannot be chosen.
+			for name, value := range map[string]int64{"port": int64(cfg.Port), "nodes": int64(cfg.Nodes), "node-timeout": int64(cfg.NodeTimeout)} {
+				if cmd.Flags().Changed(name) && value <= 0 {
+					return fmt.Errorf("--%s %s: it must be greater than 0", name, cmd.Flags().Lookup(name).Value)
+				}
+			}
 			if cmd.Flags().Changed("replicas") {
 				cfg.Replicas = &replicas
 			}
@@ -43,17 +49,17 @@ that exists already is started again, with its data.`,
 			if err := l.Status(cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			printInstructions(cmd.OutOrStdout(), l, dir)
-			return nil
+			return printInstructions(cmd.OutOrStdout(), l, dir)
 		},
 	}
-	cmd.PersistentFlags().StringVar(&dir, "dir", defaultLabDir, "the lab's directory")
+	cmd.PersistentFlags().StringVar(&dir, "dir", lab.DefaultDir, "the lab's directory")
 	cmd.PersistentFlags().DurationVar(&timeout, "timeout", 30*time.Second, "limit of each wait")
 	f := cmd.Flags()
+	f.BoolVar(&cfg.Sentinel, "sentinel", false, "a primary, its replicas and three Sentinels instead of a cluster")
 	f.IntVar(&cfg.Port, "port", 0, "port of the first node; the others follow (default 7000)")
-	f.IntVar(&cfg.Nodes, "nodes", 0, "number of nodes (default 6)")
-	f.IntVar(&replicas, "replicas", 1, "replicas of each primary")
-	f.DurationVar(&cfg.NodeTimeout, "node-timeout", 0, "cluster-node-timeout of the nodes (default 5s)")
+	f.IntVar(&cfg.Nodes, "nodes", 0, "number of all nodes, Sentinels too (default 6)")
+	f.IntVar(&replicas, "replicas", 1, "replicas of each primary; with --sentinel 2, unless set")
+	f.DurationVar(&cfg.NodeTimeout, "node-timeout", 0, "cluster-node-timeout of the nodes, down-after-milliseconds of the Sentinels (default 5s)")
 	f.StringVar(&cfg.ServerBin, "server-bin", "", "run this redis-server instead of our own: a path, or a name in $PATH")
 
 	// on makes a subcommand of an operation on an existing lab.
@@ -67,32 +73,96 @@ that exists already is started again, with its data.`,
 			return do(l, cmd.OutOrStdout(), args)
 		}}
 	}
-	cmd.AddCommand(
-		on("status", "Print a table of the nodes", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Status(out) }),
-		on("kill N", "End node N with SIGKILL", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Kill(out, args[0]) }),
-		on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) }),
+	kill := on("kill N", "End node N with SIGKILL", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Kill(out, args[0]) })
+	start := on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) })
+	kill.ValidArgsFunction = labNodes(&dir, true)
+	start.ValidArgsFunction = labNodes(&dir, false)
+	status := &cobra.Command{Use: "status", Short: "Print a table of the nodes, and what is wrong with them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		l, err := lab.Look(dir)
+		if err != nil {
+			return err
+		}
+		return l.Status(cmd.OutOrStdout())
+	}}
+	cmd.AddCommand(status, kill, start,
 		on("stop", "Stop all nodes; their data stay", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Stop(out) }),
+		on("remove", "Stop all nodes and delete the lab with its data", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Remove(out) }),
 	)
 	return cmd
 }
 
+// labNodes completes the number of a node that runs, or of one that does not.
+func labNodes(dir *string, running bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		l, err := lab.Look(*dir)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var found []cobra.Completion
+		for _, n := range l.Numbers(running) {
+			found = append(found, cobra.CompletionWithDesc(fmt.Sprint(n.Number), n.Addr))
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // printInstructions says what to do with a lab that is up.
-func printInstructions(out io.Writer, l *lab.Lab, dir string) {
+func printInstructions(out io.Writer, l *lab.Lab, dir string) error {
+	type line struct{ cmd, what string }
 	self, at := os.Args[0], ""
-	if dir != defaultLabDir {
+	if dir != lab.DefaultDir {
 		at = " --dir " + dir
 	}
-	primaries := l.Nodes / (*l.Replicas + 1)
-	fmt.Fprintf(out, "\nThe cluster is ready: %d primaries, %d replicas, in %s.\n\n", primaries, l.Nodes-primaries, l.Dir())
-	for _, line := range []struct{ cmd, what string }{
+	primary, err := l.Primary()
+	if err != nil {
+		return err
+	}
+	primaries, replicas, sentinels := l.Roles()
+	what, comesBack := "cluster", "it rejoins as a replica"
+	lines := []line{
 		{fmt.Sprintf("redis-cli -c -p %d set k v", l.Port), "any node takes any key"},
 		{fmt.Sprintf("redis-cli -c -p %d get k", l.Port+1), "and finds it"},
 		{fmt.Sprintf("%s check --nodes 127.0.0.1:%d", self, l.Port), "write and read all slots; count what is lost"},
-		{fmt.Sprintf("%s lab status%s", self, at), "who is what"},
-		{fmt.Sprintf("%s lab kill 1%s", self, at), "kill -9; watch its replica take over"},
-		{fmt.Sprintf("%s lab start 1%s", self, at), "it rejoins as a replica"},
-		{fmt.Sprintf("%s lab stop%s", self, at), "all stop, the data stay"},
-	} {
-		fmt.Fprintf(out, "  %-44s %s\n", line.cmd, line.what)
 	}
+	if l.Sentinel {
+		what, comesBack = "lab", "the Sentinels make it a replica"
+		_, port, _ := net.SplitHostPort(primary.Addr)
+		sentinel := l.Port + l.Nodes - sentinels
+		lines = []line{
+			{fmt.Sprintf("redis-cli -p %d sentinel get-master-addr-by-name %s", sentinel, lab.Master), "a Sentinel says where the primary is"},
+			{fmt.Sprintf("redis-cli -p %s set k v", port), "the primary takes writes"},
+			{fmt.Sprintf("%s check --sentinel %s@127.0.0.1:%d", self, lab.Master, sentinel), "write and read there; count what is lost"},
+		}
+	}
+	fmt.Fprintf(out, "\nThe %s is ready: %s, in %s.\n\n", what, composition(primaries, replicas, sentinels), l.Dir())
+	lines = append(lines,
+		line{fmt.Sprintf("%s lab status%s", self, at), "who is what"},
+		line{fmt.Sprintf("%s lab kill %d%s", self, primary.Number, at), "kill -9; watch a replica take over"},
+		line{fmt.Sprintf("%s lab start %d%s", self, primary.Number, at), comesBack},
+		line{fmt.Sprintf("%s lab stop%s", self, at), "all stop, the data stay"},
+		line{fmt.Sprintf("%s lab remove%s", self, at), "all is deleted"},
+	)
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l.cmd))
+	}
+	for _, l := range lines {
+		fmt.Fprintf(out, "  %-*s  %s\n", width, l.cmd, l.what)
+	}
+	return nil
+}
+
+// composition says of what a lab consists: "3 primaries, 3 replicas".
+func composition(primaries, replicas, sentinels int) string {
+	count := func(n int, one, many string) string {
+		if n == 1 {
+			return "1 " + one
+		}
+		return fmt.Sprintf("%d %s", n, many)
+	}
+	text := count(primaries, "primary", "primaries") + ", " + count(replicas, "replica", "replicas")
+	if sentinels > 0 {
+		text += ", " + count(sentinels, "Sentinel", "Sentinels")
+	}
+	return text
 }

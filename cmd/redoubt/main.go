@@ -33,12 +33,21 @@ func main() {
 		run = func() error { return tool.run(os.Args[0], os.Args[1:]) }
 	}
 	if err := run(); err != nil {
+		var status exitStatus
+		if errors.As(err, &status) {
+			os.Exit(int(status))
+		}
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "redoubt:", err)
 		}
 		os.Exit(1)
 	}
 }
+
+// exitStatus is errSilent with a status of its own.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d; %v", int(s), errSilent) }
 
 func newRoot(title *proctitle.Title) *cobra.Command {
 	root := &cobra.Command{
@@ -49,6 +58,6 @@ func newRoot(title *proctitle.Title) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newServerCommand(title), newSentinelCommand(title), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
-		newCheckRDBCommand(), newCheckAOFCommand())
+		newCheckRDBCommand(), newCheckAOFCommand(), newVersionCommand())
 	return root
 }

@@ -167,15 +167,31 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		args string
 		want string
 	}{
-		{"cluster create 127.0.0.1:1", "requires at least 2 arg"},
+		{"cluster create", "requires at least 1 arg"},
+		{"cluster create 127.0.0.1:1", errSilent.Error()},
 		{"cluster create 127.0.0.1:1 127.0.0.1:2 --cluster-replicas -1", "must not be negative"},
 		{"cluster create 127.0.0.1:1 127.0.0.1:2 --if-none", "needs --cluster-yes"},
 		{"cluster call 127.0.0.1:1", "requires at least 2 arg"},
 		{"cluster call 127.0.0.1:1 ping --cluster-only-masters --cluster-only-replicas", "none of the others can be"},
-		{"cluster reshard 127.0.0.1:1", "unknown command"},
+		{"cluster reshard 127.0.0.1:1", "unknown command \"reshard\" for \"redoubt cluster\". It is not built here; redis-cli --cluster reshard works on these nodes"},
+		{"cluster nonsense", "unknown command"},
+		{"cluster status 127.0.0.1:1", "exit status 2"},
 		{"cluster check 127.0.0.1:1", errSilent.Error()},
 		{"check --nodes 127.0.0.1:1 --duration 1s", "no node of the cluster answers"},
+		{"check --sentinel 127.0.0.1:1", "is not name@host:port"},
+		{"check --sentinel m@127.0.0.1", "has no port"},
+		{"check --sentinel m@127.0.0.1:1 --nodes 127.0.0.1:1", "none of the others can be"},
+		{"check --sentinel m@127.0.0.1:1 --no-cluster", "none of the others can be"},
+		{"check --sentinel m@127.0.0.1:1,127.0.0.1:2", "no node of the cluster answers: 127.0.0.1:1: dial 127.0.0.1:1"},
 		{"lab kill", "accepts 1 arg"},
+		{"lab --dir /nonexistent/lab --nodes 0", "--nodes 0: it must be greater than 0"},
+		{"lab --dir /nonexistent/lab --nodes -6", "--nodes -6: it must be greater than 0"},
+		{"lab --dir /nonexistent/lab --port 0", "--port 0: it must be greater than 0"},
+		{"lab --dir /nonexistent/lab --node-timeout 0s", "--node-timeout 0s: it must be greater than 0"},
+		{"lab --dir /nonexistent/lab --replicas -1", "must not be negative"},
+		{"lab status --dir /nonexistent/lab", "there is no lab in /nonexistent/lab"},
+		{"lab remove --dir /nonexistent/lab", "there is no lab in /nonexistent/lab"},
+		{"version of", "unknown command"},
 		{"lab nonsense", "unknown command"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {

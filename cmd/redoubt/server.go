@@ -32,6 +32,7 @@ func newServerCommand(title *proctitle.Title) *cobra.Command {
 		Short:              "Run a node",
 		Long:               serverHelp,
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeDirectives,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return serve(title, args, slices.Contains(args, sentinelOption))
 		},
@@ -45,6 +46,7 @@ func newSentinelCommand(title *proctitle.Title) *cobra.Command {
 		Short:              "Run a Sentinel: it monitors primaries and has replicas take over",
 		Long:               sentinelHelp,
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeDirectives,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return serve(title, args, true)
 		},

@@ -56,6 +56,8 @@ const (
 	Touches
 	// RunsScript: it runs a script, which may look at more keys than it names.
 	RunsScript
+	// TakesOver: it may make a primary of a replica, in the history of the one that asks.
+	TakesOver
 )
 
 var flagNames = []struct {

@@ -106,12 +106,15 @@ type Settings struct {
 	ReplicaAnnounceIP     string
 	ReplicaAnnouncePort   int
 	ReplDisklessSync      bool
+	ReplDisklessLoad      DisklessLoad
 	ReplPingReplicaPeriod time.Duration
 	ReplTimeout           time.Duration
 	ReplDisableTCPNoDelay bool
 	ReplBacklogBytes      int64
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
+	SentinelConfirmTimeout int
 
 	// The cluster.
 	ClusterEnabled                  bool
@@ -216,6 +219,19 @@ const (
 	FsyncEverySec Fsync = iota
 	FsyncAlways
 	FsyncNo
+)
+
+// DisklessLoad says when a replica loads a snapshot while it arrives, instead of from a
+// file that was received and checked before.
+type DisklessLoad uint8
+
+// Never; if the node has no keys, which LoadSwap is about as well: with keys it is
+// LoadNever that serves them meanwhile; always.
+const (
+	LoadNever DisklessLoad = iota
+	LoadOnEmpty
+	LoadSwap
+	LoadAlways
 )
 
 // Access says from where a guarded command or setting may be used.

@@ -239,6 +239,9 @@ var replicationRows = []*directive{
 	{name: "repl-diskless-sync", typ: boolean{}, def: "yes",
 		does:  "send snapshots to replicas without a file",
 		store: toBool(func(s *Settings) *bool { return &s.ReplDisklessSync })},
+	{name: "repl-diskless-load", typ: disklessLoads, def: "disabled", flags: denyLoading,
+		does:  "load a snapshot while it arrives, or from a file",
+		store: toChoice(disklessLoads, func(s *Settings) *DisklessLoad { return &s.ReplDisklessLoad })},
 	{name: "repl-ping-replica-period", aliases: []string{"repl-ping-slave-period"}, typ: atLeastOne, def: "10",
 		does:  "seconds between pings of a primary to its replicas",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.ReplPingReplicaPeriod })},
@@ -257,6 +260,9 @@ var replicationRows = []*directive{
 	{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, typ: nonNegative, def: "10",
 		does:  "seconds after its last acknowledgement for which a replica counts",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.MinReplicasMaxLag })},
+	{name: "sentinel-confirm-timeout", typ: ints(-1, math.MaxInt32), def: "60", since: "Redoubt",
+		does:  "seconds that a restarted primary waits for its Sentinels; 0: none; -1: no end",
+		store: toInt(func(s *Settings) *int { return &s.SentinelConfirmTimeout })},
 }
 
 var scriptRows = []*directive{

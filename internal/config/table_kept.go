@@ -45,7 +45,6 @@ var keptRows = []*directive{
 	// Replication.
 	{name: "repl-diskless-sync-delay", typ: nonNegative, def: "5"},
 	{name: "repl-diskless-sync-max-replicas", typ: nonNegative, def: "0"},
-	{name: "repl-diskless-load", typ: disklessLoads, def: "disabled", flags: denyLoading},
 	{name: "repl-backlog-ttl", typ: unbounded, def: "3600"},
 	{name: "propagation-error-behavior", typ: propagationErrors, def: "ignore"},
 	{name: "dual-channel-replication-enabled", typ: boolean{}, def: "no", since: "Valkey 8.0"},

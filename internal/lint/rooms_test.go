@@ -42,7 +42,8 @@ var rooms = []room{
 	{path: "bus", pure: true, imports: []string{"slots"}},
 	{path: "bus/link", imports: []string{"bus"}},
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
-	{path: "cluster/sentinel", pure: true},
+	{path: "cluster/vouch", pure: true},
+	{path: "cluster/sentinel", pure: true, imports: []string{"cluster/vouch"}},
 	{path: "cluster/sim/virtual", pure: true},
 	{path: "cluster/sim/sentinels", pure: true, imports: []string{"cluster/sentinel", "cluster/sim/virtual"}},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sim/virtual", "replication"}},
@@ -84,13 +85,13 @@ var rooms = []room{
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
 		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/tlsconf"}},
-	{path: "internal/node", imports: []string{"slots", "bus", "cluster",
+	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
-		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/glob", "internal/resp", "internal/server", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
@@ -104,7 +105,7 @@ var rooms = []room{
 	{path: "cluster/sim/seedtest", testOnly: true},
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
-	{path: "internal/redistest/...", testOnly: true},
+	{path: "internal/redistest/...", imports: []string{"internal/certs"}, testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 

@@ -410,11 +410,49 @@ func (n *Node) loadFile(ctx context.Context, path string, at replication.Offset,
 		return loaded{}, err
 	}
 	defer f.Close()
-	rule.delay = keyDelay(func() int { return n.config.Current().KeyLoadDelayMicros })
+	rule.delay = n.loadDelay()
 	l, err := load(ctx, n.handsAt(at), n.keys, f, rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
 	l.tell(n.log)
 	return l, nil
+}
+
+func (n *Node) loadDelay() func(stop <-chan struct{}) {
+	return keyDelay(func() int { return n.config.Current().KeyLoadDelayMicros })
+}
+
+// loadArriving is load of a snapshot from a primary, to its end, and returns the database
+// that is selected in the stream behind it.
+func (n *Node) loadArriving(ctx context.Context, in io.Reader) (db int, err error) {
+	all := &counted{in: in}
+	l, err := load(ctx, n.handsAt(0), n.keys, all, loadRule{libraries: n.server, delay: n.loadDelay()})
+	if err == nil {
+		_, err = io.Copy(io.Discard, all)
+	}
+	if err == nil && all.bytes > l.bytes {
+		err = fmt.Errorf("%w: bytes behind the end", rdb.ErrCorrupt)
+	}
+	if err != nil {
+		n.log.Warn("Internal error in RDB reading from the primary", zap.Error(err))
+		return 0, err
+	}
+	if l.skipped.ModuleData > 0 {
+		n.log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", l.skipped.ModuleData))
+	}
+	l.tell(n.log)
+	return l.db, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	in    io.Reader
+	bytes int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.bytes += int64(n)
+	return n, err
 }

@@ -171,6 +171,13 @@ func (n *Node) followSettings() {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
 	}, "repl-backlog-size")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		select {
+		case n.replicator.sentinels.wake <- struct{}{}:
+		default:
+		}
+		return nil
+	}, "sentinel-confirm-timeout")
 	n.config.OnChange(func(old, next *config.Settings) error { return n.oom.follow(next, n.server.IsReplica()) },
 		"oom-score-adj", "oom-score-adj-values")
 	n.config.OnChange(func(old, next *config.Settings) error {
@@ -300,7 +307,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.server.Listen(); err != nil {
 		return err
 	}
-	n.server.SetLoading(true)
+	n.server.SetStarting()
 	n.listens()
 	served := make(chan error, 1)
 	go func() { served <- n.server.Run(ctx) }()

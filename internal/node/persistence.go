@@ -83,7 +83,9 @@ type persistence struct {
 	transferring  *order
 	transferBegan time.Time
 	sent          *order // the last such snapshot that was completed; its file is kept
-	saving        bool   // a BGSAVE waits or runs
+	sends         int    // of them that are being sent, see sending, since sendsBegan
+	sendsBegan    time.Time
+	saving        bool // a BGSAVE waits or runs
 	saveBegan     time.Time
 	lastSave      time.Time
 	lastTry       time.Time // after lastSave if it failed or was given up
@@ -714,6 +716,8 @@ func (p *persistence) making() (on bool, began time.Time) {
 		return true, p.saveBegan
 	case p.transferring != nil:
 		return true, p.transferBegan
+	case p.sends > 0:
+		return true, p.sendsBegan
 	}
 	return p.transfer != nil, time.Now() // it is about to begin
 }

@@ -51,6 +51,8 @@ type replicator struct {
 	onAck   atomic.Pointer[func()]
 	handing atomic.Pointer[failover] // FAILOVER under way; nil: none
 
+	sentinels *sentinels
+
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
@@ -75,6 +77,8 @@ type roleState struct {
 	// known: the history is one in which a primary could go on, because the
 	// node has been in step with it or made it.
 	known bool
+	// unconfirmed: a primary that waits for the word of its Sentinels, see sentinels.
+	unconfirmed bool
 	// What promote leaves for the case that nothing comes of it: the database
 	// that was selected in the stream before it was reset, and the number of
 	// replicas that had asked for the stream.
@@ -107,6 +111,7 @@ func newReplicator(n *Node) *replicator {
 	r := &replicator{n: n, log: n.log, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.sentinels = newSentinels(r)
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -165,16 +170,26 @@ func (r *replicator) start(ctx context.Context) error {
 	begin := first.role
 	// Seen from here the node is a replica of nobody that takes a role.
 	first.role = role{replica: true}
-	var err error
+	wait, err := r.sentinels.load()
+	if err != nil {
+		return err
+	}
 	r.n.keys.World(now(), func(tx *storage.Tx) {
 		r.state.Store(&first)
 		err = r.change(tx, begin)
+		if wait {
+			r.log.Warn("No writes are taken until most of the Sentinels have said that this is still the primary (sentinel-confirm-timeout)")
+			r.sentinels.set(tx, false)
+		}
 		r.begun = true
 	})
 	if err != nil {
 		return fmt.Errorf("save the replication history: %w", err)
 	}
 	r.running.Go(func() { r.runLinks(r.ctx) })
+	if r.n.cluster == nil {
+		r.running.Go(func() { r.sentinels.run(r.ctx) })
+	}
 	r.running.Go(func() { r.runBeat(r.ctx) })
 	r.running.Go(func() { r.runFitness(r.ctx) })
 	return nil
@@ -206,6 +221,9 @@ func (r *replicator) Follow(tx *storage.Tx, host string, port int) {
 		return
 	}
 	_ = r.change(tx, to) // logged, and tried again
+	if !to.replica {
+		r.sentinels.promoted(tx)
+	}
 	r.n.roleChanged()
 }
 
@@ -266,6 +284,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	}
 	r.cutOff()
 	if to.replica {
+		next.unconfirmed = false
 		next.standing.Follow(to.source)
 		if !old.replica && old.asked == r.ids.Load() {
 			next.history = next.history.Rejoin(r.n.stream.End())

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/command"
+	"redoubt/internal/config"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
@@ -128,9 +129,25 @@ func (f *follower) Apply(u *psync.Unit) error {
 // Synced is how far the stream is on disk.
 func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
+// Direct reports whether a snapshot is to be loaded while it arrives: with
+// repl-diskless-load, if there are no keys and functions that could be lost by it, or if
+// they are not to be kept.
+func (f *follower) Direct() bool {
+	n := f.r.n
+	switch n.config.Current().ReplDisklessLoad {
+	case config.LoadNever:
+		return false
+	case config.LoadAlways:
+		return true
+	}
+	empty := false
+	n.keys.World(now(), func(tx *storage.Tx) { empty = count(n.keys) == 0 && len(n.server.Libraries(tx)) == 0 })
+	return empty
+}
+
 // Replace puts a received snapshot in the place of everything: data, stream,
-// history. The file has been checked and is a good one. Clients wait, and are told
-// that the node is loading if it takes long. The node's own replicas are sent away;
+// history. The file has been checked and is a good one, or it is still arriving and
+// nobody has seen it. Clients wait, and are told that the node is loading if it takes long. The node's own replicas are sent away;
 // they will need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
@@ -165,7 +182,12 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
-	if _, err = n.loadFile(ctx, full.Path, 0, loadRule{libraries: n.server}); err == nil {
+	if full.In != nil {
+		full.DB, err = n.loadArriving(ctx, full.In)
+	} else {
+		_, err = n.loadFile(ctx, full.Path, 0, loadRule{libraries: n.server})
+	}
+	if err == nil {
 		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
 	}
 	back := false // what was there before is there again
@@ -190,6 +212,9 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again
+			if !to.replica {
+				r.sentinels.promoted(tx)
+			}
 			r.n.roleChanged()
 		}
 		return err

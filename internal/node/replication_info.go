@@ -81,6 +81,9 @@ func (r *replicator) Info() string {
 	}
 	end, first := n.stream.End(), n.stream.First()
 	line("master_failover_state", r.FailoverState())
+	if n.cluster == nil {
+		line("sentinel_confirmed", oneIf(!state.unconfirmed))
+	}
 	line("master_replid", state.history.ID)
 	line("master_replid2", state.history.ID2)
 	line("master_repl_offset", end)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.uber.org/zap"
@@ -437,6 +438,88 @@ func TestReplace(t *testing.T) {
 			}
 			if end := n.stream.End(); end != 500+replication.Offset(len(setA)) {
 				t.Errorf("the stream goes on to %d", end)
+			}
+		})
+	}
+}
+
+// What repl-diskless-load says of a node without keys, with one, and with a function.
+func TestWhatIsLoadedWhileItArrives(t *testing.T) {
+	const library = "#!lua name=l\nredis.register_function('f', function() end)"
+	for setting, want := range map[string][3]bool{
+		"disabled": {}, "on-empty-db": {true}, "swapdb": {true}, "flush-before-load": {true, true, true},
+	} {
+		n, _ := startNode(t, t.TempDir(), append([]string{"--repl-diskless-load", setting}, replicaOfNobody...)...)
+		f := linked(t, n)
+		got := [3]bool{f.Direct()}
+		if err := f.Apply(unit(t, setA)); err != nil {
+			t.Fatal(err)
+		}
+		got[1] = f.Direct()
+		n.keys.World(now(), func(tx *storage.Tx) { tx.FlushAll() })
+		if err := n.server.LoadLibrary(library, false); err != nil {
+			t.Fatal(err)
+		}
+		if got[2] = f.Direct(); got != want {
+			t.Errorf("%s: %v, want %v", setting, got, want)
+		}
+	}
+}
+
+func TestReplaceWhileItArrives(t *testing.T) {
+	for _, journal := range []string{"yes", "no"} {
+		t.Run("appendonly "+journal, func(t *testing.T) {
+			dir := t.TempDir()
+			args := append([]string{"--appendonly", journal}, replicaOfNobody...)
+			n, stop := startNode(t, dir, args...)
+			f := linked(t, n)
+			full := psync.Full{Path: snapshotFile(t, dir, "x", "y"), History: replication.NewHistory(idOther), At: 500}
+			file, err := os.ReadFile(full.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			replace := func(in io.Reader) error {
+				full.In = in
+				return f.Replace(context.Background(), full)
+			}
+			before := position(n)
+			for what, in := range map[string]io.Reader{
+				"one that breaks off":    io.MultiReader(strings.NewReader(string(file[:len(file)-12])), iotest.ErrReader(io.ErrUnexpectedEOF)),
+				"one with more behind":   strings.NewReader(string(file) + "x"),
+				"one that is no good":    strings.NewReader(strings.Replace(string(file), "x", "z", 1)),
+				"one that has not begun": iotest.ErrReader(io.ErrUnexpectedEOF),
+			} {
+				if err := replace(in); err == nil {
+					t.Errorf("%s is taken", what)
+				}
+				if keys := keysOf(n); len(keys) != 0 || n.server.Loading() {
+					t.Errorf("%s leaves %q, loading: %v", what, keys, n.server.Loading())
+				}
+				if _, known := f.Position(); journal == "yes" && position(n) != before || journal == "no" && known {
+					t.Errorf("%s leaves the node at %+v, known: %v", what, position(n), known)
+				}
+			}
+			in, out := io.Pipe()
+			done := make(chan error, 1)
+			go func() { done <- replace(in) }()
+			if _, err := out.Write(file[:len(file)-5]); err != nil {
+				t.Fatal(err)
+			}
+			if !n.server.Loading() {
+				t.Error("the node is not loading while it loads")
+			}
+			out.Write(file[len(file)-5:])
+			out.Close()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			want := psync.Position{History: full.History, End: 500, DB: 2}
+			for _, when := range []string{"after the snapshot", "after a restart"} {
+				if keys := keysOf(n); !slices.Equal(keys, []string{"x", "y"}) || position(n) != want {
+					t.Errorf("%s there is %q at %+v, want %+v", when, keys, position(n), want)
+				}
+				stop()
+				n, stop = startNode(t, dir, args...)
 			}
 		})
 	}

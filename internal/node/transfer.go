@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"redoubt/replication"
@@ -45,10 +46,40 @@ func (p *persistence) Base(ctx context.Context, need psync.Need, began func(repl
 			return b, nil
 		}
 	}
-	if b := p.lastTransfer(); b != nil {
-		return b, nil
+	b, err := p.lastTransfer(), error(nil)
+	if b == nil {
+		b, err = p.freshBase(ctx, false, began)
 	}
-	return p.freshBase(ctx, false, began)
+	if err == nil && !need.Sized && p.config.Current().ReplDisklessSync {
+		p.sending(b)
+	}
+	return b, err
+}
+
+// sending has INFO tell of a snapshot that is sent without a length as of one that is
+// being made, until it is closed: in Redis it is being made all the time.
+func (p *persistence) sending(b *psync.Base) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sends++; p.sends == 1 {
+		p.sendsBegan = time.Now()
+	}
+	b.ReadCloser = &sentBase{b.ReadCloser, sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sends--
+	})}
+}
+
+// sentBase tells that it is closed.
+type sentBase struct {
+	io.ReadCloser
+	over func()
+}
+
+func (b *sentBase) Close() error {
+	b.over()
+	return b.ReadCloser.Close()
 }
 
 // freshBase waits for a snapshot. If it is to be current, the snapshot begins after the

@@ -263,6 +263,34 @@ func TestASnapshotUnderWayIsShared(t *testing.T) {
 	}
 }
 
+// While a snapshot is sent without its length INFO says that one is being made, as it
+// always is in Redis.
+func TestASnapshotThatIsSentIsOneThatIsMade(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--appendonly", "no", "--save", "")
+	making := func() bool {
+		n.persistence.mu.Lock()
+		defer n.persistence.mu.Unlock()
+		on, _ := n.persistence.making()
+		return on
+	}
+	for _, sized := range []bool{false, true} {
+		for range 2 { // the second gets that of the first
+			b, err := n.persistence.Base(t.Context(), psync.Need{Sized: sized}, func(replication.Offset) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if on := making(); on == sized {
+				t.Errorf("with a length: %v; being made: %v", sized, on)
+			}
+			b.Close()
+			b.Close()
+			if making() {
+				t.Error("it is being made for ever")
+			}
+		}
+	}
+}
+
 // A replica that is not farther behind than the backlog reaches could resume at once, so
 // the limit does not send it away.
 func TestALimitBelowTheBacklogIsThatOfTheBacklog(t *testing.T) {

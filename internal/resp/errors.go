@@ -70,6 +70,7 @@ const (
 	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."
 	ErrNoReplicas        Error = "NOREPLICAS Not enough good replicas to write."
 	ErrReadOnly          Error = "READONLY You can't write against a read only replica."
+	ErrUnconfirmed       Error = "READONLY You can't write against a primary that its Sentinels have not confirmed."
 	ErrMasterDown        Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	ErrLoading           Error = "LOADING Redis is loading the dataset in memory"
 	ErrReplicaKeyspace   Error = "ERR Replica can't interact with the keyspace"

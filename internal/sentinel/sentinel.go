@@ -67,15 +67,9 @@ func Check(settings *config.Config, product string) error {
 	if err := checkFile(settings.Path()); err != nil {
 		return err
 	}
-	if settings.Current().TLSReplication {
-		return errPlainLinks
-	}
 	_, err := readFile(settings, product)
 	return err
 }
-
-// errPlainLinks ends the start of a Sentinel that should link to nodes by TLS.
-var errPlainLinks = errors.New("sentinel: tls-replication is not built, and passwords would go over the network in plain text")
 
 // New makes a Sentinel that does not listen yet. It refuses what Check refuses.
 func New(c Config) (*Sentinel, error) {
@@ -87,10 +81,10 @@ func New(c Config) (*Sentinel, error) {
 		return nil, err
 	}
 	cfg := c.Settings.Current()
-	if cfg.TLSReplication {
-		return nil, errPlainLinks
-	}
 	f.settings.Port = uint16(cfg.AnyPort())
+	if cfg.TLSReplication && cfg.TLSPort != 0 {
+		f.settings.Port = uint16(cfg.TLSPort) // what other Sentinels connect to
+	}
 	f.settings.RequirePass = cfg.RequirePass
 	seed, runID, err := randomness()
 	if err != nil {
@@ -106,7 +100,7 @@ func New(c Config) (*Sentinel, error) {
 	}
 	s.server, err = server.New(server.Config{
 		Settings: c.Settings, Keyspace: storage.New(storage.Config{Databases: 1, Stream: noStream{}}), Stream: noStream{},
-		Sentinel: s, Rows: s.rows(), Log: c.Log, RunID: runID,
+		Sentinel: s, Rows: s.rows(), TLS: s.driver.tls, Log: c.Log, RunID: runID,
 	})
 	if err != nil {
 		return nil, err

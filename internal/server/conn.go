@@ -55,10 +55,11 @@ type conn struct {
 	track     *tracker    // CLIENT TRACKING; nil: off
 	replica   *Handshake  // what REPLCONF said; nil until then
 	state     connState
-	queued    bool    // in the loop's ready list
-	parked    *parked // what it waits for; nil if it does not
-	inHeld    bool    // in the loop's held list
-	postponed bool    // in the loop's list of that name
+	queued    bool          // in the loop's ready list
+	parked    *parked       // what it waits for; nil if it does not
+	inHeld    bool          // in the loop's held list
+	postponed bool          // in the loop's list of that name
+	takesOver time.Duration // when it asked the node to take over, as a time since the server's start; 0: it has not
 	polled    interest
 	softFrom  time.Duration // when the output passed its soft limit; 0: it has not
 	counted   counted       // in the memory of the loop

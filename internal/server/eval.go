@@ -236,8 +236,12 @@ func (h *scriptHost) refusesScript(f form, flags script.Flags) resp.Error {
 		return resp.ErrScriptStale
 	}
 	if flags&script.NoWrites == 0 {
-		if s.IsReplica() && h.cfg.ReplicaReadOnly {
+		switch err := s.readOnly(h.cfg, s.IsReplica()); err {
+		case "":
+		case resp.ErrReadOnly:
 			return resp.ErrScriptReadOnly
+		default:
+			return err
 		}
 		if err := s.diskError(); err != "" {
 			return scriptMisconf(err)

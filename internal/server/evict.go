@@ -104,7 +104,7 @@ func gateMemory(l *loop, q *request) verdict {
 func (l *loop) makeRoom() bool {
 	s, m := l.srv, &l.cfg.MaxMemory
 	l.evicting = false
-	if m.Bytes == 0 || s.IsReplica() || s.usedMemory() <= m.Bytes {
+	if m.Bytes == 0 || s.is(condReplica|condUnconfirmed) || s.usedMemory() <= m.Bytes {
 		s.exceeded.end(l.mono)
 		return true
 	}

@@ -32,6 +32,7 @@ const (
 	condFull                                  // the stream is too far ahead of its journal
 	condKept                                  // snapshots keep as much memory as they may
 	condBusy                                  // a script takes long
+	condUnconfirmed                           // a primary whose Sentinels have not said that it is one
 )
 
 // verdict is what a gate decides.
@@ -66,13 +67,14 @@ var gates = []gate{
 	{name: "memory", when: condMemory, ofCommand: gateMemory},
 	{name: "disk", when: condDisk, ofCommand: gateDisk},
 	{name: "enough replicas", when: condFewReplicas, ofCommand: gateReplicas},
-	{name: "read-only replica", when: condReplica, ofCommand: gateReadOnly},
+	{name: "read-only replica", when: condReplica | condUnconfirmed, ofCommand: gateReadOnly},
 	{name: "RESP2 subscriber", when: condSubscribed, ofClient: gateSubscriber},
 	{name: "stale replica", when: condStale, ofCommand: gateStale},
 	{name: "loading", when: condLoading, ofCommand: gateLoading},
 	{name: "busy", when: condBusy, ofCommand: gateBusy},
 	{name: "monitor", when: condMonitor, ofClient: gateMonitor},
 	{name: "pause", when: condPause | condFull | condKept, ofClient: gatePause},
+	{name: "takeover", when: condReplica, ofClient: gateTakeOver},
 	{name: "queue of MULTI", when: condMulti, ofClient: gateQueue},
 }
 
@@ -127,11 +129,13 @@ func (l *loop) admitCall(row *command.Row, args [][]byte) resp.Error {
 // node still is a primary. A role changes under the world lock, so it stays as it
 // is until the unit ends. What a write changed on a replica would be in no stream.
 func (l *loop) admitLocked(q *request) resp.Error {
-	if q.flags&command.Write != 0 && l.runner.Ctx.Tx.Role() == storage.RoleReplica && l.cfg.ReplicaReadOnly {
-		if q.row.Is(command.RunsQueue) {
-			return resp.ErrExecAbortedBy(resp.ErrReadOnly)
+	if q.flags&command.Write != 0 && l.runner.Ctx.Tx.Role() == storage.RoleReplica {
+		if err := l.srv.readOnly(l.cfg, true); err != "" {
+			if q.row.Is(command.RunsQueue) {
+				return resp.ErrExecAbortedBy(err)
+			}
+			return err
 		}
-		return resp.ErrReadOnly
 	}
 	return l.routeLocked(q)
 }
@@ -208,10 +212,23 @@ func (s *Server) fewReplicas(cfg *config.Settings) bool {
 }
 
 func gateReadOnly(l *loop, q *request) verdict {
-	if q.flags&command.Write != 0 && l.cfg.ReplicaReadOnly {
-		return q.deny(resp.ErrReadOnly)
+	if q.flags&command.Write != 0 {
+		if err := l.srv.readOnly(l.cfg, l.srv.IsReplica()); err != "" {
+			return q.deny(err)
+		}
 	}
 	return pass
+}
+
+// readOnly is why the role of the node allows no writes, "" if it does.
+func (s *Server) readOnly(cfg *config.Settings, replica bool) resp.Error {
+	switch {
+	case s.is(condUnconfirmed):
+		return resp.ErrUnconfirmed
+	case replica && cfg.ReplicaReadOnly:
+		return resp.ErrReadOnly
+	}
+	return ""
 }
 
 func gateSubscriber(_ *loop, _ *conn, q *request) verdict {

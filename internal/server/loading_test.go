@@ -39,6 +39,25 @@ func TestAShortLoadIsADelay(t *testing.T) {
 	c.want("GET k", "(nil)")
 }
 
+// A client that connects as soon as the node listens waits for a short load, as it does
+// with redis-server.
+func TestAStartIsADelay(t *testing.T) {
+	n := startNode(t)
+	n.SetStarting()
+	n.patience.Store(int64(time.Since(n.started) + time.Hour))
+	c := n.dial()
+	c.send("PING")
+	n.untilPostponed()
+	c.silent()
+	n.SetLoading(false)
+	c.wantNext("PONG")
+
+	n.keepNoHouse()
+	n.SetStarting()
+	c.want("PING", "error: "+string(resp.ErrLoading)) // it takes longer
+	n.SetLoading(false)
+}
+
 // Data are not replaced under a script, which could not be killed any more, nor under a
 // request that has passed the gates, which would find none.
 func TestALoadWaitsForWhatRuns(t *testing.T) {

@@ -78,6 +78,7 @@ type loop struct {
 	busy      time.Duration // spent in turns since the last cron
 	idle      int           // housekeepings in a row without a command before them
 	before    loopCounts    // as they were at the last cron
+	slept     int64         // … and how often the executor had waited for another loop
 
 	buffers [][]byte // free output buffers
 	// cipherBuf is what has been read of a connection with TLS, sealBuf what is about to
@@ -477,13 +478,16 @@ func (l *loop) cron() {
 func (l *loop) measure(period time.Duration) {
 	st := &l.stats
 	st.busy.Store(int64(l.busy * 1000 / max(period, 1)))
-	st.depth.Store((st.commands - l.before.commands) / max(st.reads-l.before.reads, 1))
+	reads := st.reads - l.before.reads
+	st.depth.Store((st.commands - l.before.commands) / max(reads, 1))
+	slept := l.exec.Slept()
+	st.queued.Store((slept - l.slept) * 1000 / max(reads, 1))
 	if st.commands != l.before.commands || l.freeing {
 		l.idle = 0
 	} else if l.idle++; l.idle == retireAfter {
 		l.exec.Retire()
 	}
-	l.busy, l.before = 0, st.loopCounts
+	l.busy, l.before, l.slept = 0, st.loopCounts, slept
 }
 
 // retireAfter is for how many housekeepings in a row a loop has had nothing to

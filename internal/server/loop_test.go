@@ -21,20 +21,54 @@ func TestLoopsFollowTheLoad(t *testing.T) {
 		loads                           []load
 		want                            int
 	}{
-		{"one idle loop", 1, 1, 2, 2, []load{{100, 1}, {}}, 1},
-		{"a full loop with shallow requests on a small machine", 1, 1, 2, 2, []load{{990, 1}, {}}, 1},
-		{"a full loop with deep pipelines", 1, 1, 2, 2, []load{{990, 64}, {}}, 2},
-		{"a full loop and processors to spare", 1, 1, 4, 8, []load{{990, 1}, {}, {}, {}}, 2},
-		{"two full loops and no third", 2, 1, 2, 8, []load{{990, 64}, {990, 64}}, 2},
-		{"two loops with little to do", 2, 1, 2, 2, []load{{150, 1}, {150, 1}}, 1},
-		{"two loops with enough to do", 2, 1, 2, 2, []load{{500, 1}, {500, 1}}, 2},
+		{"one idle loop", 1, 1, 2, 2, []load{{100, 1, 0}, {}}, 1},
+		{"a full loop with shallow requests on a small machine", 1, 1, 2, 2, []load{{990, 1, 0}, {}}, 1},
+		{"a full loop with deep pipelines", 1, 1, 2, 2, []load{{990, 64, 0}, {}}, 2},
+		{"a full loop and processors to spare", 1, 1, 4, 8, []load{{990, 1, 0}, {}, {}, {}}, 2},
+		{"two full loops and no third", 2, 1, 2, 8, []load{{990, 64, 0}, {990, 64, 0}}, 2},
+		{"two loops with little to do", 2, 1, 2, 2, []load{{150, 1, 0}, {150, 1, 0}}, 1},
+		{"two loops with enough to do", 2, 1, 2, 2, []load{{500, 1, 0}, {500, 1, 0}}, 2},
 		{"never below the least", 2, 2, 2, 2, []load{{}, {}}, 2},
+		{"two loops with one key", 2, 1, 2, 2, []load{{990, 64, 700}, {990, 64, 500}}, 1},
+		{"one of two loops waits for the other", 2, 1, 2, 2, []load{{990, 64, 700}, {990, 64, 0}}, 2},
+		{"two loops with one key and never below the least", 2, 2, 2, 2, []load{{990, 64, 700}, {990, 64, 500}}, 2},
+		{"two loops that seldom wait", 2, 1, 2, 2, []load{{990, 64, 7}, {990, 64, 5}}, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := wantLoops(tc.active, tc.least, tc.most, tc.processors, tc.loads); got != tc.want {
+			if got, _ := wantLoops(tc.active, tc.least, tc.most, tc.processors, tc.loads); got != tc.want {
 				t.Errorf("%d loops, want %d", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestLoopsThatWereInEachOthersWayComeBackRarely plays an hour of clients that all use
+// one key, and then some who do not: two loops are tried again and again, but for a
+// small part of the time, and not given up once they are of use.
+func TestLoopsThatWereInEachOthersWayComeBackRarely(t *testing.T) {
+	const hour = 36_000 // housekeepings
+	var s spread
+	active, both := 1, 0
+	tick := func(queued int64) {
+		loads := []load{{990, 64, 0}, {}}
+		if active == 2 {
+			loads = []load{{990, 64, queued}, {990, 64, queued}}
+			both++
+		}
+		active = s.loops(active, 1, 2, 2, loads)
+	}
+	for range hour {
+		tick(500)
+	}
+	if both < 50*patience || both > hour/100 {
+		t.Errorf("%d of %d times there were two loops for one key", both, hour)
+	}
+	both = 0
+	for range hour {
+		tick(0)
+	}
+	if both < hour-mostShy-patience {
+		t.Errorf("%d of %d times there were two loops for many keys", both, hour)
 	}
 }
 

@@ -42,6 +42,11 @@ type Replication interface {
 	// Follow makes the node a replica of a primary, or with an empty host a
 	// primary. It runs under the world lock.
 	Follow(tx *storage.Tx, host string, port int)
+	// Confirmed reports whether the node may take writes as far as its Sentinels are
+	// concerned, which tell it by messages on the channel of their hellos. Vouched takes
+	// one, and reports false if it is another message.
+	Confirmed() bool
+	Vouched(message []byte) bool
 	// GoodReplicas counts those that acknowledged within min-replicas-max-lag.
 	GoodReplicas() int
 	// Acked counts the replicas that acknowledged an offset, and AskAcks asks

@@ -196,6 +196,8 @@ type fakeReplication struct {
 	rest   []byte
 	asked  chan struct{} // closed by the first AskAcks
 	once   sync.Once
+
+	unconfirmed atomic.Bool
 }
 
 func newFakeReplication() *fakeReplication {
@@ -207,6 +209,10 @@ func (f *fakeReplication) locked(change func()) {
 	defer f.mu.Unlock()
 	change()
 }
+
+// Confirmed and Vouched are those of a node whose Sentinels say "word".
+func (f *fakeReplication) Confirmed() bool             { return !f.unconfirmed.Load() }
+func (f *fakeReplication) Vouched(message []byte) bool { return string(message) == "word" }
 
 func (f *fakeReplication) Serve(nc net.Conn, rest []byte, hello Handshake) {
 	f.locked(func() { f.rest = rest })

@@ -11,37 +11,84 @@ import "runtime"
 
 // load is what one loop did since its last housekeeping.
 type load struct {
-	busyPermille int64 // of the time, in turns
-	depth        int64 // commands for each read
+	busyPermille   int64 // of the time, in turns
+	depth          int64 // commands for each read
+	queuedPermille int64 // sleeps until another loop gave a slot back, for each read
 }
 
 const (
 	saturated = 900 // permille of a loop's time
 	slack     = 400
-	deep      = 8 // commands a read from which execution outweighs system calls
-	patience  = 3 // housekeepings in a row before n changes
+	deep      = 8   // commands a read from which execution outweighs system calls
+	crowded   = 100 // permille of reads for which a loop has to sleep
+	patience  = 3   // housekeepings in a row before n changes
+
+	// After loops have been in each other's way there are not more of them for so
+	// many housekeepings. If it is the same then, the next time is twice as long.
+	leastShy = 20
+	mostShy  = 640
 )
+
+// spread decides how many loops are active, from what they did in each period
+// between two housekeepings.
+type spread struct {
+	unsettled int // periods in a row that asked for another number
+	shy       int // periods that must pass before there may be more
+	lastShy   int // how many they were at first, the last time
+	calm      int // periods since loops were last in each other's way
+}
+
+// loops is how many loops shall be active from now on, of at least least and at most
+// most.
+func (s *spread) loops(active, least, most, processors int, loads []load) int {
+	s.shy = max(s.shy-1, 0)
+	if s.calm++; s.calm > 2*mostShy {
+		s.lastShy = 0 // the clients have changed
+	}
+	want, inTheWay := wantLoops(active, least, most, processors, loads)
+	if want == active || (want > active && s.shy > 0) {
+		s.unsettled = 0
+		return active
+	}
+	if s.unsettled++; s.unsettled < patience {
+		return active
+	}
+	s.unsettled = 0
+	if inTheWay {
+		s.lastShy = min(max(2*s.lastShy, leastShy), mostShy)
+		s.shy, s.calm = s.lastShy, 0
+	}
+	return want
+}
 
 // wantLoops is how many loops the load asks for, given how many are active:
 // one more if all are saturated and either the work is in executing commands
-// or processors are plenty, one less if what there is fits into one loop less.
-func wantLoops(active, least, most, processors int, loads []load) int {
+// or processors are plenty, one less if what there is fits into one loop less. It is
+// one less, too, if most of the work is on the same few slots: then the loops are in
+// each other's way. A slot is worked on by one loop at a time, and whenever one has to
+// sleep until another gives it back, that costs more than a short command.
+func wantLoops(active, least, most, processors int, loads []load) (want int, inTheWay bool) {
 	var sum, depth int64
-	full := 0
+	full, waiting := 0, 0
 	for _, x := range loads[:active] {
 		sum += x.busyPermille
 		depth = max(depth, x.depth)
 		if x.busyPermille >= saturated {
 			full++
 		}
+		if x.queuedPermille >= crowded {
+			waiting++
+		}
 	}
 	switch {
+	case active > least && waiting == active && sum > slack:
+		return active - 1, true
 	case full == active && active < most && (depth >= deep || processors >= 2*(active+1)):
-		return active + 1
+		return active + 1, false
 	case active > least && sum <= int64(active-1)*slack:
-		return active - 1
+		return active - 1, false
 	}
-	return active
+	return active, false
 }
 
 // balance decides about the number of active loops; loop 0 calls it with its
@@ -49,17 +96,11 @@ func wantLoops(active, least, most, processors int, loads []load) int {
 func (s *Server) balance() {
 	loads := make([]load, len(s.loops))
 	for i, l := range s.loops {
-		loads[i] = load{busyPermille: l.stats.busy.Load(), depth: l.stats.depth.Load()}
+		loads[i] = load{l.stats.busy.Load(), l.stats.depth.Load(), l.stats.queued.Load()}
 	}
 	active := int(s.active.Load())
-	want := wantLoops(active, s.minLoops, len(s.loops), runtime.NumCPU(), loads)
-	if want == active {
-		s.unsettled = 0
-		return
-	}
-	if s.unsettled++; s.unsettled >= patience {
-		s.unsettled = 0
-		s.active.Store(int32(want))
+	if n := s.spread.loops(active, s.minLoops, len(s.loops), runtime.NumCPU(), loads); n != active {
+		s.active.Store(int32(n))
 	}
 }
 

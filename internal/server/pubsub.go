@@ -248,13 +248,24 @@ func (l *loop) push(c *conn, b []byte, at replication.Offset) {
 // Publish notes a message of the unit at hand: admin.Publisher.
 func (c *conn) Publish(channel, message []byte, sharded bool) {
 	l := c.home.Load()
+	hello := l.srv.cluster == nil && !sharded && string(channel) == helloChannel
+	if hello && l.srv.replication != nil && l.srv.replication.Vouched(message) {
+		c.out.Int(0) // it is for the node, and nobody else
+		return
+	}
 	l.published = append(l.published, publication{c.out.Len(), channel, message, sharded})
 	if l.srv.cluster != nil {
 		l.srv.forBus.Add(int64(len(channel) + len(message)))
-	} else if tx := l.runner.Ctx.Tx; tx != nil {
+	} else if tx := l.runner.Ctx.Tx; tx != nil && !hello {
 		tx.Force() // replicas have subscribers, too; in a cluster the bus tells them
 	}
 }
+
+// helloChannel is where Sentinels tell of themselves. They do so on each replica as well,
+// and what they say is in no stream: a primary that comes back, and finds that it was
+// replaced, would have gone on in a history of its own by the mere hellos, and would
+// need a full resync.
+const helloChannel = "__sentinel__:hello"
 
 // sendPublished sends what the unit published and puts the numbers of receivers
 // where the replies go.

@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"os"
+	"time"
 
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
@@ -17,7 +18,7 @@ import (
 var replicationRows = []*command.Row{
 	{Name: "replconf", Arity: -1, Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.AllowBusy, Lock: command.LockNone, Run: command.For(replconfCommand),
 		Doc: command.Doc{Since: "3.0.0", Group: "server", Summary: "Tells a primary about the replica at the other end.", Complexity: "O(1)", System: true}},
-	{Name: "psync", Arity: -3, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti, Lock: command.LockNone, Run: command.For(psyncCommand),
+	{Name: "psync", Arity: -3, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti | command.TakesOver, Lock: command.LockNone, Run: command.For(psyncCommand),
 		Doc: command.Brief("2.8.0", "server", "Asks a primary for its stream; replicas send it.")},
 	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti, Lock: command.LockNone, Run: command.For(psyncCommand),
 		Doc: command.Brief("1.0.0", "server", "Asks a primary for its stream; replicas send it.")},
@@ -157,6 +158,34 @@ func psyncCommand(x *command.Ctx, c *conn) {
 			s.replication.Serve(peer, rest, hello)
 		}
 	}})
+}
+
+// takeOverPatience is how long a replica that is to take over reads what its primary has
+// sent before.
+const takeOverPatience = 5 * time.Second
+
+// gateTakeOver lets a replica read what its primary had sent when it asked to be
+// replaced, if that comes by another connection and may still lie there: a FAILOVER with
+// FORCE does not wait for a replica. Taking over before, the node would lose writes
+// that it could have, and the primary would need a full resync. Redis has one loop for
+// both connections, and looks at the older one first.
+func gateTakeOver(l *loop, c *conn, q *request) verdict {
+	if !q.row.Is(command.TakesOver) || len(q.args) < 4 || !resp.EqualFold(q.args[3], "failover") || l.srv.replication == nil {
+		return pass
+	}
+	r := l.srv.replication
+	next, ok := resp.ParseInt(q.args[2])
+	if !ok || !resp.EqualFold(q.args[1], r.ID()) || replication.Offset(next) <= l.srv.stream.End()+1 || !r.LinkUp() {
+		return pass
+	}
+	switch {
+	case c.takesOver == 0:
+		c.takesOver = l.mono
+	case l.mono-c.takesOver >= takeOverPatience:
+		return pass
+	}
+	l.resumeIn(10 * time.Millisecond)
+	return wait
 }
 
 // takeOver promotes the node because its primary, which hands over by FAILOVER,

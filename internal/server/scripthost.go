@@ -223,11 +223,11 @@ func (h *scriptHost) refusesWrite(row *command.Row) resp.Error {
 		return resp.ErrInScriptReadOnly
 	}
 	s := h.srv
-	if !row.Is(command.Write) || h.wrote || !s.is(condReplica|condDisk|condFewReplicas) {
+	if !row.Is(command.Write) || h.wrote || !s.is(condReplica|condUnconfirmed|condDisk|condFewReplicas) {
 		return ""
 	}
-	if s.IsReplica() && h.cfg.ReplicaReadOnly {
-		return resp.ErrReadOnly
+	if err := s.readOnly(h.cfg, s.IsReplica()); err != "" {
+		return err
 	}
 	if err := s.diskError(); err != "" {
 		return err

@@ -75,11 +75,11 @@ type Server struct {
 	table  *command.Table
 	pubsub *pubsub.Registry
 
-	started   time.Time
-	loops     []*loop
-	minLoops  int
-	active    atomic.Int32 // loops that connections are spread over
-	unsettled int          // housekeepings in which the load asked for another number; loop 0's
+	started  time.Time
+	loops    []*loop
+	minLoops int
+	active   atomic.Int32 // loops that connections are spread over
+	spread   spread       // decides about active; loop 0's
 
 	addr         string      // of the first listener; set by Listen
 	listening    bool        // Listen was called
@@ -447,14 +447,19 @@ func (s *Server) SetLoading(on bool) {
 // and of requests that the gates have let through: those would see what has been
 // loaded by then. The caller is as that of Everything.
 func (s *Server) SetReplacing() {
-	s.Everything(func(*storage.Tx) {
-		s.patience.Store(int64(time.Since(s.started) + replacePatience)) // the wall clock may step
-		s.SetLoading(true)
-	})
+	s.Everything(func(*storage.Tx) { s.SetStarting() })
 }
 
-// replacePatience is for how long requests wait for a load.
-const replacePatience = 200 * time.Millisecond
+// SetStarting is SetLoading(true) for what a node loads before it has served anybody.
+// Here, too, requests wait at first: whoever starts a node and connects as soon as it
+// listens gets answers, unless it has much to load.
+func (s *Server) SetStarting() {
+	s.patience.Store(int64(time.Since(s.started) + loadPatience)) // the wall clock may step
+	s.SetLoading(true)
+}
+
+// loadPatience is for how long requests wait for a load.
+const loadPatience = 200 * time.Millisecond
 
 // refreshConditions takes the conditions that follow from settings and other
 // parts afresh. One caller at a time, so that none undoes with what it read
@@ -463,17 +468,18 @@ func (s *Server) refreshConditions() {
 	s.condsMu.Lock()
 	defer s.condsMu.Unlock()
 	cfg := s.config.Current()
-	replica := false
+	replica, unconfirmed := false, false
 	if s.replication != nil {
 		host, _ := s.replication.Primary()
-		replica = host != ""
+		replica, unconfirmed = host != "", !s.replication.Confirmed()
 	}
 	s.setCondition(condPassword, !s.users.fallback.open())
 	s.setCondition(condCluster, s.cluster != nil)
-	if replica && !s.IsReplica() {
+	if replica && !s.IsReplica() || unconfirmed && !s.is(condUnconfirmed) {
 		defer s.unblockAll(resp.ErrUnblockedByRole)
 	}
 	s.setCondition(condReplica, replica)
+	s.setCondition(condUnconfirmed, unconfirmed)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
 	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
 	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)

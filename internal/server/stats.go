@@ -24,8 +24,9 @@ type loopStats struct {
 	errors   map[string]int64 // by code; guarded by errorsMu
 
 	// What the last housekeeping saw: of the period before it.
-	busy  atomic.Int64 // permille of the time that was spent in turns
-	depth atomic.Int64 // commands for each read
+	busy   atomic.Int64 // permille of the time that was spent in turns
+	depth  atomic.Int64 // commands for each read
+	queued atomic.Int64 // times that it slept until another loop gave a slot back, for a thousand reads
 
 	// What the connections looked like at the last housekeeping.
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"redoubt/replication"
@@ -192,6 +193,8 @@ type memTarget struct {
 	refuse   error  // from Apply
 
 	loading chan struct{} // if not nil, Replace waits for it to be closed
+	direct  bool
+	loaded  atomic.Int64 // keys that Replace has read
 }
 
 func newTarget() *memTarget { return &memTarget{synced: -1, keys: map[string]string{}} }
@@ -214,6 +217,8 @@ func (m *memTarget) Continue(h replication.History) error {
 	return nil
 }
 
+func (m *memTarget) Direct() bool { return m.direct }
+
 func (m *memTarget) Replace(ctx context.Context, full Full) error {
 	if m.loading != nil {
 		select {
@@ -222,13 +227,18 @@ func (m *memTarget) Replace(ctx context.Context, full Full) error {
 			return ctx.Err()
 		}
 	}
-	file, err := os.Open(full.Path)
-	if err != nil {
-		return err
+	in := full.In
+	if in == nil {
+		file, err := os.Open(full.Path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
 	}
-	defer file.Close()
 	keys := map[string]string{}
-	for r := rdb.NewReader(file); ; {
+	r := rdb.NewReader(in)
+	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -241,6 +251,13 @@ func (m *memTarget) Replace(ctx context.Context, full Full) error {
 			return err
 		}
 		keys[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(value)
+		m.loaded.Add(1)
+	}
+	if full.In != nil {
+		if n, err := io.Copy(io.Discard, in); err != nil || n > 0 {
+			return fmt.Errorf("%d bytes behind the end, %w", n, err)
+		}
+		full.DB, full.Keys = r.Aux().StreamDB(), int64(len(keys))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

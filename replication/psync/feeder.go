@@ -42,6 +42,7 @@ type feeder struct {
 	timed     atomic.Bool   // silence of the replica counts from now on
 	owed      atomic.Int64  // where the replica's snapshot is as of, once that has begun, or unsent
 	sent      atomic.Int64  // offset of the last byte of the stream that was sent, or unsent
+	writing   atomic.Int64  // since when a write is under way, in Unix nanoseconds; 0: none is
 	softSince time.Time     // watch's: since when the replica is beyond the soft limit
 }
 
@@ -191,8 +192,11 @@ func (f *feeder) write(ctx context.Context, p []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	f.conn.SetWriteDeadline(time.Now().Add(f.timeout()))
+	began := time.Now()
+	f.conn.SetWriteDeadline(began.Add(f.timeout()))
+	f.writing.Store(began.UnixNano())
 	_, err := f.conn.Write(p)
+	f.writing.Store(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrTimeout
 	}
@@ -280,7 +284,8 @@ func parseOffset(b []byte) (replication.Offset, bool) {
 	return replication.Offset(n), err == nil && n >= 0
 }
 
-// watch ends the feeder if the replica falls behind beyond the limit.
+// watch ends the feeder if the replica falls behind beyond the limit, or if it has not
+// read for a timeout that was lowered meanwhile.
 func (f *feeder) watch(ctx context.Context) {
 	tick := time.NewTicker(second)
 	defer tick.Stop()
@@ -289,6 +294,9 @@ func (f *feeder) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			if began := f.writing.Load(); began != 0 && now.UnixNano()-began > int64(f.timeout()) {
+				f.cancel(ErrTimeout)
+			}
 			at := f.sent.Load()
 			if at == unsent {
 				at = f.owed.Load()

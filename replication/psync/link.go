@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -22,9 +23,13 @@ type Position struct {
 	DB      int                // selected in the stream there
 }
 
-// Full is a snapshot that a Link received and found good.
+// Full is a snapshot that a Link received and found good, or one that is arriving.
 type Full struct {
-	Path    string // of the RDB file, which is the Target's from then on
+	Path string // of the RDB file, which is the Target's from then on
+	// In: the snapshot is still arriving, and nobody has looked at it. What is read from
+	// In is in the file, and at its end (io.EOF) the file is on disk. DB, Keys and
+	// Databases are not known.
+	In      io.Reader
 	History replication.History
 	At      replication.Offset
 	DB      int // selected in the stream at At
@@ -43,9 +48,12 @@ type Target interface {
 	// node's own history, or one that branched off it, of which sub-replicas
 	// must then be told.
 	Continue(h replication.History) error
+	// Direct reports whether a snapshot that begins to arrive is to be loaded at once.
+	Direct() bool
 	// Replace puts a snapshot in the place of all data and of the stream. An
 	// error leaves the node without a link, which will try again from what
-	// Position then says. It gives up when ctx ends, if it still can.
+	// Position then says. It gives up when ctx ends, if it still can. One that is
+	// arriving it reads to its end.
 	Replace(ctx context.Context, full Full) error
 	// Apply appends the unit's bytes to the node's stream and executes its
 	// commands. An error must have done neither.

@@ -319,6 +319,83 @@ func TestLinkSynchronizes(t *testing.T) {
 	}
 }
 
+// A target that asks for it reads the snapshot while it arrives.
+func TestASnapshotIsLoadedWhileItArrives(t *testing.T) {
+	keys := map[string]string{}
+	for i := range 100 {
+		keys[strconv.Itoa(i)] = "v"
+	}
+	file := rdbOf(t, keys, rdb.Header{ReplID: idA, ReplOffset: 500, ReplStreamDB: 2})
+	mark := strings.Repeat("0123456789", 4)
+	for _, c := range []struct{ name, before, behind string }{
+		{"a transfer of known length", "$" + strconv.Itoa(len(file)) + "\r\n", ""},
+		{"a transfer with a mark", "$EOF:" + mark + "\r\n", mark},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newLinkRig(t)
+				r.target.direct = true
+				r.start()
+				r.greet("?", "-1")
+				r.send("+FULLRESYNC " + idA + " 500\r\n")
+				r.send(c.before + file[:len(file)-20])
+				synctest.Wait()
+				if s := r.link.Status(); r.target.loaded.Load() == 0 || s.State != Sync {
+					t.Errorf("of nearly the whole snapshot %d keys are loaded, state %s", r.target.loaded.Load(), s.State)
+				}
+				r.send(file[len(file)-20:] + c.behind)
+				r.expect(ackOf("500"))
+				r.send(cmd("SET", "c", "3"))
+				synctest.Wait()
+				want := "replace aaaa at 500 in db 2: 100 keys\ndb2 SET c 3"
+				if got := r.target.lines(); got != want {
+					t.Errorf("got\n%s\nwant\n%s", got, want)
+				}
+				r.close()
+			})
+		})
+	}
+}
+
+// One that breaks off is asked for again at once, as nothing is wrong with it. One that is
+// bad, or for which there is no room, is not.
+func TestASnapshotThatCannotBeLoadedWhileItArrives(t *testing.T) {
+	good := rdbOf(t, map[string]string{"a": "1"}, rdb.Header{})
+	for _, c := range []struct {
+		name, transfer string
+		missing        bool // the directory
+		after          time.Duration
+	}{
+		{"a connection that breaks within", sized(good)[:60], false, shortDelay},
+		{"a flipped bit", sized(strings.Replace(good, "\x01a", "\x01b", 1)), false, longDelay},
+		{"no room", "$100\r\n", true, longDelay},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newLinkRig(t)
+				r.target.direct = true
+				if c.missing {
+					r.dir = filepath.Join(r.dir, "missing")
+				}
+				r.start()
+				r.greet("?", "-1")
+				r.send("+FULLRESYNC " + idA + " 500\r\n" + c.transfer)
+				synctest.Wait()
+				r.conn.Close()
+				began := time.Now()
+				r.accept()
+				if took := time.Since(began); took != c.after {
+					t.Errorf("it came again after %v, want %v", took, c.after)
+				}
+				if lines := r.target.lines(); lines != "" {
+					t.Errorf("the target holds %s", lines)
+				}
+				r.close()
+			})
+		})
+	}
+}
+
 // The node's own data stay as they are if what was received is no good.
 func TestBadSnapshotReplacesNothing(t *testing.T) {
 	good := rdbOf(t, map[string]string{"a": "1"}, rdb.Header{})

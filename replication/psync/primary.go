@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -53,6 +54,10 @@ type Primary struct {
 	barred  chan struct{} // closed when replicas may come again; nil if they may
 	bars    int           // of Bar, that have not been lifted
 	closed  bool
+	// round is the replicas that have been sent a snapshot since last nobody was, of
+	// which sending are at it.
+	round   map[replication.ReplicaID]struct{}
+	sending int
 	running sync.WaitGroup
 
 	done chan struct{} // closed by Close
@@ -65,6 +70,7 @@ func NewPrimary(cfg PrimaryConfig) *Primary {
 	return &Primary{
 		cfg:     cfg,
 		feeders: map[replication.ReplicaID]*feeder{},
+		round:   map[replication.ReplicaID]struct{}{},
 		acks:    replication.NewAcks(),
 		done:    make(chan struct{}),
 	}
@@ -105,10 +111,56 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	}
 	defer p.detach(f)
 	err := f.serve(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrTimeout):
+		f.log.Warn("Disconnecting timedout replica (" + p.syncing(f) + " sync)")
+	case err != nil:
 		f.log.Warn("Connection with replica lost.", zap.Error(err))
 	}
 	return err
+}
+
+// syncing is what a replica is at, in the words of Redis's log.
+func (p *Primary) syncing(f *feeder) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.state == Online {
+		return "streaming"
+	}
+	return "full"
+}
+
+// sends says that a snapshot of unknown length is being sent to f. The function it
+// returns says that this is over, maybe with an error; the last one that is sending logs
+// how many have got theirs and are still there, as Redis does when its pipe is empty.
+func (p *Primary) sends(f *feeder) (over func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sending++
+	p.round[f.id] = struct{}{}
+	return func(err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sending--
+		if err != nil {
+			delete(p.round, f.id)
+		}
+		if p.sending > 0 {
+			return
+		}
+		up := 0
+		for id := range p.round {
+			if p.feeders[id] != nil {
+				up++
+			}
+		}
+		clear(p.round)
+		if up == 0 {
+			p.cfg.Log.Warn("Diskless rdb transfer, last replica dropped")
+			return
+		}
+		p.cfg.Log.Info(fmt.Sprintf("Diskless rdb transfer, done reading from pipe, %d replicas still up", up))
+	}
 }
 
 // attach enters f among the replicas, once nobody bars them. It reads

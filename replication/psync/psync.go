@@ -10,7 +10,8 @@
 // A [Link] makes this node a replica: one goroutine dials the primary, shakes
 // hands, receives a snapshot into a file that is checked before anything is
 // replaced, and then cuts the stream into execution units ([Reader]) which it
-// hands on one by one. It reconnects until it is closed, and asks for what it
+// hands on one by one. If the node asks for it, the snapshot is loaded while it arrives.
+// It reconnects until it is closed, and asks for what it
 // has not got.
 //
 // Neither ever touches data. What they need is told by interfaces: a [Stream]

@@ -21,7 +21,7 @@ import (
 const stagedName = "temp-replication.rdb"
 
 // synchronize receives a snapshot into a file, checks it and only then lets
-// the Target replace what it has.
+// the Target replace what it has; or it lets the Target load what arrives.
 func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	s.link.setState(Sync)
 	s.cfg.Log.Info("Full resync from master", zap.String("id", a.id), zap.Int64("offset", int64(a.at)))
@@ -29,34 +29,95 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 		s.link.total.Store(0)
 		s.link.arrived.Store(0)
 	}()
-	path := filepath.Join(s.cfg.Dir(), stagedName)
-	// The Target has moved the file if it wanted to keep it.
-	defer os.Remove(path)
-	if err := s.stage(path); err != nil {
-		return Position{}, fmt.Errorf("psync: receive a snapshot: %w", err)
-	}
-	summary, err := check(path)
-	if err != nil {
-		return Position{}, fmt.Errorf("%w: the received snapshot: %w", errRefused, err)
-	}
 	full := Full{
-		Path:    path,
+		Path:    filepath.Join(s.cfg.Dir(), stagedName),
 		History: replication.NewHistory(a.id),
 		At:      a.at,
-		DB:      summary.Aux.StreamDB(),
-		Keys:    summary.Keys,
-
-		Databases: summary.Databases,
 	}
-	s.cfg.Log.Info("MASTER <-> REPLICA sync: Loading DB in memory", zap.Int64("keys", summary.Keys))
-	if n := summary.Skipped.ModuleData; n > 0 {
-		s.cfg.Log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", n))
+	// The Target has moved the file if it wanted to keep it.
+	defer os.Remove(full.Path)
+	t, err := s.transfer()
+	if err != nil {
+		return Position{}, fmt.Errorf("psync: receive a snapshot: %w", err)
 	}
-	if err := s.cfg.Target.Replace(ctx, full); err != nil {
-		return Position{}, fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
+	if s.cfg.Target.Direct() {
+		err = s.loadArriving(ctx, t, &full)
+	} else {
+		err = s.loadReceived(ctx, t, &full)
+	}
+	if err != nil {
+		return Position{}, err
 	}
 	s.cfg.Log.Info("MASTER <-> REPLICA sync: Finished with success")
 	return Position{History: full.History, End: full.At, DB: full.DB}, nil
+}
+
+const loadingInMemory = "MASTER <-> REPLICA sync: Loading DB in memory"
+
+// loadReceived has the Target load a snapshot that was received as a whole.
+func (s *session) loadReceived(ctx context.Context, t transfer, full *Full) error {
+	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving from master to disk", zap.Int64("bytes", t.size))
+	if err := s.stage(t, full.Path, nil); err != nil {
+		return fmt.Errorf("psync: receive a snapshot: %w", err)
+	}
+	summary, err := check(full.Path)
+	if err != nil {
+		return fmt.Errorf("%w: the received snapshot: %w", errRefused, err)
+	}
+	full.DB, full.Keys, full.Databases = summary.Aux.StreamDB(), summary.Keys, summary.Databases
+	s.cfg.Log.Info(loadingInMemory, zap.Int64("keys", summary.Keys))
+	if n := summary.Skipped.ModuleData; n > 0 {
+		s.cfg.Log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", n))
+	}
+	if err := s.cfg.Target.Replace(ctx, *full); err != nil {
+		return fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
+	}
+	return nil
+}
+
+// loadArriving has the Target load a snapshot while it arrives. The file is written all
+// the same, since it is what a restart loads.
+func (s *session) loadArriving(ctx context.Context, t transfer, full *Full) error {
+	s.cfg.Log.Info(loadingInMemory, zap.Int64("bytes", t.size))
+	from, to := io.Pipe()
+	staged := make(chan struct{})
+	go func() {
+		defer close(staged)
+		to.CloseWithError(s.stage(t, full.Path, to)) // with nil: the end of the snapshot
+	}()
+	in := &arriving{from: from}
+	full.In = in
+	err := s.cfg.Target.Replace(ctx, *full)
+	if err != nil {
+		// Nobody reads any more, so the transfer must end where it is.
+		from.CloseWithError(err)
+		s.conn.Close()
+	}
+	<-staged
+	switch {
+	case in.broken != nil:
+		return fmt.Errorf("psync: receive a snapshot: %w", in.broken)
+	case err != nil:
+		return fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
+	}
+	at, _ := s.cfg.Target.Position() // it was told by the snapshot
+	full.DB = at.DB
+	return nil
+}
+
+// arriving is a snapshot that is being received, and remembers if it broke off. The
+// reader's goroutine owns it.
+type arriving struct {
+	from   io.Reader
+	broken error
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	n, err := a.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		a.broken = err
+	}
+	return n, err
 }
 
 func check(path string) (rdb.Summary, error) {
@@ -68,37 +129,54 @@ func check(path string) (rdb.Summary, error) {
 	return rdb.Check(file)
 }
 
-// stage receives the snapshot and has it on disk when it returns.
-func (s *session) stage(path string) (err error) {
+// transfer is one of the two forms of a snapshot on its way: of size bytes, or with a mark
+// behind it.
+type transfer struct {
+	size int64
+	mark []byte // nil: there is none
+}
+
+// transfer reads how the snapshot is going to come.
+func (s *session) transfer() (t transfer, err error) {
 	header, err := s.reply()
 	if err != nil {
-		return err
+		return t, err
 	}
 	header, ok := bytes.CutPrefix(header, []byte("$"))
 	if !ok {
-		return fmt.Errorf("%w with %q where a snapshot belongs", ErrPrimary, header)
+		return t, fmt.Errorf("%w with %q where a snapshot belongs", ErrPrimary, header)
 	}
-	receive := s.receiveMarked
-	mark, marked := bytes.CutPrefix(header, []byte("EOF:"))
-	mark = bytes.Clone(mark)
-	if marked && len(mark) != markBytes {
-		return fmt.Errorf("%w with a mark of %d bytes", ErrPrimary, len(mark))
-	}
-	if !marked {
-		size, err := strconv.ParseInt(string(header), 10, 64)
-		if err != nil || size < 0 {
-			return fmt.Errorf("%w with a snapshot of %q bytes", ErrPrimary, header)
+	if mark, marked := bytes.CutPrefix(header, []byte("EOF:")); marked {
+		if len(mark) != markBytes {
+			return t, fmt.Errorf("%w with a mark of %d bytes", ErrPrimary, len(mark))
 		}
-		s.link.total.Store(size)
-		receive = func(to io.Writer, _ []byte) error { return s.receiveSized(to, size) }
+		return transfer{mark: bytes.Clone(mark)}, nil
 	}
+	if t.size, err = strconv.ParseInt(string(header), 10, 64); err != nil || t.size < 0 {
+		return t, fmt.Errorf("%w with a snapshot of %q bytes", ErrPrimary, header)
+	}
+	s.link.total.Store(t.size)
+	return t, nil
+}
+
+// stage receives the snapshot and has it on disk when it returns. A copy goes to the
+// reader of also, if there is one.
+func (s *session) stage(t transfer, path string, also io.Writer) (err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving from master to disk", zap.Int64("bytes", s.link.total.Load()))
-	if err := receive(stagedFile{file}, mark); err != nil {
+	var to io.Writer = stagedFile{file}
+	if also != nil {
+		to = io.MultiWriter(to, also)
+	}
+	if t.mark != nil {
+		err = s.receiveMarked(to, t.mark)
+	} else {
+		err = s.receiveSized(to, t.size)
+	}
+	if err != nil {
 		return err
 	}
 	// What follows may take long, so the primary is told that we live.

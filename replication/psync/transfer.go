@@ -191,6 +191,13 @@ func (f *feeder) transfer(ctx context.Context, base *Base, marked bool) error {
 		}
 		return err
 	}
+	over := f.primary.sends(f)
+	err := f.transferMarked(ctx, base)
+	over(err)
+	return err
+}
+
+func (f *feeder) transferMarked(ctx context.Context, base *Base) error {
 	mark, err := newMark()
 	if err != nil {
 		return err

@@ -21,18 +21,28 @@ func (s *Stream) Enable(h replication.History, replica bool, f replication.Fitne
 	if s.w.Load() != nil {
 		return nil
 	}
+	w, err := s.enable(h, replica, f)
+	if err == nil {
+		go w.run()
+	}
+	return err
+}
+
+// enable does the work of Enable, and returns the writer that is to run. ctl is held.
+func (s *Stream) enable(h replication.History, replica bool, f replication.Fitness) (*writer, error) {
 	w, rec, err := s.openDisk()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.manifest.history, w.manifest.replica, w.manifest.fitness = h, replica, saved(f)
 	r, l, err := s.beginAnew(w, rec.Found)
 	if err != nil {
 		w.store.close()
 		w.store.disk.close()
-		return fmt.Errorf("journal: turn on: %w", err)
+		return nil, fmt.Errorf("journal: turn on: %w", err)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	end := replication.Offset(s.end.Load())
 	from := end
 	if !s.tail.empty() {
@@ -42,9 +52,7 @@ func (s *Stream) Enable(h replication.History, replica bool, f replication.Fitne
 	s.base.Store(int64(end))
 	s.begin(r, w, l, from, end)
 	s.noteRoom()
-	s.mu.Unlock()
-	go w.run()
-	return nil
+	return w, nil
 }
 
 // beginAnew begins a generation without a base, and opens the ring and the commit

@@ -17,6 +17,10 @@ import (
 const (
 	memTableBytes   = 8 << 20
 	blockCacheBytes = 8 << 20
+
+	// Pebble hands each block of a table to a goroutine that writes it, and readers
+	// go through the journal from one end to the other: few large blocks.
+	tableBlockBytes = 128 << 10
 )
 
 // The flag byte a value begins with.
@@ -53,6 +57,9 @@ func openStore(dir string, d *disk, log *zap.Logger, fatal func(error)) (*store,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { log.Warn("journal: background error in Pebble", zap.Error(err)) },
 		},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].BlockSize = tableBlockBytes
 	}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {

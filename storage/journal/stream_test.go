@@ -366,30 +366,44 @@ func TestUnitsInPiecesComeIntoAJournal(t *testing.T) {
 	}
 }
 
+// The test is the writer, until it has written the first piece of a unit that was
+// spread over several.
 func TestTheRingGetsNoPieceOfAUnit(t *testing.T) {
-	gate := newGate()
 	cfg := testConfig(t, "/j")
-	cfg.FS, cfg.Enabled, cfg.BacklogBytes = gate.wrap(vfs.NewMem()), false, 16<<10
+	cfg.FS, cfg.Enabled, cfg.BacklogBytes = vfs.NewMem(), false, 16<<10
 	s, _ := open(t, cfg)
+	all := append(unit(1, 16000), unit(2, 100)...)
 	put(s, unit(1, 16000))
-	if err := s.Enable(testHistory, false, replication.Fitness{}); err != nil {
+	s.ctl.Lock()
+	w, err := s.enable(testHistory, false, replication.Fitness{})
+	s.ctl.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
-	gate.shut()
 	put(s, unit(2, 100))
-	<-gate.arrived
-	s.mu.Lock()
-	s.returnToRing(s.tail.list[0].end())
+	w.collect()
+	first := w.chunks[:1]
+	if !first[0].more {
+		t.Fatal("the unit lies in one piece")
+	}
+	if err := w.store.write(first, true); err != nil {
+		t.Fatal(err)
+	}
+	to := first[0].after + replication.Offset(first[0].len())
+	s.taken.Store(int64(to))
+	w.synced(to)
 	if s.tail.empty() {
 		t.Error("the rest of a unit has come into the ring")
 	}
-	s.mu.Unlock()
-	gate.open()
+	go w.run()
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if !s.tail.empty() {
 		t.Error("the overflow does not end")
+	}
+	if got := replayAll(t, s, 0); !bytes.Equal(got, all) {
+		t.Error("the replay differs")
 	}
 }
 

@@ -31,6 +31,7 @@ type branch struct {
 type history struct {
 	run     string // prefix of this run's values
 	last    uint64 // the last sequence number given out
+	acked   int    // writes that were acknowledged
 	effects []effect
 	pending map[uint64]struct{} // writes of unknown outcome, not seen yet
 	gone    []branch
@@ -59,6 +60,7 @@ func (h *history) value(seq uint64) string { return h.run + ":" + strconv.Format
 // acknowledged notes that write seq was acknowledged. The value that it
 // replaced must have been observed before.
 func (h *history) acknowledged(seq uint64, at time.Time) {
+	h.acked++
 	h.push(effect{seq: seq, acked: true, at: at})
 }
 

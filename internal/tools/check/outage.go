@@ -15,6 +15,7 @@ type Outage struct {
 type gap struct {
 	mu      sync.Mutex // guards what follows
 	last    time.Time  // of the latest success, or the beginning
+	failing bool       // there was an error since
 	longest Outage
 }
 
@@ -29,9 +30,38 @@ func (g *gap) success(at time.Time) {
 	if d := at.Sub(g.last); d > g.longest.For {
 		g.longest = Outage{From: g.last, For: d}
 	}
+	g.failing = false
 	if at.After(g.last) {
 		g.last = at
 	}
+}
+
+// failure notes an error.
+func (g *gap) failure() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failing = true
+}
+
+// down reports since when there are errors only.
+func (g *gap) down() (since time.Time, down bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last, g.failing
+}
+
+// downAfter is how long a shard without a success, but with errors, is not yet called down:
+// a lone error is none.
+const downAfter = 100 * time.Millisecond
+
+// downSince reports since when a shard takes no reads or no writes, if it does not now.
+func downSince(reads, writes *gap, now time.Time) (since time.Time, down bool) {
+	for _, g := range []*gap{writes, reads} {
+		if at, failing := g.down(); failing && now.Sub(at) > downAfter && (!down || at.Before(since)) {
+			since, down = at, true
+		}
+	}
+	return since, down
 }
 
 // result returns the longest outage when the run ended at end: a shard that

@@ -25,7 +25,9 @@ func (t Tally) Errors() int64 { return t.Refused + t.Unknown }
 // ShardReport is one shard as it was when the run began.
 type ShardReport struct {
 	Number   int      `json:"number"` // from 1
+	Name     string   `json:"name"`   // for people
 	Primary  string   `json:"primary"`
+	After    string   `json:"primary_after"` // whose its first slot was in the end
 	Replicas []string `json:"replicas"`
 	Slots    string   `json:"slots"`
 	Reads    Outage   `json:"longest_read_outage"`
@@ -53,8 +55,13 @@ type Report struct {
 	Stale      int64            `json:"stale"`      // writes that looked gone and were seen again
 	Foreign    int64            `json:"foreign"`    // replies with a value that nobody in this run wrote
 	Unverified int              `json:"unverified"` // keys that could not be read in the end
-	Shards     []ShardReport    `json:"shards"`
-	Lost       []LostWrite      `json:"lost"`
+	// Keys with acknowledged writes that could be read in the end, and those writes.
+	VerifiedKeys   int   `json:"verified_keys"`
+	VerifiedWrites int64 `json:"verified_writes"`
+	// Untested is the slots that no shard had in the beginning.
+	Untested string        `json:"untested,omitempty"`
+	Shards   []ShardReport `json:"shards"`
+	Lost     []LostWrite   `json:"lost"`
 }
 
 // Good reports whether every acknowledged write is known to be there.
@@ -87,16 +94,16 @@ func (r *Report) Print(w io.Writer) {
 	case len(r.Lost) > 0:
 		r.printLost(w)
 	case why == "":
-		fmt.Fprintf(w, "no acknowledged write is gone: %d keys verified\n", r.Keys)
+		fmt.Fprintf(w, "no acknowledged write is gone: %d writes to %d keys verified\n", r.VerifiedWrites, r.VerifiedKeys)
 	case r.Writes.OK == 0 || r.blind():
 		fmt.Fprintf(w, "NOTHING COULD BE VERIFIED: %s\n", why)
 	default:
-		fmt.Fprintf(w, "NOT ALL COULD BE VERIFIED: %s; no write of the others is gone\n", why)
+		fmt.Fprintf(w, "NOT ALL COULD BE VERIFIED: %s; %d writes to %d other keys are there\n", why, r.VerifiedWrites, r.VerifiedKeys)
 	}
 }
 
 func (r *Report) printLost(w io.Writer) {
-	fmt.Fprintf(w, "%d acknowledged writes are gone:\n", len(r.Lost))
+	fmt.Fprintf(w, "%d acknowledged writes are gone, of %d to %d keys that could be read:\n", len(r.Lost), r.VerifiedWrites, r.VerifiedKeys)
 	for i, l := range r.Lost {
 		if i == maxPrinted {
 			fmt.Fprintf(w, "  … and %d more (--json has them all)\n", len(r.Lost)-i)
@@ -110,7 +117,14 @@ func (r *Report) printLost(w io.Writer) {
 func (r *Report) PrintSummary(w io.Writer) {
 	fmt.Fprintf(w, "%v: %d reads, %d writes, %d keys\n", r.Ended.Sub(r.Started).Round(time.Millisecond), r.Reads.OK, r.Writes.OK, r.Keys)
 	for _, s := range r.Shards {
-		fmt.Fprintf(w, "shard %d (%s, slots %s): longest outage: reads %s, writes %s\n", s.Number, s.Primary, s.Slots, s.Reads, s.Writes)
+		fmt.Fprintf(w, "%s: longest outage: reads %s, writes %s", s.Name, s.Reads, s.Writes)
+		if s.After != "" && s.After != s.Primary {
+			fmt.Fprintf(w, "; now at %s", s.After)
+		}
+		fmt.Fprintln(w)
+	}
+	if r.Untested != "" {
+		fmt.Fprintf(w, "slots %s had no owner in the beginning: nothing is known of them\n", r.Untested)
 	}
 	if r.Reads.Errors()+r.Writes.Errors() > 0 {
 		fmt.Fprintf(w, "errors: writes %d refused, %d of unknown outcome (%d took effect); reads %d refused, %d unanswered\n",
@@ -134,11 +148,14 @@ func (l LostWrite) String() string {
 	return fmt.Sprintf("%s = %s, acknowledged %s, shard %d", l.Key, l.Value, l.AckedAt.Format(stamp), l.Shard)
 }
 
-// stamp is how times are printed.
-const stamp = "2006-01-02T15:04:05.000Z07:00"
+// How times are printed: with the date, and of an event of the run.
+const (
+	stamp = "2006-01-02T15:04:05.000Z07:00"
+	clock = "15:04:05.000"
+)
 
 func (o Outage) String() string {
-	return fmt.Sprintf("%v (from %s)", o.For.Round(time.Millisecond), o.From.Format("15:04:05.000"))
+	return fmt.Sprintf("%v (from %s)", o.For.Round(time.Millisecond), o.From.Format(clock))
 }
 
 // has reports whether addr was a node of the shard, by its full address or

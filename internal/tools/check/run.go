@@ -10,6 +10,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,14 +21,19 @@ import (
 
 // Config says what to run. Zero values mean what is said beside them.
 type Config struct {
-	Seeds    []string       // nodes of the cluster; at least one must answer
+	Seeds    []string       // nodes of the cluster, or Sentinels; at least one must answer
 	Client   client.Options // its Timeout is that of every command
-	Duration time.Duration  // zero: until the context ends
-	Clients  int            // zero: 12; at least one a shard is used
-	Keys     int            // zero: one a slot
-	Rate     int            // commands a second of all clients; zero: as fast as they go
-	Prefix   string         // of the keys; zero: "redoubt-check"
-	Cleanup  bool           // delete the keys in the end
+	Sentinel client.Options // for Sentinels
+	Master   string         // what the Sentinels call the primary; empty: Seeds are no Sentinels
+	// NoCluster: each of Seeds is a node that is in no cluster, or a proxy; the first
+	// that answers is used.
+	NoCluster bool
+	Duration  time.Duration // zero: until the context ends
+	Clients   int           // zero: 12; at least one a shard is used
+	Keys      int           // zero: one a slot
+	Rate      int           // commands a second of all clients; zero: as fast as they go
+	Prefix    string        // of the keys; zero: "redoubt-check"
+	Cleanup   bool          // delete the keys in the end
 	// Verify bounds the final reading of all keys; zero: 30 s.
 	Verify time.Duration
 	// Progress receives a line a second; nil: nobody does.
@@ -59,9 +65,21 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
+// connect finds the shards.
+func (c *Config) connect() (*client.Cluster, error) {
+	switch {
+	case c.Master != "":
+		return client.NewSentinels(c.Master, c.Seeds, c.Sentinel, c.Client)
+	case c.NoCluster:
+		return client.NewSingle(c.Seeds, c.Client)
+	}
+	return client.NewCluster(c.Seeds, c.Client)
+}
+
 // runner is a run under way.
 type runner struct {
 	cfg     Config
+	started time.Time
 	cluster *client.Cluster
 	shards  []client.Shard
 	keys    []*key
@@ -88,7 +106,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	cluster, err := client.NewCluster(cfg.Seeds, cfg.Client)
+	cluster, err := cfg.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +116,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	run := newRunID()
 	started := time.Now()
-	r := &runner{cfg: cfg, cluster: cluster, shards: shards, codes: map[string]int64{}}
+	r := &runner{cfg: cfg, started: started, cluster: cluster, shards: shards, codes: map[string]int64{}}
 	r.keys = makeKeys(cfg.Keys, cfg.Prefix, run, shards)
+	orphans := slots.All()
+	for i := range shards {
+		orphans = orphans.Without(&shards[i].Slots)
+	}
+	if !orphans.Empty() {
+		fmt.Fprintf(cfg.Progress, "WARNING: slots %s have no owner and are left out\n", ranges(orphans))
+	}
 	for range shards {
 		r.reads = append(r.reads, newGap(started))
 		r.writes = append(r.writes, newGap(started))
@@ -113,12 +138,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	r.load(load)
 	ended := time.Now()
-	fmt.Fprintln(cfg.Progress, r.progress())
-	unverified := r.verify()
+	fmt.Fprintln(cfg.Progress, r.progress(ended))
+	fmt.Fprintf(cfg.Progress, "reading all %d keys, for %v at most\n", len(r.keys), cfg.Verify)
+	unread := r.verify()
 	if cfg.Cleanup {
 		r.cleanup()
 	}
-	return r.report(run, started, ended, unverified), nil
+	rep := r.report(run, ended, unread)
+	rep.Untested = ranges(orphans)
+	return rep, nil
 }
 
 // newRunID returns a word that no other run's values begin with.
@@ -150,15 +178,49 @@ func (r *runner) load(ctx context.Context) {
 		case <-ctx.Done():
 			wg.Wait()
 			return
-		case <-tick.C:
-			fmt.Fprintln(r.cfg.Progress, r.progress())
+		case now := <-tick.C:
+			fmt.Fprintln(r.cfg.Progress, r.progress(now))
 		}
 	}
 }
 
-func (r *runner) progress() string {
+// progress is the line of one second: the time, what is left, the counts, and which shards
+// are down since when.
+func (r *runner) progress(now time.Time) string {
+	var b strings.Builder
+	at := now.Sub(r.started).Round(time.Second)
+	fmt.Fprintf(&b, "%s %v", now.Format("15:04:05"), at)
+	if r.cfg.Duration > 0 {
+		fmt.Fprintf(&b, ", %v left", max(0, r.cfg.Duration.Round(time.Second)-at))
+	}
 	rd, wr := r.rd.tally(), r.wr.tally()
-	return fmt.Sprintf("%d R (%d err) | %d W (%d err) | %d lost | %d unacked", rd.OK, rd.Errors(), wr.OK, wr.Errors(), r.lost.Load(), r.unacked.Load())
+	fmt.Fprintf(&b, " | %d R (%d err) | %d W (%d err) | %d lost | %d unacked", rd.OK, rd.Errors(), wr.OK, wr.Errors(), r.lost.Load(), r.unacked.Load())
+	for i := range r.shards {
+		if since, down := downSince(r.reads[i], r.writes[i], now); down {
+			fmt.Fprintf(&b, " | %s down since %s", r.name(i), since.Format(clock))
+		}
+	}
+	return b.String()
+}
+
+// name is how the lines speak of a shard.
+func (r *runner) name(i int) string {
+	switch {
+	case r.cfg.Master != "":
+		return r.cfg.Master + " (" + r.shards[i].Primary + ")"
+	case r.cfg.NoCluster:
+		return r.shards[i].Primary
+	}
+	return fmt.Sprintf("shard %d (%s, slots %s)", i+1, r.shards[i].Primary, ranges(r.shards[i].Slots))
+}
+
+// ranges writes a set as "0-5460,7".
+func ranges(t slots.Set) string {
+	var all []string
+	for _, r := range t.Ranges() {
+		all = append(all, r.String())
+	}
+	return strings.Join(all, ",")
 }
 
 // note counts what an observation found.
@@ -191,7 +253,7 @@ func errorCode(err error) string {
 	}
 	var ne *client.NetError
 	if !errors.As(err, &ne) {
-		return err.Error()
+		return strings.TrimPrefix(err.Error(), "client: ")
 	}
 	var timeout net.Error
 	if errors.As(ne.Err, &timeout) && timeout.Timeout() {
@@ -200,26 +262,27 @@ func errorCode(err error) string {
 	return ne.Op + " failed"
 }
 
-func (r *runner) report(run string, started, ended time.Time, unverified int) *Report {
+func (r *runner) report(run string, ended time.Time, unread map[*key]bool) *Report {
 	rep := &Report{
-		Run: run, Started: started, Ended: ended, Keys: len(r.keys),
+		Run: run, Started: r.started, Ended: ended, Keys: len(r.keys),
 		Reads: r.rd.tally(), Writes: r.wr.tally(), ErrorCodes: r.codes,
 		Unacked: r.unacked.Load(), Stale: r.stale.Load(), Foreign: r.foreign.Load(),
-		Unverified: unverified, Lost: []LostWrite{},
+		Unverified: len(unread), Lost: []LostWrite{},
 	}
 	for i, s := range r.shards {
-		sr := ShardReport{Number: i + 1, Primary: s.Primary, Replicas: s.Replicas, Reads: r.reads[i].result(ended), Writes: r.writes[i].result(ended)}
-		for j, rg := range s.Slots.Ranges() {
-			if j > 0 {
-				sr.Slots += ","
-			}
-			sr.Slots += rg.String()
-		}
-		rep.Shards = append(rep.Shards, sr)
+		rep.Shards = append(rep.Shards, ShardReport{
+			Number: i + 1, Name: r.name(i), Primary: s.Primary, Replicas: s.Replicas, Slots: ranges(s.Slots),
+			After: r.cluster.Owner(s.Slots.Ranges()[0].First),
+			Reads: r.reads[i].result(ended), Writes: r.writes[i].result(ended),
+		})
 	}
 	for _, k := range r.keys {
 		for _, e := range k.lost() {
 			rep.Lost = append(rep.Lost, LostWrite{Key: k.name, Value: k.value(e.seq), AckedAt: e.at, Shard: k.shard + 1})
+		}
+		if k.acked > 0 && !unread[k] {
+			rep.VerifiedKeys++
+			rep.VerifiedWrites += int64(k.acked)
 		}
 	}
 	slices.SortStableFunc(rep.Lost, func(a, b LostWrite) int { return a.AckedAt.Compare(b.AckedAt) })

@@ -77,11 +77,14 @@ func TestOnRealRedis(t *testing.T) {
 		if !rep.Good() || rep.Writes.OK == 0 || rep.Reads.OK == 0 || rep.Keys != 300 || rep.Unacked+rep.Stale != 0 {
 			t.Errorf("%+v", rep)
 		}
-		line := regexp.MustCompile(`^\d+ R \(0 err\) \| \d+ W \(0 err\) \| 0 lost \| 0 unacked$`)
-		for _, got := range p.lines {
-			if !line.MatchString(got) {
+		line := regexp.MustCompile(`^\d\d:\d\d:\d\d \d+s \| \d+ R \(0 err\) \| \d+ W \(0 err\) \| 0 lost \| 0 unacked$`)
+		for i, got := range p.lines {
+			if last := i == len(p.lines)-1; last && got != "reading all 300 keys, for 30s at most" || !last && !line.MatchString(got) {
 				t.Errorf("line %q", got)
 			}
+		}
+		if rep.VerifiedWrites != rep.Writes.OK || rep.VerifiedKeys == 0 {
+			t.Errorf("%d writes to %d keys verified, of %d", rep.VerifiedWrites, rep.VerifiedKeys, rep.Writes.OK)
 		}
 		for i := range 3 {
 			c, err := client.Dial(addr(i), client.Options{})
@@ -154,8 +157,11 @@ func TestOnRealRedis(t *testing.T) {
 		if err != nil || !v.Good() {
 			t.Fatalf("%+v, %v; last line %s", v, err, p.lines[len(p.lines)-1])
 		}
-		if s := rep.Shards[0]; s.Primary != addr(0) || s.Writes.For < nodeTimeout {
-			t.Errorf("shard 1 was out for %v", s.Writes)
+		if s := rep.Shards[0]; s.Primary != addr(0) || s.Writes.For < nodeTimeout || s.After == addr(0) || s.After == "" {
+			t.Errorf("shard 1 was out for %v, and is at %s", s.Writes, s.After)
+		}
+		if want := " | shard 1 (" + addr(0) + ", slots 0-5460) down since "; !strings.Contains(strings.Join(p.lines, "\n"), want) {
+			t.Errorf("no line says %q:\n%s", want, strings.Join(p.lines, "\n"))
 		}
 		if rep.Writes.Errors() == 0 || rep.Reads.Errors() == 0 || len(rep.ErrorCodes) == 0 {
 			t.Errorf("a dead primary costs no errors: %+v", rep)

@@ -12,10 +12,10 @@ import (
 // batch is how many keys the final reading asks for at once.
 const batch = 500
 
-// verify reads every key from its primary and returns how many could not be
+// verify reads every key from its primary and returns those that could not be
 // read. Keys that look damaged are read once more a second later, from a
 // fresh map: the first answer may have been a deposed primary's.
-func (r *runner) verify() (unread int) {
+func (r *runner) verify() (unread map[*key]bool) {
 	left := r.readAll(r.keys)
 	var damaged []*key
 	for _, k := range r.keys {
@@ -27,7 +27,11 @@ func (r *runner) verify() (unread int) {
 		time.Sleep(time.Second)
 		r.readAll(damaged)
 	}
-	return len(left)
+	unread = map[*key]bool{}
+	for _, k := range left {
+		unread[k] = true
+	}
+	return unread
 }
 
 // readAll observes the keys, again and again until each has answered or the

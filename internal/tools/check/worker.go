@@ -75,6 +75,7 @@ func (w *worker) write(k *key) error {
 			k.unknown(seq)
 		}
 		w.r.failed(&w.r.wr, err)
+		w.r.writes[k.shard].failure()
 		return err
 	}
 	now := time.Now()
@@ -100,6 +101,7 @@ func (w *worker) read(k *key) error {
 	v, err := w.session.Do(k.slot, "GET", k.name)
 	if err != nil {
 		w.r.failed(&w.r.rd, err)
+		w.r.reads[k.shard].failure()
 		return err
 	}
 	w.r.note(k.observe(v.String()))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +26,8 @@ type Shard struct {
 // every node that was ever named, so that the cluster is found again when
 // those first named are down. It is safe for concurrent use.
 type Cluster struct {
-	opts Options
+	opts   Options
+	source source
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	owner     [slots.Count]string
@@ -34,10 +36,55 @@ type Cluster struct {
 	busy      bool // a refresh is under way
 }
 
+// A source is where a Cluster has its knowledge from.
+type source struct {
+	// ask asks one of the known addresses. More addresses are known from then on.
+	ask func(addr string) (shards []Shard, more []string, err error)
+	// redirects: MOVED and ASK are followed.
+	redirects bool
+	// rotates: another address is asked first next time.
+	rotates bool
+	// confirms: a node must say that it is a primary before it is sent a command. In a
+	// cluster the owner of a slot is; elsewhere nobody but the node itself knows.
+	confirms bool
+}
+
 // NewCluster learns the cluster's slots from the first of seeds that
 // answers. The error joins what each seed said.
 func NewCluster(seeds []string, o Options) (*Cluster, error) {
-	c := &Cluster{opts: o, known: slices.Clone(seeds)}
+	return newCluster(seeds, o, source{redirects: true, rotates: true, ask: func(addr string) ([]Shard, []string, error) {
+		shards, err := askSlots(addr, o)
+		var nodes []string
+		for _, sh := range shards {
+			nodes = append(append(nodes, sh.Primary), sh.Replicas...)
+		}
+		return shards, nodes, err
+	}})
+}
+
+// NewSentinels has the primary of a name for a cluster of one shard, as the Sentinels say
+// it. so are the options for Sentinels, o those for nodes.
+func NewSentinels(name string, sentinels []string, so, o Options) (*Cluster, error) {
+	return newCluster(sentinels, o, source{rotates: true, confirms: true, ask: func(addr string) ([]Shard, []string, error) {
+		return askSentinel(addr, name, so)
+	}})
+}
+
+// NewSingle has one address, the first of addrs that answers, for a cluster of one shard:
+// a node that is in no cluster, or a proxy that leads to one.
+func NewSingle(addrs []string, o Options) (*Cluster, error) {
+	return newCluster(addrs, o, source{confirms: true, ask: func(addr string) ([]Shard, []string, error) {
+		conn, err := Dial(addr, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		conn.Close()
+		return []Shard{{Primary: addr, Slots: slots.All()}}, nil, nil
+	}})
+}
+
+func newCluster(seeds []string, o Options, from source) (*Cluster, error) {
+	c := &Cluster{opts: o, source: from, known: slices.Clone(seeds)}
 	if _, err := c.Refresh(); err != nil {
 		return nil, err
 	}
@@ -51,8 +98,8 @@ func (c *Cluster) Owner(s slots.Slot) string {
 	return c.owner[s]
 }
 
-// Refresh asks the known nodes in turn for CLUSTER SLOTS and believes the
-// first that answers. Next time another one is asked first, and those that
+// Refresh asks the known addresses in turn, in a cluster nodes for CLUSTER SLOTS, and
+// believes the first that answers. Next time another one is asked first, and those that
 // did not answer last: a node cut off from the others answers too, and must
 // not be the only one that is believed.
 func (c *Cluster) Refresh() ([]Shard, error) {
@@ -61,18 +108,22 @@ func (c *Cluster) Refresh() ([]Shard, error) {
 	c.mu.Unlock()
 	var errs []error
 	for i, addr := range addrs {
-		shards, err := askSlots(addr, c.opts)
+		shards, more, err := c.source.ask(addr)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", addr, err))
 			continue
 		}
-		c.learn(shards, slices.Concat(addrs[i+1:], addrs[i:i+1], addrs[:i]))
+		order := slices.Concat(addrs[i:], addrs[:i])
+		if c.source.rotates {
+			order = slices.Concat(addrs[i+1:], addrs[i:i+1], addrs[:i])
+		}
+		c.learn(shards, order, more)
 		return shards, nil
 	}
 	if len(errs) == 0 {
 		return nil, errors.New("no address of the cluster is given")
 	}
-	return nil, fmt.Errorf("no node of the cluster answers: %w", errors.Join(errs...))
+	return nil, fmt.Errorf("no node of the cluster answers: %w", hinted(errors.Join(errs...)))
 }
 
 // refreshSoon refreshes unless somebody does so already or has just done so:
@@ -95,20 +146,18 @@ func (c *Cluster) refreshSoon() {
 }
 
 // learn takes over the shards that a node told, and order as the order in
-// which nodes are asked; nodes that are not in it are appended.
-func (c *Cluster) learn(shards []Shard, order []string) {
+// which addresses are asked; known ones and more that are not in it are appended.
+func (c *Cluster) learn(shards []Shard, order, more []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.owner = [slots.Count]string{}
-	named := c.known
 	for _, sh := range shards {
 		sh.Slots.Each(func(s slots.Slot) bool {
 			c.owner[s] = sh.Primary
 			return true
 		})
-		named = append(append(named, sh.Primary), sh.Replicas...)
 	}
-	for _, a := range named {
+	for _, a := range append(slices.Clone(c.known), more...) {
 		if !slices.Contains(order, a) {
 			order = append(order, a)
 		}
@@ -142,6 +191,68 @@ func askSlots(addr string, o Options) ([]Shard, error) {
 		err = errors.New("the node knows no owner of any slot")
 	}
 	return shards, err
+}
+
+// hinted adds to the error of nodes that are in no cluster what would lead to them.
+func hinted(err error) error {
+	var re *ReplyError
+	if errors.As(err, &re) && strings.Contains(re.Text, "cluster support disabled") {
+		return fmt.Errorf("%w. A node that is in no cluster is reached with --no-cluster, or through its Sentinels with --sentinel", err)
+	}
+	return err
+}
+
+// askSentinel asks one Sentinel for the primary of a name, its replicas, and where the
+// other Sentinels are.
+func askSentinel(addr, name string, o Options) (shards []Shard, more []string, err error) {
+	conn, err := Dial(addr, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	v, err := conn.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := v.Array()
+	if len(at) != 2 {
+		return nil, nil, fmt.Errorf("the Sentinel knows no master with the name %q", name)
+	}
+	sh := Shard{Primary: net.JoinHostPort(at[0].String(), at[1].String()), Slots: slots.All()}
+	if sh.Replicas, err = askInstances(conn, "REPLICAS", name); err != nil {
+		return nil, nil, err
+	}
+	if more, err = askInstances(conn, "SENTINELS", name); err != nil {
+		return nil, nil, err
+	}
+	return []Shard{sh}, more, nil
+}
+
+// askInstances asks a Sentinel for a list of instances, and returns their addresses.
+func askInstances(conn *Conn, list, name string) ([]string, error) {
+	v, err := conn.Do("SENTINEL", list, name)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, e := range v.Array() {
+		f := e.Array()
+		var host, port string
+		for i := 0; i+1 < len(f); i += 2 {
+			switch f[i].String() {
+			case "ip":
+				host = f[i+1].String()
+			case "port":
+				port = f[i+1].String()
+			}
+		}
+		if host == "" || port == "" {
+			return nil, fmt.Errorf("%w: SENTINEL %s has an instance without an address", ErrProtocol, list)
+		}
+		addrs = append(addrs, net.JoinHostPort(host, port))
+	}
+	slices.Sort(addrs)
+	return addrs, nil
 }
 
 // ParseSlots reads a CLUSTER SLOTS reply. A node without an address is at

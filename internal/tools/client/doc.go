@@ -4,6 +4,8 @@
 // order. A Cluster is the tools' knowledge of a cluster: which node serves
 // which slot, and which nodes were ever seen. A Session sends single-key
 // commands to the node that the Cluster names, and follows MOVED and ASK.
+// Outside of a cluster there is one shard with all slots: a node, what is behind
+// a proxy, or the primary that Sentinels name.
 //
 // What the package is careful about is the truth about a failed command.
 // Every failure is one of two: a *ReplyError, the server refused and has not

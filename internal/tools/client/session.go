@@ -16,6 +16,9 @@ import (
 // needs two.
 const maxRedirects = 5
 
+// ErrNotPrimary says that the node at an address that was a primary's is a replica.
+var ErrNotPrimary = errors.New("client: the node is a replica now")
+
 // ErrNoOwner says that no node is known to serve a slot.
 var ErrNoOwner = errors.New("client: no node is known to serve the slot")
 
@@ -42,7 +45,8 @@ func (s *Session) Close() {
 
 // Do sends a command about slot to the slot's owner and follows redirects.
 // The error is that of the last attempt: the earlier ones were refused, and
-// so were not executed. It is ErrNoOwner, a *ReplyError or a *NetError.
+// so were not executed. It is ErrNoOwner, ErrNotPrimary, a
+// *ReplyError or a *NetError.
 func (s *Session) Do(slot slots.Slot, args ...string) (resp.Value, error) {
 	addr := s.cluster.Owner(slot)
 	if addr == "" {
@@ -61,8 +65,11 @@ func (s *Session) Do(slot slots.Slot, args ...string) (resp.Value, error) {
 			return resp.Value{}, err
 		}
 		code, next, ok := redirect(re)
-		if !ok || try == maxRedirects {
+		if !ok || try == maxRedirects || !s.cluster.source.redirects {
 			if code := re.Code(); code == "CLUSTERDOWN" || code == "READONLY" {
+				if s.cluster.source.confirms {
+					s.drop(addr) // it was a primary when it was dialled
+				}
 				s.cluster.refreshSoon()
 			}
 			return resp.Value{}, err
@@ -116,8 +123,28 @@ func (s *Session) conn(addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.cluster.source.confirms {
+		if err := c.confirm(); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	s.conns[addr] = c
 	return c, nil
+}
+
+// confirm returns an error if the node says that it is a replica. A proxy or a user without
+// the permission may refuse to say.
+func (c *Conn) confirm() error {
+	v, err := c.Do("ROLE")
+	var ne *NetError
+	if errors.As(err, &ne) {
+		return &NetError{Addr: ne.Addr, Op: "dial", Err: ne.Err} // the caller's command was not sent
+	}
+	if f := v.Array(); err == nil && len(f) > 0 && f[0].String() == "slave" {
+		return ErrNotPrimary
+	}
+	return nil
 }
 
 func (s *Session) drop(addr string) {

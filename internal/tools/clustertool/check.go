@@ -137,6 +137,19 @@ func (t *Tool) checkCoverage(c cluster) bool {
 		return true
 	}
 	t.err("Not all %d slots are covered by nodes.", slots.Count)
+	missing := slots.All()
+	missing = missing.Without(&covered)
+	// Whom the first node takes for the owner: it is down, or nobody is.
+	for i := range c[0].view.entries {
+		e := &c[0].view.entries[i]
+		if both := common(&missing, &e.slots); !both.Empty() {
+			t.line("    slots %s belong to %s:%d, which is not there", slotList(both), e.host, e.port)
+			missing = missing.Without(&both)
+		}
+	}
+	if !missing.Empty() {
+		t.line("    slots %s have no owner", slotList(missing))
+	}
 	return false
 }
 

@@ -93,10 +93,10 @@ func TestOnRealRedis(t *testing.T) {
 	}
 
 	run("too few nodes are refused", true, create(true, addrs[:5]...), "*** At least 6 nodes are required.")
-	run("a node that is no cluster node is refused", true, create(true, addrs[0], plain), "[ERR] Node "+plain+" is not configured as a cluster node.")
-	run("a node named twice is refused", true, create(true, addrs[0], addrs[0]), "is the same node as")
-	run("a node that cannot be reached is refused", true, create(true, addrs[0], nobody), "Could not connect to Redis at "+nobody)
-	run("an address without a port is refused", true, create(true, "127.0.0.1"), "Invalid address format: 127.0.0.1")
+	run("a node that is no cluster node is refused", true, create(true, addrs[0], plain, addrs[1], addrs[2], addrs[3], addrs[4]), "[ERR] Node "+plain+" is not configured as a cluster node.")
+	run("a node named twice is refused", true, create(true, addrs[0], addrs[0], addrs[1], addrs[2], addrs[3], addrs[4]), "is the same node as")
+	run("a node that cannot be reached is refused", true, create(true, addrs[0], nobody, addrs[1], addrs[2], addrs[3], addrs[4]), "Could not connect to Redis at "+nobody)
+	run("an address without a port is refused", true, create(true, "127.0.0.1", addrs[0], addrs[1], addrs[2], addrs[3], addrs[4]), "Invalid address format: 127.0.0.1")
 	do(t, addrs[1], "CLUSTER", "ADDSLOTS", fmt.Sprint(12182)) // the slot of foo
 	do(t, addrs[1], "CONFIG", "SET", "cluster-require-full-coverage", "no")
 	run("a wrong password is refused", true, func(tool *clustertool.Tool) error {
@@ -107,7 +107,12 @@ func TestOnRealRedis(t *testing.T) {
 	do(t, addrs[1], "CLUSTER", "DELSLOTS", fmt.Sprint(12182))
 	do(t, addrs[1], "CLUSTER", "RESET")
 
-	run("without an answer nothing is changed", true, create(false, addrs...), "Can I set the above configuration? (type 'yes' to accept): ")
+	run("one address is too few", true, create(true, nobody), "*** This is not possible with 1 nodes and 1 replicas per node.\n")
+	run("without an answer nothing is changed", true, create(false, addrs...), "Can I set the above configuration? (type 'yes' to accept): Nothing has been changed: the answer was not yes.\n")
+	run("whoever wants no replicas is told what that means", true, func(tool *clustertool.Tool) error {
+		tool.In = strings.NewReader("no\n")
+		return tool.Create(addrs[:3], 0, false)
+	}, "[WARNING] No primary gets a replica: ", "Nothing has been changed")
 	run("a cluster is made", false, create(true, addrs...),
 		">>> Performing hash slots allocation on 6 nodes...",
 		"Master[0] -> Slots 0 - 5460\n",
@@ -118,6 +123,18 @@ func TestOnRealRedis(t *testing.T) {
 		"[OK] All nodes agree about slots configuration.\n",
 		"[OK] All 16384 slots covered.\n",
 	)
+	status := func(want clustertool.Health) func(*clustertool.Tool) error {
+		return func(tool *clustertool.Tool) error {
+			got, err := tool.Status(addrs[4])
+			if got != want {
+				t.Errorf("the health is %d, want %d", got, want)
+			}
+			return err
+		}
+	}
+	run("a cluster that was just made is healthy", false, status(clustertool.Healthy),
+		"ADDRESS ", addrs[0]+"  primary  0-5460 ", addrs[5]+"  replica  -  ",
+		"[OK] 6 nodes, all 16384 slots are served, every primary has a replica.\n")
 	for _, addr := range addrs {
 		if info := do(t, addr, "CLUSTER", "INFO"); !strings.Contains(info, "cluster_state:ok") {
 			t.Fatalf("%s is not ready when create returns:\n%s", addr, info)
@@ -138,11 +155,21 @@ func TestOnRealRedis(t *testing.T) {
 
 	do(t, addrs[0], "CLUSTER", "SETSLOT", "5", "MIGRATING", do(t, addrs[1], "CLUSTER", "MYID"))
 	run("an open slot is found", true, check(addrs[0], false), "[WARNING] Node "+addrs[0]+" has slots in migrating state 5.\n", "[WARNING] The following slots are open: 5.\n")
+	run("the status names it", false, status(clustertool.Degraded), "[WARNING] slot 5 is open: "+addrs[0]+" is migrating it to "+addrs[1]+"\n")
 	do(t, addrs[0], "CLUSTER", "SETSLOT", "5", "STABLE")
 	// An owner of its own opinion: the slot is given away without a word to
 	// the others, and at an epoch that does not prevail.
 	do(t, addrs[0], "CLUSTER", "DELSLOTS", "5")
-	run("a node of another opinion is named", true, check(addrs[1], false), "[ERR] Nodes don't agree about configuration!\n", addrs[0]+" disagrees with "+addrs[1]+": it sees "+addrs[0]+" with slots [0-4],[6-5460] where slots [0-5460] are expected\n", "[ERR] Not all 16384 slots are covered by nodes.\n")
+	run("a node of another opinion is named", true, check(addrs[1], false), "[ERR] Nodes don't agree about configuration!\n", addrs[0]+" disagrees with "+addrs[1]+": it sees "+addrs[0]+" with slots [0-4],[6-5460] where slots [0-5460] are expected\n", "[ERR] Not all 16384 slots are covered by nodes.\n",
+		"    slots [5] belong to "+addrs[0]+", which is not there\n")
+	run("the status says what is served", false, status(clustertool.Down), "[ERR] slots 5 have no owner\n", addrs[1]+" disagrees about the slots: ")
+	run("a status of nobody", true, func(tool *clustertool.Tool) error {
+		health, err := tool.Status(nobody)
+		if health != clustertool.Down {
+			t.Errorf("the health is %d", health)
+		}
+		return err
+	}, "[ERR] "+nobody+" cannot be asked: connection refused\n")
 }
 
 func TestAWaitInVainSaysWhatItWaitedFor(t *testing.T) {
@@ -166,5 +193,59 @@ func TestAWaitInVainSaysWhatItWaitedFor(t *testing.T) {
 	want := "gave up after 300ms: node " + addrs[0] + " does not know " + addrs[1] + " yet"
 	if !strings.Contains(out.String(), want) {
 		t.Fatalf("%q is not in what was printed:\n%s", want, out.String())
+	}
+}
+
+// hooked calls then once, when what was printed holds mark.
+type hooked struct {
+	bytes.Buffer
+	mark string
+	then func()
+}
+
+func (h *hooked) Write(b []byte) (int, error) {
+	n, err := h.Buffer.Write(b)
+	if f := h.then; f != nil && strings.Contains(h.String(), h.mark) {
+		h.then = nil
+		f()
+	}
+	return n, err
+}
+
+// A node that stands still for longer than the node timeout gives its handshakes up while
+// the others complete theirs: they know it, and it takes nothing from them.
+func TestNodesWhoseHandshakeIsLostAreIntroducedAgain(t *testing.T) {
+	bin := toolstest.Server(t)
+	first := toolstest.Ports(t, 3)
+	var addrs []string
+	for i := range 3 {
+		addrs = append(addrs, serve(t, bin, first+i, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--requirepass", password))
+	}
+	out := &hooked{mark: "Waiting for the cluster to join"}
+	out.then = func() {
+		for _, other := range addrs[1:] {
+			id := do(t, other, "CLUSTER", "MYID")
+			err := client.Wait(time.Minute, func() error {
+				nodes := do(t, addrs[0], "CLUSTER", "NODES")
+				if !strings.Contains(nodes, id) || !strings.Contains(do(t, other, "CLUSTER", "NODES"), do(t, addrs[0], "CLUSTER", "MYID")) {
+					return fmt.Errorf("the handshake with %s is not complete:\n%s", other, nodes)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for _, other := range addrs[1:] {
+			do(t, addrs[0], "CLUSTER", "FORGET", do(t, other, "CLUSTER", "MYID"))
+		}
+	}
+	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute}
+	if err := tool.Create(addrs, 0, true); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if out.then != nil {
+		t.Error("no handshake was lost in this test")
 	}
 }

@@ -16,6 +16,9 @@ import (
 // replicas a primary. It returns when the cluster serves and has been
 // checked. Unless sure, it shows the plan and asks first.
 func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
+	if len(addrs)/(replicas+1) < 3 {
+		return t.tooFew(len(addrs), replicas)
+	}
 	c, err := t.emptyNodes(addrs)
 	defer c.close()
 	if err != nil {
@@ -25,7 +28,12 @@ func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
 	if err != nil {
 		return err
 	}
+	if replicas == 0 {
+		t.warn("No primary gets a replica: while one is down its slots cannot be used, and if it is lost, so are its data. " +
+			"--cluster-replicas 1 takes twice as many nodes, at least 6.")
+	}
 	if !sure && !t.confirm("Can I set the above configuration?") {
+		t.line("Nothing has been changed: the answer was not yes.")
 		return ErrFailed
 	}
 	return t.carryOut(c, l, ids)
@@ -191,11 +199,7 @@ func (t *Tool) draw(c cluster, replicas int) (*layout, map[*place]string, error)
 	}
 	l, err := plan(nodes, replicas)
 	if err != nil {
-		t.line("*** ERROR: Invalid configuration for cluster creation.")
-		t.line("*** %v.", err)
-		t.line("*** This is not possible with %d nodes and %d replicas per node.", len(c), replicas)
-		t.line("*** At least %d nodes are required.", 3*(replicas+1))
-		return nil, nil, ErrFailed
+		return nil, nil, t.tooFew(len(c), replicas)
 	}
 	t.step("Performing hash slots allocation on %d nodes...", len(c))
 	for i, p := range l.primaries {
@@ -215,6 +219,15 @@ func (t *Tool) draw(c cluster, replicas int) (*layout, map[*place]string, error)
 		t.line("%s", p.describe(func(p *place) string { return ids[p] }))
 	}
 	return l, ids, nil
+}
+
+// tooFew refuses to make a cluster of so few nodes, in redis-cli's words.
+func (t *Tool) tooFew(nodes, replicas int) error {
+	t.line("*** ERROR: Invalid configuration for cluster creation.")
+	t.line("*** %v.", errTooFew)
+	t.line("*** This is not possible with %d nodes and %d replicas per node.", nodes, replicas)
+	t.line("*** At least %d nodes are required.", 3*(replicas+1))
+	return ErrFailed
 }
 
 // antiAffinity spreads shards over hosts and says how well that went. The
@@ -278,15 +291,9 @@ func (t *Tool) assignSlots(c cluster, l *layout) error {
 // introduce makes every node meet the first.
 func (t *Tool) introduce(c cluster) error {
 	t.step("Sending CLUSTER MEET messages to join the cluster")
-	first := c[0]
-	// CLUSTER MEET takes IP addresses only.
-	ip, err := net.ResolveIPAddr("ip", first.host)
+	meet, err := c[0].invitation()
 	if err != nil {
-		return t.fail("Invalid IP address or hostname specified: %s", first.host)
-	}
-	meet := []string{"CLUSTER", "MEET", ip.String(), strconv.Itoa(first.port)}
-	if bus := first.view.self().busPort; bus != 0 && bus != first.port+10000 {
-		meet = append(meet, strconv.Itoa(bus))
+		return t.fail("Invalid IP address or hostname specified: %s", c[0].host)
 	}
 	for _, m := range c[1:] {
 		if _, err := m.conn.Do(meet...); err != nil {
@@ -294,6 +301,21 @@ func (t *Tool) introduce(c cluster) error {
 		}
 	}
 	return nil
+}
+
+// invitation is the command that has another node begin a handshake with m. While one is
+// under way it does nothing.
+func (m *member) invitation() ([]string, error) {
+	// CLUSTER MEET takes IP addresses only.
+	ip, err := net.ResolveIPAddr("ip", m.host)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"CLUSTER", "MEET", ip.String(), strconv.Itoa(m.port)}
+	if bus := m.view.self().busPort; bus != 0 && bus != m.port+10000 {
+		args = append(args, strconv.Itoa(bus))
+	}
+	return args, nil
 }
 
 // replicate makes the replicas replicate, and waits until they do.

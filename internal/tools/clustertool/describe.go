@@ -28,12 +28,7 @@ func Describe(conn *client.Conn) (*Description, error) {
 	self := m.view.self()
 	d := &Description{Replica: self.replica(), Known: len(m.view.entries), Primary: self.primary}
 	d.State, _ = InfoField(ci.String(), "cluster_state")
-	for i, r := range self.slots.Ranges() {
-		if i > 0 {
-			d.Slots += ","
-		}
-		d.Slots += r.String()
-	}
+	d.Slots = ranges(self.slots)
 	if p := m.view.byID(self.primary); p != nil {
 		d.Primary = fmt.Sprintf("%s:%d", p.host, p.port)
 	}

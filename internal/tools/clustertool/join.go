@@ -31,7 +31,14 @@ func (t *Tool) wait(what string, ready func() error) error {
 	return nil
 }
 
-// join waits until all nodes know each other and agree about the slots.
+// meetAgainAfter is how long nodes may take to know each other before they are
+// introduced again.
+const meetAgainAfter = 2 * time.Second
+
+// join waits until all nodes know each other and agree about the slots. A node gives a
+// handshake up after its node timeout. If the two sides do that at different moments, one
+// knows the other and is a stranger to it, for ever with Redis; so nodes that do not know
+// each other after a while are introduced again.
 func (t *Tool) join(c cluster) error {
 	want := map[string]slots.Set{}
 	for _, m := range c {
@@ -42,7 +49,36 @@ func (t *Tool) join(c cluster) error {
 			want[m.id()] = s
 		}
 	}
-	return t.wait("Waiting for the cluster to join", func() error { return c.joined(want) })
+	met := time.Now()
+	return t.wait("Waiting for the cluster to join", func() error {
+		err := c.joined(want)
+		if err != nil && time.Since(met) > meetAgainAfter {
+			met = time.Now()
+			c.meetAgain()
+		}
+		return err
+	})
+}
+
+// meetAgain introduces those nodes to the first that do not know it, or that it does not
+// know. Gossip tells the others. Errors are left to joined, which says what is missing.
+func (c cluster) meetAgain() {
+	first := c[0]
+	meet, err := first.invitation()
+	if err != nil {
+		return
+	}
+	for _, m := range c[1:] {
+		if !m.knows(first) || !first.knows(m) {
+			_, _ = m.conn.Do(meet...)
+		}
+	}
+}
+
+// knows reports whether m knew o when it was asked last.
+func (m *member) knows(o *member) bool {
+	e := m.view.byID(o.id())
+	return e != nil && !e.is("handshake")
 }
 
 // joined returns why the cluster is not yet one: the first node that lacks
@@ -55,7 +91,7 @@ func (c cluster) joined(want map[string]slots.Set) error {
 		for _, o := range c {
 			e := m.view.byID(o.id())
 			switch {
-			case e == nil || e.is("handshake"):
+			case !m.knows(o):
 				return fmt.Errorf("node %s does not know %s yet", m.addr(), o.addr())
 			case o != m && !e.connected:
 				return fmt.Errorf("node %s has no link to %s: the cluster bus port %d of that node must be reachable from every node", m.addr(), o.addr(), e.busPort)

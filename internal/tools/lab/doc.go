@@ -1,6 +1,8 @@
 // Package lab runs a cluster on this machine for people to try: nodes as
 // processes on the loopback interface that outlive the command that started
-// them, made into a cluster, each with a directory of its own.
+// them, made into a cluster, each with a directory of its own. Or it runs a
+// primary with its replicas, and Sentinels that watch them; then each node has a
+// configuration file, which the Sentinels rewrite.
 //
 // A lab is a directory. lab.json says what it consists of; for every node
 // there is a directory named after its port with the node's data, node.log,
@@ -14,7 +16,8 @@
 // whole cluster; until then Up does what is left to do of making one.
 //
 // Nodes are numbered from 1. Every operation may be repeated: what is already
-// as wanted stays as it is. One command at a time works in a directory.
+// as wanted stays as it is. One command at a time works in a directory; Look and
+// Status change nothing and wait for nobody.
 //
 // The server is named by a command line, so the same lab runs real
 // redis-server processes. cmd/redoubt drives the package.

@@ -25,11 +25,21 @@ const (
 	askTimeout = 2 * time.Second
 )
 
+// kind is what a node of a lab is there for.
+type kind int
+
+const (
+	member   kind = iota // of the cluster
+	watched              // a primary or a replica that Sentinels watch
+	sentinel             // one of those
+)
+
 // node is one node of a lab, running or not.
 type node struct {
 	number int
 	port   int
 	dir    string
+	kind   kind
 	// Of a process that this command started: exited is closed when it ends,
 	// logStart is where its part of the log begins.
 	exited   chan struct{}
@@ -39,7 +49,11 @@ type node struct {
 func (n *node) addr() string    { return net.JoinHostPort(loopback, strconv.Itoa(n.port)) }
 func (n *node) logFile() string { return filepath.Join(n.dir, "node.log") }
 func (n *node) pidFile() string { return filepath.Join(n.dir, "pid") }
-func (n *node) String() string  { return fmt.Sprintf("node %d (%s)", n.number, n.addr()) }
+
+// confFile is the configuration file of a node that is not started by options alone.
+func (n *node) confFile() string { return filepath.Join(n.dir, "node.conf") }
+
+func (n *node) String() string { return fmt.Sprintf("node %d (%s)", n.number, n.addr()) }
 
 // running returns the node's process, and whether there is one.
 func (n *node) running() (pid int, running bool) {
@@ -61,17 +75,21 @@ func (n *node) running() (pid int, running bool) {
 // proves to be the node: it answers on the node's port and works in the node's
 // directory.
 func (n *node) adopt() (pid int, err error) {
-	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	conn, err := n.dial()
 	if err != nil {
 		return 0, nil // nobody is there
 	}
 	defer conn.Close()
-	dir, err := conn.Do("CONFIG", "GET", "dir")
-	if err != nil || len(dir.Array()) != 2 || !sameDir(dir.Array()[1].String(), n.dir) {
-		return 0, nil // a stranger; portsFree says so
-	}
 	info, err := conn.Do("INFO", "server")
 	if err != nil {
+		return 0, nil
+	}
+	if n.kind == member {
+		dir, err := conn.Do("CONFIG", "GET", "dir")
+		if err != nil || len(dir.Array()) != 2 || !sameFile(dir.Array()[1].String(), n.dir) {
+			return 0, nil // a stranger; portsFree says so
+		}
+	} else if file, _ := clustertool.InfoField(info.String(), "config_file"); !sameFile(file, n.confFile()) {
 		return 0, nil
 	}
 	field, _ := clustertool.InfoField(info.String(), "process_id")
@@ -92,8 +110,8 @@ func (n *node) writePID(pid int, identity string) error {
 	return replaceFile(n.pidFile(), fmt.Appendf(nil, "%d %s\n", pid, identity))
 }
 
-// sameDir reports whether two paths are one directory.
-func sameDir(a, b string) bool {
+// sameFile reports whether two paths are one file or directory.
+func sameFile(a, b string) bool {
 	x, err := os.Stat(a)
 	if err != nil {
 		return false
@@ -117,7 +135,11 @@ func (n *node) signal(sig syscall.Signal) error {
 // portsFree returns an error that names the port if another process listens
 // on one of the node's ports.
 func (n *node) portsFree() error {
-	for _, port := range []int{n.port, n.port + busOffset} {
+	ports := []int{n.port, n.port + busOffset}
+	if n.kind != member {
+		ports = ports[:1]
+	}
+	for _, port := range ports {
 		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err != nil {
 			return fmt.Errorf("%s: port %d is in use by a process that is not this lab's: %w", n, port, err)
@@ -127,9 +149,22 @@ func (n *node) portsFree() error {
 	return nil
 }
 
+// options is the command line of a member of a cluster, behind the server.
+func (n *node) options(nodeTimeout time.Duration) []string {
+	return []string{
+		"--port", strconv.Itoa(n.port),
+		"--bind", loopback,
+		"--cluster-enabled", "yes",
+		"--cluster-config-file", "nodes.conf",
+		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
+		"--dir", n.dir,
+		"--appendonly", "yes",
+	}
+}
+
 // launch starts the node's process in a session of its own, so that it
 // outlives the command and its terminal, and notes its identity.
-func (n *node) launch(server []string, nodeTimeout time.Duration) error {
+func (n *node) launch(command []string) error {
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
 		return err
 	}
@@ -141,16 +176,7 @@ func (n *node) launch(server []string, nodeTimeout time.Duration) error {
 	if n.logStart, err = log.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	args := append(server[1:len(server):len(server)],
-		"--port", strconv.Itoa(n.port),
-		"--bind", loopback,
-		"--cluster-enabled", "yes",
-		"--cluster-config-file", "nodes.conf",
-		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
-		"--dir", n.dir,
-		"--appendonly", "yes",
-	)
-	cmd := exec.Command(server[0], args...)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = n.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -246,6 +272,14 @@ func (n *node) awaitEnd(limit time.Duration) error {
 	return os.Remove(n.pidFile())
 }
 
+// why explains an error of a node that was asked: its process may have ended.
+func (n *node) why(err error) error {
+	if n.ended() {
+		return fmt.Errorf("%s has ended: %s", n, n.lastWords())
+	}
+	return fmt.Errorf("%s: %w", n, err)
+}
+
 // lastWords is the end of what the process that was started logged.
 func (n *node) lastWords() string {
 	const lines = 8
@@ -258,9 +292,13 @@ func (n *node) lastWords() string {
 	return "the end of " + n.logFile() + ":\n" + strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
+func (n *node) dial() (*client.Conn, error) {
+	return client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+}
+
 // ask sends one command on a connection of its own and returns the reply.
 func (n *node) ask(args ...string) (string, error) {
-	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	conn, err := n.dial()
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +309,7 @@ func (n *node) ask(args ...string) (string, error) {
 
 // describe asks the node for its place in the cluster.
 func (n *node) describe() (*clustertool.Description, error) {
-	conn, err := client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	conn, err := n.dial()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
+	"redoubt/internal/tools/toolstest"
+)
+
+// TestThePrintedLinesOfALabWork starts a lab of our own program as a newcomer does, and runs
+// the lines that it prints, one after the other.
+func TestThePrintedLinesOfALabWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	bin := redistest.Binary(t)
+	for _, kind := range []string{"", "--sentinel"} {
+		t.Run("lab "+kind, func(t *testing.T) {
+			port := toolstest.Ports(t, 6)
+			dir := filepath.Join(t.TempDir(), "lab")
+			// sh runs a line and returns what it prints and its exit status.
+			sh := func(line string) (string, int) {
+				t.Helper()
+				ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+				defer stop()
+				out, err := exec.CommandContext(ctx, "sh", "-c", line).CombinedOutput()
+				var exit *exec.ExitError
+				if err != nil && !errors.As(err, &exit) {
+					t.Fatalf("%s: %v", line, err)
+				}
+				if exit != nil {
+					return string(out), exit.ExitCode()
+				}
+				return string(out), 0
+			}
+			defer func() {
+				if _, err := os.Stat(dir); err == nil {
+					sh(bin + " lab remove --dir " + dir)
+				}
+			}()
+			up := fmt.Sprintf("%s lab %s --dir %s --port %d --node-timeout 15s --timeout 2m", bin, kind, dir, port)
+			out, status := sh(up)
+			if status != 0 {
+				t.Fatalf("exit status %d:\n%s", status, out)
+			}
+			lines := regexp.MustCompile(`(?m)^  (\S.*?)  +\S.*$`).FindAllStringSubmatch(out[strings.Index(out, "is ready: "):], -1)
+			if len(lines) != 8 {
+				t.Fatalf("%d lines:\n%s", len(lines), out)
+			}
+			ours := 0
+			for _, l := range lines {
+				line, isCheck := l[1], strings.Contains(l[1], " check ")
+				if strings.HasPrefix(line, "redis-cli ") {
+					if _, err := exec.LookPath("redis-cli"); err != nil {
+						continue
+					}
+					line = strings.Replace(line, "redis-cli", "redis-cli -e", 1) // whose status tells errors
+				} else {
+					ours++
+				}
+				if isCheck {
+					line += " --duration 1s --rate 500"
+				}
+				out, status := sh(line)
+				if status != 0 {
+					t.Errorf("%s: exit status %d:\n%s", line, status, out)
+				}
+				if isCheck && !strings.Contains(out, "\nno acknowledged write is gone: ") {
+					t.Errorf("%s:\n%s", line, out)
+				}
+				// The exit status of "cluster status" tells what has just been done.
+				if kind == "" && (strings.Contains(line, " lab status") || strings.Contains(line, " lab kill")) {
+					out, status := sh(fmt.Sprintf("%s cluster status 127.0.0.1:%d", bin, port+1))
+					if well := strings.Contains(line, " lab status"); well != (status == 0) {
+						t.Errorf("after %s: exit status %d:\n%s", line, status, out)
+					}
+				}
+			}
+			if ours != 6 {
+				t.Errorf("%d lines are of this program:\n%s", ours, out)
+			}
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("the lab is left over: %v", err)
+			}
+		})
+	}
+}
