@@ -59,6 +59,28 @@ func TestReplicationByTLS(t *testing.T) {
 	}
 }
 
+// CONFIG SET tls-replication changes the link that stands.
+func TestALinkBecomesOneByTLS(t *testing.T) {
+	secrets := redistest.NewSecrets(t)
+	primary := redistest.StartTLS(t, redistest.Redoubt, secrets, "--enable-debug-command", "yes")
+	replica := redistest.StartTLS(t, redistest.Redoubt, secrets, "--enable-debug-command", "yes", "--replicaof", "127.0.0.1", fmt.Sprint(primary.Port))
+	write(t, primary, 1)
+	inStep(t, primary, replica)
+	replica.Do("CONFIG", "SET", "tls-replication", "yes")
+	redistest.Until(t, syncLimit, "the plain link is gone", func() error {
+		if got := replica.Info("master_link_status"); got != "down" {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+	if got := primary.Info("connected_slaves"); got != "0" {
+		t.Errorf("the primary has %s replicas", got)
+	}
+	replica.Do("REPLICAOF", "127.0.0.1", primary.TLSPort)
+	write(t, primary, 2)
+	inStep(t, primary, replica)
+}
+
 // With tls-replication a link is by TLS or not at all.
 func TestAReplicaDoesNotLinkInPlainText(t *testing.T) {
 	secrets, others := redistest.NewSecrets(t), redistest.NewSecrets(t)

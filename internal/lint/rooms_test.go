@@ -97,7 +97,7 @@ var rooms = []room{
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
-	{path: "internal/tools/...", imports: []string{"slots", "internal/tlsconf", "internal/tools/..."}},
+	{path: "internal/tools/...", imports: []string{"slots", "internal/certs", "internal/tlsconf", "internal/tools/..."}},
 	{path: "cmd/redoubt/...", imports: []string{anyRoom}},
 	// Tests only, of the binary from outside.
 	{path: "interop", imports: []string{anyRoom}},

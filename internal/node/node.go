@@ -168,6 +168,15 @@ func (n *Node) followSettings() {
 		return nil
 	}, "appendfsync")
 	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.TLSReplication != old.TLSReplication {
+			n.server.Go(func() {
+				n.server.Everything(func(*storage.Tx) {}) // until the settings are in force
+				n.replicator.relink()
+			})
+		}
+		return nil
+	}, "tls-replication")
+	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
 	}, "repl-backlog-size")

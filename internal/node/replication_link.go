@@ -48,6 +48,13 @@ func (r *replicator) runLinks(ctx context.Context) {
 	}
 }
 
+// relink ends the connection to the primary, so that the link makes another one.
+func (r *replicator) relink() {
+	if nc := r.upstream.Load(); nc != nil {
+		_ = (*nc).Close()
+	}
+}
+
 func (r *replicator) closeLink() {
 	f := r.link.Swap(nil)
 	if f == nil {
@@ -80,7 +87,9 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 				return nil, err
 			}
 		}
-		return &countedConn{Conn: r.n.server.TrackPrimary(nc), in: &r.in}, nil
+		tracked := r.n.server.TrackPrimary(nc)
+		r.upstream.Store(&tracked)
+		return &countedConn{Conn: tracked, in: &r.in}, nil
 	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),

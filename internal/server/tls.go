@@ -39,8 +39,9 @@ const (
 	// shakeBytes is how much a client may send before its handshake has ended: what
 	// follows its last message.
 	shakeBytes = 64 << 10
-	// secureBytes is what TLS takes of memory for each connection: buffers and keys.
-	secureBytes = 24 << 10
+	// secureBytes is about what TLS takes of memory for each connection: keys and buffers,
+	// 9 KiB for one that has said nothing yet.
+	secureBytes = 16 << 10
 )
 
 // secured is the TLS of a connection. The connection's loop owns it; while hands are
