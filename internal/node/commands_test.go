@@ -31,6 +31,22 @@ func TestCommandsAreDocumented(t *testing.T) {
 	}
 }
 
+// What the error of an unknown name says is not built is not.
+func TestCommandsThatAreCalledAbsentAre(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--cluster-enabled", "yes")
+	table := n.server.Table()
+	for _, row := range table.All() {
+		first, second, isSub := strings.Cut(row.Name, "|")
+		args, known := [][]byte{[]byte(first)}, (*command.Row)(nil)
+		if isSub {
+			args, known = append(args, []byte(second)), table.Lookup(args[0])
+		}
+		if hint := command.AbsentHint(known, args); hint != "" {
+			t.Errorf("%s is a command, and called %s", row.Name, hint)
+		}
+	}
+}
+
 const commandsIntro = `# Commands
 
 Every command that a node understands. This page is made from the table of commands (%smake docs%s), which also answers

@@ -695,7 +695,7 @@ func TestInfo(t *testing.T) {
 		}
 		return list
 	}
-	common := []string{"connected_slaves", "min_slaves_good_slaves", "master_failover_state", "master_replid", "master_replid2",
+	common := []string{"connected_slaves", "min_slaves_good_slaves", "master_failover_state", "sentinel_confirmed", "master_replid", "master_replid2",
 		"master_repl_offset", "second_repl_offset", "repl_backlog_active", "repl_backlog_size",
 		"repl_backlog_first_byte_offset", "repl_backlog_histlen"}
 	n, _ := startNode(t, t.TempDir(), "--min-replicas-to-write", "1")

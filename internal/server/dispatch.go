@@ -145,16 +145,21 @@ func (l *loop) unknown(c *conn, args [][]byte) resp.Error {
 }
 
 // notFound is the error of a name that is no command. known is the command that the
-// first word names alone, nil if there is none.
+// first word names alone, nil if there is none. A remark for people may stand behind
+// Redis's text.
 func notFound(known *command.Row, args [][]byte) resp.Error {
+	err := resp.ErrUnknownCommand(args)
 	switch {
 	case known == nil:
-		return resp.ErrUnknownCommand(args)
 	case len(args) < 2:
 		return resp.ErrArity(known.Name)
 	default:
-		return resp.ErrUnknownSubcommand(string(args[0]), args[1])
+		err = resp.ErrUnknownSubcommand(string(args[0]), args[1])
 	}
+	if hint := command.AbsentHint(known, args); hint != "" {
+		err = resp.Error(strings.TrimSuffix(string(err), " ") + " " + hint)
+	}
+	return err
 }
 
 // refuse answers a request that did not pass, as Redis's rejectCommand.

@@ -44,6 +44,8 @@ func TestCommandsAndTransactions(t *testing.T) {
 		{"EXEC", "[1 OK OK OK v]"},
 		{"MULTI", "OK"},
 		{"NOPE", "error: ERR unknown command 'NOPE', with args beginning with: "},
+		{"Json.Get k", "error: ERR unknown command 'Json.Get', with args beginning with: 'k' (a command of a module of Redis that is not built in Redoubt)"},
+		{"CLIENT NOPE", "error: ERR unknown subcommand 'NOPE'. Try CLIENT HELP."},
 		{"EXEC", "error: EXECABORT Transaction discarded because of previous errors."},
 		{"MULTI", "OK"},
 		{"EXEC x", "error: EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"},

@@ -197,13 +197,21 @@ func (r *runner) progress(now time.Time) string {
 	fmt.Fprintf(&b, " | %d R (%d err) | %d W (%d err) | %d lost | %d unacked", rd.OK, rd.Errors(), wr.OK, wr.Errors(), r.lost.Load(), r.unacked.Load())
 	for i := range r.shards {
 		if since, down := downSince(r.reads[i], r.writes[i], now); down {
-			fmt.Fprintf(&b, " | %s down since %s", r.name(i), since.Format(clock))
+			fmt.Fprintf(&b, " | %s down since %s", r.shortName(i), since.Format(clock))
 		}
 	}
 	return b.String()
 }
 
-// name is how the lines speak of a shard.
+// shortName is how the progress speaks of a shard.
+func (r *runner) shortName(i int) string {
+	if len(r.shards) == 1 {
+		return r.name(i)
+	}
+	return fmt.Sprintf("shard %d (%s)", i+1, r.shards[i].Primary)
+}
+
+// name is how the report speaks of a shard.
 func (r *runner) name(i int) string {
 	switch {
 	case r.cfg.Master != "":

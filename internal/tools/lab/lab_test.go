@@ -198,7 +198,8 @@ func TestLifeUnderSentinels(t *testing.T) {
 	bin := toolstest.Server(t)
 	dir := filepath.Join(t.TempDir(), "lab")
 	port := toolstest.Ports(t, 6)
-	cfg := lab.Config{Port: port, ServerBin: bin, NodeTimeout: 500 * time.Millisecond, Sentinel: true}
+	// A node that is slow for a moment must not be replaced.
+	cfg := lab.Config{Port: port, ServerBin: bin, NodeTimeout: 5 * time.Second, Sentinel: true}
 	l, err := lab.Create(dir, cfg, limit)
 	if err != nil {
 		t.Fatal(err)

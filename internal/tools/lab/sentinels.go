@@ -93,6 +93,23 @@ func (l *Lab) watching() error {
 	return nil
 }
 
+// replicating returns which replica has no link to a primary yet.
+func (l *Lab) replicating() error {
+	for _, n := range l.nodes {
+		if n.kind != watched {
+			continue
+		}
+		info, err := n.ask("INFO", "replication")
+		if err != nil {
+			return n.why(err)
+		}
+		if r := replicationOf(info); !r.primary && r.link != "up" {
+			return fmt.Errorf("%s has no link to its primary; see %s", n, n.logFile())
+		}
+	}
+	return nil
+}
+
 // master is what a Sentinel says of the lab's primary.
 type master struct {
 	addr                string

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,22 @@ func (l *Lab) start(out io.Writer) error {
 			return err
 		}
 	}
-	for _, n := range down {
+	isSentinel := func(n *node) bool { return n.kind == sentinel }
+	if err := l.startAll(slices.DeleteFunc(slices.Clone(down), isSentinel)); err != nil {
+		return err
+	}
+	if l.Sentinel && !l.Made {
+		// A Sentinel that finds no replicas at first asks for them again much later.
+		if err := l.wait(out, "waiting until the replicas have their links", l.replicating); err != nil {
+			return err
+		}
+	}
+	return l.startAll(slices.DeleteFunc(down, func(n *node) bool { return !isSentinel(n) }))
+}
+
+// startAll starts nodes and waits until they and all that run answer.
+func (l *Lab) startAll(nodes []*node) error {
+	for _, n := range nodes {
 		if err := l.launch(n); err != nil {
 			return err
 		}
@@ -78,6 +94,9 @@ func (l *Lab) start(out io.Writer) error {
 	// Those that run already may have been started by a command that was killed a
 	// moment ago.
 	for _, n := range l.nodes {
+		if _, running := n.running(); !running && !slices.Contains(nodes, n) {
+			continue
+		}
 		if err := n.awaitAnswer(l.timeout); err != nil {
 			return err
 		}
