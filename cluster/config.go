@@ -45,6 +45,9 @@ type Settings struct {
 
 	// TLS is tls-cluster: the bus, and so the port that counts, is TLS.
 	TLS bool
+	// TLSReplication is tls-replication: a replica links to the TLS port of its
+	// primary, whatever the bus is.
+	TLSReplication bool
 	// TCPPort, TLSPort and BusPort are what to announce: announce-port and
 	// its like if set, else the ports we listen on. 0 means none.
 	TCPPort uint16

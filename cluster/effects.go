@@ -76,8 +76,8 @@ type RoleChange struct {
 	// worth nothing in it.
 	Shard string
 	// Host and Port are the client address of the primary to replicate from,
-	// the TLS port in a TLS cluster. Host is empty while it is not known:
-	// then another RoleChange follows.
+	// its TLS port if replication is by TLS. Host is empty while it is not
+	// known: then another RoleChange follows.
 	Host string
 	Port uint16
 	// Flush says that the keys must go (CLUSTER RESET of a replica).

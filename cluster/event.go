@@ -71,6 +71,9 @@ type LinkUp struct{ Link LinkID }
 type LinkDown struct {
 	Link     LinkID
 	Overflow bool
+	// Refusal says, for the log, why one side did not accept the other in a TLS
+	// handshake; empty if that was not it.
+	Refusal string
 }
 
 // Received is a message that arrived on a link. The node keeps parts of the

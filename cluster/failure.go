@@ -111,6 +111,7 @@ func (n *Node) ponged(p *peer) {
 		p.rtt = max(n.now.Sub(p.pingSent), 0)
 	}
 	p.pingSent = time.Time{}
+	p.refusal = ""
 	if p.unheard {
 		p.unheard = false
 		n.todo.state = true

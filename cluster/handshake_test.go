@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -315,6 +317,96 @@ func TestForgottenElsewhere(t *testing.T) {
 			})
 			if got := l.peer(c.about) != nil; got != c.want {
 				t.Errorf("known: %v", got)
+			}
+		})
+	}
+}
+
+// A link that one side refuses in the TLS handshake is dialled with every tick. The log is
+// told once, with the node and the reason, until the node has answered or the reason is
+// another.
+func TestARefusedLinkIsToldOnce(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	b := l.peer("b")
+	fail := func(why string, up bool) []Note {
+		if b.out != nil {
+			l.step(LinkDown{Link: b.out.id})
+		}
+		l.now = l.now.Add(tickPeriod)
+		l.step(Tick{})
+		d := l.dialled()
+		if up { // with TLS 1.3 the refusal may come after that
+			l.step(LinkUp{d.Link})
+		}
+		return l.step(LinkDown{Link: d.Link, Refusal: why}).Notes
+	}
+	for i, c := range []struct {
+		why  string
+		up   bool
+		told bool
+	}{
+		{"it shows no certificate", false, true},
+		{"it shows no certificate", false, false},
+		{"it shows no certificate", true, false},
+		{"its certificate has expired", true, true},
+		{"its certificate has expired", true, false},
+	} {
+		notes := fail(c.why, c.up)
+		if told := len(notes) == 1; told != c.told {
+			t.Errorf("%d: notes %v", i, notes)
+		} else if told {
+			if n := notes[0]; !n.Warning || !strings.Contains(n.Text, string(id("b"))+" at 10.0.0.98:17000: "+c.why) {
+				t.Errorf("%d: note %v", i, n)
+			}
+		}
+	}
+	l.now = l.now.Add(tickPeriod)
+	l.step(Tick{})
+	l.step(LinkUp{l.dialled().Link})
+	l.answer(id("b"))
+	if notes := fail("its certificate has expired", false); len(notes) != 1 {
+		t.Errorf("after an answer: notes %v", notes)
+	}
+}
+
+// Which port of its primary a replica links to is a matter of tls-replication, not of
+// the flavour of the bus. Without such a port it links to none, and says so once.
+func TestThePortOfReplication(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		bus, replication bool
+		tcpPort, tlsPort uint16
+		want             uint16
+	}{
+		{"all plain", false, false, 7000, 7443, 7000},
+		{"all by TLS", true, true, 7000, 7443, 7443},
+		{"a bus by TLS alone", true, false, 7000, 7443, 7000},
+		{"replication by TLS alone", false, true, 7000, 7443, 7443},
+		{"no TLS port", false, true, 7000, 0, 0},
+		{"nothing but a TLS port", true, false, 0, 7443, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "x", threeShards())
+			state := l.n.state()
+			for i := range state.Nodes {
+				state.Nodes[i].TCPPort, state.Nodes[i].TLSPort = c.tcpPort, c.tlsPort
+			}
+			again := newLabWith(t, state, func(s *Settings) { s.TLS, s.TLSReplication = c.bus, c.replication })
+			fx := again.step(Tick{})
+			want := RoleChange{Replica: true, Primary: id("a"), Shard: string(id("a")), Port: c.want}
+			if c.want != 0 {
+				want.Host = "10.0.0.97"
+			}
+			if fx.Role == nil || *fx.Role != want {
+				t.Errorf("Role %+v, want %+v", fx.Role, want)
+			}
+			said := slices.ContainsFunc(fx.Notes, func(n Note) bool { return strings.Contains(n.Text, "No replication from node") })
+			if said != (c.want == 0) {
+				t.Errorf("notes %v", fx.Notes)
+			}
+			again.now = again.now.Add(tickPeriod)
+			if fx := again.step(Tick{}); fx.Role != nil || len(fx.Notes) > 0 {
+				t.Errorf("then Role %+v, notes %v", fx.Role, fx.Notes)
 			}
 		})
 	}

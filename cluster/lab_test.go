@@ -79,9 +79,16 @@ func newLab(t *testing.T, me string, shards []shard) *lab {
 
 func newLabOf(t *testing.T, state *State) *lab {
 	t.Helper()
+	return newLabWith(t, state, func(*Settings) {})
+}
+
+// newLabWith is newLabOf with settings that differ.
+func newLabWith(t *testing.T, state *State, change func(*Settings)) *lab {
+	t.Helper()
 	settings := DefaultSettings()
 	settings.NodeTimeout = testTimeout
 	settings.TCPPort, settings.BusPort = 7000, 17000
+	change(&settings)
 	l := &lab{
 		t: t, now: time.Unix(1_800_000_000, 0).UTC(),
 		in: make(map[bus.NodeID]LinkID), persistent: true,

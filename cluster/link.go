@@ -88,6 +88,11 @@ func (n *Node) linkDown(ev LinkDown) {
 		n.stats.overflows++
 		n.warn("Freeing cluster link to or from %s: its send buffer passed the limit.", peerName(l.peer))
 	}
+	if ev.Refusal != "" && l.peer != nil && l.peer.refusal != ev.Refusal {
+		// It is dialled again with each tick, so the log is told once.
+		l.peer.refusal = ev.Refusal
+		n.warn("No cluster link to node %s at %s:%d: %s", peerName(l.peer), l.peer.ip, l.peer.busPort, ev.Refusal)
+	}
 	if !l.inbound && !l.up && l.peer.pingSent.IsZero() {
 		l.peer.pingSent = n.now
 	}

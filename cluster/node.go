@@ -225,7 +225,10 @@ func (n *Node) reconcileRole() {
 		if p := n.myself.primary; p != nil {
 			want.Primary = p.id
 			if !p.any(bus.FlagNoAddr|bus.FlagHandshake) && p.ip != "" {
-				want.Host, want.Port = p.ip, p.port(n.cfg.TLS)
+				want.Host, want.Port = p.ip, p.port(n.cfg.TLSReplication)
+			}
+			if want.Port == 0 {
+				want.Host = "" // there is no way to it, or none of the right flavour
 			}
 		}
 	}
@@ -237,6 +240,11 @@ func (n *Node) reconcileRole() {
 		return
 	}
 	n.following, n.roleTold = want, true
+	if p := n.myself.primary; p != nil && want.Host == "" && p.ip != "" {
+		secure := n.cfg.TLSReplication
+		n.warn("No replication from node %s: it announces no %s, and tls-replication is %s here",
+			peerName(p), flavours("port without TLS", "TLS port", secure), flavours("no", "yes", secure))
+	}
 	want.Flush = n.resetFlush
 	n.resetFlush = false
 	n.fx.Role = &want

@@ -57,6 +57,10 @@ type peer struct {
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
 
+	// refusal is what the log was told last of why no link to it can be made;
+	// empty once it has answered.
+	refusal string
+
 	// unheard: it has answered no PING since this node started, or went on
 	// after a stop.
 	unheard bool
@@ -138,14 +142,15 @@ func (p *peer) setPorts(port, other, busPort uint16, tls bool) {
 	p.tcpPort, p.tlsPort, p.busPort = flavours(port, other, tls), flavours(other, port, tls), busPort
 }
 
-func flavours(plainCluster, tlsCluster uint16, tls bool) uint16 {
+// flavours is what holds without TLS, or with it.
+func flavours[T any](plain, secure T, tls bool) T {
 	if tls {
-		return tlsCluster
+		return secure
 	}
-	return plainCluster
+	return plain
 }
 
-// port is p's client port of the cluster's own flavour; other is the other.
+// port is p's client port of a flavour, and other that of the other one.
 func (p *peer) port(tls bool) uint16  { return flavours(p.tcpPort, p.tlsPort, tls) }
 func (p *peer) other(tls bool) uint16 { return flavours(p.tlsPort, p.tcpPort, tls) }
 

@@ -34,7 +34,7 @@ func rueidisCaches(t *testing.T, addrs []string, o rueidis.ClientOption) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	writer, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs, DisableCache: true, ForceSingleClient: o.ForceSingleClient})
+	writer, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs, DisableCache: true, ForceSingleClient: o.ForceSingleClient, TLSConfig: o.TLSConfig})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,21 @@
 package interop
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"redoubt/internal/redistest"
 )
@@ -118,6 +123,103 @@ func TestEachGuardActs(t *testing.T) {
 			s := redistest.Start(t, redistest.Redoubt, args...)
 			noPanic(t, s)
 			try(t, s, c.steps...)
+		})
+	}
+}
+
+// Each directive of TLS that guards a node keeps out whom it should, and nobody else.
+func TestEachGuardOfTLSActs(t *testing.T) {
+	oursOnly(t)
+	ours, theirs := redistest.NewSecrets(t), redistest.NewSecrets(t)
+	none, own, foreign := &tls.Config{}, clientTLS(t, ours), clientTLS(t, theirs)
+	foreign.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &foreign.Certificates[0], nil }
+	with := func(c *tls.Config, change func(*tls.Config)) *tls.Config {
+		c = c.Clone()
+		change(c)
+		return c
+	}
+	only := func(version uint16, suites ...uint16) *tls.Config {
+		return with(own, func(c *tls.Config) { c.MinVersion, c.MaxVersion, c.CipherSuites = tls.VersionTLS10, version, suites })
+	}
+	for _, c := range []struct {
+		args     string
+		in, kept []*tls.Config
+	}{
+		{"--tls-auth-clients yes", []*tls.Config{own}, []*tls.Config{nil, none, foreign, only(tls.VersionTLS11)}},
+		{"--tls-auth-clients optional", []*tls.Config{own, none}, []*tls.Config{nil, foreign}},
+		{"--tls-auth-clients no", []*tls.Config{own, none, foreign}, []*tls.Config{nil}},
+		{"--tls-ca-cert-file " + theirs.CA, []*tls.Config{foreign}, []*tls.Config{own, none}},
+		{"--tls-protocols TLSv1.3", []*tls.Config{own}, []*tls.Config{only(tls.VersionTLS12)}},
+		{"--tls-protocols TLSv1.2 --tls-ciphers ECDHE+AESGCM:!AES128", []*tls.Config{own}, []*tls.Config{
+			only(tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), with(own, func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }),
+		}},
+		{"--requirepass hush", nil, []*tls.Config{own, none}}, // a certificate logs nobody in
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			s := redistest.StartTLS(t, redistest.Redoubt, ours, "--requirepass", "")
+			noPanic(t, s)
+			s.Do(slices.Concat([]any{"CONFIG", "SET"}, pairsOf(c.args))...)
+			for i, cfg := range slices.Concat(c.in, c.kept) {
+				if got, want := letsIn(t, s.TLSAddr(), cfg), i < len(c.in); got != want {
+					t.Errorf("client %d of those who are let in and those who are not: is let in: %t", i, got)
+				}
+			}
+		})
+	}
+}
+
+// pairsOf are the options of a command line as arguments of CONFIG SET.
+func pairsOf(args string) (pairs []any) {
+	for _, option := range strings.Split(args, "--")[1:] {
+		name, value, _ := strings.Cut(strings.TrimSpace(option), " ")
+		pairs = append(pairs, name, value)
+	}
+	return pairs
+}
+
+// letsIn reports whether a node answers a client that connects so; nil: in plain text.
+func letsIn(t *testing.T, addr string, cfg *tls.Config) bool {
+	t.Helper()
+	nc, err := net.DialTimeout("tcp", addr, settle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(settle))
+	if cfg != nil {
+		cfg = cfg.Clone()
+		cfg.InsecureSkipVerify = true // whom the node trusts is the question
+		nc = tls.Client(nc, cfg)
+	}
+	if _, err := io.WriteString(nc, "PING\r\n"); err != nil {
+		return false
+	}
+	reply, err := bufio.NewReader(nc).ReadString('\n')
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the node neither answers nor closes")
+	}
+	return reply == "+PONG\r\n"
+}
+
+// What TLS cannot do as it is asked to ends the start.
+func TestGuardsOfTLSThatCannotAct(t *testing.T) {
+	oursOnly(t)
+	s, other := redistest.NewSecrets(t), redistest.NewSecrets(t)
+	for _, args := range [][]string{
+		{"--tls-ciphersuites", "TLS_AES_256_GCM_SHA384"}, {"--tls-ciphers", "HIGH:@SECLEVEL=3"}, {"--tls-ciphers", "HIHG"},
+		{"--tls-protocols", "TLSv1.1 TLSv1.3"}, {"--tls-protocols", "SSLv3"}, {"--tls-auth-clients-user", "cn"}, {"--tls-auth-clients", "maybe"},
+		{"--tls-key-file", other.Key}, {"--tls-key-file", ""}, {"--tls-cert-file", "/nonexistent"}, {"--tls-ca-cert-file", ""},
+		{"--tls-ca-cert-file", "", "--tls-auth-clients", "no", "--tls-replication", "yes"}, {"--tls-ca-cert-dir", "/nonexistent"},
+		{"--tls-client-cert-file", other.Cert}, {"--tls-client-cert-file", other.Cert, "--tls-client-key-file", s.Key},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), settle)
+			defer cancel()
+			line := []string{"server", "--port", "0", "--tls-port", strconv.Itoa(redistest.Port(t)), "--save", "", "--dir", t.TempDir(), "--bind", "127.0.0.1"}
+			out, err := exec.CommandContext(ctx, redistest.Binary(t), slices.Concat(line, s.Args(), args)...).CombinedOutput()
+			if err == nil || ctx.Err() != nil {
+				t.Errorf("it starts: %v\n%s", err, out)
+			}
 		})
 	}
 }

@@ -275,8 +275,14 @@ func untilWritten(t *testing.T, s *redistest.Server, key string, within time.Dur
 // untilLinked waits until a replica is in step with a primary, to the byte.
 func untilLinked(t *testing.T, replica, primary *redistest.Server) {
 	t.Helper()
+	untilLinkedAt(t, replica, primary, primary.Port)
+}
+
+// untilLinkedAt is untilLinked where the replica knows the primary by another port.
+func untilLinkedAt(t *testing.T, replica, primary *redistest.Server, port int) {
+	t.Helper()
 	redistest.Until(t, settle, fmt.Sprintf("port %d is in step with port %d", replica.Port, primary.Port), func() error {
-		if up := replica.Info("master_link_status"); up != "up" || replica.Info("master_port") != strconv.Itoa(primary.Port) {
+		if up := replica.Info("master_link_status"); up != "up" || replica.Info("master_port") != strconv.Itoa(port) {
 			return fmt.Errorf("master_link_status is %q", up)
 		}
 		has, want := replica.Info("slave_repl_offset"), primary.Info("master_repl_offset")

@@ -21,6 +21,8 @@ type watched struct {
 	primary   *redistest.Server
 	replicas  []*redistest.Server
 	sentinels []*redistest.Server
+	// secure says that the Sentinels know all by their ports for TLS.
+	secure bool
 	// reconfigured is the file to which the client-reconfig-script of all Sentinels
 	// adds its arguments.
 	reconfigured string
@@ -263,7 +265,9 @@ func (w *watched) untilSwitched(t *testing.T, old string) (heir *redistest.Serve
 		if all := slices.Compact(slices.Clone(named)); len(all) > 1 || all[0] == old {
 			return fmt.Errorf("they name %v", named)
 		}
-		i := slices.IndexFunc(w.replicas, func(r *redistest.Server) bool { return r.Addr() == named[0] })
+		i := slices.IndexFunc(w.replicas, func(r *redistest.Server) bool {
+			return named[0] == r.Addr() && !w.secure || named[0] == r.TLSAddr() && w.secure
+		})
 		if i < 0 {
 			return fmt.Errorf("%s is no replica", named[0])
 		}

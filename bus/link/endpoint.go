@@ -1,4 +1,4 @@
-// Package link carries the messages of the cluster bus over sockets.
+// Package link carries the messages of the cluster bus over sockets, plain or by TLS.
 //
 // An Endpoint is this node's end of the bus: it accepts links from other nodes
 // and dials links to them. A Link is one connection. Between two nodes there
@@ -45,15 +45,19 @@ type Handler interface {
 	// Dropped says that a message of type t was not valid. The link goes on.
 	Dropped(l *Link, t bus.Type, err error)
 	// Closed says that l is no more, and why: ErrClosed after Link.Close,
-	// ErrSendLimit, bus.ErrFraming, io.EOF, or an error of the network. If
-	// Opened has not been called, err tells why dialling failed;
-	// syscall.ECONNREFUSED is in it when nobody listens there.
+	// ErrSendLimit, bus.ErrFraming, io.EOF, a *HandshakeError, ErrHandshakes, or
+	// an error of the network. If Opened has not been called, err tells why
+	// dialling or the TLS handshake failed; syscall.ECONNREFUSED is in it when
+	// nobody listens there.
 	Closed(l *Link, err error)
 }
 
 var (
 	// ErrClosed is the end of a link that this side closed.
 	ErrClosed = errors.New("link: closed")
+	// ErrSwitched is the end of all links when SetTLS has made the others of another
+	// kind.
+	ErrSwitched = errors.New("link: the bus is encrypted now, or is not any more")
 	// ErrSendLimit is the end of a link whose peer did not read fast enough.
 	ErrSendLimit = errors.New("link: send queue over its limit")
 )
@@ -65,8 +69,10 @@ const MaxQueueBytes = 1 << 30
 // Config is what an Endpoint needs. Handler must be set.
 type Config struct {
 	Handler Handler
-	// Net opens the sockets; nil means plain TCP.
+	// Net opens the sockets; nil means TCP.
 	Net Net
+	// TLS encrypts the links; nil leaves them plain. See SetTLS.
+	TLS *TLS
 	// Source is the local address of dialled links (bind-source-addr). The
 	// zero value leaves the choice to the system.
 	Source netip.Addr
@@ -84,13 +90,21 @@ type Config struct {
 type Endpoint struct {
 	cfg       Config
 	sendLimit atomic.Int64
+	tls       atomic.Pointer[TLS]
 	closing   chan struct{} // closed by Close
 	running   sync.WaitGroup
+	shaking   handshakes
 
 	mu        sync.Mutex // guards what follows; not held across I/O
 	closed    bool
 	links     map[*Link]struct{}
 	listeners []net.Listener
+}
+
+// handshakes are the accepted links whose TLS handshakes are under way.
+type handshakes struct {
+	mu    sync.Mutex
+	links []*Link // the oldest first
 }
 
 // New returns an endpoint without links. It must be closed.
@@ -103,7 +117,21 @@ func New(cfg Config) *Endpoint {
 	}
 	e := &Endpoint{cfg: cfg, closing: make(chan struct{}), links: map[*Link]struct{}{}}
 	e.SetSendLimit(cfg.SendLimit)
+	e.tls.Store(cfg.TLS)
 	return e
+}
+
+// SetTLS has links be encrypted from now on, or be plain if t is nil. Links of the
+// other kind are closed.
+func (e *Endpoint) SetTLS(t *TLS) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if before := e.tls.Swap(t); (before == nil) == (t == nil) {
+		return
+	}
+	for l := range e.links {
+		l.end(ErrSwitched)
+	}
 }
 
 // SetSendLimit changes the limit of every link's send queue, in bytes; zero
@@ -117,17 +145,25 @@ func (e *Endpoint) SetSendLimit(bytes int64) {
 	e.sendLimit.Store(bytes)
 }
 
-// linkBytes is about what a link takes beside its queue.
-const linkBytes = 4 << 10
+// linkBytes is about what a link takes beside its queue, and tlsBytes what it takes
+// more if it is encrypted.
+const (
+	linkBytes = 4 << 10
+	tlsBytes  = 16 << 10
+)
 
 // Bytes is about how much memory the links take, with what waits to be sent:
 // mem_cluster_links of INFO.
 func (e *Endpoint) Bytes() (total int64) {
+	each := int64(linkBytes)
+	if e.tls.Load() != nil {
+		each += tlsBytes
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for l := range e.links {
 		_, allocated := l.QueueBytes()
-		total += linkBytes + int64(allocated)
+		total += each + int64(allocated)
 	}
 	return total
 }
@@ -182,6 +218,7 @@ func (e *Endpoint) accept(ln net.Listener) {
 // nothing of it.
 func (e *Endpoint) Dial(addr string, timeout time.Duration) *Link {
 	l := newLink(e, false)
+	l.timeout = timeout
 	dial := func(ctx context.Context) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -201,6 +238,7 @@ func (e *Endpoint) start(l *Link, open func(context.Context) (net.Conn, error)) 
 		return false
 	}
 	e.links[l] = struct{}{}
+	l.tls = e.tls.Load()
 	e.running.Go(func() {
 		l.run(open)
 		e.mu.Lock()

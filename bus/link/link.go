@@ -2,9 +2,11 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,8 @@ type Link struct {
 	endpoint *Endpoint
 	inbound  bool
 	created  time.Time
+	timeout  time.Duration // of opening a dialled link
+	tls      *TLS          // nil: the link is plain
 	// life ends when the link is closed; its cause is what Handler.Closed is
 	// told. The first reason to close wins.
 	life context.Context
@@ -51,15 +55,15 @@ func (l *Link) Inbound() bool { return l.inbound }
 func (l *Link) Created() time.Time { return l.created }
 
 // LocalIP is the address of this side of the connection, the zero Addr before
-// the link is open.
+// there is one.
 func (l *Link) LocalIP() netip.Addr {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.local
 }
 
-// RemoteIP is the address of the other side, the zero Addr before the link is
-// open.
+// RemoteIP is the address of the other side, the zero Addr before there is
+// a connection: one whose TLS handshake fails has it.
 func (l *Link) RemoteIP() netip.Addr {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,14 +125,21 @@ func (l *Link) run(open func(context.Context) (net.Conn, error)) {
 	l.mu.Lock()
 	l.local, l.remote = addrOf(conn.LocalAddr()), addrOf(conn.RemoteAddr())
 	l.mu.Unlock()
+	stream := conn
+	if l.tls != nil {
+		if stream, err = l.secure(conn); err != nil {
+			l.end(err)
+			return
+		}
+	}
 	h.Opened(l)
 
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		l.end(l.write(conn))
+		l.end(l.write(stream))
 	}()
-	l.end(l.read(conn))
+	l.end(l.read(stream))
 	<-written
 }
 
@@ -137,6 +148,9 @@ func (l *Link) read(conn net.Conn) error {
 	frames := frameReader{from: conn}
 	for {
 		frame, err := frames.next()
+		if isAlert(err) {
+			return &HandshakeError{Refused: true, Err: err}
+		}
 		if err != nil {
 			return err
 		}
@@ -167,8 +181,7 @@ func (l *Link) write(conn io.Writer) error {
 				return ErrClosed
 			}
 		}
-		vector := net.Buffers(buffers)
-		if _, err := vector.WriteTo(conn); err != nil {
+		if err := writeAll(conn, buffers); err != nil {
 			return err
 		}
 		l.mu.Lock()
@@ -176,6 +189,16 @@ func (l *Link) write(conn io.Writer) error {
 		l.allocated -= allocated
 		l.mu.Unlock()
 	}
+}
+
+// writeAll writes a batch with one system call, or in as few records of TLS as it takes.
+func writeAll(conn io.Writer, buffers [][]byte) error {
+	if _, ok := conn.(*tls.Conn); ok && len(buffers) > 1 {
+		buffers = [][]byte{slices.Concat(buffers...)}
+	}
+	vector := net.Buffers(buffers)
+	_, err := vector.WriteTo(conn)
+	return err
 }
 
 // batch moves messages from the head of the queue to buffers: as many as make

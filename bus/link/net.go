@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Net opens the sockets of an Endpoint. TCP is plain; TLS links are another
-// implementation of it.
+// Net opens the sockets of an Endpoint: TCP, or what a test puts in its place. TLS is
+// above it.
 type Net interface {
 	// Dial connects to addr, from the address source if that is valid, until
 	// ctx ends.
@@ -18,7 +18,7 @@ type Net interface {
 	Listen(addr string, keepAlive time.Duration) (net.Listener, error)
 }
 
-// TCP is the Net of a cluster without TLS. Its connections have TCP_NODELAY,
+// TCP is the Net of every cluster. Its connections have TCP_NODELAY,
 // which is Go's default.
 type TCP struct{}
 

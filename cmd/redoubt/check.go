@@ -48,13 +48,15 @@ The exit code is 0 only if every key has been read in the end and no
 acknowledged write is gone: a run that could verify nothing is no success.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Client = acc.options(timeout)
+			var err error
+			if cfg.Client, err = acc.options(timeout); err != nil {
+				return err
+			}
 			if sentinels != "" {
-				var err error
 				if cfg.Master, cfg.Seeds, err = parseSentinels(sentinels); err != nil {
 					return err
 				}
-				cfg.Sentinel = client.Options{User: enter.user, Pass: enter.pass, Timeout: timeout}
+				cfg.Sentinel = client.Options{User: enter.user, Pass: enter.pass, TLS: cfg.Client.TLS, Timeout: timeout}
 			}
 			cfg.Progress = cmd.OutOrStdout()
 			if asJSON {

@@ -29,10 +29,14 @@ func newClusterCommand() *cobra.Command {
 	// run prepares a tool and keeps quiet about failures it has reported.
 	run := func(f func(t *clustertool.Tool, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
-			err := f(&clustertool.Tool{
+			options, err := acc.options(client.DefaultTimeout)
+			if err != nil {
+				return err
+			}
+			err = f(&clustertool.Tool{
 				Out:     cmd.OutOrStdout(),
 				In:      cmd.InOrStdin(),
-				Client:  acc.options(client.DefaultTimeout),
+				Client:  options,
 				Timeout: wait,
 				Colour:  coloured(cmd),
 			}, args)
@@ -82,7 +86,11 @@ wrong: a node is away, a primary has no replica, a slot is open, nodes disagree;
 slots are not served, or no node could be asked.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t := &clustertool.Tool{Out: cmd.OutOrStdout(), Client: acc.options(client.DefaultTimeout), Colour: coloured(cmd)}
+			options, err := acc.options(client.DefaultTimeout)
+			if err != nil {
+				return err
+			}
+			t := &clustertool.Tool{Out: cmd.OutOrStdout(), Client: options, Colour: coloured(cmd)}
 			if health, _ := t.Status(joined(args)); health != clustertool.Healthy {
 				return exitStatus(health)
 			}

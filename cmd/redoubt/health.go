@@ -26,7 +26,11 @@ func newHealthCommand() *cobra.Command {
 		Short: "Exit 0 if a node answers PING, 1 if not",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, err := client.Dial(net.JoinHostPort(host, strconv.Itoa(port)), acc.options(timeout))
+			options, err := acc.options(timeout)
+			if err != nil {
+				return err
+			}
+			conn, err := client.Dial(net.JoinHostPort(host, strconv.Itoa(port)), options)
 			if err != nil {
 				return err
 			}

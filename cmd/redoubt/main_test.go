@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,26 @@ func TestVerdictCommand(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tc.fails)
 			}
 		})
+	}
+}
+
+// Whoever names a certificate wants TLS: the tools do not go on in plain text.
+func TestFlagsOfTLS(t *testing.T) {
+	for _, args := range [][]string{{"health"}, {"check"}, {"cluster", "check", "127.0.0.1:1"}} {
+		for _, tc := range []struct {
+			flags []string
+			want  string // in the error
+		}{
+			{[]string{"--cacert", "ca.crt"}, "need --tls"},
+			{[]string{"--insecure"}, "need --tls"},
+			{[]string{"--tls-ciphers", "DEFAULT"}, "need --tls"},
+			{[]string{"--tls", "--cacert", "/nowhere/ca.crt"}, "--cacert '/nowhere/ca.crt'"},
+			{[]string{"--tls", "--cert", "/nowhere/node.crt"}, "No --key"},
+		} {
+			if _, err := run(t, "", slices.Concat(args, tc.flags)...); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v %v: %v, want %q", args, tc.flags, err, tc.want)
+			}
+		}
 	}
 }
 

@@ -262,8 +262,8 @@ func announceStart(log *logging.Logger, settings *config.Config, args []string, 
 
 func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
-	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
-	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
+	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.AnyPort()))
+	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.AnyPort(), os.Getpid()))
 	tellOfDirectives(log, settings, mode == "sentinel")
 	log.Warn("Server initialized")
 }

@@ -50,7 +50,7 @@ func procTitle(c *config.Settings, mode, file, name string) string {
 		case "port":
 			return strconv.Itoa(c.Port), true
 		case "tls-port":
-			return "0", true
+			return strconv.Itoa(c.TLSPort), true
 		}
 		return c.UnixSocket, true
 	})
@@ -60,10 +60,10 @@ func procTitle(c *config.Settings, mode, file, name string) string {
 // listenAddr is where clients connect, as the title of the process says it.
 func listenAddr(c *config.Settings) string {
 	switch {
-	case c.Port == 0:
+	case c.AnyPort() == 0:
 		return "unixsocket:" + c.UnixSocket
 	case len(c.Bind) == 0:
-		return "*:" + strconv.Itoa(c.Port)
+		return "*:" + strconv.Itoa(c.AnyPort())
 	}
-	return c.Bind[0] + ":" + strconv.Itoa(c.Port)
+	return c.Bind[0] + ":" + strconv.Itoa(c.AnyPort())
 }

@@ -186,7 +186,7 @@ func (a *Commands) infoServer(b *strings.Builder) {
 	field(b, "process_id", pid)
 	field(b, "process_supervised", cmp.Or(a.Supervised, "no"))
 	field(b, "run_id", a.RunID)
-	field(b, "tcp_port", cfg.Port)
+	field(b, "tcp_port", cfg.AnyPort())
 	field(b, "server_time_usec", time.Now().UnixMicro())
 	field(b, "uptime_in_seconds", int64(up/time.Second))
 	field(b, "uptime_in_days", int64(up/(24*time.Hour)))
@@ -208,16 +208,21 @@ func (a *Commands) infoServer(b *strings.Builder) {
 
 // listenerLines says where clients can connect.
 func listenerLines(cfg *config.Settings) (lines []string) {
-	if cfg.Port != 0 {
-		line := "name=tcp"
+	network := func(name string, port int) {
+		if port == 0 {
+			return
+		}
+		line := "name=" + name
 		for _, addr := range cfg.Bind {
 			line += ",bind=" + addr
 		}
-		lines = append(lines, fmt.Sprintf("%s,port=%d", line, cfg.Port))
+		lines = append(lines, fmt.Sprintf("%s,port=%d", line, port))
 	}
+	network("tcp", cfg.Port)
 	if cfg.UnixSocket != "" {
 		lines = append(lines, "name=unix,bind="+cfg.UnixSocket)
 	}
+	network("tls", cfg.TLSPort)
 	return lines
 }
 

@@ -35,7 +35,7 @@ type Config struct {
 	// mu serialises the writers: Set, Record and Rewrite. Readers do not take
 	// it, so it may be held while hooks run and the file is written.
 	mu    sync.Mutex
-	hooks map[*directive]*hook
+	hooks map[*directive][]*hook
 
 	// These are as Load left them.
 	path  string
@@ -107,5 +107,5 @@ func (c *Config) Record(name string, args ...string) error {
 }
 
 func newConfig() *Config {
-	return &Config{hooks: make(map[*directive]*hook), lines: make(map[string][]Line)}
+	return &Config{hooks: make(map[*directive][]*hook), lines: make(map[string][]Line)}
 }

@@ -32,7 +32,7 @@ type directive struct {
 }
 
 // A trait is a property of a directive that is yes or no.
-type trait uint8
+type trait uint16
 
 const (
 	immutable   trait = 1 << iota // CONFIG SET refuses it
@@ -42,6 +42,7 @@ const (
 	denyLoading                   // CONFIG SET refuses it while the data set is loaded
 	repeats                       // each line of a file adds to those before
 	always                        // CONFIG REWRITE writes it even at its default
+	volatile                      // CONFIG SET of the value in force acts too: a file may have changed
 )
 
 func (d *directive) has(t trait) bool { return d.flags&t != 0 }
@@ -61,7 +62,7 @@ func (d *directive) set(s *Settings, args []string) error {
 
 // table is all directives; names is all their names and aliases, sorted.
 var (
-	table  = slices.Concat(networkRows, processRows, durabilityRows, clientRows, memoryRows, encodingRows, deletionRows, replicationRows, clusterRows, scriptRows, observeRows, keptRows, moduleRows)
+	table  = slices.Concat(networkRows, tlsRows, processRows, durabilityRows, clientRows, memoryRows, encodingRows, deletionRows, replicationRows, clusterRows, scriptRows, observeRows, keptRows, moduleRows)
 	byName = index(table)
 	names  = sortedNames(byName)
 )

@@ -57,7 +57,7 @@ What to look at when you come from Redis:
 * ${activedefrag} is ${yes} here, and begins when 2 MiB are lost. It works in slices of some tens of microseconds between
   commands, which ${active-defrag-cycle-max} and the like do not change.
 * Users stand in lines ${user} or in a file that ${aclfile} names, not in both; see [security.md](security.md).
-* TLS is not built. A node that is configured for it does not start; see [below](#refused).
+* TLS is configured as in Redis; see [security.md](security.md#tls). What Go's crypto/tls cannot do is refused.
 
 Sizes take the units k, kb, m, mb, g and gb: 1k is 1000 and 1kb is 1024 bytes. In the tables, names in parentheses are
 aliases, and
@@ -81,7 +81,7 @@ func documentation() string {
 		title string
 		rows  []*directive
 	}{
-		{"Network", networkRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
+		{"Network", networkRows}, {"TLS", tlsRows}, {"Process", processRows}, {"Files and durability", durabilityRows},
 		{"Clients and access", clientRows}, {"Memory", memoryRows}, {"Encodings", encodingRows}, {"Deletion", deletionRows}, {"Replication", replicationRows}, {"Cluster", clusterRows},
 		{"Scripts", scriptRows}, {"Slow log and latency", observeRows},
 	} {

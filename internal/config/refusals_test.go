@@ -73,12 +73,10 @@ func TestRewriteOfUsers(t *testing.T) {
 // A node does not stand open where its configuration says that it is guarded.
 func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 	for _, c := range []struct{ file, option, want string }{
-		{"port 0\ntls-port 6380", "", "at line 2\n>>> 'tls-port 6380'\nTLS is not built"},
-		{"tls-cluster yes", "", "TLS is not built"},
-		{"tls-replication yes", "", "TLS is not built"},
-		{"", "--tls-port 6380", "TLS is not built"},
-		{"tls-port 6380", "--tls-port 0", ""}, // the last value counts
-		{"tls-cert-file a.crt\ntls-auth-clients no", "", ""},
+		{"port 0\ntls-auth-clients-user cn", "", "at line 2\n>>> 'tls-auth-clients-user cn'\na certificate does not log a client in here"},
+		{"", "--tls-auth-clients-user uri", "a certificate does not log a client in here"},
+		{"tls-auth-clients-user cn", "--tls-auth-clients-user off", ""},     // the last value counts
+		{"tls-port 6380\ntls-cert-file a.crt\ntls-auth-clients no", "", ""}, // the files are looked at later
 	} {
 		var options []string
 		if c.option != "" {
@@ -90,12 +88,12 @@ func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 		}
 	}
 	config := mustLoad(t, "")
-	for _, p := range [][]Pair{pairs("tls-port", "6380"), pairs("hz", "20", "tls-cluster", "yes"), pairs("tls-replication", "yes")} {
-		if err := config.Set(Caller{Local: true}, p...); err == nil || !strings.Contains(err.Error(), "TLS is not built") {
+	for _, p := range [][]Pair{pairs("tls-auth-clients-user", "cn"), pairs("hz", "20", "tls-auth-clients-user", "cn")} {
+		if err := config.Set(Caller{Local: true}, p...); err == nil || !strings.Contains(err.Error(), "a certificate does not log a client in here") {
 			t.Errorf("CONFIG SET %v: %v", p, err)
 		}
 	}
-	if err := config.Set(Caller{}, pairs("tls-port", "0", "tls-cluster", "no")...); err != nil {
+	if err := config.Set(Caller{}, pairs("tls-auth-clients-user", "off")...); err != nil {
 		t.Errorf("the values in force: %v", err)
 	}
 	if hz := config.Current().HZ; hz != 10 {

@@ -26,12 +26,15 @@ type Apply func(old, next *Settings) error
 type hook struct{ apply Apply }
 
 // OnChange has apply called when Set changes any of the named directives, once
-// for all of them. It is called while the server is set up, before Set. The
-// directives must exist.
+// for all of them; for one that names a file also when Set names the same file
+// again. A directive may have several, which are called in the order in which they
+// were given. It is called while the server is set up, before Set. The directives
+// must exist.
 func (c *Config) OnChange(apply Apply, directives ...string) {
 	h := &hook{apply}
 	for _, name := range directives {
-		c.hooks[row(name)] = h
+		d := row(name)
+		c.hooks[d] = append(c.hooks[d], h)
 	}
 }
 
@@ -106,20 +109,24 @@ func (c *Config) apply(old, next *Settings, changing []*directive) (at int, err 
 	var done []*hook
 	ran := make(map[*hook]bool)
 	for at, d := range changing {
-		h := c.hooks[d]
-		if h == nil || ran[h] || old.text[d.index] == next.text[d.index] {
+		if old.text[d.index] == next.text[d.index] && !d.has(volatile) {
 			continue
 		}
-		ran[h] = true
-		if err := h.apply(old, next); err != nil {
-			for i := len(done) - 1; i >= 0; i-- {
-				// Nothing is left to do if the way back fails as well; the
-				// hook has logged it.
-				_ = done[i].apply(next, old)
+		for _, h := range c.hooks[d] {
+			if ran[h] {
+				continue
 			}
-			return at, err
+			ran[h] = true
+			if err := h.apply(old, next); err != nil {
+				for i := len(done) - 1; i >= 0; i-- {
+					// Nothing is left to do if the way back fails as well; the
+					// hook has logged it.
+					_ = done[i].apply(next, old)
+				}
+				return at, err
+			}
+			done = append(done, h)
 		}
-		done = append(done, h)
 	}
 	return 0, nil
 }

@@ -112,6 +112,7 @@ func TestHooks(t *testing.T) {
 	}
 	c.OnChange(say("memory", ""), "maxmemory", "maxmemory-policy")
 	c.OnChange(say("loops", ""), "hz")
+	c.OnChange(say("clock", ""), "hz", "maxmemory")
 	c.OnChange(say("listen", "Unable to listen on this port. Check server logs."), "port", "bind")
 
 	before := c.Current()
@@ -119,7 +120,7 @@ func TestHooks(t *testing.T) {
 	if want := "ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs."; err == nil || err.Error() != want {
 		t.Errorf("error %v", err)
 	}
-	if want := []string{"memory forth", "loops forth", "listen forth", "loops back", "memory back"}; !reflect.DeepEqual(calls, want) {
+	if want := []string{"memory forth", "loops forth", "clock forth", "listen forth", "clock back", "loops back", "memory back"}; !reflect.DeepEqual(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
 	}
 	if c.Current() != before {
@@ -130,8 +131,26 @@ func TestHooks(t *testing.T) {
 	if err := c.Set(Caller{}, pairs("port", "7000", "hz", "30")...); err != nil {
 		t.Errorf("the same port again: %v", err)
 	}
-	if want := []string{"loops forth"}; !reflect.DeepEqual(calls, want) {
+	if want := []string{"loops forth", "clock forth"}; !reflect.DeepEqual(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
+	}
+}
+
+// CONFIG SET of the file in force reads it again.
+func TestAFileThatIsNamedAgainIsApplied(t *testing.T) {
+	c := mustLoad(t, "tls-cert-file a.crt\ntls-protocols TLSv1.3")
+	calls := 0
+	c.OnChange(func(_, _ *Settings) error {
+		calls++
+		return nil
+	}, TLSDirectives()...)
+	for i, p := range [][]Pair{pairs("tls-cert-file", "a.crt"), pairs("tls-protocols", "TLSv1.3"), pairs("tls-key-file", "b.key", "tls-ca-cert-file", "")} {
+		if err := c.Set(Caller{}, p...); err != nil {
+			t.Error(err)
+		}
+		if want := []int{1, 1, 2}[i]; calls != want {
+			t.Errorf("applied %d times after %v, want %d", calls, p, want)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"redoubt/internal/tlsconf"
 )
 
 // Settings is one state of all settings. It never changes once it has been
@@ -29,6 +31,13 @@ type Settings struct {
 	Timeout         time.Duration // of idle clients; 0: none
 	MaxClients      int64
 	EventLoops      int // 0: chosen from the number of processors
+
+	// TLS. See UsesTLS and TLSOptions.
+	TLSPort        int // 0: none
+	TLSReplication bool
+	TLSCluster     bool
+	TLS            tlsconf.Options // but for Links
+	TLSReload      time.Duration   // between looks at the files; 0: none
 
 	// The process.
 	Daemonize         bool

@@ -2,9 +2,6 @@ package config
 
 import "math"
 
-// unbuiltTLS is the reason why a node that should use TLS does not start.
-const unbuiltTLS = "TLS is not built, and what should be encrypted would go over the network in plain text"
-
 // keptRows is the settings of Redis up to 8 and Valkey up to 9 that have no
 // meaning here yet. Their values are checked, kept, shown by CONFIG GET and
 // written back, so that a configuration can move in and out again.
@@ -92,28 +89,6 @@ var keptRows = []*directive{
 	{name: "rdma-port", typ: port, def: "0", flags: immutable, since: "Valkey 8.1"},
 	{name: "rdma-rx-size", typ: bytesFrom(64<<10, 16<<20), def: "1048576", flags: immutable, since: "Valkey 8.1"},
 	{name: "socket-mark-id", typ: ints(0, math.MaxUint32), def: "0", flags: immutable},
-	{name: "tls-port", typ: port, def: "0", refuse: unbuiltTLS},
-	{name: "tls-auth-clients", typ: oneOf("no", "yes", "optional"), def: "yes"},
-	{name: "tls-auth-clients-user", typ: oneOf("off", "cn", "uri"), def: "off", since: "Redis 8.6, Valkey 8.1"},
-	{name: "tls-auto-reload-interval", typ: nonNegative, def: "0", since: "Valkey 9.1"},
-	{name: "tls-ca-cert-dir", typ: text{}},
-	{name: "tls-ca-cert-file", typ: text{}},
-	{name: "tls-cert-file", typ: text{}},
-	{name: "tls-ciphers", typ: text{}},
-	{name: "tls-ciphersuites", typ: text{}},
-	{name: "tls-client-cert-file", typ: text{}},
-	{name: "tls-client-key-file", typ: text{}},
-	{name: "tls-client-key-file-pass", typ: text{}, flags: sensitive},
-	{name: "tls-cluster", typ: boolean{}, def: "no", refuse: unbuiltTLS},
-	{name: "tls-dh-params-file", typ: text{}},
-	{name: "tls-key-file", typ: text{}},
-	{name: "tls-key-file-pass", typ: text{}, flags: sensitive},
-	{name: "tls-prefer-server-ciphers", typ: boolean{}, def: "no"},
-	{name: "tls-protocols", typ: text{}},
-	{name: "tls-replication", typ: boolean{}, def: "no", refuse: unbuiltTLS},
-	{name: "tls-session-cache-size", typ: nonNegative, def: "20480"},
-	{name: "tls-session-cache-timeout", typ: nonNegative, def: "300"},
-	{name: "tls-session-caching", typ: boolean{}, def: "yes"},
 
 	// Logs and crashes.
 	{name: "availability-zone", typ: text{blank: true}, since: "Valkey 8.0"},

@@ -127,7 +127,7 @@ func TestChecks(t *testing.T) {
 		{"and nothing else", "bus", "a.go", `import "redoubt/cluster"`, "bus imports redoubt/cluster: this room imports slots only"},
 		{"a room at the ground imports none", "slots", "a.go", `import "redoubt/bus"`, "imports no other"},
 		{"cluster does not know replication", "cluster", "a.go", `import "redoubt/replication"`, "this room imports slots, bus only"},
-		{"tools do not know the server", "internal/tools/lab", "a.go", `import "redoubt/internal/server"`, "imports slots, internal/tools/... only"},
+		{"tools do not know the server", "internal/tools/lab", "a.go", `import "redoubt/internal/server"`, "imports slots, internal/certs, internal/tlsconf, internal/tools/... only"},
 		{"tools know each other", "internal/tools/lab", "a.go", `import "redoubt/internal/tools/client"`, ""},
 		{"the program knows all rooms", "cmd/redoubt", "a.go", `import "redoubt/internal/server"`, ""},
 		{"but not those for tests", "cmd/redoubt", "a.go", `import "redoubt/internal/redistest"`, "for tests only"},

@@ -62,9 +62,11 @@ var rooms = []room{
 	{path: "replication/raftgroup", imports: []string{"replication", "storage"}},
 
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
-	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/reason", "internal/resp"}},
+	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/reason", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/aof", imports: []string{"internal/config", "internal/reason"}},
+	{path: "internal/certs"},
 	{path: "internal/proctitle"},
+	{path: "internal/tlsconf"},
 	{path: "internal/supervisor"},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
@@ -80,24 +82,24 @@ var rooms = []room{
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pubsub", "internal/reason", "internal/resp", "internal/script"}},
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
-	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}},
+	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
-		"internal/command", "internal/config", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/reason", "internal/resp", "internal/server", "internal/node/driver", "internal/node/mover"}},
+		"internal/reason", "internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
-		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server"}},
+		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "internal/reason", "storage/rdb"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
-	{path: "internal/tools/...", imports: []string{"slots", "internal/tools/..."}},
+	{path: "internal/tools/...", imports: []string{"slots", "internal/certs", "internal/tlsconf", "internal/tools/..."}},
 	{path: "cmd/redoubt/...", imports: []string{anyRoom}},
 	// Tests only, of the binary from outside.
 	{path: "interop", imports: []string{anyRoom}},
@@ -105,7 +107,7 @@ var rooms = []room{
 	{path: "cluster/sim/seedtest", testOnly: true},
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
-	{path: "internal/redistest/...", testOnly: true},
+	{path: "internal/redistest/...", imports: []string{"internal/certs"}, testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"crypto/tls"
+
 	"go.uber.org/zap"
 
 	"redoubt/internal/admin"
@@ -20,7 +22,20 @@ func newDriver(n *Node) (*driver.Driver, error) {
 		Roles:  n.replicator,
 		Shell:  nodeShell{n},
 		Mover:  n.mover,
+		TLS:    n.tls,
 	})
+}
+
+// busTLS is how other nodes are spoken to: mover.Parts.TLS. As in Redis it is a matter
+// of tls-cluster, also outside of a cluster.
+func (n *Node) busTLS() (*tls.Config, bool) {
+	if !n.config.Current().TLSCluster {
+		return nil, false
+	}
+	if set := n.tls.Set(); set != nil {
+		return set.Client, true
+	}
+	return nil, true
 }
 
 // nodeShell is the node's server, which is made after those who use it.

@@ -37,6 +37,7 @@ import (
 	"redoubt/internal/node/mover"
 	"redoubt/internal/reason"
 	"redoubt/internal/server"
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
@@ -87,6 +88,7 @@ type Node struct {
 	syncs       metrics.SharedTimes           // fsyncs of the journal
 	memory      memoryKeeper
 	oom         oomScore
+	tls         *tlsconf.Source // loaded by the server
 }
 
 // New makes a node's parts, without loading data or listening. The data
@@ -97,7 +99,7 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening, ready: c.Ready,
-		oom: oomScore{path: "/proc/self/oom_score_adj"}}
+		oom: oomScore{path: "/proc/self/oom_score_adj"}, tls: new(tlsconf.Source)}
 	if n.role == nil {
 		n.role = func(bool) {}
 	}
@@ -141,6 +143,7 @@ func New(c Config) (*Node, error) {
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
 		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
+		TLS: n.tls,
 		Ending: func() {
 			n.life.phase.Store(int32(ending))
 			if c.Ending != nil {
@@ -148,7 +151,7 @@ func New(c Config) (*Node, error) {
 			}
 		},
 	}
-	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
+	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled, TLS: n.busTLS})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
 	if cfg.ClusterEnabled {
 		if n.cluster, err = newDriver(n); err != nil {
@@ -186,6 +189,15 @@ func (n *Node) followSettings() {
 		n.stream.SetPolicy(policy(next.AppendFsync))
 		return nil
 	}, "appendfsync")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.TLSReplication != old.TLSReplication {
+			n.server.Go(func() {
+				n.server.Everything(func(*storage.Tx) {}) // until the settings are in force
+				n.replicator.relink()
+			})
+		}
+		return nil
+	}, "tls-replication")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil

@@ -56,6 +56,7 @@ type replicator struct {
 	state    atomic.Pointer[roleState] // replaced under the world lock
 	follower atomic.Pointer[follower]  // likewise; nil if nobody is followed
 	link     atomic.Pointer[tether]    // set by runLinks
+	upstream atomic.Pointer[net.Conn]  // the last connection to a primary
 	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
 	owed     atomic.Pointer[[]byte]    // see SayOwed

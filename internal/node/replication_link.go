@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 )
@@ -46,6 +48,13 @@ func (r *replicator) runLinks(ctx context.Context) {
 	}
 }
 
+// relink ends the connection to the primary, so that the link makes another one.
+func (r *replicator) relink() {
+	if nc := r.upstream.Load(); nc != nil {
+		_ = (*nc).Close()
+	}
+}
+
 func (r *replicator) closeLink() {
 	f := r.link.Swap(nil)
 	if f == nil {
@@ -69,7 +78,18 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		if err != nil {
 			return nil, err
 		}
-		return &countedConn{Conn: r.n.server.TrackPrimary(nc), in: &r.in}, nil
+		if settings.Current().TLSReplication {
+			var cfg *tls.Config // nil, without certificates, is an error
+			if set := r.n.tls.Set(); set != nil {
+				cfg = set.Client
+			}
+			if nc, err = tlsconf.Secure(ctx, nc, cfg); err != nil {
+				return nil, err
+			}
+		}
+		tracked := r.n.server.TrackPrimary(nc)
+		r.upstream.Store(&tracked)
+		return &countedConn{Conn: tracked, in: &r.in}, nil
 	}
 	return psync.LinkConfig{
 		Addr: f.to.addr(),
@@ -77,7 +97,11 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		Identity: func() psync.Identity {
 			c := settings.Current()
 			port := c.ReplicaAnnouncePort
-			if port == 0 {
+			switch {
+			case port != 0:
+			case c.TLSReplication && c.TLSPort != 0:
+				port = c.TLSPort
+			default:
 				port = c.Port
 			}
 			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}

@@ -25,6 +25,8 @@ type ClusterConfig struct {
 	// NodeTimeout is cluster-node-timeout; zero means two seconds.
 	NodeTimeout time.Duration
 	Args        []string // further options of every node
+	// TLS has the nodes speak TLS with each other, and redis-cli with them; nil: plain.
+	TLS *Secrets
 }
 
 // Cluster is a cluster of servers that agree with each other.
@@ -51,8 +53,19 @@ func StartCluster(t testing.TB, cfg ClusterConfig) *Cluster {
 	}, cfg.Args...)
 	c := &Cluster{t: t}
 	create := []string{"--cluster", "create"}
+	if cfg.TLS != nil {
+		args = append(args, "--tls-cluster", "yes", "--tls-replication", "yes")
+		create = append(cfg.TLS.CLI(), create...)
+	}
 	for i := range cfg.Primaries * (1 + cfg.Replicas) {
-		s := Start(t, cfg.Kinds[i%len(cfg.Kinds)], args...)
+		kind := cfg.Kinds[i%len(cfg.Kinds)]
+		if cfg.TLS != nil {
+			s := StartTLS(t, kind, cfg.TLS, args...)
+			c.Nodes = append(c.Nodes, s)
+			create = append(create, s.TLSAddr())
+			continue
+		}
+		s := Start(t, kind, args...)
 		c.Nodes = append(c.Nodes, s)
 		create = append(create, s.Addr())
 	}

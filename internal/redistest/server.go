@@ -43,9 +43,10 @@ const (
 // Server is one process with a port and a directory, which it keeps over
 // restarts. Its methods are for the goroutine of the test.
 type Server struct {
-	Kind Kind
-	Port int
-	Dir  string // data directory
+	Kind    Kind
+	Port    int
+	TLSPort int    // 0: it has none
+	Dir     string // data directory
 
 	t      testing.TB
 	args   []string

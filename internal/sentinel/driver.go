@@ -14,6 +14,7 @@ import (
 	"redoubt/internal/logging"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 )
 
 // driver owns the core and everything that the core's effects are carried out
@@ -22,6 +23,7 @@ type driver struct {
 	saveErrors logging.Seldom
 	config     *config.Config
 	log        *zap.Logger
+	tls        *tlsconf.Source // loaded by the server
 	// publish sends an event to the subscribers of its channel.
 	publish func(channel, payload string)
 	// exit ends the process: a failure that SENTINEL SIMULATE-FAILURE asked for.
@@ -34,6 +36,7 @@ type driver struct {
 	unflushed   []*link // those that have something unsent
 	scripts     scripts
 	saver       saver
+	strangers   map[core.Addr]string // why there was no TLS with them, as the log knows
 
 	events   []stepped // events that wait for the one at hand to be carried out
 	stepping bool
@@ -60,7 +63,7 @@ const errSaveFailed core.Error = "ERR Failed to save config file. Check server l
 // newDriver makes a driver whose goroutine does not run yet.
 func newDriver(c *config.Config, f *file, node *core.Node, log *zap.Logger) *driver {
 	d := &driver{
-		config: c, log: log, node: node, settings: f.settings, denyScripts: f.denyScripts,
+		config: c, log: log, tls: new(tlsconf.Source), node: node, settings: f.settings, denyScripts: f.denyScripts,
 		links: make(map[core.LinkID]*link), inbox: make(chan func(), inboxSize), ended: make(chan struct{}),
 	}
 	d.saver = saver{write: d.save}

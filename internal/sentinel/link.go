@@ -3,6 +3,7 @@ package sentinel
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 )
 
 const (
@@ -55,7 +57,11 @@ func (d *driver) connect(c core.Connect) {
 	l := &link{id: c.Link, addr: c.Addr, pubsub: c.PubSub, drop: len(c.Setup), out: make(chan []byte, maxUnsent), cancel: cancel}
 	d.links[c.Link] = l
 	l.out <- encode(c.Setup)
-	dial := dialer{resolve: d.settings.ResolveHostnames, source: d.config.Current().BindSourceAddr}
+	cfg := d.config.Current()
+	dial := dialer{resolve: d.settings.ResolveHostnames, source: cfg.BindSourceAddr}
+	if cfg.TLSReplication {
+		dial.secure = d.certificates
+	}
 	d.goroutines.Go(func() {
 		defer cancel()
 		d.serve(ctx, l, dial, c.Addr)
@@ -156,6 +162,7 @@ func (d *driver) flush() {
 
 // replied takes the next reply of a link.
 func (d *driver) replied(l *link, reply core.Reply) {
+	delete(d.strangers, l.addr)
 	switch {
 	case l.drop > 0:
 		l.drop--
@@ -204,7 +211,36 @@ func message(r core.Reply) (channel, payload string, ok bool) {
 // lost tells the core that a link is gone.
 func (d *driver) lost(l *link, err error) {
 	d.hangUp(l.id)
-	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: reason.Peer(err)})
+	words := reason.Peer(err)
+	if why := tlsconf.Refusal(err); why != "" {
+		words = why
+		d.logStranger(l, why)
+	}
+	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: words})
+}
+
+// logStranger says in the log that there can be no TLS with an instance: SDOWN alone would
+// not tell that from one that is dead. The same is not said again before the instance has
+// answered.
+func (d *driver) logStranger(l *link, why string) {
+	const most = 1000 // addresses; who is told of more of them begins anew
+	if d.strangers[l.addr] == why {
+		return
+	}
+	if d.strangers == nil || len(d.strangers) >= most {
+		d.strangers = make(map[core.Addr]string)
+	}
+	d.strangers[l.addr] = why
+	d.log.Warn("No TLS connection to an instance: "+why, zap.String("instance", l.addr.String()))
+}
+
+// certificates is the configuration with which instances are dialled by TLS, nil if there
+// is none.
+func (d *driver) certificates() *tls.Config {
+	if set := d.tls.Set(); set != nil {
+		return set.Client
+	}
+	return nil
 }
 
 // hangUp closes a link, or ends its dial.
@@ -234,6 +270,7 @@ type dialer struct {
 	resolve  bool                  // a host may be a name
 	source   string                // bind-source-addr; empty: any
 	resolved func(host, ip string) // told what a name stands for; ip "" is nothing
+	secure   func() *tls.Config    // instances are spoken to by TLS; nil: they are not
 }
 
 func (d dialer) dial(ctx context.Context, addr core.Addr) (net.Conn, error) {
@@ -255,7 +292,11 @@ func (d dialer) dial(ctx context.Context, addr core.Addr) (net.Conn, error) {
 	if d.source != "" {
 		nd.LocalAddr = &net.TCPAddr{IP: net.ParseIP(d.source)}
 	}
-	return nd.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(addr.Port))))
+	nc, err := nd.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(addr.Port))))
+	if err != nil || d.secure == nil {
+		return nc, err
+	}
+	return tlsconf.Secure(ctx, nc, d.secure())
 }
 
 // lookUp finds the address of a name: the first IPv4 one, or else the first.

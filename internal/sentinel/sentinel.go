@@ -85,7 +85,10 @@ func New(c Config) (*Sentinel, error) {
 		return nil, err
 	}
 	cfg := c.Settings.Current()
-	f.settings.Port = uint16(cfg.Port)
+	f.settings.Port = uint16(cfg.AnyPort())
+	if cfg.TLSReplication && cfg.TLSPort != 0 {
+		f.settings.Port = uint16(cfg.TLSPort) // what other Sentinels connect to
+	}
 	f.settings.RequirePass = cfg.RequirePass
 	seed, runID, err := randomness()
 	if err != nil {
@@ -101,7 +104,7 @@ func New(c Config) (*Sentinel, error) {
 	}
 	s.server, err = server.New(server.Config{
 		Settings: c.Settings, Keyspace: storage.New(storage.Config{Databases: 1, Stream: noStream{}}), Stream: noStream{},
-		Sentinel: s, Program: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
+		Sentinel: s, Program: s, Rows: s.rows(), TLS: s.driver.tls, Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package sentinel
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -104,9 +105,18 @@ type instance struct {
 
 func startInstance(t *testing.T, answers map[string]string) *instance {
 	t.Helper()
+	return startInstanceBy(t, nil, answers)
+}
+
+// startInstanceBy is startInstance with TLS, unless secure is nil.
+func startInstanceBy(t *testing.T, secure *tls.Config, answers map[string]string) *instance {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if secure != nil {
+		ln = tls.NewListener(ln, secure)
 	}
 	i := &instance{ln: ln, answers: answers}
 	var serving sync.WaitGroup

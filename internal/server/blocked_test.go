@@ -316,7 +316,7 @@ func TestAClientThatLeavesFreesItsPlace(t *testing.T) {
 			if network == "unix" {
 				addr = socket
 			}
-			c := dialTo(t, network, addr)
+			c := n.dialBy(network, addr)
 			c.raw("BLPOP k 0\r\n" + more)
 			n.waiting(1)
 			c.nc.Close()

@@ -148,7 +148,7 @@ func (c *conn) info(l *loop) admin.ClientInfo {
 			i.Args += len(a)
 		}
 	}
-	unsent := c.out.Len() - c.sent
+	unsent := c.unsent()
 	i.Obl = min(unsent, smallOutput)
 	i.Omem = unsent - i.Obl
 	i.Oll = min(i.Omem, 1)

@@ -27,6 +27,9 @@ const (
 // (getClientMemoryUsage). It costs some loads of memory that the loop has at hand.
 func (c *conn) memory() int64 {
 	n := int64(cap(c.in)+cap(c.out.Bytes())+c.parser.Scratch()) + connBytes
+	if c.tls != nil {
+		n += secureBytes + int64(cap(c.tls.sealed))
+	}
 	if c.multi != nil {
 		n += c.multi.memory()
 	}

@@ -49,7 +49,7 @@ func TestTheQueryBufferIsBounded(t *testing.T) {
 		if network == "tcp" {
 			addr = n.Addr()
 		}
-		c := dialTo(t, network, addr)
+		c := n.dialBy(network, addr)
 		fits, tooLong := strings.Repeat("x", 1<<20-30), strings.Repeat("x", 1<<20)
 		c.want("ECHO "+fits, fits)
 		c.want("ECHO "+fits, fits)
@@ -128,7 +128,7 @@ func TestClientListCountsBytesAndCommands(t *testing.T) {
 		if network == "tcp" {
 			addr = n.Addr()
 		}
-		c := dialTo(t, network, addr)
+		c := n.dialBy(network, addr)
 		c.want("CLIENT SETNAME "+network, "OK")
 		in := len("*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$\r\n\r\n") + 1 + len(network)
 		out, ran := len("+OK\r\n"), 1

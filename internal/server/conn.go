@@ -20,8 +20,9 @@ import (
 type conn struct {
 	srv  *Server
 	id   uint64
-	fd   int   // -1 if a wire moves the bytes
-	wire *wire // nil for polled connections
+	fd   int      // -1 if a wire moves the bytes
+	wire *wire    // nil for polled connections
+	tls  *secured // nil without TLS
 	home atomic.Pointer[loop]
 
 	remote, local string // addresses as CLIENT LIST shows them
@@ -85,6 +86,7 @@ const (
 	stateWaiting                         // it is parked: nothing more is run
 	stateRunning                         // its script takes long: the loop leaves it alone
 	stateCaching                         // CLIENT CACHING: for the next command
+	stateShaking                         // its TLS begins: nothing of it is read but that
 	stateDoomed                          // it was to be closed while its script took long: nothing leaves any more
 )
 
@@ -194,6 +196,9 @@ func (l *loop) drop(c *conn) {
 	}
 	l.forget(c)
 	l.disown(c)
+	if c.tls != nil {
+		l.closeSecured(c)
+	}
 	if c.wire != nil {
 		c.wire.close()
 	} else {
@@ -231,8 +236,8 @@ func (l *loop) forget(c *conn) {
 // movable reports whether the connection can change loops: nothing of it is
 // buffered, and nobody else holds it for its place.
 func (c *conn) movable() bool {
-	return c.state&stateRunning == 0 && c.wire == nil && c.in == nil && c.out.Len() == 0 && !c.queued && !c.inHeld && !c.postponed &&
-		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting) == 0 &&
+	return c.state&stateRunning == 0 && c.wire == nil && c.in == nil && c.out.Len() == 0 && c.unsent() == 0 && !c.queued && !c.inHeld && !c.postponed &&
+		c.state&(stateClosing|stateClosed|stateMonitor|stateWaiting|stateShaking) == 0 &&
 		c.multi == nil && len(c.watched) == 0 && c.subs.idle() && !c.parser.Partial()
 }
 
@@ -258,6 +263,10 @@ func (l *loop) owns(c *conn) bool {
 func (l *loop) read(c *conn) {
 	if !c.runnable() {
 		l.watchSocket(c)
+		return
+	}
+	if c.tls != nil {
+		l.readSecured(c)
 		return
 	}
 	if k := len(c.in); k <= smallRest && c.parser.Missing(k) <= readBytes-smallRest {
@@ -292,7 +301,7 @@ func (l *loop) readFailed(c *conn, n int, err error) bool {
 
 // runnable reports whether requests of the connection may be read and run now.
 func (c *conn) runnable() bool {
-	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateRunning|stateDetached) && c.heldBytes() <= maxHeldBytes
+	return !c.postponed && !c.is(stateClosing|stateClosed|stateWaiting|stateRunning|stateDetached|stateShaking) && c.heldBytes() <= maxHeldBytes
 }
 
 // smallRest is how much of an unfinished request is copied to the front of the loop's
@@ -417,6 +426,11 @@ func (c *conn) reserve() {
 
 // process runs the requests that b begins with and returns what is left of it.
 func (l *loop) process(c *conn, b []byte) []byte {
+	if c.greetsByTLS(b) {
+		l.srv.shakeFailed(c, "it speaks TLS, and the port is a plain one")
+		l.drop(c)
+		return nil
+	}
 	l.processing = len(b)
 	l.openOutput(c)
 	fetched := 0 // requests whose keys have been fetched ahead
@@ -508,7 +522,7 @@ func (l *loop) watchSocket(c *conn) {
 		}
 		return
 	}
-	if c.is(stateClosed) {
+	if c.is(stateClosed | stateShaking) {
 		return
 	}
 	var want interest
@@ -521,6 +535,11 @@ func (l *loop) watchSocket(c *conn) {
 	if c.polled&writable != 0 {
 		want |= writable
 	}
+	l.watchFor(c, want)
+}
+
+// watchFor asks the poller for want.
+func (l *loop) watchFor(c *conn, want interest) {
 	if want != c.polled {
 		c.polled = want
 		_ = l.poll.change(c.fd, want)

@@ -11,7 +11,7 @@ func (l *loop) cronConns() {
 			return
 		}
 		in = max(in, int64(len(c.in)))
-		out = max(out, int64(c.out.Len()-c.sent))
+		out = max(out, int64(c.unsent()))
 		l.cronConn(c)
 		l.recount(c)
 	}
@@ -32,6 +32,13 @@ func (l *loop) cronConns() {
 const restAfter = 2 * time.Second
 
 func (l *loop) cronConn(c *conn) {
+	if c.is(stateShaking) {
+		if l.mono-c.born > shakeTime {
+			l.srv.shakeFailed(c, slowShake)
+			l.drop(c)
+		}
+		return
+	}
 	if l.cfg.Timeout > 0 && l.mono-c.active > l.cfg.Timeout && c.subs.count() == 0 &&
 		!c.is(stateMonitor|stateWaiting) && !c.postponed {
 		l.srv.log.Debug("Closing idle client")
@@ -63,6 +70,7 @@ func (s *Server) cron(l *loop) {
 			ln.resting = l.poll.add(ln.fd, readable) != nil
 		}
 	}
+	s.refreshTLS(l)
 	s.waiters.recheck() // the journal may have been switched off
 	s.continueEnd(l)
 	s.balance()

@@ -165,7 +165,10 @@ type lineTerminal interface {
 // terminal makes the connection the terminal of a synchronous session, for as long as
 // its script runs. ok is false if output is under way.
 func (c *conn) terminal() (t lineTerminal, ok bool) {
-	if c.wire == nil {
+	switch {
+	case c.tls != nil:
+		return &securedTerminal{socketTerminal: socketTerminal{fd: c.fd}, t: c.tls}, true
+	case c.wire == nil:
 		return &socketTerminal{fd: c.fd}, true
 	}
 	// The reader waits to be asked for more, and the writer has nothing to do.

@@ -482,7 +482,11 @@ func TestRedisCliDebugs(t *testing.T) {
 		{"--ldb", "(Lua debugging session ended -- dataset changes rolled back)", "[(nil) (nil)]"},
 		{"--ldb-sync-mode", "(Lua debugging session ended)", "[1 6]"},
 	} {
-		cmd := exec.Command(cli, "-p", port, test.flag, "--eval", file, "k", ",", "5")
+		args := []string{"-p", port, test.flag, "--eval", file, "k", ",", "5"}
+		if *overTLS {
+			args = append([]string{"--tls", "--insecure"}, args...)
+		}
+		cmd := exec.Command(cli, args...)
 		cmd.Stdin = strings.NewReader("s\nprint\ntrace\nredis get k\nwhole\nc\n")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		out, err := cmd.CombinedOutput()

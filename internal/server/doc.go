@@ -6,7 +6,7 @@
 // sockets have, parses requests in place, admits each through the gates, runs
 // it under the locks its row asks for, and writes all replies at the end of the
 // turn. There is no goroutine per connection: connections that cannot be polled
-// (Unix sockets, later TLS) have goroutines that only move bytes to and from
+// (Unix sockets) have goroutines that only move bytes to and from
 // their loop.
 //
 // Words used here:

@@ -187,13 +187,7 @@ func (l *loop) setAside(c *conn, answered int) {
 		return // its reader waits to be asked for more
 	}
 	l.poll.remove(c.fd)
-	for end := min(c.releasable(), answered); c.sent < end; {
-		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
-		if err != nil {
-			break
-		}
-		l.countWrite(c, n)
-	}
+	_ = l.send(c, min(c.releasable(), answered)) // as much as the socket takes
 }
 
 // takeIn undoes setAside. Somebody may have wanted to close the connection

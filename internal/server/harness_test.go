@@ -3,7 +3,9 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"redoubt/internal/certs"
 	"redoubt/internal/config"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -24,6 +27,59 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// overTLS has the clients of all tests speak TLS, but those that say how they connect.
+var overTLS = flag.Bool("tls", false, "clients speak TLS")
+
+// tlsOptions are directives of a server with a certificate.
+func tlsOptions(t testing.TB) []string {
+	t.Helper()
+	a := newAuthority(t)
+	cert, key := a.issue(certs.Request{Name: "node"})
+	return []string{"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", a.file, "--tls-auth-clients", "no"}
+}
+
+// notOverTLS skips a test of what differs with TLS; another one is there for that.
+func notOverTLS(t *testing.T, other string) {
+	t.Helper()
+	if *overTLS {
+		t.Skip("differs with TLS: see " + other)
+	}
+}
+
+// authority issues certificates into a directory of the test.
+type authority struct {
+	t         testing.TB
+	dir, file string
+	*certs.Authority
+}
+
+func newAuthority(t testing.TB) *authority {
+	t.Helper()
+	a, err := certs.New("Test authority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, _, err := a.Write(dir, "ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{t, dir, file, a}
+}
+
+// issue makes the files of a certificate, anew if they are there.
+func (a *authority) issue(r certs.Request) (cert, key string) {
+	a.t.Helper()
+	made, err := a.Issue(r)
+	if err == nil {
+		cert, key, err = made.Write(a.dir, r.Name)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
 
 // memoryStream is a stream without a journal. With manual set, it is committed
 // only as far as a test says.
@@ -173,7 +229,12 @@ func startNode(t testing.TB, directives ...string) *node {
 func startParts(t testing.TB, parts func(*Config), directives ...string) *node {
 	t.Helper()
 	dir := t.TempDir()
-	args := append([]string{"--bind", "127.0.0.1", "--port", freePort(t), "--dir", dir, "--save", "", "--enable-debug-command", "yes"}, directives...)
+	args := []string{"--bind", "127.0.0.1", "--port", freePort(t), "--dir", dir, "--save", "", "--enable-debug-command", "yes"}
+	if *overTLS {
+		args = append(args, "--port", "0", "--tls-port", freePort(t))
+		args = append(args, tlsOptions(t)...)
+	}
+	args = append(args, directives...)
 	settings, err := config.Load(config.Source{Args: args, Product: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +332,27 @@ type client struct {
 	r  *bufio.Reader
 }
 
-func (n *node) dial() *client { return dialTo(n.t, "tcp", n.Addr()) }
+func (n *node) dial() *client {
+	n.t.Helper()
+	return n.dialBy("tcp", n.Addr())
+}
+
+// dialBy connects by TCP or to a Unix socket.
+func (n *node) dialBy(network, addr string) *client {
+	n.t.Helper()
+	c := dialTo(n.t, network, addr)
+	if *overTLS && network == "tcp" {
+		return c.overTLS(&tls.Config{InsecureSkipVerify: true})
+	}
+	return c
+}
+
+// overTLS makes c, which has sent nothing yet, a connection with TLS.
+func (c *client) overTLS(cfg *tls.Config) *client {
+	c.nc = tls.Client(c.nc, cfg)
+	c.r = bufio.NewReader(c.nc)
+	return c
+}
 
 func dialTo(t testing.TB, network, addr string) *client {
 	t.Helper()

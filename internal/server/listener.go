@@ -24,34 +24,64 @@ const acceptsPerTurn = 1000
 
 // listener is a TCP socket that loop 0 polls.
 type listener struct {
+	place
 	fd      int
 	addr    string
 	resting bool // not polled until the next housekeeping
 }
 
-// listenTCP binds the configured addresses. An address that begins with '-' may
-// be missing on this machine. Port 0 is no TCP.
-func listenTCP(cfg *config.Settings) ([]*listener, error) {
-	if cfg.Port == 0 {
-		return nil, nil
+// place is where a node listens, as the configuration says it.
+type place struct {
+	host string // with a leading '-' if the address may be missing on this machine
+	port int
+	tls  bool
+}
+
+func (p place) kind() string {
+	if p.tls {
+		return "TLS"
 	}
-	var ls []*listener
-	for _, addr := range cfg.Bind {
-		optional := strings.HasPrefix(addr, "-")
-		host := strings.TrimPrefix(addr, "-")
-		l, err := listenOn(host, cfg.Port, cfg.TCPBacklog)
+	return "TCP"
+}
+
+// places are where the settings have the node listen. Port 0 is none.
+func places(cfg *config.Settings) (all []place) {
+	for _, p := range []place{{port: cfg.Port}, {port: cfg.TLSPort, tls: true}} {
+		if p.port == 0 {
+			continue
+		}
+		for _, p.host = range cfg.Bind {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// listenAll listens at all places of the settings; kept is the listeners that there are
+// already. On an error nothing is open that was not before; failed is where.
+func listenAll(cfg *config.Settings, kept map[place]*listener) (ls []*listener, failed place, err error) {
+	for _, p := range places(cfg) {
+		if ln := kept[p]; ln != nil {
+			ls = append(ls, ln)
+			continue
+		}
+		host, optional := strings.CutPrefix(p.host, "-")
+		ln, err := listenOn(host, p.port, cfg.TCPBacklog)
 		if err != nil {
 			if optional && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)) {
 				continue
 			}
-			for _, l := range ls {
-				l.close()
+			for _, ln := range ls {
+				if kept[ln.place] == nil {
+					ln.close()
+				}
 			}
-			return nil, fmt.Errorf("Could not create server TCP listening socket %s:%d: bind: %w", addr, cfg.Port, err)
+			return nil, p, fmt.Errorf("Could not create server TCP listening socket %s:%d: bind: %w", p.host, p.port, err)
 		}
-		ls = append(ls, l)
+		ln.place = p
+		ls = append(ls, ln)
 	}
-	return ls, nil
+	return ls, place{}, nil
 }
 
 func listenOn(host string, port, backlog int) (*listener, error) {
@@ -135,20 +165,32 @@ func (l *loop) accept(ln *listener) {
 			}
 			return
 		}
+		set := l.srv.tls.Set()
+		if ln.tls && set == nil {
+			unix.Close(fd) // there is no such listener without
+			continue
+		}
 		l.tune(fd)
 		local := ln.addr
 		if at, err := unix.Getsockname(fd); err == nil {
 			local = address(at)
 		}
 		c := l.srv.newConn(fd, address(sa), local)
+		if ln.tls {
+			c.secure(set.Server)
+		}
 		refusal := l.srv.admit()
-		if refusal == "" && l.exposed(c) {
+		if refusal == "" && !ln.tls && l.exposed(c) { // with TLS it is told after the handshake
 			l.srv.rejected.Add(1)
 			refusal = resp.ErrProtectedMode
 		}
 		home := l.srv.loopFor(c.id)
 		then := func() {
-			if refusal != "" {
+			switch {
+			case refusal == "":
+			case ln.tls: // it could be told only after a handshake
+				home.drop(c)
+			default:
 				home.turnAway(c, refusal)
 			}
 		}

@@ -81,9 +81,12 @@ type loop struct {
 	slept     int64         // … and how often the executor had waited for another loop
 
 	buffers [][]byte // free output buffers
-	mailbox []func() // the mail being read
-	opened  int      // how much of mailbox has been read
-	spare   []*conn
+	// cipherBuf is what has been read of a connection with TLS, sealBuf what is about to
+	// be written; empty between calls.
+	cipherBuf, sealBuf []byte
+	mailbox            []func() // the mail being read
+	opened             int      // how much of mailbox has been read
+	spare              []*conn
 
 	delayed []func() // what waits for the end of a script that takes long
 
@@ -317,6 +320,10 @@ func (l *loop) serve(events []unix.EpollEvent) {
 			continue // closed earlier in this turn
 		}
 		c := l.conns[fd]
+		if c.is(stateShaking) {
+			l.shakeHands(c, what)
+			continue
+		}
 		if what&writable != 0 {
 			l.wantWrite(c)
 		}

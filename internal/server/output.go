@@ -148,7 +148,7 @@ func (l *loop) resume(c *conn) {
 
 // wantWrite puts c among those whose output is written at the end of the turn.
 func (l *loop) wantWrite(c *conn) {
-	if c.queued || c.is(stateClosed|stateRunning) || (c.out.Len() == c.sent && !c.is(stateClosing) && c.polled&writable == 0) {
+	if c.queued || c.is(stateClosed|stateRunning) || (c.unsent() == 0 && !c.is(stateClosing) && c.polled&writable == 0) {
 		return
 	}
 	c.queued = true
@@ -189,7 +189,7 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
-		if c.out.Len() > c.sent || c.is(stateRunning) { // a reply is to come, as old as its script
+		if c.unsent() > 0 || c.is(stateRunning) { // a reply is to come, as old as its script
 			l.drop(c)
 			closed++
 		}
@@ -230,24 +230,32 @@ func (l *loop) write(c *conn) {
 		l.writeWire(c)
 		return
 	}
+	switch err := l.send(c, end); {
+	case err == unix.EAGAIN:
+		l.full(c)
+		return
+	case err != nil:
+		l.drop(c)
+		return
+	}
+	l.watchFor(c, c.polled&^writable)
+	l.wrote(c)
+}
+
+// send writes output up to end; the error is EAGAIN if the socket takes no more.
+func (l *loop) send(c *conn, end int) error {
+	if c.tls != nil {
+		return l.sendSecured(c, end)
+	}
 	for c.sent < end {
 		n, err := writeSocket(c.fd, c.out.Bytes()[c.sent:end])
-		if err == unix.EAGAIN {
-			l.full(c)
-			return
-		}
 		if err != nil {
-			l.drop(c)
-			return
+			return err
 		}
 		l.countWrite(c, n)
 		c.active = l.mono
 	}
-	if c.polled&writable != 0 {
-		c.polled &^= writable
-		_ = l.poll.change(c.fd, c.polled)
-	}
-	l.wrote(c)
+	return nil
 }
 
 // wrote tidies the buffer after everything that may leave has left.
@@ -288,10 +296,7 @@ func (l *loop) full(c *conn) {
 	if c.sent > compactBytes && c.sent > c.out.Len()/2 {
 		c.compact()
 	}
-	if c.polled&writable == 0 {
-		c.polled |= writable
-		_ = l.poll.change(c.fd, c.polled)
-	}
+	l.watchFor(c, c.polled|writable)
 	l.checkOutput(c)
 }
 
@@ -311,7 +316,7 @@ func (c *conn) outputLimit(cfg *config.Settings) config.OutputLimit {
 // checkOutput closes a connection whose unread output has passed the limit of
 // its class, as Redis's closeClientOnOutputBufferLimitReached.
 func (l *loop) checkOutput(c *conn) {
-	size := int64(c.out.Len() - c.sent)
+	size := int64(c.unsent())
 	limit := c.outputLimit(l.cfg)
 	over := limit.HardBytes > 0 && size >= limit.HardBytes
 	switch {

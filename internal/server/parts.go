@@ -141,6 +141,7 @@ type Route struct {
 	ReadOnly bool // the connection said READONLY
 	Asking   bool // … or ASKING, or the command implies it
 	IPv6     bool // the client came over IPv6
+	TLS      bool // … by TLS
 	// Missing counts those of the keys that do not exist, with the slot locked;
 	// nil before.
 	Missing func() int

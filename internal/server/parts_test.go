@@ -488,7 +488,7 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			if network == "tcp" {
 				addr = n.Addr()
 			}
-			c := dialTo(t, network, addr)
+			c := n.dialBy(network, addr)
 			c.want("REPLCONF listening-port 7777 ip-address 10.0.0.1", "OK")
 			c.want("REPLCONF capa eof capa psync2", "OK")
 			c.raw("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\nREPLCONF ACK 0\r\n")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -146,9 +147,16 @@ func (r *replicaConn) stray(args [][]byte) error {
 	return errStray
 }
 
-// SetNoDelay is that of a TCP connection; others have no delay.
+// SetNoDelay is that of a TCP connection, below TLS too; others have no delay.
 func (r *replicaConn) SetNoDelay(on bool) error {
-	if tcp, ok := r.Conn.(*net.TCPConn); ok {
+	nc := r.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if f, ok := nc.(*feed); ok {
+		nc = f.nc
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
 		return tcp.SetNoDelay(on)
 	}
 	return nil

@@ -246,6 +246,16 @@ func (l *loop) handOff(c *conn, rest []byte) {
 		take(nil, nil)
 		return
 	}
+	if t := c.tls; t != nil {
+		// An earlier reply may still be under way.
+		l.srv.goroutines.Go(func() {
+			if len(t.sealed) > 0 {
+				_, _ = nc.Write(t.sealed) // if that fails, so does what follows
+			}
+			take(t.unloop(nc), rest)
+		})
+		return
+	}
 	take(nc, rest)
 }
 

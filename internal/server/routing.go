@@ -105,6 +105,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 		Migrate:  q.row.Is(command.MovesKeys),
 		ReadOnly: c.is(stateReadOnly),
 		IPv6:     c.ipv6,
+		TLS:      c.TLS(),
 		Asking:   c.is(stateAsking) || q.row.Is(command.Asking),
 	}
 	for _, k := range l.routed[1:] {

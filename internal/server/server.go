@@ -22,6 +22,7 @@ import (
 	"redoubt/internal/pubsub"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/storage"
 )
@@ -46,6 +47,9 @@ type Config struct {
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
+	// TLS holds the certificates and what belongs to them: the server loads them as its
+	// settings say, and again when those or the files change. nil: nobody else needs them.
+	TLS *tlsconf.Source
 	// Ending is called when the server ends, and nothing will change that; nil: nobody
 	// wants to know.
 	Ending func()
@@ -94,6 +98,8 @@ type Server struct {
 	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
 	acceptErrors logging.Seldom
+	tls          *tlsconf.Source
+	shakes       chan struct{} // tokens of those who compute for handshakes
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
@@ -155,6 +161,11 @@ type Server struct {
 	visitor     *storage.Executor // of tryStopWorld
 	watchNow    chan struct{}     // holds a token when watchScripts has something to look at
 	ended       chan struct{}     // closed when the server has ended
+
+	shakeFailures shakeFailures
+	undoTLS       *tlsChange    // changed with all loops stopped
+	nextRefresh   time.Duration // of the files of TLS; loop 0's
+	refreshing    atomic.Bool
 }
 
 // New makes a server that does not listen yet.
@@ -175,6 +186,13 @@ func New(c Config) (*Server, error) {
 		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, Sentinel: c.Sentinel, CachedTargets: c.CachedTargets,
 		Log: c.Log, RunID: c.RunID, Started: s.started, Supervised: c.Supervised,
 	})
+	if s.tls = c.TLS; s.tls == nil {
+		s.tls = new(tlsconf.Source)
+	}
+	if err := s.loadTLS(); err != nil {
+		return nil, err
+	}
+	s.shakes = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	s.ending.done, s.ending.tell = make(chan struct{}), c.Ending
 	s.pauseChanged = make(chan struct{})
 	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
@@ -293,9 +311,10 @@ func (s *Server) listen() error {
 	var err error
 	s.listening = true
 	s.fitMaxClients(clientRoom())
-	if s.listeners, err = listenTCP(cfg); err != nil {
+	var failed place
+	if s.listeners, failed, err = listenAll(cfg, nil); err != nil {
 		s.log.Warn(reason.Of(err))
-		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
+		return fmt.Errorf("Failed listening on port %d (%s), aborting.", failed.port, failed.kind())
 	}
 	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
 		return errors.New("Configured to not listen anywhere, exiting.")

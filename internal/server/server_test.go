@@ -243,6 +243,7 @@ func TestAuthenticationGuardsEverything(t *testing.T) {
 }
 
 func TestMaxClients(t *testing.T) {
+	notOverTLS(t, "TestMaxClientsOverTLS")
 	n := startNode(t, "--maxclients", "2")
 	a, b := n.dial(), n.dial()
 	a.want("PING", "PONG")
@@ -480,6 +481,7 @@ func TestNoWriteRunsAfterTheOneThatFilledTheStream(t *testing.T) {
 }
 
 func TestTheNodeListensElsewhereWhenTold(t *testing.T) {
+	notOverTLS(t, "TestTheTLSPortChanges")
 	n := startNode(t)
 	c := n.dial()
 	port, taken := freePort(t), freePort(t)
@@ -555,7 +557,7 @@ func TestAClientThatHasWaitedIsNotIdle(t *testing.T) {
 		{"for room in the stream", "INCR n", "1", true, func() bool { return n.Stats().Waiting == 1 }, func() { n.stream.fill(false) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := dialTo(t, "tcp", n.Addr())
+			c := n.dial()
 			c.want("PING", "PONG")
 			n.stream.fill(test.full)
 			c.send(test.line)
@@ -573,7 +575,7 @@ func TestAClientThatHasWaitedIsNotIdle(t *testing.T) {
 		})
 	}
 	t.Run("for its own script", func(t *testing.T) {
-		c := dialTo(t, "tcp", n.Addr())
+		c := n.dial()
 		c.send("CLIENT REPLY OFF")
 		c.call("EVAL", endless, "0")
 		n.untilBusy()

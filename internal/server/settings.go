@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -15,6 +17,7 @@ import (
 // besides the settings themselves.
 func (s *Server) followSettings() {
 	s.config.OnChange(s.rebind, "port", "bind")
+	s.config.OnChange(s.reloadTLS, config.TLSDirectives()...)
 	s.config.OnChange(func(_, next *config.Settings) error {
 		if room := clientRoom(); next.MaxClients > room {
 			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
@@ -107,31 +110,50 @@ func (s *Server) followEncodings(tx *storage.Tx) {
 	tx.SetLimits(l)
 }
 
-// rebind listens on other addresses. All loops are stopped.
+// rebind listens on other addresses: those that stay are not touched. All loops are
+// stopped.
 func (s *Server) rebind(was, next *config.Settings) error {
 	if !s.listening {
 		return nil
 	}
-	old := s.listeners
-	for _, ln := range old {
+	fresh, _, err := s.relisten(next)
+	if err == nil {
+		s.listeners = fresh
+		return nil
+	}
+	s.log.Warn(reason.Of(err))
+	var again error
+	if s.listeners, _, again = s.relisten(was); again != nil {
+		s.log.Warn("The node listens on no TCP address now", zap.Error(again))
+	}
+	if next.Port == was.Port && next.TLSPort == was.TLSPort {
+		return errors.New("Failed to bind to specified addresses.")
+	}
+	return errors.New("Unable to listen on this port. Check server logs.")
+}
+
+// relisten closes the listeners for which there is no place in cfg, and opens those that
+// are missing.
+func (s *Server) relisten(cfg *config.Settings) ([]*listener, place, error) {
+	wanted := places(cfg)
+	kept := map[place]*listener{}
+	for _, ln := range s.listeners {
+		if slices.Contains(wanted, ln.place) {
+			kept[ln.place] = ln
+			continue
+		}
 		s.loops[0].poll.remove(ln.fd)
 		ln.close()
 	}
-	fresh, err := listenTCP(next)
-	if err == nil {
-		s.listeners = fresh
-	} else {
-		s.log.Warn(reason.Of(err))
-		if s.listeners, err = listenTCP(was); err != nil {
-			s.log.Warn("The node listens on no TCP address now", zap.Error(err))
-		}
-		err = errors.New("Unable to listen on this port. Check server logs.")
-		if next.Port == was.Port {
-			err = errors.New("Failed to bind to specified addresses.")
+	all, failed, err := listenAll(cfg, kept)
+	if err != nil {
+		s.listeners = slices.Collect(maps.Values(kept))
+		return nil, failed, err
+	}
+	for _, ln := range all {
+		if kept[ln.place] == nil {
+			_ = s.loops[0].poll.add(ln.fd, readable)
 		}
 	}
-	for _, ln := range s.listeners {
-		_ = s.loops[0].poll.add(ln.fd, readable)
-	}
-	return err
+	return all, place{}, nil
 }

@@ -40,14 +40,15 @@ type nodesFile struct {
 }
 
 // openNodesFile locks the file, making it if need be, and reads it with its
-// log. The state is nil if there is none yet.
-func openNodesFile(path string, log *zap.Logger) (*nodesFile, *cluster.State, error) {
+// log. The state is nil if there is none yet. What an older version wrote does not
+// say which flavour its ports have: that of the bus, tls.
+func openNodesFile(path string, tls bool, log *zap.Logger) (*nodesFile, *cluster.State, error) {
 	f, err := lockNodesFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	file := &nodesFile{path: path, locked: f}
-	state, err := file.load(log)
+	state, err := file.load(tls, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, file.close())
 	}
@@ -57,7 +58,7 @@ func openNodesFile(path string, log *zap.Logger) (*nodesFile, *cluster.State, er
 
 // load reads both files. What a crash has left in the log it puts into
 // nodes.conf, and a log that has no use any more it removes.
-func (n *nodesFile) load(log *zap.Logger) (*cluster.State, error) {
+func (n *nodesFile) load(tls bool, log *zap.Logger) (*cluster.State, error) {
 	text, err := io.ReadAll(n.locked)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", n.path, err)
@@ -65,7 +66,7 @@ func (n *nodesFile) load(log *zap.Logger) (*cluster.State, error) {
 	if len(text) == 0 {
 		return nil, nil
 	}
-	state, err := cluster.ParseState(text, false)
+	state, err := cluster.ParseState(text, tls)
 	if err != nil {
 		return nil, fmt.Errorf("Unrecoverable error: %s: %w", n.path, err)
 	}

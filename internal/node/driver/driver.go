@@ -22,6 +22,7 @@ import (
 	"redoubt/bus/link"
 	"redoubt/cluster"
 	"redoubt/internal/config"
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -41,6 +42,9 @@ type Parts struct {
 	Shell Shell
 	// Mover moves keys to other nodes; writes to their slots wait for it.
 	Mover Mover
+	// TLS has the certificates of the bus. It is loaded before Start if the bus is to
+	// be encrypted.
+	TLS *tlsconf.Source
 }
 
 // Roles is the part of the node that replicates. The methods are called one
@@ -127,6 +131,8 @@ type Driver struct {
 	ids      map[*link.Link]cluster.LinkID
 	accepted uint64 // links, so far
 	outcome  outcome
+
+	strangers strangers // has a lock of its own
 }
 
 // inboxSize bounds what waits for run. A sender waits when it is full: links
@@ -154,7 +160,7 @@ func Open(p Parts) (*Driver, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(cfg.Dir, path)
 	}
-	file, state, err := openNodesFile(path, p.Log)
+	file, state, err := openNodesFile(path, cfg.TLSCluster, p.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +180,7 @@ func Open(p Parts) (*Driver, error) {
 		Source:    sourceAddr(cfg.BindSourceAddr),
 		KeepAlive: 2 * cfg.ClusterNodeTimeout,
 		SendLimit: cfg.ClusterLinkSendBufBytes,
+		TLS:       d.linkTLS(cfg),
 		Log:       p.Log,
 	})
 	d.publishView()
@@ -244,9 +251,14 @@ func (d *Driver) LinkBytes() int64 { return d.endpoint.Bytes() }
 // busPortOffset is between the client port and the port of the bus.
 const busPortOffset = 10000
 
-// busPort is the port to listen on for the bus.
+// busPort is the port to listen on for the bus. The client port by which it goes is
+// that of its own flavour, as in Redis (defaultClientPort), if there is one.
 func busPort(cfg *config.Settings) (int, error) {
-	switch port := cfg.Port + busPortOffset; {
+	base := cfg.Port
+	if cfg.TLSPort != 0 && (cfg.TLSCluster || base == 0) {
+		base = cfg.TLSPort
+	}
+	switch port := base + busPortOffset; {
 	case cfg.ClusterPort != 0:
 		return cfg.ClusterPort, nil
 	case port > 65535:

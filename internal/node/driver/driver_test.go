@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/bus"
 	"redoubt/cluster"
@@ -22,6 +23,7 @@ import (
 	"redoubt/internal/node/mover"
 	"redoubt/internal/node/nodetest"
 	"redoubt/internal/redistest"
+	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/slots"
 	"redoubt/storage"
@@ -37,6 +39,7 @@ type member struct {
 	dir   string
 	shell *testShell
 	roles *testRoles
+	said  *observer.ObservedLogs // warnings
 	facts struct {
 		sync.Mutex
 		cluster.Facts
@@ -54,11 +57,21 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 		t.Fatal(err)
 	}
 	m := &member{t: t, port: port, dir: dir, shell: newTestShell(), roles: newTestRoles()}
+	core, said := observer.New(zap.WarnLevel)
+	m.said = said
+	secrets := new(tlsconf.Source)
+	if s := cfg.Current(); s.TLS.CertFile != "" {
+		o := s.TLSOptions()
+		o.Links = true
+		if err := secrets.Load(o); err != nil {
+			t.Fatal(err)
+		}
+	}
 	keys := storage.New(storage.Config{})
 	m.facts.Offset = 1
 	mv := mover.New(mover.Parts{Keys: keys, Cluster: true})
 	m.Driver, err = Open(Parts{
-		Config: cfg, Keys: keys, Log: zap.NewNop(),
+		Config: cfg, Keys: keys, Log: zap.New(core), TLS: secrets,
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
 		Facts: func() cluster.Facts {
 			m.facts.Lock()
@@ -386,7 +399,7 @@ func TestMessagesThatAreDroppedAreCounted(t *testing.T) {
 // A node that could not save its vote might vote twice.
 func TestAStateThatCannotBeSavedIsFatal(t *testing.T) {
 	dir := t.TempDir()
-	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"), zap.NewNop())
+	file, _, err := openNodesFile(filepath.Join(dir, "nodes.conf"), false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type nodesDir struct {
 // takes over one slot at a time, and ends as kill -9 would end it.
 func (d nodesDir) begin(from, to int) {
 	d.t.Helper()
-	file, _, err := openNodesFile(d.path, zap.NewNop())
+	file, _, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (d nodesDir) write(path string, b []byte) {
 // with; -1 stands for an error.
 func (d nodesDir) restart() (int, error) {
 	d.t.Helper()
-	file, state, err := openNodesFile(d.path, zap.NewNop())
+	file, state, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		return -1, err
 	}
@@ -221,7 +221,7 @@ func TestAnEditedFileKeepsItsLog(t *testing.T) {
 	d := newNodesDir(t)
 	d.begin(1, 10)
 	d.write(d.path, bytes.ReplaceAll(d.read(d.path), []byte("127.0.0.1:7000"), []byte("10.1.2.3:7000")))
-	file, state, err := openNodesFile(d.path, zap.NewNop())
+	file, state, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestAnEditedFileKeepsItsLog(t *testing.T) {
 
 func TestAFullLogBecomesANewFile(t *testing.T) {
 	d := newNodesDir(t)
-	file, _, err := openNodesFile(d.path, zap.NewNop())
+	file, _, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestAFullLogBecomesANewFile(t *testing.T) {
 // A change too large for any log, as of a cluster of thousands of nodes.
 func TestALargeChangeIsANewFile(t *testing.T) {
 	d := newNodesDir(t)
-	file, _, err := openNodesFile(d.path, zap.NewNop())
+	file, _, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestTheFileIsWholeAtTheEndAndOnRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newNodesDir(t)
-			file, _, err := openNodesFile(d.path, zap.NewNop())
+			file, _, err := openNodesFile(d.path, false, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -321,7 +321,7 @@ func TestTheFileIsWholeAtTheEndAndOnRequest(t *testing.T) {
 // The saver does not end a node because a tidying fails, and keeps what it knows.
 func TestATidyingThatFailsLosesNothing(t *testing.T) {
 	d := newNodesDir(t)
-	file, _, err := openNodesFile(d.path, zap.NewNop())
+	file, _, err := openNodesFile(d.path, false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

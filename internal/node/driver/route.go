@@ -30,7 +30,7 @@ func (d *Driver) Route(r server.Route) resp.Error {
 		verdict = verdict.Missing(r.Keys-absent, absent)
 	}
 	if verdict != cluster.Run {
-		return resp.Error(v.RedirectText(verdict, r.Slot, cluster.Client{IPv6: r.IPv6}))
+		return resp.Error(v.RedirectText(verdict, r.Slot, cluster.Client{IPv6: r.IPv6, TLS: r.TLS}))
 	}
 	if locked && r.Write && d.Mover.Busy(r.Slot) {
 		return resp.ErrTryAgain

@@ -336,10 +336,14 @@ func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
 // Closed implements link.Handler.
 func (b busLinks) Closed(l *link.Link, err error) {
 	d := b.d
+	why := refusal(err)
 	d.post(func() {
 		if id, ok := d.ids[l]; ok {
 			d.forgetLink(id, l)
-			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err)}, nil)
+			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err), Refusal: why}, nil)
 		}
 	})
+	if why != "" && l.Inbound() {
+		d.turnedAway(ipText(l.RemoteIP()), why)
+	}
 }

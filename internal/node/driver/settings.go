@@ -14,7 +14,7 @@ var clusterDirectives = []string{
 	"cluster-announce-bus-port", "cluster-announce-hostname", "cluster-announce-human-nodename",
 	"cluster-announce-client-ipv4", "cluster-announce-client-ipv6",
 	"cluster-preferred-endpoint-type", "cluster-blacklist-ttl", "cluster-manual-failover-timeout",
-	"repl-ping-replica-period",
+	"repl-ping-replica-period", "port", "tls-port", "tls-cluster", "tls-replication",
 }
 
 // clusterSettings are the settings as package cluster reads them; bus is the
@@ -31,8 +31,10 @@ func clusterSettings(c *config.Settings, bus int) cluster.Settings {
 		ReplicaNoFailover:        c.ClusterReplicaNoFailover,
 		BlacklistTTL:             c.ClusterBlacklistTTL,
 		ManualFailoverTimeout:    c.ClusterManualFailoverTimeout,
+		TLS:                      c.TLSCluster,
+		TLSReplication:           c.TLSReplication,
 		TCPPort:                  announced(c.ClusterAnnouncePort, c.Port),
-		TLSPort:                  announced(c.ClusterAnnounceTLSPort, 0),
+		TLSPort:                  announced(c.ClusterAnnounceTLSPort, c.TLSPort),
 		BusPort:                  announced(c.ClusterAnnounceBusPort, bus),
 		AnnounceIP:               c.ClusterAnnounceIP,
 		AnnounceHostname:         c.ClusterAnnounceHostname,
@@ -68,6 +70,7 @@ func announced(set, own int) uint16 {
 func (d *Driver) configure(_, next *config.Settings) error {
 	settings := clusterSettings(next, d.busPort)
 	d.endpoint.SetSendLimit(next.ClusterLinkSendBufBytes)
+	d.endpoint.SetTLS(d.linkTLS(next))
 	shown := make(chan struct{})
 	if d.post(func() {
 		d.step(cluster.Configure{Settings: settings}, nil)

@@ -11,10 +11,17 @@ import (
 // The CLUSTER commands that only look: at the View, at a key, at a slot.
 
 // client is how the client of a call is connected, by which the addresses shown
-// to it are chosen. The server has no TLS listener yet.
+// to it are chosen. A caller without a connection is shown those that the nodes
+// prefer, as in shouldReturnTlsInfo.
 func (d *Driver) client(x *command.Ctx) cluster.Client {
-	c, ok := x.Caller.(interface{ IPv6() bool })
-	return cluster.Client{IPv6: ok && c.IPv6()}
+	c, ok := x.Caller.(interface {
+		IPv6() bool
+		TLS() bool
+	})
+	if !ok {
+		return cluster.Client{TLS: d.Config.Current().TLSCluster}
+	}
+	return cluster.Client{IPv6: c.IPv6(), TLS: c.TLS()}
 }
 
 func (d *Driver) infoCommand(x *command.Ctx) { x.Out.Verbatim("txt", d.View().InfoText()) }

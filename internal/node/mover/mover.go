@@ -18,6 +18,7 @@ package mover
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,9 @@ type Mover struct {
 type Parts struct {
 	Keys    *storage.Keyspace
 	Cluster bool // cluster mode: RESTORE-ASKING, and writes are refused meanwhile
+	// TLS says whether targets are spoken to by TLS, and with which configuration: if
+	// that is nil, not at all. It is asked for each connection; nil means no TLS.
+	TLS func() (config *tls.Config, on bool)
 }
 
 // maxResends is how often a key that clients keep changing is sent again.
@@ -63,6 +67,7 @@ const (
 func New(p Parts) *Mover {
 	m := &Mover{Parts: p, exec: p.Keys.NewExecutor()}
 	m.conns.init()
+	m.conns.tls = p.TLS
 	return m
 }
 

@@ -2,6 +2,8 @@ package mover
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"redoubt/internal/certs"
 	"redoubt/internal/node/nodetest"
 	"redoubt/internal/redistest"
 	"redoubt/internal/resp"
@@ -35,9 +38,18 @@ type testTarget struct {
 
 func startTarget(t *testing.T, answer func(n int, args []string) string) *testTarget {
 	t.Helper()
+	return startTargetBy(t, nil, answer)
+}
+
+// startTargetBy is startTarget with TLS, unless secure is nil.
+func startTargetBy(t *testing.T, secure *tls.Config, answer func(n int, args []string) string) *testTarget {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if secure != nil {
+		ln = tls.NewListener(ln, secure)
 	}
 	g := &testTarget{ln: ln, answer: answer}
 	var running sync.WaitGroup
@@ -168,10 +180,13 @@ func (s *testStream) has(args ...string) bool {
 	return bytes.Contains(s.bytes, resp.AppendArray(nil, raw...))
 }
 
-func newSource(t *testing.T, clustered bool) *source {
+func newSource(t *testing.T, clustered bool) *source { return newSourceBy(t, clustered, nil) }
+
+// newSourceBy is newSource with TLS as in Parts.
+func newSourceBy(t *testing.T, clustered bool, secure func() (*tls.Config, bool)) *source {
 	stream := &testStream{}
 	keys := storage.New(storage.Config{Stream: stream})
-	m := New(Parts{Keys: keys, Cluster: clustered})
+	m := New(Parts{Keys: keys, Cluster: clustered, TLS: secure})
 	t.Cleanup(m.Close)
 	return &source{nodetest.New(t, keys, m.Rows()), m, stream}
 }
@@ -199,6 +214,57 @@ func TestMigrateMovesKeys(t *testing.T) {
 	}
 	if s.mover.inFlight.Load() != 0 {
 		t.Error("a move is still under way")
+	}
+}
+
+// Keys go to a node by TLS if the bus is so, and never in plain text then: not to a node
+// without TLS, nor over a connection of before, nor when there are no certificates.
+func TestMigrateByTLS(t *testing.T) {
+	ca, err := certs.New("authority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ca.Issue(certs.Request{Name: "node", Hosts: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(p.Cert, p.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(ca.Cert)
+	config, on := &tls.Config{RootCAs: trusted, ServerName: "127.0.0.1"}, true
+	s := newSourceBy(t, true, func() (*tls.Config, bool) { return config, on })
+	secure := startTargetBy(t, &tls.Config{Certificates: []tls.Certificate{pair}}, always("+OK\r\n"))
+	plain := startTarget(t, always("+OK\r\n"))
+	migrate := func(key string, g *testTarget) string {
+		s.Set(key, "value")
+		return s.Do("MIGRATE", "127.0.0.1", g.port(), key, 0, 1000)
+	}
+	for range 2 {
+		if got := migrate("a", secure); got != "+OK\r\n" {
+			t.Errorf("by TLS: %q", got)
+		}
+	}
+	if n := secure.connections(); n != 1 {
+		t.Errorf("%d connections, want one that is used again", n)
+	}
+	if got := migrate("b", plain); !strings.HasPrefix(got, "-IOERR") || !s.Has("b") || len(plain.requests()) > 0 {
+		t.Errorf("to a node without TLS: %q, it was asked %q", got, plain.requests())
+	}
+	config = nil
+	if got := migrate("c", startTarget(t, always("+OK\r\n"))); !strings.HasPrefix(got, "-IOERR") || !s.Has("c") {
+		t.Errorf("without certificates: %q", got)
+	}
+	on = false
+	other := startTarget(t, always("+OK\r\n"))
+	if got := migrate("d", other); got != "+OK\r\n" {
+		t.Errorf("without TLS: %q", got)
+	}
+	on = true
+	if got := migrate("e", other); !strings.HasPrefix(got, "-IOERR") || slices.Contains(other.requests(), "RESTORE-ASKING e 0") {
+		t.Errorf("by a connection of before: %q, it was asked %q", got, other.requests())
 	}
 }
 

@@ -3,6 +3,7 @@ package mover
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -13,13 +14,21 @@ import (
 	"time"
 
 	"redoubt/internal/resp"
+	"redoubt/internal/tlsconf"
 )
 
 // target is a connection to a node that takes keys.
 type target struct {
-	conn net.Conn
-	in   *bufio.Reader
-	db   int64 // selected there; -1 if not known
+	conn   net.Conn
+	secure bool // by TLS
+	in     *bufio.Reader
+	db     int64 // selected there; -1 if not known
+}
+
+// place is where a connection leads, and how.
+type place struct {
+	addr   string
+	secure bool
 }
 
 const (
@@ -32,11 +41,12 @@ const (
 // targetCache keeps one idle connection to each of the last targets, since
 // keys are moved in many small steps.
 type targetCache struct {
-	life context.Context // ended by close
+	tls  func() (*tls.Config, bool) // see Parts
+	life context.Context            // ended by close
 	end  context.CancelFunc
 
 	mu     sync.Mutex // guards what follows
-	idle   map[string]*idleTarget
+	idle   map[place]*idleTarget
 	open   map[*target]struct{} // in use
 	closed bool
 }
@@ -48,7 +58,7 @@ type idleTarget struct {
 
 func (c *targetCache) init() {
 	c.life, c.end = context.WithCancel(context.Background())
-	c.idle = make(map[string]*idleTarget)
+	c.idle = make(map[place]*idleTarget)
 	c.open = make(map[*target]struct{})
 }
 
@@ -61,19 +71,29 @@ func (c *targetCache) len() int {
 
 // get gives the idle connection to addr, or a new one.
 func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
+	var config *tls.Config
+	to := place{addr: addr}
+	if c.tls != nil {
+		config, to.secure = c.tls()
+	}
 	c.mu.Lock()
-	if i := c.idle[addr]; i != nil && i.expiry.Stop() {
-		delete(c.idle, addr)
+	if i := c.idle[to]; i != nil && i.expiry.Stop() {
+		delete(c.idle, to)
 		c.open[i.target] = struct{}{}
 		c.mu.Unlock()
 		return i.target, nil
 	}
 	c.mu.Unlock()
-	conn, err := dialTarget(c.life, addr, timeout)
+	ctx, cancel := context.WithTimeout(c.life, timeout)
+	defer cancel()
+	conn, err := dialTarget(ctx, addr)
+	if err == nil && to.secure {
+		conn, err = tlsconf.Secure(ctx, conn, config)
+	}
 	if err != nil {
 		return nil, err
 	}
-	t := &target{conn: conn, in: bufio.NewReaderSize(conn, maxReplyLine), db: -1}
+	t := &target{conn: conn, secure: to.secure, in: bufio.NewReaderSize(conn, maxReplyLine), db: -1}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -86,7 +106,7 @@ func (c *targetCache) get(addr string, timeout time.Duration) (*target, error) {
 
 // dialTarget connects. To Go no host is this machine, to Redis it is none; and a
 // port that is none refuses.
-func dialTarget(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {
+func dialTarget(ctx context.Context, addr string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -97,7 +117,7 @@ func dialTarget(ctx context.Context, addr string, timeout time.Duration) (net.Co
 	if n, err := strconv.Atoi(port); err != nil || n <= 0 || n > 65535 {
 		return nil, syscall.ECONNREFUSED
 	}
-	d := net.Dialer{Timeout: timeout}
+	var d net.Dialer
 	return d.DialContext(ctx, "tcp", addr)
 }
 
@@ -120,10 +140,11 @@ func targetFailure(doing string) resp.Error {
 
 // put takes a connection back, to be used again if it is sound.
 func (c *targetCache) put(addr string, t *target, sound bool) {
+	at := place{addr, t.secure}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.open, t)
-	if !sound || c.closed || c.idle[addr] != nil || len(c.idle) >= maxTargets {
+	if !sound || c.closed || c.idle[at] != nil || len(c.idle) >= maxTargets {
 		t.conn.Close()
 		return
 	}
@@ -131,12 +152,12 @@ func (c *targetCache) put(addr string, t *target, sound bool) {
 	i.expiry = time.AfterFunc(targetIdle, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.idle[addr] == i {
-			delete(c.idle, addr)
+		if c.idle[at] == i {
+			delete(c.idle, at)
 		}
 		t.conn.Close()
 	})
-	c.idle[addr] = i
+	c.idle[at] = i
 }
 
 // close breaks all connections, and those that are being opened.

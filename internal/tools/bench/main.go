@@ -31,6 +31,7 @@ type options struct {
 	pipelines  string
 	idle       int
 	cluster    bool
+	tls        bool
 
 	trial, fewest int // requests of a test that takes long: of the first run, and at least of every other
 }

@@ -22,6 +22,9 @@ type node struct {
 	bin  string
 	args []string
 	cmd  *exec.Cmd
+
+	tls     *secrets // nil: the load comes in plain text
+	tlsPort string
 }
 
 func startBoth(o options, mode string) (ours, theirs *node, err error) {
@@ -55,33 +58,51 @@ func journal(mode string) []string {
 }
 
 func (o options) startOurs(args ...string) (*node, error) {
-	return start("redoubt", o.bin, append([]string{"server"}, args...))
+	return start("redoubt", o.bin, append([]string{"server"}, args...), o.tls)
 }
 
 func (o options) startTheirs(args ...string) (*node, error) {
-	return start("redis", o.redis, slices.Clone(args))
+	return start("redis", o.redis, slices.Clone(args), o.tls)
 }
 
 // start runs a server on a free port of the loopback interface, with a
 // directory of its own.
-func start(name, bin string, args []string) (*node, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func start(name, bin string, args []string, secure bool) (*node, error) {
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
 	dir, err := os.MkdirTemp("", "bench-"+name)
 	if err != nil {
 		return nil, err
 	}
 	n := &node{name: name, port: port, dir: dir, bin: bin}
 	n.args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--logfile", dir+"/log")
+	if secure {
+		if n.tls, err = newSecrets(dir); err == nil {
+			n.tlsPort, err = freePort()
+		}
+		if err != nil {
+			n.stop()
+			return nil, err
+		}
+		n.args = append(n.args, n.tls.directives(n.tlsPort)...)
+	}
 	if err := n.launch(20 * time.Second); err != nil {
 		n.stop()
 		return nil, err
 	}
 	return n, nil
+}
+
+func freePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	return port, err
 }
 
 // launch starts the process and waits until it answers, which it does when it
@@ -145,7 +166,7 @@ func (n *node) own() error {
 }
 
 func (n *node) stop() {
-	if n.cmd.Process != nil {
+	if n.cmd != nil && n.cmd.Process != nil {
 		n.cmd.Process.Kill()
 		n.cmd.Wait()
 	}
@@ -168,6 +189,10 @@ func (n *node) load(o options, test, pipeline string, requests int) (measure, er
 // benchmark runs redis-benchmark with more arguments.
 func (n *node) benchmark(clients int, pipeline string, requests int, more ...string) (measure, error) {
 	args := []string{"-p", n.port, "-c", strconv.Itoa(clients), "-n", strconv.Itoa(requests), "-P", pipeline, "--csv"}
+	if n.tls != nil {
+		args[1] = n.tlsPort
+		args = append(args, "--tls", "--cacert", n.tls.ca)
+	}
 	before, err := n.cpu()
 	if err != nil {
 		return measure{}, err
@@ -230,7 +255,7 @@ func (n *node) memory() (int64, error) {
 func (n *node) connect(count int) ([]net.Conn, error) {
 	var conns []net.Conn
 	for range count {
-		c, err := net.DialTimeout("tcp", "127.0.0.1:"+n.port, 5*time.Second)
+		c, err := n.dial()
 		if err != nil {
 			return conns, fmt.Errorf("connection %d to %s: %w", len(conns)+1, n.name, err)
 		}

@@ -19,6 +19,7 @@ func runStrings(args []string) error {
 	f.StringVar(&o.pipelines, "pipelines", "1,16,64", "requests in flight on a connection")
 	f.IntVar(&o.idle, "idle", 5000, "idle connections of the memory row; 0: leave it out")
 	f.BoolVar(&o.cluster, "cluster", false, "both servers in cluster mode, each with all slots; without MSET, whose keys lie in many")
+	f.BoolVar(&o.tls, "tls", false, "the load comes by TLS, with one certificate in both servers")
 	if err := parse(f, args); err != nil {
 		return err
 	}

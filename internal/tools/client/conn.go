@@ -3,10 +3,14 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
 	"github.com/tidwall/resp"
+
+	"redoubt/internal/tlsconf"
 )
 
 // DefaultTimeout bounds a dial and each exchange when Options names none.
@@ -16,6 +20,7 @@ const DefaultTimeout = 5 * time.Second
 type Options struct {
 	User    string        // ACL user; empty sends AUTH with the password alone
 	Pass    string        // empty sends no AUTH
+	TLS     *tls.Config   // speak TLS; nil: do not
 	Timeout time.Duration // for the dial, and for each Do or Pipeline; zero means DefaultTimeout
 }
 
@@ -41,7 +46,7 @@ type Conn struct {
 // password. The error is a *NetError with Sent false, or a *ReplyError if
 // the server refused the password.
 func Dial(addr string, o Options) (*Conn, error) {
-	nc, err := net.DialTimeout("tcp", addr, o.timeout())
+	nc, err := open(addr, o)
 	if err != nil {
 		return nil, &NetError{Addr: addr, Op: "dial", Err: err}
 	}
@@ -62,6 +67,18 @@ func Dial(addr string, o Options) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// open connects to addr, within the timeout of o.
+func open(addr string, o Options) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.timeout())
+	defer cancel()
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err == nil && o.TLS != nil {
+		nc, err = tlsconf.Secure(ctx, nc, o.TLS)
+	}
+	return nc, err
 }
 
 // Close closes the connection.

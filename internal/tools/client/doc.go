@@ -14,5 +14,6 @@
 //
 // It speaks RESP2 by way of tidwall/resp. Replies are bounded in size and
 // depth before that module sees them, so no server can exhaust the tool that
-// asks it. There is no TLS, no pub/sub and no connection pool.
+// asks it. It speaks TLS if Options say so. There is no pub/sub and no
+// connection pool.
 package client

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"redoubt/internal/tlsconf"
 )
 
 // ErrProtocol marks a reply that is not RESP2 or exceeds the limits of
@@ -35,7 +37,13 @@ type NetError struct {
 	Err  error
 }
 
-func (e *NetError) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.Err) }
+func (e *NetError) Error() string {
+	// A server that wants another certificate says so behind the handshake.
+	if why := tlsconf.Refusal(e.Err); why != "" {
+		return fmt.Sprintf("%s %s: %s", e.Op, e.Addr, why)
+	}
+	return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.Err)
+}
 
 func (e *NetError) Unwrap() error { return e.Err }
 
