@@ -45,6 +45,11 @@ type Config struct {
 	// TLS holds the certificates and what belongs to them: the server loads them as its
 	// settings say, and again when those or the files change. nil: nobody else needs them.
 	TLS *tlsconf.Source
+	// Ending is called when the server ends, and nothing will change that; nil: nobody
+	// wants to know.
+	Ending func()
+	// Supervised is which service manager watches the process, for INFO; "": none.
+	Supervised string
 
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
@@ -57,6 +62,9 @@ func (c *Config) validate() error {
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
+	}
+	if c.Ending == nil {
+		c.Ending = func() {}
 	}
 	return nil
 }
@@ -124,6 +132,7 @@ type Server struct {
 	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
+	pulse        pulse
 	applied      applied
 
 	scripts     *scripts
@@ -160,7 +169,7 @@ func New(c Config) (*Server, error) {
 	s.admin = admin.New(admin.Config{
 		Settings: c.Settings, Keyspace: c.Keyspace, Stream: c.Stream, PubSub: s.pubsub, Server: s,
 		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, Sentinel: c.Sentinel, CachedTargets: c.CachedTargets,
-		Log: c.Log, RunID: c.RunID, Started: s.started,
+		Log: c.Log, RunID: c.RunID, Started: s.started, Supervised: c.Supervised,
 	})
 	if s.tls = c.TLS; s.tls == nil {
 		s.tls = new(tlsconf.Source)
@@ -169,7 +178,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.shakes = make(chan struct{}, max(1, runtime.NumCPU()/2))
-	s.ending.done = make(chan struct{})
+	s.ending.done, s.ending.tell = make(chan struct{}), c.Ending
 	s.pauseChanged = make(chan struct{})
 	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
 	s.visitor = s.keyspace.NewExecutor()
@@ -309,6 +318,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.ending.done:
 	}
+	s.ending.tell()
 	s.stopServing()
 	return nil
 }
