@@ -169,3 +169,33 @@ func TestSentinelsByTLS(t *testing.T) {
 	untilLinkedAt(t, old, heir, heir.TLSPort)
 	check()
 }
+
+// A bus by TLS lets in neither a node without TLS nor one whose certificate is by another
+// authority, and the log says so.
+func TestTheBusByTLSIsGuarded(t *testing.T) {
+	oursOnly(t)
+	t.Parallel()
+	cluster := append(slices.Clone(quick), "--cluster-enabled", "yes")
+	secure := append(slices.Clone(cluster), "--tls-cluster", "yes")
+	s := redistest.StartTLS(t, redistest.Redoubt, redistest.NewSecrets(t), secure...)
+	noPanic(t, s)
+	for _, c := range []struct {
+		stranger *redistest.Server
+		why      string
+	}{
+		{redistest.Start(t, redistest.Redis, cluster...), "what it sends is not TLS"},
+		// It trusts us no more than we trust it, and is the first to say so.
+		{redistest.StartTLS(t, redistest.Redis, redistest.NewSecrets(t), secure...), "it broke off the TLS handshake, as OpenSSL does if it does not accept the certificate"},
+	} {
+		c.stranger.Do("CLUSTER", "MEET", "127.0.0.1", s.TLSPort, s.TLSPort+10000)
+		redistest.Until(t, settle, "a stranger is refused", func() error {
+			if !strings.Contains(s.Log(), "A cluster link from 127.0.0.1 was refused: "+c.why) {
+				return fmt.Errorf("the log does not say that %s", c.why)
+			}
+			return nil
+		})
+	}
+	if n := len(members(t, s)); n != 2 { // itself, by its address and as itself
+		t.Errorf("it knows %d nodes", n-1)
+	}
+}

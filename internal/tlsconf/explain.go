@@ -48,6 +48,9 @@ func Explain(err error) string {
 		return "it speaks no version of TLS that tls-protocols allows here"
 	case strings.HasPrefix(text, "no cipher suite supported by both client and server"):
 		return "it has no cipher suite that tls-ciphers allows here"
+	case strings.HasSuffix(text, "bad record MAC"):
+		// OpenSSL's alert comes under other keys than crypto/tls expects by then.
+		return "it broke off the TLS handshake, as OpenSSL does if it does not accept the certificate that it was shown"
 	default:
 		return "the TLS handshake failed (" + text + ")"
 	}
