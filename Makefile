@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -36,8 +36,9 @@ lint: ## gofmt, vet, staticcheck, and the table of imports
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./internal/lint
 
-docs: ## make docs/config.md and docs/commands.md anew from their tables
+docs: ## make docs/config.md, docs/commands.md and the table in docs/metrics.md anew
 	$(GO) test ./internal/config -run Documentation -write
+	$(GO) test ./internal/metrics -run Documentation -write
 	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
 # What is simulated: clusters in cluster/sim, Sentinels in cluster/sim/sentinels.
@@ -77,6 +78,9 @@ bench-types: build ## beside redis-server: throughput of commands on collections
 
 bench-snapshot: build ## beside redis-server: throughput and latency during BGSAVE; BENCH="-keys 1000000"
 	$(GO) run ./internal/tools/bench snapshot -bin $(BIN) $(BENCH)
+
+bench-sentinels: build ## processor time of three Sentinels that watch 1,000 masters
+	$(GO) run ./internal/tools/bench sentinels -bin $(BIN) $(BENCH)
 
 pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/default.pgo (needs redis-benchmark)
 	scripts/pgo.sh

@@ -107,6 +107,9 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 		}
 	}
 	if old != nil {
+		if old.slotCount == 0 {
+			n.stats.takeovers++
+		}
 		n.repoint(old, p)
 	}
 	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)

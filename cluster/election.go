@@ -215,6 +215,7 @@ func (n *Node) winElection() {
 func (n *Node) replacePrimary() {
 	me := n.myself
 	old := me.primary
+	n.countFailover(old)
 	n.makePrimary(me)
 	n.rebindAll(old, me)
 	n.resetManualFailover()
@@ -222,4 +223,18 @@ func (n *Node) replacePrimary() {
 	n.saveNow()
 	n.todo.state = true
 	n.broadcastPong()
+}
+
+// countFailover counts that this node replaces a primary.
+func (n *Node) countFailover(old *peer) {
+	since := n.now
+	switch {
+	case n.manual.active():
+		since = n.manual.end.Add(-n.cfg.ManualFailoverTimeout)
+	case old.failed():
+		since = old.failTime
+	}
+	n.stats.takeovers++
+	n.stats.failovers++
+	n.stats.failing += max(n.now.Sub(since), 0)
 }

@@ -107,6 +107,9 @@ func (n *Node) receiveFail(sender *peer, m *bus.Message) {
 // ponged notes that p has answered our PING.
 func (n *Node) ponged(p *peer) {
 	p.pongReceived = n.now
+	if !p.pingSent.IsZero() {
+		p.rtt = max(n.now.Sub(p.pingSent), 0)
+	}
 	p.pingSent = time.Time{}
 	if p.unheard {
 		p.unheard = false

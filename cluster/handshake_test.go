@@ -80,9 +80,20 @@ func TestHandshakeThatTakesTooLongIsDropped(t *testing.T) {
 	if len(l.n.order) != 7 {
 		t.Fatal("dropped too early")
 	}
-	l.pass(2 * tickPeriod)
+	// Whoever sent the command learns it from the log only.
+	var notes []string
+	for range 2 {
+		l.now = l.now.Add(tickPeriod)
+		for _, note := range l.step(Tick{}).Notes {
+			notes = append(notes, note.Text)
+		}
+	}
 	if len(l.n.order) != 6 {
 		t.Error("still there")
+	}
+	want := "No node at 10.0.1.1, port 7000, bus port 17000, answered CLUSTER MEET within 1s. It is forgotten; repeat the command if a node is there."
+	if len(notes) != 1 || notes[0] != want {
+		t.Errorf("noted %q, want %q", notes, want)
 	}
 }
 

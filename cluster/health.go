@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"time"
 
 	"redoubt/bus"
@@ -91,17 +92,32 @@ func (n *Node) evaluate() {
 	if ok {
 		n.note("Cluster state changed: ok")
 	} else {
-		n.warn("Cluster state changed: fail")
+		n.warn("Cluster state changed: fail. %s", n.failure(heard))
 	}
 }
 
-// covered reports whether every slot has an owner that is not FAIL.
-func (n *Node) covered() bool {
-	count := 0
+// failure says why the node refuses requests, given how many voters it hears.
+func (n *Node) failure(heard int) string {
+	switch uncovered := n.uncovered(); {
+	case heard < n.quorum():
+		return fmt.Sprintf("It hears %d of %d masters with slots, and needs %d of them.", heard, n.health.size, n.quorum())
+	case !n.settledIn():
+		return "It has just started, and waits until the cluster has settled whether it remains a master."
+	default:
+		return fmt.Sprintf("%d hash slots are not served by any node that can be reached, and cluster-require-full-coverage is on.", uncovered)
+	}
+}
+
+// uncovered is how many slots have no owner, or one that is FAIL.
+func (n *Node) uncovered() int {
+	count := slots.Count
 	for _, p := range n.order {
 		if !p.failed() {
-			count += p.slotCount
+			count -= p.slotCount
 		}
 	}
-	return count == slots.Count
+	return count
 }
+
+// covered reports whether every slot has an owner that is not FAIL.
+func (n *Node) covered() bool { return n.uncovered() == 0 }

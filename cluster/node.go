@@ -60,11 +60,15 @@ type todo struct {
 	failover bool // see how the election or manual failover stands
 }
 
-// stats counts messages for CLUSTER INFO.
+// stats counts messages for CLUSTER INFO, and for who monitors the node what has
+// happened to the shards.
 type stats struct {
 	sent      [bus.TypeCount]uint64
 	received  [bus.TypeCount]uint64
 	overflows uint64
+	takeovers uint64        // primaries that a replica has replaced, of any shard
+	failovers uint64        // … by this node
+	failing   time.Duration // for how long those shards were without a primary
 }
 
 // New makes a Node. The first Step of a node without a State in its Config

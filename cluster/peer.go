@@ -49,6 +49,7 @@ type peer struct {
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none
 	pongReceived  time.Time
+	rtt           time.Duration // between the last PING that was answered and its PONG; 0: none was
 	dataReceived  time.Time
 	meetSent      time.Time
 	failTime      time.Time // when it became FAIL

@@ -41,6 +41,7 @@ func (n *Node) demote(sender, primary *peer, m *bus.Message) bool {
 			n.makePrimary(primary)
 			primary.configEpoch = max(primary.configEpoch, m.ConfigEpoch)
 			n.rebindAll(sender, primary)
+			n.stats.takeovers++
 			n.repoint(sender, primary)
 		}
 	}

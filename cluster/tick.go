@@ -66,6 +66,10 @@ func (n *Node) tendLinks() {
 		}
 	}
 	for _, p := range late {
+		if p.has(bus.FlagMeet) {
+			n.warn("No node at %s, port %d, bus port %d, answered CLUSTER MEET within %v. It is forgotten; repeat the command if a node is there.",
+				p.ip, p.port(n.cfg.TLS), p.busPort, n.cfg.handshakeTimeout())
+		}
 		n.deletePeer(p)
 	}
 }

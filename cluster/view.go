@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"redoubt/bus"
 	"redoubt/slots"
@@ -42,6 +43,19 @@ type NodeView struct {
 	Offset   int64 // replication offset
 	Replicas []int // indices of its replicas in View.Nodes
 	Reports  int   // failure reports
+	// RTT is how long its last PONG took to come; 0: none has come.
+	RTT time.Duration
+}
+
+// Takeovers is how many primaries, of all shards, this node has seen replaced by a
+// replica since it started.
+func (v *View) Takeovers() uint64 { return v.stats.takeovers }
+
+// Failovers is how often this node has replaced its primary, and for how long all of
+// those shards together had none: from the FAIL of the old primary, or from the request
+// of a manual failover.
+func (v *View) Failovers() (count uint64, took time.Duration) {
+	return v.stats.failovers, v.stats.failing
 }
 
 // LinkView is a link in a View.
@@ -102,7 +116,7 @@ func (n *Node) View() *View {
 		index[p] = i
 	}
 	for i, p := range n.order {
-		v.Nodes[i] = NodeView{NodeRecord: n.record(p), Offset: p.offset, Reports: n.reports(p)}
+		v.Nodes[i] = NodeView{NodeRecord: n.record(p), Offset: p.offset, Reports: n.reports(p), RTT: p.rtt}
 		for _, r := range p.replicas {
 			v.Nodes[i].Replicas = append(v.Nodes[i].Replicas, index[r])
 		}

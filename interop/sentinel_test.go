@@ -3,12 +3,14 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"redoubt/internal/redistest"
@@ -151,36 +153,102 @@ func (w *watched) untilReconfigured(t *testing.T, part string, from, to *rediste
 	})
 }
 
-// A coordinated failover loses no write that was acknowledged, and the old primary
-// is a replica at once.
+// A coordinated failover loses no write, and a client that asks its Sentinel again when
+// it is refused, or when its connection ends, is refused once.
 func TestCoordinatedFailoverLosesNothing(t *testing.T) {
 	w := startWatched(t, 1, redistest.Redoubt)
 	old, s := w.primary, w.sentinels[0]
-	acked := make(chan int)
-	go func() {
-		n := 0
-		defer func() { acked <- n }()
-		c, err := redistest.Dial(old.Addr())
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		for { // until the primary is none any more, or has closed the connection
-			if _, err := c.Do("INCR", "n"); err != nil {
-				return
+	const writers = 4
+	ended := make(chan writing, writers)
+	moved := make(chan struct{})
+	for i := range writers {
+		go func() { ended <- writeThrough(s, fmt.Sprint("n", i), moved) }()
+	}
+	redistest.Until(t, settle, "all write", func() error {
+		for i := range writers {
+			if n, _ := strconv.Atoi(fmt.Sprint(old.Do("GET", fmt.Sprint("n", i)))); n < 10 {
+				return fmt.Errorf("n%d is %d", i, n)
 			}
-			n++
 		}
-	}()
+		return nil
+	})
 	s.Do("SENTINEL", "FAILOVER", "m", "COORDINATED")
 	heir := w.untilSwitched(t, old.Addr())
-	want := <-acked
+	close(moved)
+	var all []writing
+	for range writers {
+		all = append(all, <-ended)
+	}
 	untilLinked(t, old, heir)
-	got, _ := strconv.Atoi(fmt.Sprint(heir.Do("GET", "n")))
-	if want == 0 || got < want {
-		t.Errorf("%d writes were acknowledged, the new primary has %d", want, got)
+	for _, r := range all {
+		got, _ := strconv.Atoi(fmt.Sprint(heir.Do("GET", r.key)))
+		if r.err != nil || r.acked == 0 || got < r.acked || got > r.acked+r.unknown {
+			t.Errorf("%s is %d, %d writes were acknowledged and %d unanswered; %v", r.key, got, r.acked, r.unknown, r.err)
+		}
+		if r.refused > 1 {
+			t.Errorf("the writer of %s was refused %d times", r.key, r.refused)
+		}
 	}
 	w.untilReconfigured(t, "leader", old, heir)
+}
+
+// writing is what a client has seen that increments a key.
+type writing struct {
+	key                     string
+	acked, refused, unknown int
+	err                     error // what no client should see
+}
+
+// writeThrough writes to the primary that a Sentinel names until moved is closed, and
+// then ten times more. It begins again when it is refused.
+func writeThrough(s *redistest.Server, key string, moved chan struct{}) (r writing) {
+	r.key = key
+	var c *redistest.Client
+	for left := 10; left > 0; {
+		select {
+		case <-moved:
+			left--
+		default:
+		}
+		if c == nil {
+			if c, r.err = redistest.Dial(address(s)); r.err != nil {
+				return r
+			}
+		}
+		_, err := c.Do("INCR", key)
+		if err == nil {
+			r.acked++
+			continue
+		}
+		r.refused++
+		switch {
+		case strings.HasPrefix(err.Error(), "READONLY"):
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+			r.unknown++ // it was closed for the client to ask again
+		default:
+			r.err = err
+			return r
+		}
+		c.Close()
+		c = nil
+	}
+	c.Close()
+	return r
+}
+
+// With fast-down a primary whose port is closed is replaced at once, however long it may be
+// silent otherwise.
+func TestFastDown(t *testing.T) {
+	const ours = redistest.Redoubt
+	w := startWatched(t, 2, ours, ours, redistest.Redis)
+	for _, s := range w.sentinels {
+		s.Do("SENTINEL", "SET", "m", "down-after-milliseconds", "3600000")
+	}
+	for _, s := range w.sentinels[:2] {
+		s.Do("SENTINEL", "SET", "m", "fast-down", "yes")
+	}
+	w.primary.Kill()
+	w.untilSwitched(t, w.primary.Addr())
 }
 
 // untilSwitched waits until all Sentinels name the same replica as the primary, and

@@ -70,13 +70,13 @@ func (v Verdict) Explain(h History, w Window, r Request) string {
 	case FullAsked:
 		return "full resync requested"
 	case FullHistory:
-		return fmt.Sprintf("replication id %q is neither %s nor %s", r.ID, h.ID, h.ID2)
+		return fmt.Sprintf("Replication ID mismatch (Replica asked for '%s', my replication IDs are '%s' and '%s')", r.ID, h.ID, h.ID2)
 	case FullDiverged:
-		return fmt.Sprintf("offset %d is past %d, the end of the previous history", r.From, h.Second)
+		return fmt.Sprintf("Requested offset for second ID was %d, but I can reply up to %d", r.From, h.Second)
 	case FullTrimmed:
-		return fmt.Sprintf("offset %d is trimmed, the stream begins at %d", r.From, w.First+1)
+		return fmt.Sprintf("lack of backlog (Replica request was: %d, the backlog begins at %d)", r.From, w.First+1)
 	case FullAhead:
-		return fmt.Sprintf("offset %d is beyond the end of the stream, %d", r.From, w.End)
+		return fmt.Sprintf("it asks for an offset that is greater than the master replication offset (%d, not %d)", r.From, w.End)
 	}
 	return fmt.Sprintf("verdict %d", uint8(v))
 }

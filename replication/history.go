@@ -69,12 +69,12 @@ func (h History) Continue(id string, end Offset) History {
 }
 
 // Rejoin returns the history in which a primary at end had better ask to go on
-// once it is a replica, if nobody has heard of its own. If it has added nothing
-// since the last branch, what it has is still a part of the history before, and
+// once it is a replica, if nobody has heard of its own. If nothing of what was added
+// since the last branch is left, what it has is still a part of the history before, and
 // that is the one others know: so a primary that restarts and finds itself
 // replaced, or one that was promoted by mistake, needs no full resync.
 func (h History) Rejoin(end Offset) History {
-	if h.ID2 == NoID || h.Second != end+1 {
+	if h.ID2 == NoID || h.Second <= end {
 		return h
 	}
 	return NewHistory(h.ID2)

@@ -72,6 +72,7 @@ func TestHistory(t *testing.T) {
 		{"a partial resync under the same id changes nothing", first.Continue(idA, 100), first},
 		{"a partial resync under a new id keeps the old one", first.Continue(idB, 100), History{idB, idA, 101}},
 		{"a demotion right after a promotion goes back", first.Branch(idB, 100).Rejoin(100), first},
+		{"so does one of a node that has dropped what the promotion counted", first.Branch(idB, 100).Rejoin(80), first},
 		{"a demotion after a write does not", first.Branch(idB, 100).Rejoin(101), History{idB, idA, 101}},
 		{"a demotion without a past has nowhere to go back to", first.Rejoin(0), first},
 	}

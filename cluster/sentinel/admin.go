@@ -135,6 +135,8 @@ func (n *Node) forceFailover(ev Failover) error {
 		return ErrInProgress
 	case ev.Coordinated && !m.info.canFailover:
 		return ErrNoGoodPrimary
+	case ev.Coordinated && !m.link.canSend():
+		return ErrPrimaryAway
 	case n.choose(m) == nil:
 		return ErrNoGoodReplica
 	}

@@ -16,6 +16,7 @@ const (
 	ErrInProgress      Error = "INPROG Failover already in progress"
 	ErrNoGoodReplica   Error = "NOGOODSLAVE No suitable replica to promote"
 	ErrNoGoodPrimary   Error = "NOGOODPRIMARY Primary does not support FAILOVER command"
+	ErrPrimaryAway     Error = "NOGOODPRIMARY Primary cannot be reached, so it cannot hand over. Without COORDINATED a replica is promoted"
 )
 
 // Result answers a command. It may reach the client only when the State of its

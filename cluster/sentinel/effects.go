@@ -70,7 +70,7 @@ const (
 	RequestScriptKill  // SCRIPT KILL
 	RequestHandOver    // MULTI, CLIENT PAUSE, FAILOVER TO …, EXEC
 	RequestUnpause     // CLIENT UNPAUSE
-	RequestSettleRole  // MULTI, CONFIG REWRITE, CLIENT KILL …, perhaps CLIENT UNPAUSE, EXEC
+	RequestSettleRole  // MULTI, CONFIG REWRITE, CLIENT KILL …, EXEC
 	RequestVouch       // PUBLISH __sentinel__:hello, see vouch.go
 )
 

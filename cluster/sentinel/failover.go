@@ -10,7 +10,9 @@ type failover struct {
 	state failoverState
 	// forced: no election is needed; coordinated: the master hands over itself.
 	forced, coordinated bool
-	epoch               uint64
+	// unpaused: the master that hands over has been told to let writes go.
+	unpaused bool
+	epoch    uint64
 	// started is when the last attempt began, of this Sentinel or of the one that
 	// it voted for, with a random part.
 	started time.Time
@@ -74,7 +76,7 @@ func (n *Node) startFailover(m *master) {
 	f := &m.failover
 	n.enter(m, stateWaitStart)
 	n.adoptEpoch(m, n.currentEpoch+1)
-	f.epoch, f.rounds, f.standAt = n.currentEpoch, 1, time.Time{}
+	f.epoch, f.rounds, f.standAt, f.unpaused = n.currentEpoch, 1, time.Time{}, false
 	n.notify(LevelWarning, "+try-failover", m, "")
 	f.started = n.now.Add(n.random(maxDesync))
 	n.touchReplicas(m)
@@ -217,7 +219,7 @@ func (n *Node) handOverReply(m *master, r Reply) {
 	}
 	if refused {
 		n.log(LevelWarning, "%s does not hand over: %s", m.name, text)
-		n.send(m, true, RequestUnpause, n.words(m, "CLIENT", "UNPAUSE"))
+		n.unpause(m)
 		n.abortFailover(m, abortPromotion(m))
 	}
 }
@@ -236,27 +238,46 @@ func (n *Node) promotionSeen(r *replica) {
 	n.notify(LevelWarning, "+failover-state-reconf-slaves", m, "")
 	n.reconfigureClients(m, "leader", m.addr, r.addr)
 	n.hurryHellos(m)
-	if m.failover.coordinated {
-		n.settleRole(m, n.words(m, "CLIENT", "UNPAUSE"))
-		n.settleRole(r)
+	if m.failover.coordinated && !n.settleRole(r) {
+		n.unpause(m)
+	}
+}
+
+// settled goes on when the promoted replica, or the old master, has settled in its role.
+// The replica is first: whoever is sent there by the other must not be disconnected.
+func (n *Node) settled(w watched) {
+	f := &w.of().failover
+	if f.coordinated && f.state >= stateReconfReplicas && w == watched(f.promoted) {
+		n.unpause(w.of())
+	}
+}
+
+// unpause lets the writes go that have waited since a master began to hand over. They
+// are told that it is none any more, and clients ask where it is: here they are told of
+// the new one by now. Those that say nothing are disconnected when that is done.
+func (n *Node) unpause(m *master) {
+	if m.link.canSend() {
+		n.send(m, true, RequestUnpause, n.words(m, "CLIENT", "UNPAUSE"))
+		m.failover.unpaused = true
+		n.touch(m)
 	}
 }
 
 // settleRole has an instance that changed its role by FAILOVER write that to its
 // configuration file, which FAILOVER does not do: two that restart with their old
 // roles would follow each other for ever. And it has the clients of the instance
-// ask again where the master is. besides are commands of the same transaction.
-func (n *Node) settleRole(w watched, besides ...[]string) {
+// ask again where the master is. It reports whether that could be sent.
+func (n *Node) settleRole(w watched) bool {
 	if !w.inst().link.canSend() {
-		return
+		return false
 	}
-	commands := append([][]string{
+	n.send(w, true, RequestSettleRole,
 		n.words(w, "MULTI"),
 		n.words(w, "CONFIG", "REWRITE"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "normal"),
 		n.words(w, "CLIENT", "KILL", "TYPE", "pubsub"),
-	}, besides...)
-	n.send(w, true, RequestSettleRole, append(commands, n.words(w, "EXEC"))...)
+		n.words(w, "EXEC"))
+	return true
 }
 
 // settleTimeout bounds the wait for the answers to settleRole: clients are not told
@@ -268,14 +289,14 @@ const settleTimeout = 2 * time.Second
 func (n *Node) settling(m *master) bool {
 	f := &m.failover
 	return f.coordinated && n.since(f.changed) < settleTimeout &&
-		(m.link.awaits(RequestSettleRole) || f.promoted.link.awaits(RequestSettleRole))
+		(m.link.awaits(RequestUnpause) || m.link.awaits(RequestSettleRole) || f.promoted.link.awaits(RequestSettleRole))
 }
 
 // paused reports whether w is a master that hands over. It makes writes wait, and with
 // them a PUBLISH and all that follows it on a connection.
 func paused(w watched) bool {
 	f := &w.of().failover
-	return w.inst().role == RoleMaster && f.coordinated && f.state == stateWaitPromotion
+	return w.inst().role == RoleMaster && f.coordinated && f.state >= stateWaitPromotion && !f.unpaused
 }
 
 // reconfigureNext points replicas to the new master, parallel-syncs at a time:

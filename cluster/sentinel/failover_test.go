@@ -167,7 +167,7 @@ func testCoordinatedFailover(t *testing.T, replicas int, after time.Duration) {
 	rewritten, settled := 0, false
 	for _, r := range m.sent[i:] {
 		if r.Link == m.sent[i].Link {
-			settled = settled || r.Kind == RequestSettleRole && slices.Contains(words(r), "CLIENT UNPAUSE")
+			settled = settled || r.Kind == RequestUnpause
 			if r.Kind == RequestHello && !settled {
 				t.Error("a PUBLISH waits for the end of the pause, and all behind it")
 			}
@@ -204,6 +204,20 @@ func TestMasterThatRefusesToHandOver(t *testing.T) {
 	}
 	if last := m.sent[len(m.sent)-1]; last.Kind != RequestUnpause || strings.Join(last.Commands[0], " ") != "CLIENT UNPAUSE" {
 		t.Errorf("clients stay paused: the last request is %v", last.Commands)
+	}
+}
+
+// TestAMasterThatIsAwayCannotHandOver: whoever asks is told at once, and not only by the log.
+func TestAMasterThatIsAwayCannotHandOver(t *testing.T) {
+	l := labWith(t, 1, 1, 1, func(s *MasterState) { s.Options.DownAfter = time.Hour })
+	m := l.members[0]
+	l.kill(l.nodes[0])
+	l.run(3 * time.Second)
+	if r := m.ask(Failover{Name: labMaster, Coordinated: true}); r.Err != ErrPrimaryAway {
+		t.Errorf("the error is %v", r.Err)
+	}
+	if v := m.master(); strings.Contains(v.Flags, "failover") {
+		t.Errorf("flags: %s", v.Flags)
 	}
 }
 

@@ -54,11 +54,22 @@ func parseHello(text string) (hello, bool) {
 	}, true
 }
 
-// helloDue is when the next hello is to be said.
+// helloDue is when the next hello is to be said. One to a Sentinel, which is told of
+// all masters, comes with those of others; one to another instance goes with a PING.
 func (n *Node) helloDue(i *instance) time.Time {
 	t := &n.cfg.Timing
-	return latest(i.helloSent.Add(t.PublishPeriod), i.helloTried.Add(min(t.PublishPeriod, helloRetry)))
+	due := latest(i.helloSent.Add(t.PublishPeriod), i.helloTried.Add(min(t.PublishPeriod, helloRetry)))
+	switch {
+	case i.helloSent.IsZero():
+		return due // it is urgent
+	case i.role == RoleSentinel:
+		return n.begun.Add((due.Sub(n.begun) + bunch - 1).Truncate(bunch))
+	}
+	return n.withPing(i.link, due)
 }
+
+// bunch is by how much hellos to Sentinels are put off at most, to be sent together.
+const bunch = 100 * time.Millisecond
 
 // helloRetry is when a hello that was refused is said again.
 const helloRetry = time.Second

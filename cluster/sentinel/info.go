@@ -115,12 +115,16 @@ func parseReplica(value string) (Addr, bool) {
 
 // infoPeriod is how often to ask an instance for INFO: once a second a replica
 // whose master is down or being replaced, that has lost its master, or that
-// does not know its place, and an instance that waits to be told what it is.
+// does not know its place, and an instance that waits to be told what it is; one
+// that is being promoted more often.
 func (n *Node) infoPeriod(w watched) time.Duration {
 	if w.inst().info.unconfirmed {
 		return min(time.Second, n.cfg.Timing.InfoPeriod)
 	}
 	r, ok := w.(*replica)
+	if ok && r.promoted && r.master.failover.state == stateWaitPromotion {
+		return minInfoGap // whoever writes waits for that
+	}
 	if ok && (r.master.odown || r.master.failover.running() || r.masterLinkDown > 0 || r.info.role != RoleReplica) {
 		return min(time.Second, n.cfg.Timing.InfoPeriod)
 	}
@@ -133,7 +137,12 @@ func (n *Node) infoDue(w watched) time.Time {
 	if i.info.hurry || i.info.at.IsZero() {
 		return latest(i.info.asked.Add(minInfoGap), n.now)
 	}
-	return latest(i.info.at.Add(n.infoPeriod(w)), i.info.asked.Add(minInfoGap))
+	period := n.infoPeriod(w)
+	due := latest(i.info.at.Add(period), i.info.asked.Add(minInfoGap))
+	if period > n.cfg.Timing.PingPeriod {
+		due = n.withPing(i.link, due)
+	}
+	return due
 }
 
 // minInfoGap is the least time between two INFO, whatever is answered.

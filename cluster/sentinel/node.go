@@ -15,7 +15,9 @@ type Node struct {
 	cfg  Settings
 	rand *rand.Rand
 	now  time.Time // of the current Step
-	fx   Effects   // of the current Step
+
+	begun time.Time // when the Node was made
+	fx    Effects   // of the current Step
 
 	myID         string
 	currentEpoch uint64
@@ -56,6 +58,7 @@ func New(now time.Time, cfg Config) (*Node, error) {
 		cfg:           cfg.Settings,
 		rand:          cfg.Rand,
 		now:           now,
+		begun:         now,
 		byName:        make(map[string]*master),
 		sentinelLinks: make(map[string]*link),
 		conns:         make(map[LinkID]*conn),

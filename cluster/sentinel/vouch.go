@@ -26,7 +26,7 @@ type vouched struct {
 // account of what was before.
 func (n *Node) vouchFor(w watched) {
 	i := w.inst()
-	if !i.info.hears || !i.link.connected() || n.tilt {
+	if !i.info.hears || !i.link.connected() || n.tilt || paused(w) {
 		return
 	}
 	word := n.wordFor(w)

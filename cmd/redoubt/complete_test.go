@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"redoubt/internal/redistest"
 	"redoubt/internal/tools/lab"
 )
 
@@ -56,6 +61,36 @@ func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh"} {
 		if out, err := run(t, "", "completion", shell); err != nil || !strings.Contains(out, "completion for redoubt") && !strings.Contains(out, "compdef _redoubt redoubt") && !strings.Contains(out, "completion V2 for redoubt") {
 			t.Errorf("%s: %v, %.100s", shell, err, out)
+		}
+	}
+}
+
+// A real bash, without the package bash-completion, offers what the program names.
+func TestBashCompletes(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is needed: ", err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(redistest.Binary(t), filepath.Join(bin, "redoubt")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ line, want string }{
+		{"redoubt clus", "cluster"},
+		{"redoubt lab st", "start status stop"},
+		{"redoubt server --appendfs", "--appendfsync"},
+		{"redoubt server --appendfsync ", "everysec always no"},
+		{"redoubt server --port 7000 --cluster-enabled ", "yes no"},
+	} {
+		script := fmt.Sprintf(`source <(redoubt completion bash)
+COMP_LINE=%q COMP_POINT=%d COMP_TYPE=9 COMP_WORDS=(%s) COMP_CWORD=1
+__start_redoubt
+for word in "${COMPREPLY[@]}"; do echo "${word%%%% *}"; done`, tc.line, len(tc.line), tc.line)
+		cmd := exec.Command(bash, "--norc", "--noprofile", "-c", script)
+		cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin"}
+		out, err := cmd.Output()
+		if err != nil || strings.Join(strings.Fields(string(out)), " ") != tc.want {
+			t.Errorf("%q: %q, %v, want %q", tc.line, out, err, tc.want)
 		}
 	}
 }

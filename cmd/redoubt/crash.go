@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/logging"
 	"redoubt/internal/version"
 )
@@ -46,7 +48,7 @@ func reportCrashes(log *logging.Logger, out io.Writer) {
 	}
 	file.Each(func(f *os.File) {
 		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
-			log.Warn("A crash will not be reported in the log file: " + err.Error())
+			log.Warn("A crash will not be reported in the log file", zap.Error(err))
 		}
 	})
 }

@@ -136,7 +136,7 @@ func (s *starter) release(log *logging.Logger) {
 		return
 	}
 	if err := s.letGo(); err != nil {
-		log.Warn("The standard error of the daemon cannot be closed: " + err.Error())
+		log.Warn("The standard error of the daemon cannot be closed", zap.Error(err))
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,6 +19,7 @@ import (
 	"redoubt/internal/logging"
 	"redoubt/internal/node"
 	"redoubt/internal/proctitle"
+	"redoubt/internal/reason"
 	"redoubt/internal/sentinel"
 	"redoubt/internal/supervisor"
 	"redoubt/internal/version"
@@ -112,7 +112,7 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	err = run()
 	p.pid.remove(log.Logger)
 	if err != nil {
-		log.Warn(err.Error()) // the last line, where scripts look for it
+		log.Warn(reason.Of(err)) // the last line, where scripts look for it
 		return errSilent
 	}
 	log.Warn(name + " is now ready to exit, bye bye...")
@@ -133,7 +133,7 @@ type program struct {
 func (p *program) listening(mode string) {
 	announceServer(p.log, p.settings, mode)
 	if err := p.pid.write(p.settings); err != nil {
-		p.log.Warn("Failed to write PID file: " + err.Error())
+		p.log.Warn("Failed to write PID file", zap.Error(err))
 	}
 }
 
@@ -267,12 +267,7 @@ func announceServer(log *logging.Logger, settings *config.Config, mode string) {
 	c := settings.Current()
 	log.Info(fmt.Sprintf("Running mode=%s, port=%d.", mode, c.Port))
 	log.Info(fmt.Sprintf("Redoubt %s, Port: %d, PID: %d", version.Build, c.Port, os.Getpid()))
-	if unused := settings.Unused(); len(unused) > 0 {
-		log.Info("These directives are known but have no meaning in this version: " + strings.Join(unused, ", "))
-	}
-	for _, line := range settings.Warnings() {
-		log.Warn("WARNING: " + line)
-	}
+	tellOfDirectives(log, settings, mode == "sentinel")
 	log.Warn("Server initialized")
 }
 
@@ -326,22 +321,6 @@ func openLog(c *config.Settings) (log io.Writer, err error) {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}
 	return f, nil
-}
-
-func followLog(log *logging.Logger, settings *config.Config) {
-	set := func(_, next *config.Settings) error {
-		switch next.LogLevel {
-		case config.LogDebug, config.LogVerbose:
-			log.SetLevel(zap.DebugLevel)
-		case config.LogNotice:
-			log.SetLevel(zap.InfoLevel)
-		default:
-			log.SetLevel(zap.WarnLevel)
-		}
-		return nil
-	}
-	_ = set(nil, settings.Current())
-	settings.OnChange(set, "loglevel")
 }
 
 // serverName reports whether the program was started under Redis's name, when

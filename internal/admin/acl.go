@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/acl"
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -173,7 +175,7 @@ func (a *Commands) aclSave(x *command.Ctx) {
 		return
 	}
 	if err := a.Server.WriteUsers(); err != nil {
-		a.Log.Warn("Writing ACL file for ACL SAVE: " + err.Error())
+		a.Log.Warn("Writing ACL file for ACL SAVE", zap.Error(err))
 		x.Out.Error(resp.ErrACLSave)
 		return
 	}
@@ -258,6 +260,7 @@ func replyDenied(out *resp.Writer, e *acl.Entry, now int64) {
 }
 
 func (a *Commands) aclDryRun(x *command.Ctx) {
+	command.RedactLine(x, 3)
 	u := a.Server.User(string(x.Args[2]))
 	if u == nil {
 		x.Out.Error(resp.ErrDryRunUser(x.Args[2]))

@@ -48,3 +48,7 @@ func (c ClientInfo) String() string {
 		c.Events, c.Command, c.User, c.Redirect, c.Proto, c.LibName, c.LibVersion,
 		c.Watched, c.InBytes, c.OutBytes, c.Commands)
 }
+
+// requestOf says in the log who has asked for something, as Redis does: a Sentinel has
+// given itself a name by which it is told from people.
+func requestOf(c Client) string { return "user request from '" + c.Info().String() + "'" }

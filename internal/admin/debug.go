@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -215,7 +217,7 @@ func (a *Commands) reload(x *command.Ctx, c Debugger, load func(tx *storage.Tx) 
 	var err error
 	debugUnit(x, c, func(tx *storage.Tx) { err = load(tx) })
 	if err != nil {
-		a.Log.Warn("DEBUG RELOAD: " + err.Error())
+		a.Log.Warn("DEBUG RELOAD", zap.Error(err))
 		x.Out.Error(resp.ErrReload)
 		return
 	}

@@ -92,9 +92,18 @@ func timeRow() *command.Row {
 // info answers from counters that the loops and the other parts publish. It
 // stops no loop and waits for nobody, since monitoring asks often.
 func (a *Commands) info(x *command.Ctx) {
-	want := map[string]bool{}
+	words := make([]string, 0, len(x.Args)-1)
 	for _, word := range x.Args[1:] {
-		want[strings.ToLower(string(word))] = true
+		words = append(words, strings.ToLower(string(word)))
+	}
+	x.Out.Verbatim("txt", a.InfoText(words...))
+}
+
+// InfoText is the answer to INFO with these words, in lower case.
+func (a *Commands) InfoText(words ...string) string {
+	want := map[string]bool{}
+	for _, word := range words {
+		want[word] = true
 	}
 	shown := ifDefault + 1
 	if len(want) == 0 || want["default"] {
@@ -116,7 +125,7 @@ func (a *Commands) info(x *command.Ctx) {
 		b.WriteString("# " + c.title + "\r\n")
 		c.write(a, &b)
 	}
-	x.Out.Verbatim("txt", b.String())
+	return b.String()
 }
 
 // infoBytes is about what INFO without arguments takes.

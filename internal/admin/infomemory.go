@@ -67,7 +67,7 @@ func ReadGoMemory() (m GoMemory) {
 // memoryUse takes stock, and notes the peak.
 func (a *Commands) memoryUse() memoryUse {
 	st := a.Server.Stats()
-	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: residentBytes(),
+	m := memoryUse{keys: a.Keyspace.Memory(), heap: ReadGoMemory(), startup: a.StartMemory, rss: ResidentBytes(),
 		used: st.UsedMemory, clients: st.ClientBytes, scripts: st.Scripts}
 	m.peak = a.notePeak(m.used)
 	if s, ok := a.Stream.(MeasuredStream); ok {
@@ -210,8 +210,8 @@ var statm = sync.OnceValue(func() *os.File {
 	return f
 })
 
-// residentBytes is the memory of the process that is in RAM.
-func residentBytes() int64 {
+// ResidentBytes is the memory of the process that is in RAM.
+func ResidentBytes() int64 {
 	var text [128]byte
 	n, _ := statm().ReadAt(text[:], 0) // io.EOF
 	fields := bytes.Fields(text[:n])

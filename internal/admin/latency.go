@@ -71,6 +71,18 @@ func (m *Latency) names() []string {
 	return names
 }
 
+// EachLatest calls f with the newest spike of each kind of event: when it was, and for
+// how long.
+func (m *Latency) EachLatest(f func(event string, at time.Time, took time.Duration)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range m.names() {
+		s := m.events[name].samples
+		last := s[len(s)-1]
+		f(name, time.Unix(last.at, 0), time.Duration(last.ms)*time.Millisecond)
+	}
+}
+
 // reset forgets the named events, or all, and returns how many there were.
 func (m *Latency) reset(names ...string) int {
 	m.mu.Lock()

@@ -26,7 +26,7 @@ type Server interface {
 	UnpauseClients(tx *storage.Tx)
 	// Follow makes the node a replica of a primary, or with an empty host a primary.
 	// Record notes the settings that this changes, for CONFIG GET and REWRITE.
-	Follow(tx *storage.Tx, host string, port int)
+	Follow(tx *storage.Tx, host string, port int, by string)
 	Record(name string, args ...string)
 	// BeginShutdown begins a shutdown, or joins the one that waits for replicas;
 	// client, if not nil, goes on if it fails. AbortShutdown ends that wait, and
@@ -164,6 +164,7 @@ type Failover struct {
 	Port    int
 	Timeout time.Duration // 0: none
 	Force   bool          // when the time is over, hand over whatever the replica has
+	By      string        // who asks, for the log
 }
 
 // NoFailover is the state in which none is under way.
@@ -174,7 +175,7 @@ const NoFailover = "no-failover"
 // are lines for the client.
 type Coordinator interface {
 	Failover(tx *storage.Tx, how Failover) error
-	AbortFailover(tx *storage.Tx) error
+	AbortFailover(tx *storage.Tx, by string) error
 	// FailoverState is the state by the words of INFO.
 	FailoverState() string
 }

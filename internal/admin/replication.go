@@ -58,7 +58,8 @@ func (a *Commands) replicaOf(x *command.Ctx, c Operator) {
 		x.Out.Simple("OK Already connected to specified master")
 		return
 	}
-	c.World(func(tx *storage.Tx) { a.Server.Follow(tx, host, int(port)) })
+	by := requestOf(c)
+	c.World(func(tx *storage.Tx) { a.Server.Follow(tx, host, int(port), by) })
 	if host == "" {
 		a.Server.Record("replicaof", "no", "one")
 	} else {
@@ -78,13 +79,15 @@ func (a *Commands) failover(x *command.Ctx, c Operator) {
 		x.Out.Error(resp.ErrGeneric)
 		return
 	}
-	act := f.AbortFailover
+	by := requestOf(c)
+	act := func(tx *storage.Tx) error { return f.AbortFailover(tx, by) }
 	if len(x.Args) != 2 || !resp.EqualFold(x.Args[1], "abort") {
 		how, err := parseFailover(x.Args[1:])
 		if err != "" {
 			x.Out.Error(err)
 			return
 		}
+		how.By = by
 		act = func(tx *storage.Tx) error { return f.Failover(tx, how) }
 	}
 	var err error

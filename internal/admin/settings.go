@@ -13,7 +13,7 @@ func (a *Commands) configRow() *command.Row {
 	return &command.Row{Name: "config", Arity: -2, Doc: command.Brief("2.0.0", "server", "Reads, changes and saves the settings."), Sub: []*command.Row{
 		settingsRow("get", -3, "2.0.0", "Shows the settings whose names match.", a.configGet),
 		stopping(settingsRow("set", -4, "2.0.0", "Changes settings of the running server.", command.For(a.configSet))),
-		settingsRow("rewrite", 2, "2.8.0", "Writes the settings in force back to the configuration file.", a.configRewrite),
+		settingsRow("rewrite", 2, "2.8.0", "Writes the settings in force back to the configuration file.", command.For(a.configRewrite)),
 		stopping(settingsRow("resetstat", 2, "2.0.0", "Sets the counters of INFO to zero.", command.For(a.configResetStat))),
 		serverRow("help", 2, command.Loading|command.Stale, "5.0.0", "Lists the sub-commands.", func(x *command.Ctx) {
 			command.Help(x, "GET <pattern>", "    The settings whose names match, with their values.",
@@ -70,18 +70,21 @@ func (a *Commands) configSet(x *command.Ctx, c Operator) {
 			if lacks := a.Settings.Lacking(p.Name); lacks != "" {
 				a.Log.Warn("WARNING: " + p.Name + " has no effect in this version: " + lacks)
 			}
+			if why := a.Settings.Idle(p.Name); why != "" {
+				a.Log.Info(p.Name + " has no effect here: " + why)
+			}
 		}
 		x.Out.OK()
 	}
 }
 
-func (a *Commands) configRewrite(x *command.Ctx) {
+func (a *Commands) configRewrite(x *command.Ctx, c Client) {
 	if err := a.Settings.Rewrite(false); err != nil {
-		a.Log.Warn("CONFIG REWRITE failed: " + strings.TrimPrefix(err.Error(), "ERR "))
+		a.Log.Warn("CONFIG REWRITE failed (" + requestOf(c) + "): " + strings.TrimPrefix(err.Error(), "ERR "))
 		x.Out.Error(resp.Error(err.Error()))
 		return
 	}
-	a.Log.Info("CONFIG REWRITE executed with success.")
+	a.Log.Info("CONFIG REWRITE executed with success (" + requestOf(c) + ").")
 	x.Out.OK()
 }
 

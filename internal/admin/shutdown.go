@@ -22,9 +22,11 @@ func (a *Commands) shutdown(x *command.Ctx, c Operator) {
 	case abort:
 		a.abortShutdown(x, c)
 	default:
+		by := requestOf(c)
 		client, begun := c.Suspend(), false
 		c.World(func(tx *storage.Tx) {
 			begun = true
+			a.Log.Info("SHUTDOWN (" + by + ")")
 			a.Server.BeginShutdown(tx, how, client)
 		})
 		if !begun && client != nil {

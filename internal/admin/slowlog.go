@@ -96,6 +96,17 @@ func (s *SlowLog) len() int {
 	return len(s.entries)
 }
 
+// Latest is how many entries there are, and the id and the time of the newest; 0 if there
+// is none.
+func (s *SlowLog) Latest() (entries int, id int64, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.entries); n > 0 {
+		return n, s.entries[n-1].id, s.entries[n-1].took
+	}
+	return 0, 0, 0
+}
+
 func (s *SlowLog) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

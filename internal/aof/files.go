@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"redoubt/internal/reason"
 )
 
 // Place is where the append-only files of a node are, by its configuration.
@@ -125,21 +127,11 @@ func (f *Files) Size() (total int64, err error) {
 	for _, p := range f.Parts {
 		info, err := os.Stat(p.Path)
 		if err != nil {
-			return 0, fmt.Errorf("Unable to obtain the AOF file %s length. stat: %s", p.Name, Reason(err))
+			return 0, fmt.Errorf("Unable to obtain the AOF file %s length. stat: %s", p.Name, reason.System(err))
 		}
 		total += info.Size()
 	}
 	return total, nil
-}
-
-// Reason is what the system said in an error of a file, as strerror writes it.
-func Reason(err error) string {
-	var perr *fs.PathError
-	if errors.As(err, &perr) {
-		err = perr.Err
-	}
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // Changed is when one of the files was last changed.

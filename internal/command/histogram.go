@@ -119,3 +119,27 @@ func (r *Runner) AddLatencies(sum *Latencies, row int) {
 
 // ForgetLatencies forgets those of all rows. Any goroutine may call it.
 func (r *Runner) ForgetLatencies() { r.latencies.reset() }
+
+// LatencyLevels are the times by which UpTo counts: those of Cumulated.
+func LatencyLevels() (levels []time.Duration) {
+	for level := int64(1024); ; level *= 2 {
+		last := min(latencyBucket(level), latencyBuckets-1)
+		_, highest := latencyRange(last)
+		if levels = append(levels, time.Duration(highest)); highest >= longestLatency {
+			return levels
+		}
+	}
+}
+
+// UpTo sets counts, as many as there are LatencyLevels, to the calls that took no longer
+// than each.
+func (l *Latencies) UpTo(counts []uint64) {
+	var sum uint64
+	i := 0
+	for k := range counts {
+		for last := min(latencyBucket(1024<<k), latencyBuckets-1); i <= last; i++ {
+			sum += l.counts[i]
+		}
+		counts[k] = sum
+	}
+}

@@ -265,10 +265,20 @@ func replyArgs(out *resp.Writer, args []Arg) {
 	}
 }
 
+// RedactLine hides the arguments of a command line that is itself an argument, from
+// position at on: it may be one with a password in it (AUTH, CONFIG SET, MIGRATE). What is
+// called stays visible.
+func RedactLine(c *Ctx, at int) {
+	for i := at + 1; i < len(c.Args); i++ {
+		c.Caller.Redact(i)
+	}
+}
+
 // foreign finds the row of the command line that GETKEYS was given, and its
 // key positions; it answers what is wrong with it.
 func foreign(c *Ctx) (r *Row, line [][]byte, keys []int, ok bool) {
 	line = c.Args[2:]
+	RedactLine(c, 2)
 	r, _ = c.Host.Table().Resolve(line)
 	switch {
 	case r == nil:

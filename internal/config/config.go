@@ -5,8 +5,8 @@
 // directives are rows of one table, and everything else reads the table. Every
 // name of Redis 7.0 to 8 and Valkey 8 to 9 has a row. Most rows that mean
 // something here store their value in a field of Settings, for the server to
-// read; the others are checked, kept and shown, and Config.Unused names those
-// that a user set, for the log. Where that has consequences there is a warning
+// read; the others are checked, kept and shown, and Config.Unused tells what is done in
+// the place of those that a user set to something else, for the log. Where that has consequences there is a warning
 // (Config.Warnings), and where a node would be less guarded than its owner
 // believes, the value is refused. A name that is in no row is an error. Of each
 // value the table keeps one canonical text, the one that CONFIG GET prints.
@@ -22,7 +22,7 @@
 package config
 
 import (
-	"slices"
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -38,18 +38,35 @@ type Config struct {
 	hooks map[*directive]*hook
 
 	// These are as Load left them.
-	path   string
-	lines  map[string][]Line
-	users  func() []string // see UserLines; nil: what the files say
-	unused []string
+	path  string
+	lines map[string][]Line
+	users func() []string // see UserLines; nil: what the files say
 }
 
 // A Line is a directive of a file that has no value of its own but is a
 // statement, such as rename-command.
 type Line struct {
-	Number int      // from 1, as in error messages
+	Number int      // from 1, in all that was read; as in error messages
 	Text   string   // as written, without the blanks around it
 	Args   []string // without the directive's name
+	Place  Place    // where it stands
+}
+
+// A Place is where a line stands.
+type Place struct {
+	Source string // the absolute path of a file, or what else was read, in words
+	Line   int    // from 1; 0 if there are no lines in it
+}
+
+// String says where that is.
+func (p Place) String() string {
+	switch {
+	case p.Source == "":
+		return ""
+	case p.Line == 0:
+		return p.Source
+	}
+	return fmt.Sprintf("%s, at line %d", p.Source, p.Line)
 }
 
 // Current returns the settings in force. Take it once for a piece of work
@@ -91,11 +108,4 @@ func (c *Config) Record(name string, args ...string) error {
 
 func newConfig() *Config {
 	return &Config{hooks: make(map[*directive]*hook), lines: make(map[string][]Line)}
-}
-
-// noteUnused remembers that a directive was set that has no effect.
-func (c *Config) noteUnused(name string) {
-	if !slices.Contains(c.unused, name) {
-		c.unused = append(c.unused, name)
-	}
 }

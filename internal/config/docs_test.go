@@ -135,19 +135,19 @@ These have no effect yet. A node that sets one logs a WARNING, at start and at C
 	b.WriteString(`
 ## Without an effect
 
-These are checked, kept, shown by CONFIG GET and written back by CONFIG REWRITE. Those that a configuration sets are
-named once in the log at start.
+These are checked, kept, shown by CONFIG GET and written back by CONFIG REWRITE. The log tells of those that are set to
+something else than their default, at start and at CONFIG SET.
 
-| directive | values | default | | known since |
+| directive | values | default | | what is done in its place |
 | --- | --- | --- | --- | --- |
 `)
 	var long []*directive
 	for _, d := range without(func(d *directive) bool { return d.does == "" && d.lacks == "" && d.refuse == "" }) {
 		values := d.typ.String()
-		if len(values) > 100 {
+		if len(values) > 40 {
 			long, values = append(long, d), "see below"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, code(d.def), remarks(d), d.since)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", title(d), values, code(d.def), remarks(d), d.instead())
 	}
 	for _, d := range long {
 		b.WriteString(valuesOf(d))
@@ -202,7 +202,7 @@ func remarks(d *directive) string {
 			words = append(words, remark.word)
 		}
 	}
-	if d.does != "" && d.since != "" {
+	if d.lacks == "" && d.since != "" {
 		words = append(words, d.since)
 	}
 	return strings.Join(words, ", ")

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"redoubt/internal/reason"
 )
 
 // Source is what the settings are read from, in this order; the last value of
@@ -26,20 +28,25 @@ type Source struct {
 }
 
 // FileError says why a configuration is refused. Its text is what Redis
-// prints before it exits; it begins with an empty line.
+// prints before it exits, and begins with an empty line. Behind that it says in which of
+// several files the line stands, and what may have been meant.
 type FileError struct {
 	Product string
-	Line    int    // 0 if the error belongs to no line
-	Text    string // of the line
+	Line    Line // the zero value if the error belongs to no line
 	Reason  string
+	Hint    string // may be empty
 }
 
 func (e *FileError) Error() string {
-	at := ""
-	if e.Line > 0 {
-		at = fmt.Sprintf("Reading the configuration file, at line %d\n>>> '%s'\n", e.Line, e.Text)
+	at, help := "", ""
+	if e.Line.Number > 0 {
+		at = fmt.Sprintf("Reading the configuration file, at line %d\n>>> '%s'\n", e.Line.Number, e.Line.Text)
+		help = "\nThe line is in " + e.Line.Place.String() + "."
 	}
-	return fmt.Sprintf("\n*** FATAL CONFIG FILE ERROR (%s) ***\n%s%s", e.Product, at, e.Reason)
+	if e.Hint != "" {
+		help += "\n" + e.Hint
+	}
+	return fmt.Sprintf("\n*** FATAL CONFIG FILE ERROR (%s) ***\n%s%s%s", e.Product, at, e.Reason, help)
 }
 
 const (
@@ -66,23 +73,25 @@ func Load(src Source) (*Config, error) {
 		l.put("protected-mode", "no")
 	}
 
-	var all strings.Builder
+	var all []part
 	if path != "" {
 		l.config.path = path
 		if !filepath.IsAbs(path) {
 			l.config.path = filepath.Join(wd, path)
 		}
-		if err := l.readFiles(&all, path); err != nil {
-			return nil, err
+		if all, err = l.readFiles(path); err != nil {
+			return nil, forgottenDashes(path, err)
 		}
 	}
 	if fromStdin && src.Stdin != nil {
-		if err := readAll(&all, src.Stdin); err != nil {
+		text, err := readAll(src.Stdin)
+		if err != nil {
 			return nil, fmt.Errorf("config: standard input: %w", err)
 		}
+		all = append(all, part{"the standard input", text, true})
 	}
-	all.WriteString("\n" + lines)
-	if err := l.text(all.String()); err != nil {
+	all = append(all, part{"", "\n", false}, part{"the command line", lines, false})
+	if err := l.text(all); err != nil {
 		return nil, err
 	}
 	if err := l.check(); err != nil {
@@ -109,20 +118,40 @@ func (l *loader) put(name, text string) {
 	d.store(l.settings, text)
 }
 
-// text reads the lines of a configuration.
-func (l *loader) text(config string) error {
-	for i, line := range strings.Split(config, "\n") {
-		line = strings.Trim(line, " \t\r")
-		if line == "" || line[0] == '#' {
+// A part of a configuration is a file, or what stands for one.
+type part struct {
+	source   string
+	text     string // ends with the end of a line, or is the last
+	numbered bool   // its lines have numbers that somebody can look up
+}
+
+// text reads the lines of a configuration. As in Redis they are numbered throughout, and
+// beside that each is known by its place.
+func (l *loader) text(parts []part) error {
+	number := 0
+	for _, p := range parts {
+		if p.text == "" {
 			continue
 		}
-		err := l.line(Line{Number: i + 1, Text: line})
-		var refused lineError
-		if errors.As(err, &refused) {
-			return &FileError{Product: l.product, Line: i + 1, Text: line, Reason: string(refused)}
-		}
-		if err != nil {
-			return err
+		for i, line := range strings.Split(strings.TrimSuffix(p.text, "\n"), "\n") {
+			number++
+			line = strings.Trim(line, " \t\r")
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			at := Line{Number: number, Text: line, Place: Place{Source: p.source}}
+			if p.numbered {
+				at.Place.Line = i + 1
+			}
+			err := l.line(at)
+			var refused lineError
+			if errors.As(err, &refused) {
+				name, _, _ := strings.Cut(line, " ")
+				return &FileError{Product: l.product, Line: at, Reason: string(refused), Hint: hint(name)}
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -170,9 +199,6 @@ func (l *loader) directive(d *directive, line Line) error {
 		return lineError(err.Error())
 	}
 	l.seen[d] = line
-	if d.does == "" {
-		l.config.noteUnused(d.name)
-	}
 	return nil
 }
 
@@ -213,28 +239,28 @@ func (l *loader) include(path string) error {
 	}
 	l.depth++
 	defer func() { l.depth-- }()
-	var all strings.Builder
-	if err := l.readFiles(&all, path); err != nil {
+	all, err := l.readFiles(path)
+	if err != nil {
 		return err
 	}
-	return l.text(all.String())
+	return l.text(all)
 }
 
 // check refuses settings that do not go together.
 func (l *loader) check() error {
 	switch {
 	case l.settings.ClusterEnabled && l.settings.ReplicaOf.Host != "":
-		return &FileError{Product: l.product, Reason: "replicaof directive not allowed in cluster mode"}
+		return &FileError{Product: l.product, Line: l.seen[row("replicaof")], Reason: "replicaof directive not allowed in cluster mode"}
 	case l.config.lines[moduleSetting] != nil && l.config.lines["loadmodule"] == nil:
-		return &FileError{Product: l.product, Reason: "Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting"}
+		return &FileError{Product: l.product, Line: l.config.lines[moduleSetting][0], Reason: "Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting"}
 	}
 	return l.refusals()
 }
 
-// readFiles appends the file of that name to all, or all files if it is a
+// readFiles reads the file of that name, or all files if it is a
 // pattern; a pattern may match none. Relative names start at dir, which is
 // where Redis's working directory would be by now.
-func (l *loader) readFiles(all *strings.Builder, name string) error {
+func (l *loader) readFiles(name string) (all []part, err error) {
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(l.settings.Dir, path)
@@ -245,34 +271,44 @@ func (l *loader) readFiles(all *strings.Builder, name string) error {
 		paths, _ = filepath.Glob(path)
 	}
 	for _, path := range paths {
+		text := ""
 		f, err := os.Open(path)
 		if err == nil {
-			err = readAll(all, f)
+			text, err = readAll(f)
 			f.Close()
 		}
 		if err != nil {
 			if len(paths) == 1 {
 				path = name
 			}
-			return refusal(fmt.Sprintf("Fatal error, can't open config file '%s': %s", path, reason(err)))
+			return nil, refusal(fmt.Sprintf("Fatal error, can't open config file '%s': %s", path, reason.System(err)))
 		}
+		all = append(all, part{path, text, true})
 	}
-	return nil
+	return all, nil
 }
 
-// readAll appends what r holds. Each file ends with the end of a line, so that
+// forgottenDashes adds a hint to the error that a file is missing, if its name is that of
+// a directive.
+func forgottenDashes(name string, err error) error {
+	if lookup(name) == nil {
+		return err
+	}
+	return refusal(err.Error() + ". Directives on the command line begin with two dashes: --" + name)
+}
+
+// readAll is what r holds. Each file ends with the end of a line, so that
 // the next one does not go on within it.
-func readAll(all *strings.Builder, r io.Reader) error {
+func readAll(r io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case len(data) > maxFileBytes:
-		return fmt.Errorf("larger than %d bytes", maxFileBytes)
+		return "", fmt.Errorf("larger than %d bytes", maxFileBytes)
 	}
-	all.Write(data)
 	if len(data) > 0 && data[len(data)-1] != '\n' {
-		all.WriteByte('\n')
+		data = append(data, '\n')
 	}
-	return nil
+	return string(data), nil
 }

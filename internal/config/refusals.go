@@ -1,8 +1,6 @@
 package config
 
 import (
-	"slices"
-
 	"redoubt/internal/acl"
 )
 
@@ -16,12 +14,12 @@ func (l *loader) users() error {
 			err = &acl.RuleError{Rule: line.Args[0], Err: acl.ErrDuplicate}
 		}
 		if err != nil {
-			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: userDeclaration(err)}
+			return &FileError{Product: l.product, Line: line, Reason: userDeclaration(err)}
 		}
 		seen[line.Args[0]] = true
 	}
 	if len(lines) > 0 && l.settings.ACLFile != "" {
-		return &FileError{Product: l.product, Reason: "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both."}
+		return &FileError{Product: l.product, Line: l.seen[row("aclfile")], Reason: "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both."}
 	}
 	return nil
 }
@@ -40,8 +38,7 @@ func userDeclaration(err error) string {
 func (l *loader) refusals() error {
 	for _, d := range table {
 		if reason := d.refused(l.settings); reason != "" {
-			line := l.seen[d]
-			return &FileError{Product: l.product, Line: line.Number, Text: line.Text, Reason: reason}
+			return &FileError{Product: l.product, Line: l.seen[d], Reason: reason}
 		}
 	}
 	return l.users()
@@ -77,11 +74,4 @@ func (c *Config) Warnings() (lines []string) {
 		lines = append(lines, "loadmodule has no effect in this version: no module is loaded, and its commands are unknown")
 	}
 	return lines
-}
-
-// Unused returns the names of the directives that were set at start but have
-// no effect here, for the log: each once, in the order of the files. Those of
-// Warnings are not among them.
-func (c *Config) Unused() []string {
-	return slices.DeleteFunc(slices.Clone(c.unused), func(name string) bool { return c.Lacking(name) != "" })
 }

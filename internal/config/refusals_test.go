@@ -104,19 +104,19 @@ func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 }
 
 func TestWhatSomebodyWaitsForInVainIsWarnedOf(t *testing.T) {
-	c := mustLoad(t, "io-threads 4\nsyslog-enabled yes\nloadmodule a.so\nsyslog-ident r")
+	c := mustLoad(t, "io-threads 4\ncluster-databases 2\nloadmodule a.so\nio-threads-do-reads no")
 	var names []string
 	for _, line := range c.Warnings() {
 		name, _, _ := strings.Cut(line, " has no effect")
 		names = append(names, name)
 	}
-	if want := []string{"syslog-enabled", "loadmodule"}; !slices.Equal(names, want) {
+	if want := []string{"cluster-databases", "loadmodule"}; !slices.Equal(names, want) {
 		t.Errorf("warned of %q, want %q", names, want)
 	}
-	if got, want := c.Unused(), []string{"io-threads", "syslog-ident"}; !slices.Equal(got, want) {
-		t.Errorf("only named are %q, want %q", got, want)
+	if got, want := c.Unused(), []string{"io-threads has no effect here: " + eventLoops}; !slices.Equal(got, want) {
+		t.Errorf("told of are %q, want %q", got, want)
 	}
-	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("SysLog-Enabled") == "" || c.Lacking("maxmemory") != "" {
+	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("Cluster-Databases") == "" || c.Lacking("maxmemory") != "" {
 		t.Error("Lacking is wrong")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"redoubt/internal/reason"
 )
 
 // ErrNoFile is returned by Rewrite when the node was started without a file.
@@ -46,7 +48,7 @@ func (c *Config) rewriteFile(all bool, besides func(r *rewriting)) error {
 }
 
 func rewriteError(err error) error {
-	return errors.New("ERR Rewriting config file: " + reason(err).Error())
+	return errors.New("ERR Rewriting config file: " + reason.System(err))
 }
 
 // rewrite brings the directives of a file up to date.

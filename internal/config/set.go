@@ -78,7 +78,11 @@ func permitted(s *Settings, who Caller, pairs []Pair) ([]*directive, error) {
 		d := lookup(pair.Name)
 		switch {
 		case d == nil:
-			return nil, fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pair.Name)
+			near := ""
+			if name := nearest(pair.Name); lookup(name) != nil {
+				near = ". Did you mean '" + name + "'?"
+			}
+			return nil, fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'%s", pair.Name, near)
 		case d.has(immutable) && s.text[d.index] != pair.Value:
 			return nil, failed(pair.Name, errors.New("can't set immutable config"))
 		case d.has(protected) && !s.EnableProtectedConfigs.Allows(who.Local):

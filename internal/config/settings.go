@@ -17,17 +17,18 @@ type Settings struct {
 	text []string // by directive.index
 
 	// The network.
-	Bind           []string // addresses; a leading '-' means it may be missing; none: do not listen on TCP
-	BindSourceAddr string   // for outgoing links; empty: any
-	Port           int      // 0: do not listen on TCP
-	TCPBacklog     int
-	TCPKeepAlive   time.Duration // 0: off
-	UnixSocket     string        // empty: none
-	UnixSocketPerm fs.FileMode   // 0: as the umask leaves it
-	ProtectedMode  bool
-	Timeout        time.Duration // of idle clients; 0: none
-	MaxClients     int64
-	EventLoops     int // 0: chosen from the number of processors
+	Bind            []string // addresses; a leading '-' means it may be missing; none: do not listen on TCP
+	BindSourceAddr  string   // for outgoing links; empty: any
+	Port            int      // 0: do not listen on TCP
+	TCPBacklog      int
+	TCPKeepAlive    time.Duration // 0: off
+	UnixSocket      string        // empty: none
+	UnixSocketPerm  fs.FileMode   // 0: as the umask leaves it
+	UnixSocketGroup string        // by name or number; empty: the process's
+	ProtectedMode   bool
+	Timeout         time.Duration // of idle clients; 0: none
+	MaxClients      int64
+	EventLoops      int // 0: chosen from the number of processors
 
 	// The process.
 	Daemonize         bool
@@ -35,6 +36,9 @@ type Settings struct {
 	PIDFile           string // empty: none, unless daemonized
 	LogLevel          LogLevel
 	LogFile           string // empty: standard output
+	SyslogEnabled     bool
+	SyslogIdent       string
+	SyslogFacility    string // a key of logging.Facilities
 	Databases         int    // outside of cluster mode
 	HZ                int    // 1 to 500
 	ShutdownTimeout   time.Duration
@@ -137,6 +141,10 @@ type Settings struct {
 	// What the kernel is told.
 	OOMScoreAdj OOMMode
 	OOMScores   [2]int // of a primary, of a replica
+
+	// Where metrics are served; port 0: nowhere.
+	MetricsPort int
+	MetricsBind []string
 
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -12,7 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
+
+	"redoubt/internal/reason"
 )
 
 // This file holds the types of values that one directive only, or two, have.
@@ -317,7 +317,7 @@ func (directory) lines(t string) []string { return []string{Quote(t)} }
 func (directory) parse(args []string, old string) (string, error) {
 	path := args[0]
 	if path == "" {
-		return "", reason(syscall.ENOENT)
+		return "", system(syscall.ENOENT)
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(old, path)
@@ -325,23 +325,15 @@ func (directory) parse(args []string, old string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return "", reason(err)
+		return "", system(err)
 	case !info.IsDir():
-		return "", reason(syscall.ENOTDIR)
+		return "", system(syscall.ENOTDIR)
 	}
 	return filepath.Clean(path), nil
 }
 
-// reason is the system's words for an error alone, as strerror gives them.
-func reason(err error) error {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return err
-	}
-	text := []rune(errno.Error())
-	text[0] = unicode.ToUpper(text[0])
-	return refusal(text)
-}
+// system is the system's words for an error alone, as strerror gives them.
+func system(err error) error { return refusal(reason.System(err)) }
 
 const errArguments = refusal("wrong number of arguments")
 

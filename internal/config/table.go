@@ -46,6 +46,9 @@ var networkRows = []*directive{
 	{name: "unixsocket", typ: text{}, flags: immutable,
 		does:  "path of a Unix socket to listen on",
 		store: toText(func(s *Settings) *string { return &s.UnixSocket })},
+	{name: "unixsocketgroup", typ: text{}, flags: immutable, since: "Valkey 8.0",
+		does:  "group of the Unix socket, by name or number; empty: that of the process",
+		store: toText(func(s *Settings) *string { return &s.UnixSocketGroup })},
 	{name: "unixsocketperm", typ: octal{hi: 0o777}, def: "0", flags: immutable,
 		does: "mode of the Unix socket; 0: as the umask leaves it",
 		store: func(s *Settings, text string) {
@@ -85,6 +88,15 @@ var processRows = []*directive{
 	{name: "logfile", typ: text{blank: true}, flags: immutable,
 		does:  "file to log to; empty: standard output",
 		store: toText(func(s *Settings) *string { return &s.LogFile })},
+	{name: "syslog-enabled", typ: boolean{}, def: "no", flags: immutable,
+		does:  "send each line of the log to syslog as well",
+		store: toBool(func(s *Settings) *bool { return &s.SyslogEnabled })},
+	{name: "syslog-ident", typ: text{blank: true}, def: "redis", flags: immutable,
+		does:  "name of the program there",
+		store: toText(func(s *Settings) *string { return &s.SyslogIdent })},
+	{name: "syslog-facility", typ: oneOf("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), def: "local0", flags: immutable,
+		does:  "facility there",
+		store: toText(func(s *Settings) *string { return &s.SyslogFacility })},
 	{name: "databases", typ: atLeastOne, def: "16", flags: immutable,
 		does:  "number of databases outside of cluster mode",
 		store: toInt(func(s *Settings) *int { return &s.Databases })},
@@ -278,6 +290,12 @@ var scriptRows = []*directive{
 }
 
 var observeRows = []*directive{
+	{name: "metrics-port", typ: port, def: "0", since: "Redoubt",
+		does:  "HTTP port for Prometheus (/metrics) and for checks (/healthz, /readyz); 0: none",
+		store: toInt(func(s *Settings) *int { return &s.MetricsPort })},
+	{name: "metrics-bind", typ: addresses{}, def: "127.0.0.1 -::1", since: "Redoubt",
+		does:  "addresses of metrics-port; beyond loopback only if the user default needs a password",
+		store: toWords(func(s *Settings) *[]string { return &s.MetricsBind })},
 	{name: "slowlog-log-slower-than", aliases: []string{"commandlog-execution-slower-than"}, typ: ints(-1, math.MaxInt64), def: "10000",
 		does:  "microseconds from which a command is slow; -1: none is",
 		store: toDuration(time.Microsecond, func(s *Settings) *time.Duration { return &s.SlowlogLogSlowerThan })},

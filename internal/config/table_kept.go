@@ -92,7 +92,6 @@ var keptRows = []*directive{
 	{name: "rdma-port", typ: port, def: "0", flags: immutable, since: "Valkey 8.1"},
 	{name: "rdma-rx-size", typ: bytesFrom(64<<10, 16<<20), def: "1048576", flags: immutable, since: "Valkey 8.1"},
 	{name: "socket-mark-id", typ: ints(0, math.MaxUint32), def: "0", flags: immutable},
-	{name: "unixsocketgroup", typ: text{}, flags: immutable, since: "Valkey 8.0"},
 	{name: "tls-port", typ: port, def: "0", refuse: unbuiltTLS},
 	{name: "tls-auth-clients", typ: oneOf("no", "yes", "optional"), def: "yes"},
 	{name: "tls-auth-clients-user", typ: oneOf("off", "cn", "uri"), def: "off", since: "Redis 8.6, Valkey 8.1"},
@@ -136,9 +135,6 @@ var keptRows = []*directive{
 	{name: "req-res-logfile", typ: text{}, flags: immutable | hidden, since: "Redis 7.2"},
 	{name: "slowlog-entry-max-argc", typ: nonNegative, def: "32", since: "Redis 8.8"},
 	{name: "slowlog-entry-max-string-len", typ: nonNegative, def: "128", since: "Redis 8.8"},
-	{name: "syslog-enabled", typ: boolean{}, def: "no", flags: immutable, lacks: "nothing is sent to syslog"},
-	{name: "syslog-facility", typ: oneOf("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), def: "local0", flags: immutable},
-	{name: "syslog-ident", typ: text{blank: true}, def: "redis", flags: immutable},
 	{name: "use-exit-on-panic", typ: boolean{}, def: "no", flags: hidden},
 	{name: "watchdog-period", typ: nonNegative, def: "0", flags: hidden},
 }

@@ -5,7 +5,8 @@
 //
 // that is process id, role (M primary, S replica, X sentinel, C before the role
 // is known), local time, a mark for the level, the message. Fields of zap follow
-// the message as name=value.
+// the message: an error as ": " and its reason in words (package reason), others as
+// name=value, in quotes if there are blanks in the value.
 package logging
 
 import (
@@ -19,6 +20,18 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
+
+	"redoubt/internal/reason"
+)
+
+// The levels of Redis, which the directive loglevel names. Of zap's own, Debug is
+// Verbose: what is only for those who look for a fault of this program has a level below.
+const (
+	Debug   = zapcore.DebugLevel - 1
+	Verbose = zapcore.DebugLevel
+	Notice  = zapcore.InfoLevel
+	Warning = zapcore.WarnLevel
+	Nothing = zapcore.FatalLevel + 1
 )
 
 // Logger is a zap logger whose level and role can be changed.
@@ -37,8 +50,7 @@ func New(w io.Writer) *Logger {
 	return l
 }
 
-// SetLevel sets the least level that is printed. Redis's four levels are zap's
-// debug (debug and verbose), info (notice) and warn (warning).
+// SetLevel sets the least level that is printed.
 func (l *Logger) SetLevel(v zapcore.Level) { l.level.SetLevel(v) }
 
 // SetReplica sets the letter of the role.
@@ -82,25 +94,52 @@ var pool = buffer.NewPool()
 // EncodeEntry writes one line.
 func (e *encoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	b := pool.Get()
-	fmt.Fprintf(b, "%d:%c %s %c %s", e.pid, rune(e.role.Load()), entry.Time.Format("02 Jan 2006 15:04:05.000"), mark(entry.Level), oneLine(entry.Message))
-	for _, group := range [][]zapcore.Field{e.fields, fields} {
+	fmt.Fprintf(b, "%d:%c %s %c ", e.pid, rune(e.role.Load()), entry.Time.Format("02 Jan 2006 15:04:05.000"), mark(entry.Level))
+	appendText(b, entry.Message, e.fields, fields)
+	b.AppendByte('\n')
+	return b, nil
+}
+
+// appendText writes the message and its fields: reasons first.
+func appendText(b *buffer.Buffer, message string, groups ...[]zapcore.Field) {
+	message = oneLine(message)
+	for _, group := range groups {
 		for _, f := range group {
+			if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+				message = strings.TrimSuffix(message, ".") + ": " + oneLine(reason.Of(err))
+			}
+		}
+	}
+	b.AppendString(message)
+	for _, group := range groups {
+		for _, f := range group {
+			if f.Type == zapcore.ErrorType || f.Type == zapcore.SkipType {
+				continue
+			}
 			b.AppendByte(' ')
 			b.AppendString(f.Key)
 			b.AppendByte('=')
-			b.AppendString(oneLine(text(f)))
+			b.AppendString(word(oneLine(text(f))))
 		}
 	}
-	b.AppendByte('\n')
-	return b, nil
+}
+
+// word is a value that can be told from what follows.
+func word(s string) string {
+	if s == "" || strings.ContainsAny(s, " ") && !strings.HasPrefix(s, `"`) {
+		return `"` + s + `"`
+	}
+	return s
 }
 
 // mark is the character by which Redis shows a level.
 func mark(l zapcore.Level) byte {
 	switch {
-	case l < zapcore.InfoLevel:
+	case l <= Debug:
+		return '.'
+	case l < Notice:
 		return '-'
-	case l == zapcore.InfoLevel:
+	case l == Notice:
 		return '*'
 	}
 	return '#'

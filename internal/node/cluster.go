@@ -1,6 +1,8 @@
 package node
 
 import (
+	"go.uber.org/zap"
+
 	"redoubt/internal/admin"
 	"redoubt/internal/node/driver"
 	"redoubt/slots"
@@ -13,7 +15,7 @@ func newDriver(n *Node) (*driver.Driver, error) {
 		Config: n.config,
 		Keys:   n.keys,
 		Log:    n.log,
-		Fatal:  func(err error) { n.log.Fatal("Fatal: can't update cluster config file: " + err.Error()) },
+		Fatal:  func(err error) { n.log.Fatal("Fatal: can't update cluster config file", zap.Error(err)) },
 		Facts:  n.facts,
 		Roles:  n.replicator,
 		Shell:  nodeShell{n},

@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,10 @@ import (
 	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/node/mover"
+	"redoubt/internal/reason"
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -70,7 +73,8 @@ type Node struct {
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
 	stream      *journal.Stream
 	recovered   *journal.Recovered
-	adoption    adoption // of append-only files of Redis
+	changed     replication.Offset // where the last replay met the last unit that changes data
+	adoption    adoption           // of append-only files of Redis
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
@@ -80,6 +84,7 @@ type Node struct {
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
+	syncs       metrics.SharedTimes           // fsyncs of the journal
 	memory      memoryKeeper
 	oom         oomScore
 }
@@ -134,7 +139,8 @@ func New(c Config) (*Node, error) {
 	sc := server.Config{
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
-		Log: c.Log, RunID: n.runID, Supervised: c.Supervised,
+		Program: monitored{n},
+		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
 		Ending: func() {
 			n.life.phase.Store(int32(ending))
 			if c.Ending != nil {
@@ -158,7 +164,7 @@ func New(c Config) (*Node, error) {
 	n.persistence.libraries = n.server
 	n.applier = command.NewApplier(n.server.Table(), n.keys.NewExecutor(), n.server)
 	n.applier.Failed = func(args [][]byte, err string) {
-		n.log.Warn("a command of the stream failed", zap.ByteString("command", args[0]), zap.String("error", err))
+		n.log.Warn(fmt.Sprintf("A command of the stream failed: '%s': %s", args[0], strings.TrimPrefix(err, "-")))
 	}
 	n.applier.Side = n.server.Side
 	n.server.ServeReaders(n.applier)
@@ -169,7 +175,7 @@ func New(c Config) (*Node, error) {
 	n.watching.Store(n.server)
 	n.followSettings()
 	if err := n.oom.follow(cfg, cfg.ReplicaOf.Host != ""); err != nil {
-		n.log.Warn(err.Error())
+		n.log.Warn(reason.Of(err))
 	}
 	return n, nil
 }
@@ -208,7 +214,7 @@ func (n *Node) followSettings() {
 func (n *Node) roleChanged() {
 	n.server.RoleChanged()
 	if err := n.oom.follow(n.config.Current(), n.server.IsReplica()); err != nil {
-		n.log.Warn(err.Error())
+		n.log.Warn(reason.Of(err))
 	}
 }
 
@@ -299,9 +305,12 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	}
 }
 
-// observeDisk notes slow writes of the journal, under Redis's names for them. An fsync
-// that no reply waits for delays nobody.
+// observeDisk counts fsyncs of the journal, and notes its slow writes under Redis's names
+// for them. An fsync that no reply waits for delays nobody.
 func (n *Node) observeDisk(took time.Duration, sync bool) {
+	if sync {
+		n.syncs.Record(took)
+	}
 	s := n.watching.Load()
 	switch {
 	case s == nil: // there is no server yet
@@ -347,7 +356,11 @@ func (n *Node) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the data: %w", err)
 	}
-	n.log.Info("DB loaded", zap.Int64("keys", count(n.keys)), zap.Duration("took", time.Since(began)))
+	from := "disk"
+	if n.stream.Enabled() {
+		from = "append only file"
+	}
+	n.log.Info(fmt.Sprintf("DB loaded from %s: %.3f seconds (%d keys)", from, time.Since(began).Seconds(), count(n.keys)))
 	n.persistence.start(ctx, l)
 	if err := n.replicator.start(ctx); err != nil {
 		return err
@@ -415,10 +428,9 @@ func (n *Node) restore() (loaded, error) {
 		}
 		return l, fmt.Errorf("Terminating server after rdb file reading failure. %w", err)
 	}
-	n.log.Info("Loading DB from disk", zap.String("file", dump), zap.Int64("expired keys left out", l.expired))
+	n.log.Info("The data are those of " + dump)
 	if l.skipped != (rdb.Skipped{}) {
-		n.log.Warn("The dump holds what this server has no place for; the next save will lack it",
-			zap.Int("module data", l.skipped.ModuleData))
+		n.log.Warn(fmt.Sprintf("The dump has data of modules (%d). This server has none: the next save will lack them", l.skipped.ModuleData))
 	}
 	return l, n.adopt(dump, l)
 }
@@ -435,7 +447,7 @@ func (n *Node) refuseEmptyStart(dump string) error {
 		return nil
 	}
 	if _, err := os.Stat(dump); err == nil {
-		n.log.Warn("appendonly is off: the journal is not read, only the dump", zap.String("journal", filepath.Dir(current)), zap.String("dump", dump))
+		n.log.Warn("appendonly is off: the journal in " + filepath.Dir(current) + " is not read, only the dump " + dump)
 		return nil
 	}
 	return fmt.Errorf("there is a journal in %s, but appendonly is off and there is no %s: start with appendonly yes, or move the journal away", filepath.Dir(current), cfg.DBFilename)
@@ -483,8 +495,10 @@ func (n *Node) restoreJournal() (loaded, error) {
 	}
 	n.stream.SetSelectedDB(last)
 	if r.Torn != "" {
-		n.log.Warn("the journal's end is damaged; what follows the last whole unit is gone",
-			zap.Int64("offset", int64(r.End)), zap.String("reason", r.Torn))
+		n.log.Warn(fmt.Sprintf("The journal did not end cleanly (%s). It ends with its last whole command now, at offset %d; what was written behind that is gone", r.Torn, r.End))
+	}
+	if replayed := int64(r.End - r.BaseOffset); replayed > 0 {
+		n.log.Info(fmt.Sprintf("The journal was replayed behind its base: %d bytes, up to offset %d", replayed, r.End))
 	}
 	return l, nil
 }
@@ -515,8 +529,10 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	n.changed = from
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
+		place := end - replication.Offset(len(unit))
 		n.persistence.effort.done.Add(int64(len(unit)))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -538,6 +554,9 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 				effects = append(effects, command.Effect(c))
 			}
 			db = u.DB
+			if place += replication.Offset(len(u.Raw)); !n.quiet(u.Commands) {
+				n.changed = place
+			}
 			if len(effects) == 0 {
 				continue
 			}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/resp"
 	"redoubt/internal/version"
 	"redoubt/replication"
@@ -107,6 +108,8 @@ type persistence struct {
 	effort   effort
 	loadKeys int64
 	expired  int64
+	// took is how long good snapshots took, by purpose.
+	took     [purposes]metrics.SharedTimes
 	lastHeld [purposes]int64 // most that snapshots held, up to the end of the last for each purpose
 }
 
@@ -306,6 +309,9 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		o.err = cause
 	}
 	took := time.Since(began)
+	if o.err == nil {
+		p.took[o.purpose].Record(took)
+	}
 	_, held := p.keys.Held()
 	p.mu.Lock()
 	p.lastHeld[o.purpose], p.drop[o.purpose] = held, nil
@@ -353,7 +359,7 @@ func (p *persistence) carryOut(ctx context.Context, o *order) {
 		case forBase:
 			p.log.Info("Background AOF rewrite finished successfully")
 		}
-		p.log.Info("Background saving terminated with success", zap.Duration("took", took), zap.Int64("offset", int64(o.at)))
+		p.log.Info(fmt.Sprintf("Background saving terminated with success (%.3f seconds, data as of offset %d)", took.Seconds(), o.at))
 	}
 	close(o.done)
 }
@@ -615,6 +621,7 @@ func (p *persistence) saveNow(tx *storage.Tx) error {
 	defer p.mu.Unlock()
 	p.lastTry, p.saveTook = time.Now(), time.Since(began)
 	if err == nil {
+		p.took[forSave].Record(p.saveTook)
 		// The file has what the unit did before this, which is not in Stats yet.
 		p.saveErr, p.lastSave, p.dirty = nil, time.Now(), p.keys.Stats().Dirty+tx.Uncounted()
 		p.saves++

@@ -67,6 +67,7 @@ type replicator struct {
 	begun   bool          // start has taken up the first role
 	loading chan struct{} // closed once a received snapshot has been loaded; nil while none is
 	delayed *role         // asked for meanwhile by a client
+	by      string        // who has asked for delayed, or for the change at hand; "" if nobody has
 }
 
 // roleState is what the node is. It never changes once it is published.
@@ -84,6 +85,9 @@ type roleState struct {
 	// replicas that had asked for the stream.
 	selected int
 	asked    uint64
+	// settled is up to where the stream had to be kept when the node became a primary:
+	// what follows, up to the end it had then, changes no data.
+	settled replication.Offset
 }
 
 // role is what a node is told to be. A replica without a host follows nobody:
@@ -214,13 +218,15 @@ func now() int64 { return time.Now().UnixMilli() }
 // primary. While a snapshot is being loaded the change comes after that:
 // Redis lets no such command through then, and here one may have passed the
 // gate just before.
-func (r *replicator) Follow(tx *storage.Tx, host string, port int) {
+func (r *replicator) Follow(tx *storage.Tx, host string, port int, by string) {
 	to := role{replica: host != "", host: host, port: port}
+	r.by = by
 	if r.loading != nil {
 		r.delayed = &to
 		return
 	}
 	_ = r.change(tx, to) // logged, and tried again
+	r.by = ""
 	if !to.replica {
 		r.sentinels.promoted(tx)
 	}
@@ -279,6 +285,12 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.primary.Drain(drainBeforeDemotion)
 	}
 	lift := func() {}
+	needed, demoted := r.n.stream.End(), !old.replica && to.replica
+	if demoted {
+		if at, ok := r.knownTo(to.addr(), old); ok {
+			needed = at
+		}
+	}
 	if !old.replica || !to.replica {
 		lift = r.primary.Bar() // the history changes
 	}
@@ -286,7 +298,10 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	if to.replica {
 		next.unconfirmed = false
 		next.standing.Follow(to.source)
-		if !old.replica && old.asked == r.ids.Load() {
+		if demoted {
+			r.dropQuiet(tx, needed)
+		}
+		if demoted && old.asked == r.ids.Load() {
 			next.history = next.history.Rejoin(r.n.stream.End())
 		}
 		tx.SetRole(storage.RoleReplica)
@@ -298,7 +313,11 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.follower.Store(newFollower(r, to))
 	}
 	if r.begun {
-		r.log.Info(to.String())
+		by := ""
+		if r.by != "" {
+			by = " (" + r.by + ")"
+		}
+		r.log.Info(to.String() + by)
 	}
 	r.n.role(to.replica)
 	r.wakeLinks()
@@ -328,7 +347,10 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 	}
 	next.known = true
 	next.standing.Promote()
-	next.selected, next.asked = r.n.stream.SelectedDB(), r.ids.Load()
+	next.selected, next.asked, next.settled = r.n.stream.SelectedDB(), r.ids.Load(), end
+	if !r.begun {
+		next.settled = min(end, max(r.n.changed, r.n.stream.First()))
+	}
 	r.n.stream.ResetDB()
 	tx.SetRole(storage.RolePrimary)
 }

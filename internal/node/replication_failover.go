@@ -62,7 +62,7 @@ func (r *replicator) Failover(tx *storage.Tx, how admin.Failover) error {
 	}
 	f := &failover{host: how.Host, port: how.Port, force: how.Force}
 	if f.host == "" {
-		r.log.Info("FAILOVER requested to any replica.")
+		r.log.Info("FAILOVER requested to any replica (" + how.By + ").")
 	} else {
 		target := f.find(replicas)
 		switch {
@@ -71,7 +71,7 @@ func (r *replicator) Failover(tx *storage.Tx, how admin.Failover) error {
 		case target.State != psync.Online:
 			return resp.ErrFailoverOffline
 		}
-		r.log.Info(fmt.Sprintf("FAILOVER requested to %s.", f.target()))
+		r.log.Info(fmt.Sprintf("FAILOVER requested to %s (%s).", f.target(), how.By))
 	}
 	if how.Timeout > 0 {
 		f.until = time.Now().Add(how.Timeout)
@@ -83,11 +83,11 @@ func (r *replicator) Failover(tx *storage.Tx, how admin.Failover) error {
 }
 
 // AbortFailover is FAILOVER ABORT. All loops are stopped and tx holds the world.
-func (r *replicator) AbortFailover(tx *storage.Tx) error {
+func (r *replicator) AbortFailover(tx *storage.Tx, by string) error {
 	if r.handing.Load() == nil {
 		return resp.ErrNoFailover
 	}
-	r.abort(tx, "Failover manually aborted")
+	r.abort(tx, "Failover manually aborted ("+by+")")
 	return nil
 }
 

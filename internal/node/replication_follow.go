@@ -212,6 +212,7 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again
+			r.by = ""
 			if !to.replica {
 				r.sentinels.promoted(tx)
 			}
@@ -286,7 +287,7 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 			err = syncDir(cfg.Dir)
 		}
 		if err != nil {
-			r.log.Warn("The received snapshot cannot be kept: " + err.Error())
+			r.log.Warn("The received snapshot cannot be kept", zap.Error(err))
 		}
 	}
 	return nil

@@ -666,7 +666,7 @@ func TestWhileLoading(t *testing.T) {
 	n.keys.World(now(), func(tx *storage.Tx) {
 		r.loading = make(chan struct{})
 		n.persistence.replacing = true
-		r.Follow(tx, "", 0)
+		r.Follow(tx, "", 0, "a test")
 		if err := n.persistence.Save(tx); !errors.Is(err, errReplaced) {
 			t.Errorf("SAVE: %v", err)
 		}

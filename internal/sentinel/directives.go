@@ -156,6 +156,24 @@ var directives = []directive{
 	}),
 }
 
+// hint helps with a line that was refused, as far as that is possible.
+func hint(reason string, args []string) string {
+	if reason != errUnknown || len(args) == 0 {
+		return ""
+	}
+	var names []string
+	for _, d := range directives {
+		if d.name == strings.ToLower(args[0]) {
+			return "'sentinel " + d.name + "' takes another number of words."
+		}
+		names = append(names, d.name)
+	}
+	if near := config.Nearest(args[0], names); near != "" {
+		return "Did you mean 'sentinel " + near + "'?"
+	}
+	return ""
+}
+
 // readFile reads the sentinel lines of a configuration that was loaded. The error
 // is a *config.FileError.
 func readFile(c *config.Config, product string) (*file, error) {
@@ -164,7 +182,7 @@ func readFile(c *config.Config, product string) (*file, error) {
 	for at := passGlobal; at <= passMaster; at++ {
 		for _, line := range c.Lines("sentinel") {
 			if reason := f.line(line.Args, at); reason != "" {
-				return nil, &config.FileError{Product: product, Line: line.Number, Text: line.Text, Reason: reason}
+				return nil, &config.FileError{Product: product, Line: line, Reason: reason, Hint: hint(reason, line.Args)}
 			}
 		}
 	}

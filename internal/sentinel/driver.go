@@ -11,14 +11,17 @@ import (
 
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
 // driver owns the core and everything that the core's effects are carried out
 // with. One goroutine, run, may use its fields; others post functions to it.
 type driver struct {
-	config *config.Config
-	log    *zap.Logger
+	saveErrors logging.Seldom
+	config     *config.Config
+	log        *zap.Logger
 	// publish sends an event to the subscribers of its channel.
 	publish func(channel, payload string)
 	// exit ends the process: a failure that SENTINEL SIMULATE-FAILURE asked for.
@@ -28,6 +31,7 @@ type driver struct {
 	settings    core.Settings
 	denyScripts bool
 	links       map[core.LinkID]*link
+	unflushed   []*link // those that have something unsent
 	scripts     scripts
 	saver       saver
 
@@ -155,6 +159,9 @@ func (d *driver) command(e core.Event, done func(core.Result)) {
 		next := d.events[0]
 		d.events = d.events[1:]
 		d.carryOut(d.node.Step(time.Now(), next.event), next.done)
+		if len(d.events) == 0 {
+			d.flush()
+		}
 	}
 	d.stepping = false
 }
@@ -213,8 +220,10 @@ func (d *driver) notice(n core.Notice) {
 
 func (d *driver) logAt(level core.Level, text string) {
 	switch level {
-	case core.LevelDebug, core.LevelVerbose:
-		d.log.Debug(text)
+	case core.LevelDebug:
+		d.log.Log(logging.Debug, text)
+	case core.LevelVerbose:
+		d.log.Log(logging.Verbose, text)
 	case core.LevelNotice:
 		d.log.Info(text)
 	default:
@@ -238,7 +247,8 @@ const retryDelay = time.Second
 // saved goes on after a state was written, or was not.
 func (d *driver) saved(state *core.State, err error) {
 	if err != nil {
-		d.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + d.notSaved(err))
+		d.saveErrors.Warn(d.log, "WARNING: Sentinel was not able to save the new configuration on disk!!!: "+d.notSaved(err)+
+			". It is tried again each second; what must not leave before it is saved waits.")
 		d.saver.refuse(errSaveFailed)
 		d.goroutines.Go(func() {
 			select {
@@ -254,6 +264,7 @@ func (d *driver) saved(state *core.State, err error) {
 	for _, w := range d.saver.saved(state.Version) {
 		d.release(w)
 	}
+	d.flush()
 	d.stepping = false
 	d.step(core.Persisted{Version: state.Version})
 }
@@ -265,7 +276,7 @@ func (d *driver) saveLast() {
 		return
 	}
 	if err := d.saveFirst(); err != nil {
-		d.log.Warn(err.Error())
+		d.log.Warn(reason.Of(err))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	core "redoubt/cluster/sentinel"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
@@ -21,9 +22,9 @@ const (
 	// writeTimeout a write: an instance that takes no more for so long is lost.
 	dialTimeout  = 10 * time.Second
 	writeTimeout = 10 * time.Second
-	// maxUnsent is how many requests may wait for a connection's writer. The core
+	// maxUnsent is how many writes may wait for a connection's writer. The core
 	// has a lower limit on those without a reply.
-	maxUnsent = 1024
+	maxUnsent = 128
 )
 
 // A link is a connection to an instance, or one on its way. The loop owns it; a
@@ -37,6 +38,7 @@ type link struct {
 	drop    int
 	waiting []awaited
 
+	unsent []byte      // requests of the event at hand; flush gives them to the writer
 	out    chan []byte // to the writer
 	cancel func()      // ends the dial, or the connection
 }
@@ -118,19 +120,38 @@ func (d *driver) postTo(l *link, f func()) bool {
 	})
 }
 
-// send gives a request to a link's writer. A request for a link that is gone is
-// dropped.
+// send takes a request for a link, which flush gives to its writer. A request for a
+// link that is gone is dropped.
 func (d *driver) send(r core.Request) {
 	l := d.links[r.Link]
 	if l == nil || len(r.Commands) == 0 {
 		return
 	}
-	select {
-	case l.out <- encode(r.Commands):
-		l.waiting = append(l.waiting, awaited{r.ID, len(r.Commands)})
-	default:
-		d.lost(l, errors.New("too many requests are unsent"))
+	if len(l.unsent) == 0 {
+		d.unflushed = append(d.unflushed, l)
 	}
+	l.unsent = appendCommands(l.unsent, r.Commands)
+	l.waiting = append(l.waiting, awaited{r.ID, len(r.Commands)})
+}
+
+// flush gives the links what there is for them. What one event brings about is written at
+// once: most of the time of a Sentinel with many masters goes into calls of the system.
+func (d *driver) flush() {
+	for len(d.unflushed) > 0 {
+		l := d.unflushed[0]
+		d.unflushed = d.unflushed[1:]
+		b := l.unsent
+		l.unsent = nil
+		if d.links[l.id] != l {
+			continue // closed meanwhile
+		}
+		select {
+		case l.out <- b:
+		default:
+			d.lost(l, errors.New("too many requests are unsent")) // which steps the core, and may send
+		}
+	}
+	d.unflushed = nil
 }
 
 // replied takes the next reply of a link.
@@ -183,7 +204,7 @@ func message(r core.Reply) (channel, payload string, ok bool) {
 // lost tells the core that a link is gone.
 func (d *driver) lost(l *link, err error) {
 	d.hangUp(l.id)
-	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: err.Error()})
+	d.step(core.LinkDown{Link: l.id, Refused: errors.Is(err, syscall.ECONNREFUSED), Reason: reason.Peer(err)})
 }
 
 // hangUp closes a link, or ends its dial.
@@ -195,8 +216,9 @@ func (d *driver) hangUp(id core.LinkID) {
 }
 
 // encode writes commands as requests.
-func encode(commands [][]string) []byte {
-	var b []byte
+func encode(commands [][]string) []byte { return appendCommands(nil, commands) }
+
+func appendCommands(b []byte, commands [][]string) []byte {
 	for _, command := range commands {
 		args := make([][]byte, len(command))
 		for i, a := range command {

@@ -39,14 +39,17 @@ var options = []option{
 		}},
 	{"sentinel-user", func(d *driver) string { return d.settings.SentinelUser },
 		func(s *core.Settings, value string) bool { s.SentinelUser = value; return true }},
-	{"sentinel-pass", func(d *driver) string { return d.settings.SentinelPass },
+	{optionPassword, func(d *driver) string { return d.settings.SentinelPass },
 		func(s *core.Settings, value string) bool { s.SentinelPass = value; return true }},
 	{optionLogLevel, func(d *driver) string {
 		return logLevels[d.config.Current().LogLevel]
 	}, func(_ *core.Settings, value string) bool { return slices.Contains(logLevels, strings.ToLower(value)) }},
 }
 
-const optionLogLevel = "loglevel"
+const (
+	optionLogLevel = "loglevel"
+	optionPassword = "sentinel-pass"
+)
 
 // logLevels are the names of config's levels.
 var logLevels = []string{config.LogDebug: "debug", config.LogVerbose: "verbose", config.LogNotice: "notice", config.LogWarning: "warning", config.LogNothing: "nothing"}

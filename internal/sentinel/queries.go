@@ -7,6 +7,7 @@ import (
 	"time"
 
 	core "redoubt/cluster/sentinel"
+	"redoubt/internal/command"
 	"redoubt/internal/resp"
 )
 
@@ -69,16 +70,23 @@ func masterAddr(d *driver, q *query) {
 }
 
 func checkQuorum(d *driver, q *query) {
-	usable, quorum, majority, ok := d.node.CheckQuorum(q.args[2])
-	if !ok {
+	if _, ok := d.node.Master(time.Now(), q.args[2]); !ok {
 		q.fail(errNoSuchMaster)
 		return
 	}
-	if quorum && majority {
-		q.reply(func(w *resp.Writer) {
-			w.Simple(fmt.Sprintf("OK %d usable Sentinels. Quorum and failover authorization can be reached", usable))
-		})
+	ok, text := quorumOf(d.node, q.args[2])
+	if !ok {
+		q.fail(resp.Error(text))
 		return
+	}
+	q.reply(func(w *resp.Writer) { w.Simple(text) })
+}
+
+// quorumOf is the answer of SENTINEL CKQUORUM about a master that there is.
+func quorumOf(n *core.Node, name string) (ok bool, text string) {
+	usable, quorum, majority, _ := n.CheckQuorum(name)
+	if quorum && majority {
+		return true, fmt.Sprintf("OK %d usable Sentinels. Quorum and failover authorization can be reached", usable)
 	}
 	var lacks []string
 	if !quorum {
@@ -87,7 +95,7 @@ func checkQuorum(d *driver, q *query) {
 	if !majority {
 		lacks = append(lacks, "Not enough available Sentinels to reach the majority and authorize a failover")
 	}
-	q.fail(resp.Error(fmt.Sprintf("NOQUORUM %d usable Sentinels. %s", usable, strings.Join(lacks, ". "))))
+	return false, fmt.Sprintf("NOQUORUM %d usable Sentinels. %s", usable, strings.Join(lacks, ". "))
 }
 
 // infoCache leaves out masters that do not exist, as Redis does.
@@ -151,14 +159,16 @@ func isMasterDown(d *driver, q *query) {
 	})
 }
 
-// publish takes hellos only.
-func publish(d *driver, q *query) {
-	if q.args[1] != core.HelloChannel {
-		q.fail("ERR Only HELLO messages are accepted by Sentinel instances.")
+// publish takes hellos only. Its answer promises nothing, so it does not wait for the
+// driver: with many masters there are many hellos.
+func (s *Sentinel) publish(x *command.Ctx) {
+	if string(x.Args[1]) != core.HelloChannel {
+		x.Out.Error("ERR Only HELLO messages are accepted by Sentinel instances.")
 		return
 	}
-	d.step(core.HelloReceived{Payload: q.args[2]})
-	q.reply(func(w *resp.Writer) { w.Int(1) })
+	payload := string(x.Args[2])
+	s.driver.post(func() { s.driver.step(core.HelloReceived{Payload: payload}) })
+	x.Out.Int(1)
 }
 
 func pendingScripts(d *driver, q *query) {
@@ -219,14 +229,18 @@ func (d *driver) info(b *strings.Builder) {
 	field("sentinel_scripts_queue_length", len(d.scripts.queue))
 	field("sentinel_simulate_failure_flags", uint8(sum.SimFailure))
 	for i, m := range d.node.Masters(now) {
-		status := "ok"
-		switch {
-		case m.ODown:
-			status = "odown"
-		case m.SDown:
-			status = "sdown"
-		}
 		fmt.Fprintf(b, "master%d:name=%s,status=%s,address=%s:%d,slaves=%d,sentinels=%d\r\n",
-			i, m.Name, status, m.Host, m.Port, m.Replicas, m.OtherSentinels+1)
+			i, m.Name, statusOf(&m), m.Host, m.Port, m.Replicas, m.OtherSentinels+1)
 	}
+}
+
+// statusOf is the status of a master by the words of INFO.
+func statusOf(m *core.InstanceView) string {
+	switch {
+	case m.ODown:
+		return "odown"
+	case m.SDown:
+		return "sdown"
+	}
+	return "ok"
 }

@@ -50,7 +50,7 @@ func (s *Sentinel) rows() []*command.Row {
 	return []*command.Row{
 		{Name: "sentinel", Arity: -2, Flags: command.Admin, Lock: command.LockNone, Sub: s.subRows(),
 			Doc: command.Brief("2.8.4", "sentinel", "Tells about masters, and changes what is monitored.")},
-		{Name: "publish", Arity: 3, Flags: command.PubSub | quick, Lock: command.LockNone, Run: s.asking(publish),
+		{Name: "publish", Arity: 3, Flags: command.PubSub | quick, Lock: command.LockNone, Run: s.publish,
 			Doc: command.Brief("2.0.0", "pubsub", "Takes the hello of another Sentinel.")},
 		{Name: "role", Arity: 1, Flags: command.NoScript | quick, ACL: command.CatAdmin | command.CatDangerous, Lock: command.LockNone, Run: s.asking(role),
 			Doc: command.Brief("2.8.12", "server", "Names the masters that are monitored.")},

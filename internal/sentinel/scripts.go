@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"redoubt/internal/reason"
 )
 
 // Limits on scripts, as SENTINEL_SCRIPT_MAX_* of sentinel.c.
@@ -89,7 +91,7 @@ func (q *scripts) start(s *script, now time.Time) {
 	s.start, s.killed = now, false
 	cmd := &exec.Cmd{Path: s.args[0], Args: s.args}
 	if err := cmd.Start(); err != nil {
-		q.log("-script-start", err.Error())
+		q.log("-script-start", reason.Of(err))
 		q.finish(s, 0, 2, now)
 		return
 	}

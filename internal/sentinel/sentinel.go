@@ -26,7 +26,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +33,7 @@ import (
 
 	core "redoubt/cluster/sentinel"
 	"redoubt/internal/config"
+	"redoubt/internal/reason"
 	"redoubt/internal/server"
 	"redoubt/storage"
 )
@@ -101,7 +101,7 @@ func New(c Config) (*Sentinel, error) {
 	}
 	s.server, err = server.New(server.Config{
 		Settings: c.Settings, Keyspace: storage.New(storage.Config{Databases: 1, Stream: noStream{}}), Stream: noStream{},
-		Sentinel: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
+		Sentinel: s, Program: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
 	})
 	if err != nil {
 		return nil, err
@@ -119,18 +119,12 @@ func checkFile(path string) error {
 	}
 	const mayWrite = 2 // W_OK
 	if err := syscall.Access(path, mayWrite); err != nil {
-		return fmt.Errorf("Sentinel config file %s is not writable: %s. Exiting...", path, capital(err))
+		return fmt.Errorf("Sentinel config file %s is not writable: %s. Exiting...", path, reason.System(err))
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("Sentinel config file %s is not a regular file. Exiting...", path)
 	}
 	return nil
-}
-
-// capital is the system's text of an error as strerror has it.
-func capital(err error) string {
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // randomness is a source for the core, and the id of this run.

@@ -115,6 +115,9 @@ func (p peer) Kill() bool {
 // Info describes the connection of the call at hand: admin.Client.
 func (c *conn) Info() admin.ClientInfo { return c.info(c.home.Load()) }
 
+// String is the line of CLIENT LIST about the connection of the call at hand, for the log.
+func (c *conn) String() string { return c.Info().String() }
+
 // info describes a connection. l is the loop that asks, whose call at hand is the
 // only one that is looked at; the caller holds the turn of the connection's loop.
 func (c *conn) info(l *loop) admin.ClientInfo {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/resp"
@@ -233,11 +235,11 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 	defer s.ending.saving.Store(false)
 	err := s.persistence.SaveAtEnd(tx)
 	if err != nil && how&config.ShutdownForce != 0 {
-		s.log.Warn("Error trying to save the DB. Exit anyway: " + err.Error())
+		s.log.Warn("Error trying to save the DB. Exit anyway", zap.Error(err))
 		return nil
 	}
 	if err != nil {
-		s.log.Warn("Error trying to save the DB, can't exit: " + err.Error())
+		s.log.Warn("Error trying to save the DB, can't exit", zap.Error(err))
 	}
 	return err
 }

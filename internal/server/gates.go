@@ -214,7 +214,11 @@ func (s *Server) fewReplicas(cfg *config.Settings) bool {
 func gateReadOnly(l *loop, q *request) verdict {
 	if q.flags&command.Write != 0 {
 		if err := l.srv.readOnly(l.cfg, l.srv.IsReplica()); err != "" {
-			return q.deny(err)
+			v := q.deny(err)
+			if l.srv.handsOver.Load() && l.srv.pause.covers(l.unix, q.flags) {
+				return wait
+			}
+			return v
 		}
 	}
 	return pass

@@ -6,10 +6,12 @@ import (
 	"math"
 	"net"
 	"os"
+	"os/user"
 	"strconv"
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"redoubt/internal/config"
@@ -125,7 +127,7 @@ func (l *loop) accept(ln *listener) {
 		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err != nil {
 			if err != unix.EAGAIN && err != unix.ECONNABORTED && err != unix.EINTR {
-				l.srv.log.Warn("Accepting client connection: " + err.Error())
+				l.srv.acceptErrors.Warn(l.srv.log, "Accepting client connection", zap.Error(err))
 				// Out of descriptors, most likely. The socket stays ready, so it
 				// is left alone until the next housekeeping.
 				l.poll.remove(ln.fd)
@@ -196,12 +198,32 @@ func (l *loop) turnAway(c *conn, err resp.Error) {
 	l.wantWrite(c)
 }
 
+// giveTo makes a file one of a group.
+func giveTo(path, group string) error {
+	g, err := user.LookupGroup(group)
+	if err == nil {
+		group = g.Gid
+	}
+	id, numeric := strconv.Atoi(group)
+	if numeric != nil || id < 0 {
+		return errors.New("there is no such group")
+	}
+	return os.Chown(path, -1, id)
+}
+
 // listenUnix serves a Unix socket through wires until the server ends.
-func (s *Server) listenUnix(path string, perm os.FileMode) error {
+func (s *Server) listenUnix(cfg *config.Settings) error {
+	path, perm, group := cfg.UnixSocket, cfg.UnixSocketPerm, cfg.UnixSocketGroup
 	_ = os.Remove(path) // left by a server that was killed
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		return fmt.Errorf("Failed opening Unix socket: bind: %w", err)
+	}
+	if group != "" { // before the mode, which lets the group in
+		if err := giveTo(path, group); err != nil {
+			ln.Close()
+			return fmt.Errorf("Failed opening Unix socket: unixsocketgroup %s: %w", group, err)
+		}
 	}
 	if perm != 0 {
 		if err := os.Chmod(path, perm); err != nil {
@@ -218,7 +240,7 @@ func (s *Server) listenUnix(path string, perm os.FileMode) error {
 				return
 			case err != nil:
 				// Out of descriptors, most likely: others will be closed.
-				s.log.Warn("Accepting client connection: " + err.Error())
+				s.acceptErrors.Warn(s.log, "Accepting client connection", zap.Error(err))
 				time.Sleep(cronPeriod)
 			default:
 				s.serveWire(nc)

@@ -450,6 +450,7 @@ func (l *loop) timedCron() {
 func (l *loop) cron() {
 	period := l.mono - (l.nextCron - cronPeriod)
 	l.nextCron = l.mono + cronPeriod
+	l.stats.beat.Store(int64(l.mono))
 	if l.srv.cronPaused.Load() {
 		return
 	}

@@ -18,6 +18,7 @@ import (
 type mark struct {
 	start int
 	at    replication.Offset
+	since time.Duration // when the output began to wait, by the loop's clock
 }
 
 const (
@@ -59,7 +60,7 @@ func (l *loop) hold(c *conn, start int, at replication.Offset) {
 	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at && !beyond(c.marks[n-1].at, end) {
 		return
 	}
-	c.marks = append(c.marks, mark{start, at})
+	c.marks = append(c.marks, mark{start, at, l.mono})
 	if !c.inHeld {
 		c.inHeld = true
 		l.held = append(l.held, c)
@@ -97,6 +98,7 @@ func (l *loop) release() {
 	for _, c := range l.held {
 		n := 0
 		for n < len(c.marks) && (c.marks[n].at <= committed || beyond(c.marks[n].at, end)) {
+			l.stats.gate.Record(l.mono - c.marks[n].since)
 			n++
 		}
 		if n > 0 {

@@ -40,8 +40,8 @@ type Replication interface {
 	// arrived after that request.
 	Serve(nc net.Conn, rest []byte, hello Handshake)
 	// Follow makes the node a replica of a primary, or with an empty host a
-	// primary. It runs under the world lock.
-	Follow(tx *storage.Tx, host string, port int)
+	// primary. by says who wants that, for the log. It runs under the world lock.
+	Follow(tx *storage.Tx, host string, port int, by string)
 	// Confirmed reports whether the node may take writes as far as its Sentinels are
 	// concerned, which tell it by messages on the channel of their hellos. Vouched takes
 	// one, and reports false if it is another message.

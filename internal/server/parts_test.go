@@ -226,7 +226,7 @@ func (f *fakeReplication) Serve(nc net.Conn, rest []byte, hello Handshake) {
 	}()
 }
 
-func (f *fakeReplication) Follow(_ *storage.Tx, host string, _ int) {
+func (f *fakeReplication) Follow(_ *storage.Tx, host string, _ int, _ string) {
 	f.locked(func() { f.host = host })
 }
 

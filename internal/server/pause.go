@@ -105,6 +105,7 @@ func (s *Server) Resume() {
 // HoldWrites is Pause without an end, and LetWrites Resume, for those who have
 // stopped all loops and hold the world through tx.
 func (s *Server) HoldWrites(tx *storage.Tx) {
+	s.handsOver.Store(true)
 	s.beginPause(tx, pauseByFailover, math.MaxInt64, false)
 }
 
@@ -162,6 +163,9 @@ func (s *Server) applyPause(tx *storage.Tx) {
 	s.pauseMu.Unlock()
 	on := s.pause.active()
 	s.setCondition(condPause, on)
+	if !on {
+		s.handsOver.Store(false)
+	}
 	tx.PauseExpiry(on)
 	s.retryAll()
 }

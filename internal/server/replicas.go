@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
@@ -30,8 +32,8 @@ var replicationRows = []*command.Row{
 
 // Follow changes the role, and what gates look at with it. All loops are stopped
 // and tx holds the world: admin.Server.
-func (s *Server) Follow(tx *storage.Tx, host string, port int) {
-	s.replication.Follow(tx, host, port)
+func (s *Server) Follow(tx *storage.Tx, host string, port int, by string) {
+	s.replication.Follow(tx, host, port, by)
 	s.refreshConditions()
 }
 
@@ -39,7 +41,7 @@ func (s *Server) Follow(tx *storage.Tx, host string, port int) {
 // admin.Server.
 func (s *Server) Record(name string, args ...string) {
 	if err := s.config.Record(name, args...); err != nil {
-		s.log.Warn("Cannot note the setting " + name + ": " + err.Error())
+		s.log.Warn("Cannot note the setting "+name, zap.Error(err))
 	}
 }
 
@@ -199,7 +201,7 @@ func (l *loop) takeOver(id []byte) resp.Error {
 		return resp.ErrPsyncOtherID
 	}
 	s.log.Warn("Failover request received for replid " + string(id) + ".")
-	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0) }) {
+	if !l.everything(func(tx *storage.Tx) { s.Follow(tx, "", 0, "failover request of the master") }) {
 		return s.busy()
 	}
 	s.Record("replicaof", "no", "one")
@@ -240,7 +242,7 @@ func (l *loop) handOff(c *conn, rest []byte) {
 	}
 	nc, err := blocking(c.fd)
 	if err != nil {
-		l.srv.log.Warn("Cannot take a connection out of its loop: " + err.Error())
+		l.srv.log.Warn("Cannot take a connection out of its loop", zap.Error(err))
 		take(nil, nil)
 		return
 	}

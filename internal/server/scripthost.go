@@ -9,6 +9,7 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/resp"
 	"redoubt/internal/script"
@@ -379,8 +380,10 @@ func (s *Server) logOfScript(level script.LogLevel, message string) {
 		s.log.Warn(message)
 	case level >= script.LogNotice:
 		s.log.Info(message)
+	case level >= script.LogVerbose:
+		s.log.Log(logging.Verbose, message)
 	default:
-		s.log.Debug(message)
+		s.log.Log(logging.Debug, message)
 	}
 }
 

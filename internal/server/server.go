@@ -17,7 +17,10 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
+	"redoubt/internal/metrics"
 	"redoubt/internal/pubsub"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -38,6 +41,8 @@ type Config struct {
 	Sentinel admin.Sentinel
 	// Rows are further commands.
 	Rows []*command.Row
+	// Program adds to what is told to those who monitor; nil: nothing.
+	Program Program
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
@@ -88,6 +93,7 @@ type Server struct {
 	addr         string      // of the first listener; set by Listen
 	listening    bool        // Listen was called
 	listeners    []*listener // changed with all loops stopped
+	acceptErrors logging.Seldom
 	unixListener net.Listener
 	goroutines   sync.WaitGroup
 	stopMu       sync.Mutex // serialises stopLoops
@@ -103,8 +109,12 @@ type Server struct {
 	pauseMu      sync.Mutex
 	pauseChanged chan struct{} // guarded by pauseMu; closed when a pause begins or ends
 
-	loading  atomic.Int32 // how many are loading
-	patience atomic.Int64 // until when requests wait for that, as a time since the start
+	loading atomic.Int32 // how many are loading
+	// handsOver: a failover has begun during the pause in force, or its own. Writes wait for
+	// the end of that even if the node has become a replica meanwhile: who is refused before
+	// anybody knows the new primary would ask in vain.
+	handsOver atomic.Bool
+	patience  atomic.Int64 // until when requests wait for that, as a time since the start
 
 	nextID   atomic.Uint64
 	clients  atomic.Int64
@@ -128,6 +138,11 @@ type Server struct {
 	ending       ending
 	pulse        pulse
 	applied      applied
+
+	program    Program
+	metrics    *metrics.Server
+	settings   *metrics.Page // of settingsOf; see settingsPage
+	settingsOf *config.Settings
 
 	scripts     *scripts
 	functions   *functions
@@ -214,6 +229,9 @@ func New(c Config) (*Server, error) {
 	s.keyspace.SetAudience(s)
 	heap := admin.ReadGoMemory()
 	s.startMemory = heap.Objects + heap.Stacks
+	if err := s.initMetrics(c.Program); err != nil {
+		return nil, err
+	}
 	s.admin.StartMemory = s.startMemory
 	s.followSettings()
 	s.keyspace.World(s.now(), func(tx *storage.Tx) {
@@ -263,12 +281,20 @@ func (s *Server) Addr() string { return s.addr }
 
 // Listen opens the sockets. Run serves them.
 func (s *Server) Listen() error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	return s.listenMetrics()
+}
+
+// listen opens the sockets for clients.
+func (s *Server) listen() error {
 	cfg := s.config.Current()
 	var err error
 	s.listening = true
 	s.fitMaxClients(clientRoom())
 	if s.listeners, err = listenTCP(cfg); err != nil {
-		s.log.Warn(err.Error())
+		s.log.Warn(reason.Of(err))
 		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", cfg.Port)
 	}
 	if len(s.listeners) == 0 && cfg.UnixSocket == "" {
@@ -283,7 +309,7 @@ func (s *Server) Listen() error {
 		}
 	}
 	if cfg.UnixSocket != "" {
-		return s.listenUnix(cfg.UnixSocket, cfg.UnixSocketPerm)
+		return s.listenUnix(cfg)
 	}
 	return nil
 }
@@ -306,6 +332,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // stopServing closes all sockets and ends the loops.
 func (s *Server) stopServing() {
+	s.metrics.Close()
 	s.debugs.hangUp(true)
 	s.stopScripts()
 	s.stopLoops(nil)
@@ -363,7 +390,7 @@ func (s *Server) AnyChecksum() bool { return s.anyChecksum.Load() }
 
 // DamagedPayload logs what was wrong with the value of a RESTORE.
 func (s *Server) DamagedPayload(err error) {
-	s.log.Warn("RESTORE: " + err.Error())
+	s.log.Warn("RESTORE", zap.Error(err))
 }
 
 // SetActiveExpire is DEBUG SET-ACTIVE-EXPIRE: admin.Server.

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"redoubt/internal/config"
+	"redoubt/internal/reason"
 	"redoubt/storage"
 )
 
@@ -118,9 +121,9 @@ func (s *Server) rebind(was, next *config.Settings) error {
 	if err == nil {
 		s.listeners = fresh
 	} else {
-		s.log.Warn(err.Error())
+		s.log.Warn(reason.Of(err))
 		if s.listeners, err = listenTCP(was); err != nil {
-			s.log.Warn("The node listens on no TCP address now: " + err.Error())
+			s.log.Warn("The node listens on no TCP address now", zap.Error(err))
 		}
 		err = errors.New("Unable to listen on this port. Check server logs.")
 		if next.Port == was.Port {

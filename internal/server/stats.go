@@ -8,6 +8,7 @@ import (
 
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
+	"redoubt/internal/metrics"
 	"redoubt/internal/resp"
 )
 
@@ -19,6 +20,7 @@ import (
 // last. The race detector is told to look away there.
 type loopStats struct {
 	loopCounts
+	gate metrics.Times // for which replies waited for their offsets; as loopCounts
 
 	errorsMu sync.Mutex
 	errors   map[string]int64 // by code; guarded by errorsMu
@@ -32,6 +34,7 @@ type loopStats struct {
 	longestIn, longestOut atomic.Int64 // bytes of input and output that waited
 
 	postponed atomic.Int64 // connections whose request waits
+	beat      atomic.Int64 // when the last housekeeping began, as a time since the server's start
 }
 
 // loopCounts are the counters of a loop that are no more than numbers.
@@ -55,6 +58,11 @@ type loopCounts struct {
 //
 //go:norace
 func (s *loopStats) counts() loopCounts { return s.loopCounts }
+
+// gateTimes is for how long replies waited, for any goroutine.
+//
+//go:norace
+func (s *loopStats) gateTimes() metrics.Times { return s.gate }
 
 // applied is what the node executes of a stream that another node made. It counts
 // in INFO, beside what the loops execute.

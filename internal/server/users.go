@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"redoubt/internal/acl"
@@ -13,6 +14,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/pubsub"
+	"redoubt/internal/reason"
 	"redoubt/internal/resp"
 )
 
@@ -38,10 +40,11 @@ func (a *account) open() bool {
 	return u.On() && u.NoPass()
 }
 
-// users are the accounts of a server. byName is changed with all loops stopped, and
-// read by who has the turn of one.
+// users are the accounts of a server. byName is changed with all loops stopped and mu
+// held, and read by who has one of the two.
 type users struct {
 	commands *acl.Commands
+	mu       sync.RWMutex
 	byName   map[string]*account
 	fallback *account // default, which every connection is at first; it always is the same
 }
@@ -89,7 +92,31 @@ func (us *users) put(u *acl.User) {
 		a.rules.Store(u)
 		return
 	}
+	us.mu.Lock()
+	defer us.mu.Unlock()
 	us.byName[u.Name()] = newAccount(u)
+}
+
+// find is for goroutines that have no loop's turn; nil: there is no such user.
+func (us *users) find(name string) *account {
+	us.mu.RLock()
+	defer us.mu.RUnlock()
+	return us.byName[name]
+}
+
+// replace makes byName what it says, and returns what it was.
+func (us *users) replace(byName map[string]*account) (old map[string]*account) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	old, us.byName = us.byName, byName
+	return old
+}
+
+// remove deletes the account of that name.
+func (us *users) remove(name string) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	delete(us.byName, name)
 }
 
 // setDefaultPassword makes password the only one of the user default.
@@ -165,7 +192,7 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 		text, err = os.ReadFile(usersPath(cfg))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, systemReason(err))
+		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %s", cfg.ACLFile, reason.System(err))
 	}
 	list, err := s.users.commands.ReadFile(cfg.ACLFile, string(text), cfg.ACLAllChannels)
 	if err == nil && !slices.ContainsFunc(list, func(u *acl.User) bool { return u.Name() == acl.DefaultName }) {
@@ -184,16 +211,6 @@ func usersPath(cfg *config.Settings) string {
 		return cfg.ACLFile
 	}
 	return filepath.Join(cfg.Dir, cfg.ACLFile)
-}
-
-// systemReason is the system's word for an error of a file, which Redis tells
-// without the name.
-func systemReason(err error) string {
-	var of *os.PathError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	return err.Error()
 }
 
 // SetUser makes u the user of its name: admin.Operator. Clients that have subscriptions
@@ -244,7 +261,7 @@ func (c *conn) DeleteUser(name string) (existed bool) {
 	c.Stop(func() {
 		a := s.users.byName[name]
 		if existed = a != nil; existed {
-			delete(s.users.byName, name)
+			s.users.remove(name)
 			c.closeClientsOf(a)
 		}
 	})
@@ -256,8 +273,7 @@ func (c *conn) DeleteUser(name string) (existed bool) {
 func (c *conn) ReplaceUsers(list []*acl.User) {
 	s := c.srv
 	c.Stop(func() {
-		old := s.users.byName
-		s.users.byName = map[string]*account{acl.DefaultName: s.users.fallback}
+		old := s.users.replace(map[string]*account{acl.DefaultName: s.users.fallback})
 		for _, u := range list {
 			s.users.put(u)
 		}

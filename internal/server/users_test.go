@@ -376,8 +376,11 @@ func TestPasswordsAreNotShown(t *testing.T) {
 	c.want("AUTH joe hidden", "OK")
 	c.do("HELLO 2 AUTH joe hidden")
 	c.want("ACL GETUSER nobody", "(nil)")
+	c.do("ACL DRYRUN joe CONFIG SET requirepass hidden")
+	c.do("COMMAND GETKEYS MIGRATE host 1 key 0 10 AUTH hidden")
+	c.do("COMMAND GETKEYSANDFLAGS AUTH hidden")
 	log := c.do("SLOWLOG GET")
-	for _, want := range []string{"[ACL SETUSER (redacted) (redacted) (redacted) (redacted) (redacted) (redacted)]", "[AUTH (redacted) (redacted)]", "[HELLO 2 AUTH (redacted) (redacted)]", "[ACL GETUSER nobody]"} {
+	for _, want := range []string{"[ACL SETUSER (redacted) (redacted) (redacted) (redacted) (redacted) (redacted)]", "[AUTH (redacted) (redacted)]", "[HELLO 2 AUTH (redacted) (redacted)]", "[ACL GETUSER nobody]", "[ACL DRYRUN joe CONFIG (redacted) (redacted) (redacted)]", "[COMMAND GETKEYSANDFLAGS AUTH (redacted)]"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("SLOWLOG lacks %s", want)
 		}
@@ -451,7 +454,7 @@ func TestTheFileOfUsers(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	again.want("ACL LOAD", "error: ERR Error loading ACLs, opening file '"+file+"': no such file or directory")
+	again.want("ACL LOAD", "error: ERR Error loading ACLs, opening file '"+file+"': No such file or directory")
 	again.want("ACL USERS", "[ann default]")
 
 	without := startNode(t).dial()
@@ -476,7 +479,7 @@ func TestUsersThatEndTheStart(t *testing.T) {
 		{[]string{"--user", "ann", "on", "+nosuch"}, "Error loading ACL rule '+nosuch' for the user named 'ann': Unknown command or category name in ACL"},
 		{[]string{"--user", "a b", "on"}, "Spaces not allowed in ACL usernames"},
 		{[]string{"--aclfile", file}, "Aborting Redis startup because of ACL errors: " + file + ":1: Syntax error"},
-		{[]string{"--aclfile", filepath.Join(dir, "none")}, "no such file or directory"},
+		{[]string{"--aclfile", filepath.Join(dir, "none")}, "No such file or directory"},
 		{[]string{"--aclfile", dir}, "Error loading ACLs, opening file '" + dir + "': not a regular file"},
 	} {
 		settings, err := config.Load(config.Source{Args: append([]string{"--dir", dir}, c.args...)})

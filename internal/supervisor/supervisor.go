@@ -170,7 +170,7 @@ func (m *Manager) Ready(p Process) {
 	case m == nil:
 	case m.kind == Upstart:
 		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
-			m.log.Warn("upstart supervision error: " + err.Error())
+			m.log.Warn("upstart supervision error", zap.Error(err))
 		}
 	default:
 		m.tell("STATUS="+line(p.Status()), "MAINPID="+strconv.Itoa(os.Getpid()), "READY=1")

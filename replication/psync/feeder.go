@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/reason"
 	"redoubt/replication"
 )
 
@@ -33,7 +34,8 @@ type feeder struct {
 	log       *zap.Logger
 	cancel    context.CancelCauseFunc // ends everything; the cause is what Serve returns
 
-	state State // guarded by primary.mu
+	state  State // guarded by primary.mu
+	barred bool  // likewise: sent away by Bar
 
 	told replication.Offset // of the snapshot that was announced, or unsent
 	pin  Pin                // of a full resync, on the stream behind the snapshot; nil: none
@@ -79,7 +81,7 @@ var errLater = errors.New("psync: the replica is to keep its data for now")
 // feed sends the replica what it asked for: part of the stream if it can go on
 // from where it was, else a snapshot first.
 func (f *feeder) feed(ctx context.Context) error {
-	f.log.Info("Replica asks for synchronization")
+	f.log.Info(fmt.Sprintf("Replica %s asks for synchronization", f.name()))
 	if request := f.handshake.Request; request != nil {
 		if granted, err := f.resume(ctx, *request); granted {
 			return err
@@ -101,11 +103,13 @@ func (f *feeder) resume(ctx context.Context, request replication.Request) (grant
 	history := f.primary.cfg.History()
 	window := replication.Window{First: stream.First(), End: stream.End()}
 	if v := replication.Decide(history, window, request); v != replication.Partial {
-		f.log.Info("Full resync requested by replica", zap.String("reason", v.Explain(history, window, request)))
-		if v != replication.FullAsked {
+		if v == replication.FullAsked {
+			f.log.Info(fmt.Sprintf("Full resync requested by replica %s", f.name()))
+		} else {
+			f.log.Info(fmt.Sprintf("Partial resynchronization of replica %s not accepted: %s", f.name(), v.Explain(history, window, request)))
 			f.primary.refused.Add(1)
 			if later := f.primary.cfg.Later; later != nil && later(v, request) {
-				f.log.Info("The replica is to keep its data for now, and to ask again")
+				f.log.Info(fmt.Sprintf("Replica %s is to keep its data for now, and to ask again: it is not settled whether this node remains the master", f.name()))
 				return true, errors.Join(errLater, f.write(ctx, []byte(askLater)))
 			}
 		}
@@ -119,10 +123,35 @@ func (f *feeder) resume(ctx context.Context, request replication.Request) (grant
 	if err := f.write(ctx, []byte(answer)); err != nil {
 		return true, err
 	}
-	f.log.Info("Partial resynchronization request accepted",
-		zap.Int64("bytes", int64(window.End-after)), zap.Int64("offset", int64(after)+1))
+	f.log.Info(fmt.Sprintf("Partial resynchronization request from %s accepted. Sending %d bytes of backlog starting from offset %d.",
+		f.name(), window.End-after, after+1))
 	f.online()
 	return true, f.stream(ctx, after, pin)
+}
+
+// ending is the line of the log about the end of a connection.
+func (f *feeder) ending(err error) string {
+	switch {
+	case errors.Is(err, ErrTimeout):
+		return fmt.Sprintf("Disconnecting timedout replica (%s): %s", f.phase(), f.name())
+	case errors.Is(err, ErrDisconnected):
+		return fmt.Sprintf("Replica %s is disconnected: the history of this node changes, and the replica has to ask again", f.name())
+	case errors.Is(err, ErrLag):
+		return fmt.Sprintf("Replica %s is disconnected: it is behind by more than client-output-buffer-limit allows", f.name())
+	case errors.Is(err, ErrClosed):
+		return fmt.Sprintf("Replica %s is disconnected: the server shuts down", f.name())
+	}
+	return fmt.Sprintf("Connection with replica %s lost: %s", f.name(), reason.Peer(err))
+}
+
+// phase is what a replica was getting, in the words of Redis's log.
+func (f *feeder) phase() string {
+	f.primary.mu.Lock()
+	defer f.primary.mu.Unlock()
+	if f.state == Online {
+		return "streaming sync"
+	}
+	return "full sync"
 }
 
 // online begins to count the replica and its silence.
@@ -246,7 +275,7 @@ func (f *feeder) reason(err error) error {
 	if f.handshake.RDBOnly || f.handshake.Request == nil {
 		return errLeft
 	}
-	return fmt.Errorf("psync: read from the replica: %w", err)
+	return err
 }
 
 func (f *feeder) ack(applied, synced replication.Offset) {

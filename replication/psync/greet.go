@@ -2,7 +2,6 @@ package psync
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -22,7 +21,7 @@ func (s *session) greet() error {
 	}
 	// A primary that wants a password first is alive, too.
 	if !isStatus(reply) && !hasPrefix(reply, "-NOAUTH", "-NOPERM", "-ERR operation not permitted") {
-		return fmt.Errorf("%w to PING: %s", ErrPrimary, reply)
+		return unexpected("Error reply to PING from master: '%s'", reply)
 	}
 	var out []byte
 	var sent []string
@@ -53,7 +52,9 @@ func (s *session) greet() error {
 		}
 		// A primary may not know an option; it must know the password.
 		if command == "AUTH" && !isStatus(reply) {
-			return fmt.Errorf("%w: Unable to AUTH to MASTER: %s", ErrPrimary, reply)
+			// An AUTH that the primary does not know would be repeated with its arguments.
+			reply, _, _ := bytes.Cut(reply, []byte(", with args"))
+			return unexpected("Unable to AUTH to MASTER: %s", reply)
 		}
 	}
 	return nil
@@ -69,6 +70,9 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 		id, from = p.History.ID, p.End+1
 	}
 	question := []string{"PSYNC", id, strconv.FormatInt(int64(from), 10)}
+	if known {
+		s.link.outage.say("Trying a partial resynchronization (request %s:%d).", id, from)
+	}
 	told := func(HandoverAnswer) {}
 	if h := s.cfg.Handover; h != nil {
 		if told = h.Answered; h.Asks() {
@@ -95,7 +99,10 @@ func (s *session) ask(p Position, known bool) (answer, error) {
 		a, ok := parseAnswer(string(reply))
 		if !ok || !a.full && !known {
 			told(refusal(reply))
-			return answer{}, fmt.Errorf("%w to PSYNC: %s", ErrPrimary, reply)
+			if hasPrefix(reply, "-NOMASTERLINK", "-LOADING") {
+				return answer{}, unexpected("Master is currently unable to PSYNC but should be in the future: %s", reply)
+			}
+			return answer{}, unexpected("Unexpected reply to PSYNC from master: %s", reply)
 		}
 		told(Accepted)
 		return a, nil
@@ -142,7 +149,7 @@ func (s *session) reply() ([]byte, error) {
 func (s *session) line() ([]byte, error) {
 	line, err := s.in.ReadSlice('\n')
 	if len(line) > replyBytes {
-		return nil, fmt.Errorf("%w with a line of more than %d bytes", ErrPrimary, replyBytes)
+		return nil, unexpected("The master has answered with a line of more than %d bytes", replyBytes)
 	}
 	if err != nil {
 		return nil, err

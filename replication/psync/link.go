@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,10 +142,6 @@ const (
 	defaultUnit = 4 << 30
 )
 
-// errRefused marks errors of this node's own: what the primary sent cannot be
-// used here, and asking for it again soon would only cost both.
-var errRefused = errors.New("psync: refused by this node")
-
 // Link is this node's connection to its primary. A goroutine of its own keeps
 // it up until Close.
 type Link struct {
@@ -160,6 +155,8 @@ type Link struct {
 	total    atomic.Int64
 	arrived  atomic.Int64
 
+	outage outage // the goroutine's
+
 	mu        sync.Mutex // guards what follows
 	state     LinkState
 	downSince time.Time
@@ -171,7 +168,7 @@ func Start(cfg LinkConfig) *Link {
 		cfg.MaxUnitBytes = defaultUnit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), state: Connect}
+	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr}}
 	l.offset.Store(-1)
 	go func() {
 		defer close(l.done)
@@ -229,11 +226,7 @@ func (l *Link) run(ctx context.Context) {
 			return
 		}
 		delay = nextDelay(delay, up, errors.Is(err, errRefused))
-		if !up && errors.Is(err, os.ErrDeadlineExceeded) {
-			l.cfg.Log.Warn("Timeout connecting to the MASTER...")
-		}
-		l.cfg.Log.Warn("Connection with master lost.",
-			zap.String("master", l.cfg.Addr), zap.Error(err), zap.Duration("next attempt in", delay))
+		l.outage.failed(time.Now(), up, err)
 		select {
 		case <-ctx.Done():
 			return
@@ -258,12 +251,13 @@ func nextDelay(last time.Duration, up, refused bool) time.Duration {
 // stream ever flowed.
 func (l *Link) session(ctx context.Context) (up bool, err error) {
 	l.setState(Connecting)
-	l.cfg.Log.Info("Connecting to MASTER", zap.String("master", l.cfg.Addr))
+	l.outage.say("Connecting to MASTER %s", l.cfg.Addr)
+	l.outage.say("MASTER <-> REPLICA sync started")
 	dialling, stop := context.WithTimeout(ctx, l.cfg.Timeout())
 	raw, err := l.cfg.Dial(dialling, l.cfg.Addr)
 	stop()
 	if err != nil {
-		return false, fmt.Errorf("psync: connect: %w", err)
+		return false, fmt.Errorf("%w: %w", errDial, err)
 	}
 	conn := &timedConn{Conn: raw, timeout: l.cfg.Timeout, lastIO: &l.lastIO}
 	defer conn.Close()

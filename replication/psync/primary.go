@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -51,8 +52,9 @@ type Primary struct {
 	mu      sync.Mutex // guards what follows
 	feeders map[replication.ReplicaID]*feeder
 	acks    *replication.Acks
-	barred  chan struct{} // closed when replicas may come again; nil if they may
-	bars    int           // of Bar, that have not been lifted
+	left    map[string]replication.Offset // what replicas had that are gone, by address; see Confirmed
+	barred  chan struct{}                 // closed when replicas may come again; nil if they may
+	bars    int                           // of Bar, that have not been lifted
 	closed  bool
 	// round is the replicas that have been sent a snapshot since last nobody was, of
 	// which sending are at it.
@@ -72,6 +74,7 @@ func NewPrimary(cfg PrimaryConfig) *Primary {
 		feeders: map[replication.ReplicaID]*feeder{},
 		round:   map[replication.ReplicaID]struct{}{},
 		acks:    replication.NewAcks(),
+		left:    map[string]replication.Offset{},
 		done:    make(chan struct{}),
 	}
 }
@@ -105,29 +108,16 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &feeder{primary: p, id: id, conn: conn, handshake: h, cancel: cancel, acked: make(chan struct{})}
-	f.log = p.cfg.Log.With(zap.String("replica", f.name()))
+	f.log = p.cfg.Log
 	if err := p.attach(ctx, f); err != nil {
 		return err
 	}
 	defer p.detach(f)
 	err := f.serve(ctx)
-	switch {
-	case errors.Is(err, ErrTimeout):
-		f.log.Warn("Disconnecting timedout replica (" + p.syncing(f) + " sync)")
-	case err != nil:
-		f.log.Warn("Connection with replica lost.", zap.Error(err))
+	if err != nil {
+		f.log.Warn(f.ending(err))
 	}
 	return err
-}
-
-// syncing is what a replica is at, in the words of Redis's log.
-func (p *Primary) syncing(f *feeder) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f.state == Online {
-		return "streaming"
-	}
-	return "full"
 }
 
 // sends says that a snapshot of unknown length is being sent to f. The function it
@@ -193,11 +183,44 @@ func (p *Primary) attach(ctx context.Context, f *feeder) error {
 
 func (p *Primary) detach(f *feeder) {
 	p.mu.Lock()
+	if ack, ok := p.acks.Get(f.id); ok && ack.Offset > 0 && !f.barred && f.handshake.ListeningPort != 0 {
+		if len(p.left) == maxLeft {
+			clear(p.left)
+		}
+		p.left[f.name()] = ack.Offset
+	}
 	delete(p.feeders, f.id)
 	p.acks.Detach(f.id)
 	p.mu.Unlock()
 	p.cfg.OnAck()
 	p.running.Done()
+}
+
+// maxLeft bounds the replicas that are remembered when they are gone.
+const maxLeft = 256
+
+// Confirmed returns up to where a replica has acknowledged the stream, by the address
+// that it has announced: one that is attached, or the last that was, since the last Bar.
+// If no replica has had that address, it is the least of all that were heard of; ok is
+// false if there were none.
+func (p *Primary) Confirmed(addr string) (at replication.Offset, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := maps.Clone(p.left)
+	for _, f := range p.feeders {
+		if ack, _ := p.acks.Get(f.id); ack.Offset > 0 {
+			all[f.name()] = ack.Offset
+		}
+	}
+	if at, ok = all[addr]; ok {
+		return at, true
+	}
+	for _, other := range all {
+		if !ok || other < at {
+			at, ok = other, true
+		}
+	}
+	return at, ok
 }
 
 // Bar disconnects all replicas, so that they ask again, and keeps new ones
@@ -211,7 +234,9 @@ func (p *Primary) Bar() (lift func()) {
 	if p.barred == nil {
 		p.barred = make(chan struct{})
 	}
+	clear(p.left)
 	for _, f := range p.feeders {
+		f.barred = true
 		f.cancel(ErrDisconnected)
 	}
 	return sync.OnceFunc(func() {

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"go.uber.org/zap"
-
 	"redoubt/replication"
 	"redoubt/storage/rdb"
 )
@@ -24,7 +22,7 @@ const stagedName = "temp-replication.rdb"
 // the Target replace what it has; or it lets the Target load what arrives.
 func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	s.link.setState(Sync)
-	s.cfg.Log.Info("Full resync from master", zap.String("id", a.id), zap.Int64("offset", int64(a.at)))
+	s.cfg.Log.Info(fmt.Sprintf("Full resync from master: %s:%d", a.id, a.at))
 	defer func() {
 		s.link.total.Store(0)
 		s.link.arrived.Store(0)
@@ -38,7 +36,7 @@ func (s *session) synchronize(ctx context.Context, a answer) (Position, error) {
 	defer os.Remove(full.Path)
 	t, err := s.transfer()
 	if err != nil {
-		return Position{}, fmt.Errorf("psync: receive a snapshot: %w", err)
+		return Position{}, fmt.Errorf("%w: %w", errReceive, err)
 	}
 	if s.cfg.Target.Direct() {
 		err = s.loadArriving(ctx, t, &full)
@@ -56,18 +54,18 @@ const loadingInMemory = "MASTER <-> REPLICA sync: Loading DB in memory"
 
 // loadReceived has the Target load a snapshot that was received as a whole.
 func (s *session) loadReceived(ctx context.Context, t transfer, full *Full) error {
-	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving from master to disk", zap.Int64("bytes", t.size))
+	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving " + t.String() + " to disk")
 	if err := s.stage(t, full.Path, nil); err != nil {
-		return fmt.Errorf("psync: receive a snapshot: %w", err)
+		return fmt.Errorf("%w: %w", errReceive, err)
 	}
 	summary, err := check(full.Path)
 	if err != nil {
 		return fmt.Errorf("%w: the received snapshot: %w", errRefused, err)
 	}
 	full.DB, full.Keys, full.Databases = summary.Aux.StreamDB(), summary.Keys, summary.Databases
-	s.cfg.Log.Info(loadingInMemory, zap.Int64("keys", summary.Keys))
+	s.cfg.Log.Info(fmt.Sprintf("%s (%d keys)", loadingInMemory, summary.Keys))
 	if n := summary.Skipped.ModuleData; n > 0 {
-		s.cfg.Log.Warn("The snapshot holds what this server has no place for", zap.Int("module data", n))
+		s.cfg.Log.Warn(fmt.Sprintf("The snapshot has data of modules (%d). This server has none, and leaves them out", n))
 	}
 	if err := s.cfg.Target.Replace(ctx, *full); err != nil {
 		return fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
@@ -78,7 +76,8 @@ func (s *session) loadReceived(ctx context.Context, t transfer, full *Full) erro
 // loadArriving has the Target load a snapshot while it arrives. The file is written all
 // the same, since it is what a restart loads.
 func (s *session) loadArriving(ctx context.Context, t transfer, full *Full) error {
-	s.cfg.Log.Info(loadingInMemory, zap.Int64("bytes", t.size))
+	s.cfg.Log.Info("MASTER <-> REPLICA sync: receiving " + t.String() + " to disk and to the parser")
+	s.cfg.Log.Info(loadingInMemory)
 	from, to := io.Pipe()
 	staged := make(chan struct{})
 	go func() {
@@ -96,7 +95,7 @@ func (s *session) loadArriving(ctx context.Context, t transfer, full *Full) erro
 	<-staged
 	switch {
 	case in.broken != nil:
-		return fmt.Errorf("psync: receive a snapshot: %w", in.broken)
+		return fmt.Errorf("%w: %w", errReceive, in.broken)
 	case err != nil:
 		return fmt.Errorf("%w: load the snapshot: %w", errRefused, err)
 	}
@@ -136,6 +135,14 @@ type transfer struct {
 	mark []byte // nil: there is none
 }
 
+// String says in the words of Redis's log what is received.
+func (t transfer) String() string {
+	if t.mark != nil {
+		return "streamed RDB from master with EOF"
+	}
+	return fmt.Sprintf("%d bytes from master", t.size)
+}
+
 // transfer reads how the snapshot is going to come.
 func (s *session) transfer() (t transfer, err error) {
 	header, err := s.reply()
@@ -144,16 +151,19 @@ func (s *session) transfer() (t transfer, err error) {
 	}
 	header, ok := bytes.CutPrefix(header, []byte("$"))
 	if !ok {
-		return t, fmt.Errorf("%w with %q where a snapshot belongs", ErrPrimary, header)
+		if bytes.HasPrefix(header, []byte("-")) {
+			return t, unexpected("MASTER aborted replication with an error: %s", header[1:])
+		}
+		return t, unexpected("Bad protocol from MASTER, the first byte is not '$' (we received '%s'), are you sure the host and port are right?", header)
 	}
 	if mark, marked := bytes.CutPrefix(header, []byte("EOF:")); marked {
 		if len(mark) != markBytes {
-			return t, fmt.Errorf("%w with a mark of %d bytes", ErrPrimary, len(mark))
+			return t, unexpected("Bad protocol from MASTER: the mark of a snapshot has %d bytes", len(mark))
 		}
 		return transfer{mark: bytes.Clone(mark)}, nil
 	}
 	if t.size, err = strconv.ParseInt(string(header), 10, 64); err != nil || t.size < 0 {
-		return t, fmt.Errorf("%w with a snapshot of %q bytes", ErrPrimary, header)
+		return t, unexpected("Bad protocol from MASTER: a snapshot of %q bytes", header)
 	}
 	s.link.total.Store(t.size)
 	return t, nil

@@ -66,7 +66,7 @@ func TestTheEndOfTransfersIsLogged(t *testing.T) {
 		come(4) // and reads no more
 		time.Sleep(r.set.Timeout + second)
 		synctest.Wait()
-		want := []string{"Diskless rdb transfer, last replica dropped", "Disconnecting timedout replica (full sync)"}
+		want := []string{"Diskless rdb transfer, last replica dropped", "Disconnecting timedout replica (full sync): pipe:6380"}
 		if lines := said(); !slices.Equal(lines, want) {
 			t.Errorf("of one that does not read the log says %q", lines)
 		}

@@ -3,14 +3,11 @@ package psync
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap"
 
 	"redoubt/replication"
 )
@@ -51,6 +48,7 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	if answer.full {
+		s.explain(position, known, answer)
 		position, err = s.synchronize(ctx, answer)
 	} else {
 		position, err = s.resume(position, answer)
@@ -61,6 +59,20 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	return true, s.follow(position)
 }
 
+// explain says in the log why all data are sent, as far as this side can tell.
+func (s *session) explain(p Position, known bool, a answer) {
+	switch {
+	case !known || p.End == 0:
+		s.cfg.Log.Info("Partial resynchronization not possible (no cached master): this node has no data that a master could add to.")
+	case a.at < p.End:
+		s.cfg.Log.Warn(fmt.Sprintf("The master has not accepted a partial resynchronization from offset %d of %s: its own data end at offset %d. "+
+			"What this node has taken beyond what the master received is given up with its data.", p.End+1, p.History.ID, a.at))
+	default:
+		s.cfg.Log.Info(fmt.Sprintf("The master has not accepted a partial resynchronization from offset %d of %s: it does not have what follows, or has another history. "+
+			"Its log has the reason.", p.End+1, p.History.ID))
+	}
+}
+
 // resume goes on from where the node is.
 func (s *session) resume(p Position, a answer) (Position, error) {
 	if a.id != "" {
@@ -69,8 +81,8 @@ func (s *session) resume(p Position, a answer) (Position, error) {
 	if err := s.cfg.Target.Continue(p.History); err != nil {
 		return p, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	s.cfg.Log.Info("Successful partial resynchronization with master.",
-		zap.String("id", p.History.ID), zap.Int64("offset", int64(p.End)))
+	s.cfg.Log.Info("Successful partial resynchronization with master.")
+	s.cfg.Log.Info(fmt.Sprintf("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization from offset %d of %s.", p.End+1, p.History.ID))
 	s.helpers.Go(s.pulse)
 	return p, nil
 }
@@ -81,6 +93,7 @@ func (s *session) follow(p Position) error {
 	s.link.received.Store(int64(p.End))
 	s.streaming.Store(true)
 	s.link.setState(Connected)
+	s.link.outage.over(time.Now())
 	// A primary that sent a marked transfer sends nothing before this.
 	if err := s.ack(); err != nil {
 		return err
@@ -159,10 +172,6 @@ func appendCommand(dst []byte, args ...string) []byte {
 	}
 	return dst
 }
-
-// ErrPrimary is what the primary's answers make a Link give up a connection
-// with; it is wrapped with the answer.
-var ErrPrimary = errors.New("psync: the primary answered")
 
 // answer is that to PSYNC.
 type answer struct {

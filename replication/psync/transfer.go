@@ -9,8 +9,6 @@ import (
 	"io"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redoubt/replication"
 )
 
@@ -44,7 +42,7 @@ func (f *feeder) full(ctx context.Context) error {
 	f.setState(SendBulk)
 	f.count()
 	if f.handshake.RDBOnly {
-		f.log.Info("RDB transfer completed, the replica wants nothing else")
+		f.log.Info(fmt.Sprintf("RDB transfer to replica %s completed, rdb only mode", f.name()))
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -58,7 +56,7 @@ func (f *feeder) full(ctx context.Context) error {
 		}
 	}
 	f.online()
-	f.log.Info("Synchronization with replica succeeded", zap.Int64("offset", int64(base.At)))
+	f.log.Info(fmt.Sprintf("Synchronization with replica %s succeeded", f.name()))
 	return f.stream(ctx, base.At, f.pin)
 }
 
@@ -119,7 +117,7 @@ func (f *feeder) pinnedBase(ctx context.Context) (*Base, error) {
 		if f.handshake.RDBOnly || stream.First() <= base.At {
 			return base, nil
 		}
-		f.log.Warn("The stream behind a snapshot was trimmed before it could be sent", zap.Int64("offset", int64(base.At)))
+		f.log.Warn(fmt.Sprintf("The journal behind the snapshot for replica %s, from offset %d on, was trimmed before it could be sent; another one is made", f.name(), base.At+1))
 		base.Close()
 	}
 	return nil, errors.New("psync: every snapshot was outdated before it could be sent")

@@ -274,7 +274,7 @@ func (w *writer) beginCommits() (*commitLog, error) {
 		if err == nil {
 			return l, nil
 		}
-		w.s.log.Warn("journal: goes without a commit log", zap.Error(err))
+		w.s.log.Warn("The journal goes without a commit log, so that writes take longer at appendfsync always", zap.Error(err))
 	}
 	return nil, removeCommitLog(cfg.FS, cfg.Dir)
 }
@@ -286,7 +286,7 @@ func (w *writer) openCommits() {
 	if err != nil {
 		// What is removed holds no records, but may have taken the last of the space.
 		err = errors.Join(err, removeCommitLog(s.cfg.FS, s.cfg.Dir))
-		s.log.Warn("journal: goes without a commit log", zap.Error(err))
+		s.log.Warn("The journal goes without a commit log, so that writes take longer at appendfsync always", zap.Error(err))
 		return
 	}
 	s.mu.Lock()

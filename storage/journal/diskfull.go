@@ -71,7 +71,7 @@ func (d *disk) giveUp() bool {
 
 // beginWatch says that the disk is full and begins to wait for its space.
 func (d *disk) beginWatch() {
-	d.log.Warn("journal: no space left on the disk; writes are refused until there is some")
+	d.log.Warn("The journal: no space left on the disk; writes are refused (MISCONF) until there is some, reads go on")
 	d.wg.Add(1)
 	go d.watch()
 }
@@ -173,7 +173,7 @@ func (d *disk) watch() {
 			continue
 		}
 		d.full.Store(false)
-		d.log.Info("journal: there is space on the disk again")
+		d.log.Info("The journal: there is space on the disk again; writes are taken")
 		return
 	}
 }

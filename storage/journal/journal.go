@@ -51,6 +51,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
+	"redoubt/internal/reason"
 	"redoubt/replication"
 )
 
@@ -207,7 +208,11 @@ func (c *Config) validate() error {
 	}
 	if c.Fatal == nil {
 		log := c.Log
-		c.Fatal = func(err error) { log.Fatal(err.Error()) }
+		c.Fatal = func(err error) {
+			log.Warn("A write to the journal has failed, and nobody knows what of it is on the disk. The process ends, as a later write could hide that. " +
+				"Writes that were not acknowledged may be lost, no others; look at the disk before the next start.")
+			log.Fatal(reason.Of(err))
+		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/zap"
 
 	"redoubt/replication"
 )
@@ -155,7 +154,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	}
 	rec.End, rec.Torn = end, torn
 	if torn != "" {
-		s.log.Warn("journal: did not end cleanly", zap.String("reason", torn), zap.Int64("end", int64(end)))
+		s.log.Debug(fmt.Sprintf("The journal did not end cleanly: %s. It ends at offset %d", torn, end)) // the node warns of it
 	}
 	l, err := w.beginCommits()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"go.uber.org/zap"
 
+	"redoubt/internal/logging"
 	"redoubt/replication"
 )
 
@@ -55,7 +56,7 @@ func openStore(dir string, d *disk, log *zap.Logger, fatal func(error)) (*store,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		Logger:                     pebbleLogger{st},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { log.Warn("journal: background error in Pebble", zap.Error(err)) },
+			BackgroundError: func(err error) { log.Warn("The journal: an error in the background of Pebble", zap.Error(err)) },
 		},
 	}
 	for i := range opts.Levels {
@@ -74,7 +75,7 @@ func openStore(dir string, d *disk, log *zap.Logger, fatal func(error)) (*store,
 // fsync of its log or manifest, or corruption it cannot go on with.
 type pebbleLogger struct{ st *store }
 
-func (l pebbleLogger) Infof(f string, a ...any)  { l.st.log.Debug(fmt.Sprintf(f, a...)) }
+func (l pebbleLogger) Infof(f string, a ...any)  { l.st.log.Log(logging.Debug, fmt.Sprintf(f, a...)) }
 func (l pebbleLogger) Errorf(f string, a ...any) { l.st.log.Warn(fmt.Sprintf(f, a...)) }
 func (l pebbleLogger) Fatalf(f string, a ...any) { l.st.fatal(fmt.Errorf(f, a...)) }
 

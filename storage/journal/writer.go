@@ -368,7 +368,7 @@ func (w *writer) unload() (again bool) {
 	}
 	to, err := s.ring.unloadBetween(w.unloaded, held)
 	if err != nil {
-		s.log.Warn("journal: cannot take the ring out of memory", zap.Error(err))
+		s.log.Warn("The journal: cannot take the ring out of memory", zap.Error(err))
 	}
 	w.unloaded = to
 	return false
@@ -434,7 +434,7 @@ func (w *writer) trim() {
 		return w.store.trim(kept)
 	})
 	if err != nil {
-		s.log.Warn("journal: cannot trim", zap.Error(err))
+		s.log.Warn("The journal cannot be trimmed", zap.Error(err))
 	}
 }
 

@@ -52,10 +52,14 @@ func (d *Driver) administerCounted(x *command.Ctx, ss []slots.Slot, count func(*
 // give posts the event. decided, if not nil, is closed when the Node has decided
 // and the View shows it.
 func (d *Driver) give(x *command.Ctx, ev cluster.Event, decided chan struct{}, reply func(*resp.Writer, cluster.Result)) {
+	done := d.request(x)
 	answer := func(w *resp.Writer, r cluster.Result) {
 		if r.Err != nil {
 			w.Error(resp.Error(r.Err.Error()))
 			return
+		}
+		if done != "" {
+			d.Log.Info(done)
 		}
 		reply(w, r)
 	}
@@ -87,6 +91,24 @@ func (d *Driver) give(x *command.Ctx, ev cluster.Event, decided chan struct{}, r
 }
 
 func ok(w *resp.Writer, _ cluster.Result) { w.OK() }
+
+// request is the line of the log about a command that changes what the node is, or who
+// belongs to the cluster; "" for others.
+func (d *Driver) request(x *command.Ctx) string {
+	who, known := x.Caller.(fmt.Stringer)
+	if !known {
+		return ""
+	}
+	switch x.Row.Name {
+	case "failover", "forget", "replicate", "reset":
+		words := bytes.ToUpper(x.Args[0])
+		for _, a := range x.Args[1:] {
+			words = append(append(words, ' '), a...)
+		}
+		return fmt.Sprintf("%s accepted (user request from '%s')", words, who)
+	}
+	return ""
+}
 
 const (
 	errSlotArgument resp.Error = "ERR Invalid or out of range slot"

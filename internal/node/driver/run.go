@@ -3,6 +3,8 @@ package driver
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/bus"
 	"redoubt/bus/link"
 	"redoubt/cluster"
@@ -328,7 +330,7 @@ func (b busLinks) Received(l *link.Link, m *bus.Message) {
 func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
 	d := b.d
 	d.post(func() { d.step(cluster.Dropped{Type: t}, nil) })
-	d.Log.Debug("Received an invalid cluster bus message of type " + t.String() + " from " + l.RemoteIP().String() + ": " + err.Error())
+	d.Log.Debug("Received an invalid cluster bus message of type "+t.String()+" from "+l.RemoteIP().String(), zap.Error(err))
 }
 
 // Closed implements link.Handler.

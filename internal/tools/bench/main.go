@@ -6,6 +6,7 @@
 //	memory    resident bytes per key and element, loading, restarting
 //	types     throughput of commands on collections, streams, scripts and others
 //	snapshot  throughput and latency while BGSAVE is under way
+//	sentinels processor time of Sentinels that watch a thousand masters
 //
 // Where both servers run at the same time one run follows the other at once, and
 // who goes first changes with the round. What is printed are the medians of the
@@ -35,7 +36,7 @@ type options struct {
 }
 
 func main() {
-	measurements := map[string]func([]string) error{"memory": runMemory, "types": runTypes, "snapshot": runSnapshot}
+	measurements := map[string]func([]string) error{"memory": runMemory, "types": runTypes, "snapshot": runSnapshot, "sentinels": runSentinels}
 	run, args := runStrings, os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {
 		run, args = measurements[args[0]], args[1:]

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"redoubt/internal/aof"
+	"redoubt/internal/reason"
 )
 
 // AOF is redis-check-aof. name is that of the program, args what follows it; in
@@ -93,7 +94,7 @@ const headBytes = 64 << 20
 func (c *checker) read(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		c.abort("Cannot open file %s: %s\n", path, aof.Reason(err))
+		c.abort("Cannot open file %s: %s\n", path, reason.System(err))
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
@@ -152,7 +153,7 @@ func (c *checker) manifest(path string, text []byte) {
 func (c *checker) head(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		c.abort("Cannot open file %s: %s\n", path, aof.Reason(err))
+		c.abort("Cannot open file %s: %s\n", path, reason.System(err))
 	}
 	defer f.Close()
 	head, _ := bufio.NewReader(f).Peek(8)
@@ -187,7 +188,7 @@ func (c *checker) report(what, name string, o outcome) {
 func (c *checker) single(name, path string, last, preamble bool) outcome {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		c.abort("Cannot open file %s: %s, aborting...\n", path, aof.Reason(err))
+		c.abort("Cannot open file %s: %s, aborting...\n", path, reason.System(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -207,7 +208,7 @@ func (c *checker) single(name, path string, last, preamble bool) outcome {
 		c.say("RDB preamble is OK, proceeding with AOF tail...\n")
 	}
 	if _, err := f.Seek(start, io.SeekStart); err != nil {
-		c.abort("Failed to fseek in AOF %s: %s", name, aof.Reason(err))
+		c.abort("Failed to fseek in AOF %s: %s", name, reason.System(err))
 	}
 	s := &scan{c: c, in: bufio.NewReaderSize(f, 1<<20), at: start, whole: start, path: path}
 	cut := s.run(name)

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"redoubt/internal/aof"
+	"redoubt/internal/reason"
 	"redoubt/internal/version"
 	"redoubt/storage/rdb"
 )
@@ -27,7 +27,7 @@ func RDB(out, errs io.Writer, name string, args []string) int {
 	f, err := os.Open(args[0])
 	if err != nil {
 		checkingRDB(out, args[0])
-		fmt.Fprintf(errs, "Cannot open file %s: %s\n", args[0], aof.Reason(err))
+		fmt.Fprintf(errs, "Cannot open file %s: %s\n", args[0], reason.System(err))
 		return 1
 	}
 	defer f.Close()
