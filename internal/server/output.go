@@ -318,6 +318,9 @@ func (c *conn) outputLimit(cfg *config.Settings) config.OutputLimit {
 func (l *loop) checkOutput(c *conn) {
 	size := int64(c.unsent())
 	limit := c.outputLimit(l.cfg)
+	if !c.parser.Limits.Unauthenticated { // before the password all of it counts
+		size = max(size-smallOutput, 0) // omem of CLIENT LIST, which is what Redis looks at
+	}
 	over := limit.HardBytes > 0 && size >= limit.HardBytes
 	switch {
 	case limit.SoftBytes == 0 || size < limit.SoftBytes:

@@ -182,7 +182,11 @@ func TestTheTimeOfASoftLimitIsNotShort(t *testing.T) {
 			l.mono = 0
 			l.openOutput(c)
 			before := time.Since(n.started)
-			c.out.Bulk([]byte("longer than the limit"))
+			c.out.Bulk(make([]byte, smallOutput-100))
+			if l.checkOutput(c); c.softFrom != 0 {
+				t.Error("what CLIENT LIST does not show as omem counts")
+			}
+			c.out.Bulk(make([]byte, 200))
 			l.checkOutput(c)
 			if c.softFrom < before {
 				t.Errorf("the time began %v too early", before-c.softFrom)
@@ -284,7 +288,7 @@ func TestNothingRunsForAClientThatItsMessagesHaveClosed(t *testing.T) {
 	c.do("HELLO 3")
 	c.want("SUBSCRIBE ch", "[subscribe ch 1]")
 	n.stopLoops(nil)
-	n.Publish([]byte("ch"), make([]byte, 20_000), false)
+	n.Publish([]byte("ch"), make([]byte, 30_000), false)
 	c.send("BLPOP k 0") // is read before the loop's mail, if it has arrived by then
 	n.resumeLoops(nil)
 	c.closed()
