@@ -12,7 +12,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
+.PHONY: help build lab test race lint docs sim fuzz interop guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -85,11 +85,21 @@ pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/defau
 guide: build ## play the operations guide: with Redoubt alone, with the Sentinels of Redis, and with its nodes (needs haproxy and redis-server)
 	scripts/guides.sh
 
-image: build ## the container image redoubt:local, FROM scratch; pulls nothing
+image: build ## the container images, FROM scratch: redoubt:local, redoubt-sentinel:local, and HAProxy's if it is installed; pulls nothing
+	mkdir -p bin/data
 	docker build -t redoubt:local -f docker/Dockerfile bin
+	docker build -t redoubt-sentinel:local -f docker/Dockerfile.sentinel docker
+	scripts/haproxy-image.sh
 
-compose: image ## six containers as one cluster; kill, pause and cut off one under redoubt check
+compose: image ## containers: a cluster of six, a primary under Sentinels; kill, pause and cut off nodes under redoubt check
 	scripts/compose-lab.sh
+	scripts/compose-sentinel.sh
+
+deb: build ## the Debian package bin/redoubt_VERSION_ARCH.deb, by dpkg-deb alone
+	packaging/deb/build.sh bin
+
+deb-test: deb ## install, run, upgrade, remove and purge the package, and its units under systemd, in a copy of this machine
+	scripts/deb.sh
 
 fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh

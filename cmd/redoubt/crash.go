@@ -5,8 +5,6 @@ import (
 	"os"
 	"runtime/debug"
 
-	"go.uber.org/zap"
-
 	"redoubt/internal/logging"
 )
 
@@ -15,11 +13,13 @@ import (
 // and with daemonize yes it is nowhere. It is done by the runtime itself, so it works in a
 // process that hangs, too.
 func reportCrashes(log *logging.Logger, out io.Writer) {
-	file, ok := out.(*os.File)
-	if !ok || file == os.Stdout {
+	file, ok := out.(*logging.File)
+	if !ok {
 		return
 	}
-	if err := debug.SetCrashOutput(file, debug.CrashOptions{}); err != nil {
-		log.Warn("A crash will not be reported in the log file", zap.Error(err))
-	}
+	file.Each(func(f *os.File) {
+		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
+			log.Warn("A crash will not be reported in the log file: " + err.Error())
+		}
+	})
 }

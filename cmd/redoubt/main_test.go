@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"redoubt/internal/config"
+	"redoubt/internal/logging"
 	"redoubt/internal/proctitle"
 )
 
@@ -125,7 +126,7 @@ func TestARelativeLogFileIsInDir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.(*os.File).Close()
+	defer log.(*logging.File).Close()
 	if _, err := os.Stat(filepath.Join(dir, "node.log")); err != nil {
 		t.Error(err)
 	}

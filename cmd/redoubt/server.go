@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -21,6 +21,7 @@ import (
 	"redoubt/internal/node"
 	"redoubt/internal/proctitle"
 	"redoubt/internal/sentinel"
+	"redoubt/internal/supervisor"
 	"redoubt/internal/version"
 )
 
@@ -60,10 +61,6 @@ const sentinelOption = "--sentinel"
 // configuration, in the form scripts look for.
 const product = "Redis " + version.Redis
 
-// detached is set in the environment of the process that daemonize yes leaves
-// behind.
-const detached = "REDOUBT_DETACHED"
-
 // serve runs a node, or a Sentinel, until it ends.
 func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	if done, err := answer(os.Stdout, args, asSentinel); done {
@@ -72,7 +69,12 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	// A terminal that closes, or a reader of the log that goes away, does not end
 	// a node.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	settings, err := config.Load(config.Source{Args: args, Stdin: os.Stdin, Product: product, Sentinel: asSentinel})
+	starter := ownStarter()
+	stdin, err := standardInput(args)
+	if err != nil {
+		return err
+	}
+	settings, err := config.Load(config.Source{Args: args, Stdin: bytes.NewReader(stdin), Product: product, Sentinel: asSentinel})
 	if err == nil && asSentinel {
 		err = sentinel.Check(settings, product)
 	}
@@ -81,33 +83,34 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 		return errSilent
 	}
 	c := settings.Current()
-	// Before detach: who starts a daemon can be told only until then.
 	out, err := openLog(c)
 	if err != nil {
 		return err
 	}
-	if c.Daemonize && os.Getenv(detached) == "" {
-		return detach()
+	log := logging.New(starter.tee(out))
+	followLog(log, settings)
+	var manager *supervisor.Manager
+	if starter == nil { // which else has looked
+		manager = supervisor.Find(c.Supervised, log.Logger)
+		defer manager.Close()
+		if c.Daemonize && manager == nil {
+			return detach(stdin)
+		}
 	}
 	if err := os.Chdir(c.Dir); err != nil {
 		return fmt.Errorf("can't chdir to '%s': %w", c.Dir, err)
 	}
 	showTitle(title, settings, modeOf(c, asSentinel))
-	log := logging.New(out)
 	reportCrashes(log, out)
-	followLog(log, settings)
 	announceStart(log, settings, args, asSentinel)
-	if err := writePID(c); err != nil {
-		log.Warn("Failed to write PID file", zap.Error(err))
-	} else {
-		defer removePID(log.Logger, c)
-	}
-	run, name := runNode, "Redis"
+	p := &program{settings: settings, log: log, starter: starter, manager: manager, pid: ownPID(c, starter != nil)}
+	run, name := p.runNode, "Redis"
 	if asSentinel {
-		run, name = runSentinel, "Sentinel"
+		run, name = p.runSentinel, "Sentinel"
 	}
-	if err := run(log, settings); err != nil {
-		removePID(log.Logger, c)
+	err = run()
+	p.pid.remove(log.Logger)
+	if err != nil {
 		log.Warn(err.Error()) // the last line, where scripts look for it
 		return errSilent
 	}
@@ -115,30 +118,67 @@ func serve(title *proctitle.Title, args []string, asSentinel bool) error {
 	return nil
 }
 
+// program is what runs in the process, and who wants to hear of it.
+type program struct {
+	settings *config.Config
+	log      *logging.Logger
+	starter  *starter
+	manager  *supervisor.Manager
+	pid      *pidFile
+}
+
+// listening announces a program that takes connections. Only now it writes its pid file:
+// one that cannot listen may have found another process that has its port, and its file.
+func (p *program) listening(mode string) {
+	announceServer(p.log, p.settings, mode)
+	if err := p.pid.write(p.settings); err != nil {
+		p.log.Warn("Failed to write PID file: " + err.Error())
+	}
+}
+
+// ready tells who has started the process that it serves.
+func (p *program) ready(of supervisor.Process) {
+	p.starter.release(p.log)
+	p.manager.Ready(of)
+}
+
 // runNode runs the node until it ends.
-func runNode(log *logging.Logger, settings *config.Config) error {
+func (p *program) runNode() error {
+	var n *node.Node
 	n, err := node.New(node.Config{
-		Settings: settings, Log: log.Logger, Role: log.SetReplica,
-		Listening: func() { announceServer(log, settings, nodeMode(settings)) },
+		Settings: p.settings, Log: p.log.Logger, Role: p.log.SetReplica, Supervised: p.manager.Kind(),
+		Listening: func() {
+			p.listening(nodeMode(p.settings))
+			p.starter.releaseSoon(p.log)
+		},
+		Ready:  func() { p.ready(n) },
+		Ending: p.manager.Stopping,
 	})
 	if err != nil {
-		announceServer(log, settings, nodeMode(settings)) // whoever waits for these lines goes on
+		announceServer(p.log, p.settings, nodeMode(p.settings)) // whoever waits for these lines goes on
 		return err
 	}
+	p.manager.Watch(n)
 	ctx, stop := notify(n)
 	defer stop()
 	return n.Run(ctx)
 }
 
 // runSentinel runs the Sentinel until it ends.
-func runSentinel(log *logging.Logger, settings *config.Config) error {
+func (p *program) runSentinel() error {
+	var s *sentinel.Sentinel
 	s, err := sentinel.New(sentinel.Config{
-		Settings: settings, Product: product, Log: log.Logger,
-		Listening: func() { announceServer(log, settings, "sentinel") },
+		Settings: p.settings, Product: product, Log: p.log.Logger, Supervised: p.manager.Kind(),
+		Listening: func() {
+			p.listening("sentinel")
+			p.ready(s)
+		},
+		Ending: p.manager.Stopping,
 	})
 	if err != nil {
 		return err
 	}
+	p.manager.Watch(s)
 	ctx, stop := notify(s)
 	defer stop()
 	return s.Run(ctx)
@@ -280,7 +320,7 @@ func openLog(c *config.Settings) (log io.Writer, err error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(c.Dir, path)
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := logging.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}
@@ -301,40 +341,6 @@ func followLog(log *logging.Logger, settings *config.Config) {
 	}
 	_ = set(nil, settings.Current())
 	settings.OnChange(set, "loglevel")
-}
-
-func writePID(c *config.Settings) error {
-	if c.PIDFile == "" {
-		return nil
-	}
-	return os.WriteFile(c.PIDFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
-}
-
-// removePID removes the pid file, if it is still there.
-func removePID(log *zap.Logger, c *config.Settings) {
-	if c.PIDFile == "" {
-		return
-	}
-	if err := os.Remove(c.PIDFile); err == nil {
-		log.Info("Removing the pid file.")
-	}
-}
-
-// detach starts the same command again in a session of its own. A Go process
-// cannot fork, so the server's process id is not this one's.
-func detach() error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), detached+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	return cmd.Process.Release()
 }
 
 // serverName reports whether the program was started under Redis's name, when

@@ -29,9 +29,11 @@ type Config struct {
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
-	Log     *zap.Logger
-	RunID   string // 40 hexadecimal digits
-	Started time.Time
+	Log   *zap.Logger
+	RunID string // 40 hexadecimal digits
+	// Supervised is which service manager watches the process; "": none.
+	Supervised string
+	Started    time.Time
 	// StartMemory is what the process had in use before there were keys, in bytes.
 	StartMemory int64
 }

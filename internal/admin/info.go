@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +20,12 @@ import (
 	"redoubt/internal/pubsub"
 	"redoubt/internal/version"
 )
+
+// executable is the path of the program, as it was when it was first asked for.
+var executable = sync.OnceValue(func() string {
+	path, _ := os.Executable()
+	return path
+})
 
 // section is one part of INFO.
 type section struct {
@@ -163,7 +171,6 @@ func (a *Commands) infoServer(b *strings.Builder) {
 		mode = "sentinel"
 	}
 	st, up := a.Server.Stats(), time.Since(a.Started)
-	executable, _ := os.Executable()
 	field(b, "redis_version", version.Redis)
 	field(b, "redis_git_sha1", "00000000")
 	field(b, "redis_git_dirty", 0)
@@ -177,7 +184,7 @@ func (a *Commands) infoServer(b *strings.Builder) {
 	field(b, "atomicvar_api", "c11-builtin")
 	field(b, "gcc_version", "0.0.0")
 	field(b, "process_id", pid)
-	field(b, "process_supervised", "no")
+	field(b, "process_supervised", cmp.Or(a.Supervised, "no"))
 	field(b, "run_id", a.RunID)
 	field(b, "tcp_port", cfg.Port)
 	field(b, "server_time_usec", time.Now().UnixMicro())
@@ -186,7 +193,7 @@ func (a *Commands) infoServer(b *strings.Builder) {
 	field(b, "hz", cfg.HZ)
 	field(b, "configured_hz", cfg.HZ)
 	field(b, "lru_clock", lruClock(time.Now().Unix()))
-	field(b, "executable", executable)
+	field(b, "executable", executable())
 	field(b, "config_file", a.Settings.Path())
 	field(b, "io_threads_active", 0)
 	if st.EndsAt != 0 {

@@ -104,19 +104,19 @@ func TestGuardsThatAreNotBuiltAreRefused(t *testing.T) {
 }
 
 func TestWhatSomebodyWaitsForInVainIsWarnedOf(t *testing.T) {
-	c := mustLoad(t, "io-threads 4\nsupervised systemd\nloadmodule a.so\nsyslog-enabled no")
+	c := mustLoad(t, "io-threads 4\nsyslog-enabled yes\nloadmodule a.so\nsyslog-ident r")
 	var names []string
 	for _, line := range c.Warnings() {
 		name, _, _ := strings.Cut(line, " has no effect")
 		names = append(names, name)
 	}
-	if want := []string{"supervised", "loadmodule"}; !slices.Equal(names, want) {
+	if want := []string{"syslog-enabled", "loadmodule"}; !slices.Equal(names, want) {
 		t.Errorf("warned of %q, want %q", names, want)
 	}
-	if got, want := c.Unused(), []string{"io-threads", "syslog-enabled"}; !slices.Equal(got, want) {
+	if got, want := c.Unused(), []string{"io-threads", "syslog-ident"}; !slices.Equal(got, want) {
 		t.Errorf("only named are %q, want %q", got, want)
 	}
-	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("SuperVised") == "" || c.Lacking("maxmemory") != "" {
+	if c.Lacking("io-threads") != "" || c.Lacking("no-such-directive") != "" || c.Lacking("SysLog-Enabled") == "" || c.Lacking("maxmemory") != "" {
 		t.Error("Lacking is wrong")
 	}
 }

@@ -31,6 +31,7 @@ type Settings struct {
 
 	// The process.
 	Daemonize         bool
+	Supervised        string // no, systemd, upstart or auto
 	PIDFile           string // empty: none, unless daemonized
 	LogLevel          LogLevel
 	LogFile           string // empty: standard output

@@ -71,10 +71,13 @@ var networkRows = []*directive{
 
 var processRows = []*directive{
 	{name: "daemonize", typ: boolean{}, def: "no", flags: immutable,
-		does:  "run in the background",
+		does:  "run in the background, unless a service manager supervises the process",
 		store: toBool(func(s *Settings) *bool { return &s.Daemonize })},
+	{name: "supervised", typ: oneOf("upstart", "systemd", "auto", "no"), def: "no", flags: immutable,
+		does:  "the service manager that is told how the process is; auto: whichever the environment names",
+		store: toText(func(s *Settings) *string { return &s.Supervised })},
 	{name: "pidfile", typ: text{}, flags: immutable,
-		does:  "file that the process id is written to",
+		does:  "file that the process id is written to; a daemon without one tries `/var/run/redis.pid`",
 		store: toText(func(s *Settings) *string { return &s.PIDFile })},
 	{name: "loglevel", typ: logLevels, def: "notice",
 		does:  "least severity that is logged",

@@ -136,8 +136,6 @@ var keptRows = []*directive{
 	{name: "req-res-logfile", typ: text{}, flags: immutable | hidden, since: "Redis 7.2"},
 	{name: "slowlog-entry-max-argc", typ: nonNegative, def: "32", since: "Redis 8.8"},
 	{name: "slowlog-entry-max-string-len", typ: nonNegative, def: "128", since: "Redis 8.8"},
-	{name: "supervised", typ: oneOf("upstart", "systemd", "auto", "no"), def: "no", flags: immutable,
-		lacks: "the service manager is not told when the node is ready; a unit of systemd needs Type=simple"},
 	{name: "syslog-enabled", typ: boolean{}, def: "no", flags: immutable, lacks: "nothing is sent to syslog"},
 	{name: "syslog-facility", typ: oneOf("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), def: "local0", flags: immutable},
 	{name: "syslog-ident", typ: text{blank: true}, def: "redis", flags: immutable},

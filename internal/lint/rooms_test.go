@@ -64,6 +64,7 @@ var rooms = []room{
 	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/resp"}},
 	{path: "internal/aof", imports: []string{"internal/config"}},
 	{path: "internal/proctitle"},
+	{path: "internal/supervisor"},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},

@@ -279,7 +279,7 @@ func (n *Node) loadPart(part aof.Part) (l loaded, cut bool, err error) {
 	if _, err := f.Seek(l.bytes, io.SeekStart); err != nil {
 		return l, false, err
 	}
-	commands := aof.NewReader(f, l.bytes)
+	commands := aof.NewReader(n.persistence.effort.reader(f), l.bytes)
 	err = n.execute(commands, part.Name)
 	switch {
 	case errors.Is(err, aof.ErrFormat):
@@ -301,7 +301,7 @@ func (n *Node) loadPreamble(f *os.File) (loaded, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return loaded{}, err
 	}
-	l, err := load(context.Background(), n.handsAt(0), n.keys, f, loadRule{libraries: n.server})
+	l, err := load(context.Background(), n.handsAt(0), n.keys, n.persistence.effort.reader(f), loadRule{libraries: n.server})
 	if err == nil {
 		l.tell(n.log)
 	}

@@ -411,7 +411,7 @@ func (n *Node) loadFile(ctx context.Context, path string, at replication.Offset,
 	}
 	defer f.Close()
 	rule.delay = n.loadDelay()
-	l, err := load(ctx, n.handsAt(at), n.keys, f, rule)
+	l, err := load(ctx, n.handsAt(at), n.keys, n.persistence.effort.reader(f), rule)
 	if err != nil {
 		return l, fmt.Errorf("load %s: %w", path, err)
 	}
@@ -426,7 +426,7 @@ func (n *Node) loadDelay() func(stop <-chan struct{}) {
 // loadArriving is load of a snapshot from a primary, to its end, and returns the database
 // that is selected in the stream behind it.
 func (n *Node) loadArriving(ctx context.Context, in io.Reader) (db int, err error) {
-	all := &counted{in: in}
+	all := &counted{in: n.persistence.effort.reader(in)}
 	l, err := load(ctx, n.handsAt(0), n.keys, all, loadRule{libraries: n.server, delay: n.loadDelay()})
 	if err == nil {
 		_, err = io.Copy(io.Discard, all)

@@ -47,9 +47,14 @@ type Config struct {
 	Settings *config.Config
 	Log      *zap.Logger
 	Role     func(replica bool) // told at each change of role; may be nil
-	// Listening is called once connections are taken, before the data are loaded; it
+	// Listening is called once connections are taken, before the data are loaded, Ready
+	// once they are, and Ending once nothing can change any more that the node ends. They
 	// may be nil.
 	Listening func()
+	Ready     func()
+	Ending    func()
+	// Supervised is which service manager watches the process; "": none.
+	Supervised string
 }
 
 // Node is a node between New and the end of Run.
@@ -59,6 +64,8 @@ type Node struct {
 	runID   string
 	role    func(replica bool) // told at each change of role
 	listens func()             // told once it does
+	ready   func()             // told once it serves
+	life    life
 
 	lockMu      sync.Mutex
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
@@ -86,13 +93,16 @@ func New(c Config) (*Node, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening,
+	n := &Node{config: c.Settings, log: c.Log, runID: hex.EncodeToString(id), role: c.Role, listens: c.Listening, ready: c.Ready,
 		oom: oomScore{path: "/proc/self/oom_score_adj"}}
 	if n.role == nil {
 		n.role = func(bool) {}
 	}
 	if n.listens == nil {
 		n.listens = func() {}
+	}
+	if n.ready == nil {
+		n.ready = func() {}
 	}
 	cfg := c.Settings.Current()
 	var err error
@@ -127,7 +137,13 @@ func New(c Config) (*Node, error) {
 		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
-		Log:     c.Log, RunID: n.runID,
+		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
+		Ending: func() {
+			n.life.phase.Store(int32(ending))
+			if c.Ending != nil {
+				c.Ending()
+			}
+		},
 	}
 	n.mover = mover.New(mover.Parts{Keys: n.keys, Cluster: cfg.ClusterEnabled})
 	sc.Rows, sc.CachedTargets = n.mover.Rows(), n.mover.CachedTargets
@@ -318,6 +334,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if err == nil {
 		n.server.SetLoading(false)
 		n.log.Info("Ready to accept connections")
+		n.life.phase.CompareAndSwap(int32(starting), int32(serving))
+		n.ready()
 		err = <-served
 	} else {
 		cancel()
@@ -392,6 +410,7 @@ func (n *Node) restore() (loaded, error) {
 	if err := n.refuseEmptyStart(dump); err != nil {
 		return loaded{}, err
 	}
+	n.persistence.expect(dump, 0)
 	l, err := n.loadDump(dump)
 	if errors.Is(err, fs.ErrNotExist) {
 		return loaded{}, nil
@@ -463,6 +482,7 @@ func (n *Node) adopt(path string, l loaded) error {
 // restoreJournal loads what a restart found in the journal.
 func (n *Node) restoreJournal() (loaded, error) {
 	r := n.recovered
+	n.persistence.expect(r.Base, int64(r.End-r.BaseOffset))
 	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset)
 	if err != nil {
 		return l, err
@@ -503,6 +523,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	reader := psync.NewReader(source, db, maxReplayUnit)
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
+		n.persistence.effort.done.Add(int64(len(unit)))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

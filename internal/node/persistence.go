@@ -105,6 +105,7 @@ type persistence struct {
 	drop     [purposes]context.CancelCauseFunc // give up what is being made; nil: nothing is
 	saves    int64                             // good ones since the start
 	bases    int64
+	effort   effort
 	loadKeys int64
 	expired  int64
 	// took is how long good snapshots took, by purpose.
@@ -606,7 +607,7 @@ func (p *persistence) saveNow(tx *storage.Tx) error {
 		if f, ok := out.(*os.File); ok && incremental {
 			out = &steadyFile{File: f}
 		}
-		return snapshot.Write(p.keys, tx, out, p.header(tx, forSave), snapshot.Options{RDB: p.format(), Each: p.delay()})
+		return snapshot.Write(p.keys, tx, p.effort.writer(out), p.header(tx, forSave), snapshot.Options{RDB: p.format(), Each: p.delay()})
 	})
 	if err == nil {
 		p.log.Info("DB saved on disk")

@@ -66,7 +66,7 @@ func (p *persistence) loadFile(tx *storage.Tx, path string, flush bool, rule loa
 		p.libraries.DropLibraries(tx)
 	}
 	rule.libraries = p.libraries
-	l, err := load(context.Background(), []hand{within{tx}}, p.keys, f, rule)
+	l, err := load(context.Background(), []hand{within{tx}}, p.keys, p.effort.reader(f), rule)
 	if err == nil {
 		l.tell(p.log)
 	}

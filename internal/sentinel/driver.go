@@ -36,6 +36,7 @@ type driver struct {
 
 	ctx        context.Context // of everything that run started
 	inbox      chan func()
+	pulse      pulse
 	ended      chan struct{} // closed when run has ended
 	goroutines sync.WaitGroup
 }

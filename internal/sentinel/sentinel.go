@@ -45,8 +45,12 @@ type Config struct {
 	// Product names the program in errors of the configuration file.
 	Product string
 	Log     *zap.Logger
-	// Listening is called once connections are taken; it may be nil.
+	// Listening is called once connections are taken, and Ending once nothing can change
+	// any more that the Sentinel ends; they may be nil.
 	Listening func()
+	Ending    func()
+	// Supervised is which service manager watches the process; "": none.
+	Supervised string
 }
 
 // Sentinel is a Sentinel between New and the end of Run.
@@ -97,7 +101,7 @@ func New(c Config) (*Sentinel, error) {
 	}
 	s.server, err = server.New(server.Config{
 		Settings: c.Settings, Keyspace: storage.New(storage.Config{Databases: 1, Stream: noStream{}}), Stream: noStream{},
-		Sentinel: s, Program: s, Rows: s.rows(), Log: c.Log, RunID: runID,
+		Sentinel: s, Program: s, Rows: s.rows(), Log: c.Log, RunID: runID, Ending: c.Ending, Supervised: c.Supervised,
 	})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,9 @@ import (
 type ending struct {
 	once sync.Once
 	done chan struct{}
+	tell func() // that Run is about to return
+
+	saving atomic.Bool // the last snapshot is being written
 
 	// until is when the wait for replicas ends, in Unix milliseconds; 0: no
 	// shutdown waits. Like the rest it changes with all loops stopped and the
@@ -226,6 +229,8 @@ func (s *Server) saveAtEnd(tx *storage.Tx, how config.Shutdown) error {
 		return nil
 	}
 	s.log.Info("Saving the final RDB snapshot before exiting.")
+	s.ending.saving.Store(true)
+	defer s.ending.saving.Store(false)
 	err := s.persistence.SaveAtEnd(tx)
 	if err != nil && how&config.ShutdownForce != 0 {
 		s.log.Warn("Error trying to save the DB. Exit anyway: " + err.Error())

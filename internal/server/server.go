@@ -44,6 +44,12 @@ type Config struct {
 	// CachedTargets counts the connections that are kept for MIGRATE; nil: none.
 	CachedTargets func() int
 
+	// Ending is called when the server ends, and nothing will change that; nil: nobody
+	// wants to know.
+	Ending func()
+	// Supervised is which service manager watches the process, for INFO; "": none.
+	Supervised string
+
 	Log *zap.Logger // nil: silent
 	// RunID is the 40 hexadecimal digits by which INFO names this run.
 	RunID string
@@ -55,6 +61,9 @@ func (c *Config) validate() error {
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
+	}
+	if c.Ending == nil {
+		c.Ending = func() {}
 	}
 	return nil
 }
@@ -120,6 +129,7 @@ type Server struct {
 	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
+	pulse        pulse
 	applied      applied
 
 	program    Program
@@ -156,9 +166,9 @@ func New(c Config) (*Server, error) {
 	s.admin = admin.New(admin.Config{
 		Settings: c.Settings, Keyspace: c.Keyspace, Stream: c.Stream, PubSub: s.pubsub, Server: s,
 		Replication: c.Replication, Persistence: c.Persistence, Cluster: c.Cluster, Sentinel: c.Sentinel, CachedTargets: c.CachedTargets,
-		Log: c.Log, RunID: c.RunID, Started: s.started,
+		Log: c.Log, RunID: c.RunID, Started: s.started, Supervised: c.Supervised,
 	})
-	s.ending.done = make(chan struct{})
+	s.ending.done, s.ending.tell = make(chan struct{}), c.Ending
 	s.pauseChanged = make(chan struct{})
 	s.scripts, s.functions, s.streamHost = newScripts(), newFunctions(), s.newScriptHost(nil)
 	s.visitor = s.keyspace.NewExecutor()
@@ -308,6 +318,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.ending.done:
 	}
+	s.ending.tell()
 	s.stopServing()
 	return nil
 }

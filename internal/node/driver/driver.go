@@ -118,6 +118,7 @@ type Driver struct {
 	freezes atomic.Uint64
 
 	disturbance disturbance
+	pulse       pulse
 
 	// Owned by run.
 	node     *cluster.Node
