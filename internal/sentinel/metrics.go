@@ -15,27 +15,38 @@ const stallLimit = 5 * time.Second
 
 // CheckHealth adds that the driver hangs: server.Program.
 func (s *Sentinel) CheckHealth(r *metrics.Report) {
-	answered, late := make(chan struct{}), time.NewTimer(stallLimit)
-	defer late.Stop()
-	go s.driver.post(func() { close(answered) })
-	select {
-	case <-answered:
-	case <-s.driver.ended:
-	case <-late.C:
+	if _, answered := s.summary(); !answered {
 		r.Fault(fmt.Sprintf("what monitors the masters has not answered for %v", stallLimit))
+	}
+}
+
+// summary asks the driver, and does not wait for one that hangs.
+func (s *Sentinel) summary() (sum core.Summary, answered bool) {
+	answer, late := make(chan core.Summary, 1), time.NewTimer(stallLimit)
+	defer late.Stop()
+	go s.driver.post(func() { answer <- s.driver.node.Summary(time.Now()) })
+	select {
+	case sum = <-answer:
+		return sum, true
+	case <-s.driver.ended:
+		return sum, true
+	case <-late.C:
+		return sum, false
 	}
 }
 
 // CheckReadiness adds what keeps the Sentinel from its work: server.Program. In TILT it
 // still tells where the masters are.
 func (s *Sentinel) CheckReadiness(r *metrics.Report) {
-	s.driver.call(func() {
-		if sum := s.driver.node.Summary(time.Now()); sum.Tilt {
-			r.Note("the Sentinel is in TILT: it begins no failover")
-		} else if sum.Masters == 0 {
-			r.Note("no master is monitored")
-		}
-	})
+	if len(r.Problems) > 0 {
+		return // the driver may be what hangs
+	}
+	switch sum, _ := s.summary(); {
+	case sum.Tilt:
+		r.Note("the Sentinel is in TILT: it begins no failover")
+	case sum.Masters == 0:
+		r.Note("no master is monitored")
+	}
 }
 
 // Measure adds what the commands SENTINEL MASTERS, REPLICAS, SENTINELS and CKQUORUM tell,

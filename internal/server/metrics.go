@@ -339,6 +339,9 @@ func (s *Server) ready() metrics.Report {
 	if err := s.diskError(); err != "" {
 		r.Note("writes are refused: " + err.Error())
 	}
+	if s.is(condUnconfirmed) {
+		r.Note("writes are refused until the Sentinels have said that this is the primary still")
+	}
 	if s.program != nil {
 		s.program.CheckReadiness(&r)
 	}
