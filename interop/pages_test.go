@@ -30,7 +30,7 @@ import (
 //
 // Each page has a network of its own, in which only its processes live: it may use the
 // ports and addresses that it names.
-var pages = []string{"cluster.md", "migration.md"}
+var pages = []string{"cluster.md", "migration.md", "security.md", "sentinel.md"}
 
 // pageLimit bounds a page.
 const pageLimit = 2 * time.Minute
