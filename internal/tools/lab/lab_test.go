@@ -247,6 +247,19 @@ func TestLifeUnderSentinels(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("down (primary replica|replica primary) sentinel sentinel sentinel")
+	// If the leader of the failover dies before it has told the others, they go back to
+	// the old primary once that is there again.
+	err = client.Wait(limit, func() error {
+		for i := 3; i < 6; i++ {
+			if at := nodeOf(t, port+i, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"); strings.Contains(at, fmt.Sprint(port)) {
+				return fmt.Errorf("node %d names %s", i+1, at)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	// A Sentinel that goes on has its file, and the primary is not asked for again.
 	for _, n := range []string{"4", "1"} {
 		if err := l.Kill(&out, n); err != nil {
