@@ -31,6 +31,7 @@ func untilRemembered(t *testing.T, s *redistest.Server, sentinels int) {
 // A primary that was replaced while it was away takes no write when it comes back: what
 // its clients write in the belief that it is still the primary would be lost.
 func TestAReplacedPrimaryTakesNoWriteWhenItReturns(t *testing.T) {
+	t.Parallel()
 	const ours = redistest.Redoubt
 	w := startWatched(t, 2, ours, ours, ours)
 	old := w.primary
@@ -80,6 +81,7 @@ func TestAReplacedPrimaryTakesNoWriteWhenItReturns(t *testing.T) {
 
 // The others of its commands work, and so does it when its Sentinels have spoken.
 func TestARestartedPrimaryIsConfirmed(t *testing.T) {
+	t.Parallel()
 	const ours = redistest.Redoubt
 	w := startWatched(t, 2, ours, ours, ours)
 	for _, s := range w.sentinels {
@@ -149,6 +151,7 @@ func refusals(t *testing.T, s *redistest.Server) {
 // Whoever runs the node has the last word: by the time that it waits, and by REPLICAOF
 // NO ONE.
 func TestAPrimaryWithoutItsSentinelsIsWaitedForNoLongerThanAsked(t *testing.T) {
+	t.Parallel()
 	const ours = redistest.Redoubt
 	p := start(t, ours, "--sentinel-confirm-timeout", "-1")
 	s := redistest.StartSentinel(t, ours, fmt.Sprintf("sentinel monitor m 127.0.0.1 %d 1", p.Port))
@@ -184,6 +187,7 @@ func untilForgotten(t *testing.T, s *redistest.Server) {
 // A primary whose Sentinels are those of Redis, or that never had any, takes writes at
 // once, as redis-server does.
 func TestAPrimaryOfRealSentinelsDoesNotWait(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, 2, redistest.Redis, redistest.Redis, redistest.Redoubt)
 	p := w.primary
 	redistest.Until(t, settle, "our Sentinel has vouched for the primary", func() error {
@@ -205,6 +209,7 @@ func TestAPrimaryOfRealSentinelsDoesNotWait(t *testing.T) {
 // A primary that runs, and was cut off while it was replaced, takes no more writes when
 // it learns of that, and not only when a Sentinel has made it a replica.
 func TestAReplacedPrimaryEndsTakingWrites(t *testing.T) {
+	t.Parallel()
 	const ours = redistest.Redoubt
 	w := startWatched(t, 2, ours, ours, ours)
 	old := w.primary

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -54,10 +56,13 @@ func startLoad(t *testing.T, c *redistest.Cluster, rate int) *load {
 
 var _ io.Writer = (*load)(nil)
 
+// writesOf finds the writes in a line of progress.
+var writesOf = regexp.MustCompile(`(\d+) W \(`)
+
 // Write takes a line of progress.
 func (l *load) Write(line []byte) (int, error) {
-	var reads, readErrs, writes int
-	if _, err := fmt.Sscanf(string(line), "%d R (%d err) | %d W", &reads, &readErrs, &writes); err == nil {
+	if found := writesOf.FindSubmatch(line); found != nil {
+		writes, _ := strconv.Atoi(string(found[1]))
 		l.mu.Lock()
 		l.writes = writes
 		l.mu.Unlock()

@@ -39,6 +39,7 @@ func TestShellBlocksOfThePages(t *testing.T) {
 	oursOnly(t)
 	for _, name := range pages {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			text, err := os.ReadFile(filepath.Join("..", "docs", name))
 			if err != nil {
 				t.Fatal(err)

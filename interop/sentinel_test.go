@@ -102,6 +102,7 @@ func address(s *redistest.Server) string {
 // the new primary, and the old one comes back as a replica. Clients that listen to a
 // Sentinel learn of the switch.
 func TestSentinelsReplaceAKilledPrimary(t *testing.T) {
+	t.Parallel()
 	const ours, redis = redistest.Redoubt, redistest.Redis
 	for _, kinds := range [][]redistest.Kind{{ours, ours, ours}, {redis, redis, redis, ours, ours}, {ours, ours, ours, redis, redis}} {
 		t.Run(fmt.Sprint(kinds), func(t *testing.T) {
@@ -158,6 +159,7 @@ func (w *watched) untilReconfigured(t *testing.T, part string, from, to *rediste
 // A coordinated failover loses no write, and a client that asks its Sentinel again when
 // it is refused, or when its connection ends, is refused once.
 func TestCoordinatedFailoverLosesNothing(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, 1, redistest.Redoubt)
 	old, s := w.primary, w.sentinels[0]
 	const writers = 4
@@ -241,6 +243,7 @@ func writeThrough(s *redistest.Server, key string, moved chan struct{}) (r writi
 // With fast-down a primary whose port is closed is replaced at once, however long it may be
 // silent otherwise.
 func TestFastDown(t *testing.T) {
+	t.Parallel()
 	const ours = redistest.Redoubt
 	w := startWatched(t, 2, ours, ours, redistest.Redis)
 	for _, s := range w.sentinels {
@@ -283,6 +286,7 @@ func (w *watched) untilSwitched(t *testing.T, old string) (heir *redistest.Serve
 // redis-sentinel goes on with a file of ours, and we with one of its: nothing that
 // either has learnt is lost.
 func TestSentinelFilesAreExchanged(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, 1, redistest.Redis, redistest.Redoubt)
 	s := w.sentinels[0]
 	state := func() string {
@@ -329,6 +333,7 @@ func names(s *redistest.Server, list string) []string {
 // The replies to clients are those of redis-sentinel, byte for byte but for times,
 // ids and ports, in RESP2 and RESP3.
 func TestSentinelRepliesAreAlike(t *testing.T) {
+	t.Parallel()
 	ours, theirs := startPair(t, redistest.Redoubt), startPair(t, redistest.Redis)
 	for _, proto := range []string{"2", "3"} {
 		for _, line := range sentinelDialogue {

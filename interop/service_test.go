@@ -62,6 +62,7 @@ func supervise(t *testing.T, args ...string) (until func(line string) (before []
 
 // A node and a Sentinel tell systemd how they are. Daemonize is ignored then, as by Redis.
 func TestServicesOfSystemd(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"server", "sentinel"} {
 		t.Run(kind, func(t *testing.T) {
 			dir, port := t.TempDir(), redistest.Port(t)
@@ -105,6 +106,7 @@ func TestServicesOfSystemd(t *testing.T) {
 // A SHUTDOWN that fails, or is aborted, does not have systemd believe that the node ends:
 // it would be killed when TimeoutStopSec is over.
 func TestAShutdownThatIsAbortedIsNotToldToSystemd(t *testing.T) {
+	t.Parallel()
 	dir, port := t.TempDir(), redistest.Port(t)
 	until, cmd := supervise(t, "server", "--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--dir", dir,
 		"--logfile", "log", "--supervised", "systemd", "--save", "3600 1000", "--dbfilename", "no.rdb")
@@ -152,6 +154,7 @@ func daemonize(t *testing.T, stdin string, args ...string) (out string, err erro
 // on the port, or with the data directory, is refused in the sight of who started it, and
 // hurts neither the first nor its pid file.
 func TestADaemonServesOrSaysWhyNot(t *testing.T) {
+	t.Parallel()
 	dir, port := t.TempDir(), redistest.Port(t)
 	pidFile := filepath.Join(dir, "daemon.pid")
 	args := func(port int, dir string, more ...string) []string {
@@ -211,6 +214,7 @@ func TestADaemonServesOrSaysWhyNot(t *testing.T) {
 
 // A daemon whose configuration comes by standard input has read it all.
 func TestADaemonFromStandardInput(t *testing.T) {
+	t.Parallel()
 	port := redistest.Port(t)
 	file := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\ndaemonize yes\nmaxclients 77\npidfile daemon.pid\n", port, t.TempDir())
 	if out, err := daemonize(t, file, "-"); err != nil {

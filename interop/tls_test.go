@@ -173,8 +173,8 @@ func TestSentinelsByTLS(t *testing.T) {
 // A bus by TLS lets in neither a node without TLS nor one whose certificate is by another
 // authority, and the log says so.
 func TestTheBusByTLSIsGuarded(t *testing.T) {
-	oursOnly(t)
 	t.Parallel()
+	oursOnly(t)
 	cluster := append(slices.Clone(quick), "--cluster-enabled", "yes")
 	secure := append(slices.Clone(cluster), "--tls-cluster", "yes")
 	s := redistest.StartTLS(t, redistest.Redoubt, redistest.NewSecrets(t), secure...)

@@ -36,6 +36,7 @@ func clientTLS(t *testing.T, s *redistest.Secrets) *tls.Config {
 
 // Clients that know nothing of us do their work over TLS, and have to show a certificate.
 func TestClientsOverTLS(t *testing.T) {
+	t.Parallel()
 	secrets := redistest.NewSecrets(t)
 	s := redistest.StartTLS(t, redistest.Redoubt, secrets)
 	noPanic(t, s)

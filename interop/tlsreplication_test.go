@@ -11,6 +11,7 @@ import (
 // Replicas link by TLS, ours and Redis's to ours and Redis's: a full resync, the stream,
 // a partial resync and an exchange of roles, with a user for the links.
 func TestReplicationByTLS(t *testing.T) {
+	t.Parallel()
 	redoubt, redis := redistest.Redoubt, redistest.Redis
 	secrets := redistest.NewSecrets(t)
 	for _, c := range []struct{ primary, replica redistest.Kind }{
@@ -61,6 +62,7 @@ func TestReplicationByTLS(t *testing.T) {
 
 // CONFIG SET tls-replication changes the link that stands.
 func TestALinkBecomesOneByTLS(t *testing.T) {
+	t.Parallel()
 	secrets := redistest.NewSecrets(t)
 	primary := redistest.StartTLS(t, redistest.Redoubt, secrets, "--enable-debug-command", "yes")
 	replica := redistest.StartTLS(t, redistest.Redoubt, secrets, "--enable-debug-command", "yes", "--replicaof", "127.0.0.1", fmt.Sprint(primary.Port))
@@ -83,6 +85,7 @@ func TestALinkBecomesOneByTLS(t *testing.T) {
 
 // With tls-replication a link is by TLS or not at all.
 func TestAReplicaDoesNotLinkInPlainText(t *testing.T) {
+	t.Parallel()
 	secrets, others := redistest.NewSecrets(t), redistest.NewSecrets(t)
 	primary := redistest.StartTLS(t, redistest.Redoubt, secrets)
 	stranger := redistest.StartTLS(t, redistest.Redoubt, others)
