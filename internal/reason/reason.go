@@ -22,7 +22,23 @@ import (
 	"syscall"
 )
 
-// Of is why err came about, in words. It is "" for nil.
+// explained is an error that says by itself, in words for operators, why it came about.
+type explained interface {
+	error
+	Reason() string
+}
+
+// explanation is what the first such error in err says.
+func explanation(err error) (string, bool) {
+	e, ok := errors.AsType[explained](err)
+	if !ok {
+		return "", false
+	}
+	return e.Reason(), true
+}
+
+// Of is why err came about, in words. It is "" for nil. An error with a method Reason
+// has that say it.
 func Of(err error) string {
 	if err == nil {
 		return ""
@@ -33,6 +49,9 @@ func Of(err error) string {
 // Peer is Of for an error of a connection, where the end of what can be read means that
 // the other side has closed it.
 func Peer(err error) string {
+	if text, ok := explanation(err); ok {
+		return text
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return "Connection closed by the peer"
@@ -59,6 +78,8 @@ var fixed = []struct {
 // words is the text of an error with those of the errors in it replaced.
 func words(err error) string {
 	switch e := err.(type) {
+	case explained:
+		return e.Reason()
 	case syscall.Errno:
 		return Errno(e)
 	case *os.SyscallError:
@@ -142,6 +163,9 @@ func withoutPackages(text string) string {
 // System is what the system said alone, without the file or the address that it is about,
 // as strerror writes it. If the system said nothing it is Of.
 func System(err error) string {
+	if text, ok := explanation(err); ok {
+		return text
+	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return Errno(errno)
 	}

@@ -63,6 +63,26 @@ func TestOf(t *testing.T) {
 }
 
 // TestEveryErrnoHasWords: none is in Go's way of writing, and none panics.
+// handshake is an error with words of its own, around one that others have words for.
+type handshake struct{}
+
+func (handshake) Error() string  { return "handshake: EOF" }
+func (handshake) Reason() string { return "it does not speak TLS" }
+func (handshake) Unwrap() error  { return io.EOF }
+
+func TestAnErrorThatSaysItsReason(t *testing.T) {
+	err := fmt.Errorf("psync: connect: %w", handshake{})
+	if got, want := Of(err), "connect: it does not speak TLS"; got != want {
+		t.Errorf("Of: %q, want %q", got, want)
+	}
+	if got, want := Peer(err), "it does not speak TLS"; got != want {
+		t.Errorf("Peer: %q, want %q", got, want)
+	}
+	if got, want := System(err), "it does not speak TLS"; got != want {
+		t.Errorf("System: %q, want %q", got, want)
+	}
+}
+
 func TestEveryErrnoHasWords(t *testing.T) {
 	for e := syscall.Errno(1); e < 134; e++ {
 		if text := Errno(e); text == "" || text[:1] != strings.ToUpper(text[:1]) {

@@ -13,6 +13,9 @@ type HandshakeError struct{ Err error }
 // Error is Explain of the cause.
 func (e *HandshakeError) Error() string { return Explain(e.Err) }
 
+// Reason has the log say that, and not the cause: see package reason.
+func (e *HandshakeError) Reason() string { return e.Error() }
+
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // errNoConfig is the failure of a connection that must be by TLS while no certificates
