@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -240,6 +241,13 @@ func TestMFStartOfAStrangerIsIgnored(t *testing.T) {
 func TestManualFailoverWaitsForTheOffset(t *testing.T) {
 	l := newLab(t, "x", threeShards())
 	fx := l.step(Failover{})
+	var order []bus.Type
+	for _, e := range fx.Send {
+		order = append(order, e.Msg.Type)
+	}
+	if want := []bus.Type{bus.TypePing, bus.TypeMFStart}; !slices.Equal(order, want) {
+		t.Errorf("sent %v, want %v: the primary may not know its new replica", order, want)
+	}
 	if l.sent(fx.Send, bus.TypeMFStart)[id("a")] == nil {
 		t.Fatal("no MFSTART")
 	}

@@ -58,6 +58,9 @@ func (n *Node) failover(mode FailoverMode) error {
 	switch mode {
 	case FailoverNormal:
 		n.note("Manual failover user request accepted.")
+		// Whoever has just become a replica may not have told its primary yet, and that
+		// pays no heed to MFSTART of others. PING does, on the same link.
+		n.send(me.primary.out, n.gossipMessage(bus.TypePing, me.primary))
 		n.send(me.primary.out, n.newMessage(bus.TypeMFStart))
 	case FailoverForce:
 		n.note("Forced failover user request accepted.")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,6 +190,7 @@ func runPage(t *testing.T, steps []pageStep) {
 	}
 	parts := bytes.Split(text, []byte("\n"+mark+" "))
 	if err != nil || len(parts) != len(steps)+2 {
+		showLogs(t, dir)
 		at := steps[max(0, min(len(parts)-2, len(steps)-1))]
 		t.Fatalf("line %d: %v\n%s\nprinted\n%s", at.line, err, at.text, lastOf(parts[len(parts)-1]))
 	}
@@ -198,6 +200,18 @@ func runPage(t *testing.T, steps []pageStep) {
 			t.Errorf("line %d: %s\nprinted\n%s\nand not\n%s", s.line, s.text, got, s.want)
 		}
 	}
+}
+
+// showLogs logs the ends of all logs in a directory.
+func showLogs(t *testing.T, dir string) {
+	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".log") {
+			if text, err := os.ReadFile(path); err == nil {
+				t.Logf("%s:\n%s", path, lastOf(text))
+			}
+		}
+		return nil
+	})
 }
 
 // lastOf is the end of what was printed.
