@@ -348,7 +348,10 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 	}
 	next.known = true
 	next.standing.Promote()
-	next.selected, next.asked, next.settled = r.n.stream.SelectedDB(), r.ids.Load(), end
+	if db := r.n.stream.SelectedDB(); db >= 0 { // else it still is that of the promotion before
+		next.selected = db
+	}
+	next.asked, next.settled = r.ids.Load(), end
 	if !r.begun {
 		next.settled = min(end, max(r.n.changed, r.n.stream.First()))
 	}

@@ -44,11 +44,10 @@ func (r *replicator) dropQuiet(tx *storage.Tx, after replication.Offset) {
 	if after < n.stream.First() || after >= end || end-after > maxQuietBytes {
 		return
 	}
-	at, err := n.lastChange(after, end)
+	at, db, err := n.lastChange(after, end)
 	if err != nil || at == end {
 		return // an answer that is no end of a unit shows here
 	}
-	db := n.stream.SelectedDB()
 	err = n.persistence.replaced(n.persistence.baseBytes.Load(), func() error { return n.stream.Cut(at) })
 	if err != nil {
 		r.log.Debug("The end of the stream, which changes no data, stays", zap.Error(err))
@@ -61,23 +60,34 @@ func (r *replicator) dropQuiet(tx *storage.Tx, after replication.Offset) {
 }
 
 // lastChange returns where the last unit between two offsets ends that changes data,
-// after if there is none.
-func (n *Node) lastChange(after, end replication.Offset) (replication.Offset, error) {
-	reader := psync.NewReader(&streamPart{n.stream.ReadAt, after, end}, 0, maxQuietBytes)
-	at, last := after, after
+// after if there is none, and the database that is selected there: what is dropped may
+// select another one. end is the stream's.
+func (n *Node) lastChange(after, end replication.Offset) (last replication.Offset, db int, err error) {
+	const untold = -1
+	reader := psync.NewReader(&streamPart{n.stream.ReadAt, after, end}, untold, maxQuietBytes)
+	at, final := after, untold
+	last, db = after, untold
 	for {
 		u, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			return last, nil
+			break
 		}
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		at += replication.Offset(len(u.Raw))
+		at, final = at+replication.Offset(len(u.Raw)), u.DB
 		if !n.quiet(u.Commands) {
-			last = at
+			last, db = at, final
 		}
 	}
+	switch {
+	case db != untold:
+		return last, db, nil
+	case final == untold:
+		return last, n.stream.SelectedDB(), nil
+	}
+	// Nothing was changed since the promotion.
+	return last, n.replicator.state.Load().selected, nil
 }
 
 // quiet reports whether commands of the stream change no data.
