@@ -29,7 +29,7 @@ test: ## pass the tests (real redis-server tests are skipped where it is not ins
 	$(GO) test ./internal/server -tls
 
 race: ## the tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 40m ./...
 
 lint: ## gofmt, vet, staticcheck, and the table of imports
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above"; exit 1; }

@@ -34,7 +34,7 @@ import (
 var pages = []string{"cluster.md", "migration.md", "security.md", "sentinel.md"}
 
 // pageLimit bounds a page.
-const pageLimit = 2 * time.Minute
+const pageLimit = 4 * time.Minute
 
 func TestShellBlocksOfThePages(t *testing.T) {
 	oursOnly(t)

@@ -48,7 +48,9 @@ func reportCrashes(log *logging.Logger, out io.Writer) {
 	}
 	file.Each(func(f *os.File) {
 		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
-			log.Warn("A crash will not be reported in the log file", zap.Error(err))
+			// Not here: a file that takes another's place is announced in the middle of a
+			// line that is being written, with the locks of the log.
+			go log.Warn("A crash will not be reported in the log file", zap.Error(err))
 		}
 	})
 }
