@@ -67,10 +67,7 @@ func TestCompletion(t *testing.T) {
 
 // A real bash, without the package bash-completion, offers what the program names.
 func TestBashCompletes(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is needed: ", err)
-	}
+	bash := redistest.Tool(t, "bash")
 	bin := t.TempDir()
 	if err := os.Symlink(redistest.Binary(t), filepath.Join(bin, "redoubt")); err != nil {
 		t.Fatal(err)

@@ -19,9 +19,6 @@ import (
 // TestThePrintedLinesOfALabWork starts a lab of our own program as a newcomer does, and runs
 // the lines that it prints, one after the other.
 func TestThePrintedLinesOfALabWork(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes")
-	}
 	bin := redistest.Binary(t)
 	for _, kind := range []string{"", "--sentinel"} {
 		t.Run("lab "+kind, func(t *testing.T) {

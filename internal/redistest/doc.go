@@ -27,6 +27,8 @@ var debianPackages = map[string]string{
 	"redis-check-rdb": "redis-tools",
 	"redis-check-aof": "redis-tools",
 	"tclsh":           "tcl",
+	"openssl":         "openssl",
+	"bash":            "bash",
 }
 
 // Tool returns the path of a program. Where it is missing the test is skipped,

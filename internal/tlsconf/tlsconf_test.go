@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"redoubt/internal/certs"
+	"redoubt/internal/redistest"
 )
 
 // authority issues certificates into a directory of the test.
@@ -359,10 +360,7 @@ func TestCiphersAct(t *testing.T) {
 
 // Keys are read as openssl encrypts them.
 func TestEncryptedKeys(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("no openssl; Debian: openssl")
-	}
+	openssl := redistest.Tool(t, "openssl")
 	_, o := options(t)
 	plain := o.KeyFile
 	o.KeyFile = filepath.Join(t.TempDir(), "encrypted.key")
