@@ -11,71 +11,23 @@
 # CI=true. Every wait is bounded; the whole takes about two minutes.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")/.." && pwd)
+name=compose-lab
 export COMPOSE_PROJECT_NAME=redoubt-lab
 export REDOUBT_LAB_NET=${REDOUBT_LAB_NET:-10.77.83}
 export REDOUBT_LAB_NODE_TIMEOUT=${REDOUBT_LAB_NODE_TIMEOUT:-3000}
 image=redoubt:local
 network=redoubt-lab
 checker=redoubt-lab-check
-limit=60 # seconds, for each wait
-out=$(mktemp -d)
+. "$(dirname "$0")/compose-common.sh"
 
-say() { printf '\n=== %s\n' "$*"; }
-
-# absent MESSAGE: there is no engine.
-absent() {
-	if [ "${CI:-}" = true ]; then
-		echo "compose-lab: $*" >&2
-		exit 1
-	fi
-	echo "compose-lab: skipped: $*"
-	exit 0
-}
-
-command -v docker >/dev/null || absent "there is no docker command"
-timeout 20 docker info >/dev/null 2>&1 || absent "the docker engine does not answer"
-if docker compose version >/dev/null 2>&1; then
-	compose=(docker compose)
-elif command -v docker-compose >/dev/null; then
-	compose=(docker-compose)
-else
-	absent "there is neither 'docker compose' nor docker-compose"
-fi
 compose+=(-f "$here/docker/compose.yaml")
-docker image inspect "$image" >/dev/null 2>&1 || {
-	echo "compose-lab: there is no image $image: run 'make image'" >&2
-	exit 1
-}
-
-down() {
-	docker rm -f "$checker" >/dev/null 2>&1 || true
-	timeout "$limit" "${compose[@]}" down -v --timeout 5 >/dev/null 2>&1 || true
-	rm -rf "$out"
-}
-
-# fail MESSAGE prints it with the ends of the nodes' logs.
-fail() {
-	echo "compose-lab: $*" >&2
-	timeout "$limit" "${compose[@]}" logs --tail 15 >&2 || true
-	exit 1
-}
+need_images "$image"
 
 trap down EXIT
 trap 'exit 130' INT TERM
 
 # tool ARG… runs a tool in a container of the network.
 tool() { timeout "$limit" docker run --rm -i --network "$network" "$image" "$@"; }
-
-# await WHAT COMMAND… repeats the command until it succeeds.
-await() {
-	local what=$1 until=$((SECONDS + limit))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$until" ] || fail "waited in vain for $what"
-		sleep 0.3
-	done
-}
 
 nodes() { for i in 1 2 3 4 5 6; do echo "$REDOUBT_LAB_NET.1$i:6379"; done; }
 
@@ -98,10 +50,6 @@ whole() {
 		[ "$(primaries none | wc -l)" = 3 ] &&
 		! tool cluster call "$(nodes | head -n 1)" info replication 2>/dev/null | grep -q 'master_link_status:down'
 }
-
-progressing() { [ "$(docker logs "$checker" 2>&1 >/dev/null | wc -l)" -ge 3 ]; }
-
-now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
 
 # trial NAME HURT HEAL: runs the check, hurts a primary in the middle with
 # "HURT container ip", heals it with "HEAL container ip" when its replica has

@@ -10,43 +10,16 @@
 # less than a minute.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")/.." && pwd)
+name=compose-sentinel
 export COMPOSE_PROJECT_NAME=redoubt-sentinel
 export REDOUBT_PORT=${REDOUBT_PORT:-26390}
 network=redoubt-sentinel
 checker=redoubt-sentinel-check
-limit=60 # seconds, for each wait
 sentinels=10.77.84.21:26379,10.77.84.22:26379,10.77.84.23:26379
-out=$(mktemp -d)
+. "$(dirname "$0")/compose-common.sh"
 
-say() { printf '\n=== %s\n' "$*"; }
-
-# absent MESSAGE: there is no engine.
-absent() {
-	if [ "${CI:-}" = true ]; then
-		echo "compose-sentinel: $*" >&2
-		exit 1
-	fi
-	echo "compose-sentinel: skipped: $*"
-	exit 0
-}
-
-command -v docker >/dev/null || absent "there is no docker command"
-timeout 20 docker info >/dev/null 2>&1 || absent "the docker engine does not answer"
-if docker compose version >/dev/null 2>&1; then
-	compose=(docker compose)
-elif command -v docker-compose >/dev/null; then
-	compose=(docker-compose)
-else
-	absent "there is neither 'docker compose' nor docker-compose"
-fi
 compose+=(-f "$here/docker/sentinel.yaml")
-for image in redoubt:local redoubt-sentinel:local; do
-	docker image inspect "$image" >/dev/null 2>&1 || {
-		echo "compose-sentinel: there is no image $image: run 'make image'" >&2
-		exit 1
-	}
-done
+need_images redoubt:local redoubt-sentinel:local
 proxy=
 if docker image inspect redoubt-haproxy:local >/dev/null 2>&1; then
 	proxy=1
@@ -57,31 +30,8 @@ else
 	say "haproxy is not installed; its part is left out"
 fi
 
-down() {
-	docker rm -f "$checker" >/dev/null 2>&1 || true
-	timeout "$limit" "${compose[@]}" down -v --timeout 5 >/dev/null 2>&1 || true
-	rm -rf "$out"
-}
-
-# fail MESSAGE prints it with the ends of the logs.
-fail() {
-	echo "compose-sentinel: $*" >&2
-	timeout "$limit" "${compose[@]}" logs --tail 15 >&2 || true
-	exit 1
-}
-
 trap down EXIT
 trap 'exit 130' INT TERM
-
-# await WHAT COMMAND… repeats the command until it succeeds.
-await() {
-	local what=$1 until=$((SECONDS + limit))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$until" ] || fail "waited in vain for $what"
-		sleep 0.3
-	done
-}
 
 # ask ADDRESS COMMAND… is the reply, line by line, by the inline protocol.
 ask() {
@@ -115,8 +65,6 @@ whole() {
 elsewhere() { at=$(primary) && [ -n "$at" ] && [ "$at" != "$1" ]; }
 leads() { [ -z "$proxy" ] || [ "$(ask "127.0.0.1:$REDOUBT_PORT" set by-proxy "$1" | head -n 1)" = +OK ]; }
 has() { [ -z "$proxy" ] || ask "$1:6379" get by-proxy | grep -qx "$2"; }
-progressing() { [ "$(docker logs "$checker" 2>&1 >/dev/null | wc -l)" -ge 3 ]; }
-now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
 
 say "up"
 timeout $((2 * limit)) "${compose[@]}" up -d >"$out/up" 2>&1 || {
