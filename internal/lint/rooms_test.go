@@ -86,14 +86,14 @@ var rooms = []room{
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
-		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/tlsconf"}},
+		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/reason", "internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
-		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server", "internal/tlsconf"}},
+		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "internal/reason", "storage/rdb"}},

@@ -14,6 +14,7 @@ import (
 	"redoubt/internal/logging"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
+	"redoubt/internal/supervisor"
 	"redoubt/internal/tlsconf"
 )
 
@@ -43,7 +44,7 @@ type driver struct {
 
 	ctx        context.Context // of everything that run started
 	inbox      chan func()
-	pulse      pulse
+	pulse      supervisor.Pulse
 	ended      chan struct{} // closed when run has ended
 	goroutines sync.WaitGroup
 }

@@ -1,30 +1,16 @@
 package sentinel
 
-import "sync/atomic"
-
-// pulse is whether the driver's loop goes round.
-type pulse struct {
-	asked   bool // by the goroutine that calls alive
-	waiting atomic.Bool
-}
-
 // alive reports whether the loop has come round since it was asked last, for one
 // goroutine; the first time it only asks.
 func (d *driver) alive() bool {
-	p := &d.pulse
-	if p.waiting.Load() {
-		return false
-	}
-	alive := p.asked
-	p.waiting.Store(true)
-	select {
-	case d.inbox <- func() { p.waiting.Store(false) }:
-		p.asked = true
-	default: // it is full, and that is no good sign
-		p.asked = false
-		p.waiting.Store(false)
-	}
-	return alive
+	return d.pulse.Alive(func(answer func()) bool {
+		select {
+		case d.inbox <- answer:
+			return true
+		default: // it is full, and that is no good sign
+			return false
+		}
+	})
 }
 
 // Alive implements supervisor.Process: clients are served, and the masters are watched.

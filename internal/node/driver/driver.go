@@ -22,6 +22,7 @@ import (
 	"redoubt/bus/link"
 	"redoubt/cluster"
 	"redoubt/internal/config"
+	"redoubt/internal/supervisor"
 	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/slots"
@@ -122,7 +123,7 @@ type Driver struct {
 	freezes atomic.Uint64
 
 	disturbance disturbance
-	pulse       pulse
+	pulse       supervisor.Pulse
 
 	// Owned by run.
 	node     *cluster.Node

@@ -50,16 +50,7 @@ func TestOutsideOfACluster(t *testing.T) {
 	bin := toolstest.Server(t)
 	// A node that is slow for a moment must not be replaced.
 	const downAfter = 5 * time.Second
-	l, err := lab.Create(t.TempDir(), lab.Config{Port: toolstest.Ports(t, 6), ServerBin: bin, NodeTimeout: downAfter, Sentinel: true}, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	defer l.Stop(&bytes.Buffer{})
-	if err := l.Up(&bytes.Buffer{}); err != nil {
-		t.Fatal(err)
-	}
-	addr := func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(l.Port+i)) }
+	l, addr := startLab(t, lab.Config{ServerBin: bin, NodeTimeout: downAfter, Sentinel: true})
 	base := check.Config{Client: client.Options{Timeout: 500 * time.Millisecond}, Keys: 300, Rate: 1000}
 	sentinels := base
 	sentinels.Master, sentinels.Seeds = lab.Master, []string{addr(3)}

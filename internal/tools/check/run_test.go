@@ -35,19 +35,28 @@ func (p *progress) Write(b []byte) (int, error) {
 
 // TestOnRealRedis runs the check on a cluster of real nodes three times: left
 // alone, robbed of a shard's data, and with a primary killed.
-func TestOnRealRedis(t *testing.T) {
-	bin := toolstest.Server(t)
-	const nodeTimeout = 500 * time.Millisecond
-	l, err := lab.Create(t.TempDir(), lab.Config{Port: toolstest.Ports(t, 6), ServerBin: bin, NodeTimeout: nodeTimeout}, 20*time.Second)
+// startLab runs six nodes until the test ends, and returns how they are reached.
+func startLab(t *testing.T, cfg lab.Config) (l *lab.Lab, addr func(i int) string) {
+	t.Helper()
+	cfg.Port = toolstest.Ports(t, 6)
+	l, err := lab.Create(t.TempDir(), cfg, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	defer l.Stop(&bytes.Buffer{})
+	t.Cleanup(func() {
+		l.Stop(&bytes.Buffer{})
+		l.Close()
+	})
 	if err := l.Up(&bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}
-	addr := func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(l.Port+i)) }
+	return l, func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(l.Port+i)) }
+}
+
+func TestOnRealRedis(t *testing.T) {
+	bin := toolstest.Server(t)
+	const nodeTimeout = 500 * time.Millisecond
+	l, addr := startLab(t, lab.Config{ServerBin: bin, NodeTimeout: nodeTimeout})
 	verify := time.Duration(0) // the default
 	run := func(cleanup bool, then ...func(stop func())) (*check.Report, *progress) {
 		t.Helper()
