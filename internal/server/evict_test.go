@@ -25,8 +25,11 @@ func TestGatesRefuseWhatWouldTakeMoreThanMaxmemory(t *testing.T) {
 			break
 		}
 	}
-	if refused < 80 || refused > 110 {
+	if refused < 50 {
 		t.Errorf("the first refusal is at key %d", refused)
+	}
+	if over := h.usedMemory() - used - (100 << 10); over < -(4<<10) || over > 4<<10 {
+		t.Errorf("refused with %d bytes more than maxmemory in use", over)
 	}
 	c.want("GET key:1", value)
 	c.want("DEL key:1 key:2 key:3", "3")
