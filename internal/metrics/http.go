@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -44,9 +45,10 @@ type Config struct {
 	Measure func(p *Page, may func(command ...string) bool)
 	// Healthy says whether the process works, Ready whether it serves.
 	Healthy, Ready func() Report
-	// Wrap, if set, makes TLS listeners of listeners.
-	Wrap func(net.Listener) net.Listener
-	Log  *zap.Logger
+	// Secure is asked of each new connection: whether it is to speak TLS, and with what.
+	// Without a configuration it is closed. Nil: none speaks TLS.
+	Secure func() (wanted bool, cfg *tls.Config)
+	Log    *zap.Logger
 }
 
 // Limits of the HTTP side. Whoever scrapes needs one connection.
@@ -130,11 +132,7 @@ func (s *Server) Listen(hosts []string, port int) error {
 	}
 	s.listeners = wanted
 	for _, ln := range fresh {
-		var outer net.Listener = ln
-		if s.config.Wrap != nil {
-			outer = s.config.Wrap(ln)
-		}
-		s.serves.Go(func() { _ = s.http.Serve(outer) })
+		s.serves.Go(func() { _ = s.http.Serve(ln) })
 	}
 	return nil
 }
@@ -217,9 +215,36 @@ func (ln *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if c := ln.admit(nc); c != nil {
-			return c, nil
+			if outer := ln.srv.secure(c); outer != nil {
+				return outer, nil
+			}
+			nc = c
 		}
 		nc.Close()
+	}
+}
+
+// secure puts TLS over a connection, if that is wanted. It returns nil if it cannot be had.
+func (s *Server) secure(c *conn) net.Conn {
+	if s.config.Secure == nil {
+		return c
+	}
+	switch wanted, cfg := s.config.Secure(); {
+	case !wanted:
+		return c
+	case cfg == nil:
+		return nil
+	default:
+		return tls.Server(c, cfg)
+	}
+}
+
+// HangUp closes all connections, and goes on listening.
+func (s *Server) HangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ln := range s.listeners {
+		ln.hangUp()
 	}
 }
 
@@ -240,6 +265,11 @@ func (ln *listener) admit(nc net.Conn) *conn {
 func (ln *listener) end() {
 	ln.ended = true
 	ln.Listener.Close()
+	ln.hangUp()
+}
+
+// hangUp closes the connections. Server.mu is held.
+func (ln *listener) hangUp() {
 	for c := range ln.conns {
 		c.Conn.Close() // the goroutine that serves it closes the rest
 	}
