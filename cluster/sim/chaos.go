@@ -34,6 +34,9 @@ func NewChaos(seed uint64) *Chaos {
 	r := w.Rand
 	opt := DefaultOptions()
 	opt.NodeTimeout = w.Between(time.Second, 2*time.Second)
+	if r.IntN(4) == 0 { // longer than an election takes
+		opt.NodeTimeout = w.Between(2*time.Second, 6*time.Second)
+	}
 	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
 	opt.LossPercent = r.IntN(4)
 	opt.FsyncMax = w.Between(time.Millisecond, 200*time.Millisecond)

@@ -138,7 +138,7 @@ func (d *data) saveFitness(period time.Duration) {
 // pauseWrites stops the writes and says where they stand, as the server does
 // once its executors have drained.
 func (m *Member) pauseWrites(until time.Time) {
-	m.data.paused = until
+	m.data.paused, m.pausedAt = until, m.world.Now()
 	if until.IsZero() {
 		return
 	}
@@ -166,8 +166,8 @@ func (m *Member) replicate() {
 
 // serves reports whether clients can write here.
 func (m *Member) serves() bool {
-	v := m.View()
-	return v.OK && !v.IsReplica() && !v.Me().Slots.Empty()
+	s := m.node.Serving()
+	return s.OK && !s.Replica && s.Slots != nil
 }
 
 func (m *Member) write() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"redoubt/bus"
 	"redoubt/cluster"
@@ -15,6 +16,15 @@ import (
 type law struct {
 	votes   map[ballot]int    // candidate, by voter and epoch
 	elected map[bus.Epoch]int // winner, by epoch
+	writers writers
+
+	// on: a cluster has been created, and has to serve.
+	on bool
+	// whole is since when all members that are up can hear each other, and covered
+	// since when all slots have living owners besides; zero if not.
+	whole   time.Time
+	covered time.Time
+	alone   time.Duration // the longest that a primary has taken writes in a minority
 }
 
 type ballot struct {
@@ -31,7 +41,11 @@ func newLaw() law {
 
 // judgeRole looks at a member that has become a primary by election.
 func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
-	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" || m.takingOver {
+	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" {
+		return
+	}
+	m.imposed = m.takingOver || m.forced.After(w.Now())
+	if m.takingOver {
 		return
 	}
 	w.judgeWinner(m)
