@@ -53,3 +53,21 @@ func (w *World) giveWay() time.Duration { return 4*w.opt.NodeTimeout + 5*time.Se
 func (w *World) pause() time.Duration {
 	return cluster.DefaultSettings().ManualFailoverTimeout + 2*tick
 }
+
+// manualAttempt is for how long a replica may ask for votes on behalf of an
+// administrator.
+func (w *World) manualAttempt() time.Duration {
+	return cluster.DefaultSettings().ManualFailoverTimeout + 2*tick
+}
+
+// replacement is how long it takes until the slots of lost primaries are served
+// again: they are suspected after a node timeout, gossip spreads that, the replicas
+// wait for each other, and the disks are slow. If more than one is lost, the
+// elections may disturb each other, and the next attempt takes a while.
+func (w *World) replacement(lost int, silently bool) time.Duration {
+	limit := w.opt.NodeTimeout + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
+	if silently {
+		limit += w.opt.NodeTimeout / 2
+	}
+	return limit + time.Duration(lost-1)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
+}

@@ -104,6 +104,9 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 		d.saved = replication.Fitness{}
 	} else {
 		m.returned = true // whoever is elected later is judged as a winner
+		if !d.standing.Replica() {
+			m.world.judgeHandover(m, r.Primary)
+		}
 		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
 	}
 	if r.Flush {

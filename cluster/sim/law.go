@@ -25,6 +25,11 @@ type law struct {
 	whole   time.Time
 	covered time.Time
 	alone   time.Duration // the longest that a primary has taken writes in a minority
+
+	// calm: nothing is broken, and nothing has to happen.
+	calm bool
+	// lost is the only primary that was lost, while all else is well; nil if none is.
+	lost *Member
 }
 
 type ballot struct {
@@ -49,6 +54,8 @@ func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 		return
 	}
 	w.judgeWinner(m)
+	w.judgeRank(m)
+	m.relieves = w.relieved(m)
 	epoch := m.node.View().MyEpoch
 	if other, found := w.law.elected[epoch]; found && other != m.Index {
 		w.Break("epoch %d has elected member %d and member %d", epoch, other, m.Index)
@@ -119,12 +126,19 @@ func (w *World) formerly(id bus.NodeID) *Member {
 // judgeMessage looks at a message that leaves m.
 func (w *World) judgeMessage(m *Member, end *virtual.End[*bus.Message], msg *bus.Message) {
 	saved := &m.onDisk
+	if msg.Type == bus.TypeAuthRequest {
+		m.consented = msg.MsgFlags.Has(bus.MsgForceAck) && !m.forced.After(w.Now())
+	}
 	switch {
 	case msg.Type == bus.TypeAuthAck:
 		w.judgeVote(m, end, msg.CurrentEpoch)
 		if saved.lastVote < msg.CurrentEpoch {
 			w.Break("member %d votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.lastVote)
 		}
+	case w.law.calm && msg.Type == bus.TypeFail:
+		w.Break("member %d says that %s is FAIL, although nothing is broken", m.Index, msg.Fail)
+	case w.law.calm && msg.Type == bus.TypeAuthRequest && !m.manual.After(w.Now()):
+		w.Break("member %d asks for votes, although nothing is broken", m.Index)
 	case msg.Type == bus.TypeAuthRequest && saved.current < msg.CurrentEpoch:
 		w.Break("member %d asks for votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.current)
 	case msg.Primary == "" && msg.ConfigEpoch > saved.own:

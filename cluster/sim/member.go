@@ -43,6 +43,9 @@ type Member struct {
 	redis      bool      // it passes for one of Redis: it takes no MFSTART from its primary
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
 	imposed    bool      // by TAKEOVER or FORCE it has last become a primary
+	manual     time.Time // it was told to take over, and may try until then
+	consented  bool      // it last asked for votes after its primary had agreed
+	relieves   handover  // whom it has replaced so
 	alone      time.Time // since when it takes writes and hears of no majority; zero if not
 	pausedAt   time.Time // when its writes were paused last
 	forced     time.Time // told to take over whatever its data are, until then
@@ -222,6 +225,9 @@ func (m *Member) doAtOnce(fx *cluster.Effects) {
 // doWhenSaved does the rest of a step. A change of role, and what is said of it,
 // waits until a snapshot has been loaded.
 func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
+	if fx.DropKeys != nil {
+		m.world.judgeDrop(m, fx.DropKeys)
+	}
 	if fx.Role != nil {
 		if m.data.standing.Loading() {
 			m.data.changes = append(m.data.changes, change{version, *fx})
@@ -258,6 +264,9 @@ func (m *Member) Command(ev cluster.Event) error {
 	m.takingOver = isFailover && f.Mode == cluster.FailoverTakeover
 	if isFailover && f.Mode == cluster.FailoverForce {
 		m.forced = m.world.Now().Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
+	}
+	if isFailover {
+		m.manual = m.world.Now().Add(m.world.manualAttempt())
 	}
 	defer func() { m.takingOver = false }()
 	return m.step(ev).Err

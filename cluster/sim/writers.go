@@ -148,6 +148,7 @@ func (w *World) patrol() {
 		w.watch(m) // a pause, or the end of a frost, is nothing that it does
 		w.judgeMinority(m)
 		w.judgeIdle(m)
+		w.judgeCalm(m)
 		w.judgePause(m)
 	}
 }
@@ -162,8 +163,12 @@ func (w *World) noteWhole() {
 			*t = w.Now()
 		}
 	}
-	since(&w.law.whole, w.Net.Whole() && !slices.ContainsFunc(w.Members, func(m *Member) bool { return m.node != nil && m.Frozen() }))
+	since(&w.law.whole, w.Net.Whole() && !w.anyFrozen())
 	since(&w.law.covered, !w.law.whole.IsZero() && w.allOwned())
+}
+
+func (w *World) anyFrozen() bool {
+	return slices.ContainsFunc(w.Members, func(m *Member) bool { return m.Up() && m.Frozen() })
 }
 
 // allOwned reports whether each slot has an owner that is up and is a primary, by
