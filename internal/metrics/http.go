@@ -67,6 +67,7 @@ type Server struct {
 	serves sync.WaitGroup
 
 	measuring sync.Mutex // one page at a time is made
+	scratch   *Page      // guarded by measuring
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by their addresses; guarded by mu
@@ -76,7 +77,7 @@ type Server struct {
 
 // New returns a Server.
 func New(c Config) *Server {
-	s := &Server{config: c, listeners: map[string]*listener{}}
+	s := &Server{config: c, listeners: map[string]*listener{}, scratch: NewPage()}
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.handle),
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -341,9 +342,9 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 func (s *Server) page(may func(command ...string) bool) []byte {
 	s.measuring.Lock()
 	defer s.measuring.Unlock()
-	p := NewPage()
-	s.config.Measure(p, may)
-	return p.Bytes()
+	s.scratch.Reset()
+	s.config.Measure(s.scratch, may)
+	return s.scratch.Bytes()
 }
 
 func report(w http.ResponseWriter, r Report, good, bad string) {

@@ -502,8 +502,9 @@ func BenchmarkScrape(b *testing.B) {
 	may := func(...string) bool { return true }
 	b.ReportAllocs()
 	size := 0
+	p := metrics.NewPage()
 	for b.Loop() {
-		p := metrics.NewPage()
+		p.Reset()
 		n.measure(p, may)
 		size = len(p.Bytes())
 	}
