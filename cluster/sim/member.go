@@ -24,6 +24,8 @@ type Member struct {
 	node  *cluster.Node // nil while it is down
 	id    bus.NodeID    // the last that it had
 
+	// shard are the members that its shard had in the beginning, itself included.
+	shard  []*Member
 	disk   *virtual.Disk[*cluster.State]
 	onDisk nodesConf
 	data   data
@@ -122,15 +124,13 @@ func (m *Member) Crash() {
 	m.world.Net.HangUpAll(m.Host)
 }
 
-// PowerCut is a Crash that also takes up to a second of the journal.
+// PowerCut is a Crash that also takes what of the journal is not on disk.
 func (m *Member) PowerCut() {
 	if m.node == nil {
 		return
 	}
 	m.Crash()
-	if m.data.head != nil {
-		m.data.lose(1 + m.world.Rand.IntN(10))
-	}
+	m.world.cutPower(m)
 }
 
 // Restart starts a member that has crashed.
