@@ -5,6 +5,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/release"
 	"redoubt/replication"
 )
 
@@ -54,8 +55,8 @@ type data struct {
 	standing replication.Standing
 	saved    replication.Fitness // on disk
 	link     replicationLink
-	paused   time.Time // no writes until then
-	changes  []change  // roles that wait for a snapshot to be loaded
+	paused   time.Time                         // no writes until then
+	changes  []*release.Entry[cluster.Effects] // roles that wait for a snapshot to be loaded
 	journal  journal
 	unacked  []*write // what a primary has written and not acknowledged yet, oldest first
 }
@@ -69,12 +70,6 @@ type replicationLink struct {
 	snapshot *write
 	arrives  time.Time
 	loaded   time.Time
-}
-
-// change is a change of role and what follows it.
-type change struct {
-	version uint64
-	fx      cluster.Effects
 }
 
 // start is a restart: the data are there again (from the journal), the link to
@@ -265,14 +260,7 @@ func (m *Member) load() {
 		d.standing.Sync(w.Now())
 		d.link.inStep = true
 	}
-	waiting := d.changes
-	d.changes = nil
-	for _, c := range waiting {
-		m.doWhenSaved(c.version, &c.fx)
-	}
-	if len(waiting) > 0 {
-		m.tellSaved()
-	}
+	m.changeRoles()
 }
 
 // copyFrom brings what the primary has written, most of the time not quite all.
