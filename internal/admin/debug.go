@@ -90,15 +90,21 @@ func debugHelp(x *command.Ctx) {
 	command.Help(x, lines...)
 }
 
-// debugUnit runs f with everything stopped; what it changes stays on this
-// node, as in Redis.
-func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
+// debugWorld runs f with everything stopped.
+func debugWorld(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
 	c.World(func(tx *storage.Tx) {
 		tx.Select(x.DB())
 		if x.Tx == nil {
 			tx.Command(nil)
 			defer tx.CommandEnd()
 		}
+		f(tx)
+	})
+}
+
+// debugUnit is debugWorld for what stays on this node, as in Redis.
+func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
+	debugWorld(x, c, func(tx *storage.Tx) {
 		f(tx)
 		tx.NoEffect()
 	})
@@ -252,21 +258,38 @@ func (*Commands) debugPopulate(x *command.Ctx, c Debugger) {
 		x.Out.Error(resp.ErrNotPositive)
 		return
 	}
-	debugUnit(x, c, func(tx *storage.Tx) {
-		for i := range count {
-			key, value := fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i)
-			if _, there := tx.Peek(key); there {
-				continue
+	for first := int64(0); first < count; {
+		next := min(count, first+populated(size))
+		debugWorld(x, c, func(tx *storage.Tx) {
+			for i := first; i < next; i++ {
+				populate(tx, fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i), size)
 			}
-			if size > 0 {
-				sized := make([]byte, size)
-				copy(sized, value)
-				value = sized
-			}
-			tx.SetString(key, value, 0, 0)
-		}
-	})
+		})
+		first = next
+	}
 	x.Out.OK()
+}
+
+// populated is how many keys with values of this size, 0 for short ones, DEBUG POPULATE
+// makes in one unit: no more than are worth a MiB, so that a unit's effects stay small.
+func populated(size int64) int64 {
+	return max(1, min(1000, 1<<20/(size+1)))
+}
+
+// populate makes one key of DEBUG POPULATE, unless it is there. size, if not 0, is that of
+// the value. The key is in the stream, unlike in Redis, whose append-only file and replicas
+// do not have it: what the stream does not know would be gone after a restart.
+func populate(tx *storage.Tx, key, value []byte, size int64) {
+	if _, there := tx.Peek(key); there {
+		return
+	}
+	if size > 0 {
+		sized := make([]byte, size)
+		copy(sized, value)
+		value = sized
+	}
+	tx.SetString(key, value, 0, 0)
+	tx.Effect([]byte("SET"), key, value)
 }
 
 func (*Commands) debugProtocol(x *command.Ctx, _ Debugger) {
