@@ -110,14 +110,26 @@ func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
 	})
 }
 
-// debugSleep holds the world, so that nobody is served, as in Redis.
-func (*Commands) debugSleep(x *command.Ctx, c Debugger) {
+// debugSleep holds the world, so that nobody is served, as in Redis. Other nodes of a
+// cluster get no answers either: people try out with it what happens when a node hangs.
+func (a *Commands) debugSleep(x *command.Ctx, c Debugger) {
 	seconds, err := strconv.ParseFloat(string(x.Args[2]), 64)
 	if err != nil || seconds < 0 || seconds > 1e6 {
 		x.Out.Error(resp.ErrNotFloat)
 		return
 	}
-	debugUnit(x, c, func(*storage.Tx) { time.Sleep(time.Duration(seconds * float64(time.Second))) })
+	d := time.Duration(seconds * float64(time.Second))
+	awake := func() {}
+	if s, ok := c.(Sleeper); ok {
+		awake = s.FallAsleep()
+	}
+	debugUnit(x, c, func(*storage.Tx) {
+		if b, ok := a.Cluster.(BusDebugger); ok {
+			b.Sleep(d)
+		}
+		time.Sleep(d)
+	})
+	awake()
 	x.Out.OK()
 }
 
