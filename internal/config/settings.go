@@ -154,6 +154,7 @@ type Settings struct {
 	// Where metrics are served; port 0: nowhere.
 	MetricsPort int
 	MetricsBind []string
+	MetricsTLS  bool
 
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything

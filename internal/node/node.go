@@ -72,6 +72,7 @@ type Node struct {
 
 	lockMu      sync.Mutex
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
+	dumpLock    *dirLock // of the dump; nil if the journal was on at the start
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	changed     replication.Offset // where the last replay met the last unit that changes data
@@ -118,12 +119,20 @@ func New(c Config) (*Node, error) {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	} else {
+		var warning error
+		if n.dumpLock, warning, err = lockDump(cfg); err != nil {
+			return nil, err
+		}
+		if warning != nil {
+			n.log.Warn("Another process may replace the dump of this node: " + reason.Of(warning))
+		}
 	}
 	if err := n.adoption.prepare(n.log); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	databases := cfg.Databases
 	if cfg.ClusterEnabled {
@@ -279,7 +288,9 @@ func (n *Node) disableJournal() error {
 }
 
 // closeStream ends the stream and gives up its directory.
-func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
+func (n *Node) closeStream() error {
+	return errors.Join(n.stream.Close(), n.unlock(), n.dumpLock.release())
+}
 
 func (n *Node) unlock() error {
 	n.lockMu.Lock()

@@ -145,6 +145,14 @@ func (f *follower) Direct() bool {
 	return empty
 }
 
+// arriving is how long a snapshot is that is loaded as it arrives; 0: not known.
+func arriving(full psync.Full, link psync.Status) int64 {
+	if full.In == nil {
+		return 0
+	}
+	return max(link.SyncTotal, 0)
+}
+
 // Replace puts a received snapshot in the place of everything: data, stream,
 // history. The file has been checked and is a good one, or it is still arriving and
 // nobody has seen it. Clients wait, and are told that the node is loading if it takes long. The node's own replicas are sent away;
@@ -182,6 +190,8 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
+	link, _ := r.status()
+	n.persistence.expect(full.Path, arriving(full, link))
 	if full.In != nil {
 		full.DB, err = n.loadArriving(ctx, full.In)
 	} else {

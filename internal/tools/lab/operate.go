@@ -157,6 +157,9 @@ func (l *Lab) Remove(out io.Writer) error {
 			return err
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(l.dir, tlsDir)); err != nil {
+		return err
+	}
 	// lab.json goes after the nodes, so that an interrupted removal can be repeated, and
 	// the lock goes last: until then no other command is at work here.
 	for _, name := range []string{"create.log", configFile, filepath.Base(l.lockFile())} {
