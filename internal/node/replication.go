@@ -136,6 +136,7 @@ func newReplicator(n *Node) *replicator {
 		},
 		Log: n.log,
 	})
+	n.stream.OnGrown(r.primary.Push)
 	return r
 }
 

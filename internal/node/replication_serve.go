@@ -18,10 +18,15 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	if tcp, ok := nc.(interface{ SetNoDelay(on bool) error }); ok && r.n.config.Current().ReplDisableTCPNoDelay {
 		_ = tcp.SetNoDelay(false) // a matter of speed only
 	}
+	sender, direct := nc.(psync.Sender)
 	if len(rest) > 0 {
 		nc = &resumedConn{Conn: nc, rest: rest}
 	}
-	nc = &countedConn{Conn: nc, out: &r.out}
+	counted := &countedConn{Conn: nc, out: &r.out}
+	nc = counted
+	if direct {
+		nc = &countedSender{counted, sender}
+	}
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
@@ -71,6 +76,22 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// countedSender is a countedConn that can be written to without waiting.
+type countedSender struct {
+	*countedConn
+	sender psync.Sender
+}
+
+// TrySend is psync.Sender's.
+func (c *countedSender) TrySend(p []byte) (int, error) {
+	n, err := c.sender.TrySend(p)
+	c.out.Add(int64(n))
+	return n, err
+}
+
+// SendAhead is server.Replication's.
+func (r *replicator) SendAhead() { r.primary.Push() }
 
 // serveSettings are those of replicas. Without a journal a replica that is
 // behind holds memory, and client-output-buffer-limit bounds that. With one it

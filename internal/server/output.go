@@ -220,6 +220,7 @@ func (l *loop) write(c *conn) {
 	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
 		return
 	}
+	l.sendAhead()
 	end := c.releasable()
 	if end-c.sent > smallOutput {
 		if l.checkOutput(c); c.is(stateClosed) {
@@ -240,6 +241,14 @@ func (l *loop) write(c *conn) {
 	}
 	l.watchFor(c, c.polled&^writable)
 	l.wrote(c)
+}
+
+// sendAhead has the replicas sent what clients are about to be told of: what was
+// answered is then not lost with the process.
+func (l *loop) sendAhead() {
+	if r := l.srv.replication; r != nil {
+		r.SendAhead()
+	}
 }
 
 // send writes output up to end; the error is EAGAIN if the socket takes no more.

@@ -57,6 +57,10 @@ type Replication interface {
 	// Synced reports whether an offset is fsynced here, and counts the replicas
 	// that have it on disk.
 	Synced(at replication.Offset) (local bool, replicas int)
+	// SendAhead hands what was appended to the stream to the sockets of replicas that
+	// have everything else, as far as these take it at once. The loops call it before
+	// they answer clients; it is quick if there is nothing to send.
+	SendAhead()
 	// SayOwed adds to the stream what replicas wait for, within a unit that takes so
 	// long that others cannot.
 	SayOwed(tx *storage.Tx)

@@ -198,6 +198,7 @@ type fakeReplication struct {
 	once   sync.Once
 
 	unconfirmed atomic.Bool
+	ahead       atomic.Int64 // calls of SendAhead
 }
 
 func newFakeReplication() *fakeReplication {
@@ -249,6 +250,8 @@ func (f *fakeReplication) GoodReplicas() (n int) {
 	f.locked(func() { n = f.good })
 	return n
 }
+
+func (f *fakeReplication) SendAhead() { f.ahead.Add(1) }
 
 func (f *fakeReplication) Acked(replication.Offset) (n int) {
 	f.locked(func() { n = f.acked })

@@ -157,7 +157,7 @@ func psyncCommand(x *command.Ctx, c *conn) {
 		if nc != nil {
 			peer := s.track(c, nc, replicaPeer)
 			hello.Stray = peer.stray
-			s.replication.Serve(peer, rest, hello)
+			s.replication.Serve(peer.direct(), rest, hello)
 		}
 	}})
 }

@@ -64,6 +64,9 @@ type Primary struct {
 
 	done chan struct{} // closed by Close
 
+	direct atomic.Pointer[[]*feeder] // for which Push sends; replaced with mu held
+	late   atomic.Bool               // Push sends nothing
+
 	full, partial, refused atomic.Int64 // see Syncs
 }
 
@@ -255,6 +258,7 @@ func (p *Primary) Bar() (lift func()) {
 // come together: Redis writes to its replicas before it takes the next command.
 func (p *Primary) Drain(most time.Duration) {
 	end := p.cfg.Stream.End()
+	p.Push()
 	for deadline := time.Now().Add(most); p.behind(end) && time.Now().Before(deadline); {
 		time.Sleep(drainStep)
 	}
