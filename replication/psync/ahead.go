@@ -39,6 +39,10 @@ type ahead struct {
 	wanted chan struct{} // the feeder is to go on; of one element
 }
 
+// pushMost is for how many bytes whoever appends them sends them: so many are in memory
+// for sure, and more than any socket takes at once.
+const pushMost = 16 << 20
+
 // Push sends replicas that have everything else what was appended to the stream, as
 // far as their sockets take it at once. Any goroutine may call it that holds no lock of
 // the stream. It costs next to nothing if there is nothing to send.
@@ -134,6 +138,10 @@ func (f *feeder) push() {
 	a.turn.Lock()
 	defer a.turn.Unlock()
 	for a.caught.Load() && a.after < from.End() {
+		if from.End()-a.after > pushMost {
+			f.recall()
+			return
+		}
 		n, err := from.ReadAt(a.buf, a.after)
 		if a.end.Err() != nil {
 			return // as in write: what was read may be of another history

@@ -171,6 +171,7 @@ func (f *feeder) setState(s State) {
 	}
 	p.mu.Unlock()
 	if s == Online {
+		p.came.Add(1)
 		p.cfg.OnAck()
 	}
 }
