@@ -197,8 +197,8 @@ type fakeReplication struct {
 	asked  chan struct{} // closed by the first AskAcks
 	once   sync.Once
 
-	unconfirmed atomic.Bool
-	ahead       atomic.Int64 // calls of SendAhead
+	unconfirmed   atomic.Bool
+	wanted, ahead atomic.Int64 // calls of WantAcks and SendAhead
 }
 
 func newFakeReplication() *fakeReplication {
@@ -251,7 +251,13 @@ func (f *fakeReplication) GoodReplicas() (n int) {
 	return n
 }
 
-func (f *fakeReplication) SendAhead() { f.ahead.Add(1) }
+func (f *fakeReplication) OnlineReplicas() (n int) {
+	f.locked(func() { n = f.good })
+	return n
+}
+
+func (f *fakeReplication) WantAcks(*storage.Executor) { f.wanted.Add(1) }
+func (f *fakeReplication) SendAhead()                 { f.ahead.Add(1) }
 
 func (f *fakeReplication) Acked(replication.Offset) (n int) {
 	f.locked(func() { n = f.acked })

@@ -131,7 +131,7 @@ func (s *Stream) Announce() {
 	if w := s.w.Load(); w != nil && w.wanted() {
 		w.kick()
 	}
-	s.tellReaders()
+	s.TellReaders()
 }
 
 // OnGrown registers the function that is called when readers are told that the stream
@@ -139,8 +139,8 @@ func (s *Stream) Announce() {
 // runs on the goroutine of whoever announces, which holds no lock of the stream.
 func (s *Stream) OnGrown(f func()) { s.onGrown.Store(&f) }
 
-// tellReaders tells readers that the stream has grown.
-func (s *Stream) tellReaders() {
+// TellReaders tells readers that the stream has grown, and not the writer.
+func (s *Stream) TellReaders() {
 	s.grown.wakeAll()
 	if f := s.onGrown.Load(); f != nil {
 		(*f)()
