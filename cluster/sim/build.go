@@ -39,13 +39,22 @@ func (w *World) Create(primaries int) error {
 	if err := w.Settle(limit); err != nil {
 		return err
 	}
-	return w.RunUntil(limit, "all replicas are in step", w.allInStep)
+	if err := w.RunUntil(limit, "all replicas are in step", w.allInStep); err != nil {
+		return err
+	}
+	for i, m := range w.Members {
+		for j := i % primaries; j < len(w.Members); j += primaries {
+			m.shard = append(m.shard, w.Members[j])
+		}
+	}
+	w.law.on = true
+	return nil
 }
 
 // allInStep reports whether every replica that is up has its primary's data.
 func (w *World) allInStep() bool {
 	for _, m := range w.Members {
-		if m.Up() && m.View().IsReplica() && !m.data.link.inStep {
+		if m.Up() && m.node.Serving().Replica && !m.data.link.inStep {
 			return false
 		}
 	}

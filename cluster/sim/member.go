@@ -7,6 +7,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/release"
 	"redoubt/cluster/sim/virtual"
 	"redoubt/replication"
 )
@@ -24,6 +25,8 @@ type Member struct {
 	node  *cluster.Node // nil while it is down
 	id    bus.NodeID    // the last that it had
 
+	// shard are the members that its shard had in the beginning, itself included.
+	shard  []*Member
 	disk   *virtual.Disk[*cluster.State]
 	onDisk nodesConf
 	data   data
@@ -34,14 +37,19 @@ type Member struct {
 	started  time.Time
 	returned bool  // since its start it has served, or been a replica
 	outrun   int64 // how far a replica has its stream, beyond its end
-	waiting  virtual.Held[cluster.Effects]
-	version  uint64 // of the state that the disk has, in this life
+	outcome  release.Queue[cluster.Effects]
 	lastFact cluster.Facts
 
 	unwell     bool      // its server is stuck
 	detached   bool      // its replication link is down
 	redis      bool      // it passes for one of Redis: it takes no MFSTART from its primary
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
+	imposed    bool      // by TAKEOVER or FORCE it has last become a primary
+	manual     time.Time // it was told to take over, and may try until then
+	consented  bool      // it last asked for votes after its primary had agreed
+	relieves   handover  // whom it has replaced so
+	alone      time.Time // since when it takes writes and hears of no majority; zero if not
+	pausedAt   time.Time // when its writes were paused last
 	forced     time.Time // told to take over whatever its data are, until then
 }
 
@@ -93,11 +101,11 @@ func (m *Member) start() {
 	m.Start()
 	m.started, m.returned, m.outrun = w.Now(), false, 0
 	m.data.start(w.Now())
-	m.version = 0
+	m.outcome = release.Queue[cluster.Effects]{}
 	m.lastFact = cluster.Facts{}
-	m.waiting.Drop()
 	m.links = make(map[cluster.LinkID]*virtual.End[*bus.Message])
 	m.inbound = uint64(m.Life()) << 32
+	m.alone = time.Time{}
 	m.tick()
 	m.replicate()
 }
@@ -109,20 +117,19 @@ func (m *Member) Crash() {
 	}
 	m.world.Log(m.Host, "crash")
 	m.node = nil
+	m.world.watch(m)
 	m.Stop()
 	m.disk.Crash()
 	m.world.Net.HangUpAll(m.Host)
 }
 
-// PowerCut is a Crash that also takes up to a second of the journal.
+// PowerCut is a Crash that also takes what of the journal is not on disk.
 func (m *Member) PowerCut() {
 	if m.node == nil {
 		return
 	}
 	m.Crash()
-	if m.data.head != nil {
-		m.data.lose(1 + m.world.Rand.IntN(10))
-	}
+	m.world.cutPower(m)
 }
 
 // Restart starts a member that has crashed.
@@ -140,11 +147,26 @@ func (m *Member) Move() {
 	m.world.Log(m.Host, "moves to "+m.IP)
 }
 
-// resumed tells the node that it was stopped.
+// Freeze stops the member for d, as SIGSTOP does.
+func (m *Member) Freeze(d time.Duration) {
+	m.Host.Freeze(d)
+	m.world.watch(m)
+}
+
+// lookLimit is how long a server may not have looked at the clock before clients
+// wait until it has (package driver's).
+const lookLimit = 500 * time.Millisecond
+
+// resumed has the node look at the clock after a stop, as the server does before
+// clients are served again.
 func (m *Member) resumed(gap time.Duration) {
+	if gap <= lookLimit {
+		return
+	}
 	if gap > m.world.opt.NodeTimeout {
 		m.step(cluster.Resumed{})
 	}
+	m.tick()
 }
 
 // tick steps the node when its deadline has come.
@@ -165,22 +187,20 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	}
 	m.world.judgeRole(m, fx.Role)
 	m.doAtOnce(&fx)
-	switch {
-	case fx.Persist != nil:
-		m.waiting.Add(fx.Persist.Version, fx)
+	if fx.Persist != nil {
+		m.outcome.Ask(fx.Persist.Version)
 		m.disk.Write(fx.Persist)
-	case !waits(&fx) || !m.waiting.Join(fx):
-		m.doWhenSaved(m.version, &fx)
+	}
+	if fx.Waits() {
+		if e, free := m.outcome.Add(fx); free {
+			m.release(e)
+		}
 	}
 	if m.node != nil {
 		m.alarm.Set(m.node.Deadline())
+		m.world.watch(m)
 	}
 	return fx.Result
-}
-
-// waits reports whether fx has anything to do after earlier effects.
-func waits(fx *cluster.Effects) bool {
-	return fx.Role != nil || fx.DropKeys != nil || fx.DropShardSubs != nil || len(fx.SendAfterPersist) > 0
 }
 
 func (m *Member) doAtOnce(fx *cluster.Effects) {
@@ -193,21 +213,54 @@ func (m *Member) doAtOnce(fx *cluster.Effects) {
 	for _, e := range fx.Send {
 		m.world.send(m, e)
 	}
-	if fx.Pause != nil {
+	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		m.pauseWrites(fx.Pause.Until)
 	}
 }
 
-// doWhenSaved does the rest of a step. A change of role, and what is said of it,
-// waits until a snapshot has been loaded.
-func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
-	if fx.Role != nil {
-		if m.data.standing.Loading() {
-			m.data.changes = append(m.data.changes, change{version, *fx})
-			return
-		}
-		m.changeRole(fx.Role)
+// release does what waited for the disk, as the driver does. A change of role waits
+// until a snapshot has been loaded, and what is said of it waits with it.
+func (m *Member) release(e *release.Entry[cluster.Effects]) {
+	fx := &e.Thing
+	if fx.DropKeys != nil {
+		m.world.judgeDrop(m, fx.DropKeys)
 	}
+	if fx.Role == nil {
+		m.finish(fx)
+		return
+	}
+	m.outcome.Begin(e)
+	m.data.changes = append(m.data.changes, e)
+	if !m.data.standing.Loading() {
+		m.changeRoles()
+	}
+}
+
+// changeRoles takes the newest of the roles that wait; those that it replaces need
+// not be taken.
+func (m *Member) changeRoles() {
+	waiting := m.data.changes
+	m.data.changes = nil
+	if len(waiting) == 0 {
+		return
+	}
+	role := *waiting[len(waiting)-1].Thing.Role
+	for _, e := range waiting {
+		role.Flush = role.Flush || e.Thing.Role.Flush
+	}
+	m.changeRole(&role)
+	for _, e := range waiting {
+		m.outcome.End(e)
+		if e.Thing.EndsPauseWithRole() {
+			m.pauseWrites(time.Time{})
+		}
+		m.finish(&e.Thing)
+	}
+	m.tellSettled()
+}
+
+// finish lets the last of a step go.
+func (m *Member) finish(fx *cluster.Effects) {
 	for _, e := range fx.SendAfterPersist {
 		m.world.send(m, e)
 	}
@@ -215,18 +268,18 @@ func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
 
 // saved releases what waited for the version, and tells the node.
 func (m *Member) saved(version uint64) {
-	m.waiting.Release(version, func(fx cluster.Effects) { m.doWhenSaved(version, &fx) })
-	m.version = version
-	m.tellSaved()
+	m.outcome.Saved(version)
+	for e := m.outcome.Next(); e != nil; e = m.outcome.Next() {
+		m.release(e)
+	}
+	m.tellSettled()
 }
 
-// tellSaved tells the node what is settled: on disk, and the role taken.
-func (m *Member) tellSaved() {
-	version := m.version
-	for _, c := range m.data.changes {
-		version = min(version, c.version-1)
+// tellSettled tells the node what is on disk, with the role taken.
+func (m *Member) tellSettled() {
+	if version, news := m.outcome.Settled(); news {
+		m.step(cluster.Persisted{Version: version})
 	}
-	m.step(cluster.Persisted{Version: version})
 }
 
 // Command gives the node a command of an administrator.
@@ -237,6 +290,9 @@ func (m *Member) Command(ev cluster.Event) error {
 	m.takingOver = isFailover && f.Mode == cluster.FailoverTakeover
 	if isFailover && f.Mode == cluster.FailoverForce {
 		m.forced = m.world.Now().Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
+	}
+	if isFailover {
+		m.manual = m.world.Now().Add(m.world.manualAttempt())
 	}
 	defer func() { m.takingOver = false }()
 	return m.step(ev).Err

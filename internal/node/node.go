@@ -407,6 +407,10 @@ func (n *Node) end() error {
 	return errors.Join(err, n.closeStream())
 }
 
+// leastHang is for how long something must have hung at least, whatever the node
+// timeout is: a loop looks as if it did between two of its looks at the clock.
+const leastHang = time.Second
+
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
@@ -418,9 +422,10 @@ func (n *Node) facts() cluster.Facts {
 		Offset:         int64(offset),
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
-		// A primary whose disk hangs answers nobody and must be replaced. A full
-		// disk does not hang: it refuses.
-		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
+		// A primary whose disk or one of whose loops hangs leaves clients without an
+		// answer and must be replaced. A full disk does not hang: it refuses. A script
+		// that takes long holds no loop up.
+		Unwell: max(n.stream.Stalled(now), n.server.Hung()) > max(n.config.Current().ClusterNodeTimeout, leastHang),
 	}
 }
 
@@ -553,6 +558,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	delay := n.loadDelay()
 	n.changed = from
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
@@ -583,6 +589,11 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			}
 			if len(effects) == 0 {
 				continue
+			}
+			if delay != nil {
+				for range effects {
+					delay(ctx.Done())
+				}
 			}
 			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
