@@ -118,6 +118,9 @@ type Settings struct {
 	ReplBacklogBytes      int64
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	MinReplicasToAck      int           // 0: replies do not wait for replicas
+	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
+	ReplSendBeforeReply   bool
 	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
 	SentinelConfirmTimeout int
 

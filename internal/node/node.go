@@ -80,6 +80,7 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
+	commits     *commits
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
@@ -139,6 +140,7 @@ func New(c Config) (*Node, error) {
 		databases = 1
 	}
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
+	n.commits = newCommits(n.stream, cfg.MinReplicasToAck)
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
@@ -148,7 +150,7 @@ func New(c Config) (*Node, error) {
 	}
 	n.persistence.prepare()
 	sc := server.Config{
-		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
+		Settings: c.Settings, Keyspace: n.keys, Stream: n.commits,
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
 		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
@@ -207,6 +209,16 @@ func (n *Node) followSettings() {
 		}
 		return nil
 	}, "tls-replication")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.MinReplicasToAck != old.MinReplicasToAck {
+			n.commits.setNeed(next.MinReplicasToAck)
+		}
+		return nil
+	}, "min-replicas-to-ack")
+	n.config.OnChange(func(_, next *config.Settings) error {
+		n.replicator.primary.SetAhead(next.ReplSendBeforeReply)
+		return nil
+	}, "repl-send-before-reply")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil

@@ -126,6 +126,9 @@ func (f *follower) Apply(u *psync.Unit) error {
 	return err
 }
 
+// Committed is how far the stream is as durable as appendfsync promises.
+func (f *follower) Committed() replication.Offset { return f.r.n.stream.Committed() }
+
 // Synced is how far the stream is on disk.
 func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
