@@ -413,12 +413,13 @@ func (s *Stream) unitEnd(to replication.Offset) bool {
 	return true
 }
 
-// trim removes from the journal what lies below the base and every pin, once
+// trim removes from the journal what lies below the oldest base and every pin, once
 // it is worth it.
 func (w *writer) trim() {
+	w.forgetPrevious()
 	s := w.s
 	first := replication.Offset(s.first.Load())
-	floor := w.manifest.baseOffset
+	floor := w.manifest.oldest()
 	if w.pending || int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}
