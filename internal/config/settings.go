@@ -116,6 +116,8 @@ type Settings struct {
 	ReplTimeout           time.Duration
 	ReplDisableTCPNoDelay bool
 	ReplBacklogBytes      int64
+	RewindMaxBytes        int64 // rewind-max-bytes
+	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
 	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
