@@ -173,8 +173,9 @@ func (m *manifest) keep(old *manifest, needed, first replication.Offset) {
 }
 
 // KeepBase says that the stream may have to be cut at offset needed, or later: of the
-// bases as of an earlier offset one is kept, with the journal behind it. At first none
-// is needed but what an earlier run has left; math.MaxInt64 is none at all.
+// bases as of an earlier offset one is kept, with the journal behind it; math.MaxInt64: no
+// older one. Until the first call no older one is needed if the journal is a new one, and
+// one that an earlier run has left keeps what it has: nobody knows yet.
 func (s *Stream) KeepBase(needed replication.Offset) {
 	s.needed.Store(int64(needed))
 }

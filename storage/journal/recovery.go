@@ -54,9 +54,6 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 			m.previous = olderBase{} // the next manifest does not name it; no start needs it
 		}
 	}
-	if m.previous.kept {
-		s.needed.Store(0) // until somebody knows what is
-	}
 	if m.base != "" {
 		if _, err := fs.Stat(fs.PathJoin(cfg.Dir, m.base)); err != nil {
 			return nil, nil, fmt.Errorf("journal: the base that the journal continues is not there (restore it, or move %s away to start empty): %w", cfg.Dir, err)
@@ -181,6 +178,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	if rec.Found {
 		current := *m
 		s.current.Store(&current)
+		s.needed.Store(0) // until somebody knows what is
 	}
 	s.begin(r, w, l, end, end)
 	return nil
