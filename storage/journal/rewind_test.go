@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -59,10 +60,7 @@ func TestAnOlderBaseStaysWhileItIsNeeded(t *testing.T) {
 		t.Errorf("before the first base: %q, %d, %t", base, from, ok)
 	}
 	s.KeepBase(a)
-	fill(t, s, 1)
-	if err := s.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, func() bool { at, _ := s.Oldest(); return at == a })
 	wants("what was needed has risen", a, a)
 	b := rebase("b")
 	wants("one before the present one", a, a, b)
@@ -91,7 +89,8 @@ func TestAnOlderBaseStaysWhileItIsNeeded(t *testing.T) {
 	f := rebase("f")
 	wants("the same", a, a, f)
 	s.KeepBase(math.MaxInt64)
-	fill(t, s, 1)
+	waitFor(t, func() bool { return len(bases(t, cfg.Dir)) == 1 })
+	fill(t, s, 1) // and the journal is trimmed with the next fsync
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +280,61 @@ func TestReplayToEndsWhereItIsTold(t *testing.T) {
 		})
 		if err != nil || !bytes.Equal(got, want[ends[3]:max(to, ends[3])]) {
 			t.Fatalf("up to %d: %d bytes, %v", to, len(got), err)
+		}
+	}
+}
+
+// TestAnArchiveHasWhatAStartWouldFind: also what only the commit log and the ring have,
+// after a kill, and it changes nothing.
+func TestAnArchiveHasWhatAStartWouldFind(t *testing.T) {
+	for _, policy := range []Policy{EverySec, Always} {
+		cfg := testConfig(t, t.TempDir())
+		cfg.Policy = policy
+		s := openServing(t, cfg)
+		s.quick = 1 << 62
+		s.KeepBase(1)
+		want := fill(t, s, 40)
+		if err := s.SetBase(stage(t, cfg.Dir, "one"), s.End()); err != nil {
+			t.Fatal(err)
+		}
+		base := s.End()
+		for i := range 30 {
+			want = append(want, unit(i, 700)...)
+			s.AppendRaw(unit(i, 700))
+			s.TryCommit()
+		}
+		dir := t.TempDir() // as a kill would leave it
+		if err := os.CopyFS(dir, os.DirFS(cfg.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			a, err := OpenArchive(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			n, err := a.WriteTo(&got)
+			if err != nil || n != int64(len(want)) || !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%v: %d bytes (%v), want %d", policy, n, err, len(want))
+			}
+			if a.Oldest() != 0 || a.BaseAt != base || int(a.End) != len(want) || a.History != testHistory || a.Replica || a.Torn != "" {
+				t.Errorf("%v: %+v", policy, a)
+			}
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg.Dir = dir
+		again, rec := open(t, cfg)
+		if int(rec.End) != len(want) || rec.Torn != "" {
+			t.Errorf("%v: a start finds %+v", policy, rec)
+		}
+		if _, err := OpenArchive(dir); err == nil {
+			t.Error("the journal of a running node is opened")
+		}
+		again.Close()
+		if _, err := OpenArchive(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("an empty directory: %v", err)
 		}
 	}
 }
