@@ -17,6 +17,9 @@ func (n *Node) receive(ev Received) {
 	sender := n.sender(l, m)
 	if sender != nil {
 		sender.dataReceived = n.now
+		if sender.out == nil {
+			sender.dialSoon()
+		}
 		if !sender.inHandshake() && !m.Light {
 			n.absorbHeader(sender, m)
 		}
@@ -108,7 +111,7 @@ func (n *Node) receiveGossip(l *link, sender *peer, m *bus.Message) {
 			return
 		}
 		if m.Type == bus.TypePong {
-			n.ponged(l.peer)
+			n.ponged(l.peer, m)
 		}
 	}
 	if sender == nil || sender == n.myself {
