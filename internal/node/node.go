@@ -548,6 +548,7 @@ func (n *Node) replay(ctx context.Context, from, to replication.Offset, db int) 
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	delay := n.loadDelay()
 	n.changed = from
 	err := n.stream.ReplayTo(from, to, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
@@ -578,6 +579,11 @@ func (n *Node) replay(ctx context.Context, from, to replication.Offset, db int) 
 			}
 			if len(effects) == 0 {
 				continue
+			}
+			if delay != nil {
+				for range effects {
+					delay(ctx.Done())
+				}
 			}
 			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)
