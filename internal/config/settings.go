@@ -116,6 +116,8 @@ type Settings struct {
 	ReplTimeout           time.Duration
 	ReplDisableTCPNoDelay bool
 	ReplBacklogBytes      int64
+	RewindMaxBytes        int64 // rewind-max-bytes
+	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
 	MinReplicasToAck      int           // 0: replies do not wait for replicas

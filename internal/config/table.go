@@ -184,6 +184,12 @@ var durabilityRows = []*directive{
 	{name: "aof-load-truncated", typ: boolean{}, def: "yes",
 		does:  "start from a journal whose end is torn",
 		store: toBool(func(s *Settings) *bool { return &s.AOFLoadTruncated })},
+	{name: "rewind-max-bytes", typ: anyBytes, def: "1073741824", since: "Redoubt",
+		does:  "most bytes of its stream that a deposed primary gives up to resume; 0: it never does",
+		store: toInt(func(s *Settings) *int64 { return &s.RewindMaxBytes })},
+	{name: "rewind-files", typ: ints(0, 100000), def: "10", since: "Redoubt",
+		does:  "how many files with what was given up stay in dir; 0: none is written",
+		store: toInt(func(s *Settings) *int { return &s.RewindFiles })},
 }
 
 var clientRows = []*directive{
