@@ -86,7 +86,10 @@ func TestOnRealRedis(t *testing.T) {
 		}
 	}
 	create := func(sure bool, addrs ...string) func(*clustertool.Tool) error {
-		return func(tool *clustertool.Tool) error { return tool.Create(addrs, 1, sure) }
+		return func(tool *clustertool.Tool) error {
+			tool.Sure = sure
+			return tool.Create(addrs, 1)
+		}
 	}
 	check := func(addr string, owners bool) func(*clustertool.Tool) error {
 		return func(tool *clustertool.Tool) error { return tool.Check(addr, owners) }
@@ -111,7 +114,7 @@ func TestOnRealRedis(t *testing.T) {
 	run("without an answer nothing is changed", true, create(false, addrs...), "Can I set the above configuration? (type 'yes' to accept): Nothing has been changed: the answer was not yes.\n")
 	run("whoever wants no replicas is told what that means", true, func(tool *clustertool.Tool) error {
 		tool.In = strings.NewReader("no\n")
-		return tool.Create(addrs[:3], 0, false)
+		return tool.Create(addrs[:3], 0)
 	}, "[WARNING] No primary gets a replica: ", "Nothing has been changed")
 	run("a cluster is made", false, create(true, addrs...),
 		">>> Performing hash slots allocation on 6 nodes...",
@@ -186,8 +189,8 @@ func TestAWaitInVainSaysWhatItWaitedFor(t *testing.T) {
 		addrs = append(addrs, serve(t, bin, first+i, append(options, "--cluster-enabled", "yes", "--requirepass", password)...))
 	}
 	var out bytes.Buffer
-	tool := &clustertool.Tool{Out: &out, Client: client.Options{Pass: password}, Timeout: 300 * time.Millisecond}
-	if err := tool.Create(addrs, 0, true); !errors.Is(err, clustertool.ErrFailed) {
+	tool := &clustertool.Tool{Out: &out, Client: client.Options{Pass: password}, Timeout: 300 * time.Millisecond, Sure: true}
+	if err := tool.Create(addrs, 0); !errors.Is(err, clustertool.ErrFailed) {
 		t.Fatalf("error %v", err)
 	}
 	want := "gave up after 300ms: node " + addrs[0] + " does not know " + addrs[1] + " yet"
@@ -241,8 +244,8 @@ func TestNodesWhoseHandshakeIsLostAreIntroducedAgain(t *testing.T) {
 			do(t, addrs[0], "CLUSTER", "FORGET", do(t, other, "CLUSTER", "MYID"))
 		}
 	}
-	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute}
-	if err := tool.Create(addrs, 0, true); err != nil {
+	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute, Sure: true}
+	if err := tool.Create(addrs, 0); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if out.then != nil {

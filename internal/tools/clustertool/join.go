@@ -12,12 +12,16 @@ import (
 
 // wait prints what it waits for and a dot a second until ready returns nil,
 // at most as long as Timeout. When it gives up it prints what ready said
-// last.
+// last. An interrupt ends it with ErrInterrupted.
 func (t *Tool) wait(what string, ready func() error) error {
 	t.line("%s", what)
 	start := time.Now()
 	dots := 0
+	interrupted := false
 	err := client.Wait(t.timeout(), func() error {
+		if interrupted = t.stopping(); interrupted {
+			return nil
+		}
 		if since := int(time.Since(start) / time.Second); since > dots {
 			dots = since
 			fmt.Fprint(t.Out, ".")
@@ -25,6 +29,9 @@ func (t *Tool) wait(what string, ready func() error) error {
 		return ready()
 	})
 	t.line("")
+	if interrupted {
+		return ErrInterrupted
+	}
 	if err != nil {
 		return t.fail("%s: gave up after %v: %v", what, t.timeout(), err)
 	}

@@ -44,10 +44,16 @@ type slotMove struct {
 	idle     int      // rounds in a row in which keys were listed and none moved
 	told     int      // of others
 
-	moved    int      // keys
-	open     bool     // of a move that failed: the slot is left open
-	err      error    // why it failed
-	warnings []string // of nodes that could not be told; gossip tells them
+	moved    int       // keys
+	open     bool      // of a move that failed: the slot is left open
+	err      error     // why it failed
+	warnings []warning // gossip tells these nodes
+}
+
+// warning is a node that could not be told of the new owner of a slot.
+type warning struct {
+	id  string
+	err error
 }
 
 // spot is a node of a move: its id, and where the source reaches it.
@@ -221,15 +227,10 @@ func (m *slotMove) answer(vs []resp.Value, err error) {
 	case handsOver:
 		m.proceed(err, tellsSource, m.fail)
 	case tellsSource:
-		// A source that has lost its last slot may be a replica of the target already.
-		if err != nil && !strings.Contains(err.Error(), "Please use SETSLOT only with masters") {
-			m.warn(m.source.id, err)
-		}
+		m.warn(m.source.id, err)
 		m.tell()
 	case tellsOthers:
-		if err != nil {
-			m.warn(m.others[m.told], err)
-		}
+		m.warn(m.others[m.told], err)
 		m.told++
 		m.tell()
 	default:
@@ -246,8 +247,13 @@ func (m *slotMove) proceed(err error, next moveStep, fail func(error)) {
 	m.step = next
 }
 
+// warn notes that a node could not be told of the new owner. One that has lost its last
+// slot may be a replica by now, which takes no SETSLOT and needs none.
 func (m *slotMove) warn(id string, err error) {
-	m.warnings = append(m.warnings, fmt.Sprintf("%s could not be told that slot %d has moved: %v", id, m.slot, err))
+	if err == nil || strings.Contains(err.Error(), "Please use SETSLOT only with masters") {
+		return
+	}
+	m.warnings = append(m.warnings, warning{id, err})
 }
 
 // tell goes on to the next node that is to be told, or ends.
