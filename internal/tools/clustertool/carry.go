@@ -150,7 +150,7 @@ func (m *member) sight(from *member) spot {
 	return spot{m.id(), m.host, m.port}
 }
 
-// spots returns where a node's peers see it from the sources of moves.
+// spot is where the node from, which is to send keys there, sees the node id.
 func (c cluster) spot(id, from string) spot {
 	m := c.byID(id)
 	if f := c.byID(from); f != nil && f != m {
@@ -321,7 +321,9 @@ func (t *Tool) drive(c cluster, m *slotMove, p *progress) error {
 	if !errors.Is(err, errAbandoned) {
 		t.err("Slot %d could not be moved from %s to %s: %v", m.slot, c.name(m.source.id), c.name(m.target.id), err)
 	}
-	if m.open {
+	if m.cold {
+		t.line("Keys of slot %d are still at %s.", m.slot, c.name(m.source.id))
+	} else if m.open {
 		t.line("Slot %d is left half moved from %s to %s; clients are sent from one to the other and miss no key.", m.slot, c.name(m.source.id), c.name(m.target.id))
 	} else {
 		t.line("Slot %d is at %s as before.", m.slot, c.name(m.source.id))

@@ -98,21 +98,21 @@ type repair struct {
 }
 
 // describe says what the step does.
-func (r repair) describe(slot slots.Slot, name func(id string) string) string {
+func (r repair) describe(name func(id string) string) string {
 	node, peer := name(r.node), name(r.peer)
 	switch r.kind {
 	case closes:
-		return fmt.Sprintf("slot %d: close it on %s", slot, node)
+		return "close on " + node
 	case yields:
-		return fmt.Sprintf("slot %d: %s gives it up for %s", slot, node, peer)
+		return fmt.Sprintf("%s gives up its claim for %s", node, peer)
 	case takes:
-		return fmt.Sprintf("slot %d: %s becomes the owner", slot, node)
+		return node + " becomes the owner"
 	case moves:
-		return fmt.Sprintf("slot %d: finish its move from %s to %s", slot, node, peer)
+		return fmt.Sprintf("finish the move from %s to %s", node, peer)
 	case gathers:
-		return fmt.Sprintf("slot %d: move keys of it from %s to %s, the owner", slot, node, peer)
+		return fmt.Sprintf("move keys from %s to the owner, %s", node, peer)
 	}
-	return fmt.Sprintf("slot %d: tell all primaries that %s is the owner", slot, node)
+	return "tell all primaries that the owner is " + node
 }
 
 // sound reports whether nothing is wrong with the slot.

@@ -13,7 +13,7 @@ func mended(f *fake, spare string) error {
 	for _, r := range s.repairs(spare) {
 		move := func(m *slotMove) error { return m.run(f.do, never, unheard) }
 		if err := r.carryOut(f.slot, f.ids, f.do, move, at, moveOptions{pipeline: 2}); err != nil {
-			return fmt.Errorf("%s: %w", r.describe(f.slot, func(id string) string { return id }), err)
+			return fmt.Errorf("%s: %w", r.describe(func(id string) string { return id }), err)
 		}
 	}
 	return nil
@@ -104,26 +104,26 @@ func TestRepairs(t *testing.T) {
 	}{
 		{"a slot in order", []slotNode{{id: "a", owns: true, keys: 3}, {id: "b"}}, ""},
 		{"a move that was interrupted goes on", []slotNode{{id: "a", owns: true, keys: 3, migrating: "b"}, {id: "b", keys: 2, importing: "a"}, {id: "c"}},
-			"finish its move from a to b"},
-		{"even if the source has no mark yet", []slotNode{{id: "a", owns: true, keys: 3}, {id: "b", importing: "a"}}, "finish its move from a to b"},
+			"finish the move from a to b"},
+		{"even if the source has no mark yet", []slotNode{{id: "a", owns: true, keys: 3}, {id: "b", importing: "a"}}, "finish the move from a to b"},
 		{"a third node that imports is closed", []slotNode{{id: "a", owns: true, keys: 3, migrating: "b"}, {id: "b", importing: "a"}, {id: "c", importing: "a"}},
-			"finish its move from a to b; close it on c"},
-		{"the source alone is marked", []slotNode{{id: "a", owns: true, keys: 3, migrating: "b"}, {id: "b"}}, "close it on a; tell all primaries that a is the owner"},
+			"finish the move from a to b; close on c"},
+		{"the source alone is marked", []slotNode{{id: "a", owns: true, keys: 3, migrating: "b"}, {id: "b"}}, "close on a; tell all primaries that the owner is a"},
 		{"the target imports from a node that has failed", []slotNode{{id: "d", owns: true, keys: 3}, {id: "b", keys: 2, importing: "a"}},
-			"move keys of it from b to d, the owner; tell all primaries that d is the owner"},
+			"move keys from b to the owner, d; tell all primaries that the owner is d"},
 		{"keys at a third node", []slotNode{{id: "a", owns: true, migrating: "b"}, {id: "b", keys: 1, importing: "a"}, {id: "c", keys: 2}},
-			"close it on a; move keys of it from b to a, the owner; move keys of it from c to a, the owner; tell all primaries that a is the owner"},
+			"close on a; move keys from b to the owner, a; move keys from c to the owner, a; tell all primaries that the owner is a"},
 		{"two owners: the one with more keys remains", []slotNode{{id: "a", owns: true, keys: 1}, {id: "b", owns: true, keys: 2}},
-			"a gives it up for b; b becomes the owner; move keys of it from a to b, the owner; tell all primaries that b is the owner"},
-		{"nobody owns it and nobody has keys", []slotNode{{id: "a"}, {id: "s"}}, "s becomes the owner; tell all primaries that s is the owner"},
-		{"nobody owns it and one has keys", []slotNode{{id: "a", keys: 1}, {id: "s"}}, "a becomes the owner; tell all primaries that a is the owner"},
-		{"nobody owns it and it is open", []slotNode{{id: "a"}, {id: "b", keys: 1, importing: "x"}, {id: "s"}}, "b becomes the owner; tell all primaries that b is the owner"},
+			"a gives up its claim for b; b becomes the owner; move keys from a to the owner, b; tell all primaries that the owner is b"},
+		{"nobody owns it and nobody has keys", []slotNode{{id: "a"}, {id: "s"}}, "s becomes the owner; tell all primaries that the owner is s"},
+		{"nobody owns it and one has keys", []slotNode{{id: "a", keys: 1}, {id: "s"}}, "a becomes the owner; tell all primaries that the owner is a"},
+		{"nobody owns it and it is open", []slotNode{{id: "a"}, {id: "b", keys: 1, importing: "x"}, {id: "s"}}, "b becomes the owner; tell all primaries that the owner is b"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := slotState{5, tc.nodes}
 			var got []string
 			for _, r := range s.repairs("s") {
-				got = append(got, strings.TrimPrefix(r.describe(5, func(id string) string { return id }), "slot 5: "))
+				got = append(got, r.describe(func(id string) string { return id }))
 			}
 			if text := strings.Join(got, "; "); text != tc.want {
 				t.Errorf("got  %s\nwant %s", text, tc.want)
