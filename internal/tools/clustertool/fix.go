@@ -2,6 +2,7 @@ package clustertool
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/tidwall/resp"
@@ -169,26 +170,58 @@ func (t *Tool) unreachable(c cluster, mends []mendedSlot, force bool) error {
 	return nil
 }
 
-// mend carries the steps out, slot by slot.
+// mend carries the steps out: first those that give slots to owners, of all slots, and
+// when the cluster serves those that move keys.
 func (t *Tool) mend(c cluster, mends []mendedSlot, o MoveOptions) error {
+	if err := t.mendBy(c, mends, o, false); err != nil {
+		return err
+	}
+	keys := slices.DeleteFunc(slices.Clone(mends), func(m mendedSlot) bool { return !slices.ContainsFunc(m.steps, repair.movesKeys) })
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := t.wait("Waiting until the cluster serves", c.serves); err != nil {
+		return t.again(err, "fix")
+	}
+	return t.mendBy(c, keys, o, true)
+}
+
+// serves returns why a primary takes no keys, or nil.
+func (c cluster) serves() error {
+	for _, m := range c.primaries() {
+		ci, err := m.conn.Do("CLUSTER", "INFO")
+		if err != nil {
+			return fmt.Errorf("node %s: %w", m.addr(), err)
+		}
+		if state, _ := InfoField(ci.String(), "cluster_state"); state != "ok" {
+			return fmt.Errorf("node %s says cluster_state:%s", m.addr(), state)
+		}
+	}
+	return nil
+}
+
+// mendBy carries out the steps that move keys, or the others.
+func (t *Tool) mendBy(c cluster, mends []mendedSlot, o MoveOptions, keys bool) error {
 	primaries := c.primaries().ids()
 	p := t.progressOf(len(mends), 0)
+	defer p.end()
 	do := func(o order) ([]resp.Value, error) { return t.send(c, o) }
 	move := func(m *slotMove) error { return t.drive(c, m, p) }
 	for _, m := range mends {
 		if t.stopping() {
-			t.announce("Interrupted: %d of %d slots are fixed. To go on, give the same command again.", p.slotsMoved, len(mends))
-			return ErrInterrupted
+			p.end()
+			t.announce("Interrupted.")
+			return t.again(ErrInterrupted, "fix")
 		}
 		for _, r := range m.steps {
-			from := r.node
-			at := func(id string) spot { return c.spot(id, from) }
+			if r.movesKeys() != keys {
+				continue
+			}
+			at := func(id string) spot { return c.spot(id, r.node) }
 			err := r.carryOut(m.slot, primaries, do, move, at, t.how(o))
 			switch {
 			case errors.Is(err, errAbandoned):
-				p.end()
-				t.line("To go on, give the same command again.")
-				return ErrInterrupted
+				return t.again(ErrInterrupted, "fix")
 			case err != nil:
 				p.end()
 				return t.fail("slot %d: %s: %v", m.slot, r.describe(c.name), err)
@@ -197,7 +230,6 @@ func (t *Tool) mend(c cluster, mends []mendedSlot, o MoveOptions) error {
 		p.slotsMoved++
 		p.show()
 	}
-	p.end()
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (p *progress) show() {
 		fmt.Fprintf(p.t.Out, "\r%s %s\x1b[K", p.bar(20), p.text(now))
 		p.drawn = true
 	case !p.t.Live && since >= lineAfter:
-		p.t.line("%3.0f%% %s", 100*p.part(), p.text(now))
+		p.t.line("%3d%% %s", int(100*p.part()), p.text(now))
 	default:
 		return
 	}

@@ -141,6 +141,9 @@ func (s *slotState) sound() bool {
 // A node with keys that is to lose its claim gives it up, and marks the slot as
 // importing, before another one takes it: a node that hears that another owns its slot
 // deletes the keys, unless it has that mark.
+//
+// The steps that move no keys may be taken first, of all slots: as long as one slot has
+// no owner, no node of a cluster that requires full coverage takes a key.
 func (s *slotState) repairs(spare string) (steps []repair) {
 	if s.sound() {
 		return nil
@@ -169,6 +172,7 @@ func (s *slotState) repairs(spare string) (steps []repair) {
 	} else if owner.marked() {
 		steps = append(steps, repair{closes, owner.id, ""})
 	}
+	steps = append(steps, repair{tells, owner.id, ""})
 	for _, n := range s.nodes {
 		if n.id == owner.id {
 			continue
@@ -179,8 +183,12 @@ func (s *slotState) repairs(spare string) (steps []repair) {
 			steps = append(steps, repair{closes, n.id, ""})
 		}
 	}
-	return append(steps, repair{tells, owner.id, ""})
+	return steps
 }
+
+// movesKeys reports whether the step needs a cluster that serves. The others are what
+// makes it serve.
+func (r repair) movesKeys() bool { return r.kind == moves || r.kind == gathers }
 
 // heir is who is to own a slot that nobody owns, or several: of these the one with most
 // keys, else of all the one with most keys, else the spare one.

@@ -10,10 +10,16 @@ import (
 // mended carries the repairs of the fake's slot out.
 func mended(f *fake, spare string) error {
 	s := f.state()
-	for _, r := range s.repairs(spare) {
-		move := func(m *slotMove) error { return m.run(f.do, never, unheard) }
-		if err := r.carryOut(f.slot, f.ids, f.do, move, at, moveOptions{pipeline: 2}); err != nil {
-			return fmt.Errorf("%s: %w", r.describe(func(id string) string { return id }), err)
+	steps := s.repairs(spare)
+	for _, keys := range []bool{false, true} {
+		for _, r := range steps {
+			if r.movesKeys() != keys {
+				continue
+			}
+			move := func(m *slotMove) error { return m.run(f.do, never, unheard) }
+			if err := r.carryOut(f.slot, f.ids, f.do, move, at, moveOptions{pipeline: 2}); err != nil {
+				return fmt.Errorf("%s: %w", r.describe(func(id string) string { return id }), err)
+			}
 		}
 	}
 	return nil
@@ -110,11 +116,11 @@ func TestRepairs(t *testing.T) {
 			"finish the move from a to b; close on c"},
 		{"the source alone is marked", []slotNode{{id: "a", owns: true, keys: 3, migrating: "b"}, {id: "b"}}, "close on a; tell all primaries that the owner is a"},
 		{"the target imports from a node that has failed", []slotNode{{id: "d", owns: true, keys: 3}, {id: "b", keys: 2, importing: "a"}},
-			"move keys from b to the owner, d; tell all primaries that the owner is d"},
+			"tell all primaries that the owner is d; move keys from b to the owner, d"},
 		{"keys at a third node", []slotNode{{id: "a", owns: true, migrating: "b"}, {id: "b", keys: 1, importing: "a"}, {id: "c", keys: 2}},
-			"close on a; move keys from b to the owner, a; move keys from c to the owner, a; tell all primaries that the owner is a"},
+			"close on a; tell all primaries that the owner is a; move keys from b to the owner, a; move keys from c to the owner, a"},
 		{"two owners: the one with more keys remains", []slotNode{{id: "a", owns: true, keys: 1}, {id: "b", owns: true, keys: 2}},
-			"a gives up its claim for b; b becomes the owner; move keys from a to the owner, b; tell all primaries that the owner is b"},
+			"a gives up its claim for b; b becomes the owner; tell all primaries that the owner is b; move keys from a to the owner, b"},
 		{"nobody owns it and nobody has keys", []slotNode{{id: "a"}, {id: "s"}}, "s becomes the owner; tell all primaries that the owner is s"},
 		{"nobody owns it and one has keys", []slotNode{{id: "a", keys: 1}, {id: "s"}}, "a becomes the owner; tell all primaries that the owner is a"},
 		{"nobody owns it and it is open", []slotNode{{id: "a"}, {id: "b", keys: 1, importing: "x"}, {id: "s"}}, "b becomes the owner; tell all primaries that the owner is b"},
