@@ -47,12 +47,12 @@ func TestOurToolChangesTheCluster(t *testing.T) {
 				t.Errorf("the function says %v", got)
 			}
 			wantText(t, change(t, "reshard", some, "--cluster-from", "all", "--cluster-to", added.Addr(), "--cluster-slots", "60", "--cluster-yes"),
-				"[OK] 60 slots have moved to "+added.Addr())
+				"[OK] 60 slots have been moved to "+added.Addr())
 			if got := ownedSlots(t, added); got != 60 {
 				t.Errorf("the new node has %d slots", got)
 			}
 			wantText(t, manage(t, "check", some), healthy...)
-			wantText(t, change(t, "rebalance", some, "--cluster-weight", added.Addr()+"=0", "--cluster-threshold", "0.1"), "[OK] 60 slots have moved.")
+			wantText(t, change(t, "rebalance", some, "--cluster-weight", added.Addr()+"=0", "--cluster-threshold", "0.1"), "[OK] 60 slots have been moved.")
 			wantText(t, manage(t, "check", some), healthy...)
 			unharmed(t, work)
 

@@ -152,7 +152,7 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 		tool.Plan = true
 		return tool.Reshard(first, reshard)
 	}, "Ready to move 50 slots.", "from "+first+" to "+added+": 0-16", "nothing has been changed")
-	b.must("reshard", func(tool *clustertool.Tool) error { return tool.Reshard(first, reshard) }, "Moved 50 of 50 slots with ", "[OK] 50 slots have moved to "+added)
+	b.must("reshard", func(tool *clustertool.Tool) error { return tool.Reshard(first, reshard) }, "Moved 50 of 50 slots with ", "[OK] 50 slots have been moved to "+added)
 	if got := b.slotsOf(added); got != "0-16,5461-5477,10923-10938" {
 		t.Errorf("the new node has the slots %s", got)
 	}
@@ -160,7 +160,7 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 	b.refused("a node with slots cannot leave", func(tool *clustertool.Tool) error { return tool.DelNode(first, b.id(added)) }, "is not empty! Reshard data away and try again.")
 
 	weight := clustertool.RebalanceOptions{Weights: []string{b.id(added)[:12] + "=0"}, Threshold: 0.1}
-	b.must("rebalance", func(tool *clustertool.Tool) error { return tool.Rebalance(first, weight) }, ">>> Rebalancing across 4 nodes. Total weight = 3.00", "[OK] 50 slots have moved.")
+	b.must("rebalance", func(tool *clustertool.Tool) error { return tool.Rebalance(first, weight) }, ">>> Rebalancing across 4 nodes. Total weight = 3.00", "[OK] 50 slots have been moved.")
 	b.must("rebalance once more", func(tool *clustertool.Tool) error { return tool.Rebalance(first, weight) }, "*** No rebalancing needed! All nodes are within the 0.10% threshold.")
 	b.well()
 
@@ -290,7 +290,7 @@ func TestFixOnRealRedis(t *testing.T) {
 		tool.Plan = true
 		return tool.Fix(a, clustertool.FixOptions{})
 	}, "slots 0: finish the move from "+a+" to "+c, "slots 1: close on "+a, "slots 2: "+a+" becomes the owner", "nothing has been changed")
-	b.must("fix", func(tool *clustertool.Tool) error { return tool.Fix(a, clustertool.FixOptions{}) }, "[OK] 3 slots are fixed.")
+	b.must("fix", func(tool *clustertool.Tool) error { return tool.Fix(a, clustertool.FixOptions{}) }, "[OK] 3 slots have been fixed.")
 	b.well()
 	if got := do(t, c, "CLUSTER", "COUNTKEYSINSLOT", "0"); got != "20" {
 		t.Errorf("slot 0 has %s keys at its new owner", got)

@@ -62,7 +62,7 @@ func (t *Tool) Fix(addr string, o FixOptions) error {
 	if err := t.convince(c); err != nil {
 		return err
 	}
-	t.ok("%d slots are fixed.", len(mends))
+	t.ok("%s fixed.", slotsHave(len(mends)))
 	return nil
 }
 

@@ -54,7 +54,7 @@ func (t *Tool) Rebalance(addr string, o RebalanceOptions) error {
 	}
 	done, err := t.move(c, append(half, jobs(plan)...), o.Move)
 	if err == nil {
-		t.ok("%d slots have moved.", done)
+		t.ok("%s moved.", slotsHave(done))
 		return nil
 	}
 	t.line("To go on, give the same command again.")

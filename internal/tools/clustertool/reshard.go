@@ -51,7 +51,7 @@ func (t *Tool) Reshard(addr string, o ReshardOptions) error {
 		}
 	}
 	t.line("")
-	t.line("Ready to move %d slots.", n)
+	t.line("Ready to move %d slots.", n) // in the words of redis-cli
 	t.line("  Source nodes:")
 	for _, m := range sources {
 		t.showNode(c, m)
@@ -68,7 +68,7 @@ func (t *Tool) Reshard(addr string, o ReshardOptions) error {
 	all := append(half, jobs(plan)...)
 	done, err := t.move(c, all, o.Move)
 	if err == nil {
-		t.ok("%d slots have moved to %s.", done, target.addr())
+		t.ok("%s moved to %s.", slotsHave(done), target.addr())
 		return nil
 	}
 	if left := len(all) - done; left > 0 {
@@ -76,6 +76,14 @@ func (t *Tool) Reshard(addr string, o ReshardOptions) error {
 			strings.Join(sources.ids(), ","), target.id(), left)
 	}
 	return err
+}
+
+// slotsHave is the subject of a sentence about slots that have been moved or fixed.
+func slotsHave(n int) string {
+	if n == 1 {
+		return "1 slot has been"
+	}
+	return fmt.Sprintf("%d slots have been", n)
 }
 
 // sharesOf is primaries as a plan sees them, without slots that are on their way already.
