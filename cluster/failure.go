@@ -97,15 +97,20 @@ func (n *Node) markFailed(p *peer) {
 // receiveFail believes the sender that a majority agreed.
 func (n *Node) receiveFail(sender *peer, m *bus.Message) {
 	p := n.peers[m.Fail]
-	if p == nil || p == n.myself || p.failed() {
+	if p == n.myself {
+		n.fence(sender)
+		return
+	}
+	if p == nil || p.failed() {
 		return
 	}
 	n.note("FAIL message received from %s about %s", peerName(sender), peerName(p))
 	n.markFailed(p)
 }
 
-// ponged notes that p has answered our PING.
-func (n *Node) ponged(p *peer) {
+// ponged notes that p has answered our PING with m.
+func (n *Node) ponged(p *peer, m *bus.Message) {
+	n.vouch(p, m)
 	p.pongReceived = n.now
 	if !p.pingSent.IsZero() {
 		p.rtt = max(n.now.Sub(p.pingSent), 0)
@@ -126,10 +131,14 @@ func (n *Node) ponged(p *peer) {
 	}
 }
 
+// failUndoTimeouts is for how many node timeouts a primary with slots stays FAIL
+// although it answers (CLUSTER_FAIL_UNDO_TIME_MULT).
+const failUndoTimeouts = 2
+
 // clearFail takes FAIL back for a node that answers again. For a primary with
 // slots that is delayed: its replicas get their chance to replace it first.
 func (n *Node) clearFail(p *peer) {
-	if p.votes() && n.now.Sub(p.failTime) <= 2*n.cfg.NodeTimeout {
+	if p.votes() && n.now.Sub(p.failTime) <= failUndoTimeouts*n.cfg.NodeTimeout {
 		return
 	}
 	why := "is reachable again"

@@ -52,6 +52,9 @@ func (n *Node) addGossip(m *bus.Message, to *peer) {
 	if n.pfailCount > 0 {
 		n.addSuspects(m, to)
 	}
+	if to != nil && to.redoubt && to.failed() {
+		m.Gossip = append(m.Gossip, n.gossipAbout(to)) // see acquits
+	}
 	n.addExtensions(m, to)
 }
 

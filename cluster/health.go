@@ -36,6 +36,7 @@ func (n *Node) resume() {
 			continue
 		}
 		p.unheard = true
+		p.vouched = time.Time{}
 		if !p.pingSent.IsZero() {
 			p.pingSent = n.now
 		}
@@ -51,34 +52,23 @@ func (n *Node) resume() {
 // without a working owner makes the cluster fail, if full coverage is
 // required; so does being in a minority. PFAIL does not count for the first:
 // it is one node's opinion. A primary that waits for a replica with more data
-// does not serve. Unlike in Redis, a majority must have been heard of
-// since the start: that nobody is suspected yet says little then. As in Redis, a
+// does not serve, nor one that is fenced. Unlike in Redis, a majority must have
+// been heard of since the start, for that nobody is suspected yet says little
+// then, and a primary needs a lease (lease.go). As in Redis, a
 // primary that has just started does not count as in a minority: a node without
 // slots always is, and one that gets them at once need not wait twice.
 func (n *Node) evaluate() {
 	h := &n.health
-	h.size = 0
-	reachable, heard := 0, 0
-	for _, p := range n.order {
-		if !p.votes() {
-			continue
-		}
-		h.size++
-		if !p.any(bus.FlagFail | bus.FlagPFail) {
-			reachable++
-			if !p.unheard {
-				heard++
-			}
-		}
-	}
+	reachable, heard := n.countVoters()
+	n.liftFence()
 	if h.first.IsZero() {
 		h.first = n.now
 	}
 	starting := n.myself.isPrimary() && !h.ok && n.now.Sub(h.first) < writableDelay
-	if reachable < n.quorum() && !starting {
+	if (reachable < n.quorum() || n.fenced()) && !starting {
 		h.minority = n.now
 	}
-	ok := heard >= n.quorum() && n.settledIn() && (!n.cfg.RequireFullCoverage || n.covered())
+	ok := heard >= n.quorum() && !n.fenced() && n.settledIn() && (!n.cfg.RequireFullCoverage || n.covered())
 	if ok == h.ok {
 		return
 	}
@@ -96,11 +86,36 @@ func (n *Node) evaluate() {
 	}
 }
 
+// countVoters counts those that do not look failed, without those that vouch for
+// this primary no more, and those of them that were heard of since the start.
+func (n *Node) countVoters() (reachable, heard int) {
+	n.health.size = 0
+	for _, p := range n.order {
+		if !p.votes() {
+			continue
+		}
+		n.health.size++
+		if p.any(bus.FlagFail | bus.FlagPFail) {
+			continue
+		}
+		vouches := !n.myself.votes() || n.vouches(p)
+		if vouches || p.vouched.IsZero() {
+			reachable++
+		}
+		if vouches && !p.unheard {
+			heard++
+		}
+	}
+	return reachable, heard
+}
+
 // failure says why the node refuses requests, given how many voters it hears.
 func (n *Node) failure(heard int) string {
 	switch uncovered := n.uncovered(); {
 	case heard < n.quorum():
 		return fmt.Sprintf("It hears %d of %d masters with slots, and needs %d of them.", heard, n.health.size, n.quorum())
+	case n.fenced():
+		return "Another node says that a majority cannot reach this one, which may have been replaced."
 	case !n.settledIn():
 		return "It has just started, and waits until the cluster has settled whether it remains a master."
 	default:

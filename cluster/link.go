@@ -72,6 +72,7 @@ func (n *Node) linkUp(ev LinkUp) {
 	}
 	waiting := p.pingSent
 	n.ping(p)
+	p.pingLeft = n.now // what left on an older link will not be answered
 	if !waiting.IsZero() {
 		p.pingSent = waiting
 	}

@@ -94,6 +94,9 @@ func (n *Node) broadcast(m *bus.Message) {
 
 // ping sends PING on the outbound link of p.
 func (n *Node) ping(p *peer) {
+	if p.pingSent.IsZero() {
+		p.pingLeft = n.now
+	}
 	p.pingSent = n.now
 	n.send(p.out, n.gossipMessage(bus.TypePing, p))
 }

@@ -33,6 +33,7 @@ type Node struct {
 	currentEpoch  bus.Epoch
 	lastVoteEpoch bus.Epoch
 	health        health
+	fencedAt      time.Time // when this primary last heard that it is FAIL; zero if it is not fenced
 	election      election
 	manual        manualFailover
 	giving        giveWay

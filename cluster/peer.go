@@ -48,7 +48,10 @@ type peer struct {
 
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none
+	pingLeft      time.Time // when that PING was sent on the present link: not before pingSent
 	pongReceived  time.Time
+	vouched       time.Time     // when the last PING was sent that it has answered itself (lease.go)
+	acquitted     time.Time     // … and whose answer did not call this node failed
 	rtt           time.Duration // between the last PING that was answered and its PONG; 0: none was
 	dataReceived  time.Time
 	meetSent      time.Time
@@ -167,6 +170,7 @@ func (n *Node) addPeer(id bus.NodeID, flags bus.Flags) *peer {
 		flags:   flags &^ bus.FlagMyself,
 		shardID: n.randomID(),
 		created: n.now,
+		vouched: n.now, // nobody who has just come to know this node has suspected it long enough
 	}
 	n.peers[id] = p
 	i, _ := slices.BinarySearchFunc(n.order, p, comparePeers)

@@ -108,7 +108,7 @@ func (n *Node) receiveGossip(l *link, sender *peer, m *bus.Message) {
 			return
 		}
 		if m.Type == bus.TypePong {
-			n.ponged(l.peer)
+			n.ponged(l.peer, m)
 		}
 	}
 	if sender == nil || sender == n.myself {

@@ -84,6 +84,7 @@ func (n *Node) loadPeer(r *NodeRecord) {
 	}
 	p.flags = r.Flags & keep
 	p.unheard, p.knewUs = true, true
+	p.vouched = time.Time{}
 	if p.isReplica() {
 		p.flags &^= bus.FlagPrimary
 	} else {

@@ -37,7 +37,7 @@ func (n *Node) tick() {
 		n.migrateReplica()
 	}
 	n.considerGivingWay()
-	if !n.health.ok {
+	if !n.health.ok || n.myself.votes() {
 		n.todo.state = true
 	}
 	if n.disk.due {
@@ -101,7 +101,7 @@ func (n *Node) watch(p *peer) {
 	if waiting && p.out != nil && n.now.Sub(p.out.created) > timeout && silent > timeout/2 {
 		n.closeLink(p.out) // maybe only the connection is broken; redialled next tick
 	}
-	if !waiting && p.out != nil && n.now.Sub(p.pongReceived) > n.cfg.pingInterval() {
+	if !waiting && p.out != nil && (n.now.Sub(p.pongReceived) > n.cfg.pingInterval() || n.needsAnswer(p)) {
 		n.ping(p) // on a link that is still being dialled, it counts from now
 		return
 	}

@@ -192,3 +192,23 @@ func TestAShortNodeTimeoutIsNoStop(t *testing.T) {
 		t.Errorf("%d freezes", n)
 	}
 }
+
+// A freeze that is shorter than the node timeout can be longer than what was left of
+// the lease: whoever runs before the driver has noticed must wait for it.
+func TestAShortStopThatOutlastsTheLeaseIsNoticed(t *testing.T) {
+	t.Parallel()
+	m := startMember(t, "--cluster-node-timeout", "60000")
+	looked := make(chan struct{})
+	m.post(func() {
+		before := m.freezes.Load()
+		last := time.Now().Add(-time.Second)
+		m.beat.Store(&last)
+		go func() {
+			if n := m.Freezes(time.Now()); n != before+1 { // it has no slots, so the cluster is not ok
+				t.Errorf("%d freezes, %d before", n, before)
+			}
+			close(looked)
+		}()
+	})
+	<-looked
+}

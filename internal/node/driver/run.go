@@ -47,13 +47,18 @@ func (d *Driver) run() {
 	}
 }
 
-// checkClock notices that run has not looked at the clock for a node timeout: the
-// process, or its machine, was frozen, and others may have replaced this node
-// meanwhile. Whoever sees the new beat finds the View of a node that doubts.
+// checkClock notices that run has not looked at the clock for a long time: the
+// process, or its machine, was frozen. After a node timeout others may have
+// replaced this node; after less its lease may have ended. Whoever sees the new
+// beat finds the View of a node that doubts.
 func (d *Driver) checkClock(now time.Time) {
-	if gap := d.unseen(now); gap > d.freezeLimit() {
-		d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
-		d.step(cluster.Resumed{}, nil)
+	if gap := d.unseen(now); gap > lookLimit {
+		if gap > d.freezeLimit() {
+			d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
+			d.step(cluster.Resumed{}, nil)
+		}
+		d.tellFacts()
+		d.step(cluster.Tick{}, nil)
 		d.publishView()
 		if v := d.View(); !v.OK && !v.IsReplica() {
 			d.freezes.Add(1) // not of a sole voter: nobody could replace it
@@ -61,6 +66,10 @@ func (d *Driver) checkClock(now time.Time) {
 	}
 	d.beat.Store(&now)
 }
+
+// lookLimit is how long run may not look at the clock without anybody else
+// caring: within a few ticks a lease that ends is noticed in time.
+const lookLimit = 500 * time.Millisecond
 
 // unseen is for how long run has not looked at the clock. A suspended machine
 // moves only the wall clock on. (So does somebody who sets it; a short doubt is
@@ -77,14 +86,14 @@ func (d *Driver) unseen(now time.Time) time.Duration {
 // node: until the node timeout nobody suspects it, and then comes an election.
 // (It looks at least with every tick, but a node timeout may be shorter.)
 func (d *Driver) freezeLimit() time.Duration {
-	return max(d.Config.Current().ClusterNodeTimeout, 500*time.Millisecond)
+	return max(d.Config.Current().ClusterNodeTimeout, lookLimit)
 }
 
 // Freezes implements server.Cluster. A loop may run before run does, after a
 // freeze of the process; then it waits until run has looked, which takes as long as
 // run needs for a processor.
 func (d *Driver) Freezes(now time.Time) uint64 {
-	if d.unseen(now) > d.freezeLimit() {
+	if d.unseen(now) > lookLimit {
 		looked := make(chan struct{})
 		if d.post(func() { d.checkClock(time.Now()); close(looked) }) {
 			select {
