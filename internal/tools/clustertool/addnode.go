@@ -206,12 +206,26 @@ func (t *Tool) meet(c cluster, node *member) error {
 	met := time.Now()
 	return t.wait("Waiting for the cluster to join", func() error {
 		err := all.joined(want)
-		if err != nil && time.Since(met) > meetAgainAfter && (!node.knows(first) || !first.knows(node)) {
+		if err != nil && time.Since(met) > meetAgainAfter {
 			met = time.Now()
-			_, _ = node.conn.Do(invite...)
+			node.introduce(c)
 		}
 		return err
 	})
+}
+
+// introduce has a node meet all that it does not know, or that do not know it. Those that
+// were told to forget it within the last minute take no notice of gossip about it, but
+// they answer a handshake.
+func (m *member) introduce(c cluster) {
+	for _, o := range c {
+		if m.knows(o) && o.knows(m) {
+			continue
+		}
+		if invite, err := o.invitation(); err == nil {
+			_, _ = m.conn.Do(invite...)
+		}
+	}
 }
 
 // inStep returns why a replica does not replicate yet as all others see it.

@@ -175,6 +175,38 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 	}
 	b.must("del-node of a replica", func(tool *clustertool.Tool) error { return tool.DelNode(first, b.id(replica)[:10]) }, "has left the cluster.")
 	b.well()
+
+	// All others have been told to forget it a moment ago.
+	b.must("add-node of a node that left", func(tool *clustertool.Tool) error {
+		return tool.AddNode(added, first, clustertool.AddNodeOptions{Replica: true})
+	}, "Automatically selected master ", "[OK] New node added correctly.")
+	shutdown(t, added)
+	b.must("del-node of a node that is down", func(tool *clustertool.Tool) error { return tool.DelNode(first, added) }, "which does not answer", "has left the cluster.")
+	if nodes := do(t, b.addrs[2], "CLUSTER", "NODES"); strings.Contains(nodes, added) {
+		t.Errorf("it is known still:\n%s", nodes)
+	}
+	b.refused("del-node of a stranger", func(tool *clustertool.Tool) error { return tool.DelNode(first, added) }, "No such node ID "+added)
+}
+
+// shutdown ends a node.
+func shutdown(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := client.Dial(addr, client.Options{Pass: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = conn.Do("SHUTDOWN", "NOSAVE", "FORCE") // which is not answered
+	err = client.Wait(time.Minute, func() error {
+		if c, err := client.Dial(addr, client.Options{Pass: password}); err == nil {
+			c.Close()
+			return fmt.Errorf("%s still answers", addr)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An interrupt ends a reshard after the slot that is on its way, a second one within
@@ -304,6 +336,24 @@ func TestFixOnRealRedis(t *testing.T) {
 	if got := do(t, c, "GET", fmt.Sprintf("{%s}new", tagOfSlot0)); got != "v" {
 		t.Errorf("the key is %q", got)
 	}
+	b.well()
+}
+
+// The slots of a primary that is down and has no replica are given away only if the user
+// says so.
+func TestFixWithoutAPrimary(t *testing.T) {
+	b := clusterOf(t, 3, 0, 1)
+	first, lost := b.addrs[0], b.serve()
+	b.must("add-node", func(tool *clustertool.Tool) error { return tool.AddNode(lost, first, clustertool.AddNodeOptions{}) })
+	b.must("reshard", func(tool *clustertool.Tool) error {
+		return tool.Reshard(first, clustertool.ReshardOptions{From: first, To: lost, Slots: 9})
+	})
+	shutdown(t, lost)
+	b.refused("fix", func(tool *clustertool.Tool) error { return tool.Fix(first, clustertool.FixOptions{}) },
+		lost+", a primary with the slots 0-8, does not answer.", "would give 9 of its slots to other nodes")
+	b.must("fix with unreachable primaries", func(tool *clustertool.Tool) error {
+		return tool.Fix(first, clustertool.FixOptions{WithUnreachable: true})
+	}, "slots 0-8: "+first+" becomes the owner", "[OK] 9 slots have been fixed.")
 	b.well()
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // A fake is primaries in memory with one slot, as far as moves and repairs ask them.
-// They know no gossip: a node believes what it was told. What a client sees of them is
-// in read and write.
+// A node believes what it was told; with gossips a new owner is believed by all at once,
+// which is the other extreme. What a client sees of them is in reads and writes.
 type fake struct {
 	t     *testing.T
 	slot  slots.Slot
@@ -25,8 +25,9 @@ type fake struct {
 	epoch int
 	// fault is asked before a command is obeyed. With lost the command is obeyed, and the
 	// reply does not arrive.
-	fault  func(to string, cmd []string) (err error, lost bool)
-	orders int
+	fault   func(to string, cmd []string) (err error, lost bool)
+	gossips bool
+	orders  int
 }
 
 type fakeNode struct {
@@ -151,8 +152,7 @@ func (f *fake) cluster(n *fakeNode, id string, cmd []string) resp.Value {
 		n.owner, n.importing = id, ""
 		return okReply
 	case "BUMPEPOCH":
-		f.epoch++
-		n.epoch = f.epoch
+		f.claims(n, id)
 		return okReply
 	case "SETSLOT":
 		return f.setSlot(n, id, cmd[2:])
@@ -186,13 +186,32 @@ func (f *fake) setSlot(n *fakeNode, id string, cmd []string) resp.Value {
 		n.owner = cmd[1]
 		if cmd[1] == id && n.importing != "" {
 			n.importing = ""
-			f.epoch++
-			n.epoch = f.epoch
+			f.claims(n, id)
 		}
 	default:
 		f.t.Fatalf("SETSLOT %v", cmd)
 	}
 	return okReply
+}
+
+// claims gives a node a new epoch, by which the others believe its claim when they hear
+// it: as clusterUpdateSlotsConfigWith does, all but those that import the slot, and
+// whoever loses the slot deletes the keys that are left.
+func (f *fake) claims(n *fakeNode, id string) {
+	f.epoch++
+	n.epoch = f.epoch
+	if !f.gossips || n.owner != id {
+		return
+	}
+	for other, o := range f.nodes {
+		if other == id || o.importing != "" {
+			continue
+		}
+		if o.owner == other {
+			o.keys, o.migrating = map[string]string{}, ""
+		}
+		o.owner = id
+	}
 }
 
 // migrate moves keys one by one, as far as the target takes them.

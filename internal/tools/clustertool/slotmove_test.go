@@ -35,8 +35,9 @@ func underClients(f *fake, want map[string]string) func(order) ([]resp.Value, er
 }
 
 func TestASlotMovesUnderClients(t *testing.T) {
-	for _, keys := range []int{0, 1, 3, 10} {
+	for i, keys := range []int{0, 1, 3, 10, 10} {
 		f := newFake(t, keys)
+		f.gossips = i == 4
 		want := maps.Clone(f.nodes["a"].keys)
 		m := fromAToB(f, false)
 		if err := m.run(underClients(f, want), never, unheard); err != nil {
