@@ -110,7 +110,7 @@ func (t *Tool) takeOver(c cluster, replica, primary *member, mode FailoverMode) 
 		return took, t.replied(replica, err)
 	}
 	asked := start
-	err = t.wait(fmt.Sprintf("Waiting until %s is the primary", replica.addr()), func() error {
+	err = t.waitOut(fmt.Sprintf("Waiting until %s is the primary", replica.addr()), func() error {
 		if err := replica.load(); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (t *Tool) takeOver(c cluster, replica, primary *member, mode FailoverMode) 
 		return took, err
 	}
 	took.promoted = time.Since(start)
-	err = t.wait("Waiting until all nodes agree", func() error {
+	err = t.waitOut("Waiting until all nodes agree", func() error {
 		if err := c.agreed(); err != nil {
 			return err
 		}

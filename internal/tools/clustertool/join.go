@@ -14,12 +14,23 @@ import (
 // at most as long as Timeout. When it gives up it prints what ready said
 // last. An interrupt ends it with ErrInterrupted.
 func (t *Tool) wait(what string, ready func() error) error {
+	return t.waitUnless(t.stopping, what, ready)
+}
+
+// waitOut is wait for the end of what has begun: it takes a second interrupt to end it.
+func (t *Tool) waitOut(what string, ready func() error) error {
+	return t.waitUnless(func() bool {
+		t.announce("Interrupted: this is waited for first. Interrupt again to stop at once.")
+		return t.stoppingNow()
+	}, what, ready)
+}
+
+func (t *Tool) waitUnless(interrupted func() bool, what string, ready func() error) error {
 	t.line("%s", what)
 	start := time.Now()
-	dots := 0
-	interrupted := false
+	dots, ended := 0, false
 	err := client.Wait(t.timeout(), func() error {
-		if interrupted = t.stopping(); interrupted {
+		if ended = interrupted(); ended {
 			return nil
 		}
 		if since := int(time.Since(start) / time.Second); since > dots {
@@ -29,7 +40,7 @@ func (t *Tool) wait(what string, ready func() error) error {
 		return ready()
 	})
 	t.line("")
-	if interrupted {
+	if ended {
 		return ErrInterrupted
 	}
 	if err != nil {

@@ -65,7 +65,7 @@ func (t *Tool) Upgrade(addr string, o UpgradeOptions) error {
 	}
 	for i, st := range steps {
 		if t.stopping() {
-			t.announce("Interrupted: %d of %d steps are done.", i, len(steps))
+			t.line("Interrupted: %d of %d steps are done.", i, len(steps))
 			err = ErrInterrupted
 		} else {
 			t.step("Step %d of %d: %s", i+1, len(steps), st.describe(s.name))
@@ -142,7 +142,6 @@ func (s *Picture) addrs() (all []string) {
 }
 
 func (t *Tool) upgradeStep(s *Picture, st upgradeStep, o UpgradeOptions) error {
-	// All nodes are looked at from all that answer: any of them may be away.
 	n := s.byID[st.node]
 	if st.takeover != "" {
 		return t.handOverStep(s, st)
@@ -164,7 +163,7 @@ func (t *Tool) upgradeStep(s *Picture, st upgradeStep, o UpgradeOptions) error {
 	if err := o.Restart(Node{st.node, host, number}); err != nil {
 		return t.fail("%s could not be restarted: %v", n.addr, err)
 	}
-	err = t.wait(fmt.Sprintf("Waiting until %s is back and the cluster is healthy", n.addr), func() error { return s.restarted(st.node, run, t.Client) })
+	err = t.waitOut(fmt.Sprintf("Waiting until %s is back and the cluster is healthy", n.addr), func() error { return s.restarted(st.node, run, t.Client) })
 	if err != nil && !errors.Is(err, ErrInterrupted) {
 		t.line("The upgrade stops here: as long as %s is away, its shard has a node less. Look at its log, start it, and wait until redoubt cluster status says that all is well.", n.addr)
 	}

@@ -47,6 +47,22 @@ func TestUpgradeOfALab(t *testing.T) {
 		}
 		return ids
 	}
+	// Nodes tell their age in whole seconds: these are to be older than the upgrade by more.
+	err = client.Wait(time.Minute, func() error {
+		c, err := client.Dial(fmt.Sprintf("127.0.0.1:%d", port+5), client.Options{})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		info, err := c.Do("INFO", "server")
+		if age, _ := clustertool.InfoField(info.String(), "uptime_in_seconds"); err == nil && (age == "" || age[0] < '3' && len(age) == 1) {
+			err = fmt.Errorf("it is %q seconds old", age)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := runs()
 	upgrade := func(wait time.Duration, plan bool, o clustertool.UpgradeOptions) (string, error) {
 		var out bytes.Buffer
@@ -75,6 +91,18 @@ func TestUpgradeOfALab(t *testing.T) {
 	if !errors.Is(err, clustertool.ErrFailed) || !strings.Contains(out, "was not restarted: it is still the same process") ||
 		!strings.Contains(out, "give the same command again with --since ") {
 		t.Fatalf("a node that does not come back: %v, printed:\n%s", err, out)
+	}
+
+	// An interrupt while a node restarts: it is waited for, and nothing more is done.
+	var text bytes.Buffer
+	stop := &clustertool.Interrupt{}
+	tool := &clustertool.Tool{Out: &text, Timeout: time.Minute, Sure: true, Interrupt: stop}
+	err = tool.Upgrade(first, clustertool.UpgradeOptions{Since: began.Truncate(time.Second), Restart: func(n clustertool.Node) error {
+		stop.Ask()
+		return restart(n)
+	}})
+	if !errors.Is(err, clustertool.ErrInterrupted) || restarts != 2 || !strings.Contains(text.String(), "Interrupted: 1 of ") {
+		t.Fatalf("an interrupt: %v, %d restarts, printed:\n%s", err, restarts, text.String())
 	}
 
 	out, err = upgrade(time.Minute, false, clustertool.UpgradeOptions{Restart: restart, Since: began.Truncate(time.Second)})
