@@ -99,6 +99,10 @@ const (
 	// MsgExtData: the sender knows extensions. Redis 7.2 and later and Valkey
 	// set it on every full message; Redis 7.0 only where blocks follow.
 	MsgExtData
+	// MsgTakingOver: the sender is a replica that may still win a manual failover, or
+	// has won it and has not begun its role. Only nodes of this product set it, and
+	// only they are sent it.
+	MsgTakingOver MsgFlags = 1 << 7
 )
 
 // Has reports whether all of the given flags are set.

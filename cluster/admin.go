@@ -37,8 +37,6 @@ func (n *Node) command(ev Event) Result {
 	if _, ok := ev.(SetSlot); ok {
 		n.tellReplicas()
 	}
-	// The mark of an open slot, say, promises nothing to anybody: an fsync for each
-	// would be most of the time that moving a slot takes.
 	if binding {
 		n.saveNow()
 	} else {

@@ -52,12 +52,12 @@ func (n *Node) reports(p *peer) int {
 // quorum is the majority of the voters.
 func (n *Node) quorum() int { return n.health.size/2 + 1 }
 
-// suspect marks p as PFAIL: we cannot reach it.
+// suspect marks p as PFAIL: we cannot reach it. That is not saved: it is one
+// node's opinion of a moment, and a restart forms its own.
 func (n *Node) suspect(p *peer) {
 	p.flags |= bus.FlagPFail
 	n.pfailCount++
 	n.todo.state = true
-	n.save()
 	// As Valkey 8: our own suspicion may be the one that was missing.
 	n.failIfAgreed(p)
 }
@@ -111,6 +111,7 @@ func (n *Node) receiveFail(sender *peer, m *bus.Message) {
 // ponged notes that p has answered our PING with m.
 func (n *Node) ponged(p *peer, m *bus.Message) {
 	n.vouch(p, m)
+	n.replicaGaveUp(p, m)
 	p.pongReceived = n.now
 	if !p.pingSent.IsZero() {
 		p.rtt = max(n.now.Sub(p.pingSent), 0)
@@ -125,7 +126,6 @@ func (n *Node) ponged(p *peer, m *bus.Message) {
 	case p.has(bus.FlagPFail):
 		p.flags &^= bus.FlagPFail
 		n.todo.state = true
-		n.save()
 	case p.failed():
 		n.clearFail(p)
 	}

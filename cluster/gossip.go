@@ -52,6 +52,9 @@ func (n *Node) addGossip(m *bus.Message, to *peer) {
 	if n.pfailCount > 0 {
 		n.addSuspects(m, to)
 	}
+	if to != nil && to.redoubt && n.takingOver() {
+		m.MsgFlags |= bus.MsgTakingOver
+	}
 	if to != nil && to.redoubt && to.failed() {
 		m.Gossip = append(m.Gossip, n.gossipAbout(to)) // see acquits
 	}
@@ -164,8 +167,10 @@ func (n *Node) hear(sender, p *peer, g *bus.Gossip) {
 	// The sender had a PONG from it: that is as good as one of our own, as
 	// long as nothing looks suspicious, and saves a PING.
 	if p.pingSent.IsZero() && n.reports(p) == 0 && !p.inHandshake() {
-		at := time.Unix(int64(g.PongReceivedSec), 0)
-		if at.After(p.pongReceived) && !at.After(n.now.Add(clockTolerance)) {
+		// Its age is what counts: it is as old on this node's own clock, which
+		// nobody sets back.
+		age := n.now.Sub(time.Unix(int64(g.PongReceivedSec), 0))
+		if at := n.now.Add(-age); age >= -clockTolerance && at.After(p.pongReceived) {
 			p.pongReceived = at
 		}
 	}
@@ -174,6 +179,7 @@ func (n *Node) hear(sender, p *peer, g *bus.Gossip) {
 		if p.out != nil {
 			n.closeLink(p.out)
 		}
+		p.dialSoon()
 		p.ip = g.IP
 		p.setPorts(g.Port, g.OtherPort, g.BusPort, n.cfg.TLS)
 		p.flags &^= bus.FlagNoAddr

@@ -66,6 +66,7 @@ func (n *Node) linkUp(ev LinkUp) {
 	}
 	l.up = true
 	p := l.peer
+	p.dialSoon()
 	if p.has(bus.FlagMeet) {
 		n.meet(p)
 		return
@@ -94,11 +95,38 @@ func (n *Node) linkDown(ev LinkDown) {
 		l.peer.refusal = ev.Refusal
 		n.warn("No cluster link to node %s at %s:%d: %s", peerName(l.peer), l.peer.ip, l.peer.busPort, ev.Refusal)
 	}
-	if !l.inbound && !l.up && l.peer.pingSent.IsZero() {
-		l.peer.pingSent = n.now
+	if !l.inbound && !l.up {
+		n.dialFailed(l.peer)
 	}
 	n.dropLink(l)
 }
+
+// Dials of a node that does not answer: the first few follow each other with the
+// ticks, since its failure shows by them. Then the pauses double. A node that
+// comes back dials us, and is dialled at once then; the longest pause only counts
+// if it cannot.
+const (
+	quickDials     = 4
+	longestRedial  = 2 * time.Second
+	redialFraction = 4 // of the node timeout, in a pause
+)
+
+// dialFailed notes that p could not be connected to, and plans the next dial. A
+// node in a handshake is dialled with each tick: somebody waits for it.
+func (n *Node) dialFailed(p *peer) {
+	if p.pingSent.IsZero() {
+		p.pingSent = n.now
+	}
+	p.failedDials++
+	if p.inHandshake() || p.failedDials < quickDials {
+		return
+	}
+	pause := tickPeriod << min(p.failedDials-quickDials+1, 10)
+	p.redialAt = n.now.Add(min(pause, longestRedial, n.cfg.NodeTimeout/redialFraction))
+}
+
+// dialSoon has p dialled with the next tick: there is news of it.
+func (p *peer) dialSoon() { p.failedDials, p.redialAt = 0, time.Time{} }
 
 // bindInbound makes l the inbound link of p. An older one is closed: the peer
 // has reconnected, and nothing more will come there.

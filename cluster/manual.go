@@ -18,13 +18,20 @@ const noOffset = -1
 //	FAILOVER_AUTH_REQUEST with FORCEACK to all, the primary included
 //	has a majority: takes over     becomes a replica, the pause ends
 //
-// FORCE leaves the first two lines out. Both sides give up at the end time.
+// FORCE leaves the first two lines out. Both sides give up at the end time. A
+// replica that has won by then may not have begun its role, though, and a primary
+// that went on would write what nobody has. So the primary keeps its pause until
+// it sees the winner, or the replica has told that it is not taking over any
+// more, but not for longer than the same time again. One of Redis does not tell:
+// there the primary waits if that replica has asked it for its vote.
 type manualFailover struct {
 	end time.Time // zero: none in progress
 
 	// On the primary.
 	replica *peer
 	paused  bool // writes stand still, so our offset is final
+	asked   bool // the replica has asked for votes
+	late    bool // the end has passed
 
 	// On the replica.
 	primaryOffset int64
@@ -125,10 +132,46 @@ func (n *Node) advanceManual() {
 	n.note("All master replication stream processed, manual failover can start.")
 }
 
-// expireManual gives up at the end time.
+// expireManual gives up at the end time, or later if the replica may have won.
 func (n *Node) expireManual() {
-	if n.manual.active() && n.now.After(n.manual.end) {
+	m := &n.manual
+	if !m.active() || !n.now.After(m.end) {
+		return
+	}
+	if !m.late {
+		m.late = true
 		n.warn("Manual failover timed out.")
+	}
+	if n.myself.isReplica() {
+		n.election = election{} // its votes were for this attempt
+	}
+	if !n.mayHaveLost() || n.now.After(m.end.Add(n.cfg.ManualFailoverTimeout)) {
 		n.resetManualFailover()
 	}
+}
+
+// mayHaveLost reports whether the replica of a manual failover whose end has
+// passed may have won it, for all this primary knows.
+func (n *Node) mayHaveLost() bool {
+	r := n.manual.replica
+	return r != nil && (r.redoubt || n.manual.asked)
+}
+
+// replicaGaveUp takes the answer of a replica to a PING that was sent after the
+// end of its manual failover.
+func (n *Node) replicaGaveUp(p *peer, answer *bus.Message) {
+	m := &n.manual
+	if p != m.replica || !m.late || !answer.Redoubt || p.pingSent.IsZero() || !p.pingLeft.After(m.end) {
+		return
+	}
+	if p.isReplica() && !answer.MsgFlags.Has(bus.MsgTakingOver) {
+		n.note("Replica %s has given up its manual failover: writes go on.", peerName(p))
+		n.resetManualFailover()
+	}
+}
+
+// takingOver reports whether this node may still win a manual failover, or has
+// won one and has not begun its role.
+func (n *Node) takingOver() bool {
+	return n.myself.isReplica() && n.manual.active() || n.claimPending()
 }

@@ -46,6 +46,9 @@ type peer struct {
 	out *link // what we dialled
 	in  *link // what it dialled
 
+	redialAt    time.Time // not dialled before
+	failedDials int       // in a row
+
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none
 	pingLeft      time.Time // when that PING was sent on the present link: not before pingSent

@@ -17,6 +17,9 @@ func (n *Node) receive(ev Received) {
 	sender := n.sender(l, m)
 	if sender != nil {
 		sender.dataReceived = n.now
+		if sender.out == nil {
+			sender.dialSoon()
+		}
 		if !sender.inHandshake() && !m.Light {
 			n.absorbHeader(sender, m)
 		}

@@ -92,13 +92,14 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 }
 
 // binding reports whether what a command is about to change must be on disk
-// before it is answered. All must, but for two forms of SETSLOT. The mark of an
-// open slot promises nothing to anybody, and a lost one is what redis-cli
-// --cluster fix is for. And that a slot goes from one of the others to another of
-// them is hearsay: its new owner has it on disk, and claims it in each message.
-// redis-cli tells every primary of every slot that it moves; an fsync for each
-// would be most of the time that takes.
+// before it is answered. All must, but for one form of SETSLOT: that a slot goes
+// from one of the others to another of them is hearsay. Its new owner has it on
+// disk, and claims it in each message. redis-cli tells every primary of every
+// slot that it moves; an fsync for each would be most of the time that takes.
+//
+// The marks of open slots are no hearsay. A source that lost its mark in a crash
+// would answer that keys which have moved already do not exist.
 func (n *Node) binding(ev Event) bool {
 	set, ok := ev.(SetSlot)
-	return !ok || set.Action == SlotNode && (n.table.owner[set.Slot] == n.myself || set.ID == n.myself.id)
+	return !ok || set.Action != SlotNode || n.table.owner[set.Slot] == n.myself || set.ID == n.myself.id
 }

@@ -61,7 +61,7 @@ func (n *Node) tendLinks() {
 			late = append(late, p)
 			continue
 		}
-		if p.out == nil {
+		if p.out == nil && !n.now.Before(p.redialAt) {
 			n.dial(p)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 // clusterSendFailoverAuthIfNeeded.)
 func (n *Node) considerVote(candidate *peer, m *bus.Message) {
 	me := n.myself
+	if candidate == n.manual.replica {
+		n.manual.asked = true
+	}
 	// Only primaries with slots vote: the majority is counted among them.
 	if !me.votes() {
 		return
@@ -50,15 +53,21 @@ func (n *Node) considerVote(candidate *peer, m *bus.Message) {
 		deny("slot %d epoch (%d) > reqEpoch (%d)", s, n.table.owner[s].configEpoch, m.ConfigEpoch)
 		return
 	}
-	// A vote that cannot be delivered is better kept.
+	// A vote that cannot be delivered is better kept. It may go back on the link
+	// that the request came on: a candidate that has just started, say, has dialled
+	// us before we have dialled it.
+	back := candidate.out
 	if !candidate.connected() {
+		back = candidate.in
+	}
+	if back == nil {
 		deny("I have no link to it")
 		return
 	}
 	n.lastVoteEpoch = n.currentEpoch
 	primary.votedTime = n.now
 	n.saveNow()
-	n.sendAfterPersist(candidate.out, n.newPromise(bus.TypeAuthAck))
+	n.sendAfterPersist(back, n.newPromise(bus.TypeAuthAck))
 	n.note("Failover auth granted to %s for epoch %d", peerName(candidate), n.currentEpoch)
 }
 

@@ -75,8 +75,16 @@ func TestVote(t *testing.T) {
 		},
 		{
 			name: "a vote that cannot be delivered is kept", me: "c",
-			prepare: func(l *lab) { l.n.closeLink(l.peer("x").out) },
+			prepare: func(l *lab) {
+				l.n.closeLink(l.peer("x").out)
+				l.in[id("x")] = l.in[id("z")] // it has lost its own, too: the message was the last on it
+				l.n.links[l.in[id("x")]].peer, l.peer("x").in = l.peer("x"), nil
+			},
 			refusal: "I have no link to it",
+		},
+		{
+			name: "a vote goes back on the link of the request, if there is no other", me: "c",
+			prepare: func(l *lab) { l.n.closeLink(l.peer("x").out) },
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -55,10 +55,11 @@ func (s *Standing) Loading() bool { return s.loading }
 func (s *Standing) Fitness() Fitness { return s.fitness }
 
 // Restore begins with what was saved. The node is a replica of nobody yet. A
-// contact in the future, which a clock that was set back leaves, is one of now.
+// contact in the future, which a clock that was set back leaves, is one of now. From
+// then on its age is measured by the clock of now, which cannot be set.
 func (s *Standing) Restore(f Fitness, now time.Time) {
-	if f.Contact.After(now) {
-		f.Contact = now
+	if !f.Contact.IsZero() {
+		f.Contact = now.Add(-max(now.Sub(f.Contact), 0))
 	}
 	*s = Standing{replica: true, fitness: f}
 }

@@ -87,3 +87,22 @@ func TestStandingSurvivesARestart(t *testing.T) {
 		})
 	}
 }
+
+// The age of what was restored must not change when somebody sets the clock.
+func TestARestoredContactAgesByTheMonotonicClock(t *testing.T) {
+	now := time.Now()
+	saved := now.Add(-time.Minute).Round(0) // as the disk has it
+	var s Standing
+	s.Restore(Fitness{Shard: "s", Primary: "p", Contact: saved}, now)
+	got := s.Fitness().Contact
+	if age := now.Sub(got); age < 59*time.Second || age > 61*time.Second {
+		t.Errorf("it is %v old", age)
+	}
+	if got == got.Round(0) {
+		t.Error("its time is one of the wall clock")
+	}
+	s.Restore(Fitness{}, now)
+	if !s.Fitness().Contact.IsZero() {
+		t.Error("there was no contact, and there is one")
+	}
+}

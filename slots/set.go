@@ -70,6 +70,24 @@ func (t *Set) Without(u *Set) Set {
 	return left
 }
 
+// Intersects reports whether some slot is in both sets.
+func (t *Set) Intersects(u *Set) bool {
+	for i := 0; i < len(t); i += 8 {
+		if binary.LittleEndian.Uint64(t[i:])&binary.LittleEndian.Uint64(u[i:]) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// AddSet puts all slots of u into the set.
+func (t *Set) AddSet(u *Set) {
+	for i := 0; i < len(t); i += 8 {
+		w := binary.LittleEndian.Uint64(t[i:]) | binary.LittleEndian.Uint64(u[i:])
+		binary.LittleEndian.PutUint64(t[i:], w)
+	}
+}
+
 // AddRange puts all slots of r into the set.
 func (t *Set) AddRange(r Range) {
 	for s := int(r.First); s <= int(r.Last); s++ {

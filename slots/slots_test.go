@@ -49,6 +49,23 @@ func TestSetRangesAreMaximalAndAscending(t *testing.T) {
 	}
 }
 
+func TestSetsMeetAndAreJoined(t *testing.T) {
+	var a, b Set
+	a.AddRange(Range{0, 99})
+	b.AddRange(Range{100, 16383})
+	if a.Intersects(&b) || b.Intersects(&a) {
+		t.Error("sets without a common slot intersect")
+	}
+	b.Add(63)
+	if !a.Intersects(&b) || !b.Intersects(&a) {
+		t.Error("sets with a common slot do not intersect")
+	}
+	a.AddSet(&b)
+	if a.Len() != Count {
+		t.Errorf("the union has %d slots", a.Len())
+	}
+}
+
 func TestWithoutIsTheDifference(t *testing.T) {
 	var a, b Set
 	a.AddRange(Range{60, 200})

@@ -39,13 +39,17 @@ func (w *World) Create(primaries int) error {
 	if err := w.Settle(limit); err != nil {
 		return err
 	}
-	return w.RunUntil(limit, "all replicas are in step", w.allInStep)
+	if err := w.RunUntil(limit, "all replicas are in step", w.allInStep); err != nil {
+		return err
+	}
+	w.law.on = true
+	return nil
 }
 
 // allInStep reports whether every replica that is up has its primary's data.
 func (w *World) allInStep() bool {
 	for _, m := range w.Members {
-		if m.Up() && m.View().IsReplica() && !m.data.link.inStep {
+		if m.Up() && m.node.Serving().Replica && !m.data.link.inStep {
 			return false
 		}
 	}

@@ -34,6 +34,9 @@ func NewChaos(seed uint64) *Chaos {
 	r := w.Rand
 	opt := DefaultOptions()
 	opt.NodeTimeout = w.Between(time.Second, 2*time.Second)
+	if r.IntN(4) == 0 { // longer than an election takes
+		opt.NodeTimeout = w.Between(2*time.Second, 6*time.Second)
+	}
 	opt.LatencyMax = w.Between(time.Millisecond, 50*time.Millisecond)
 	opt.LossPercent = r.IntN(4)
 	opt.FsyncMax = w.Between(time.Millisecond, 200*time.Millisecond)
@@ -66,14 +69,20 @@ func (c *Chaos) Run() error {
 	if err := w.Create(c.Primaries); err != nil {
 		return fmt.Errorf("creation: %w", err)
 	}
+	w.RunCalm(2 * w.opt.NodeTimeout)
 	c.Faults = 4 + w.Rand.IntN(8)
 	w.RunFaults(c.Faults, w.opt.NodeTimeout, w.fault, w.repair)
 	if err := c.settle(1); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
-	lost := w.losePrimaries()
-	if err := c.settle(lost); err != nil {
-		return fmt.Errorf("recovery from the loss of %d primaries: %w", lost, err)
+	w.RunCalm(5 * w.opt.NodeTimeout) // replication catches up, too
+	silently := w.Rand.IntN(2) == 0
+	lost := w.losePrimaries(silently)
+	if err := w.awaitHeirs(len(lost), silently); err != nil {
+		return err
+	}
+	if err := c.settle(len(lost)); err != nil {
+		return fmt.Errorf("recovery from the loss of %d primaries: %w", len(lost), err)
 	}
 	return w.Err()
 }
@@ -85,24 +94,35 @@ func (c *Chaos) settle(elections int) error {
 	// be repeated after four node timeouts (at least 4 s), and a vote for
 	// another replica keeps the voters away for two.
 	retry := 4 * max(2*c.World.opt.NodeTimeout, 2*time.Second)
+	if err := c.World.RunUntil(6*c.World.opt.NodeTimeout, "nobody is frozen", func() bool { return !c.World.anyFrozen() }); err != nil {
+		return err
+	}
 	return c.World.Settle(10*c.World.opt.NodeTimeout + 20*time.Second + time.Duration(elections)*retry)
 }
 
 // losePrimaries crashes, for good, as many primaries at once as the others can
-// replace: a minority of the voters, each with a replica. It returns how many.
-func (w *World) losePrimaries() (lost int) {
-	w.Run(5 * w.opt.NodeTimeout) // let replication catch up
+// replace: a minority of the voters, each with a replica. Silently means that their
+// machines go with them: nobody is left there to refuse a connection.
+func (w *World) losePrimaries(silently bool) (lost []*Member) {
 	voters := w.Members[0].View().Size
 	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
 		me := m.View().Me()
-		if lost == voters-voters/2-1 || w.Rand.IntN(3) == 0 {
+		if len(lost) == voters-voters/2-1 || w.Rand.IntN(3) == 0 {
 			break
 		}
 		if me.Flags.Has(bus.FlagPrimary) && w.hasReplicaInStep(m) {
-			m.Crash()
-			lost++
+			lost = append(lost, m)
 		}
+	}
+	for _, m := range lost {
+		if silently {
+			w.Net.Partition(m.Index)
+		}
+		m.Crash()
+	}
+	if len(lost) == 1 {
+		w.law.lost = lost[0]
 	}
 	return lost
 }

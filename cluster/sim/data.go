@@ -104,6 +104,9 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 		d.saved = replication.Fitness{}
 	} else {
 		m.returned = true // whoever is elected later is judged as a winner
+		if !d.standing.Replica() {
+			m.world.judgeHandover(m, r.Primary)
+		}
 		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
 	}
 	if r.Flush {
@@ -138,7 +141,7 @@ func (d *data) saveFitness(period time.Duration) {
 // pauseWrites stops the writes and says where they stand, as the server does
 // once its executors have drained.
 func (m *Member) pauseWrites(until time.Time) {
-	m.data.paused = until
+	m.data.paused, m.pausedAt = until, m.world.Now()
 	if until.IsZero() {
 		return
 	}
@@ -166,8 +169,8 @@ func (m *Member) replicate() {
 
 // serves reports whether clients can write here.
 func (m *Member) serves() bool {
-	v := m.View()
-	return v.OK && !v.IsReplica() && !v.Me().Slots.Empty()
+	s := m.node.Serving()
+	return s.OK && !s.Replica && s.Slots != nil
 }
 
 func (m *Member) write() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"redoubt/bus"
 	"redoubt/cluster"
@@ -15,6 +16,20 @@ import (
 type law struct {
 	votes   map[ballot]int    // candidate, by voter and epoch
 	elected map[bus.Epoch]int // winner, by epoch
+	writers writers
+
+	// on: a cluster has been created, and has to serve.
+	on bool
+	// whole is since when all members that are up can hear each other, and covered
+	// since when all slots have living owners besides; zero if not.
+	whole   time.Time
+	covered time.Time
+	alone   time.Duration // the longest that a primary has taken writes in a minority
+
+	// calm: nothing is broken, and nothing has to happen.
+	calm bool
+	// lost is the only primary that was lost, while all else is well; nil if none is.
+	lost *Member
 }
 
 type ballot struct {
@@ -31,10 +46,16 @@ func newLaw() law {
 
 // judgeRole looks at a member that has become a primary by election.
 func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
-	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" || m.takingOver {
+	if r == nil || r.Replica || r.Flush || !m.data.standing.Replica() || m.data.primary() == "" {
+		return
+	}
+	m.imposed = m.takingOver || m.forced.After(w.Now())
+	if m.takingOver {
 		return
 	}
 	w.judgeWinner(m)
+	w.judgeRank(m)
+	m.relieves = w.relieved(m)
 	epoch := m.node.View().MyEpoch
 	if other, found := w.law.elected[epoch]; found && other != m.Index {
 		w.Break("epoch %d has elected member %d and member %d", epoch, other, m.Index)
@@ -105,12 +126,19 @@ func (w *World) formerly(id bus.NodeID) *Member {
 // judgeMessage looks at a message that leaves m.
 func (w *World) judgeMessage(m *Member, end *virtual.End[*bus.Message], msg *bus.Message) {
 	saved := &m.onDisk
+	if msg.Type == bus.TypeAuthRequest {
+		m.consented = msg.MsgFlags.Has(bus.MsgForceAck) && !m.forced.After(w.Now())
+	}
 	switch {
 	case msg.Type == bus.TypeAuthAck:
 		w.judgeVote(m, end, msg.CurrentEpoch)
 		if saved.lastVote < msg.CurrentEpoch {
 			w.Break("member %d votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.lastVote)
 		}
+	case w.law.calm && msg.Type == bus.TypeFail:
+		w.Break("member %d says that %s is FAIL, although nothing is broken", m.Index, msg.Fail)
+	case w.law.calm && msg.Type == bus.TypeAuthRequest && !m.manual.After(w.Now()):
+		w.Break("member %d asks for votes, although nothing is broken", m.Index)
 	case msg.Type == bus.TypeAuthRequest && saved.current < msg.CurrentEpoch:
 		w.Break("member %d asks for votes in epoch %d, its disk says %d", m.Index, msg.CurrentEpoch, saved.current)
 	case msg.Primary == "" && msg.ConfigEpoch > saved.own:

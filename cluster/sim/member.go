@@ -42,6 +42,12 @@ type Member struct {
 	detached   bool      // its replication link is down
 	redis      bool      // it passes for one of Redis: it takes no MFSTART from its primary
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
+	imposed    bool      // by TAKEOVER or FORCE it has last become a primary
+	manual     time.Time // it was told to take over, and may try until then
+	consented  bool      // it last asked for votes after its primary had agreed
+	relieves   handover  // whom it has replaced so
+	alone      time.Time // since when it takes writes and hears of no majority; zero if not
+	pausedAt   time.Time // when its writes were paused last
 	forced     time.Time // told to take over whatever its data are, until then
 }
 
@@ -98,6 +104,7 @@ func (m *Member) start() {
 	m.waiting.Drop()
 	m.links = make(map[cluster.LinkID]*virtual.End[*bus.Message])
 	m.inbound = uint64(m.Life()) << 32
+	m.alone = time.Time{}
 	m.tick()
 	m.replicate()
 }
@@ -109,6 +116,7 @@ func (m *Member) Crash() {
 	}
 	m.world.Log(m.Host, "crash")
 	m.node = nil
+	m.world.watch(m)
 	m.Stop()
 	m.disk.Crash()
 	m.world.Net.HangUpAll(m.Host)
@@ -140,11 +148,26 @@ func (m *Member) Move() {
 	m.world.Log(m.Host, "moves to "+m.IP)
 }
 
-// resumed tells the node that it was stopped.
+// Freeze stops the member for d, as SIGSTOP does.
+func (m *Member) Freeze(d time.Duration) {
+	m.Host.Freeze(d)
+	m.world.watch(m)
+}
+
+// lookLimit is how long a server may not have looked at the clock before clients
+// wait until it has (package driver's).
+const lookLimit = 500 * time.Millisecond
+
+// resumed has the node look at the clock after a stop, as the server does before
+// clients are served again.
 func (m *Member) resumed(gap time.Duration) {
+	if gap <= lookLimit {
+		return
+	}
 	if gap > m.world.opt.NodeTimeout {
 		m.step(cluster.Resumed{})
 	}
+	m.tick()
 }
 
 // tick steps the node when its deadline has come.
@@ -174,6 +197,7 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	}
 	if m.node != nil {
 		m.alarm.Set(m.node.Deadline())
+		m.world.watch(m)
 	}
 	return fx.Result
 }
@@ -201,6 +225,9 @@ func (m *Member) doAtOnce(fx *cluster.Effects) {
 // doWhenSaved does the rest of a step. A change of role, and what is said of it,
 // waits until a snapshot has been loaded.
 func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
+	if fx.DropKeys != nil {
+		m.world.judgeDrop(m, fx.DropKeys)
+	}
 	if fx.Role != nil {
 		if m.data.standing.Loading() {
 			m.data.changes = append(m.data.changes, change{version, *fx})
@@ -237,6 +264,9 @@ func (m *Member) Command(ev cluster.Event) error {
 	m.takingOver = isFailover && f.Mode == cluster.FailoverTakeover
 	if isFailover && f.Mode == cluster.FailoverForce {
 		m.forced = m.world.Now().Add(cluster.DefaultSettings().ManualFailoverTimeout + time.Second)
+	}
+	if isFailover {
+		m.manual = m.world.Now().Add(m.world.manualAttempt())
 	}
 	defer func() { m.takingOver = false }()
 	return m.step(ev).Err

@@ -65,6 +65,7 @@ func New(seed uint64, members int, opt Options) *World {
 	base := virtual.NewWorld(seed)
 	w := &World{World: base, Net: virtual.NewNetwork[*bus.Message](base), law: newLaw()}
 	w.configure(opt)
+	w.patrol()
 	for i := range members {
 		w.AddMember(i)
 	}

@@ -395,6 +395,10 @@ func (n *Node) end() error {
 	return errors.Join(err, n.closeStream())
 }
 
+// leastHang is for how long something must have hung at least, whatever the node
+// timeout is: a loop looks as if it did between two of its looks at the clock.
+const leastHang = time.Second
+
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
 	now := time.Now()
@@ -406,9 +410,10 @@ func (n *Node) facts() cluster.Facts {
 		Offset:         int64(offset),
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
-		// A primary whose disk hangs answers nobody and must be replaced. A full
-		// disk does not hang: it refuses.
-		Unwell: n.stream.Stalled(now) > n.config.Current().ClusterNodeTimeout,
+		// A primary whose disk or one of whose loops hangs leaves clients without an
+		// answer and must be replaced. A full disk does not hang: it refuses. A script
+		// that takes long holds no loop up.
+		Unwell: max(n.stream.Stalled(now), n.server.Hung()) > max(n.config.Current().ClusterNodeTimeout, leastHang),
 	}
 }
 

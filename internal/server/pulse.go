@@ -1,6 +1,9 @@
 package server
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // pulse is whether the loops turn: each is asked for a sign of life by mail, which it
 // reads in its next turn. That costs a loop nothing while nobody asks.
@@ -24,6 +27,19 @@ func (s *Server) Alive() bool {
 		l.post(func() { p.waiting.Add(-1) })
 	}
 	return alive
+}
+
+// Hung is for how long the loop that stands still longest has done nothing: a command
+// or a lock holds it up. A loop that turns looks like one that has stood still for up to
+// cronPeriod. It is 0 before Run.
+func (s *Server) Hung() (longest time.Duration) {
+	now := time.Since(s.started)
+	for _, l := range s.loops {
+		if beat := l.stats.beat.Load(); beat != 0 {
+			longest = max(longest, now-time.Duration(beat))
+		}
+	}
+	return longest
 }
 
 // AwaitsReplicas reports whether a shutdown waits until its replicas have caught up.

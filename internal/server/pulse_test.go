@@ -29,3 +29,30 @@ func TestAServerIsAliveWhileItsLoopsTurn(t *testing.T) {
 	l.turn.Unlock()
 	redistest.Until(t, time.Minute, "the loops turn again", alive)
 }
+
+func TestAHungLoopShows(t *testing.T) {
+	n := startNode(t, "--event-loops", "2")
+	redistest.Until(t, time.Minute, "the loops turn", func() error {
+		for _, l := range n.loops {
+			if l.stats.beat.Load() == 0 {
+				return errors.New("a loop has not begun")
+			}
+		}
+		return nil
+	})
+	l := n.loops[1]
+	l.turn.Lock()
+	redistest.Until(t, time.Minute, "the loop that hangs shows", func() error {
+		if d := n.Hung(); d < 10*cronPeriod {
+			return errors.New("it looks as if it had turned " + d.String() + " ago")
+		}
+		return nil
+	})
+	l.turn.Unlock()
+	redistest.Until(t, time.Minute, "the loops turn again", func() error {
+		if d := n.Hung(); d > 3*cronPeriod {
+			return errors.New("one of them hangs for " + d.String())
+		}
+		return nil
+	})
+}

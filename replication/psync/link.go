@@ -151,7 +151,8 @@ type Link struct {
 
 	offset   atomic.Int64 // applied
 	received atomic.Int64
-	lastIO   atomic.Int64 // Unix nanoseconds; 0 if there is no connection
+	began    time.Time    // when the link was made, on a clock that cannot be set
+	lastIO   atomic.Int64 // nanoseconds since then, at least 1; 0 if there is no connection
 	total    atomic.Int64
 	arrived  atomic.Int64
 
@@ -168,7 +169,7 @@ func Start(cfg LinkConfig) *Link {
 		cfg.MaxUnitBytes = defaultUnit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr}}
+	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), began: time.Now(), state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr}}
 	l.offset.Store(-1)
 	go func() {
 		defer close(l.done)
@@ -197,7 +198,7 @@ func (l *Link) Status() Status {
 		SyncRead:  l.arrived.Load(),
 	}
 	if at := l.lastIO.Load(); at != 0 {
-		s.LastIO = time.Unix(0, at)
+		s.LastIO = l.began.Add(time.Duration(at))
 	}
 	return s
 }
@@ -259,7 +260,7 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errDial, err)
 	}
-	conn := &timedConn{Conn: raw, timeout: l.cfg.Timeout, lastIO: &l.lastIO}
+	conn := &timedConn{Conn: raw, timeout: l.cfg.Timeout, link: l}
 	defer conn.Close()
 	closed := context.AfterFunc(ctx, func() { conn.Close() })
 	defer closed()
@@ -274,14 +275,14 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 type timedConn struct {
 	net.Conn
 	timeout func() time.Duration
-	lastIO  *atomic.Int64
+	link    *Link
 }
 
 func (c *timedConn) Read(p []byte) (int, error) {
 	c.SetReadDeadline(time.Now().Add(c.timeout()))
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.lastIO.Store(time.Now().UnixNano())
+		c.link.lastIO.Store(int64(max(time.Since(c.link.began), 1)))
 	}
 	return n, err
 }

@@ -112,6 +112,9 @@ func (n *Network[M]) Open(a, b *Host) bool {
 	return !cut
 }
 
+// Whole reports whether there are no cuts.
+func (n *Network[M]) Whole() bool { return len(n.cuts) == 0 }
+
 // Latency is how long the next message takes.
 func (n *Network[M]) Latency() time.Duration {
 	d := n.world.Between(n.LatencyMin, n.LatencyMax)

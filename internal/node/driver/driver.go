@@ -128,6 +128,7 @@ type Driver struct {
 	// Owned by run.
 	node     *cluster.Node
 	facts    cluster.Facts // last told to node
+	woke     time.Time     // when the last freeze ended
 	links    map[cluster.LinkID]*link.Link
 	ids      map[*link.Link]cluster.LinkID
 	accepted uint64 // links, so far

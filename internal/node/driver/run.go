@@ -53,6 +53,7 @@ func (d *Driver) run() {
 // beat finds the View of a node that doubts.
 func (d *Driver) checkClock(now time.Time) {
 	if gap := d.unseen(now); gap > lookLimit {
+		d.woke = now
 		if gap > d.freezeLimit() {
 			d.Log.Warn("The process has not run for " + gap.Round(time.Millisecond).String() + "; it waits for news of the cluster")
 			d.step(cluster.Resumed{}, nil)
@@ -119,9 +120,15 @@ func (d *Driver) endOrBeginPause(until time.Time) {
 	d.changer.pause(until)
 }
 
+// wakeTime is how long after a freeze nothing that looks hung is taken for it: it
+// has stood still like everything else.
+const wakeTime = time.Second
+
 // tellFacts keeps the Node's picture of the server up to date.
 func (d *Driver) tellFacts() {
-	if f := d.Facts(); f != d.facts {
+	f := d.Facts()
+	f.Unwell = f.Unwell && time.Since(d.woke) > wakeTime
+	if f != d.facts {
 		d.facts = f
 		d.step(f, nil)
 	}

@@ -1,0 +1,26 @@
+package cluster
+
+import "redoubt/slots"
+
+// Serving is the part of a View that decides whether a node takes writes. It
+// costs next to nothing, where a View costs a copy of all nodes.
+type Serving struct {
+	// OK is cluster_state:ok.
+	OK bool
+	// Replica and Slots are the node's role and what it owns. The set is not
+	// changed any more: another pointer may be another set. It is nil if the node
+	// owns nothing.
+	Replica bool
+	Slots   *slots.Set
+	// Size is how many primaries with slots the node counts.
+	Size int
+}
+
+// Serving tells it after the last Step.
+func (n *Node) Serving() Serving {
+	s := Serving{OK: n.health.ok, Replica: n.myself.isReplica(), Size: n.health.size}
+	if n.myself.slotCount > 0 {
+		s.Slots = n.myself.sharedSet()
+	}
+	return s
+}
