@@ -143,3 +143,40 @@ func TestOurToolUpgradesACluster(t *testing.T) {
 	nothingLost(t, work.end())
 	wantText(t, change(t, "status", addr), "[OK] 6 nodes, all 16384 slots are served, every primary has a replica.")
 }
+
+// The source of a slot that is half moved dies, and its replica takes over. fix brings
+// the keys of the slot together, wherever that is.
+func TestOurToolMendsASlotAfterAFailover(t *testing.T) {
+	c := startCluster(t, nodeTimeout, nil)
+	from, to := primaries(t, c)[0], primaries(t, c)[1]
+	heir := replicaOf(t, c, from)
+	open := myself(t, from).first(t)
+	keys := make([]string, 20)
+	for i := range keys {
+		keys[i] = keyIn(open, fmt.Sprintf("open:%d:", i))
+		from.Do("SET", keys[i], i)
+	}
+	to.Do("CLUSTER", "SETSLOT", int(open), "IMPORTING", myself(t, from).id)
+	from.Do("CLUSTER", "SETSLOT", int(open), "MIGRATING", myself(t, to).id)
+	for _, key := range keys[:10] {
+		if got := from.Do("MIGRATE", "127.0.0.1", to.Port, key, 0, 5000); got != "OK" {
+			t.Fatalf("MIGRATE: %v", got)
+		}
+	}
+	untilLinked(t, heir, from)
+	from.Kill()
+	redistest.Until(t, settle, "the replica has taken over and serves", func() error {
+		if role, state := heir.Info("role"), heir.Info("cluster_state"); role != "master" || state != "ok" {
+			return fmt.Errorf("role %s, state %s", role, state)
+		}
+		return nil
+	})
+	wantText(t, change(t, "fix", heir.Addr(), "--cluster-yes"), "[OK] 1 slot has been fixed.")
+	wantText(t, manage(t, "check", heir.Addr()), healthy...)
+	for i, key := range keys {
+		got := mustRun(t, "", redistest.Tool(t, "redis-cli"), "-c", "-p", strconv.Itoa(heir.Port), "GET", key)
+		if got != strconv.Itoa(i)+"\n" {
+			t.Errorf("GET %s after fix: %q", key, got)
+		}
+	}
+}

@@ -39,3 +39,25 @@ func TestTheCommandThatRestartsANode(t *testing.T) {
 		})
 	}
 }
+
+// What help says of cluster is what there is: its commands, and the statuses with which
+// they end.
+func TestHelpOfCluster(t *testing.T) {
+	out, err := run(t, "", "help", "cluster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"create", "status", "check", "info", "call", "add-node", "del-node", "reshard", "rebalance", "fix", "failover", "upgrade"} {
+		if !strings.Contains(out, "\n  "+want+" ") {
+			t.Errorf("%s is missing:\n%s", want, out)
+		}
+	}
+	if !strings.Contains(out, "130 if it was interrupted") {
+		t.Errorf("the exit statuses are missing:\n%s", out)
+	}
+	for _, command := range []string{"create", "add-node", "del-node", "reshard", "rebalance", "fix", "failover", "upgrade"} {
+		if out, err := run(t, "", "help", "cluster", command); err != nil || !strings.Contains(out, "--plan ") || !strings.Contains(out, "--cluster-yes ") {
+			t.Errorf("%s has no --plan: %v\n%s", command, err, out)
+		}
+	}
+}
