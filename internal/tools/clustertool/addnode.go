@@ -25,19 +25,9 @@ func (t *Tool) AddNode(added, existing string, o AddNodeOptions) error {
 	if err != nil {
 		return err
 	}
-	host, port, err := client.SplitAddr(added)
+	node, resumed, err := t.newcomer(c, added)
 	if err != nil {
-		t.line("Invalid address format: %s", added)
-		return ErrFailed
-	}
-	node, err := t.connect(host, port)
-	if err != nil {
-		return t.fail("Sorry, can't connect to node %s", added)
-	}
-	resumed := c.byID(node.id()) != nil
-	if resumed {
-		node.conn.Close()
-		node = c.byID(node.id())
+		return err
 	}
 	old := c.without(node)
 	if !resumed {
@@ -59,27 +49,49 @@ func (t *Tool) AddNode(added, existing string, o AddNodeOptions) error {
 		_, err := t.agreed("")
 		return err
 	}
-	if !o.Replica {
-		if err := t.copyFunctions(old[0], node); err != nil {
+	if err := t.takeIn(old, node, primary); err != nil {
+		return t.again(err, "add-node")
+	}
+	t.ok("New node added correctly.")
+	return nil
+}
+
+// newcomer connects to the node that is to be added. One that knows the cluster already
+// is returned as its member.
+func (t *Tool) newcomer(c cluster, addr string) (node *member, resumed bool, err error) {
+	host, port, err := client.SplitAddr(addr)
+	if err != nil {
+		t.line("Invalid address format: %s", addr)
+		return nil, false, ErrFailed
+	}
+	if node, err = t.connect(host, port); err != nil {
+		return nil, false, t.fail("Sorry, can't connect to node %s", addr)
+	}
+	if known := c.byID(node.id()); known != nil {
+		node.conn.Close()
+		return known, true, nil
+	}
+	return node, false, nil
+}
+
+// takeIn makes a node a member: a replica of primary, or a primary if that is nil.
+func (t *Tool) takeIn(c cluster, node, primary *member) error {
+	if primary == nil {
+		if err := t.copyFunctions(c[0], node); err != nil {
 			return err
 		}
 	}
-	if err := t.meet(old, node); err != nil {
-		return t.again(err, "add-node")
+	if err := t.meet(c, node); err != nil || primary == nil {
+		return err
 	}
-	if o.Replica && node.view.self().primary != primary.id() {
+	if node.view.self().primary != primary.id() {
 		t.step("Configure node as replica of %s.", primary.addr())
 		if _, err := node.conn.Do("CLUSTER", "REPLICATE", primary.id()); err != nil {
 			return t.replied(node, err)
 		}
 	}
-	if o.Replica {
-		if err := t.wait("Waiting for the replica", func() error { return inStep(c, node, primary) }); err != nil {
-			return t.again(err, "add-node")
-		}
-	}
-	t.ok("New node added correctly.")
-	return nil
+	all := append(append(cluster{}, c...), node)
+	return t.wait("Waiting for the replica", func() error { return inStep(all, node, primary) })
 }
 
 // again says how to go on with a command that may be repeated as it was given.

@@ -36,17 +36,18 @@ func clusterOf(t *testing.T, nodes, replicas, spare int) *bench {
 	return b
 }
 
-// serve runs one more node. The node timeout is long: nothing here waits for it.
+// serve runs one more node. The node timeout is long: nothing here waits for it, and a
+// machine that stands still makes nobody fail.
 func (b *bench) serve() string {
 	b.ports++
-	return serve(b.t, b.bin, b.ports-1, "--cluster-enabled", "yes", "--cluster-node-timeout", "15000", "--requirepass", password,
+	return serve(b.t, b.bin, b.ports-1, "--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--requirepass", password,
 		"--masterauth", password, "--cluster-allow-replica-migration", "no")
 }
 
 // run has a tool that is sure do something and returns what it printed.
 func (b *bench) run(f func(*clustertool.Tool) error) (string, error) {
 	var out bytes.Buffer
-	err := f(&clustertool.Tool{Out: &out, Client: client.Options{Pass: password}, Timeout: time.Minute, Sure: true})
+	err := f(&clustertool.Tool{Out: &out, Client: patient, Timeout: 2 * time.Minute, Sure: true})
 	return out.String(), err
 }
 
@@ -97,7 +98,7 @@ func (b *bench) load() (end func()) {
 	go func() {
 		defer close(done)
 		report, err = check.Run(ctx, check.Config{
-			Client: client.Options{Pass: password, Timeout: 5 * time.Second}, Seeds: b.addrs, Keys: 2048, Rate: 500, Verify: time.Minute, Progress: io.Discard,
+			Client: patient, Seeds: b.addrs, Keys: 2048, Rate: 500, Verify: time.Minute, Progress: io.Discard,
 		})
 	}()
 	return func() {
@@ -191,14 +192,14 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 // shutdown ends a node.
 func shutdown(t *testing.T, addr string) {
 	t.Helper()
-	conn, err := client.Dial(addr, client.Options{Pass: password})
+	conn, err := client.Dial(addr, patient)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	_, _ = conn.Do("SHUTDOWN", "NOSAVE", "FORCE") // which is not answered
 	err = client.Wait(time.Minute, func() error {
-		if c, err := client.Dial(addr, client.Options{Pass: password}); err == nil {
+		if c, err := client.Dial(addr, patient); err == nil {
 			c.Close()
 			return fmt.Errorf("%s still answers", addr)
 		}
@@ -214,7 +215,7 @@ func shutdown(t *testing.T, addr string) {
 func TestAnInterruptedReshard(t *testing.T) {
 	b := clusterOf(t, 3, 0, 0)
 	first, to := b.addrs[0], b.addrs[1]
-	conn, err := client.Dial(first, client.Options{Pass: password})
+	conn, err := client.Dial(first, patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +268,7 @@ func interrupted(t *testing.T, b *bench, o clustertool.ReshardOptions, times int
 	before := do(t, o.To, "CLUSTER", "COUNTKEYSINSLOT", "0")
 	go func() {
 		defer close(watched)
-		conn, err := client.Dial(o.To, client.Options{Pass: password})
+		conn, err := client.Dial(o.To, patient)
 		if err != nil {
 			return
 		}
@@ -360,7 +361,7 @@ func TestFixWithoutAPrimary(t *testing.T) {
 // askingSet writes a key to a node that imports its slot.
 func askingSet(t *testing.T, addr, key string) {
 	t.Helper()
-	conn, err := client.Dial(addr, client.Options{Pass: password})
+	conn, err := client.Dial(addr, patient)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,9 @@ import (
 
 const password = "secret"
 
+// patient waits for nodes of a machine that has much else to do.
+var patient = client.Options{Pass: password, Timeout: 30 * time.Second}
+
 // serve runs redis-server with the given options until the test ends and
 // returns its address.
 func serve(t *testing.T, bin string, port int, options ...string) string {
@@ -31,7 +34,7 @@ func serve(t *testing.T, bin string, port int, options ...string) string {
 		cmd.Wait()
 	})
 	addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-	err := client.Wait(10*time.Second, func() error {
+	err := client.Wait(time.Minute, func() error {
 		c, err := client.Dial(addr, client.Options{})
 		if err == nil {
 			c.Close()
@@ -47,7 +50,7 @@ func serve(t *testing.T, bin string, port int, options ...string) string {
 // do sends one command to a node.
 func do(t *testing.T, addr string, args ...string) string {
 	t.Helper()
-	c, err := client.Dial(addr, client.Options{Pass: password})
+	c, err := client.Dial(addr, patient)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,36 +37,17 @@ func (t *Tool) DelNode(addr, name string) error {
 	if err := t.mayLeave(c, id, leaving, gone); err != nil {
 		return err
 	}
-	type adoption struct{ replica, primary *member }
-	var orphans []adoption
-	for _, m := range c {
-		if self := m.view.self(); self.replica() && self.primary == id {
-			primary := c.needsReplica()
-			if primary == nil {
-				return t.fail("There is no other primary with slots for the replica %s.", m.addr())
-			}
-			t.line("%s as replica of %s", m.addr(), primary.addr())
-			orphans = append(orphans, adoption{m, primary})
-			self.primary = primary.id() // so that the next one finds another primary
-		}
+	orphans, err := t.orphans(c, id)
+	if err != nil {
+		return err
 	}
 	t.line("%d nodes are to forget %s%s.", len(c), id, resetToo(leaving))
 	if t.Plan {
 		_, err := t.agreed("")
 		return err
 	}
-	for _, o := range orphans {
-		if _, err := o.replica.conn.Do("CLUSTER", "REPLICATE", o.primary.id()); err != nil {
-			return t.replied(o.replica, err)
-		}
-	}
-	// Whoever has forgotten a node refuses to hear of it for a minute, in which all must
-	// be told: the command does not stop here.
-	t.step("Sending CLUSTER FORGET messages to the cluster...")
-	for _, m := range c {
-		if _, err := m.conn.Do("CLUSTER", "FORGET", id); err != nil && !strings.Contains(err.Error(), "Unknown node") {
-			return t.again(t.replied(m, err), "del-node")
-		}
+	if err := t.forget(c, id, orphans); err != nil {
+		return t.again(err, "del-node")
 	}
 	if leaving != nil {
 		t.step("Sending CLUSTER RESET SOFT to the deleted node.")
@@ -80,6 +61,44 @@ func (t *Tool) DelNode(addr, name string) error {
 		}
 	}
 	t.ok("Node %s has left the cluster.", id)
+	return nil
+}
+
+// adoption is a replica that loses its primary, and the one that it gets.
+type adoption struct{ replica, primary *member }
+
+// orphans finds new primaries for the replicas of a node.
+func (t *Tool) orphans(c cluster, id string) (all []adoption, err error) {
+	for _, m := range c {
+		self := m.view.self()
+		if !self.replica() || self.primary != id {
+			continue
+		}
+		primary := c.needsReplica()
+		if primary == nil {
+			return nil, t.fail("There is no other primary with slots for the replica %s.", m.addr())
+		}
+		t.line("%s as replica of %s", m.addr(), primary.addr())
+		all = append(all, adoption{m, primary})
+		self.primary = primary.id() // so that the next one finds another primary
+	}
+	return all, nil
+}
+
+// forget has all nodes forget one. Whoever has forgotten a node refuses to hear of it for
+// a minute, in which all must be told: nothing interrupts that.
+func (t *Tool) forget(c cluster, id string, orphans []adoption) error {
+	for _, o := range orphans {
+		if _, err := o.replica.conn.Do("CLUSTER", "REPLICATE", o.primary.id()); err != nil {
+			return t.replied(o.replica, err)
+		}
+	}
+	t.step("Sending CLUSTER FORGET messages to the cluster...")
+	for _, m := range c {
+		if _, err := m.conn.Do("CLUSTER", "FORGET", id); err != nil && !strings.Contains(err.Error(), "Unknown node") {
+			return t.replied(m, err)
+		}
+	}
 	return nil
 }
 
