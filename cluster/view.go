@@ -181,13 +181,12 @@ func (n *Node) routes(index map[*peer]int) *routes {
 		r.owners = n.allOwners(index)
 	}
 	n.table.moved = slots.Set{}
-	if n.myself.isPrimary() { // a replica has the marks for the day it is one
-		for s, p := range n.table.migrating {
-			r.migrating[s] = index[p]
-		}
-		for s, p := range n.table.importing {
-			r.importing[s] = index[p]
-		}
+	// Those of a replica are its primary's.
+	for s, p := range n.table.migrating {
+		r.migrating[s] = index[p]
+	}
+	for s, p := range n.table.importing {
+		r.importing[s] = index[p]
 	}
 	c.changes = n.table.changes
 	c.members = append([]*peer(nil), n.order...)

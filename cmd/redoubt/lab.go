@@ -77,7 +77,9 @@ is started again, with its data.`,
 	kill := on("kill N", "End node N with SIGKILL", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Kill(out, args[0]) })
 	start := on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) })
 	kill.ValidArgsFunction = labNodes(&dir, true)
+	restart := on("restart N", "Ask node N to shut down, and start it again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Restart(out, args[0]) })
 	start.ValidArgsFunction = labNodes(&dir, false)
+	restart.ValidArgsFunction = labNodes(&dir, true)
 	status := &cobra.Command{Use: "status", Short: "Print a table of the nodes, and what is wrong with them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		l, err := lab.Look(dir)
 		if err != nil {
@@ -85,7 +87,7 @@ is started again, with its data.`,
 		}
 		return l.Status(cmd.OutOrStdout())
 	}}
-	cmd.AddCommand(status, kill, start,
+	cmd.AddCommand(status, kill, start, restart,
 		on("stop", "Stop all nodes; their data stay", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Stop(out) }),
 		on("remove", "Stop all nodes and delete the lab with its data", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Remove(out) }),
 	)

@@ -184,6 +184,12 @@ var durabilityRows = []*directive{
 	{name: "aof-load-truncated", typ: boolean{}, def: "yes",
 		does:  "start from a journal whose end is torn",
 		store: toBool(func(s *Settings) *bool { return &s.AOFLoadTruncated })},
+	{name: "rewind-max-bytes", typ: anyBytes, def: "1073741824", since: "Redoubt",
+		does:  "most bytes of its stream that a deposed primary gives up to resume; 0: it never does",
+		store: toInt(func(s *Settings) *int64 { return &s.RewindMaxBytes })},
+	{name: "rewind-files", typ: ints(0, 100000), def: "10", since: "Redoubt",
+		does:  "how many files with what was given up stay in dir; 0: none is written",
+		store: toInt(func(s *Settings) *int { return &s.RewindFiles })},
 }
 
 var clientRows = []*directive{
@@ -275,6 +281,15 @@ var replicationRows = []*directive{
 	{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, typ: nonNegative, def: "10",
 		does:  "seconds after its last acknowledgement for which a replica counts",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.MinReplicasMaxLag })},
+	{name: "min-replicas-to-ack", typ: nonNegative, def: "0", since: "Redoubt",
+		does:  "answer a write once so many replicas have acknowledged it; 0: at once",
+		store: toInt(func(s *Settings) *int { return &s.MinReplicasToAck })},
+	{name: "min-replicas-ack-timeout", typ: nonNegative, def: "2000", since: "Redoubt",
+		does:  "milliseconds after which such a write is answered with UNCERTAIN; 0: never",
+		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.MinReplicasAckTimeout })},
+	{name: "repl-send-before-reply", typ: boolean{}, def: "yes", since: "Redoubt",
+		does:  "hand a write to the sockets of replicas before its reply leaves",
+		store: toBool(func(s *Settings) *bool { return &s.ReplSendBeforeReply })},
 	{name: "sentinel-confirm-timeout", typ: ints(-1, math.MaxInt32), def: "60", since: "Redoubt",
 		does:  "seconds that a restarted primary waits for its Sentinels; 0: none; -1: no end",
 		store: toInt(func(s *Settings) *int { return &s.SentinelConfirmTimeout })},

@@ -80,6 +80,7 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
+	commits     *commits
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
@@ -139,16 +140,19 @@ func New(c Config) (*Node, error) {
 		databases = 1
 	}
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
+	n.commits = newCommits(n.stream, cfg.MinReplicasToAck)
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
 		unused:  n.unused,
+
+		beforeBase: func() { n.replicator.keepOlderBase(time.Now()) },
 	}
 	n.persistence.prepare()
 	sc := server.Config{
-		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
+		Settings: c.Settings, Keyspace: n.keys, Stream: n.commits,
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
 		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
@@ -207,6 +211,16 @@ func (n *Node) followSettings() {
 		}
 		return nil
 	}, "tls-replication")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.MinReplicasToAck != old.MinReplicasToAck {
+			n.commits.setNeed(next.MinReplicasToAck)
+		}
+		return nil
+	}, "min-replicas-to-ack")
+	n.config.OnChange(func(_, next *config.Settings) error {
+		n.replicator.primary.SetAhead(next.ReplSendBeforeReply)
+		return nil
+	}, "repl-send-before-reply")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
@@ -517,7 +531,7 @@ func (n *Node) adopt(path string, l loaded) error {
 func (n *Node) restoreJournal() (loaded, error) {
 	r := n.recovered
 	n.persistence.expect(r.Base, int64(r.End-r.BaseOffset))
-	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset)
+	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset, n.stream.End())
 	if err != nil {
 		return l, err
 	}
@@ -531,9 +545,9 @@ func (n *Node) restoreJournal() (loaded, error) {
 	return l, nil
 }
 
-// loadJournal loads a base ("" for none) and replays the journal after it. It
-// returns the database that is selected at the journal's end.
-func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
+// loadJournal loads a base ("" for none) and replays the journal after it, up to offset
+// to. It returns the database that is selected there.
+func (n *Node) loadJournal(ctx context.Context, base string, from, to replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
 		if l, err = n.loadFile(ctx, base, from, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
@@ -541,15 +555,15 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 		db = max(l.db, 0)
 	}
 	began := time.Now()
-	db, err = n.replay(ctx, from, db)
-	n.persistence.replayed(int64(n.stream.End()-from), time.Since(began))
+	db, err = n.replay(ctx, from, to, db)
+	n.persistence.replayed(int64(to-from), time.Since(began))
 	return l, db, err
 }
 
-// replay applies the journal from an offset on and returns the database that
-// is selected at its end. Messages that were published are not published again,
+// replay applies the journal from an offset to another, where a unit has to end, and
+// returns the database that is selected there. Messages that were published are not published again,
 // and INFO does not count the commands, as in Redis.
-func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
+func (n *Node) replay(ctx context.Context, from, to replication.Offset, db int) (int, error) {
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
@@ -559,7 +573,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	reader := psync.NewReader(source, db, maxReplayUnit)
 	delay := n.loadDelay()
 	n.changed = from
-	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
+	err := n.stream.ReplayTo(from, to, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
 		place := end - replication.Offset(len(unit))
 		n.persistence.effort.done.Add(int64(len(unit)))
