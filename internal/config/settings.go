@@ -116,6 +116,8 @@ type Settings struct {
 	ReplTimeout           time.Duration
 	ReplDisableTCPNoDelay bool
 	ReplBacklogBytes      int64
+	RewindMaxBytes        int64 // rewind-max-bytes
+	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
 	MinReplicasToAck      int           // 0: replies do not wait for replicas
@@ -157,6 +159,7 @@ type Settings struct {
 	// Where metrics are served; port 0: nowhere.
 	MetricsPort int
 	MetricsBind []string
+	MetricsTLS  bool
 
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything

@@ -184,6 +184,12 @@ var durabilityRows = []*directive{
 	{name: "aof-load-truncated", typ: boolean{}, def: "yes",
 		does:  "start from a journal whose end is torn",
 		store: toBool(func(s *Settings) *bool { return &s.AOFLoadTruncated })},
+	{name: "rewind-max-bytes", typ: anyBytes, def: "1073741824", since: "Redoubt",
+		does:  "most bytes of its stream that a deposed primary gives up to resume; 0: it never does",
+		store: toInt(func(s *Settings) *int64 { return &s.RewindMaxBytes })},
+	{name: "rewind-files", typ: ints(0, 100000), def: "10", since: "Redoubt",
+		does:  "how many files with what was given up stay in dir; 0: none is written",
+		store: toInt(func(s *Settings) *int { return &s.RewindFiles })},
 }
 
 var clientRows = []*directive{
@@ -305,6 +311,9 @@ var observeRows = []*directive{
 	{name: "metrics-bind", typ: addresses{}, def: "127.0.0.1 -::1", since: "Redoubt",
 		does:  "addresses of metrics-port; beyond loopback only if the user default needs a password",
 		store: toWords(func(s *Settings) *[]string { return &s.MetricsBind })},
+	{name: "metrics-tls", typ: boolean{}, def: "no", since: "Redoubt",
+		does:  "speak TLS on metrics-port, as on tls-port",
+		store: toBool(func(s *Settings) *bool { return &s.MetricsTLS })},
 	{name: "slowlog-log-slower-than", aliases: []string{"commandlog-execution-slower-than"}, typ: ints(-1, math.MaxInt64), def: "10000",
 		does:  "microseconds from which a command is slow; -1: none is",
 		store: toDuration(time.Microsecond, func(s *Settings) *time.Duration { return &s.SlowlogLogSlowerThan })},

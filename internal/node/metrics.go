@@ -46,6 +46,7 @@ func (m monitored) Measure(p *metrics.Page, may func(command ...string) bool) {
 	m.measureJournal(p)
 	m.measureSnapshots(p)
 	m.measureReplicas(p)
+	m.measureRewinds(p)
 	if m.n.cluster != nil && may("cluster", "info") {
 		v := m.n.cluster.View()
 		p.Info(v.InfoText(), 0, time.Time{})
@@ -103,6 +104,14 @@ func (m monitored) measureReplicas(p *metrics.Page) {
 		Int(m.n.commits.unacknowledged())
 	p.Family("redoubt_uncertain_replies_total", metrics.Counter, "Writes that were answered with UNCERTAIN: too few replicas had acknowledged them in time.").
 		Int(m.n.server.Uncertain())
+}
+
+func (m monitored) measureRewinds(p *metrics.Page) {
+	given := m.n.replicator.rewinds.Load()
+	p.Family("redoubt_rewinds_total", metrics.Counter, "How often this node, as a replica, went back to where its stream and its primary's have parted.").Int(given.count)
+	p.Family("redoubt_rewinds_refused_total", metrics.Counter, "How often it could not, and copied all data.").Int(given.refused)
+	p.Family("redoubt_rewound_bytes_total", metrics.Counter, "Bytes of the stream that were given up by that.").Int(given.bytes)
+	p.Family("redoubt_rewound_writes_total", metrics.Counter, "Commands that change data among them.").Int(given.writes)
 }
 
 // measureCluster adds what a node has seen of its cluster. Nodes are named as CLUSTER

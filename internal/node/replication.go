@@ -66,6 +66,9 @@ type replicator struct {
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
+	rewinds  atomic.Pointer[rewinds]   // changed by the link's goroutine only
+	began    time.Time                 // when the node was made
+	atStep   func(step string)         // told of the steps of a rewind; only tests change it
 
 	// Guarded by the world lock.
 	begun   bool          // start has taken up the first role
@@ -116,10 +119,12 @@ const unknownHost = "?"
 // the node decides nothing: the keyspace is a replica's, so that nothing
 // expires while data are restored.
 func newReplicator(n *Node) *replicator {
-	r := &replicator{n: n, log: n.log, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	r := &replicator{n: n, log: n.log, began: time.Now(), wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.sentinels = newSentinels(r)
+	r.rewinds.Store(new(rewinds))
+	r.atStep = func(string) {}
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -478,5 +483,6 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
+	_ psync.Rewinder     = (*follower)(nil)
 	_ driver.Roles       = (*replicator)(nil)
 )

@@ -88,6 +88,8 @@ func (r *replicator) Info() string {
 	line("master_failover_state", r.FailoverState())
 	if n.cluster == nil {
 		line("sentinel_confirmed", oneIf(!state.unconfirmed))
+	} else {
+		line("cluster_primary_settled", oneIf(n.cluster.View().Settled))
 	}
 	line("master_replid", state.history.ID)
 	line("master_replid2", state.history.ID2)
@@ -97,6 +99,12 @@ func (r *replicator) Info() string {
 	line("repl_backlog_size", cfg.ReplBacklogBytes)
 	line("repl_backlog_first_byte_offset", first+1)
 	line("repl_backlog_histlen", end-first)
+	given := r.rewinds.Load()
+	line("rewinds", given.count)
+	line("rewinds_refused", given.refused)
+	line("rewound_bytes", given.bytes)
+	line("rewound_writes", given.writes)
+	line("rewound_last_file", given.file)
 	return b.String()
 }
 

@@ -168,9 +168,10 @@ func (l *loop) resume(c *conn) {
 	}
 	if len(c.in) > 0 {
 		l.runBuffered(c)
-		return
+	} else {
+		l.watchSocket(c)
 	}
-	l.watchSocket(c)
+	l.endSecured(c)
 }
 
 // wantWrite puts c among those whose output is written at the end of the turn.

@@ -623,6 +623,7 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 }
 
 func (f *fakePersistence) Background() error           { return nil }
+func (f *fakePersistence) Load() admin.LoadProgress    { return admin.LoadProgress{} }
 func (f *fakePersistence) Rewrite(bool) (bool, error)  { return false, nil }
 func (f *fakePersistence) LoadAgain(*storage.Tx) error { return nil }
 func (f *fakePersistence) OnRoom(tell func(room bool)) { f.room = tell }

@@ -148,6 +148,7 @@ type Server struct {
 
 	program    Program
 	metrics    *metrics.Server
+	metricsTLS atomic.Bool   // metrics-tls, as the last CONFIG SET has it
 	settings   *metrics.Page // of settingsOf; see settingsPage
 	settingsOf *config.Settings
 

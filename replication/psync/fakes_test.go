@@ -202,6 +202,13 @@ type memTarget struct {
 
 func newTarget() *memTarget { return &memTarget{synced: -1, keys: map[string]string{}} }
 
+// at puts the target at an offset of a history.
+func (m *memTarget) at(id string, end replication.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known, m.position = true, Position{replication.NewHistory(id), end, 0}
+}
+
 func (m *memTarget) note(format string, args ...any) {
 	m.log = append(m.log, fmt.Sprintf(format, args...))
 }

@@ -82,11 +82,20 @@ type LinkConfig struct {
 	Timeout  func() time.Duration
 	Target   Target
 	Handover Handover // nil: there never is one
+	Rewinder Rewinder // nil: the node never goes back
 	Log      *zap.Logger
 
 	// MaxUnitBytes bounds an execution unit of the stream, and so the memory a
 	// broken primary can take; 0 is 4 GiB.
 	MaxUnitBytes int
+}
+
+// Rewinder is a node that can give up the end of its stream if the primary lacks it, so
+// that a partial resync is possible. Its method is called by the Link's goroutine.
+type Rewinder interface {
+	// Rewind is told what the primary says of its stream, before PSYNC asks for what
+	// Position says then. An error ends the session. It gives up when ctx ends.
+	Rewind(ctx context.Context, u replication.Upstream) error
 }
 
 // Handover is a failover that this node coordinates: it was the primary, and follows

@@ -48,6 +48,9 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	if err := s.greet(); err != nil {
 		return false, err
 	}
+	if err := s.rewind(ctx); err != nil {
+		return false, err
+	}
 	position, known := s.cfg.Target.Position()
 	answer, err := s.ask(position, known)
 	if err != nil {
@@ -63,6 +66,22 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	return true, s.follow(position)
+}
+
+// rewind has the node look at what the primary tells of its stream, if the node has one
+// itself.
+func (s *session) rewind(ctx context.Context) error {
+	if s.cfg.Rewinder == nil {
+		return nil
+	}
+	if p, known := s.cfg.Target.Position(); !known || p.End == 0 {
+		return nil
+	}
+	u, ok, err := s.upstream()
+	if err != nil || !ok {
+		return err
+	}
+	return s.cfg.Rewinder.Rewind(ctx, u)
 }
 
 // explain says in the log why all data are sent, as far as this side can tell.

@@ -48,6 +48,7 @@ type Stream struct {
 	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
+	needed    atomic.Int64 // see KeepBase
 	policy    atomic.Int32
 	behind    atomic.Bool  // end - synced > bound; written under mu
 	announced atomic.Int64 // Announce has told of everything up to here
@@ -83,6 +84,7 @@ func newStream(cfg Config) *Stream {
 	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
+	s.needed.Store(math.MaxInt64)
 	s.resetReach(0)
 	return s
 }
