@@ -120,6 +120,9 @@ type Settings struct {
 	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	MinReplicasToAck      int           // 0: replies do not wait for replicas
+	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
+	ReplSendBeforeReply   bool
 	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
 	SentinelConfirmTimeout int
 
@@ -156,6 +159,7 @@ type Settings struct {
 	// Where metrics are served; port 0: nowhere.
 	MetricsPort int
 	MetricsBind []string
+	MetricsTLS  bool
 
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything

@@ -69,7 +69,7 @@ var rooms = []room{
 	{path: "internal/certs"},
 	{path: "internal/proctitle"},
 	{path: "internal/tlsconf"},
-	{path: "internal/supervisor"},
+	{path: "internal/supervisor", imports: []string{"internal/reason"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},

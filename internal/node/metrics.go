@@ -88,6 +88,8 @@ func (m monitored) measureSnapshots(p *metrics.Page) {
 func (m monitored) measureReplicas(p *metrics.Page) {
 	lag := p.Family("redoubt_replica_acked_offset_lag_bytes", metrics.Gauge,
 		"Bytes of the stream that a replica which receives it has not acknowledged.", "replica")
+	unsent := p.Family("redoubt_replica_unsent_bytes", metrics.Gauge,
+		"Bytes of the stream that have not been handed to the socket of a replica which receives it.", "replica")
 	end, seen := m.n.stream.End(), map[string]bool{}
 	for _, x := range m.n.replicator.primary.Replicas() {
 		name := net.JoinHostPort(x.IP, strconv.Itoa(x.Port))
@@ -96,7 +98,12 @@ func (m monitored) measureReplicas(p *metrics.Page) {
 		}
 		seen[name] = true
 		lag.Int(max(int64(end-x.Ack.Offset), 0), name)
+		unsent.Int(max(int64(end-x.Sent), 0), name)
 	}
+	p.Family("redoubt_unacknowledged_bytes", metrics.Gauge, "Bytes of the stream for whose acknowledgement by replicas replies wait (min-replicas-to-ack).").
+		Int(m.n.commits.unacknowledged())
+	p.Family("redoubt_uncertain_replies_total", metrics.Counter, "Writes that were answered with UNCERTAIN: too few replicas had acknowledged them in time.").
+		Int(m.n.server.Uncertain())
 }
 
 func (m monitored) measureRewinds(p *metrics.Page) {

@@ -72,6 +72,7 @@ type Node struct {
 
 	lockMu      sync.Mutex
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
+	dumpLock    *dirLock // of the dump; nil if the journal was on at the start
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	changed     replication.Offset // where the last replay met the last unit that changes data
@@ -79,6 +80,7 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
+	commits     *commits
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
@@ -118,18 +120,27 @@ func New(c Config) (*Node, error) {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	} else {
+		var warning error
+		if n.dumpLock, warning, err = lockDump(cfg); err != nil {
+			return nil, err
+		}
+		if warning != nil {
+			n.log.Warn("Another process may replace the dump of this node: " + reason.Of(warning))
+		}
 	}
 	if err := n.adoption.prepare(n.log); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	databases := cfg.Databases
 	if cfg.ClusterEnabled {
 		databases = 1
 	}
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
+	n.commits = newCommits(n.stream, cfg.MinReplicasToAck)
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
@@ -141,7 +152,7 @@ func New(c Config) (*Node, error) {
 	}
 	n.persistence.prepare()
 	sc := server.Config{
-		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
+		Settings: c.Settings, Keyspace: n.keys, Stream: n.commits,
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
 		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
@@ -200,6 +211,16 @@ func (n *Node) followSettings() {
 		}
 		return nil
 	}, "tls-replication")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.MinReplicasToAck != old.MinReplicasToAck {
+			n.commits.setNeed(next.MinReplicasToAck)
+		}
+		return nil
+	}, "min-replicas-to-ack")
+	n.config.OnChange(func(_, next *config.Settings) error {
+		n.replicator.primary.SetAhead(next.ReplSendBeforeReply)
+		return nil
+	}, "repl-send-before-reply")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
@@ -281,7 +302,9 @@ func (n *Node) disableJournal() error {
 }
 
 // closeStream ends the stream and gives up its directory.
-func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
+func (n *Node) closeStream() error {
+	return errors.Join(n.stream.Close(), n.unlock(), n.dumpLock.release())
+}
 
 func (n *Node) unlock() error {
 	n.lockMu.Lock()

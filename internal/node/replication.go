@@ -59,6 +59,9 @@ type replicator struct {
 	upstream atomic.Pointer[net.Conn]  // the last connection to a primary
 	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	acksTo   atomic.Int64              // replicas have been asked to acknowledge the stream up to here
+	prompted atomic.Int64              // when they were last asked to go on by themselves, in Unix nanoseconds …
+	askedOf  atomic.Int64              // … and Primary.Came then
 	owed     atomic.Pointer[[]byte]    // see SayOwed
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
@@ -135,12 +138,16 @@ func newReplicator(n *Node) *replicator {
 		Later:     r.later,
 		Settings:  r.serveSettings,
 		OnAck: func() {
+			n.commits.acknowledged()
 			if f := r.onAck.Load(); f != nil {
 				(*f)()
 			}
 		},
 		Log: n.log,
 	})
+	n.commits.replicas = r.primary
+	r.primary.SetAhead(cfg.ReplSendBeforeReply)
+	n.stream.OnGrown(r.primary.Push)
 	return r
 }
 
@@ -314,6 +321,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	} else {
 		r.promote(tx, &next)
 	}
+	r.n.commits.setPrimary(!to.replica)
 	err := r.publish(&next, lift)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))

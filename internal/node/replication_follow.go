@@ -130,6 +130,9 @@ func (f *follower) Apply(u *psync.Unit) error {
 	return err
 }
 
+// Committed is how far the stream is as durable as appendfsync promises.
+func (f *follower) Committed() replication.Offset { return f.r.n.stream.Committed() }
+
 // Synced is how far the stream is on disk.
 func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
@@ -149,10 +152,18 @@ func (f *follower) Direct() bool {
 	return empty
 }
 
+// arriving is how long a snapshot is that is loaded as it arrives; 0: not known.
+func arriving(full psync.Full, link psync.Status) int64 {
+	if full.In == nil {
+		return 0
+	}
+	return max(link.SyncTotal, 0)
+}
+
 // Replace puts a received snapshot in the place of everything: data, stream,
 // history. The file has been checked and is a good one, or it is still arriving and
-// nobody has seen it. Clients wait, and are told that the node is loading if it takes long. The node's own replicas are sent away;
-// they will need the snapshot, too.
+// nobody has seen it. Clients wait, and are told that the node is loading if it takes
+// long. The node's own replicas are sent away; they will need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
 // from there on the new one. A failure up to there leaves the old state, too.
@@ -163,6 +174,8 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 	}
 	return f.exchange(ctx, exchange{
 		load: func(ctx context.Context) (err error) {
+			link, _ := f.r.status()
+			n.persistence.expect(full.Path, arriving(full, link))
 			if full.In != nil {
 				full.DB, err = n.loadArriving(ctx, full.In)
 			} else {

@@ -71,6 +71,11 @@ func (r *replicator) Info() string {
 	if cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0 {
 		line("min_slaves_good_slaves", r.GoodReplicas())
 	}
+	if cfg.MinReplicasToAck > 0 {
+		line("ack_good_slaves", r.OnlineReplicas())
+		line("ack_committed_offset", n.commits.Committed())
+		line("ack_uncertain_replies", n.server.Uncertain())
+	}
 	for i, x := range replicas {
 		lag := time.Duration(0)
 		if x.State == psync.Online {

@@ -179,6 +179,7 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 			return err
 		},
 		load: func(ctx context.Context) (err error) {
+			n.persistence.expect(base, int64(fork.At-from))
 			if _, db, err = n.loadJournal(ctx, base, from, fork.At); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -187,10 +188,12 @@ type memTarget struct {
 	known    bool
 	position Position
 	synced   replication.Offset // -1: keeps nothing on disk
-	keys     map[string]string  // "db/key"
-	log      []string
-	raw      []byte // of the stream since the last Replace
-	refuse   error  // from Apply
+
+	committed replication.Offset // 0: everything is
+	keys      map[string]string  // "db/key"
+	log       []string
+	raw       []byte // of the stream since the last Replace
+	refuse    error  // from Apply
 
 	loading chan struct{} // if not nil, Replace waits for it to be closed
 	direct  bool
@@ -291,6 +294,22 @@ func (m *memTarget) Apply(u *Unit) error {
 	m.position.End += replication.Offset(len(u.Raw))
 	m.position.DB = u.DB
 	return nil
+}
+
+func (m *memTarget) Committed() replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.committed == 0 {
+		return math.MaxInt64
+	}
+	return m.committed
+}
+
+// limit says how far the stream is committed.
+func (m *memTarget) limit(at replication.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.committed = at
 }
 
 func (m *memTarget) Synced() (replication.Offset, bool) {

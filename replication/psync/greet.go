@@ -45,7 +45,7 @@ func (s *session) greet() error {
 	if me.IP != "" {
 		send("REPLCONF", "ip-address", me.IP)
 	}
-	send("REPLCONF", "capa", "eof", "capa", "psync2")
+	send("REPLCONF", "capa", "eof", "capa", "psync2", "capa", capaPrompt)
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}

@@ -57,6 +57,9 @@ type Target interface {
 	// Apply appends the unit's bytes to the node's stream and executes its
 	// commands. An error must have done neither.
 	Apply(u *Unit) error
+	// Committed is how far the node's stream is as durable as its own policy promises:
+	// nothing beyond that is acknowledged.
+	Committed() replication.Offset
 	// Synced is how far the node's stream is on disk; ok is false if the node
 	// keeps none there.
 	Synced() (at replication.Offset, ok bool)
@@ -157,6 +160,7 @@ type Link struct {
 	cfg    LinkConfig
 	cancel context.CancelFunc
 	done   chan struct{}
+	kick   chan struct{} // Target.Committed has moved; of one element
 
 	offset   atomic.Int64 // applied
 	received atomic.Int64
@@ -178,7 +182,10 @@ func Start(cfg LinkConfig) *Link {
 		cfg.MaxUnitBytes = defaultUnit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), began: time.Now(), state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr}}
+	l := &Link{
+		cfg: cfg, cancel: cancel, done: make(chan struct{}), kick: make(chan struct{}, 1), began: time.Now(),
+		state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr},
+	}
 	l.offset.Store(-1)
 	go func() {
 		defer close(l.done)
@@ -192,6 +199,15 @@ func Start(cfg LinkConfig) *Link {
 func (l *Link) Close() {
 	l.cancel()
 	<-l.done
+}
+
+// Committed says that what Target.Committed answers has moved other than by Apply. Any
+// goroutine may call it; it does not wait.
+func (l *Link) Committed() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
 }
 
 // Status returns how the link is doing.

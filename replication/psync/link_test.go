@@ -94,7 +94,7 @@ func (r *linkRig) greet(wantPSYNC ...string) {
 	r.t.Helper()
 	r.expect(cmd("PING"))
 	r.send("+PONG\r\n")
-	r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+	r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "prompt-acks"))
 	r.send("+OK\r\n-ERR Unrecognized REPLCONF option: capa\r\n")
 	r.expect(cmd(append([]string{"PSYNC"}, wantPSYNC...)...))
 }
@@ -243,7 +243,7 @@ func TestHandshakeOfTheReplica(t *testing.T) {
 				r.start()
 				r.expect(cmd("PING"))
 				r.send(c.pong + "\r\n")
-				r.expect(c.want + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+				r.expect(c.want + cmd("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "prompt-acks"))
 				r.send(strings.Repeat("+OK\r\n", strings.Count(c.want, "*")+1))
 				r.expect(cmd("PSYNC", "?", "-1"))
 				r.close()

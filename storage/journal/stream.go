@@ -70,6 +70,7 @@ type Stream struct {
 
 	onCommit atomic.Pointer[func(replication.Offset)]
 	onSync   atomic.Pointer[func()]
+	onGrown  atomic.Pointer[func()]
 	onRoom   func(bool) // guarded by mu
 
 	count        counters
@@ -132,7 +133,20 @@ func (s *Stream) Announce() {
 	if w := s.w.Load(); w != nil && w.wanted() {
 		w.kick()
 	}
+	s.TellReaders()
+}
+
+// OnGrown registers the function that is called when readers are told that the stream
+// has grown: for those who read it by whoever tells, instead of waiting themselves. It
+// runs on the goroutine of whoever announces, which holds no lock of the stream.
+func (s *Stream) OnGrown(f func()) { s.onGrown.Store(&f) }
+
+// TellReaders tells readers that the stream has grown, and not the writer.
+func (s *Stream) TellReaders() {
 	s.grown.wakeAll()
+	if f := s.onGrown.Load(); f != nil {
+		(*f)()
+	}
 }
 
 // selectCommand renders SELECT db in a buffer that lives until the next call.
