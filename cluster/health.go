@@ -24,6 +24,7 @@ type health struct {
 	size     int       // primaries with slots
 	first    time.Time // of the first evaluation
 	minority time.Time // when this node last was in a minority
+	voter    bool      // this node is a voter, as of the last evaluation
 }
 
 // resume doubts everything after a stop, as after a restart and a time in a
@@ -89,6 +90,10 @@ func (n *Node) evaluate() {
 // countVoters counts those that do not look failed, without those that vouch for
 // this primary no more, and those of them that were heard of since the start.
 func (n *Node) countVoters() (reachable, heard int) {
+	if voter := n.myself.votes(); voter != n.health.voter {
+		n.health.voter = voter
+		n.forgetOldAnswers()
+	}
 	n.health.size = 0
 	for _, p := range n.order {
 		if !p.votes() {
