@@ -45,6 +45,19 @@ type Effects struct {
 	Notes []Note
 }
 
+// Waits reports whether there is anything to do, after what is done at once. A
+// driver adds whether somebody waits for Result.
+func (fx *Effects) Waits() bool {
+	return fx.Persist != nil || fx.Role != nil || fx.DropKeys != nil || fx.DropShardSubs != nil || len(fx.SendAfterPersist) > 0
+}
+
+// EndsPauseWithRole: a primary that was replaced on request stops being one in this
+// Step. Its clients stay held back until it has: a write that went on before would
+// be acknowledged beyond the offset at which the new primary began.
+func (fx *Effects) EndsPauseWithRole() bool {
+	return fx.Pause != nil && fx.Pause.Until.IsZero() && fx.Role != nil
+}
+
 // Envelope is a message and the link it goes to. A message may be in several
 // envelopes and must not be changed.
 type Envelope struct {

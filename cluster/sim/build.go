@@ -42,6 +42,11 @@ func (w *World) Create(primaries int) error {
 	if err := w.RunUntil(limit, "all replicas are in step", w.allInStep); err != nil {
 		return err
 	}
+	for i, m := range w.Members {
+		for j := i % primaries; j < len(w.Members); j += primaries {
+			m.shard = append(m.shard, w.Members[j])
+		}
+	}
 	w.law.on = true
 	return nil
 }

@@ -43,8 +43,9 @@ func NewChaos(seed uint64) *Chaos {
 	coverage, migration := r.IntN(2) == 0, r.IntN(4) > 0
 	opt.Settings = func(s *cluster.Settings) {
 		s.RequireFullCoverage = coverage
-		s.AllowReplicaMigration = migration
+		s.AllowReplicaMigration = migration && !w.opt.AckAll
 	}
+	opt.AckAll = r.IntN(4) == 0
 	w.configure(opt)
 	size := r.Float64()
 	members := chaosNodesMin + int(size*size*(chaosNodesMax-chaosNodesMin+1))
@@ -84,6 +85,7 @@ func (c *Chaos) Run() error {
 	if err := c.settle(len(lost)); err != nil {
 		return fmt.Errorf("recovery from the loss of %d primaries: %w", len(lost), err)
 	}
+	w.judgeLedger()
 	return w.Err()
 }
 
@@ -178,7 +180,9 @@ func (w *World) fault() {
 		w.traps++
 	case 12:
 		w.traps++
-		w.moveReplica()
+		if !w.opt.AckAll {
+			w.moveReplica()
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/release"
 	"redoubt/replication"
 )
 
@@ -20,6 +21,7 @@ type write struct {
 	before *write // nil for the first
 	end    int64  // replication offset
 	by     int    // the member that wrote it
+	root   *write // the first of all
 }
 
 // has reports whether w is u or comes after it.
@@ -53,8 +55,10 @@ type data struct {
 	standing replication.Standing
 	saved    replication.Fitness // on disk
 	link     replicationLink
-	paused   time.Time // no writes until then
-	changes  []change  // roles that wait for a snapshot to be loaded
+	paused   time.Time                         // no writes until then
+	changes  []*release.Entry[cluster.Effects] // roles that wait for a snapshot to be loaded
+	journal  journal
+	unacked  []*write // what a primary has written and not acknowledged yet, oldest first
 }
 
 // replicationLink is a replica's connection to its primary.
@@ -68,16 +72,10 @@ type replicationLink struct {
 	loaded   time.Time
 }
 
-// change is a change of role and what follows it.
-type change struct {
-	version uint64
-	fx      cluster.Effects
-}
-
 // start is a restart: the data are there again (from the journal), the link to
 // the primary is not, and the role is told.
 func (d *data) start(now time.Time) {
-	*d = data{head: d.head, saved: d.saved}
+	*d = data{head: d.head, saved: d.saved, journal: d.journal}
 	d.standing.Restore(d.saved, now)
 }
 
@@ -95,17 +93,18 @@ func (d *data) primary() bus.NodeID { return bus.NodeID(d.standing.Source().Prim
 // changeRole takes a role, as the server's replicator does.
 func (m *Member) changeRole(r *cluster.RoleChange) {
 	d := &m.data
-	d.link = replicationLink{}
+	d.link, d.unacked = replicationLink{}, nil
 	if !r.Replica {
 		d.standing.Promote()
 		if d.head == nil {
-			d.head = &write{by: m.Index}
+			d.head = begin(m.Index)
 		}
 		d.saved = replication.Fitness{}
 	} else {
 		m.returned = true // whoever is elected later is judged as a winner
 		if !d.standing.Replica() {
 			m.world.judgeHandover(m, r.Primary)
+			m.world.yield(m, r.Primary)
 		}
 		d.standing.Follow(replication.Source{Primary: string(r.Primary), Shard: r.Shard})
 	}
@@ -116,7 +115,7 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 
 // forget leaves the member without keys.
 func (d *data) forget() {
-	d.head = nil
+	d.head, d.journal = nil, journal{}
 	d.standing.Forget()
 	d.saved = replication.Fitness{}
 }
@@ -162,6 +161,10 @@ func (m *Member) replicate() {
 			m.world.judgeReturn(m)
 			m.write()
 		}
+		m.sync()
+		if m.world.opt.AckAll {
+			m.world.settleAcks(m)
+		}
 		m.tellFacts()
 		m.replicate()
 	})
@@ -175,7 +178,19 @@ func (m *Member) serves() bool {
 
 func (m *Member) write() {
 	d := &m.data
-	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.Rand.Int64N(100), by: m.Index}
+	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.Rand.Int64N(100), by: m.Index, root: d.head.root}
+	if m.world.opt.AckAll && m.shard != nil {
+		d.unacked = append(d.unacked, d.head)
+	} else {
+		m.world.acknowledge(d.head)
+	}
+}
+
+// begin is the first write of a history.
+func begin(by int) *write {
+	x := &write{by: by}
+	x.root = x
+	return x
 }
 
 // tendLink is a moment of a replica's link.
@@ -245,14 +260,7 @@ func (m *Member) load() {
 		d.standing.Sync(w.Now())
 		d.link.inStep = true
 	}
-	waiting := d.changes
-	d.changes = nil
-	for _, c := range waiting {
-		m.doWhenSaved(c.version, &c.fx)
-	}
-	if len(waiting) > 0 {
-		m.tellSaved()
-	}
+	m.changeRoles()
 }
 
 // copyFrom brings what the primary has written, most of the time not quite all.

@@ -17,6 +17,7 @@ type law struct {
 	votes   map[ballot]int    // candidate, by voter and epoch
 	elected map[bus.Epoch]int // winner, by epoch
 	writers writers
+	ledger  ledger
 
 	// on: a cluster has been created, and has to serve.
 	on bool
@@ -50,12 +51,13 @@ func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 		return
 	}
 	m.imposed = m.takingOver || m.forced.After(w.Now())
+	m.relieves = w.relieved(m)
+	w.succeed(m, w.formerly(m.data.primary()))
 	if m.takingOver {
 		return
 	}
 	w.judgeWinner(m)
 	w.judgeRank(m)
-	m.relieves = w.relieved(m)
 	epoch := m.node.View().MyEpoch
 	if other, found := w.law.elected[epoch]; found && other != m.Index {
 		w.Break("epoch %d has elected member %d and member %d", epoch, other, m.Index)
@@ -111,6 +113,7 @@ func (w *World) judgeReturn(m *Member) {
 			w.Break("member %d serves again with less data than its replica %d, which must throw the rest away", m.Index, r.Index)
 		}
 	}
+	w.lose(m.data.head.first(), m.data.head.chain().has, lostByReturn)
 }
 
 // formerly is the member that has or last had this node id.

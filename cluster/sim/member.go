@@ -7,6 +7,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/cluster"
+	"redoubt/cluster/release"
 	"redoubt/cluster/sim/virtual"
 	"redoubt/replication"
 )
@@ -24,6 +25,8 @@ type Member struct {
 	node  *cluster.Node // nil while it is down
 	id    bus.NodeID    // the last that it had
 
+	// shard are the members that its shard had in the beginning, itself included.
+	shard  []*Member
 	disk   *virtual.Disk[*cluster.State]
 	onDisk nodesConf
 	data   data
@@ -34,8 +37,7 @@ type Member struct {
 	started  time.Time
 	returned bool  // since its start it has served, or been a replica
 	outrun   int64 // how far a replica has its stream, beyond its end
-	waiting  virtual.Held[cluster.Effects]
-	version  uint64 // of the state that the disk has, in this life
+	outcome  release.Queue[cluster.Effects]
 	lastFact cluster.Facts
 
 	unwell     bool      // its server is stuck
@@ -99,9 +101,8 @@ func (m *Member) start() {
 	m.Start()
 	m.started, m.returned, m.outrun = w.Now(), false, 0
 	m.data.start(w.Now())
-	m.version = 0
+	m.outcome = release.Queue[cluster.Effects]{}
 	m.lastFact = cluster.Facts{}
-	m.waiting.Drop()
 	m.links = make(map[cluster.LinkID]*virtual.End[*bus.Message])
 	m.inbound = uint64(m.Life()) << 32
 	m.alone = time.Time{}
@@ -122,15 +123,13 @@ func (m *Member) Crash() {
 	m.world.Net.HangUpAll(m.Host)
 }
 
-// PowerCut is a Crash that also takes up to a second of the journal.
+// PowerCut is a Crash that also takes what of the journal is not on disk.
 func (m *Member) PowerCut() {
 	if m.node == nil {
 		return
 	}
 	m.Crash()
-	if m.data.head != nil {
-		m.data.lose(1 + m.world.Rand.IntN(10))
-	}
+	m.world.cutPower(m)
 }
 
 // Restart starts a member that has crashed.
@@ -188,23 +187,20 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	}
 	m.world.judgeRole(m, fx.Role)
 	m.doAtOnce(&fx)
-	switch {
-	case fx.Persist != nil:
-		m.waiting.Add(fx.Persist.Version, fx)
+	if fx.Persist != nil {
+		m.outcome.Ask(fx.Persist.Version)
 		m.disk.Write(fx.Persist)
-	case !waits(&fx) || !m.waiting.Join(fx):
-		m.doWhenSaved(m.version, &fx)
+	}
+	if fx.Waits() {
+		if e, free := m.outcome.Add(fx); free {
+			m.release(e)
+		}
 	}
 	if m.node != nil {
 		m.alarm.Set(m.node.Deadline())
 		m.world.watch(m)
 	}
 	return fx.Result
-}
-
-// waits reports whether fx has anything to do after earlier effects.
-func waits(fx *cluster.Effects) bool {
-	return fx.Role != nil || fx.DropKeys != nil || fx.DropShardSubs != nil || len(fx.SendAfterPersist) > 0
 }
 
 func (m *Member) doAtOnce(fx *cluster.Effects) {
@@ -217,24 +213,54 @@ func (m *Member) doAtOnce(fx *cluster.Effects) {
 	for _, e := range fx.Send {
 		m.world.send(m, e)
 	}
-	if fx.Pause != nil {
+	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		m.pauseWrites(fx.Pause.Until)
 	}
 }
 
-// doWhenSaved does the rest of a step. A change of role, and what is said of it,
-// waits until a snapshot has been loaded.
-func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
+// release does what waited for the disk, as the driver does. A change of role waits
+// until a snapshot has been loaded, and what is said of it waits with it.
+func (m *Member) release(e *release.Entry[cluster.Effects]) {
+	fx := &e.Thing
 	if fx.DropKeys != nil {
 		m.world.judgeDrop(m, fx.DropKeys)
 	}
-	if fx.Role != nil {
-		if m.data.standing.Loading() {
-			m.data.changes = append(m.data.changes, change{version, *fx})
-			return
-		}
-		m.changeRole(fx.Role)
+	if fx.Role == nil {
+		m.finish(fx)
+		return
 	}
+	m.outcome.Begin(e)
+	m.data.changes = append(m.data.changes, e)
+	if !m.data.standing.Loading() {
+		m.changeRoles()
+	}
+}
+
+// changeRoles takes the newest of the roles that wait; those that it replaces need
+// not be taken.
+func (m *Member) changeRoles() {
+	waiting := m.data.changes
+	m.data.changes = nil
+	if len(waiting) == 0 {
+		return
+	}
+	role := *waiting[len(waiting)-1].Thing.Role
+	for _, e := range waiting {
+		role.Flush = role.Flush || e.Thing.Role.Flush
+	}
+	m.changeRole(&role)
+	for _, e := range waiting {
+		m.outcome.End(e)
+		if e.Thing.EndsPauseWithRole() {
+			m.pauseWrites(time.Time{})
+		}
+		m.finish(&e.Thing)
+	}
+	m.tellSettled()
+}
+
+// finish lets the last of a step go.
+func (m *Member) finish(fx *cluster.Effects) {
 	for _, e := range fx.SendAfterPersist {
 		m.world.send(m, e)
 	}
@@ -242,18 +268,18 @@ func (m *Member) doWhenSaved(version uint64, fx *cluster.Effects) {
 
 // saved releases what waited for the version, and tells the node.
 func (m *Member) saved(version uint64) {
-	m.waiting.Release(version, func(fx cluster.Effects) { m.doWhenSaved(version, &fx) })
-	m.version = version
-	m.tellSaved()
+	m.outcome.Saved(version)
+	for e := m.outcome.Next(); e != nil; e = m.outcome.Next() {
+		m.release(e)
+	}
+	m.tellSettled()
 }
 
-// tellSaved tells the node what is settled: on disk, and the role taken.
-func (m *Member) tellSaved() {
-	version := m.version
-	for _, c := range m.data.changes {
-		version = min(version, c.version-1)
+// tellSettled tells the node what is on disk, with the role taken.
+func (m *Member) tellSettled() {
+	if version, news := m.outcome.Settled(); news {
+		m.step(cluster.Persisted{Version: version})
 	}
-	m.step(cluster.Persisted{Version: version})
 }
 
 // Command gives the node a command of an administrator.

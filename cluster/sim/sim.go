@@ -9,7 +9,8 @@
 //
 // Two kinds of rules are checked. Safety, all the time: a voter votes once an
 // epoch, across restarts too; no epoch elects two; no promise leaves before
-// it is on disk; who is elected has the data of its shard. And, by Verdict, after everything has healed: config epochs
+// it is on disk; who is elected has the data of its shard; two primaries never take
+// writes of one slot; no write that was acknowledged is lost without a reason. And, by Verdict, after everything has healed: config epochs
 // are distinct, every slot has one owner, all agree on it, all are connected,
 // every shard has a primary.
 package sim
@@ -32,6 +33,9 @@ type Options struct {
 	FsyncMax    time.Duration // a disk write takes up to this
 	// CodecPercent of messages go through their binary form and back.
 	CodecPercent int
+	// AckAll: primaries acknowledge a write when all members that their shard had
+	// in the beginning have it on disk (min-replicas-to-ack and appendfsync always).
+	AckAll bool
 	// Settings changes the settings of all nodes; may be nil.
 	Settings func(*cluster.Settings)
 }

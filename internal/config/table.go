@@ -155,7 +155,7 @@ var durabilityRows = []*directive{
 		does:  "microseconds before each key of a snapshot, for tests; below 0: one, before one key in so many",
 		store: toInt(func(s *Settings) *int { return &s.KeySaveDelayMicros })},
 	{name: "key-load-delay", typ: ints(math.MinInt32, math.MaxInt32), def: "0", flags: hidden,
-		does:  "the same before each key that is loaded from a dump, a base or the snapshot of a full resync",
+		does:  "the same before each key that is loaded and each command of the journal that is replayed",
 		store: toInt(func(s *Settings) *int { return &s.KeyLoadDelayMicros })},
 	{name: "snapshot-memory-limit", typ: memory{lo: 0, hi: math.MaxInt64, percent: true}, def: "10%", since: "Redoubt",
 		does:  "memory that snapshots may hold; in percent of the data, 64 MiB at least; 0: no limit",

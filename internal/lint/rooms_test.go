@@ -45,9 +45,10 @@ var rooms = []room{
 	{path: "cluster", pure: true, imports: []string{"slots", "bus"}},
 	{path: "cluster/vouch", pure: true},
 	{path: "cluster/sentinel", pure: true, imports: []string{"cluster/vouch"}},
+	{path: "cluster/release", pure: true},
 	{path: "cluster/sim/virtual", pure: true},
-	{path: "cluster/sim/sentinels", pure: true, imports: []string{"cluster/sentinel", "cluster/sim/virtual"}},
-	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/sim/virtual", "replication"}},
+	{path: "cluster/sim/sentinels", pure: true, imports: []string{"cluster/release", "cluster/sentinel", "cluster/sim/virtual"}},
+	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/release", "cluster/sim/virtual", "replication"}},
 
 	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
@@ -85,14 +86,14 @@ var rooms = []room{
 		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
-	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "replication", "storage",
+	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "cluster/release", "replication", "storage",
 		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
 		"internal/reason", "internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
-	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/sentinel",
+	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/release", "cluster/sentinel",
 		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.

@@ -546,6 +546,7 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	delay := n.loadDelay()
 	n.changed = from
 	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
@@ -576,6 +577,11 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			}
 			if len(effects) == 0 {
 				continue
+			}
+			if delay != nil {
+				for range effects {
+					delay(ctx.Done())
+				}
 			}
 			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)

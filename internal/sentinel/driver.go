@@ -187,9 +187,7 @@ func (d *driver) carryOut(fx core.Effects, done func(core.Result)) {
 	if fx.Persist != nil {
 		d.saver.take(fx.Persist)
 	}
-	if w := (waiting{effects: fx, done: done}); fx.Persist != nil || d.saver.busy() {
-		d.saver.await(w)
-	} else {
+	if w := (waiting{effects: fx, done: done}); !d.saver.await(w) {
 		d.release(w)
 	}
 }

@@ -98,6 +98,7 @@ type loop struct {
 
 	leaving []departure // connections that go to replication
 	freezes uint64      // Cluster.Freezes as this loop knows it
+	nap     sleep       // the newest DEBUG SLEEP
 
 	memory clientMemory
 	stats  loopStats

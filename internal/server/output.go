@@ -189,6 +189,9 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
+		if l.nap == (sleep{c, freezes}) {
+			return
+		}
 		if c.unsent() > 0 || c.is(stateRunning) { // a reply is to come, as old as its script
 			l.drop(c)
 			closed++
@@ -206,6 +209,22 @@ func (l *loop) afterFreeze(now time.Time) bool {
 		l.srv.log.Warn(fmt.Sprintf("%d clients are disconnected, whose replies are older than a freeze of the process", closed))
 	}
 	return true
+}
+
+// A sleep is one of DEBUG SLEEP, from which the client has nothing but the reply to that:
+// the freeze that the cluster took it for is no reason not to answer.
+type sleep struct {
+	c       *conn
+	freezes uint64 // Cluster.Freezes after it
+}
+
+// FallAsleep implements admin.Sleeper.
+func (c *conn) FallAsleep() (awake func()) {
+	l := c.home.Load()
+	if l.srv.cluster == nil || c.unsent() > 0 {
+		return func() {}
+	}
+	return func() { l.nap = sleep{c, l.srv.cluster.Freezes(time.Now())} }
 }
 
 // write writes what may leave.

@@ -159,28 +159,6 @@ func TestInfoOfACluster(t *testing.T) {
 	}
 }
 
-// After a stop of the process nothing leaves that was written before it. What
-// comes later is routed by what the cluster knows by then.
-func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
-	f := &fakeCluster{elsewhere: slots.Of([]byte("far"))}
-	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
-	writer, idle := n.dial(), n.dial()
-	idle.want("PING", "PONG")
-	n.stream.hold()
-	writer.send("SET near 1")
-	for len(n.stream.recorded()) == 0 {
-		idle.want("PING", "PONG") // until the write has been run
-	}
-	f.mu.Lock()
-	f.elsewhere = slots.Of([]byte("near"))
-	f.mu.Unlock()
-	f.freezes.Add(1)
-	n.stream.commit(-1)
-	writer.closed()
-	idle.want("PING", "PONG")
-	idle.want("GET near", "error: "+string(errMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7001")))
-}
-
 // fakeReplication is a primary or a replica without any wire.
 type fakeReplication struct {
 	mu     sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"redoubt/cluster/release"
 	"redoubt/cluster/sentinel"
 	"redoubt/cluster/sim/virtual"
 )
@@ -22,7 +23,7 @@ type Sentinel struct {
 	file    *sentinel.State // what the disk has
 	newest  *sentinel.State // the last that was given away
 	written string          // newest, as it was then
-	waiting virtual.Held[act]
+	waiting release.Queue[act]
 
 	alarm *virtual.Alarm
 	links map[sentinel.LinkID]*link
@@ -81,6 +82,7 @@ func (s *Sentinel) Start() {
 	}
 	s.node = node
 	s.Host.Start()
+	s.waiting = release.Queue[act]{}
 	s.links = make(map[sentinel.LinkID]*link)
 	s.forced, s.tries, s.leads = make(map[string]bool), make(map[string]uint64), make(map[string]uint64)
 	s.epoch = s.file.CurrentEpoch
@@ -94,7 +96,6 @@ func (s *Sentinel) Crash() {
 	}
 	s.world.Log(s.Host, "crash")
 	s.node = nil
-	s.waiting.Drop()
 	s.Stop()
 	s.disk.Crash()
 	s.world.Net.HangUpAll(s.Host)
@@ -128,7 +129,10 @@ func text(state *sentinel.State) string {
 
 // saved releases what waited for a state, and tells the node.
 func (s *Sentinel) saved(state *sentinel.State) {
-	s.waiting.Release(state.Version, s.act)
+	s.waiting.Saved(state.Version)
+	for e := s.waiting.Next(); e != nil && s.node != nil; e = s.waiting.Next() {
+		s.act(e.Thing)
+	}
 	s.step(sentinel.Persisted{Version: state.Version})
 }
 
@@ -147,13 +151,13 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	s.id = s.node.MyID()
 	s.world.judgeStep(s, &fx)
 	s.doAtOnce(&fx)
-	rest := act{fx, done}
 	if fx.Persist != nil {
 		s.newest, s.written = fx.Persist, text(fx.Persist)
-		s.waiting.Add(fx.Persist.Version, rest)
+		s.waiting.Ask(fx.Persist.Version)
 		s.disk.Write(fx.Persist)
-	} else if !s.waiting.Join(rest) {
-		s.act(rest)
+	}
+	if e, free := s.waiting.Add(act{fx, done}); free {
+		s.act(e.Thing)
 	}
 	if s.node != nil && !s.node.Deadline().IsZero() {
 		s.alarm.Set(s.node.Deadline())

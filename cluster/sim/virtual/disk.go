@@ -50,37 +50,3 @@ func (d *Disk[S]) Crash() {
 	}
 	d.writing, d.next = nil, nil
 }
-
-// Held are things that may not be done, or said, before a version of a program's
-// state is on disk. They keep their order.
-type Held[T any] struct{ list []held[T] }
-
-type held[T any] struct {
-	version uint64
-	thing   T
-}
-
-// Add has a thing wait for a version, which is not below those of the things
-// that wait already.
-func (h *Held[T]) Add(version uint64, thing T) { h.list = append(h.list, held[T]{version, thing}) }
-
-// Join has a thing wait behind those that wait. It reports false if none does.
-func (h *Held[T]) Join(thing T) bool {
-	if len(h.list) == 0 {
-		return false
-	}
-	h.Add(h.list[len(h.list)-1].version, thing)
-	return true
-}
-
-// Release does what has waited for the version, or an older one.
-func (h *Held[T]) Release(version uint64, do func(T)) {
-	for len(h.list) > 0 && h.list[0].version <= version {
-		thing := h.list[0].thing
-		h.list = h.list[1:]
-		do(thing)
-	}
-}
-
-// Drop forgets all that waits.
-func (h *Held[T]) Drop() { h.list = nil }

@@ -248,31 +248,3 @@ func TestClockNeverGoesBack(t *testing.T) {
 		t.Errorf("what was planned too late happens at %v", at)
 	}
 }
-
-func TestHeldThingsKeepTheirOrder(t *testing.T) {
-	var h Held[string]
-	if h.Join("at once") {
-		t.Error("it waits for nothing")
-	}
-	h.Add(1, "a")
-	h.Join("b")
-	h.Add(3, "c")
-	var done []string
-	release := func(version uint64) {
-		h.Release(version, func(s string) {
-			done = append(done, s)
-			if s == "a" {
-				h.Join("d") // what follows from a comes after all that waits
-			}
-		})
-	}
-	release(0)
-	if len(done) > 0 {
-		t.Errorf("%q were done too early", done)
-	}
-	release(2)
-	release(3)
-	if want := []string{"a", "b", "c", "d"}; !slices.Equal(done, want) {
-		t.Errorf("done in the order %q, want %q", done, want)
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"redoubt/bus"
 	"redoubt/bus/link"
 	"redoubt/cluster"
+	"redoubt/cluster/release"
 )
 
 // post has run call f, after what was posted before. It reports false if the
@@ -108,13 +109,6 @@ func (d *Driver) Freezes(now time.Time) uint64 {
 	return d.freezes.Load()
 }
 
-// endsWithRole: a primary that was replaced on request stops being one in this
-// step. Its clients stay held back until it has: a write that went on before
-// would be acknowledged beyond the offset at which the new primary began.
-func endsWithRole(fx *cluster.Effects) bool {
-	return fx.Pause != nil && fx.Pause.Until.IsZero() && fx.Role != nil
-}
-
 // endOrBeginPause holds client writes back or lets them go on, which then find
 // the View that belongs to it.
 func (d *Driver) endOrBeginPause(until time.Time) {
@@ -167,7 +161,7 @@ func (d *Driver) step(ev cluster.Event, q *question) {
 	for _, m := range fx.Deliver {
 		d.Shell.Publish(m.Channel, m.Payload, m.Shard)
 	}
-	if fx.Pause != nil && !endsWithRole(&fx) {
+	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		d.endOrBeginPause(fx.Pause.Until)
 	}
 	d.outcome.add(d, &fx, q)
@@ -191,19 +185,10 @@ func (d *Driver) send(envelopes []cluster.Envelope) {
 
 // outcome is what steps demanded and is not done yet, because it must not be
 // before the state is on disk.
-type outcome struct {
-	asked   uint64 // version of the last State given to the saver
-	saved   uint64 // … of the last one on disk
-	told    uint64 // … of the last one that the Node knows to be on disk
-	waiting []*pending
-	// changing are those whose state is on disk and whose role change is under
-	// way, in order.
-	changing []*pending
-}
+type outcome struct{ queue release.Queue[pending] }
 
-// pending is the part of a step's effects that waits for a version.
+// pending is the part of a step's effects that waits for the disk.
 type pending struct {
-	version  uint64
 	fx       cluster.Effects
 	question *question
 }
@@ -211,30 +196,24 @@ type pending struct {
 // add takes the effects of one step, in order.
 func (o *outcome) add(d *Driver, fx *cluster.Effects, q *question) {
 	if fx.Persist != nil {
-		o.asked = fx.Persist.Version
+		o.queue.Ask(fx.Persist.Version)
 		d.saver.save(fx.Persist)
 	}
-	if fx.Persist == nil && fx.Role == nil && fx.DropKeys == nil && fx.DropShardSubs == nil &&
-		len(fx.SendAfterPersist) == 0 && q == nil {
+	if !fx.Waits() && q == nil {
 		return
 	}
-	p := &pending{version: o.asked, fx: *fx, question: q}
-	if p.version > o.saved {
-		o.waiting = append(o.waiting, p)
-		return
+	if e, free := o.queue.Add(pending{*fx, q}); free {
+		o.release(d, e)
 	}
-	o.release(d, p)
 }
 
 // saved is called by the saver: a version is on disk.
 func (d *Driver) saved(version uint64) {
 	d.post(func() {
 		o := &d.outcome
-		o.saved = version
-		for len(o.waiting) > 0 && o.waiting[0].version <= version {
-			p := o.waiting[0]
-			o.waiting = o.waiting[1:]
-			o.release(d, p)
+		o.queue.Saved(version)
+		for e := o.queue.Next(); e != nil; e = o.queue.Next() {
+			o.release(d, e)
 		}
 		o.tell(d)
 	})
@@ -245,7 +224,8 @@ func (d *Driver) saved(version uint64) {
 // is none yet; and only those messages wait for it, not the votes of later
 // steps. Until then the Node is not told that its claim is on disk, so
 // heartbeats speak of the old role, too.
-func (o *outcome) release(d *Driver, p *pending) {
+func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
+	p := &e.Thing
 	if p.fx.DropKeys != nil {
 		d.sweeper.add(p.fx.DropKeys)
 	}
@@ -260,25 +240,16 @@ func (o *outcome) release(d *Driver, p *pending) {
 	if p.question != nil && p.question.hasty {
 		d.answer(p)
 	}
-	o.changing = append(o.changing, p)
+	o.queue.Begin(e)
 	d.changer.change(p.fx.Role, func() {
 		d.post(func() {
-			o.changed(p)
+			o.queue.End(e)
 			o.finish(d, p)
 			o.tell(d)
 		})
 	})
-	if endsWithRole(&p.fx) {
+	if p.fx.EndsPauseWithRole() {
 		d.endOrBeginPause(time.Time{}) // the changer takes it after the role
-	}
-}
-
-func (o *outcome) changed(p *pending) {
-	for i := range o.changing {
-		if o.changing[i] == p {
-			o.changing = append(o.changing[:i], o.changing[i+1:]...)
-			return
-		}
 	}
 }
 
@@ -300,13 +271,8 @@ func (d *Driver) answer(p *pending) {
 
 // tell lets the Node know what is settled.
 func (o *outcome) tell(d *Driver) {
-	settled := o.saved
-	for _, p := range o.changing {
-		settled = min(settled, p.version-1)
-	}
-	if settled > o.told {
-		o.told = settled
-		d.step(cluster.Persisted{Version: settled}, nil)
+	if version, news := o.queue.Settled(); news {
+		d.step(cluster.Persisted{Version: version}, nil)
 	}
 }
 
