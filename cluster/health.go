@@ -128,11 +128,24 @@ func (n *Node) failure(heard int) string {
 	}
 }
 
-// uncovered is how many slots have no owner, or one that is FAIL.
+// replacementGrace is how long the slots of a primary that is FAIL count as covered
+// with cluster-fast-fail, if it has a replica: long enough for an election and
+// another attempt.
+const replacementGrace = 2 * time.Second
+
+// beingReplaced reports whether p has failed a moment ago and its successor is to be
+// expected. Before a FAIL the other shards serve for the whole node timeout, so
+// there is no sense in it that they refuse for the moment after. Redis's do.
+func (n *Node) beingReplaced(p *peer) bool {
+	return n.cfg.FastFail && p.failed() && p.working() > 0 && n.now.Sub(p.failTime) < replacementGrace
+}
+
+// uncovered is how many slots have no owner, or one that is FAIL and is not about to
+// be replaced.
 func (n *Node) uncovered() int {
 	count := slots.Count
 	for _, p := range n.order {
-		if !p.failed() {
+		if !p.failed() || n.beingReplaced(p) {
 			count -= p.slotCount
 		}
 	}
