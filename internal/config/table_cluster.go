@@ -70,7 +70,7 @@ var clusterRows = []*directive{
 		does:  "seconds for which CLUSTER FORGET keeps a node away",
 		store: toDuration(time.Second, func(s *Settings) *time.Duration { return &s.ClusterBlacklistTTL })},
 	{name: "cluster-fast-fail", typ: boolean{}, def: "yes", since: "Redoubt",
-		does:  "suspect a node whose port refuses connections at once, and elect its successor without Redis's fixed delays; no: with Redis's timing",
+		does:  "replace a node whose port refuses connections at once; no: with the timing of Redis",
 		store: toBool(func(s *Settings) *bool { return &s.ClusterFastFail })},
 	{name: "cluster-manual-failover-timeout", typ: atLeastOne, def: "5000", since: "Valkey 8.1",
 		does:  "milliseconds after which a manual failover gives up",
