@@ -175,7 +175,8 @@ type fakeReplication struct {
 	asked  chan struct{} // closed by the first AskAcks
 	once   sync.Once
 
-	unconfirmed atomic.Bool
+	unconfirmed   atomic.Bool
+	wanted, ahead atomic.Int64 // calls of WantAcks and SendAhead
 }
 
 func newFakeReplication() *fakeReplication {
@@ -227,6 +228,14 @@ func (f *fakeReplication) GoodReplicas() (n int) {
 	f.locked(func() { n = f.good })
 	return n
 }
+
+func (f *fakeReplication) OnlineReplicas() (n int) {
+	f.locked(func() { n = f.good })
+	return n
+}
+
+func (f *fakeReplication) WantAcks(*storage.Executor) { f.wanted.Add(1) }
+func (f *fakeReplication) SendAhead()                 { f.ahead.Add(1) }
 
 func (f *fakeReplication) Acked(replication.Offset) (n int) {
 	f.locked(func() { n = f.acked })
@@ -614,6 +623,7 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 }
 
 func (f *fakePersistence) Background() error           { return nil }
+func (f *fakePersistence) Load() admin.LoadProgress    { return admin.LoadProgress{} }
 func (f *fakePersistence) Rewrite(bool) (bool, error)  { return false, nil }
 func (f *fakePersistence) LoadAgain(*storage.Tx) error { return nil }
 func (f *fakePersistence) OnRoom(tell func(room bool)) { f.room = tell }
