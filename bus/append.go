@@ -17,11 +17,12 @@ import (
 // cannot pass; an address longer than 45 characters is cut.
 func Append(dst []byte, m *Message) []byte {
 	start := len(dst)
+	dst = slices.Grow(dst, sizeOf(m))
 	if m.Light {
-		dst = append(dst, make([]byte, lightHeaderLen)...)
+		dst = appendZeros(dst, lightHeaderLen)
 		binary.BigEndian.PutUint16(dst[start+offType:], uint16(m.Type|lightBit))
 	} else {
-		dst = append(dst, make([]byte, headerLen)...)
+		dst = appendZeros(dst, headerLen)
 		putHeader(dst[start:], m)
 	}
 	copy(dst[start:], signature)
@@ -60,6 +61,37 @@ func Append(dst []byte, m *Message) []byte {
 	return dst
 }
 
+// sizeOf is about how long m is when it is encoded: exactly, but for rare extensions.
+func sizeOf(m *Message) int {
+	size := headerLen
+	if m.Light {
+		size = lightHeaderLen
+	}
+	switch {
+	case m.Type.Gossips():
+		size += len(m.Gossip)*gossipLen + sizeOfExtensions(&m.Ext)
+	case m.Update != nil:
+		size += updateLen
+	case m.Publish != nil:
+		size += publishFixed + len(m.Publish.Channel) + len(m.Publish.Payload)
+	case m.Module != nil:
+		size += moduleFixed + len(m.Module.Payload)
+	case m.Type == TypeFail:
+		size += IDLen
+	}
+	return size
+}
+
+// sizeOfExtensions bounds the blocks of x from above.
+func sizeOfExtensions(x *Extensions) int {
+	const padding = 8 // and a NUL
+	size := len(x.Forgotten)*(extHeaderLen+forgottenLen) + len(x.Open)*openSlotLen + (len(x.Open)/openSlotMost+1)*extHeaderLen
+	for _, n := range []int{len(x.Hostname), len(x.HumanName), len(x.Type4), len(x.ClientIPv6), len(x.Zone), len(x.ShardID), 2, 2} {
+		size += extHeaderLen + n + padding
+	}
+	return size
+}
+
 func putHeader(b []byte, m *Message) {
 	binary.BigEndian.PutUint16(b[offPort:], m.Port)
 	binary.BigEndian.PutUint16(b[offType:], uint16(m.Type))
@@ -83,16 +115,24 @@ func putHeader(b []byte, m *Message) {
 	}
 }
 
+// appendZeros makes dst longer by n bytes that are zero.
+func appendZeros(dst []byte, n int) []byte {
+	dst = slices.Grow(dst, n)
+	dst = dst[:len(dst)+n]
+	clear(dst[len(dst)-n:])
+	return dst
+}
+
 func appendID(dst []byte, id NodeID) []byte {
 	n := len(dst)
-	dst = append(dst, make([]byte, IDLen)...)
+	dst = appendZeros(dst, IDLen)
 	copy(dst[n:], id)
 	return dst
 }
 
 func appendGossip(dst []byte, g *Gossip) []byte {
 	n := len(dst)
-	dst = append(dst, make([]byte, gossipLen)...)
+	dst = appendZeros(dst, gossipLen)
 	b := dst[n:]
 	copy(b[:IDLen], g.ID)
 	binary.BigEndian.PutUint32(b[gossipPingSent:], g.PingSentSec)
@@ -110,29 +150,29 @@ func appendGossip(dst []byte, g *Gossip) []byte {
 // returns the number of blocks.
 func appendExtensions(dst []byte, x *Extensions) ([]byte, int) {
 	n := 0
-	block := func(typ uint16, data []byte, ending int) {
+	block := func(typ uint16, data string, ending int) {
 		length := extHeaderLen + (len(data)+ending+7)/8*8
 		dst = binary.BigEndian.AppendUint32(dst, uint32(length))
 		dst = binary.BigEndian.AppendUint16(dst, typ)
 		dst = append(dst, 0, 0)
 		dst = append(dst, data...)
-		dst = append(dst, make([]byte, length-extHeaderLen-len(data))...)
+		dst = appendZeros(dst, length-extHeaderLen-len(data))
 		n++
 	}
 	text := func(typ uint16, s string) {
 		if s != "" {
-			block(typ, []byte(s), 1)
+			block(typ, s, 1)
 		}
 	}
 	port := func(typ uint16, p uint16) {
 		if p != 0 {
-			block(typ, binary.BigEndian.AppendUint16(nil, p), 0)
+			block(typ, string([]byte{byte(p >> 8), byte(p)}), 0)
 		}
 	}
 	text(extHostname, x.Hostname)
 	text(extHumanName, x.HumanName)
 	if x.Type4 != nil {
-		block(extType4, x.Type4, 0)
+		block(extType4, string(x.Type4), 0)
 	}
 	text(extClientIPv6, x.ClientIPv6)
 	port(extClientTCPPort, x.ClientTCPPort)
@@ -141,10 +181,10 @@ func appendExtensions(dst []byte, x *Extensions) ([]byte, int) {
 	for _, f := range x.Forgotten {
 		data := appendID(make([]byte, 0, forgottenLen), f.ID)
 		seconds := max(f.TTL, 0) / time.Second
-		block(extForgotten, binary.BigEndian.AppendUint64(data, uint64(seconds)), 0)
+		block(extForgotten, string(binary.BigEndian.AppendUint64(data, uint64(seconds))), 0)
 	}
 	if x.ShardID != "" {
-		block(extShardID, []byte(x.ShardID), 0)
+		block(extShardID, x.ShardID, 0)
 	}
 	for open := range slices.Chunk(x.Open, openSlotMost) {
 		data := make([]byte, 0, len(open)*openSlotLen)
@@ -156,7 +196,7 @@ func appendExtensions(dst []byte, x *Extensions) ([]byte, int) {
 			}
 			data = appendID(append(data, importing, 0, 0, 0, 0, 0), o.Node)
 		}
-		block(extOpenSlots, data, 0)
+		block(extOpenSlots, string(data), 0)
 	}
 	return dst, n
 }

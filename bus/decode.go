@@ -9,6 +9,17 @@ import (
 	"redoubt/slots"
 )
 
+// Decoder reads messages. The zero Decoder is good for use.
+type Decoder struct {
+	// Intern makes the text of an id or an address, of which most messages repeat those
+	// of the same few nodes: the same string for the same bytes, without garbage. Nil:
+	// each text is a new string.
+	Intern func(b []byte) string
+}
+
+// Decode reads a message with the zero Decoder.
+func Decode(b []byte) (*Message, error) { return new(Decoder).Decode(b) }
+
 // Decode reads the message b, which has the length that FrameLen found. The
 // message shares no memory with b.
 //
@@ -16,7 +27,7 @@ import (
 // clusterProcessPacket does; the link is good for the next one. A gossip
 // section with an impossible entry is left out as a whole, the rest of the
 // message is used.
-func Decode(b []byte) (*Message, error) {
+func (d *Decoder) Decode(b []byte) (*Message, error) {
 	if len(b) < PrefixLen {
 		return nil, fmt.Errorf("bus: message of %d bytes is too short", len(b))
 	}
@@ -36,12 +47,12 @@ func Decode(b []byte) (*Message, error) {
 	switch {
 	case !m.Light:
 		payload = b[headerLen:]
-		err = readHeader(&m.Header, b)
+		err = d.readHeader(&m.Header, b)
 	case !m.Type.mayBeLight():
 		err = errors.New("must not have a light header")
 	}
 	if err == nil {
-		err = readPayload(m, b, payload)
+		err = d.readPayload(m, b, payload)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("bus: %s message: %w", m.Type, err)
@@ -49,7 +60,7 @@ func Decode(b []byte) (*Message, error) {
 	return m, nil
 }
 
-func readHeader(h *Header, b []byte) error {
+func (d *Decoder) readHeader(h *Header, b []byte) error {
 	h.Port = binary.BigEndian.Uint16(b[offPort:])
 	h.CurrentEpoch = Epoch(binary.BigEndian.Uint64(b[offCurrentEpoch:]))
 	h.ConfigEpoch = Epoch(binary.BigEndian.Uint64(b[offConfigEpoch:]))
@@ -63,13 +74,13 @@ func readHeader(h *Header, b []byte) error {
 	h.Redoubt = b[offProduct] == product
 
 	var ok bool
-	if h.Sender, ok = readID(b[offSender:]); !ok {
+	if h.Sender, ok = d.readID(b[offSender:]); !ok {
 		return fmt.Errorf("sender %q is not a node id", h.Sender)
 	}
-	if h.Primary, ok = readID(b[offPrimary:]); !ok && h.Primary != "" {
+	if h.Primary, ok = d.readID(b[offPrimary:]); !ok && h.Primary != "" {
 		return fmt.Errorf("primary %q is not a node id", h.Primary)
 	}
-	if h.IP, ok = readIP(b[offIP:]); !ok {
+	if h.IP, ok = d.readIP(b[offIP:]); !ok {
 		return fmt.Errorf("address %q", h.IP)
 	}
 	return nil
@@ -77,7 +88,7 @@ func readHeader(h *Header, b []byte) error {
 
 // readPayload reads what follows the header. The length of the message must
 // be what its contents need, to the byte.
-func readPayload(m *Message, b, payload []byte) error {
+func (d *Decoder) readPayload(m *Message, b, payload []byte) error {
 	wantLen := func(n uint64) error {
 		if uint64(len(payload)) != n {
 			return fmt.Errorf("payload of %d bytes, expected %d", len(payload), n)
@@ -86,13 +97,13 @@ func readPayload(m *Message, b, payload []byte) error {
 	}
 	switch m.Type {
 	case TypePing, TypePong, TypeMeet:
-		return readGossips(m, b, payload)
+		return d.readGossips(m, b, payload)
 	case TypeFail:
 		if err := wantLen(IDLen); err != nil {
 			return err
 		}
 		var ok bool
-		if m.Fail, ok = readID(payload); !ok {
+		if m.Fail, ok = d.readID(payload); !ok {
 			return fmt.Errorf("failed node %q is not a node id", m.Fail)
 		}
 	case TypeUpdate:
@@ -101,7 +112,7 @@ func readPayload(m *Message, b, payload []byte) error {
 		}
 		u := &Update{ConfigEpoch: Epoch(binary.BigEndian.Uint64(payload))}
 		var ok bool
-		if u.ID, ok = readID(payload[updateID:]); !ok {
+		if u.ID, ok = d.readID(payload[updateID:]); !ok {
 			return fmt.Errorf("updated node %q is not a node id", u.ID)
 		}
 		copy(u.Slots[:], payload[updateSlots:])
@@ -135,13 +146,13 @@ func readPayload(m *Message, b, payload []byte) error {
 	return nil
 }
 
-func readGossips(m *Message, b, payload []byte) error {
+func (d *Decoder) readGossips(m *Message, b, payload []byte) error {
 	count := int(binary.BigEndian.Uint16(b[offCount:]))
 	if len(payload) < count*gossipLen {
 		return fmt.Errorf("%d gossip entries do not fit in %d bytes", count, len(payload))
 	}
 	entries, rest := payload[:count*gossipLen], payload[count*gossipLen:]
-	m.Gossip = readGossip(entries)
+	m.Gossip = d.readGossip(entries)
 
 	blocks := 0
 	if m.MsgFlags.Has(MsgExtData) {
@@ -156,7 +167,7 @@ func readGossips(m *Message, b, payload []byte) error {
 			return fmt.Errorf("extension of length %d with %d bytes left", n, len(rest))
 		}
 		typ := binary.BigEndian.Uint16(rest[4:])
-		if err := readExtension(&m.Ext, typ, rest[extHeaderLen:n]); err != nil {
+		if err := d.readExtension(&m.Ext, typ, rest[extHeaderLen:n]); err != nil {
 			return fmt.Errorf("extension of type %d: %w", typ, err)
 		}
 		rest = rest[n:]
@@ -169,14 +180,14 @@ func readGossips(m *Message, b, payload []byte) error {
 
 // readGossip reads a section, all or nothing: an entry that cannot be true
 // says that none of them can be trusted.
-func readGossip(b []byte) []Gossip {
+func (d *Decoder) readGossip(b []byte) []Gossip {
 	if len(b) == 0 {
 		return nil
 	}
 	gs := make([]Gossip, 0, len(b)/gossipLen)
 	for ; len(b) > 0; b = b[gossipLen:] {
-		id, okID := readID(b)
-		ip, okIP := readIP(b[gossipIP:])
+		id, okID := d.readID(b)
+		ip, okIP := d.readIP(b[gossipIP:])
 		if !okID || !okIP {
 			return nil
 		}
@@ -202,16 +213,16 @@ var (
 
 // readExtension reads the data of one block. Unknown types are skipped, as
 // every version does. A second block of a type replaces the first.
-func readExtension(x *Extensions, typ uint16, data []byte) error {
+func (d *Decoder) readExtension(x *Extensions, typ uint16, data []byte) error {
 	switch typ {
 	case extHostname:
-		return readText(&x.Hostname, data, isHostByte)
+		return d.readText(&x.Hostname, data, isHostByte)
 	case extHumanName:
-		return readText(&x.HumanName, data, isNameByte)
+		return d.readText(&x.HumanName, data, isNameByte)
 	case extClientIPv6:
-		return readText(&x.ClientIPv6, data, isHostByte)
+		return d.readText(&x.ClientIPv6, data, isHostByte)
 	case extZone:
-		return readText(&x.Zone, data, isNameByte)
+		return d.readText(&x.Zone, data, isNameByte)
 	case extClientTCPPort:
 		return readPort(&x.ClientTCPPort, data)
 	case extClientTLSPort:
@@ -222,7 +233,7 @@ func readExtension(x *Extensions, typ uint16, data []byte) error {
 		if len(data) < forgottenLen {
 			return errTooFew
 		}
-		id, ok := readID(data)
+		id, ok := d.readID(data)
 		if !ok {
 			return fmt.Errorf("%q is not a node id", id)
 		}
@@ -231,23 +242,23 @@ func readExtension(x *Extensions, typ uint16, data []byte) error {
 		if len(data) < IDLen {
 			return errTooFew
 		}
-		id := string(data[:IDLen])
+		id := d.string(data[:IDLen])
 		if !validID(id) {
 			return errShardID
 		}
 		x.ShardID = id
 	case extOpenSlots:
-		return readOpenSlots(x, data)
+		return d.readOpenSlots(x, data)
 	}
 	return nil
 }
 
-func readOpenSlots(x *Extensions, data []byte) error {
+func (d *Decoder) readOpenSlots(x *Extensions, data []byte) error {
 	if len(data)%openSlotLen != 0 {
 		return errTooFew
 	}
 	for ; len(data) > 0; data = data[openSlotLen:] {
-		id, ok := readID(data[openSlotLen-IDLen:])
+		id, ok := d.readID(data[openSlotLen-IDLen:])
 		slot := slots.Slot(binary.BigEndian.Uint16(data))
 		if !ok || slot >= slots.Count {
 			return fmt.Errorf("slot %d on its way from or to %q", slot, id)
@@ -257,11 +268,11 @@ func readOpenSlots(x *Extensions, data []byte) error {
 	return nil
 }
 
-func readText(to *string, data []byte, allowed func(byte) bool) error {
+func (d *Decoder) readText(to *string, data []byte, allowed func(byte) bool) error {
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return errNoText
 	}
-	s, ok := text(data, allowed)
+	s, ok := d.text(data, allowed)
 	if !ok {
 		return errNoText
 	}
@@ -279,12 +290,12 @@ func readPort(to *uint16, data []byte) error {
 
 // readID reads the 40 bytes of a node id. All zero is the empty id; ok reports
 // a valid one.
-func readID(b []byte) (id NodeID, ok bool) {
+func (d *Decoder) readID(b []byte) (id NodeID, ok bool) {
 	b = b[:IDLen]
 	if string(b) == zeroID {
 		return "", false
 	}
-	id = NodeID(b)
+	id = NodeID(d.string(b))
 	return id, id.Valid()
 }
 
@@ -292,10 +303,10 @@ var zeroID = string(make([]byte, IDLen))
 
 // readIP reads the 46 bytes of an address, the last of which cannot belong to
 // it.
-func readIP(b []byte) (string, bool) { return text(b[:ipLen-1], isHostByte) }
+func (d *Decoder) readIP(b []byte) (string, bool) { return d.text(b[:ipLen-1], isHostByte) }
 
 // text reads up to the first NUL. ok reports that all bytes are allowed.
-func text(b []byte, allowed func(byte) bool) (s string, ok bool) {
+func (d *Decoder) text(b []byte, allowed func(byte) bool) (s string, ok bool) {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]
 	}
@@ -304,7 +315,14 @@ func text(b []byte, allowed func(byte) bool) (s string, ok bool) {
 			return string(b), false
 		}
 	}
-	return string(b), true
+	return d.string(b), true
+}
+
+func (d *Decoder) string(b []byte) string {
+	if d.Intern == nil {
+		return string(b)
+	}
+	return d.Intern(b)
 }
 
 // isHostByte reports whether c may be part of an address or a host name. It

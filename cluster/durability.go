@@ -34,10 +34,10 @@ type identity struct {
 }
 
 // save asks for nodes.conf to be written soon.
-func (n *Node) save() { n.disk.due = true }
+func (n *Node) save() { n.disk.due, n.view.news = true, true }
 
 // saveNow asks for nodes.conf to be written with the effects of this Step.
-func (n *Node) saveNow() { n.disk.urgent = true }
+func (n *Node) saveNow() { n.disk.urgent, n.view.news = true, true }
 
 // beginClaim must be called before the node takes an epoch of its own making.
 func (n *Node) beginClaim() {
@@ -48,7 +48,7 @@ func (n *Node) beginClaim() {
 		}
 	}
 	n.disk.claimed = true
-	n.disk.urgent = true
+	n.saveNow()
 }
 
 func (n *Node) claimPending() bool {

@@ -125,6 +125,7 @@ func (n *Node) ponged(p *peer, m *bus.Message) {
 	switch {
 	case p.has(bus.FlagPFail):
 		p.flags &^= bus.FlagPFail
+		n.isNews(p)
 		n.todo.state = true
 	case p.failed():
 		n.clearFail(p)
@@ -147,6 +148,7 @@ func (n *Node) clearFail(p *peer) {
 	}
 	n.note("Clear FAIL state for node %s: %s.", peerName(p), why)
 	p.flags &^= bus.FlagFail
+	n.isNews(p)
 	n.todo.state = true
 	n.save()
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,13 +30,20 @@ func (n *Node) gossipMessage(t bus.Type, p *peer) *bus.Message {
 // failure report lives, every pair exchanges about eight messages, so that a
 // majority hears from a majority about any suspected node. To be quicker, all
 // suspected nodes are added on top.
+//
+// A node of this product gets only a few, and besides those of which there is news:
+// that they are suspected, are not any more, or are new here. A tenth of a thousand nodes
+// is 10 KB in each message, and nearly all of that says what it said before.
 func (n *Node) addGossip(m *bus.Message, to *peer) {
 	n.gossips++
 	fresh := len(n.order) - 2 // not me, not the receiver
 	wanted := min(max(len(n.order)/10, minGossip), fresh)
-	if wanted+n.pfailCount > 0 {
-		m.Gossip = make([]bus.Gossip, 0, wanted+n.pfailCount)
+	if to != nil && to.redoubt {
+		m.Gossip = n.newsFor(to, wanted)
+		wanted = min(len(m.Gossip)+minGossip, wanted)
+		fresh -= len(m.Gossip)
 	}
+	m.Gossip = slices.Grow(m.Gossip, max(wanted-len(m.Gossip), 0)+n.pfailCount)
 	for tries := 3 * wanted; tries > 0 && fresh > 0 && len(m.Gossip) < wanted; tries-- {
 		p := n.order[n.rand.IntN(len(n.order))]
 		if p == n.myself || p == to || p.has(bus.FlagPFail) || p.gossipMark == n.gossips {
@@ -59,6 +67,36 @@ func (n *Node) addGossip(m *bus.Message, to *peer) {
 		m.Gossip = append(m.Gossip, n.gossipAbout(to)) // see acquits
 	}
 	n.addExtensions(m, to)
+}
+
+// newsFor is gossip about up to so many nodes that are new or not suspected any more,
+// chosen at random if there are more.
+func (n *Node) newsFor(to *peer, most int) (news []bus.Gossip) {
+	if !n.now.Before(n.newsUntil) || most <= 0 {
+		return nil
+	}
+	from := n.rand.IntN(len(n.order))
+	for i := range n.order {
+		p := n.order[(from+i)%len(n.order)]
+		if p == n.myself || p == to || p.has(bus.FlagPFail) || !n.now.Before(p.newsUntil) {
+			continue
+		}
+		if !p.gossipable() || p.out == nil && p.slotCount == 0 {
+			continue
+		}
+		p.gossipMark = n.gossips
+		if news = append(news, n.gossipAbout(p)); len(news) == most {
+			break
+		}
+	}
+	return news
+}
+
+// isNews has p told to all nodes of this product: each gets a message within the node
+// timeout.
+func (n *Node) isNews(p *peer) {
+	p.newsUntil = n.now.Add(n.cfg.NodeTimeout)
+	n.newsUntil = p.newsUntil
 }
 
 func (n *Node) addSuspects(m *bus.Message, to *peer) {

@@ -23,6 +23,26 @@ func TestGossipSection(t *testing.T) {
 				l.n.dial(l.n.addPeer("", bus.FlagPrimary))
 			}
 		}, 5},
+		{"a few of many, to a node of this product", threeShards(), func(l *lab) {
+			l.peer("b").redoubt = true
+			for len(l.n.order) < 80 {
+				l.n.dial(l.n.addPeer("", bus.FlagPrimary))
+			}
+			l.n.now = l.n.now.Add(testTimeout)
+		}, 3},
+		{"and all of which there is news", threeShards(), func(l *lab) {
+			l.peer("b").redoubt = true
+			for len(l.n.order) < 80 {
+				l.n.dial(l.n.addPeer("", bus.FlagPrimary))
+			}
+			l.n.now = l.n.now.Add(testTimeout)
+			for _, p := range l.n.order[:3] {
+				l.n.isNews(p)
+			}
+			l.peer("x").flags |= bus.FlagPFail
+			l.n.markFailed(l.peer("x"))
+			l.n.clearFail(l.peer("x"))
+		}, 7},
 		{"nodes that are neither connected nor have slots are left out", []shard{{primary: "a"}, {primary: "b", none: true}}, func(l *lab) {
 			for len(l.n.order) < 50 {
 				l.n.addPeer("", bus.FlagPrimary)

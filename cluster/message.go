@@ -110,19 +110,40 @@ func (n *Node) meet(p *peer) {
 
 // broadcastPong tells the other nodes about a change in our configuration at
 // once. If it is a claim, the messages wait for the disk.
+//
+// Unlike Redis's clusterBroadcastPong it makes one message for all that know the same
+// extensions, with no gossip but the suspected nodes: among a thousand nodes, making and
+// encoding one for each would hold an election up, and what gossip tells can wait.
 func (n *Node) broadcastPong() {
+	made := make(map[dialect]*bus.Message, 2)
+	claims := n.claimPending()
 	for _, p := range n.order {
 		if p == n.myself || p.inHandshake() || !p.connected() {
 			continue
 		}
-		if n.claimPending() {
-			m := n.newPromise(bus.TypePong)
-			n.addGossip(m, p)
-			n.sendAfterPersist(p.out, m)
-			continue
+		d := n.dialectOf(p)
+		m := made[d]
+		if m == nil {
+			m = n.newPromise(bus.TypePong) // without a claim it is as any other message
+			if n.pfailCount > 0 {
+				n.addSuspects(m, nil)
+			}
+			n.addExtensions(m, p)
+			made[d] = m
 		}
-		n.send(p.out, n.gossipMessage(bus.TypePong, p))
+		if claims {
+			n.sendAfterPersist(p.out, m)
+		} else {
+			n.send(p.out, m)
+		}
 	}
+}
+
+// dialect is what the extensions for a node depend on; see addExtensions.
+type dialect struct{ shards, clientIPs, open bool }
+
+func (n *Node) dialectOf(p *peer) dialect {
+	return dialect{p.shards, p.takesClientIPs(), p.redoubt && p.primary == n.myself}
 }
 
 // pongReplicas tells our offset to the other replicas of our primary.

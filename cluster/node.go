@@ -43,8 +43,9 @@ type Node struct {
 
 	nextTick   time.Time
 	ticks      uint64
-	gossips    uint64 // gossip sections built so far
-	pfailCount int    // peers in PFAIL at the last tick
+	gossips    uint64    // gossip sections built so far
+	pfailCount int       // peers in PFAIL at the last tick
+	newsUntil  time.Time // there is no news of any peer from then on; see addGossip
 
 	following  RoleChange // the last role given to the driver
 	roleTold   bool
@@ -159,6 +160,7 @@ func (n *Node) dispatch(ev Event) {
 	case Holdings:
 		n.verifyHoldings(ev)
 	default:
+		n.view.news = true // whoever commands looks at what has come of it
 		result := n.command(ev)
 		n.fx.Result = &result
 	}

@@ -59,6 +59,7 @@ type peer struct {
 	dataReceived  time.Time
 	meetSent      time.Time
 	failTime      time.Time // when it became FAIL
+	newsUntil     time.Time // gossip to nodes of this product tells of it until then
 	votedTime     time.Time // when we voted for one of its replicas
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
@@ -176,6 +177,7 @@ func (n *Node) addPeer(id bus.NodeID, flags bus.Flags) *peer {
 		vouched: n.now, // nobody who has just come to know this node has suspected it long enough
 	}
 	n.peers[id] = p
+	n.isNews(p)
 	i, _ := slices.BinarySearchFunc(n.order, p, comparePeers)
 	n.order = slices.Insert(n.order, i, p)
 	return p

@@ -48,7 +48,9 @@ const (
 )
 
 // Route decides about a command with keys, in the order of Redis's
-// getNodeByQuery.
+// getNodeByQuery. A replica knows which slots its primary has open, and does as
+// that does for clients that said READONLY, as in Valkey 8: a key that has left
+// must not look as if it did not exist.
 func (v *View) Route(q Query) Verdict {
 	owner := v.routes.owners.of(q.Slot)
 	if owner == 0 {
@@ -66,17 +68,18 @@ func (v *View) Route(q Query) Verdict {
 	_, migrating := v.routes.migrating[q.Slot]
 	_, importing := v.routes.importing[q.Slot]
 	switch {
-	case (migrating || importing) && q.Migrate:
+	case (migrating || importing) && q.Migrate && !v.IsReplica():
 		return Run
-	case mine && migrating && !q.ShardPubSub:
-		return RunIfPresent
-	case mine:
+	case mine, v.readableHere(q, owner-1):
+		if migrating && !q.ShardPubSub {
+			return RunIfPresent
+		}
 		return Run
+	case v.IsReplica() && (!q.ReadOnly || q.Write):
+		return Moved
 	case importing && q.Asking && q.ManyKeys && !q.ShardPubSub:
 		return RunUnlessMissing
 	case importing && q.Asking:
-		return Run
-	case v.readableHere(q, owner-1):
 		return Run
 	}
 	return Moved

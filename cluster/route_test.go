@@ -43,6 +43,20 @@ func TestRoute(t *testing.T) {
 		{name: "a replica answers READONLY clients", me: "x", query: Query{Slot: mine, ReadOnly: true}, want: Run},
 		{name: "a replica redirects writes of READONLY clients", me: "x", query: Query{Slot: mine, ReadOnly: true, Write: true}, want: Moved},
 		{name: "a replica redirects for slots that are not its primary's", me: "x", query: Query{Slot: others, ReadOnly: true}, want: Moved},
+		{name: "a replica of a slot on its way out", me: "x", query: Query{Slot: migrating, ReadOnly: true}, want: RunIfPresent},
+		{name: "… without READONLY", me: "x", query: Query{Slot: migrating}, want: Moved},
+		{name: "… and a write", me: "x", query: Query{Slot: migrating, ReadOnly: true, Write: true}, want: Moved},
+		{name: "… and MIGRATE", me: "x", query: Query{Slot: migrating, Write: true, Migrate: true}, want: Moved},
+		{name: "… and a shard channel", me: "x", query: Query{Slot: migrating, ShardPubSub: true}, want: Run},
+		{name: "a replica of a slot on its way in", me: "x", query: Query{Slot: importing, ReadOnly: true, Asking: true}, want: Run},
+		{
+			name: "… with several keys", me: "x",
+			query: Query{Slot: importing, ReadOnly: true, Asking: true, ManyKeys: true}, want: RunUnlessMissing,
+		},
+		{name: "… without ASKING", me: "x", query: Query{Slot: importing, ReadOnly: true}, want: Moved},
+		{name: "… without READONLY", me: "x", query: Query{Slot: importing, Asking: true}, want: Moved},
+		{name: "… and a write", me: "x", query: Query{Slot: importing, ReadOnly: true, Asking: true, Write: true}, want: Moved},
+
 		{name: "a replica takes shard subscriptions", me: "x", query: Query{Slot: mine, ShardPubSub: true}, want: Run},
 
 		{name: "down", down: true, query: Query{Slot: mine}, want: Down},
@@ -71,7 +85,7 @@ func TestRoute(t *testing.T) {
 			}
 			l := newLab(t, me, threeShards())
 			l.n.unbind(nobodys)
-			if me == "a" {
+			if me != "b" {
 				l.n.table.migrating[migrating] = l.peer("b")
 				l.n.table.importing[importing] = l.peer("b")
 			}

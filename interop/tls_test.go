@@ -60,6 +60,13 @@ func TestAMixedClusterByTLS(t *testing.T) {
 			}
 			return nil
 		})
+		// Ours takes it back, the other way.
+		out := mustRun(t, "", redistest.Binary(t), slices.Concat([]string{"cluster", "reshard", first.TLSAddr(), "--cluster-from", to.TLSAddr(),
+			"--cluster-to", from.TLSAddr(), "--cluster-slots", "1", "--cluster-yes"}, secrets.CLI())...)
+		wantText(t, out, "with 1 keys", "[OK] 1 slot has been moved to "+from.TLSAddr())
+		if got := cli("-c", "-p", strconv.Itoa(first.TLSPort), "GET", key); strings.TrimSpace(got) != "value" {
+			t.Errorf("the key that was moved back is %q", got)
+		}
 	})
 
 	t.Run("failover", func(t *testing.T) {

@@ -1,6 +1,9 @@
 package replication
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ReplicaID tells attached replicas apart; the node numbers its connections.
 type ReplicaID uint64
@@ -64,6 +67,25 @@ func (a *Acks) Applied(at Offset) int {
 // what WAITAOF counts (replicationCountAOFAcksByOffset).
 func (a *Acks) Synced(at Offset) int {
 	return a.count(func(r *Ack) bool { return r.Synced >= at })
+}
+
+// Enough returns the greatest offset that at least n replicas have applied, 0 if there
+// are fewer than n: up to there min-replicas-to-ack has what it asks for.
+func (a *Acks) Enough(n int) Offset {
+	if n <= 0 {
+		return 0
+	}
+	var have []Offset
+	for _, r := range a.replicas {
+		if r.Online {
+			have = append(have, r.Offset)
+		}
+	}
+	if len(have) < n {
+		return 0
+	}
+	slices.Sort(have)
+	return have[len(have)-n]
 }
 
 // Good returns how many replicas acknowledged something within maxLag: what

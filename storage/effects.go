@@ -157,7 +157,7 @@ func (tx *Tx) flush() replication.Offset {
 		tx.unit = unit
 	}
 	end := tx.ks.stream.Append(tx.firstDB, tx.lastDB, unit)
-	tx.e.unannounced = true
+	tx.e.unannounced, tx.e.wrote = true, true
 	if cap(tx.unit) > unitKept {
 		tx.unit = append(make([]byte, 0, unitKept), multi...)
 	}

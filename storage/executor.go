@@ -50,6 +50,7 @@ type Executor struct {
 
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce
+	wrote         bool // … since the last TakeWrote
 }
 
 // NewExecutor makes an executor for the calling goroutine's use.
@@ -230,6 +231,13 @@ func (e *Executor) AnnounceLater() { e.announceLater = true }
 // Unannounced reports whether units have appended to the stream since the last
 // Announce.
 func (e *Executor) Unannounced() bool { return e.unannounced }
+
+// TakeWrote reports whether units have had effects of their own since it was last
+// called.
+func (e *Executor) TakeWrote() (wrote bool) {
+	wrote, e.wrote = e.wrote, false
+	return wrote
+}
 
 // Announce announces what units have appended. The executor is in no unit.
 func (e *Executor) Announce() {

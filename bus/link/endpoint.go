@@ -94,6 +94,7 @@ type Endpoint struct {
 	closing   chan struct{} // closed by Close
 	running   sync.WaitGroup
 	shaking   handshakes
+	names     names // of what is received
 
 	mu        sync.Mutex // guards what follows; not held across I/O
 	closed    bool

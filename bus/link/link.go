@@ -146,6 +146,7 @@ func (l *Link) run(open func(context.Context) (net.Conn, error)) {
 func (l *Link) read(conn net.Conn) error {
 	h := l.endpoint.cfg.Handler
 	frames := frameReader{from: conn}
+	decoder := bus.Decoder{Intern: l.endpoint.names.of}
 	for {
 		frame, err := frames.next()
 		if isAlert(err) {
@@ -154,7 +155,7 @@ func (l *Link) read(conn net.Conn) error {
 		if err != nil {
 			return err
 		}
-		m, err := bus.Decode(frame)
+		m, err := decoder.Decode(frame)
 		if l.life.Err() != nil {
 			// Closed while this one arrived: the owner may have forgotten
 			// the link and its node.

@@ -8,7 +8,8 @@ import (
 )
 
 // choose is the replica to promote, nil if there is none: one that answers, may
-// be promoted, and was not without its master for long. Of those the one with
+// be promoted, and was not without its master for long. Of those the one that a
+// leader has promoted already, which may have taken writes since, then the one with
 // the lowest priority, then the greatest offset, then the smallest run id.
 // (sentinelSelectSlave)
 func (n *Node) choose(m *master) *replica {
@@ -22,7 +23,7 @@ func (n *Node) choose(m *master) *replica {
 		return nil
 	}
 	return slices.MinFunc(fit, func(a, b *replica) int {
-		return cmp.Or(compareBools(n.astray(a), n.astray(b)), better(a, b))
+		return cmp.Or(compareBools(n.astray(a), n.astray(b)), compareBools(b.unfinished, a.unfinished), better(a, b))
 	})
 }
 

@@ -110,7 +110,7 @@ func (n *Node) askOpinions(m *master, atOnce bool) {
 		if n.since(p.answered) > 5*period {
 			p.masterDown, p.leader = false, ""
 		}
-		if !m.sdown || !p.link.canSend() {
+		if !m.sdown && !m.failover.finishing || !p.link.canSend() {
 			continue
 		}
 		if !atOnce && (p.asking || n.since(p.answered) < period) {

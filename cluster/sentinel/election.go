@@ -21,6 +21,7 @@ func (n *Node) vote(m *master, epoch uint64, candidate string) (leader string, l
 		if m.leader != n.myID {
 			// Leave it the time that a failover may take before trying one.
 			m.failover.started = n.now.Add(n.random(maxDesync))
+			n.postponeFinish(m)
 		}
 	}
 	return m.leader, m.leaderEpoch

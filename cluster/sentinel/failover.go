@@ -21,7 +21,11 @@ type failover struct {
 	// further election, so that not all stand at once.
 	notBefore time.Time
 	standAt   time.Time
-	rounds    int       // of election
+	rounds    int // of election
+	// finishing: it carries on with that of a leader that has died; see unfinished.go.
+	// finishAt is when to do so; zero: there is nothing to finish.
+	finishing bool
+	finishAt  time.Time
 	delaySaid time.Time // the value of started of which the log has the delay
 	promoted  *replica  // chosen; nil before
 }
@@ -56,6 +60,9 @@ func formatEpoch(epoch uint64) string { return strconv.FormatUint(epoch, 10) }
 // was tried lately. (sentinelStartFailoverIfNeeded)
 func (n *Node) startFailoverIfDue(m *master) bool {
 	f := &m.failover
+	if n.finishIfDue(m) {
+		return true
+	}
 	if !m.odown || f.running() || n.now.Before(f.notBefore) {
 		return false
 	}
@@ -76,7 +83,7 @@ func (n *Node) startFailover(m *master) {
 	f := &m.failover
 	n.enter(m, stateWaitStart)
 	n.adoptEpoch(m, n.currentEpoch+1)
-	f.epoch, f.rounds, f.standAt, f.unpaused = n.currentEpoch, 1, time.Time{}, false
+	f.epoch, f.rounds, f.standAt, f.unpaused, f.finishing = n.currentEpoch, 1, time.Time{}, false, false
 	n.notify(LevelWarning, "+try-failover", m, "")
 	f.started = n.now.Add(n.random(maxDesync))
 	n.touchReplicas(m)
@@ -153,7 +160,7 @@ func (n *Node) crash(at SimFailure) bool {
 
 func (n *Node) selectReplica(m *master) {
 	r := n.choose(m)
-	if r == nil {
+	if r == nil || m.failover.finishing && !m.odown && !r.unfinished {
 		n.abortFailover(m, "-failover-abort-no-good-slave")
 		return
 	}
@@ -392,7 +399,8 @@ func (n *Node) abortFailover(m *master, event string) {
 	if f.promoted != nil {
 		f.promoted.promoted = false
 	}
-	f.promoted, f.forced, f.coordinated = nil, false, false
+	f.promoted, f.forced, f.coordinated, f.finishing = nil, false, false, false
+	n.postponeFinish(m)
 	n.enter(m, stateNone)
 }
 

@@ -16,19 +16,19 @@ type infoText struct {
 	unconfirmed bool   // and it is 0
 	replicas    []Addr // of a master
 
-	masterLinkDown time.Duration
-	masterHost     string // "" and -1 for what is not there
-	masterPort     int
-	masterLink     string
-	priority       int
-	offset         int64
-	announced      int
+	linkDownSec int64  // master_link_down_since_seconds; -1: it never was up
+	masterHost  string // "" and -1 for what is not there
+	masterPort  int
+	masterLink  string
+	priority    int
+	offset      int64
+	announced   int
 }
 
 // parseInfo reads an INFO. As in sentinelRefreshInstanceInfo, what a replica
 // says of itself counts only after its role.
 func parseInfo(text string) infoText {
-	in := infoText{masterPort: -1, priority: -1, offset: -1, announced: -1}
+	in := infoText{linkDownSec: -1, masterPort: -1, priority: -1, offset: -1, announced: -1}
 	for line := range strings.SplitSeq(text, "\r\n") {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
@@ -48,7 +48,7 @@ func parseInfo(text string) infoText {
 		case name == "sentinel_confirmed":
 			in.hears, in.unconfirmed = true, value == "0"
 		case name == "master_link_down_since_seconds":
-			in.masterLinkDown = time.Duration(max(0, min(number(value), maxSeconds))) * time.Second
+			in.linkDownSec = seconds(value)
 		case isReplicaLine(name):
 			if addr, ok := parseReplica(value); ok {
 				in.replicas = append(in.replicas, addr)
@@ -62,6 +62,15 @@ func parseInfo(text string) infoText {
 
 // maxSeconds keeps a number of seconds within a Duration.
 const maxSeconds = int64(1 << 32)
+
+// seconds is a number of seconds, 0 if it is none. It may be less than 0.
+func seconds(s string) int64 {
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(-maxSeconds, min(v, maxSeconds))
+}
 
 func (in *infoText) replicaField(name, value string) {
 	switch name {
@@ -231,7 +240,7 @@ func (n *Node) learnReplicas(m *master, addrs []Addr) {
 }
 
 func (n *Node) learnReplication(r *replica, in *infoText) {
-	r.masterLinkDown = in.masterLinkDown
+	n.learnLinkDown(r, in)
 	if in.masterHost != "" && !strings.EqualFold(in.masterHost, r.masterHost) {
 		r.masterHost, r.confChanged = in.masterHost, n.now
 	}
@@ -258,14 +267,48 @@ func (n *Node) learnRole(w watched, role Role) {
 		return
 	}
 	i.info.role, i.info.roleSince = role, n.now
-	if r, ok := w.(*replica); ok && role == RoleReplica {
-		r.confChanged = n.now
+	if r, ok := w.(*replica); ok {
+		n.replicaChangesRole(r, role)
 	}
 	event := "-role-change"
 	if role == i.role {
 		event = "+role-change"
 	}
 	n.notify(LevelVerbose, event, w, " new reported role is %s", role)
+}
+
+// learnLinkDown finds out for how long a replica has been without its master. What it says
+// is the distance of two readings of its wall clock, which a step of that clock changes by
+// as much. So the first of what it says counts, and that only as far as the link cannot
+// have been seen up since; from then on the time here does, until data have come again.
+func (n *Node) learnLinkDown(r *replica, in *infoText) {
+	moved := in.offset >= 0 && uint64(in.offset) != r.offset
+	switch {
+	case in.hasRole && in.role == RoleReplica && strings.EqualFold(in.masterLink, "up"):
+		r.linkSeenUp, r.linkDownFrom = n.now, time.Time{}
+	case in.linkDownSec == -1:
+		r.linkDownFrom = time.Time{}
+	case r.linkDownFrom.IsZero() || moved:
+		r.linkDownFrom = n.now.Add(-time.Duration(max(0, in.linkDownSec)) * time.Second)
+		if r.linkDownFrom.Before(r.linkSeenUp) {
+			r.linkDownFrom = r.linkSeenUp
+		}
+	}
+	r.masterLinkDown = 0
+	if !r.linkDownFrom.IsZero() {
+		r.masterLinkDown = n.since(r.linkDownFrom)
+	}
+}
+
+func (n *Node) replicaChangesRole(r *replica, role Role) {
+	r.unfinished = role == RoleMaster && n.unfinished(r)
+	switch {
+	case role == RoleReplica:
+		r.confChanged = n.now
+	case r.unfinished:
+		n.awaitLeader(r.master)
+		n.touch(r.master)
+	}
 }
 
 // actOnReplica goes on with the failover that a replica is part of, or puts it
@@ -285,10 +328,15 @@ func (n *Node) actOnReplica(r *replica, role Role) {
 
 // convertToReplica makes a replica of an instance that is none, but should be:
 // for example a master that comes back. It waits for a newer configuration
-// first.
+// first, and longer if the instance has followed its master until now: those that
+// voted for a leader may be about to finish what that has begun.
 func (n *Node) convertToReplica(r *replica) {
-	wait := 4 * n.cfg.Timing.PublishPeriod
-	if r.promoted || !n.looksSane(r.master) || !n.quietFor(&r.instance, wait) || n.since(r.info.roleSince) <= wait {
+	wait := n.newsTime()
+	if !n.astray(r) && n.currentEpoch > r.master.configEpoch {
+		wait *= 2
+	}
+	if r.promoted || n.isLeftover(r) || !n.looksSane(r.master) ||
+		!n.quietFor(&r.instance, wait) || n.since(r.info.roleSince) <= wait {
 		return
 	}
 	if n.replicaOf(r, &r.master.addr) {

@@ -24,8 +24,8 @@ func TestInfoIsRead(t *testing.T) {
 	}
 	in = parseInfo("role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:down\r\n" +
 		"master_link_down_since_seconds:12\r\nslave_priority:7\r\nslave_repl_offset:99\r\nreplica_announced:0\r\n")
-	got := fmt.Sprintln(in.role, in.masterHost, in.masterPort, in.masterLink, in.masterLinkDown, in.priority, in.offset, in.announced)
-	if want := "slave 10.0.0.1 6379 down 12s 7 99 0\n"; got != want {
+	got := fmt.Sprintln(in.role, in.masterHost, in.masterPort, in.masterLink, in.linkDownSec, in.priority, in.offset, in.announced)
+	if want := "slave 10.0.0.1 6379 down 12 7 99 0\n"; got != want {
 		t.Errorf("replica: %swant %s", got, want)
 	}
 }
@@ -118,4 +118,39 @@ func FuzzInfo(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The wall clock of a replica is set by hours, either way, while its master is dead. It
+// has been without it for as long as before.
+func TestReplicaWhoseClockIsSet(t *testing.T) {
+	n := newNode(t, Settings{}, nil)
+	m := n.addMaster(labMaster, Addr{"10.0.0.1", 6379}, 1, DefaultOptions())
+	r := goodReplica(n, m, Addr{"10.0.0.2", 6379}, strings.Repeat("1", 40))
+	says := func(link string, offset int, rest string) time.Duration {
+		n.infoReply(r, Reply{Kind: ReplyBulk, Text: fmt.Sprintf("role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\n"+
+			"master_link_status:%s\r\n%sslave_repl_offset:%d\r\n", link, rest, offset)})
+		return r.masterLinkDown
+	}
+	since := func(seconds int) string { return fmt.Sprintf("master_link_down_since_seconds:%d\r\n", seconds) }
+	after := func(d time.Duration) { n.now = n.now.Add(d) }
+	const hour = 3600
+
+	if d := says("down", 100, since(30)); d != 30*time.Second {
+		t.Errorf("found down: for %v, want what it says", d)
+	}
+	says("up", 100, "")
+	after(10 * time.Second)
+	if d := says("down", 100, since(5*hour)); d != 10*time.Second {
+		t.Errorf("set forward: down for %v, but it was up ten seconds ago", d)
+	}
+	after(20 * time.Second)
+	if d := says("down", 100, since(-5*hour)); d != 30*time.Second {
+		t.Errorf("set back: down for %v, want half a minute", d)
+	}
+	if d := says("down", 150, since(2)); d != 2*time.Second {
+		t.Errorf("it has had data, and is down for %v again", d)
+	}
+	if d := says("down", 150, since(-1)); d != 0 {
+		t.Errorf("it never was up, and is down for %v", d)
+	}
 }

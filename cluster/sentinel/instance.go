@@ -89,13 +89,16 @@ type replica struct {
 	masterHost     string // whom it says to replicate; empty if not known
 	masterPort     int
 	masterLinkUp   bool
-	masterLinkDown time.Duration // for how long, as it says
+	masterLinkDown time.Duration // for how long, as of the last INFO
+	linkSeenUp     time.Time     // when an INFO last said so
+	linkDownFrom   time.Time     // since when the link is down; zero: it is not, or never was up
 	confChanged    time.Time     // when masterHost or masterPort changed
 	priority       int
 	offset         uint64
 	announced      bool
 
 	promoted     bool
+	unfinished   bool // another leader has promoted it, and not told; see unfinished.go
 	reconf       reconfState
 	reconfSentAt time.Time
 	listedAt     time.Time // when INFO of the master last had it

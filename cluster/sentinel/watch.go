@@ -52,7 +52,7 @@ func (m *master) alarm(n *Node) time.Time {
 	if m.sdown || m.failover.running() || m.hasOpinions() {
 		a.by(n.now.Add(failoverPeriod))
 	}
-	for _, at := range []time.Time{m.failover.notBefore, m.failover.standAt} {
+	for _, at := range []time.Time{m.failover.notBefore, m.failover.standAt, m.failover.finishAt} {
 		if at.After(n.now) {
 			a.by(at)
 		}

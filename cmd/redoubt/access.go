@@ -53,13 +53,18 @@ func (a *access) options(timeout time.Duration) (client.Options, error) {
 	return o, err
 }
 
-// coloured reports whether messages to stdout should be coloured: redis-cli's
-// rule, and only on a terminal.
-func coloured(cmd *cobra.Command) bool {
+// terminal reports whether stdout is a terminal.
+func terminal(cmd *cobra.Command) bool {
 	f, ok := cmd.OutOrStdout().(*os.File)
-	if !ok || !strings.Contains(os.Getenv("TERM"), "xterm") {
+	if !ok {
 		return false
 	}
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// coloured reports whether messages to stdout should be coloured: redis-cli's
+// rule, and only on a terminal.
+func coloured(cmd *cobra.Command) bool {
+	return strings.Contains(os.Getenv("TERM"), "xterm") && terminal(cmd)
 }

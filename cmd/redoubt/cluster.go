@@ -11,8 +11,8 @@ import (
 	"redoubt/internal/tools/clustertool"
 )
 
-// newClusterCommand is "redoubt cluster": redis-cli --cluster's create,
-// check, info and call, with its flags, and a status of our own.
+// newClusterCommand is "redoubt cluster": what redis-cli --cluster does, with its flags,
+// and a status, failover and upgrade of our own.
 func newClusterCommand() *cobra.Command {
 	var (
 		acc  access
@@ -20,37 +20,48 @@ func newClusterCommand() *cobra.Command {
 	)
 	cluster := &cobra.Command{
 		Use:   "cluster",
-		Short: "Make and inspect clusters, as redis-cli --cluster does",
-		Args:  notBuilt,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "Make, inspect and change clusters, as redis-cli --cluster does",
+		Long: `Makes, inspects and changes clusters of our own nodes and of Redis, with the flags of
+redis-cli --cluster.
+
+What changes a cluster prints its plan first; with --plan that is all. An interrupt (Ctrl-C)
+is obeyed where nothing is half done; a second one at once. What is left to do is printed,
+and the same command does it.
+
+The exit status is 0 if what was asked for is done, or there was nothing to do; 1 if it was
+refused or has failed, with the reason in the last lines; 130 if it was interrupted. status
+has statuses of its own.`,
+		Args: notBuilt,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	acc.register(cluster.PersistentFlags())
 	cluster.PersistentFlags().DurationVar(&wait, "timeout", time.Minute, "limit of each wait for the cluster")
+	newTool := func(cmd *cobra.Command) (*clustertool.Tool, error) {
+		options, err := acc.options(client.DefaultTimeout)
+		return &clustertool.Tool{
+			Out:     cmd.OutOrStdout(),
+			In:      cmd.InOrStdin(),
+			Client:  options,
+			Timeout: wait,
+			Colour:  coloured(cmd),
+			Live:    terminal(cmd),
+		}, err
+	}
 	// run prepares a tool and keeps quiet about failures it has reported.
 	run := func(f func(t *clustertool.Tool, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
-			options, err := acc.options(client.DefaultTimeout)
+			t, err := newTool(cmd)
 			if err != nil {
 				return err
 			}
-			err = f(&clustertool.Tool{
-				Out:     cmd.OutOrStdout(),
-				In:      cmd.InOrStdin(),
-				Client:  options,
-				Timeout: wait,
-				Colour:  coloured(cmd),
-			}, args)
-			if errors.Is(err, clustertool.ErrFailed) {
-				return errSilent
-			}
-			return err
+			return reported(f(t, args))
 		}
 	}
 
 	var (
-		replicas int
-		sure     bool
-		ifNone   bool
+		replicas     int
+		ifNone       bool
+		createChange change
 	)
 	create := &cobra.Command{
 		Use:   "create host1:port1 … hostN:portN",
@@ -60,19 +71,19 @@ func newClusterCommand() *cobra.Command {
 			if replicas < 0 {
 				return errors.New("--cluster-replicas must not be negative")
 			}
+			t.Plan, t.Sure = createChange.plan, createChange.sure
 			if ifNone {
-				if !sure {
-					return errors.New("--if-none needs --cluster-yes: it does not ask")
+				if !t.Sure || t.Plan {
+					return errors.New("--if-none needs --cluster-yes, and no --plan: it does not ask")
 				}
 				return t.Ensure(args, replicas)
 			}
-			return t.Create(args, replicas, sure)
+			return t.Create(args, replicas)
 		}),
 	}
 	create.Flags().IntVar(&replicas, "cluster-replicas", 0, "replicas of each primary")
-	create.Flags().BoolVar(&sure, "cluster-yes", false, "do not ask before changing anything")
-
 	create.Flags().BoolVar(&ifNone, "if-none", false, "if the first node is in a cluster already, check that one and make none")
+	createChange.register(create.Flags())
 
 	status := &cobra.Command{
 		Use:   "status host:port | host port",
@@ -86,11 +97,10 @@ wrong: a node is away, a primary has no replica, a slot is open, nodes disagree;
 slots are not served, or no node could be asked.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			options, err := acc.options(client.DefaultTimeout)
+			t, err := newTool(cmd)
 			if err != nil {
 				return err
 			}
-			t := &clustertool.Tool{Out: cmd.OutOrStdout(), Client: options, Colour: coloured(cmd)}
 			if health, _ := t.Status(joined(args)); health != clustertool.Healthy {
 				return exitStatus(health)
 			}
@@ -139,6 +149,10 @@ slots are not served, or no node could be asked.`,
 	call.MarkFlagsMutuallyExclusive("cluster-only-masters", "cluster-only-replicas")
 
 	cluster.AddCommand(create, status, check, info, call)
+	cluster.AddCommand(newClusterChanges(&acc, newTool)...)
+	for _, cmd := range cluster.Commands() {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions // addresses, which nobody knows yet
+	}
 	return cluster
 }
 
@@ -150,7 +164,7 @@ func notBuilt(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	switch args[0] {
-	case "fix", "reshard", "rebalance", "add-node", "del-node", "set-timeout", "import", "backup":
+	case "set-timeout", "import", "backup":
 		return fmt.Errorf("%w. It is not built here; redis-cli --cluster %s works on these nodes", err, args[0])
 	}
 	return err

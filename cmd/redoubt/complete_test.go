@@ -43,6 +43,11 @@ func TestCompletion(t *testing.T) {
 		{[]string{"lab", "start", "--dir", dir, "1", ""}, nil, "127.0.0.1"},
 		{[]string{"lab", "kill", "--dir", dir, ""}, nil, "127.0.0.1"}, // none runs
 		{[]string{"lab", "kill", "--dir", dir + "/none", ""}, nil, "127.0.0.1"},
+		{[]string{"lab", "restart", "--dir", dir, ""}, nil, "127.0.0.1"}, // none runs
+		{[]string{"cluster", "re"}, []string{"reshard\tMove slots with their keys", "rebalance\t"}, "create"},
+		{[]string{"cluster", "reshard", "127.0.0.1:1", "--cluster-f"}, []string{"--cluster-from\t"}, "--cluster-to"},
+		{[]string{"cluster", "reshard", "127.0.0.1:1", "--cluster-to", ""}, []string{":4"}, "127.0.0.1"}, // nobody answers
+		{[]string{"cluster", "failover", ""}, []string{":4"}, "README"},                                  // no files
 		{[]string{"cluster", "st"}, []string{"status\tPrint every node with its role, slots and lag, and all that is wrong"}, "create"},
 	} {
 		out, err := run(t, "", append([]string{"__complete"}, tc.args...)...)

@@ -56,6 +56,7 @@ is started again, with its data.`,
 	cmd.PersistentFlags().DurationVar(&timeout, "timeout", 30*time.Second, "limit of each wait")
 	f := cmd.Flags()
 	f.BoolVar(&cfg.Sentinel, "sentinel", false, "a primary, its replicas and three Sentinels instead of a cluster")
+	f.BoolVar(&cfg.TLS, "tls", false, "all ports with TLS, under a certificate that is made in the lab's directory")
 	f.IntVar(&cfg.Port, "port", 0, "port of the first node; the others follow (default 7000)")
 	f.IntVar(&cfg.Nodes, "nodes", 0, "number of all nodes, Sentinels too (default 6)")
 	f.IntVar(&replicas, "replicas", 1, "replicas of each primary; with --sentinel 2, unless set")
@@ -76,7 +77,9 @@ is started again, with its data.`,
 	kill := on("kill N", "End node N with SIGKILL", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Kill(out, args[0]) })
 	start := on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) })
 	kill.ValidArgsFunction = labNodes(&dir, true)
+	restart := on("restart N", "Ask node N to shut down, and start it again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Restart(out, args[0]) })
 	start.ValidArgsFunction = labNodes(&dir, false)
+	restart.ValidArgsFunction = labNodes(&dir, true)
 	status := &cobra.Command{Use: "status", Short: "Print a table of the nodes, and what is wrong with them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		l, err := lab.Look(dir)
 		if err != nil {
@@ -84,7 +87,7 @@ is started again, with its data.`,
 		}
 		return l.Status(cmd.OutOrStdout())
 	}}
-	cmd.AddCommand(status, kill, start,
+	cmd.AddCommand(status, kill, start, restart,
 		on("stop", "Stop all nodes; their data stay", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Stop(out) }),
 		on("remove", "Stop all nodes and delete the lab with its data", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Remove(out) }),
 	)
@@ -120,18 +123,18 @@ func printInstructions(out io.Writer, l *lab.Lab, dir string) error {
 	primaries, replicas, sentinels := l.Roles()
 	what, comesBack := "cluster", "it rejoins as a replica"
 	lines := []line{
-		{fmt.Sprintf("redis-cli -c -p %d set k v", l.Port), "any node takes any key"},
-		{fmt.Sprintf("redis-cli -c -p %d get k", l.Port+1), "and finds it"},
-		{fmt.Sprintf("%s check --nodes 127.0.0.1:%d", self, l.Port), "write and read all slots; count what is lost"},
+		{fmt.Sprintf("redis-cli %s-c -p %d set k v", l.Access(), l.Port), "any node takes any key"},
+		{fmt.Sprintf("redis-cli %s-c -p %d get k", l.Access(), l.Port+1), "and finds it"},
+		{fmt.Sprintf("%s check %s--nodes 127.0.0.1:%d", self, l.Access(), l.Port), "write and read all slots; count what is lost"},
 	}
 	if l.Sentinel {
 		what, comesBack = "lab", "the Sentinels make it a replica"
 		_, port, _ := net.SplitHostPort(primary.Addr)
 		sentinel := l.Port + l.Nodes - sentinels
 		lines = []line{
-			{fmt.Sprintf("redis-cli -p %d sentinel get-master-addr-by-name %s", sentinel, lab.Master), "a Sentinel says where the primary is"},
-			{fmt.Sprintf("redis-cli -p %s set k v", port), "the primary takes writes"},
-			{fmt.Sprintf("%s check --sentinel %s@127.0.0.1:%d", self, lab.Master, sentinel), "write and read there; count what is lost"},
+			{fmt.Sprintf("redis-cli %s-p %d sentinel get-master-addr-by-name %s", l.Access(), sentinel, lab.Master), "a Sentinel says where the primary is"},
+			{fmt.Sprintf("redis-cli %s-p %s set k v", l.Access(), port), "the primary takes writes"},
+			{fmt.Sprintf("%s check %s--sentinel %s@127.0.0.1:%d", self, l.Access(), lab.Master, sentinel), "write and read there; count what is lost"},
 		}
 	}
 	fmt.Fprintf(out, "\nThe %s is ready: %s, in %s.\n\n", what, composition(primaries, replicas, sentinels), l.Dir())

@@ -20,7 +20,7 @@ import (
 // the lines that it prints, one after the other.
 func TestThePrintedLinesOfALabWork(t *testing.T) {
 	bin := redistest.Binary(t)
-	for _, kind := range []string{"", "--sentinel"} {
+	for _, kind := range []string{"", "--sentinel", "--tls", "--tls --sentinel"} {
 		t.Run("lab "+kind, func(t *testing.T) {
 			port := toolstest.Ports(t, 6)
 			dir := filepath.Join(t.TempDir(), "lab")
@@ -53,6 +53,14 @@ func TestThePrintedLinesOfALabWork(t *testing.T) {
 			if len(lines) != 8 {
 				t.Fatalf("%d lines:\n%s", len(lines), out)
 			}
+			access := "" // the flags of TLS, as they are printed
+			if i := strings.Index(lines[0][1], "--tls "); i >= 0 {
+				access = lines[0][1][i:strings.LastIndex(lines[0][1], "-p ")]
+				access = strings.TrimSuffix(access, "-c ")
+			}
+			if (access != "") != strings.Contains(kind, "--tls") {
+				t.Errorf("the flags of TLS are %q", access)
+			}
 			ours := 0
 			for _, l := range lines {
 				line, isCheck := l[1], strings.Contains(l[1], " check ")
@@ -75,8 +83,8 @@ func TestThePrintedLinesOfALabWork(t *testing.T) {
 					t.Errorf("%s:\n%s", line, out)
 				}
 				// The exit status of "cluster status" tells what has just been done.
-				if kind == "" && (strings.Contains(line, " lab status") || strings.Contains(line, " lab kill")) {
-					out, status := sh(fmt.Sprintf("%s cluster status 127.0.0.1:%d", bin, port+1))
+				if !strings.Contains(kind, "--sentinel") && (strings.Contains(line, " lab status") || strings.Contains(line, " lab kill")) {
+					out, status := sh(fmt.Sprintf("%s cluster status %s127.0.0.1:%d", bin, access, port+1))
 					if well := strings.Contains(line, " lab status"); well != (status == 0) {
 						t.Errorf("after %s: exit status %d:\n%s", line, status, out)
 					}

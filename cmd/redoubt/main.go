@@ -58,6 +58,6 @@ func newRoot(title *proctitle.Title) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newServerCommand(title), newSentinelCommand(title), newClusterCommand(), newCheckCommand(), newLabCommand(), newHealthCommand(),
-		newCheckRDBCommand(), newCheckAOFCommand(), newVersionCommand(), newCompletionCommand(root))
+		newCheckRDBCommand(), newCheckAOFCommand(), newJournalCommand(), newVersionCommand(), newCompletionCommand(root))
 	return root
 }

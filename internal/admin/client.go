@@ -144,6 +144,14 @@ type Debugger interface {
 	World(f func(tx *storage.Tx))
 }
 
+// A Sleeper is a caller that can tell replies from before DEBUG SLEEP from the one to it.
+// A cluster takes a long sleep for a freeze of the process, and what was replied before
+// that never leaves.
+type Sleeper interface {
+	// FallAsleep is called before the sleep, and what it returns after it.
+	FallAsleep() (awake func())
+}
+
 // A Peer is a client as another one sees it, within EachClient.
 type Peer interface {
 	Info() ClientInfo

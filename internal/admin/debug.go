@@ -90,9 +90,8 @@ func debugHelp(x *command.Ctx) {
 	command.Help(x, lines...)
 }
 
-// debugUnit runs f with everything stopped; what it changes stays on this
-// node, as in Redis.
-func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
+// debugWorld runs f with everything stopped.
+func debugWorld(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
 	c.World(func(tx *storage.Tx) {
 		tx.Select(x.DB())
 		if x.Tx == nil {
@@ -100,18 +99,37 @@ func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
 			defer tx.CommandEnd()
 		}
 		f(tx)
+	})
+}
+
+// debugUnit is debugWorld for what stays on this node, as in Redis.
+func debugUnit(x *command.Ctx, c Debugger, f func(tx *storage.Tx)) {
+	debugWorld(x, c, func(tx *storage.Tx) {
+		f(tx)
 		tx.NoEffect()
 	})
 }
 
-// debugSleep holds the world, so that nobody is served, as in Redis.
-func (*Commands) debugSleep(x *command.Ctx, c Debugger) {
+// debugSleep holds the world, so that nobody is served, as in Redis. Other nodes of a
+// cluster get no answers either: people try out with it what happens when a node hangs.
+func (a *Commands) debugSleep(x *command.Ctx, c Debugger) {
 	seconds, err := strconv.ParseFloat(string(x.Args[2]), 64)
 	if err != nil || seconds < 0 || seconds > 1e6 {
 		x.Out.Error(resp.ErrNotFloat)
 		return
 	}
-	debugUnit(x, c, func(*storage.Tx) { time.Sleep(time.Duration(seconds * float64(time.Second))) })
+	d := time.Duration(seconds * float64(time.Second))
+	awake := func() {}
+	if s, ok := c.(Sleeper); ok {
+		awake = s.FallAsleep()
+	}
+	debugUnit(x, c, func(*storage.Tx) {
+		if b, ok := a.Cluster.(BusDebugger); ok {
+			b.Sleep(d)
+		}
+		time.Sleep(d)
+	})
+	awake()
 	x.Out.OK()
 }
 
@@ -252,21 +270,38 @@ func (*Commands) debugPopulate(x *command.Ctx, c Debugger) {
 		x.Out.Error(resp.ErrNotPositive)
 		return
 	}
-	debugUnit(x, c, func(tx *storage.Tx) {
-		for i := range count {
-			key, value := fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i)
-			if _, there := tx.Peek(key); there {
-				continue
+	for first := int64(0); first < count; {
+		next := min(count, first+populated(size))
+		debugWorld(x, c, func(tx *storage.Tx) {
+			for i := first; i < next; i++ {
+				populate(tx, fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i), size)
 			}
-			if size > 0 {
-				sized := make([]byte, size)
-				copy(sized, value)
-				value = sized
-			}
-			tx.SetString(key, value, 0, 0)
-		}
-	})
+		})
+		first = next
+	}
 	x.Out.OK()
+}
+
+// populated is how many keys with values of this size, 0 for short ones, DEBUG POPULATE
+// makes in one unit: no more than are worth a MiB, so that a unit's effects stay small.
+func populated(size int64) int64 {
+	return max(1, min(1000, 1<<20/(size+1)))
+}
+
+// populate makes one key of DEBUG POPULATE, unless it is there. size, if not 0, is that of
+// the value. The key is in the stream, unlike in Redis, whose append-only file and replicas
+// do not have it: what the stream does not know would be gone after a restart.
+func populate(tx *storage.Tx, key, value []byte, size int64) {
+	if _, there := tx.Peek(key); there {
+		return
+	}
+	if size > 0 {
+		sized := make([]byte, size)
+		copy(sized, value)
+		value = sized
+	}
+	tx.SetString(key, value, 0, 0)
+	tx.Effect([]byte("SET"), key, value)
 }
 
 func (*Commands) debugProtocol(x *command.Ctx, _ Debugger) {

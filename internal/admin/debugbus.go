@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strings"
+	"time"
 
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
@@ -14,6 +15,9 @@ type BusDebugger interface {
 	DropMessages(kind int64)
 	// CloseOnDrop has the link closed over which such a message has come.
 	CloseOnDrop(on bool)
+	// Sleep has the node do nothing in the cluster for so long: it answers nobody. Sleep
+	// itself returns at once.
+	Sleep(d time.Duration)
 	// KillLinks closes the links to a node and those from it, and reports whether the
 	// node is known.
 	KillLinks(node string, to, from bool) (known bool)

@@ -29,6 +29,10 @@ func (s *stream) Append(_, _ int, unit []byte) replication.Offset {
 func (s *stream) Announce()                         {}
 func (s *stream) End() replication.Offset           { return replication.Offset(s.end.Load()) }
 func (s *stream) Committed() replication.Offset     { return s.End() }
+func (s *stream) Shown() replication.Offset         { return s.End() }
+func (s *stream) AwaitsReplicas() bool              { return false }
+func (s *stream) Term() uint32                      { return 1 }
+func (s *stream) GiveUp(replication.Offset)         {}
 func (s *stream) TryCommit()                        {}
 func (s *stream) OnCommit(func(replication.Offset)) {}
 func (s *stream) Room() bool                        { return true }

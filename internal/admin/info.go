@@ -265,6 +265,9 @@ func (a *Commands) infoPersistence(b *strings.Builder) {
 	field(b, "async_loading", a.asyncLoading())
 	if a.Persistence != nil {
 		b.WriteString(a.Persistence.Info())
+		if loading == 1 {
+			infoLoading(b, a.Persistence.Load(), time.Now())
+		}
 		return
 	}
 	field(b, "rdb_changes_since_last_save", a.Keyspace.Stats().Dirty)
@@ -272,6 +275,15 @@ func (a *Commands) infoPersistence(b *strings.Builder) {
 	field(b, "rdb_last_save_time", processStart.Unix())
 	field(b, "rdb_last_bgsave_status", "ok")
 	zeros(b, "aof_enabled", "aof_rewrite_in_progress")
+}
+
+// infoLoading is how far a load is; there are such lines only while data are loaded.
+func infoLoading(b *strings.Builder, p LoadProgress, now time.Time) {
+	field(b, "loading_start_time", p.Began.Unix())
+	field(b, "loading_total_bytes", p.Total)
+	field(b, "loading_loaded_bytes", p.Bytes)
+	field(b, "loading_loaded_perc", fmt.Sprintf("%.2f", p.percent()))
+	field(b, "loading_eta_seconds", p.seconds(now))
 }
 
 // asyncLoading is 1 while new data are on their way and the old ones are served, as an

@@ -216,6 +216,32 @@ type Persistence interface {
 	LoadAgain(tx *storage.Tx) error
 	// Info is the lines of INFO persistence.
 	Info() string
+	// Load is how far a load of data is; called while there is one.
+	Load() LoadProgress
+}
+
+// LoadProgress is how far a load of data is.
+type LoadProgress struct {
+	Began        time.Time
+	Total, Bytes int64 // of what is loaded, and of that what has been; 0: not known
+}
+
+// percent is how much of it is done.
+func (p LoadProgress) percent() float64 {
+	if p.Total <= 0 {
+		return 0
+	}
+	return min(100*float64(p.Bytes)/float64(p.Total), 100)
+}
+
+// seconds is how long the rest will take, if it goes on as it did; 1 as long as nobody
+// knows. (genRedisInfoString)
+func (p LoadProgress) seconds(now time.Time) int64 {
+	elapsed := int64(now.Sub(p.Began) / time.Second)
+	if elapsed <= 0 || p.Bytes <= 0 {
+		return 1
+	}
+	return int64(float64(elapsed) * float64(max(p.Total-p.Bytes, 0)) / float64(p.Bytes))
 }
 
 // Cluster is what the commands ask of the node's share of a cluster.

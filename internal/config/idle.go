@@ -77,7 +77,7 @@ var idle = byDirective(map[string]string{
 		"cluster-slot-migration-sync-buffer-drain-timeout cluster-slot-migration-write-pause-timeout slot-migration-max-failover-repl-bytes": "slots are moved key by key, by MIGRATE",
 	"cluster-compatibility-sample-ratio":        "no commands are counted that a cluster would refuse",
 	"cluster-config-save-behavior":              "what must not be forgotten is on disk before anybody is told of it",
-	"cluster-message-gossip-perc":               "a message tells of a tenth of the nodes, three at least",
+	"cluster-message-gossip-perc":               "a message tells of a tenth of the nodes, three at least; nodes of ours of three and of news",
 	"cluster-slot-stats-enabled":                "slots have no statistics",
 	"tls-prefer-server-ciphers":                 "the server prefers its ciphers in any case",
 	"tls-session-cache-size":                    "sessions are resumed by tickets, which take no memory here",

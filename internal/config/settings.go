@@ -116,8 +116,13 @@ type Settings struct {
 	ReplTimeout           time.Duration
 	ReplDisableTCPNoDelay bool
 	ReplBacklogBytes      int64
+	RewindMaxBytes        int64 // rewind-max-bytes
+	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	MinReplicasToAck      int           // 0: replies do not wait for replicas
+	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
+	ReplSendBeforeReply   bool
 	// SentinelConfirmTimeout is in seconds; 0: no waiting, -1: no end of it.
 	SentinelConfirmTimeout int
 
@@ -154,6 +159,7 @@ type Settings struct {
 	// Where metrics are served; port 0: nowhere.
 	MetricsPort int
 	MetricsBind []string
+	MetricsTLS  bool
 
 	// What the node records about itself.
 	SlowlogLogSlowerThan    time.Duration // negative: off; 0: everything

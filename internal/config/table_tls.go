@@ -75,7 +75,9 @@ var tlsRows = []*directive{
 }
 
 // UsesTLS reports whether anything of the node speaks TLS.
-func (s *Settings) UsesTLS() bool { return s.TLSPort != 0 || s.TLSReplication || s.TLSCluster }
+func (s *Settings) UsesTLS() bool {
+	return s.TLSPort != 0 || s.TLSReplication || s.TLSCluster || s.MetricsTLS
+}
 
 // AnyPort is a port for clients: that for TCP or, if there is none, that for TLS.
 func (s *Settings) AnyPort() int {
@@ -94,6 +96,7 @@ func (s *Settings) TLSOptions() tlsconf.Options {
 
 // TLSDirectives is the names of the directives that UsesTLS and TLSOptions follow from.
 func TLSDirectives() (names []string) {
+	names = append(names, "metrics-tls")
 	for _, d := range tlsRows {
 		if d.store != nil {
 			names = append(names, d.name)

@@ -65,10 +65,11 @@ var rooms = []room{
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
 	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/reason", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/aof", imports: []string{"internal/config", "internal/reason"}},
+	{path: "internal/rewound", imports: []string{"replication"}},
 	{path: "internal/certs"},
 	{path: "internal/proctitle"},
 	{path: "internal/tlsconf"},
-	{path: "internal/supervisor"},
+	{path: "internal/supervisor", imports: []string{"internal/reason"}},
 	{path: "internal/pubsub", imports: []string{"slots", "internal/glob"}},
 	{path: "internal/command", imports: []string{"slots", "replication", "storage", "storage/chunk", "storage/rdb",
 		"internal/acl", "internal/bitmap", "internal/geo", "internal/glob", "internal/hll", "internal/resp"}},
@@ -91,13 +92,14 @@ var rooms = []room{
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
 		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
-		"internal/reason", "internal/resp", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
+		"internal/reason", "internal/resp", "internal/rewound", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/release", "cluster/sentinel",
 		"internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/reason", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 
 	// Files are read by the code that a node reads them with.
 	{path: "internal/tools/filecheck", imports: []string{"internal/aof", "internal/reason", "storage/rdb"}},
+	{path: "internal/tools/journaltool", imports: []string{"internal/rewound", "replication", "replication/psync", "storage/journal"}},
 	// The tools speak to nodes as clients do, so that they work on real Redis
 	// too: they know nothing of the server.
 	{path: "internal/tools/...", imports: []string{"slots", "internal/certs", "internal/tlsconf", "internal/tools/..."}},

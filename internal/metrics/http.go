@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -44,9 +45,10 @@ type Config struct {
 	Measure func(p *Page, may func(command ...string) bool)
 	// Healthy says whether the process works, Ready whether it serves.
 	Healthy, Ready func() Report
-	// Wrap, if set, makes TLS listeners of listeners.
-	Wrap func(net.Listener) net.Listener
-	Log  *zap.Logger
+	// Secure is asked of each new connection: whether it is to speak TLS, and with what.
+	// Without a configuration it is closed. Nil: none speaks TLS.
+	Secure func() (wanted bool, cfg *tls.Config)
+	Log    *zap.Logger
 }
 
 // Limits of the HTTP side. Whoever scrapes needs one connection.
@@ -65,6 +67,7 @@ type Server struct {
 	serves sync.WaitGroup
 
 	measuring sync.Mutex // one page at a time is made
+	scratch   *Page      // guarded by measuring
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by their addresses; guarded by mu
@@ -74,7 +77,7 @@ type Server struct {
 
 // New returns a Server.
 func New(c Config) *Server {
-	s := &Server{config: c, listeners: map[string]*listener{}}
+	s := &Server{config: c, listeners: map[string]*listener{}, scratch: NewPage()}
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.handle),
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -130,11 +133,7 @@ func (s *Server) Listen(hosts []string, port int) error {
 	}
 	s.listeners = wanted
 	for _, ln := range fresh {
-		var outer net.Listener = ln
-		if s.config.Wrap != nil {
-			outer = s.config.Wrap(ln)
-		}
-		s.serves.Go(func() { _ = s.http.Serve(outer) })
+		s.serves.Go(func() { _ = s.http.Serve(ln) })
 	}
 	return nil
 }
@@ -217,9 +216,36 @@ func (ln *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if c := ln.admit(nc); c != nil {
-			return c, nil
+			if outer := ln.srv.secure(c); outer != nil {
+				return outer, nil
+			}
+			nc = c
 		}
 		nc.Close()
+	}
+}
+
+// secure puts TLS over a connection, if that is wanted. It returns nil if it cannot be had.
+func (s *Server) secure(c *conn) net.Conn {
+	if s.config.Secure == nil {
+		return c
+	}
+	switch wanted, cfg := s.config.Secure(); {
+	case !wanted:
+		return c
+	case cfg == nil:
+		return nil
+	default:
+		return tls.Server(c, cfg)
+	}
+}
+
+// HangUp closes all connections, and goes on listening.
+func (s *Server) HangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ln := range s.listeners {
+		ln.hangUp()
 	}
 }
 
@@ -240,6 +266,11 @@ func (ln *listener) admit(nc net.Conn) *conn {
 func (ln *listener) end() {
 	ln.ended = true
 	ln.Listener.Close()
+	ln.hangUp()
+}
+
+// hangUp closes the connections. Server.mu is held.
+func (ln *listener) hangUp() {
 	for c := range ln.conns {
 		c.Conn.Close() // the goroutine that serves it closes the rest
 	}
@@ -311,9 +342,9 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 func (s *Server) page(may func(command ...string) bool) []byte {
 	s.measuring.Lock()
 	defer s.measuring.Unlock()
-	p := NewPage()
-	s.config.Measure(p, may)
-	return p.Bytes()
+	s.scratch.Reset()
+	s.config.Measure(s.scratch, may)
+	return s.scratch.Bytes()
 }
 
 func report(w http.ResponseWriter, r Report, good, bad string) {

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"strconv"
@@ -27,9 +26,10 @@ func (k Kind) String() string {
 // ContentType is that of a Page: the text format of Prometheus.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Page is the answer to one scrape.
+// Page is the answer to one scrape. Its memory can be used for the next one; see Reset.
 type Page struct {
 	families map[string]*Family
+	included map[string]*Family // of other pages
 }
 
 // Family is samples of one name, which differ by the values of their labels. Two
@@ -55,36 +55,47 @@ func (p *Page) Family(name string, kind Kind, help string, labels ...string) *Fa
 	return f
 }
 
+// Reset empties the page. Most of what a scrape costs besides is to find memory for each
+// family anew.
+func (p *Page) Reset() {
+	for _, f := range p.families {
+		f.text = f.text[:0]
+	}
+	p.included = nil
+}
+
 // Include takes in the families of another page, which may be on many pages and must not
 // change any more. A family that is on both stays as it is.
-func (p *Page) Include(other *Page) {
-	for name, f := range other.families {
-		if p.families[name] == nil {
-			p.families[name] = f
-		}
-	}
-}
+func (p *Page) Include(other *Page) { p.included = other.families }
 
 // Bytes is the page as Prometheus reads it, by the names of the families. One without a
 // sample is left out.
 func (p *Page) Bytes() []byte {
-	names := make([]string, 0, len(p.families))
+	list := make([]*Family, 0, len(p.families)+len(p.included))
 	size := 0
-	for name, f := range p.families {
+	take := func(f *Family) {
+		list = append(list, f)
+		size += len(f.text) + 2*len(f.name) + len(f.help) + 64
+	}
+	for _, f := range p.families {
 		if len(f.text) > 0 {
-			names = append(names, name)
-			size += len(f.text) + 2*len(name) + len(f.help) + 64
+			take(f)
 		}
 	}
-	slices.Sort(names)
-	var b bytes.Buffer
-	b.Grow(size)
-	for _, name := range names {
-		f := p.families[name]
-		b.WriteString("# HELP " + name + " " + helpText.Replace(f.help) + "\n# TYPE " + name + " " + f.kind.String() + "\n")
-		b.Write(f.text)
+	for name, f := range p.included {
+		if own := p.families[name]; len(f.text) > 0 && (own == nil || len(own.text) == 0) {
+			take(f)
+		}
 	}
-	return b.Bytes()
+	slices.SortFunc(list, func(a, b *Family) int { return strings.Compare(a.name, b.name) })
+	b := make([]byte, 0, size)
+	for _, f := range list {
+		b = append(append(append(b, "# HELP "...), f.name...), ' ')
+		b = append(append(b, helpText.Replace(f.help)...), "\n# TYPE "...)
+		b = append(append(append(b, f.name...), ' '), f.kind.String()...)
+		b = append(append(b, '\n'), f.text...)
+	}
+	return b
 }
 
 var (
@@ -116,11 +127,17 @@ func (f *Family) Bool(value bool, values ...string) {
 // Spread writes a histogram: how many of all count samples, whose sum is given, were at
 // most as large as each bound.
 func (f *Family) Spread(bounds []string, upTo []uint64, count uint64, sum float64, values ...string) {
+	const last = "+Inf"
+	start := len(f.text)
+	f.sample("_bucket", "le", last, values)
+	before := len(f.text) - len(last) - len(`"} `) // the same for all bounds
+	prefix := string(f.text[start:before])
+	f.text = f.text[:start]
 	for i, bound := range bounds {
-		f.sample("_bucket", "le", bound, values)
+		f.text = append(append(append(f.text, prefix...), bound...), `"} `...)
 		f.uint(upTo[i])
 	}
-	f.sample("_bucket", "le", "+Inf", values)
+	f.text = append(append(append(f.text, prefix...), last...), `"} `...)
 	f.uint(count)
 	f.total(count, sum, values)
 }

@@ -57,6 +57,26 @@ e_count 9
 	}
 }
 
+// A page that is used again has nothing of what was on it.
+func TestPageIsUsedAgain(t *testing.T) {
+	shared := metrics.NewPage()
+	shared.Family("shared", metrics.Gauge, "S.").Int(1)
+	p := metrics.NewPage()
+	p.Family("a", metrics.Gauge, "A.", "x").Int(1, "secret")
+	p.Include(shared)
+	p.Bytes()
+	p.Reset()
+	if got := string(p.Bytes()); got != "" {
+		t.Errorf("it has %q", got)
+	}
+	p.Family("a", metrics.Gauge, "A.", "x").Int(2, "y")
+	p.Include(shared)
+	const want = "# HELP a A.\n# TYPE a gauge\na{x=\"y\"} 2\n# HELP shared S.\n# TYPE shared gauge\nshared 1\n"
+	if got := string(p.Bytes()); got != want {
+		t.Errorf("it has %q, want %q", got, want)
+	}
+}
+
 // A time counts at the first bound that it does not exceed, exactly: le is "less or equal".
 func TestTimesCountAtTheirBounds(t *testing.T) {
 	var times metrics.Times

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"redoubt/internal/config"
 )
 
 // dirLock is the lock on a journal's directory: one process at a time works in
@@ -27,7 +29,14 @@ func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, dirLockFile)
+	return lockFile(filepath.Join(dir, dirLockFile), filepath.Dir(dir))
+}
+
+// errInUse says that another process has a lock.
+var errInUse = errors.New("in use by another process")
+
+// lockFile takes the lock at path, which stands for the data directory.
+func lockFile(path, dir string) (*dirLock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the data directory: %w", err)
@@ -36,7 +45,7 @@ func lockDir(dir string) (*dirLock, error) {
 		owner := ownerOf(f)
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the data directory %s is in use by another process%s, which has locked %s. Each node needs a directory of its own: stop the other process, or give this node another dir", filepath.Dir(dir), owner, path)
+			return nil, fmt.Errorf("the data directory %s is %w%s, which has locked %s. Each node needs a directory of its own: stop the other process, or give this node another dir", dir, errInUse, owner, path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
@@ -45,6 +54,21 @@ func lockDir(dir string) (*dirLock, error) {
 		f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	}
 	return &dirLock{f}, nil
+}
+
+// lockDump takes the lock on what a node without a journal keeps in its directory: the
+// dump. The second process would replace the first one's. Two that save nothing may share
+// a directory, as with Redis; then the lock is nil and the error only something to log.
+// Processes that keep different dumps never meet.
+func lockDump(cfg *config.Settings) (l *dirLock, warning, err error) {
+	l, err = lockFile(filepath.Join(cfg.Dir, "."+cfg.DBFilename+".lock"), cfg.Dir)
+	switch {
+	case err == nil:
+		return l, nil, nil
+	case errors.Is(err, errInUse) && len(cfg.Save) > 0:
+		return nil, nil, err
+	}
+	return nil, err, nil
 }
 
 // ownerOf says which process has a lock, as far as that is known: a container

@@ -37,7 +37,33 @@ func TestTwoProcessesOverOneDirectory(t *testing.T) {
 	}
 }
 
-// Without a journal there is nothing to lock until one is turned on.
+// Without a journal a node has its dump in the directory, which a second process would
+// replace. One that saves nothing is only warned.
+func TestTwoProcessesWithoutAJournalOverOneDirectory(t *testing.T) {
+	t.Parallel()
+	first := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "3600 1")
+	second := exec.Command(redistest.Binary(t), "server", "--port", fmt.Sprint(redistest.Port(t)), "--bind", "127.0.0.1",
+		"--dir", first.Dir, "--appendonly", "no", "--save", "3600 1")
+	out, err := second.CombinedOutput()
+	if second.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %v, want exit code 1", err)
+	}
+	pid := strings.TrimSpace(first.Info("process_id"))
+	want := fmt.Sprintf("the data directory %s is in use by another process (pid %s)", first.Dir, pid)
+	if !strings.Contains(string(out), want) {
+		t.Errorf("it said\n%s\nwant %q", out, want)
+	}
+	for _, args := range [][]string{
+		{"--appendonly", "no", "--save", "", "--dir", first.Dir},
+		{"--appendonly", "no", "--save", "3600 1", "--dir", first.Dir, "--dbfilename", "other.rdb"},
+	} {
+		redistest.Start(t, redistest.Redoubt, args...).Do("PING")
+	}
+	first.Kill()
+	first.Restart() // a dead process has no lock
+}
+
+// Without a journal its lock is not taken until one is turned on.
 func TestTheLockFollowsAppendonly(t *testing.T) {
 	t.Parallel()
 	first := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "")

@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
+	"redoubt/internal/admin"
 	"redoubt/replication/psync"
 )
 
@@ -28,7 +30,9 @@ type life struct {
 // during which no command runs. It only grows.
 type effort struct {
 	done atomic.Int64
-	due  atomic.Int64 // by the load at the start; 0: not known
+	due  atomic.Int64 // by the newest load; 0: not known
+	// Of the newest load: when it began, in seconds since 1970, and done before it.
+	began, before atomic.Int64
 }
 
 // reader counts what is read.
@@ -37,12 +41,29 @@ func (e *effort) reader(r io.Reader) io.Reader { return &countedReader{r, &e.don
 // writer counts what is written.
 func (e *effort) writer(w io.Writer) io.Writer { return &countedWriter{w, &e.done} }
 
-// expect says that the start will load a file, "" for none, and so many bytes of journal.
-func (p *persistence) expect(file string, journal int64) {
+// expect says that a file will be loaded, "" for none, and so many bytes of something else:
+// of the journal, or of a snapshot that arrives.
+func (p *persistence) expect(file string, more int64) {
 	if info, err := os.Stat(file); err == nil {
-		journal += info.Size()
+		more += info.Size()
 	}
-	p.effort.due.Store(journal)
+	p.effort.due.Store(more)
+	p.effort.before.Store(p.effort.done.Load())
+	p.effort.began.Store(time.Now().Unix())
+}
+
+// Load implements admin.Persistence.
+func (p *persistence) Load() admin.LoadProgress {
+	e := &p.effort
+	total, began := e.due.Load(), e.began.Load()
+	if began == 0 {
+		return admin.LoadProgress{Began: time.Now()} // what will be loaded is not known yet
+	}
+	loaded := e.done.Load() - e.before.Load()
+	if total > 0 {
+		loaded = min(loaded, total)
+	}
+	return admin.LoadProgress{Began: time.Unix(began, 0), Total: total, Bytes: loaded}
 }
 
 type countedReader struct {
@@ -97,7 +118,8 @@ func (n *Node) Status() string {
 	case phase(n.life.phase.Load()) == serving:
 		return n.servingStatus()
 	case e.due.Load() > 0:
-		return fmt.Sprintf("Redis is loading... %d%% of %d MB", min(100*e.done.Load()/e.due.Load(), 100), e.due.Load()>>20)
+		loaded := e.done.Load() - e.before.Load()
+		return fmt.Sprintf("Redis is loading... %d%% of %d MB", min(100*loaded/e.due.Load(), 100), e.due.Load()>>20)
 	}
 	return "Redis is loading..."
 }

@@ -52,6 +52,9 @@ func TestLongWorkIsSeenToGetOn(t *testing.T) {
 	if due := n.persistence.effort.due.Load(); due < 100 {
 		t.Errorf("%d bytes were due", due)
 	}
+	if p := n.persistence.Load(); p.Total < 100 || p.Bytes != p.Total || p.Began.IsZero() {
+		t.Errorf("INFO says of the load %+v", p)
+	}
 	for _, command := range [][]any{{"SAVE"}, {"DEBUG", "RELOAD"}} {
 		before := n.persistence.effort.done.Load()
 		answers(t, c, "OK", command...)

@@ -193,6 +193,25 @@ func TestTheDelayBeforeEachKey(t *testing.T) {
 	if took := time.Since(began); took < 5*20*time.Millisecond {
 		t.Errorf("five keys with 20 ms before each are there after %v", took)
 	}
+	dir = t.TempDir()
+	n, stop := startNode(t, dir, "--save", "")
+	n.keys.World(now(), func(tx *storage.Tx) {
+		tx.Command(nil)
+		defer tx.CommandEnd()
+		for i := range 5 {
+			key := fmt.Appendf(nil, "key%d", i)
+			tx.SetString(key, key, 0, 0)
+			tx.Effect([]byte("SET"), key, key)
+		}
+	})
+	stop()
+	began = time.Now()
+	if got, err := begins(t, dir, zap.NewNop(), "--key-load-delay", "20000"); err != nil || len(got) != 5 {
+		t.Fatalf("%d keys from the journal, %v", len(got), err)
+	}
+	if took := time.Since(began); took < 5*20*time.Millisecond {
+		t.Errorf("five commands of the journal with 20 ms before each have run after %v", took)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := errors.New("not wanted")
 	forever := keyDelay(func() int { cancel(why); return 1e9 })

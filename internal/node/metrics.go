@@ -46,6 +46,7 @@ func (m monitored) Measure(p *metrics.Page, may func(command ...string) bool) {
 	m.measureJournal(p)
 	m.measureSnapshots(p)
 	m.measureReplicas(p)
+	m.measureRewinds(p)
 	if m.n.cluster != nil && may("cluster", "info") {
 		v := m.n.cluster.View()
 		p.Info(v.InfoText(), 0, time.Time{})
@@ -87,6 +88,8 @@ func (m monitored) measureSnapshots(p *metrics.Page) {
 func (m monitored) measureReplicas(p *metrics.Page) {
 	lag := p.Family("redoubt_replica_acked_offset_lag_bytes", metrics.Gauge,
 		"Bytes of the stream that a replica which receives it has not acknowledged.", "replica")
+	unsent := p.Family("redoubt_replica_unsent_bytes", metrics.Gauge,
+		"Bytes of the stream that have not been handed to the socket of a replica which receives it.", "replica")
 	end, seen := m.n.stream.End(), map[string]bool{}
 	for _, x := range m.n.replicator.primary.Replicas() {
 		name := net.JoinHostPort(x.IP, strconv.Itoa(x.Port))
@@ -95,7 +98,20 @@ func (m monitored) measureReplicas(p *metrics.Page) {
 		}
 		seen[name] = true
 		lag.Int(max(int64(end-x.Ack.Offset), 0), name)
+		unsent.Int(max(int64(end-x.Sent), 0), name)
 	}
+	p.Family("redoubt_unacknowledged_bytes", metrics.Gauge, "Bytes of the stream for whose acknowledgement by replicas replies wait (min-replicas-to-ack).").
+		Int(m.n.commits.unacknowledged())
+	p.Family("redoubt_uncertain_replies_total", metrics.Counter, "Writes that were answered with UNCERTAIN: too few replicas had acknowledged them in time.").
+		Int(m.n.server.Uncertain())
+}
+
+func (m monitored) measureRewinds(p *metrics.Page) {
+	given := m.n.replicator.rewinds.Load()
+	p.Family("redoubt_rewinds_total", metrics.Counter, "How often this node, as a replica, went back to where its stream and its primary's have parted.").Int(given.count)
+	p.Family("redoubt_rewinds_refused_total", metrics.Counter, "How often it could not, and copied all data.").Int(given.refused)
+	p.Family("redoubt_rewound_bytes_total", metrics.Counter, "Bytes of the stream that were given up by that.").Int(given.bytes)
+	p.Family("redoubt_rewound_writes_total", metrics.Counter, "Commands that change data among them.").Int(given.writes)
 }
 
 // measureCluster adds what a node has seen of its cluster. Nodes are named as CLUSTER

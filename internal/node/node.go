@@ -72,6 +72,7 @@ type Node struct {
 
 	lockMu      sync.Mutex
 	lock        *dirLock // of the journal's directory; nil while the journal is off; guarded by lockMu once New is over
+	dumpLock    *dirLock // of the dump; nil if the journal was on at the start
 	stream      *journal.Stream
 	recovered   *journal.Recovered
 	changed     replication.Offset // where the last replay met the last unit that changes data
@@ -79,6 +80,7 @@ type Node struct {
 	keys        *storage.Keyspace
 	persistence *persistence
 	replicator  *replicator
+	commits     *commits
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
@@ -118,28 +120,39 @@ func New(c Config) (*Node, error) {
 		if n.lock, err = lockDir(n.journalConfig(cfg).Dir); err != nil {
 			return nil, err
 		}
+	} else {
+		var warning error
+		if n.dumpLock, warning, err = lockDump(cfg); err != nil {
+			return nil, err
+		}
+		if warning != nil {
+			n.log.Warn("Another process may replace the dump of this node: " + reason.Of(warning))
+		}
 	}
 	if err := n.adoption.prepare(n.log); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	if n.stream, n.recovered, err = journal.Open(n.journalConfig(cfg)); err != nil {
-		return nil, errors.Join(err, n.lock.release())
+		return nil, errors.Join(err, n.lock.release(), n.dumpLock.release())
 	}
 	databases := cfg.Databases
 	if cfg.ClusterEnabled {
 		databases = 1
 	}
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
+	n.commits = newCommits(n.stream, cfg.MinReplicasToAck)
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
 		history: n.replicator.History,
 		kick:    func() { n.server.Wake() },
 		unused:  n.unused,
+
+		beforeBase: func() { n.replicator.keepOlderBase(time.Now()) },
 	}
 	n.persistence.prepare()
 	sc := server.Config{
-		Settings: c.Settings, Keyspace: n.keys, Stream: n.stream,
+		Settings: c.Settings, Keyspace: n.keys, Stream: n.commits,
 		Replication: n.replicator, Persistence: n.persistence,
 		Program: monitored{n},
 		Log:     c.Log, RunID: n.runID, Supervised: c.Supervised,
@@ -198,6 +211,16 @@ func (n *Node) followSettings() {
 		}
 		return nil
 	}, "tls-replication")
+	n.config.OnChange(func(old, next *config.Settings) error {
+		if next.MinReplicasToAck != old.MinReplicasToAck {
+			n.commits.setNeed(next.MinReplicasToAck)
+		}
+		return nil
+	}, "min-replicas-to-ack")
+	n.config.OnChange(func(_, next *config.Settings) error {
+		n.replicator.primary.SetAhead(next.ReplSendBeforeReply)
+		return nil
+	}, "repl-send-before-reply")
 	n.config.OnChange(func(old, next *config.Settings) error {
 		n.stream.SetBacklogBytes(backlogBytes(next))
 		return nil
@@ -279,7 +302,9 @@ func (n *Node) disableJournal() error {
 }
 
 // closeStream ends the stream and gives up its directory.
-func (n *Node) closeStream() error { return errors.Join(n.stream.Close(), n.unlock()) }
+func (n *Node) closeStream() error {
+	return errors.Join(n.stream.Close(), n.unlock(), n.dumpLock.release())
+}
 
 func (n *Node) unlock() error {
 	n.lockMu.Lock()
@@ -506,7 +531,7 @@ func (n *Node) adopt(path string, l loaded) error {
 func (n *Node) restoreJournal() (loaded, error) {
 	r := n.recovered
 	n.persistence.expect(r.Base, int64(r.End-r.BaseOffset))
-	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset)
+	l, last, err := n.loadJournal(context.Background(), r.Base, r.BaseOffset, n.stream.End())
 	if err != nil {
 		return l, err
 	}
@@ -520,9 +545,9 @@ func (n *Node) restoreJournal() (loaded, error) {
 	return l, nil
 }
 
-// loadJournal loads a base ("" for none) and replays the journal after it. It
-// returns the database that is selected at the journal's end.
-func (n *Node) loadJournal(ctx context.Context, base string, from replication.Offset) (l loaded, db int, err error) {
+// loadJournal loads a base ("" for none) and replays the journal after it, up to offset
+// to. It returns the database that is selected there.
+func (n *Node) loadJournal(ctx context.Context, base string, from, to replication.Offset) (l loaded, db int, err error) {
 	if base != "" {
 		if l, err = n.loadFile(ctx, base, from, loadRule{libraries: n.server}); err != nil {
 			return l, 0, err
@@ -530,15 +555,15 @@ func (n *Node) loadJournal(ctx context.Context, base string, from replication.Of
 		db = max(l.db, 0)
 	}
 	began := time.Now()
-	db, err = n.replay(ctx, from, db)
-	n.persistence.replayed(int64(n.stream.End()-from), time.Since(began))
+	db, err = n.replay(ctx, from, to, db)
+	n.persistence.replayed(int64(to-from), time.Since(began))
 	return l, db, err
 }
 
-// replay applies the journal from an offset on and returns the database that
-// is selected at its end. Messages that were published are not published again,
+// replay applies the journal from an offset to another, where a unit has to end, and
+// returns the database that is selected there. Messages that were published are not published again,
 // and INFO does not count the commands, as in Redis.
-func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int, error) {
+func (n *Node) replay(ctx context.Context, from, to replication.Offset, db int) (int, error) {
 	side := n.applier.Side
 	n.applier.Side, n.applier.Uncounted = nil, true
 	defer func() { n.applier.Side, n.applier.Uncounted = side, false }()
@@ -546,8 +571,9 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 	var effects []command.Effect
 	source := &unitReader{}
 	reader := psync.NewReader(source, db, maxReplayUnit)
+	delay := n.loadDelay()
 	n.changed = from
-	err := n.stream.Replay(from, func(unit []byte, end replication.Offset) error {
+	err := n.stream.ReplayTo(from, to, func(unit []byte, end replication.Offset) error {
 		source.unit = unit
 		place := end - replication.Offset(len(unit))
 		n.persistence.effort.done.Add(int64(len(unit)))
@@ -576,6 +602,11 @@ func (n *Node) replay(ctx context.Context, from replication.Offset, db int) (int
 			}
 			if len(effects) == 0 {
 				continue
+			}
+			if delay != nil {
+				for range effects {
+					delay(ctx.Done())
+				}
 			}
 			if err := appliers.Apply(at, effects, end); err != nil {
 				return fmt.Errorf("replay of the journal at offset %d: %w", end, err)

@@ -41,6 +41,8 @@ type persistence struct {
 	log       *zap.Logger
 	// kick wakes the event loops, so that they come and step.
 	kick func()
+	// beforeBase tells the journal which older base has to stay, before a new one counts.
+	beforeBase func()
 	// unused runs f with the journal's directory locked. If there is a journal the
 	// directory is in use, and the error is errSwitchedOff.
 	unused func(f func() error) error
@@ -430,6 +432,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		if info, err := f.Stat(); err == nil {
 			p.baseBytes.Store(info.Size())
 		}
+		p.beforeBase()
 		if err = p.stream.SetBase(f.Name(), o.at); err == nil {
 			p.markFiles()
 		}

@@ -59,10 +59,16 @@ type replicator struct {
 	upstream atomic.Pointer[net.Conn]  // the last connection to a primary
 	wake     chan struct{}             // wakes runLinks
 	asked    chan struct{}             // wakes runBeat: a client waits for acknowledgements
+	acksTo   atomic.Int64              // replicas have been asked to acknowledge the stream up to here
+	prompted atomic.Int64              // when they were last asked to go on by themselves, in Unix nanoseconds …
+	askedOf  atomic.Int64              // … and Primary.Came then
 	owed     atomic.Pointer[[]byte]    // see SayOwed
 	saved    savedFitness              // last; runFitness's, and then Close's
 	outrun   atomic.Int64              // how far a replica has this node's stream, beyond its end
 	in, out  atomic.Int64              // bytes from the primary and to replicas, so far
+	rewinds  atomic.Pointer[rewinds]   // changed by the link's goroutine only
+	began    time.Time                 // when the node was made
+	atStep   func(step string)         // told of the steps of a rewind; only tests change it
 
 	// Guarded by the world lock.
 	begun   bool          // start has taken up the first role
@@ -113,10 +119,12 @@ const unknownHost = "?"
 // the node decides nothing: the keyspace is a replica's, so that nothing
 // expires while data are restored.
 func newReplicator(n *Node) *replicator {
-	r := &replicator{n: n, log: n.log, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	r := &replicator{n: n, log: n.log, began: time.Now(), wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	// Made here, not in start: a replica may ask before that.
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.sentinels = newSentinels(r)
+	r.rewinds.Store(new(rewinds))
+	r.atStep = func(string) {}
 	cfg := n.config.Current()
 	s := &roleState{history: replication.NewHistory(newID())}
 	s.replica = cfg.ReplicaOf.Host != "" || cfg.ClusterEnabled
@@ -130,12 +138,16 @@ func newReplicator(n *Node) *replicator {
 		Later:     r.later,
 		Settings:  r.serveSettings,
 		OnAck: func() {
+			n.commits.acknowledged()
 			if f := r.onAck.Load(); f != nil {
 				(*f)()
 			}
 		},
 		Log: n.log,
 	})
+	n.commits.replicas = r.primary
+	r.primary.SetAhead(cfg.ReplSendBeforeReply)
+	n.stream.OnGrown(r.primary.Push)
 	return r
 }
 
@@ -309,6 +321,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	} else {
 		r.promote(tx, &next)
 	}
+	r.n.commits.setPrimary(!to.replica)
 	err := r.publish(&next, lift)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))
@@ -470,5 +483,6 @@ func (r role) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(r.por
 var (
 	_ server.Replication = (*replicator)(nil)
 	_ psync.Target       = (*follower)(nil)
+	_ psync.Rewinder     = (*follower)(nil)
 	_ driver.Roles       = (*replicator)(nil)
 )

@@ -34,6 +34,10 @@ type follower struct {
 	// stuck: the stream has what this server cannot execute, so it cannot be
 	// gone on with; a snapshot may do.
 	stuck bool
+	// hopeless: the node could not go back to the primary's history; see Rewind. refused is
+	// the end of the stream for which the log says so.
+	hopeless bool
+	refused  replication.Offset
 
 	effects []command.Effect
 	db      int // what the stream was last told to be selected; -1: nothing yet
@@ -126,6 +130,9 @@ func (f *follower) Apply(u *psync.Unit) error {
 	return err
 }
 
+// Committed is how far the stream is as durable as appendfsync promises.
+func (f *follower) Committed() replication.Offset { return f.r.n.stream.Committed() }
+
 // Synced is how far the stream is on disk.
 func (f *follower) Synced() (replication.Offset, bool) { return f.r.onDisk() }
 
@@ -145,18 +152,54 @@ func (f *follower) Direct() bool {
 	return empty
 }
 
+// arriving is how long a snapshot is that is loaded as it arrives; 0: not known.
+func arriving(full psync.Full, link psync.Status) int64 {
+	if full.In == nil {
+		return 0
+	}
+	return max(link.SyncTotal, 0)
+}
+
 // Replace puts a received snapshot in the place of everything: data, stream,
 // history. The file has been checked and is a good one, or it is still arriving and
-// nobody has seen it. Clients wait, and are told that the node is loading if it takes long. The node's own replicas are sent away;
-// they will need the snapshot, too.
+// nobody has seen it. Clients wait, and are told that the node is loading if it takes
+// long. The node's own replicas are sent away; they will need the snapshot, too.
 //
 // Up to the new generation of the journal a crash finds the old state whole,
 // from there on the new one. A failure up to there leaves the old state, too.
 func (f *follower) Replace(ctx context.Context, full psync.Full) error {
-	r, n := f.r, f.r.n
+	n := f.r.n
 	if most := n.keys.Databases(); full.Databases > most {
 		return fmt.Errorf("the snapshot has keys in database %d and there are only %d databases", full.Databases-1, most)
 	}
+	return f.exchange(ctx, exchange{
+		load: func(ctx context.Context) (err error) {
+			link, _ := f.r.status()
+			n.persistence.expect(full.Path, arriving(full, link))
+			if full.In != nil {
+				full.DB, err = n.loadArriving(ctx, full.In)
+			} else {
+				_, err = n.loadFile(ctx, full.Path, 0, loadRule{libraries: n.server})
+			}
+			return err
+		},
+		adopt: func(tx *storage.Tx) error { return f.adopt(tx, full) },
+		what:  "The received snapshot could not be loaded",
+	})
+}
+
+// exchange is how other data take the place of those there.
+type exchange struct {
+	prepare func() error                    // before anything changes, under the world lock; nil: nothing to do
+	load    func(ctx context.Context) error // into an empty keyspace
+	adopt   func(tx *storage.Tx) error      // makes what was loaded the node's, on disk too, under the world lock
+	what    string                          // the log's line if one of the two fails
+}
+
+// exchange carries out an exchange, while clients wait. If it fails the node returns to
+// what it was, or is empty if it cannot.
+func (f *follower) exchange(ctx context.Context, x exchange) error {
+	r, n := f.r, f.r.n
 	// Replies that wait for offsets of the old stream leave now: those of the
 	// new one may be lower.
 	if err := n.stream.Flush(); err != nil {
@@ -171,6 +214,11 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		if err := f.admit(); err != nil {
 			return err
 		}
+		if x.prepare != nil {
+			if err := x.prepare(); err != nil {
+				return err
+			}
+		}
 		r.loading = make(chan struct{})
 		n.persistence.replacing = true
 		r.setStanding((*replication.Standing).Load)
@@ -182,17 +230,12 @@ func (f *follower) Replace(ctx context.Context, full psync.Full) error {
 		return err
 	}
 	runtime.GC() // or the old data and the new would be in memory together
-	if full.In != nil {
-		full.DB, err = n.loadArriving(ctx, full.In)
-	} else {
-		_, err = n.loadFile(ctx, full.Path, 0, loadRule{libraries: n.server})
-	}
-	if err == nil {
-		err = run(func(tx *storage.Tx) error { return f.adopt(tx, full) })
+	if err = x.load(ctx); err == nil {
+		err = run(x.adopt)
 	}
 	back := false // what was there before is there again
 	if err != nil && ctx.Err() == nil {
-		back = f.fallBack(ctx, run, err)
+		back = f.fallBack(ctx, run, x.what, err)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // the node ends; the disk has the old state, or the new one
@@ -229,22 +272,22 @@ func (r *replicator) setStanding(change func(*replication.Standing)) {
 	r.state.Store(&next)
 }
 
-// fallBack brings back the data that a snapshot was to replace, which could not
+// fallBack brings back the data that others were to replace, which could not
 // be put in their place: they are in the journal, as a restart would find them,
 // and the stream has not moved. So the node is what it was, for those who read
 // from it and for an election, and its link will ask again. It reports whether
 // that was possible. Without a journal it is not: then the node is empty, as
 // Redis is, and says that it has nothing to go on from.
-func (f *follower) fallBack(ctx context.Context, run units, why error) bool {
+func (f *follower) fallBack(ctx context.Context, run units, what string, why error) bool {
 	n := f.r.n
 	for base, from, ok := n.stream.Restart(); ok; {
-		n.log.Warn("The received snapshot could not be loaded; going back to what the journal has", zap.Error(why))
+		n.log.Warn(what+"; going back to what the journal has", zap.Error(why))
 		_ = run(func(tx *storage.Tx) error { // the part that was loaded
 			tx.FlushAll()
 			n.server.DropLibraries(tx)
 			return nil
 		})
-		_, _, err := n.loadJournal(ctx, base, from)
+		_, _, err := n.loadJournal(ctx, base, from, n.stream.End())
 		if err == nil {
 			return true
 		}

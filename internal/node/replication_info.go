@@ -71,6 +71,11 @@ func (r *replicator) Info() string {
 	if cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0 {
 		line("min_slaves_good_slaves", r.GoodReplicas())
 	}
+	if cfg.MinReplicasToAck > 0 {
+		line("ack_good_slaves", r.OnlineReplicas())
+		line("ack_committed_offset", n.commits.Committed())
+		line("ack_uncertain_replies", n.server.Uncertain())
+	}
 	for i, x := range replicas {
 		lag := time.Duration(0)
 		if x.State == psync.Online {
@@ -83,6 +88,8 @@ func (r *replicator) Info() string {
 	line("master_failover_state", r.FailoverState())
 	if n.cluster == nil {
 		line("sentinel_confirmed", oneIf(!state.unconfirmed))
+	} else {
+		line("cluster_primary_settled", oneIf(n.cluster.View().Settled))
 	}
 	line("master_replid", state.history.ID)
 	line("master_replid2", state.history.ID2)
@@ -92,6 +99,12 @@ func (r *replicator) Info() string {
 	line("repl_backlog_size", cfg.ReplBacklogBytes)
 	line("repl_backlog_first_byte_offset", first+1)
 	line("repl_backlog_histlen", end-first)
+	given := r.rewinds.Load()
+	line("rewinds", given.count)
+	line("rewinds_refused", given.refused)
+	line("rewound_bytes", given.bytes)
+	line("rewound_writes", given.writes)
+	line("rewound_last_file", given.file)
 	return b.String()
 }
 

@@ -110,6 +110,7 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },
 		Target:   f,
 		Handover: handover{r, f},
+		Rewinder: f,
 		Log:      r.log,
 	}
 }
@@ -162,7 +163,7 @@ func (r *replicator) Standing() replication.Standing {
 // says, so a restart costs a replica nothing.
 const fitnessPeriod = time.Second
 
-// runFitness keeps the fitness on disk up to date.
+// runFitness keeps the fitness on disk up to date, and what the journal has to keep.
 func (r *replicator) runFitness(ctx context.Context) {
 	tick := time.NewTicker(fitnessPeriod)
 	defer tick.Stop()
@@ -170,7 +171,8 @@ func (r *replicator) runFitness(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case at := <-tick.C:
+			r.keepOlderBase(at)
 			r.saveFitness(r.Standing(), r.n.config.Current().ReplPingReplicaPeriod)
 		}
 	}

@@ -18,14 +18,19 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	if tcp, ok := nc.(interface{ SetNoDelay(on bool) error }); ok && r.n.config.Current().ReplDisableTCPNoDelay {
 		_ = tcp.SetNoDelay(false) // a matter of speed only
 	}
+	sender, direct := nc.(psync.Sender)
 	if len(rest) > 0 {
 		nc = &resumedConn{Conn: nc, rest: rest}
 	}
-	nc = &countedConn{Conn: nc, out: &r.out}
+	counted := &countedConn{Conn: nc, out: &r.out}
+	nc = counted
+	if direct {
+		nc = &countedSender{counted, sender}
+	}
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
-		Stray: hello.Stray,
+		Prompt: hello.PromptAcks, Stray: hello.Stray,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}
@@ -71,6 +76,22 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// countedSender is a countedConn that can be written to without waiting.
+type countedSender struct {
+	*countedConn
+	sender psync.Sender
+}
+
+// TrySend is psync.Sender's.
+func (c *countedSender) TrySend(p []byte) (int, error) {
+	n, err := c.sender.TrySend(p)
+	c.out.Add(int64(n))
+	return n, err
+}
+
+// SendAhead is server.Replication's.
+func (r *replicator) SendAhead() { r.primary.Push() }
 
 // serveSettings are those of replicas. Without a journal a replica that is
 // behind holds memory, and client-output-buffer-limit bounds that. With one it
@@ -145,7 +166,12 @@ func (r *replicator) Traffic() (in, out int64) { return r.in.Load(), r.out.Load(
 // went.
 func (r *replicator) OnAck(f func()) {
 	r.onAck.Store(&f)
-	r.n.stream.OnSync(f)
+	r.n.stream.OnSync(func() {
+		f()
+		if link := r.link.Load(); link != nil {
+			link.Committed()
+		}
+	})
 }
 
 // AskAcks asks all replicas how far they are. Clients that ask at the same time
@@ -157,9 +183,55 @@ func (r *replicator) AskAcks() {
 	}
 }
 
+// OnlineReplicas counts those that receive the stream and have acknowledged something
+// within min-replicas-max-lag, unless that is 0.
+func (r *replicator) OnlineReplicas() int {
+	if lag := r.n.config.Current().MinReplicasMaxLag; lag > 0 {
+		return r.primary.Good(time.Now(), lag)
+	}
+	all, _ := r.primary.CountOnline()
+	return all
+}
+
+// WantAcks asks replicas to acknowledge the stream as it is, unless they have been
+// asked or do so by themselves, in a unit of e: server.Replication. One question at the
+// end of a loop's turn is for all clients that wait.
+func (r *replicator) WantAcks(e *storage.Executor) {
+	end := int64(r.n.stream.End())
+	if r.acksTo.Load() >= end {
+		return
+	}
+	unit, at := getAckUnit, time.Now()
+	came := r.primary.Came()
+	all, prompt := r.primary.CountOnline()
+	enough := prompt >= r.n.config.Current().MinReplicasToAck
+	if enough {
+		if r.askedOf.Load() == came && at.UnixNano()-r.prompted.Load() < int64(psync.PromptFor/2) {
+			return
+		}
+		unit = promptUnit
+	}
+	if all == 0 {
+		return
+	}
+	tx := e.Begin(now(), nil)
+	if tx == nil {
+		return // a script takes long; replicas tell once a second
+	}
+	r.sayIn(tx, unit)
+	e.End()
+	r.acksTo.Store(int64(r.n.stream.End()))
+	if enough {
+		r.askedOf.Store(came)
+		r.prompted.Store(at.UnixNano())
+	}
+	r.n.stream.TellReaders()
+}
+
 // What a primary adds to the stream by itself: it belongs to no database.
 var (
 	pingUnit   = []byte("*1\r\n$4\r\nping\r\n")
+	promptUnit = []byte(psync.PromptAcks)
 	getAckUnit = []byte("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n")
 )
 

@@ -697,7 +697,8 @@ func TestInfo(t *testing.T) {
 	}
 	common := []string{"connected_slaves", "min_slaves_good_slaves", "master_failover_state", "sentinel_confirmed", "master_replid", "master_replid2",
 		"master_repl_offset", "second_repl_offset", "repl_backlog_active", "repl_backlog_size",
-		"repl_backlog_first_byte_offset", "repl_backlog_histlen"}
+		"repl_backlog_first_byte_offset", "repl_backlog_histlen",
+		"rewinds", "rewinds_refused", "rewound_bytes", "rewound_writes", "rewound_last_file"}
 	n, _ := startNode(t, t.TempDir(), "--min-replicas-to-write", "1")
 	for _, c := range []struct {
 		name string
@@ -744,7 +745,7 @@ func TestTheBaseMayChangeWhileTheNodeGoesBack(t *testing.T) {
 		return n.unitsAt(0)(f)
 	}
 	f := newFollower(n.replicator, nobody)
-	if back := f.fallBack(t.Context(), run, errors.New("damaged")); !back || !slices.Equal(keysOf(n), []string{"k"}) {
+	if back := f.fallBack(t.Context(), run, "a test", errors.New("damaged")); !back || !slices.Equal(keysOf(n), []string{"k"}) {
 		t.Errorf("back: %v, with %q", back, keysOf(n))
 	}
 }

@@ -122,7 +122,7 @@ func TestAReplayRefusesAUnitThatIsCutOff(t *testing.T) {
 	n, _ := startNode(t, t.TempDir(), replicaOfNobody...)
 	linked(t, n)
 	n.stream.AppendRaw([]byte("*1\r\n$5\r\nMULTI\r\n" + setA))
-	if _, err := n.replay(t.Context(), 0, 0); !errors.Is(err, errCutUnit) {
+	if _, err := n.replay(t.Context(), 0, n.stream.End(), 0); !errors.Is(err, errCutUnit) {
 		t.Errorf("the replay says %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -248,4 +249,36 @@ func TestAFlushEndsABackgroundSave(t *testing.T) {
 	})
 	answers(t, c, "OK", "FLUSHALL")
 	hasInfo(t, n, "rdb_bgsave_in_progress:0", "rdb_last_bgsave_status:ok", "current_save_keys_total:0", "rdb_saves:0")
+}
+
+// What DEBUG POPULATE makes is in the stream like anything else: a replica gets it, and a
+// restart finds it. It takes more units than one, which hold no key that was there before.
+func TestPopulatedKeysAreInTheStream(t *testing.T) {
+	dir, port := t.TempDir(), redistest.Port(t)
+	args := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes"}
+	n, stop := startNode(t, dir, args...)
+	n.server.SetLoading(false) // as Run does
+	c, err := redistest.Dial(fmt.Sprint("127.0.0.1:", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	replica, _ := startNode(t, t.TempDir(), "--save", "", "--replicaof", fmt.Sprint("127.0.0.1 ", port))
+	answers(t, c, "OK", "SET", "key:7", "mine")
+	answers(t, c, "OK", "DEBUG", "POPULATE", "2500")
+	answers(t, c, "OK", "DEBUG", "POPULATE", "3", "long", "800000")
+	want := contents(n)
+	if got := count(n.keys); got != 2503 {
+		t.Fatalf("%d keys", got)
+	}
+	redistest.Until(t, 20*time.Second, "the replica has the keys", func() error {
+		if got := contents(replica); !maps.Equal(got, want) {
+			return fmt.Errorf("%d keys", count(replica.keys))
+		}
+		return nil
+	})
+	stop()
+	if again, _ := startNode(t, dir, args...); !maps.Equal(contents(again), want) {
+		t.Errorf("after a restart there are %d keys", count(again.keys))
+	}
 }

@@ -10,6 +10,10 @@ func (noStream) Append(_, _ int, _ []byte) replication.Offset { return 0 }
 func (noStream) Announce()                                    {}
 func (noStream) End() replication.Offset                      { return 0 }
 func (noStream) Committed() replication.Offset                { return 0 }
+func (noStream) Shown() replication.Offset                    { return 0 }
+func (noStream) AwaitsReplicas() bool                         { return false }
+func (noStream) Term() uint32                                 { return 1 }
+func (noStream) GiveUp(replication.Offset)                    {}
 func (noStream) TryCommit()                                   {}
 func (noStream) OnCommit(func(replication.Offset))            {}
 func (noStream) Room() bool                                   { return true }

@@ -172,6 +172,7 @@ func (s *Server) serving(e *storage.Executor, may func(*blocked) bool) (serve fu
 // empties the list.
 func answerAll(list []served, gate replication.Offset) []served {
 	for _, one := range list {
+		one.b.at.term = one.b.at.c.srv.stream.Term()
 		one.b.at.answerLater(gate, one.answer)
 	}
 	clear(list)

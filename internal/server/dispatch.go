@@ -104,6 +104,7 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 	}
 	if c.is(stateReplyOff|stateSkipping) && !c.is(stateClosed) && c.out.Len() > start {
 		l.keepPushes(c, start)
+		c.unanswered(start)
 	}
 	if c.subs != nil {
 		l.takeInbox(c.subs) // what the request itself has brought about follows its reply
@@ -193,6 +194,8 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
 	l.runner.Ctx.ReplyGate, l.answered = 0, start
+	l.exec.TakeWrote()
+	term := l.srv.stream.Term()
 	if l.runner.Reader = 0; c.track != nil {
 		l.runner.Reader = c.reader()
 	}
@@ -212,10 +215,19 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		l.sendPublished(c)
 	}
 	if !c.is(stateClosed | stateDetached) {
-		l.hold(c, start, l.runner.Ctx.ReplyGate)
+		if !l.exec.TakeWrote() || !q.mayWrite() {
+			term = 0
+		}
+		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, mixed: len(l.pushes) > 0})
 		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)
 	}
 	return pass
+}
+
+// mayWrite reports whether effects of the request are what its client has asked for: a
+// read may have found that a key has expired.
+func (q *request) mayWrite() bool {
+	return q.flags&(command.Write|command.MayReplicate) != 0 || q.row.Is(command.RunsScript)
 }
 
 // account keeps the books of one executed command: its statistics, the slow

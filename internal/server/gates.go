@@ -21,7 +21,7 @@ const (
 	condMulti                                 // the connection is in MULTI
 	condCluster                               // keys are routed
 	condDisk                                  // the disk refuses
-	condFewReplicas                           // min-replicas-to-write is set
+	condFewReplicas                           // min-replicas-to-write or min-replicas-to-ack is set
 	condReplica                               // the node is a replica
 	condSubscribed                            // the connection has subscriptions and speaks RESP2
 	condStale                                 // a replica without its primary, that shall not serve old data
@@ -205,10 +205,14 @@ func gateReplicas(l *loop, q *request) verdict {
 	return pass
 }
 
-// fewReplicas reports whether a primary has too few good replicas for a write.
+// fewReplicas reports whether a primary has too few good replicas for a write, be it
+// to take one or to have one acknowledged.
 func (s *Server) fewReplicas(cfg *config.Settings) bool {
-	return s.is(condFewReplicas) && s.replication != nil && !s.IsReplica() &&
-		s.replication.GoodReplicas() < cfg.MinReplicasToWrite
+	if !s.is(condFewReplicas) || s.replication == nil || s.IsReplica() {
+		return false
+	}
+	return cfg.MinReplicasToAck > 0 && s.replication.OnlineReplicas() < cfg.MinReplicasToAck ||
+		cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0 && s.replication.GoodReplicas() < cfg.MinReplicasToWrite
 }
 
 func gateReadOnly(l *loop, q *request) verdict {

@@ -187,6 +187,7 @@ func (l *loop) setAside(c *conn, answered int) {
 		return // its reader waits to be asked for more
 	}
 	l.poll.remove(c.fd)
+	l.sendAhead()
 	_ = l.send(c, min(c.releasable(), answered)) // as much as the socket takes
 }
 

@@ -96,6 +96,34 @@ type memoryStream struct {
 	units     []string
 	onCommit  []func(replication.Offset)
 	onRoom    func(bool)
+
+	awaits bool // Committed is what replicas have acknowledged
+	given  replication.Offset
+	term   uint32
+}
+
+func (m *memoryStream) Shown() replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(m.committed, m.given)
+}
+
+func (m *memoryStream) AwaitsReplicas() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.awaits
+}
+
+func (m *memoryStream) Term() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.term + 1
+}
+
+func (m *memoryStream) GiveUp(at replication.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.given = max(m.given, at)
 }
 
 func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {

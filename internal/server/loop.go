@@ -74,6 +74,7 @@ type loop struct {
 	placed    int32   // number of active loops by which the connections were placed
 	nextCron  time.Duration
 	resumeAt  time.Duration // when a pause for which one of postponed waits is over; 0: not known
+	acksDue   time.Duration // when a reply has waited for replicas for too long; 0: none waits
 	deadlines deadlines     // of parked connections
 	busy      time.Duration // spent in turns since the last cron
 	idle      int           // housekeepings in a row without a command before them
@@ -98,6 +99,7 @@ type loop struct {
 
 	leaving []departure // connections that go to replication
 	freezes uint64      // Cluster.Freezes as this loop knows it
+	nap     sleep       // the newest DEBUG SLEEP
 
 	memory clientMemory
 	stats  loopStats
@@ -165,6 +167,7 @@ func (l *loop) takeTurns(p *poller, over *atomic.Bool) {
 		}
 		l.announceDue()
 		l.release()
+		l.wantAcks()
 		l.writeReady()
 		l.limitClients()
 		l.walking = s.persistence != nil && s.persistence.Step(l.exec, l.unix, snapshotSlice(l.mono-began, len(events) > 0))
@@ -257,6 +260,9 @@ func (l *loop) beforeWait() time.Duration {
 	due := l.nextCron
 	if l.resumeAt > 0 {
 		due = min(due, l.resumeAt)
+	}
+	if l.acksDue > 0 {
+		due = min(due, l.acksDue)
 	}
 	if len(l.deadlines) > 0 {
 		due = min(due, l.deadlines[0].until)
@@ -380,9 +386,9 @@ func (l *loop) committed() {
 
 // commitWaits reports whether held output could leave now. The turn is held.
 func (l *loop) commitWaits() bool {
-	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
+	now := l.commits()
 	for _, c := range l.held {
-		if len(c.marks) > 0 && (c.marks[0].at <= committed || beyond(c.marks[0].at, end)) {
+		if len(c.marks) > 0 && (now.free(&c.marks[0]) || now.over(&c.marks[0])) {
 			return true
 		}
 	}

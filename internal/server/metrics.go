@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,15 +41,31 @@ const errMetricsOpen = "metrics-port would be open to everybody: metrics-bind ha
 func (s *Server) initMetrics(p Program) error {
 	s.program = p
 	s.metrics = metrics.New(metrics.Config{
-		Enter: s.enterMetrics, Measure: s.measure, Healthy: s.healthy, Ready: s.ready, Log: s.log,
+		Enter: s.enterMetrics, Measure: s.measure, Healthy: s.healthy, Ready: s.ready, Secure: s.secureMetrics, Log: s.log,
 	})
+	s.metricsTLS.Store(s.config.Current().MetricsTLS)
 	s.config.OnChange(func(_, next *config.Settings) error {
 		if err := s.guardMetrics(next); err != nil || !s.listening {
 			return err
 		}
+		if s.metricsTLS.Swap(next.MetricsTLS) != next.MetricsTLS {
+			s.metrics.HangUp() // whoever is there speaks as it was before
+		}
 		return s.metrics.Listen(next.MetricsBind, next.MetricsPort)
-	}, "metrics-port", "metrics-bind")
+	}, "metrics-port", "metrics-bind", "metrics-tls")
 	return s.guardMetrics(s.config.Current())
+}
+
+// secureMetrics is what a new connection for metrics speaks. With metrics-tls nobody is
+// served without TLS, whatever has become of the certificates.
+func (s *Server) secureMetrics() (wanted bool, cfg *tls.Config) {
+	if !s.metricsTLS.Load() {
+		return false, nil
+	}
+	if set := s.tls.Set(); set != nil {
+		cfg = set.Server
+	}
+	return true, cfg
 }
 
 // guardMetrics refuses settings by which everybody could read metrics.

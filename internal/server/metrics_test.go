@@ -191,6 +191,66 @@ func TestMetricsCloseWhenTheirGuardGoes(t *testing.T) {
 	}
 }
 
+// With metrics-tls nobody is served without TLS: not at the start, not after a CONFIG SET,
+// not on a connection from before it, and not if there is no certificate.
+func TestMetricsOverTLS(t *testing.T) {
+	port := freePort(t)
+	n := startNode(t, append(tlsOptions(t), "--metrics-port", port, "--metrics-bind", "127.0.0.1", "--metrics-tls", "yes")...)
+	secure := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: anyServer}, Timeout: time.Minute}
+	plain := http.Client{Timeout: time.Minute}
+	served := func(c *http.Client, scheme string) bool {
+		answer, err := c.Get(scheme + "://127.0.0.1:" + port + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return err == nil && answer.StatusCode == http.StatusOK && strings.Contains(string(body), "redis_up")
+	}
+	look := func(when string, overTLS bool) {
+		t.Helper()
+		if served(&secure, "https") != overTLS || served(&plain, "http") == overTLS {
+			t.Errorf("%s: with TLS %t, without %t", when, served(&secure, "https"), served(&plain, "http"))
+		}
+	}
+	look("at the start", true)
+	c := n.dial()
+	c.want("CONFIG SET metrics-tls no", "OK")
+	look("after CONFIG SET metrics-tls no", false) // which keeps a connection
+	c.want("CONFIG SET metrics-tls yes", "OK")
+	look("after CONFIG SET metrics-tls yes", true)
+	n.tls.Restore(nil) // as if the certificates had been lost
+	if served(&secure, "https") || served(&plain, "http") {
+		t.Error("metrics are served without a certificate")
+	}
+
+	for _, c := range []struct {
+		name       string
+		directives []string
+	}{
+		{"no certificate", nil},
+		{"no port", []string{"--metrics-port", "0"}},
+		{"a file that is not there", []string{"--tls-cert-file", "/nonexistent", "--tls-key-file", "/nonexistent"}},
+	} {
+		args := append([]string{"--port", freePort(t), "--metrics-port", "9121", "--metrics-tls", "yes", "--dir", t.TempDir()}, c.directives...)
+		settings, err := config.Load(config.Source{Args: args, Product: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := &memoryStream{}
+		s, err := New(Config{Settings: settings, Stream: stream, Keyspace: storage.New(storage.Config{Databases: 16, Stream: stream})})
+		if err == nil || !strings.Contains(err.Error(), "Failed to configure TLS") {
+			t.Errorf("%s: error %v", c.name, err)
+		}
+		if s != nil {
+			for _, l := range s.loops {
+				l.poll.close()
+			}
+			s.metrics.Close()
+		}
+	}
+}
+
 func TestMetricsFollowConfigSet(t *testing.T) {
 	n := startNode(t)
 	c := n.dial()
@@ -442,8 +502,9 @@ func BenchmarkScrape(b *testing.B) {
 	may := func(...string) bool { return true }
 	b.ReportAllocs()
 	size := 0
+	p := metrics.NewPage()
 	for b.Loop() {
-		p := metrics.NewPage()
+		p.Reset()
 		n.measure(p, may)
 		size = len(p.Bytes())
 	}

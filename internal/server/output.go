@@ -16,9 +16,15 @@ import (
 // replaced, and was committed before that; see Stream. storage.NeverCommitted is none
 // of these: what waits for it never leaves.
 type mark struct {
-	start int
-	at    replication.Offset
-	since time.Duration // when the output began to wait, by the loop's clock
+	start, end int // of the reply; what follows waits behind it
+	at         replication.Offset
+	since      time.Duration // when the output began to wait, by the loop's clock
+	// waits: replicas are to acknowledge the offset, and not only the journal; but not
+	// for ever. term: the output is the reply to a write that was made in this term of
+	// Stream, and is replaced by an error if that was in vain; 0: it is not such a reply.
+	waits bool
+	term  uint32
+	mixed bool // the reply has what no error can replace
 }
 
 const (
@@ -47,20 +53,27 @@ func (l *loop) closeOutput(c *conn) {
 	}
 }
 
-// hold makes the output from start on wait for offset at: the reply gate.
-// Order is kept, so what is written later waits as well.
-func (l *loop) hold(c *conn, start int, at replication.Offset) {
-	if at <= l.srv.stream.Committed() {
+// hold makes output wait for an offset: the reply gate. Order is kept, so what is
+// written later waits as well. m says where it begins and what it waits for. If it is
+// the reply to a write, m.term is the stream's as it was before the write's unit.
+func (l *loop) hold(c *conn, m mark) {
+	s := l.srv.stream
+	m.waits = s.AwaitsReplicas() && m.at != storage.NeverCommitted
+	if !m.waits {
+		m.term = 0
+	}
+	if m.term == 0 && m.at <= s.Shown() || m.term != 0 && m.at <= s.Committed() && m.term == s.Term() {
 		return
 	}
-	end := l.srv.stream.End()
-	if beyond(at, end) {
+	end := s.End()
+	if m.term == 0 && beyond(m.at, end) {
 		return
 	}
-	if n := len(c.marks); n > 0 && c.marks[n-1].at >= at && !beyond(c.marks[n-1].at, end) {
+	if n := len(c.marks); n > 0 && m.term == 0 && c.marks[n-1].at >= m.at && !beyond(c.marks[n-1].at, end) {
 		return
 	}
-	c.marks = append(c.marks, mark{start, at, l.mono})
+	m.end, m.since = c.out.Len(), l.mono
+	c.marks = append(c.marks, m)
 	if !c.inHeld {
 		c.inHeld = true
 		l.held = append(l.held, c)
@@ -93,16 +106,13 @@ func (l *loop) release() {
 	if len(l.held) == 0 {
 		return
 	}
-	committed, end := l.srv.stream.Committed(), l.srv.stream.End()
+	now := l.commits()
+	l.acksDue = 0
 	kept := l.held[:0]
 	for _, c := range l.held {
-		n := 0
-		for n < len(c.marks) && (c.marks[n].at <= committed || beyond(c.marks[n].at, end)) {
-			l.stats.gate.Record(l.mono - c.marks[n].since)
-			n++
-		}
-		if n > 0 {
-			wasFull := c.heldBytes() > maxHeldBytes
+		wasFull := c.heldBytes() > maxHeldBytes
+		n := l.freed(c, &now)
+		if n > 0 && !c.is(stateClosed) {
 			c.marks = c.marks[:copy(c.marks, c.marks[n:])]
 			l.wantWrite(c)
 			if wasFull && c.heldBytes() <= maxHeldBytes {
@@ -119,6 +129,23 @@ func (l *loop) release() {
 	l.held = kept
 	l.holding.Store(len(kept) > 0)
 	l.resumeAll()
+}
+
+// freed counts the marks of a connection, from the first on, that hold nothing back any
+// more.
+func (l *loop) freed(c *conn, now *commits) (n int) {
+	for n < len(c.marks) {
+		m := &c.marks[n]
+		if !now.free(m) && !l.overdue(c, n, now) {
+			break
+		}
+		if c.is(stateClosed) {
+			return 0 // and without marks
+		}
+		l.stats.gate.Record(l.mono - m.since)
+		n++
+	}
+	return n
 }
 
 // resumeAll resumes those who can be. What they run may take long, and then whoever has
@@ -141,9 +168,10 @@ func (l *loop) resume(c *conn) {
 	}
 	if len(c.in) > 0 {
 		l.runBuffered(c)
-		return
+	} else {
+		l.watchSocket(c)
 	}
-	l.watchSocket(c)
+	l.endSecured(c)
 }
 
 // wantWrite puts c among those whose output is written at the end of the turn.
@@ -189,6 +217,9 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	l.freezes = freezes
 	closed := 0
 	cut := func(c *conn) {
+		if l.nap == (sleep{c, freezes}) {
+			return
+		}
 		if c.unsent() > 0 || c.is(stateRunning) { // a reply is to come, as old as its script
 			l.drop(c)
 			closed++
@@ -208,6 +239,22 @@ func (l *loop) afterFreeze(now time.Time) bool {
 	return true
 }
 
+// A sleep is one of DEBUG SLEEP, from which the client has nothing but the reply to that:
+// the freeze that the cluster took it for is no reason not to answer.
+type sleep struct {
+	c       *conn
+	freezes uint64 // Cluster.Freezes after it
+}
+
+// FallAsleep implements admin.Sleeper.
+func (c *conn) FallAsleep() (awake func()) {
+	l := c.home.Load()
+	if l.srv.cluster == nil || c.unsent() > 0 {
+		return func() {}
+	}
+	return func() { l.nap = sleep{c, l.srv.cluster.Freezes(time.Now())} }
+}
+
 // write writes what may leave.
 func (l *loop) write(c *conn) {
 	switch {
@@ -220,6 +267,7 @@ func (l *loop) write(c *conn) {
 	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
 		return
 	}
+	l.sendAhead()
 	end := c.releasable()
 	if end-c.sent > smallOutput {
 		if l.checkOutput(c); c.is(stateClosed) {
@@ -240,6 +288,14 @@ func (l *loop) write(c *conn) {
 	}
 	l.watchFor(c, c.polled&^writable)
 	l.wrote(c)
+}
+
+// sendAhead has the replicas sent what clients are about to be told of: what was
+// answered is then not lost with the process.
+func (l *loop) sendAhead() {
+	if r := l.srv.replication; r != nil {
+		r.SendAhead()
+	}
 }
 
 // send writes output up to end; the error is EAGAIN if the socket takes no more.

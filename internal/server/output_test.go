@@ -85,7 +85,7 @@ func TestRepliesOutliveTheStreamTheyWaitedFor(t *testing.T) {
 		reply := func(text string, gate replication.Offset) {
 			start := c.out.Len()
 			c.out.Simple(text)
-			l.hold(c, start, gate)
+			l.hold(c, mark{start: start, at: gate})
 		}
 		old := n.stream.Append(0, 0, []byte("a unit of the old stream"))
 		reply("written before", old)

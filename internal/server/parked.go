@@ -25,6 +25,8 @@ type parked struct {
 	// handler took, without the wait, and the arguments for the slow log.
 	took time.Duration
 	args [][]byte
+	// term is the stream's term in which it was served; 0: it was not by a unit.
+	term uint32
 	// rejected: the answer is that the command is not run after all.
 	rejected bool
 }
@@ -146,13 +148,24 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	if c.is(stateReplyOff | stateSkipping) {
 		c.out.Truncate(start)
 	}
-	l.hold(c, start, gate)
+	l.hold(c, mark{start: start, at: gate, term: p.termOf(gate)})
 	if c.subs != nil {
 		l.takeInbox(c.subs)
 	}
 	c.woff = max(c.woff, gate)
 	l.wantWrite(c)
 	l.resume(c)
+}
+
+// termOf is the term of the write that the answer tells of, 0 if it tells of none.
+func (p *parked) termOf(gate replication.Offset) uint32 {
+	switch {
+	case gate == 0 || p.c.last.Flags&command.Write == 0:
+		return 0
+	case p.term != 0:
+		return p.term
+	}
+	return p.c.srv.stream.Term()
 }
 
 // lateReply counts the reply of a command that has waited, which begins at

@@ -20,6 +20,15 @@ type Stream interface {
 	// lower, as a full resync does, all of it has been committed: so an offset
 	// beyond End holds nothing back.
 	Committed() replication.Offset
+	// Shown is up to where replies may leave that only show data. It is Committed, or
+	// beyond that what replicas were waited for in vain (GiveUp).
+	Shown() replication.Offset
+	// AwaitsReplicas reports whether Committed waits for replicas on a primary.
+	AwaitsReplicas() bool
+	// Term counts the changes of the role, from 1 on. Of what was appended in a term
+	// that is over, Committed does not say whether replicas have acknowledged it.
+	Term() uint32
+	GiveUp(at replication.Offset)
 	// TryCommit makes what was appended as durable as the policy in force promises,
 	// at once, if that takes the caller no longer than to have it done by others.
 	TryCommit()
@@ -54,9 +63,18 @@ type Replication interface {
 	// acknowledgement came, or what Synced says of this node has changed.
 	Acked(at replication.Offset) int
 	AskAcks()
+	// OnlineReplicas counts those that could acknowledge a write.
+	OnlineReplicas() int
+	// WantAcks asks replicas to acknowledge what was appended, with an executor that is
+	// in no unit; it is quick if they have been asked.
+	WantAcks(e *storage.Executor)
 	// Synced reports whether an offset is fsynced here, and counts the replicas
 	// that have it on disk.
 	Synced(at replication.Offset) (local bool, replicas int)
+	// SendAhead hands what was appended to the stream to the sockets of replicas that
+	// have everything else, as far as these take it at once. The loops call it before
+	// they answer clients; it is quick if there is nothing to send.
+	SendAhead()
 	// SayOwed adds to the stream what replicas wait for, within a unit that takes so
 	// long that others cannot.
 	SayOwed(tx *storage.Tx)
@@ -74,6 +92,7 @@ type Handshake struct {
 	ListeningPort int
 	IP            string // as it announces it; empty: that of the connection
 	EOF, PSYNC2   bool   // REPLCONF capa
+	PromptAcks    bool   // likewise
 	Version       string
 	RDBOnly       bool // redis-cli --rdb
 	EmptyRDB      bool // redis-cli --replica: rdb-filter-only ""

@@ -159,28 +159,6 @@ func TestInfoOfACluster(t *testing.T) {
 	}
 }
 
-// After a stop of the process nothing leaves that was written before it. What
-// comes later is routed by what the cluster knows by then.
-func TestRepliesFromBeforeAStopNeverLeave(t *testing.T) {
-	f := &fakeCluster{elsewhere: slots.Of([]byte("far"))}
-	n := startParts(t, func(c *Config) { c.Cluster = f }, "--cluster-enabled", "yes")
-	writer, idle := n.dial(), n.dial()
-	idle.want("PING", "PONG")
-	n.stream.hold()
-	writer.send("SET near 1")
-	for len(n.stream.recorded()) == 0 {
-		idle.want("PING", "PONG") // until the write has been run
-	}
-	f.mu.Lock()
-	f.elsewhere = slots.Of([]byte("near"))
-	f.mu.Unlock()
-	f.freezes.Add(1)
-	n.stream.commit(-1)
-	writer.closed()
-	idle.want("PING", "PONG")
-	idle.want("GET near", "error: "+string(errMoved(int(slots.Of([]byte("near"))), "127.0.0.1:7001")))
-}
-
 // fakeReplication is a primary or a replica without any wire.
 type fakeReplication struct {
 	mu     sync.Mutex
@@ -197,7 +175,8 @@ type fakeReplication struct {
 	asked  chan struct{} // closed by the first AskAcks
 	once   sync.Once
 
-	unconfirmed atomic.Bool
+	unconfirmed   atomic.Bool
+	wanted, ahead atomic.Int64 // calls of WantAcks and SendAhead
 }
 
 func newFakeReplication() *fakeReplication {
@@ -249,6 +228,14 @@ func (f *fakeReplication) GoodReplicas() (n int) {
 	f.locked(func() { n = f.good })
 	return n
 }
+
+func (f *fakeReplication) OnlineReplicas() (n int) {
+	f.locked(func() { n = f.good })
+	return n
+}
+
+func (f *fakeReplication) WantAcks(*storage.Executor) { f.wanted.Add(1) }
+func (f *fakeReplication) SendAhead()                 { f.ahead.Add(1) }
 
 func (f *fakeReplication) Acked(replication.Offset) (n int) {
 	f.locked(func() { n = f.acked })
@@ -636,6 +623,7 @@ func (f *fakePersistence) Flushed(tx *storage.Tx, save bool) error {
 }
 
 func (f *fakePersistence) Background() error           { return nil }
+func (f *fakePersistence) Load() admin.LoadProgress    { return admin.LoadProgress{} }
 func (f *fakePersistence) Rewrite(bool) (bool, error)  { return false, nil }
 func (f *fakePersistence) LoadAgain(*storage.Tx) error { return nil }
 func (f *fakePersistence) OnRoom(tell func(room bool)) { f.room = tell }

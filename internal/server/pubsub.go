@@ -240,7 +240,7 @@ func (l *loop) push(c *conn, b []byte, at replication.Offset) {
 	l.openOutput(c)
 	start := c.out.Len()
 	c.out.Raw(b)
-	l.hold(c, start, at)
+	l.hold(c, mark{start: start, at: at})
 	l.checkOutput(c)
 	l.wantWrite(c)
 }

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
@@ -101,6 +104,41 @@ func (r *replicaConn) Write(p []byte) (int, error) {
 	n, err := r.Conn.Write(p)
 	r.sent.Add(int64(n))
 	return n, err
+}
+
+// directConn is a replicaConn to whose socket others than its owner write.
+type directConn struct {
+	*replicaConn
+	socket syscall.RawConn
+}
+
+// direct returns the connection as one that can be written to without waiting, if its
+// bytes go to the socket as they are: those of TLS do not.
+func (r *replicaConn) direct() net.Conn {
+	if s, ok := r.Conn.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			return &directConn{r, raw}
+		}
+	}
+	return r
+}
+
+// TrySend writes what the socket takes at once: psync.Sender.
+func (d *directConn) TrySend(p []byte) (n int, err error) {
+	failed := d.socket.Write(func(fd uintptr) bool {
+		n, err = unix.Write(int(fd), p)
+		return true
+	})
+	switch {
+	case failed != nil:
+		return 0, failed
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	d.sent.Add(int64(n))
+	return n, nil
 }
 
 // Close forgets the connection as well.

@@ -73,6 +73,7 @@ func replconfCommand(x *command.Ctx, c *conn) {
 			c.replica.IP = string(value)
 		case resp.EqualFold(word, "capa"):
 			c.replica.EOF = c.replica.EOF || resp.EqualFold(value, "eof")
+			c.replica.PromptAcks = c.replica.PromptAcks || resp.EqualFold(value, "prompt-acks")
 			c.replica.PSYNC2 = c.replica.PSYNC2 || resp.EqualFold(value, "psync2")
 		case resp.EqualFold(word, "version"):
 			c.replica.Version = string(value)
@@ -157,7 +158,7 @@ func psyncCommand(x *command.Ctx, c *conn) {
 		if nc != nil {
 			peer := s.track(c, nc, replicaPeer)
 			hello.Stray = peer.stray
-			s.replication.Serve(peer, rest, hello)
+			s.replication.Serve(peer.direct(), rest, hello)
 		}
 	}})
 }

@@ -139,6 +139,7 @@ type Server struct {
 	debugs       debugSessions
 	startMemory  int64 // in use when the server was made
 	users        users
+	uncertain    atomic.Int64 // writes that were answered with UNCERTAIN
 	strayErrors  atomic.Int64 // errors that commands of replicas would have been answered with
 	forBus       atomic.Int64 // bytes that units have published and the bus has not yet
 	ending       ending
@@ -147,6 +148,7 @@ type Server struct {
 
 	program    Program
 	metrics    *metrics.Server
+	metricsTLS atomic.Bool   // metrics-tls, as the last CONFIG SET has it
 	settings   *metrics.Page // of settingsOf; see settingsPage
 	settingsOf *config.Settings
 
@@ -518,7 +520,7 @@ func (s *Server) refreshConditions() {
 	s.setCondition(condReplica, replica)
 	s.setCondition(condUnconfirmed, unconfirmed)
 	s.setCondition(condStale, replica && !cfg.ReplicaServeStaleData && !s.replication.LinkUp())
-	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0)
+	s.setCondition(condFewReplicas, cfg.MinReplicasToWrite > 0 && cfg.MinReplicasMaxLag > 0 || cfg.MinReplicasToAck > 0)
 	s.setCondition(condMemory, cfg.MaxMemory.Bytes > 0)
 	s.setCondition(condLoading, s.Loading())
 	s.setCondition(condDisk, s.diskError() != "")

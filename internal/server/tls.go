@@ -51,6 +51,16 @@ type secured struct {
 	feed   *feed
 	begun  bool   // the handshake has its goroutine
 	sealed []byte // ciphertext that the socket has not taken yet
+	ended  bool   // the client has said that it sends nothing more, and requests of it wait
+}
+
+// settle moves what crypto/tls has written of itself, the answer to a new key or an alert,
+// behind the ciphertext that is to be sent: what follows is encrypted by the new key.
+func (t *secured) settle() {
+	if len(t.feed.out) > 0 {
+		t.sealed = append(t.sealed, t.feed.out...)
+	}
+	t.feed.out = nil
 }
 
 // TLS reports whether the client uses TLS.
@@ -263,25 +273,36 @@ func (l *loop) deciphered(c *conn, err error) {
 		return
 	}
 	t := c.tls
-	if len(t.feed.out) > 0 { // the answer to a new key, or an alert
-		t.sealed = append(t.sealed, t.feed.out...)
-		t.feed.out = nil
+	if t.settle(); len(t.sealed) > 0 {
 		l.wantWrite(c)
 	}
 	switch err {
 	case errNoMore:
 	case io.EOF:
 		// The client sends nothing more, but may be waiting for what it has asked.
-		c.state |= stateClosing
-		l.wantWrite(c)
+		t.ended = true
+		l.endSecured(c)
 	default:
 		l.drop(c)
 	}
 }
 
+// endSecured closes a connection whose client sends nothing more, unless requests of it
+// still wait: for the end of a pause, or until replies have left. One that waits within a
+// command, as in BLPOP, is closed as if it had gone.
+func (l *loop) endSecured(c *conn) {
+	waits := len(c.in) > 0 && !c.runnable() && !c.is(stateClosing|stateWaiting)
+	if c.tls == nil || !c.tls.ended || waits || c.is(stateClosed|stateDetached) {
+		return
+	}
+	c.state |= stateClosing
+	l.wantWrite(c)
+}
+
 // sendSecured is loop.send for a connection with TLS.
 func (l *loop) sendSecured(c *conn, end int) error {
 	t := c.tls
+	t.settle() // or it would be lost, or come behind what is encrypted by the new key
 	for {
 		if err := l.flushSealed(c); err != nil || c.sent == end || c.is(stateShaking) {
 			return err
@@ -335,6 +356,7 @@ func (l *loop) closeSecured(c *conn) {
 		_ = t.feed.Close()
 		return
 	}
+	t.settle()
 	t.feed.out = t.sealed
 	_ = t.conn.CloseWrite()
 	if len(t.feed.out) > 0 {
@@ -530,6 +552,7 @@ func (t *securedTerminal) Receive() (b []byte, open bool) {
 // Send is script.Terminal's.
 func (t *securedTerminal) Send(b []byte) {
 	x := t.t
+	x.settle()
 	x.feed.out, x.sealed = x.sealed, nil
 	if _, err := x.conn.Write(b); err != nil {
 		t.gone = true

@@ -32,7 +32,7 @@ func tlsNode(t *testing.T, directives ...string) (n *node, addr string) {
 	return tlsNodeWith(t, zap.NewNop(), directives...)
 }
 
-func tlsNodeWith(t *testing.T, log *zap.Logger, directives ...string) (n *node, addr string) {
+func tlsNodeWith(t testing.TB, log *zap.Logger, directives ...string) (n *node, addr string) {
 	t.Helper()
 	port := freePort(t)
 	args := append([]string{"--port", freePort(t), "--tls-port", port}, append(tlsOptions(t), directives...)...)
@@ -176,6 +176,71 @@ func TestACommandBehindTheHandshake(t *testing.T) {
 		nc.Close()
 	}
 	n.settled(0)
+}
+
+// A client says goodbye in the same read as requests that have to wait. They are carried
+// out when their time has come, and answered.
+func TestAGoodbyeBehindRequestsThatWait(t *testing.T) {
+	n, addr := tlsNode(t)
+	admin := n.dial()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	held := &delaying{Conn: nc}
+	c := tls.Client(held, anyServer)
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	admin.want("CLIENT PAUSE 100000 WRITE", "OK")
+	if _, err := io.WriteString(c, "SET k v\r\nGET k\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := held.flush(); err != nil {
+		t.Fatal(err)
+	}
+	n.untilPostponed()
+	admin.want("CLIENT UNPAUSE", "OK")
+	if all, err := io.ReadAll(c); err != nil || string(all) != "+OK\r\n$1\r\nv\r\n" {
+		t.Fatalf("%q, error %v", all, err)
+	}
+	nc.Close()
+	n.settled(1)
+}
+
+// What crypto/tls writes of itself while it reads, the answer to a new key, leaves before
+// what is encrypted after it, also if replies leave in the middle of a read.
+func TestAnswersOfTLSLeaveInOrder(t *testing.T) {
+	const answer = "the answer to a new key"
+	for _, size := range []int{1, 2 * flushBytes} {
+		n, addr := tlsNode(t)
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+		c := &client{t: t, nc: nc}
+		c.overTLS(anyServer)
+		c.want("SET k "+strings.Repeat("v", size), "OK")
+		n.stopLoops(nil)
+		n.eachConn(func(c *conn) {
+			if c.tls != nil {
+				c.tls.feed.out = []byte(answer)
+			}
+		})
+		n.resumeLoops(nil)
+		c.raw("GET k\r\nGET k\r\n")
+		got := make([]byte, len(answer))
+		if _, err := io.ReadFull(nc, got); err != nil || string(got) != answer {
+			t.Errorf("with a value of %d bytes %q leaves first, error %v", size, got, err)
+		}
+	}
 }
 
 // delaying keeps everything but the first message, that of the client's greeting, until
@@ -359,7 +424,7 @@ func TestNothingIsLeftOfHostileClients(t *testing.T) {
 }
 
 // greeting is what a client sends first.
-func greeting(t *testing.T) []byte {
+func greeting(t testing.TB) []byte {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()

@@ -13,7 +13,7 @@ func (s *Server) loadTLS() error {
 	cfg := s.config.Current()
 	switch {
 	case cfg.IdleTLS():
-		s.log.Warn("tls-cert-file is set, but nothing uses TLS: tls-port is 0, and tls-replication and tls-cluster are no")
+		s.log.Warn("tls-cert-file is set, but nothing uses TLS: tls-port is 0, and tls-replication, tls-cluster and metrics-tls are no")
 		return nil
 	case !cfg.UsesTLS():
 		return nil

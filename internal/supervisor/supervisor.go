@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"redoubt/internal/reason"
 )
 
 // Process is what a service manager is told of. One goroutine calls its methods, none of
@@ -102,7 +104,7 @@ func Find(supervised string, log *zap.Logger) *Manager {
 		return nil
 	}
 	if err != nil {
-		log.Warn(err.Error())
+		log.Warn(reason.Of(err))
 		return nil
 	}
 	go m.run()
@@ -269,7 +271,7 @@ func (m *Manager) pace() time.Duration {
 func (m *Manager) send(lines ...string) {
 	why := ""
 	if err := m.transmit(strings.Join(lines, "\n") + "\n"); err != nil {
-		if why = err.Error(); why != m.failed {
+		if why = reason.Of(err); why != m.failed {
 			m.log.Warn("systemd supervision error: sd_notify: " + why)
 		}
 	}
@@ -281,7 +283,7 @@ func (m *Manager) send(lines ...string) {
 func (m *Manager) transmit(text string) error {
 	conn, err := net.DialUnix("unixgram", nil, m.socket)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", m.socket.Name, err)
 	}
 	defer conn.Close()
 	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {

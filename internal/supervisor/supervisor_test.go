@@ -208,7 +208,7 @@ func TestWithoutAManager(t *testing.T) {
 		{"nobody asks", None, "/nonexistent", "job", ""},
 		{"auto without one", Auto, "", "", ""},
 		{"systemd without a socket", Systemd, "", "", "NOTIFY_SOCKET not found!"},
-		{"a socket that is not there", Systemd, "/nonexistent/notify", "", "sd_notify: dial unixgram /nonexistent/notify"},
+		{"a socket that is not there", Systemd, "/nonexistent/notify", "", "sd_notify: /nonexistent/notify: No such file or directory"},
 		{"a socket that is none", Systemd, "vsock:2:1", "", "neither a path nor an abstract name"},
 		{"upstart without a job", Upstart, "", "", "UPSTART_JOB not found!"},
 	} {

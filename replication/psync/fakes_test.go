@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -187,10 +188,12 @@ type memTarget struct {
 	known    bool
 	position Position
 	synced   replication.Offset // -1: keeps nothing on disk
-	keys     map[string]string  // "db/key"
-	log      []string
-	raw      []byte // of the stream since the last Replace
-	refuse   error  // from Apply
+
+	committed replication.Offset // 0: everything is
+	keys      map[string]string  // "db/key"
+	log       []string
+	raw       []byte // of the stream since the last Replace
+	refuse    error  // from Apply
 
 	loading chan struct{} // if not nil, Replace waits for it to be closed
 	direct  bool
@@ -198,6 +201,13 @@ type memTarget struct {
 }
 
 func newTarget() *memTarget { return &memTarget{synced: -1, keys: map[string]string{}} }
+
+// at puts the target at an offset of a history.
+func (m *memTarget) at(id string, end replication.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known, m.position = true, Position{replication.NewHistory(id), end, 0}
+}
 
 func (m *memTarget) note(format string, args ...any) {
 	m.log = append(m.log, fmt.Sprintf(format, args...))
@@ -284,6 +294,22 @@ func (m *memTarget) Apply(u *Unit) error {
 	m.position.End += replication.Offset(len(u.Raw))
 	m.position.DB = u.DB
 	return nil
+}
+
+func (m *memTarget) Committed() replication.Offset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.committed == 0 {
+		return math.MaxInt64
+	}
+	return m.committed
+}
+
+// limit says how far the stream is committed.
+func (m *memTarget) limit(at replication.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.committed = at
 }
 
 func (m *memTarget) Synced() (replication.Offset, bool) {

@@ -46,6 +46,8 @@ type feeder struct {
 	sent      atomic.Int64  // offset of the last byte of the stream that was sent, or unsent
 	writing   atomic.Int64  // since when a write is under way, in Unix nanoseconds; 0: none is
 	softSince time.Time     // watch's: since when the replica is beyond the soft limit
+
+	ahead ahead // others send in the feeder's place
 }
 
 // serve runs the feeder to its end.
@@ -169,6 +171,7 @@ func (f *feeder) setState(s State) {
 	}
 	p.mu.Unlock()
 	if s == Online {
+		p.came.Add(1)
 		p.cfg.OnAck()
 	}
 }
@@ -192,10 +195,21 @@ func (f *feeder) count() {
 func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) error {
 	from := f.primary.cfg.Stream
 	buf := make([]byte, copyBytes)
+	if f.ahead.sender, _ = f.conn.(Sender); f.ahead.sender != nil {
+		f.ahead.wanted = make(chan struct{}, 1)
+		defer f.primary.lend(f)()
+	}
 	var last time.Time // of a write
 	for {
 		f.sent.Store(int64(after))
 		pin.Move(after)
+		if f.yields(after) {
+			var err error
+			if after, err = f.yield(ctx, after, pin, buf); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := from.Wait(ctx, after); err != nil {
 			return err
 		}

@@ -2,13 +2,17 @@ package psync
 
 import (
 	"bytes"
+	"io"
 	"strconv"
 	"strings"
 
 	"redoubt/replication"
 )
 
-const replyBytes = 4 << 10 // a line of the primary; errors can be long
+const (
+	replyBytes = 4 << 10 // a line of the primary; errors can be long
+	infoBytes  = 1 << 20 // INFO replication has a line per replica
+)
 
 // greet shakes hands as Redis's syncWithMaster does: PING, then AUTH and the REPLCONFs in one go.
 func (s *session) greet() error {
@@ -41,7 +45,7 @@ func (s *session) greet() error {
 	if me.IP != "" {
 		send("REPLCONF", "ip-address", me.IP)
 	}
-	send("REPLCONF", "capa", "eof", "capa", "psync2")
+	send("REPLCONF", "capa", "eof", "capa", "psync2", "capa", capaPrompt)
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}
@@ -58,6 +62,33 @@ func (s *session) greet() error {
 		}
 	}
 	return nil
+}
+
+// upstream asks the primary for INFO replication. ok is false if it does not answer with
+// what is needed: the user may have no permission for INFO, and then PSYNC has to do.
+func (s *session) upstream() (u replication.Upstream, ok bool, err error) {
+	if _, err := s.conn.Write(appendCommand(nil, "INFO", "replication")); err != nil {
+		return u, false, err
+	}
+	header, err := s.reply()
+	if err != nil {
+		return u, false, err
+	}
+	if hasPrefix(header, "-", "+") {
+		s.link.outage.say("The master does not tell how far it has the stream of this node (%s). If the two have parted, all data have to be copied.", header[1:])
+		return u, false, nil
+	}
+	size, found := bytes.CutPrefix(header, []byte("$"))
+	n, err := strconv.Atoi(string(size))
+	if !found || err != nil || n < 0 || n > infoBytes {
+		return u, false, unexpected("Unexpected reply to INFO from master: %s", header)
+	}
+	text := make([]byte, n+len("\r\n"))
+	if _, err := io.ReadFull(s.in, text); err != nil {
+		return u, false, err
+	}
+	u, ok = replication.ParseUpstream(string(text))
+	return u, ok, nil
 }
 
 // ask sends PSYNC with the node's position and reads the answer. Any error is

@@ -57,6 +57,9 @@ type Target interface {
 	// Apply appends the unit's bytes to the node's stream and executes its
 	// commands. An error must have done neither.
 	Apply(u *Unit) error
+	// Committed is how far the node's stream is as durable as its own policy promises:
+	// nothing beyond that is acknowledged.
+	Committed() replication.Offset
 	// Synced is how far the node's stream is on disk; ok is false if the node
 	// keeps none there.
 	Synced() (at replication.Offset, ok bool)
@@ -79,11 +82,20 @@ type LinkConfig struct {
 	Timeout  func() time.Duration
 	Target   Target
 	Handover Handover // nil: there never is one
+	Rewinder Rewinder // nil: the node never goes back
 	Log      *zap.Logger
 
 	// MaxUnitBytes bounds an execution unit of the stream, and so the memory a
 	// broken primary can take; 0 is 4 GiB.
 	MaxUnitBytes int
+}
+
+// Rewinder is a node that can give up the end of its stream if the primary lacks it, so
+// that a partial resync is possible. Its method is called by the Link's goroutine.
+type Rewinder interface {
+	// Rewind is told what the primary says of its stream, before PSYNC asks for what
+	// Position says then. An error ends the session. It gives up when ctx ends.
+	Rewind(ctx context.Context, u replication.Upstream) error
 }
 
 // Handover is a failover that this node coordinates: it was the primary, and follows
@@ -148,6 +160,7 @@ type Link struct {
 	cfg    LinkConfig
 	cancel context.CancelFunc
 	done   chan struct{}
+	kick   chan struct{} // Target.Committed has moved; of one element
 
 	offset   atomic.Int64 // applied
 	received atomic.Int64
@@ -169,7 +182,10 @@ func Start(cfg LinkConfig) *Link {
 		cfg.MaxUnitBytes = defaultUnit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Link{cfg: cfg, cancel: cancel, done: make(chan struct{}), began: time.Now(), state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr}}
+	l := &Link{
+		cfg: cfg, cancel: cancel, done: make(chan struct{}), kick: make(chan struct{}, 1), began: time.Now(),
+		state: Connect, outage: outage{log: cfg.Log, addr: cfg.Addr},
+	}
 	l.offset.Store(-1)
 	go func() {
 		defer close(l.done)
@@ -183,6 +199,15 @@ func Start(cfg LinkConfig) *Link {
 func (l *Link) Close() {
 	l.cancel()
 	<-l.done
+}
+
+// Committed says that what Target.Committed answers has moved other than by Apply. Any
+// goroutine may call it; it does not wait.
+func (l *Link) Committed() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
 }
 
 // Status returns how the link is doing.

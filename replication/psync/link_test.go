@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -93,7 +94,7 @@ func (r *linkRig) greet(wantPSYNC ...string) {
 	r.t.Helper()
 	r.expect(cmd("PING"))
 	r.send("+PONG\r\n")
-	r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+	r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "prompt-acks"))
 	r.send("+OK\r\n-ERR Unrecognized REPLCONF option: capa\r\n")
 	r.expect(cmd(append([]string{"PSYNC"}, wantPSYNC...)...))
 }
@@ -123,6 +124,102 @@ func (r *linkRig) close() {
 	}
 }
 
+// rewinder is a node that goes back as far as the test says.
+type rewinder struct {
+	target *memTarget
+	told   []replication.Upstream
+	back   func(u replication.Upstream) error
+}
+
+func (r *rewinder) Rewind(_ context.Context, u replication.Upstream) error {
+	r.told = append(r.told, u)
+	return r.back(u)
+}
+
+// TestThePrimaryIsAskedBeforePSYNC: what INFO tells of its stream comes to the node, which
+// then asks from where it has gone back to. Whatever the primary answers instead, the link
+// goes on with PSYNC.
+func TestThePrimaryIsAskedBeforePSYNC(t *testing.T) {
+	const info = "# Replication\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\nmaster_repl_offset:200\r\nsecond_repl_offset:91\r\n"
+	told := fmt.Sprintf(info, idB, idA)
+	bulk := func(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
+	for _, c := range []struct {
+		name, answer string
+		want         string // the offset that is asked for
+	}{
+		{"it tells", bulk(told), "91"},
+		{"the user has no permission", "-NOPERM this user has no permissions to run the 'info' command\r\n", "101"},
+		{"it is no server that anybody knows", "+OK\r\n", "101"},
+		{"it tells less", bulk("# Replication\r\nrole:master\r\n"), "101"},
+		{"it tells nothing", bulk(""), "101"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newLinkRig(t)
+				r.target.at(idA, 100)
+				back := &rewinder{target: r.target, back: func(u replication.Upstream) error {
+					r.target.at(idA, u.History.Second-1)
+					return nil
+				}}
+				r.cfg.Rewinder = back
+				r.start()
+				r.expect(cmd("PING"))
+				r.send("+PONG\r\n")
+				r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+				r.send("+OK\r\n+OK\r\n")
+				r.expect(cmd("INFO", "replication"))
+				r.send(c.answer)
+				r.expect(cmd("PSYNC", idA, c.want))
+				r.send("+CONTINUE " + idB + "\r\n")
+				r.expect(ackOf(strconv.Itoa(atoi(t, c.want) - 1)))
+				if c.want == "91" && (len(back.told) != 1 || back.told[0].History != (replication.History{ID: idB, ID2: idA, Second: 91})) {
+					t.Errorf("the node was told %+v", back.told)
+				}
+				r.close()
+			})
+		})
+	}
+	t.Run("the node cannot go back now", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newLinkRig(t)
+			r.target.at(idA, 100)
+			r.cfg.Rewinder = &rewinder{target: r.target, back: func(replication.Upstream) error { return errors.New("cut off") }}
+			r.start()
+			for range 2 { // the session ends, and there is another one
+				r.expect(cmd("PING"))
+				r.send("+PONG\r\n")
+				r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+				r.send("+OK\r\n+OK\r\n")
+				r.expect(cmd("INFO", "replication"))
+				r.send(bulk(told))
+				if rest, err := io.ReadAll(r.in); err != nil || len(rest) > 0 {
+					t.Errorf("it goes on with %q (%v)", rest, err)
+				}
+				r.accept()
+			}
+			r.close()
+		})
+	})
+	t.Run("a node without data does not ask", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newLinkRig(t)
+			r.cfg.Rewinder = &rewinder{}
+			r.start()
+			r.greet("?", "-1")
+			r.close()
+		})
+	})
+}
+
+func atoi(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestHandshakeOfTheReplica(t *testing.T) {
 	cases := []struct {
 		name           string
@@ -146,7 +243,7 @@ func TestHandshakeOfTheReplica(t *testing.T) {
 				r.start()
 				r.expect(cmd("PING"))
 				r.send(c.pong + "\r\n")
-				r.expect(c.want + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
+				r.expect(c.want + cmd("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "prompt-acks"))
 				r.send(strings.Repeat("+OK\r\n", strings.Count(c.want, "*")+1))
 				r.expect(cmd("PSYNC", "?", "-1"))
 				r.close()

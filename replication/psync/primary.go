@@ -64,6 +64,10 @@ type Primary struct {
 
 	done chan struct{} // closed by Close
 
+	direct atomic.Pointer[[]*feeder] // for which Push sends; replaced with mu held
+	late   atomic.Bool               // Push sends nothing
+	came   atomic.Int64              // how often a replica began to get the stream
+
 	full, partial, refused atomic.Int64 // see Syncs
 }
 
@@ -96,6 +100,7 @@ type Replica struct {
 	Port  int    // announced
 	State State
 	Ack   replication.Ack
+	Sent  replication.Offset // handed to its socket; of one that is online
 }
 
 // Serve feeds the replica at the other end of conn until one side ends it, and
@@ -237,6 +242,7 @@ func (p *Primary) Bar() (lift func()) {
 	clear(p.left)
 	for _, f := range p.feeders {
 		f.barred = true
+		p.acks.Detach(f.id) // what it acknowledges from now on may be of another history
 		f.cancel(ErrDisconnected)
 	}
 	return sync.OnceFunc(func() {
@@ -255,6 +261,7 @@ func (p *Primary) Bar() (lift func()) {
 // come together: Redis writes to its replicas before it takes the next command.
 func (p *Primary) Drain(most time.Duration) {
 	end := p.cfg.Stream.End()
+	p.Push()
 	for deadline := time.Now().Add(most); p.behind(end) && time.Now().Before(deadline); {
 		time.Sleep(drainStep)
 	}
@@ -296,7 +303,7 @@ func (p *Primary) Replicas() []Replica {
 	list := make([]Replica, 0, len(p.feeders))
 	for _, f := range p.feeders {
 		ack, _ := p.acks.Get(f.id)
-		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, State: f.state, Ack: ack})
+		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, State: f.state, Ack: ack, Sent: replication.Offset(f.sent.Load())})
 	}
 	slices.SortFunc(list, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
 	return list
@@ -315,6 +322,33 @@ func (p *Primary) Synced(at replication.Offset) int {
 	defer p.mu.Unlock()
 	return p.acks.Synced(at)
 }
+
+// Enough returns the greatest offset that at least n replicas have applied, 0 if there
+// are not so many.
+func (p *Primary) Enough(n int) replication.Offset {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acks.Enough(n)
+}
+
+// CountOnline counts the replicas that receive the stream, and those of them that
+// acknowledge by themselves what they have applied if they are asked to (Unit.Prompt).
+func (p *Primary) CountOnline() (all, prompt int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.feeders {
+		if f.state == Online && !f.barred {
+			all++
+			if f.handshake.Prompt {
+				prompt++
+			}
+		}
+	}
+	return all, prompt
+}
+
+// Came counts how often a replica began to receive the stream.
+func (p *Primary) Came() int64 { return p.came.Load() }
 
 // Good returns how many replicas acknowledged something within maxLag.
 func (p *Primary) Good(now time.Time, maxLag time.Duration) int {

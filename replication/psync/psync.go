@@ -95,6 +95,18 @@ type Limit struct {
 	SoftTime  time.Duration //
 }
 
+// PromptAcks is the question for acknowledgements with the wish that a replica of this
+// product goes on to acknowledge what it applies by itself, whenever it has applied all
+// it has received, for the time that the argument says in milliseconds. Others take it
+// for the plain question, since Redis does not look at the argument.
+const PromptAcks = "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$4\r\n2000\r\n"
+
+// PromptFor is how long replicas go on after PromptAcks.
+const PromptFor = 2 * time.Second
+
+// capaPrompt is the capability by which a replica says that it understands that.
+const capaPrompt = "prompt-acks"
+
 const (
 	second = time.Second // of keep-alives, acknowledgements and checks
 

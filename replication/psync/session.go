@@ -22,6 +22,12 @@ type session struct {
 
 	streaming atomic.Bool // a pulse is an acknowledgement, before that a line end
 
+	// Acknowledgements beside those once a second. Those up to owed are wanted as soon
+	// as the stream is committed so far; told is the last that was sent.
+	owed  atomic.Int64
+	told  atomic.Int64
+	until time.Time // for so long the primary wants them unasked; follow's
+
 	quit    chan struct{}
 	helpers sync.WaitGroup
 }
@@ -42,6 +48,9 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	if err := s.greet(); err != nil {
 		return false, err
 	}
+	if err := s.rewind(ctx); err != nil {
+		return false, err
+	}
 	position, known := s.cfg.Target.Position()
 	answer, err := s.ask(position, known)
 	if err != nil {
@@ -57,6 +66,22 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	return true, s.follow(position)
+}
+
+// rewind has the node look at what the primary tells of its stream, if the node has one
+// itself.
+func (s *session) rewind(ctx context.Context) error {
+	if s.cfg.Rewinder == nil {
+		return nil
+	}
+	if p, known := s.cfg.Target.Position(); !known || p.End == 0 {
+		return nil
+	}
+	u, ok, err := s.upstream()
+	if err != nil || !ok {
+		return err
+	}
+	return s.cfg.Rewinder.Rewind(ctx, u)
 }
 
 // explain says in the log why all data are sent, as far as this side can tell.
@@ -106,7 +131,7 @@ func (s *session) follow(p Position) error {
 		}
 		// The answer to GETACK does not count GETACK itself (Redis's replconfCommand).
 		if u.GetAck {
-			if err := s.ack(); err != nil {
+			if err := s.answer(u); err != nil {
 				return err
 			}
 		}
@@ -114,7 +139,49 @@ func (s *session) follow(p Position) error {
 			return fmt.Errorf("%w: apply the stream after %d: %w", errRefused, s.link.offset.Load(), err)
 		}
 		s.link.offset.Add(int64(len(u.Raw)))
+		if len(u.Ahead) == 0 && !s.until.IsZero() {
+			if err := s.prompt(); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// answer answers GETACK.
+func (s *session) answer(u *Unit) error {
+	if u.Prompt > 0 {
+		s.until = time.Now().Add(u.Prompt)
+	}
+	s.owed.Store(s.link.offset.Load())
+	return s.ack()
+}
+
+// prompt acknowledges unasked, now that all that has arrived is applied.
+func (s *session) prompt() error {
+	if time.Now().After(s.until) {
+		s.until = time.Time{}
+		return nil
+	}
+	s.owed.Store(s.link.offset.Load())
+	if s.committed() <= s.told.Load() {
+		return nil // Committed will tell
+	}
+	return s.ack()
+}
+
+// committed is what the node may acknowledge: what it has applied, once that is as
+// durable as its own appendfsync promises.
+func (s *session) committed() int64 {
+	return min(s.link.offset.Load(), int64(s.cfg.Target.Committed()))
+}
+
+// kicked acknowledges what was waited for and has been committed by now. It is of the
+// goroutine of pulse.
+func (s *session) kicked() error {
+	if told := s.told.Load(); !s.streaming.Load() || told >= s.owed.Load() || s.committed() <= told {
+		return nil
+	}
+	return s.ack()
 }
 
 // streamSource counts the bytes of the stream that have been received.
@@ -128,8 +195,9 @@ func (r streamSource) Read(p []byte) (int, error) {
 
 // ack tells the primary how far the node is.
 func (s *session) ack() error {
-	offset := strconv.FormatInt(s.link.offset.Load(), 10)
-	args := []string{"REPLCONF", "ACK", offset}
+	at := s.committed()
+	s.told.Store(at)
+	args := []string{"REPLCONF", "ACK", strconv.FormatInt(at, 10)}
 	if synced, ok := s.cfg.Target.Synced(); ok {
 		args = append(args, "FACK", strconv.FormatInt(int64(synced), 10))
 	}
@@ -146,6 +214,12 @@ func (s *session) pulse() {
 		select {
 		case <-s.quit:
 			return
+		case <-s.link.kick:
+			if s.kicked() != nil {
+				s.conn.Close()
+				return
+			}
+			continue
 		case <-tick.C:
 		}
 		if s.beat() != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // ErrStream is what a stream that is not one yields: junk, or a unit beyond
@@ -27,6 +28,9 @@ type Unit struct {
 	DB       int       // selected when the unit ends
 	Ahead    []byte    // what has been read of the units behind it
 	GetAck   bool      // REPLCONF GETACK: the primary wants an ACK now
+	// Prompt is for how long the primary wants more of them without asking; see
+	// PromptAcks.
+	Prompt time.Duration
 }
 
 // Command is one command of a Unit, to be executed in database DB.
@@ -53,6 +57,7 @@ type Reader struct {
 	slices     [][]byte
 	inMulti    bool
 	unitGetAck bool
+	unitPrompt time.Duration
 }
 
 // span is a range of bytes of the current unit. It is relative to the unit's
@@ -102,7 +107,7 @@ func (r *Reader) Partial() bool { return r.end > r.start }
 func (r *Reader) begin() {
 	r.start = r.pos
 	r.args, r.commands = r.args[:0], r.commands[:0]
-	r.inMulti, r.unitGetAck = false, false
+	r.inMulti, r.unitGetAck, r.unitPrompt = false, false, 0
 	if len(r.buf) > keepBytes && r.end-r.pos <= readerBytes {
 		small := make([]byte, readerBytes)
 		r.end = copy(small, r.buf[r.pos:r.end])
@@ -119,7 +124,7 @@ func (r *Reader) finish() *Unit {
 		r.slices = append(r.slices, raw[a.from:a.to])
 	}
 	u := &r.unit
-	u.Raw, u.DB, u.GetAck = raw, r.db, r.unitGetAck
+	u.Raw, u.DB, u.GetAck, u.Prompt = raw, r.db, r.unitGetAck, r.unitPrompt
 	u.Ahead = r.buf[r.pos:r.end]
 	u.Commands = u.Commands[:0]
 	rest := r.slices
@@ -209,6 +214,9 @@ func (r *Reader) note(first int) error {
 	case bytes.EqualFold(name, namePing):
 	case bytes.EqualFold(name, nameReplconf) && count > 1 && bytes.EqualFold(r.arg(first+1), nameGetAck):
 		r.unitGetAck = true
+		if count > 2 {
+			r.unitPrompt = promptFor(r.arg(first + 2))
+		}
 	default:
 		r.commands = append(r.commands, counted{r.db, count})
 		return nil
@@ -216,6 +224,19 @@ func (r *Reader) note(first int) error {
 	r.args = r.args[:first]
 	return nil
 }
+
+// promptFor reads the argument of GETACK, "*" or a time in milliseconds.
+func promptFor(arg []byte) time.Duration {
+	ms, err := strconv.ParseUint(string(arg), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(ms)*time.Millisecond, maxPrompt)
+}
+
+// maxPrompt bounds for how long a replica acknowledges by itself: a primary that is
+// replaced by one of Redis cannot call it off.
+const maxPrompt = time.Minute
 
 // arg returns argument i of the current unit. It is valid until more is read.
 func (r *Reader) arg(i int) []byte {

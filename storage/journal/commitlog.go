@@ -200,7 +200,7 @@ func (s *Stream) TryCommit() {
 		return
 	}
 	defer l.mu.Unlock()
-	s.grown.wakeAll()
+	s.TellReaders()
 	block, end, ok := s.nextCommit(l)
 	if !ok {
 		return

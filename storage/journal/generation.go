@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"redoubt/replication"
 )
 
@@ -104,17 +106,26 @@ func (w *writer) adopt(path string, generation uint64, at replication.Offset) (n
 	return name, syncDir(fs, dir)
 }
 
-// dropBase removes a base that is no longer current.
+// dropBase removes a base that is no longer of use.
 func (w *writer) dropBase(name string) {
-	if name != "" && name != w.manifest.base {
+	if name != "" && !w.manifest.holds(name) {
 		fs := w.store.disk
 		fs.Remove(fs.PathJoin(w.s.cfg.Dir, name)) // if it fails, the next start removes it
 	}
 }
 
+// dropBases removes those of an older manifest that are no longer of use.
+func (w *writer) dropBases(old *manifest) {
+	w.dropBase(old.base)
+	if old.previous.kept {
+		w.dropBase(old.previous.name)
+	}
+}
+
 // SetBase makes the RDB file at path, the data as of offset at, the base. The
-// file is moved from where it is, which must be on the same file system. The
-// journal below at may then be trimmed and the old base is removed.
+// file is moved from where it is, which must be on the same file system. The old
+// base is removed, and the journal below at may then be trimmed, if KeepBase does not
+// need them.
 func (s *Stream) SetBase(path string, at replication.Offset) error {
 	return s.onWriter(func(w *writer) error {
 		// The journal must reach the base's offset on disk before the base counts.
@@ -126,23 +137,62 @@ func (s *Stream) SetBase(path string, at replication.Offset) error {
 		if err != nil {
 			return err
 		}
-		m, old := w.manifest, w.manifest.base
+		m, old := w.manifest, w.manifest
 		m.base, m.baseOffset = name, at
+		if !w.pending {
+			m.keep(&old, replication.Offset(s.needed.Load()), replication.Offset(s.first.Load()))
+		}
 		if err := w.save(m); err != nil {
 			return err
 		}
 		if w.pending {
 			w.pending = false
 			s.notifySync()
-			s.removeStrayBases(name)
+			s.removeStrayBases(&m)
 			if err := w.store.keepOnly(m.generation); err != nil {
 				return err
 			}
 		}
-		w.dropBase(old)
+		w.dropBases(&old)
 		w.trim()
 		return nil
 	})
+}
+
+// keep makes that one of old's bases the previous one which is the newest as of needed, or
+// earlier; if none is so old, the oldest, since what is needed may rise. None is kept if
+// the base itself will do, or if the journal behind it is gone: it begins after first.
+func (m *manifest) keep(old *manifest, needed, first replication.Offset) {
+	m.previous = olderBase{kept: true, name: old.base, at: old.baseOffset}
+	if old.baseOffset > needed && old.previous.kept {
+		m.previous = old.previous
+	}
+	if m.baseOffset <= needed || m.previous.at < first {
+		m.previous = olderBase{}
+	}
+}
+
+// KeepBase says that the stream may have to be cut at offset needed, or later: of the
+// bases as of an earlier offset one is kept, with the journal behind it; math.MaxInt64: no
+// older one. Until the first call no older one is needed if the journal is a new one, and
+// one that an earlier run has left keeps what it has: nobody knows yet.
+func (s *Stream) KeepBase(needed replication.Offset) {
+	s.needed.Store(int64(needed))
+}
+
+// forgetPrevious removes the previous base once the present one will do.
+func (w *writer) forgetPrevious() {
+	m := w.manifest
+	if w.pending || !m.previous.kept || int64(m.baseOffset) > w.s.needed.Load() {
+		return
+	}
+	name := m.previous.name
+	m.previous = olderBase{}
+	if err := w.timed(func() error { return w.save(m) }); err != nil {
+		w.s.log.Warn("The journal keeps an old base that is not needed any more", zap.Error(err))
+		return
+	}
+	w.dropBase(name)
 }
 
 // NewGeneration replaces the whole stream: it now stands at offset at, with the
@@ -188,7 +238,7 @@ func (w *writer) replace(basePath string, m manifest) error {
 	if err != nil {
 		return err
 	}
-	w.dropBase(old.base)
+	w.dropBases(&old)
 	return w.store.keepOnly(m.generation)
 }
 
@@ -237,26 +287,71 @@ func (s *Stream) resetReach(at replication.Offset) {
 func (s *Stream) Cut(at replication.Offset) error {
 	err := s.onWriter(func(w *writer) error {
 		w.drain()
-		if end := s.End(); at > end || at < w.manifest.baseOffset || at < replication.Offset(s.first.Load()) {
-			return fmt.Errorf("journal: cannot cut at offset %d: the base is at %d and the end at %d", at, w.manifest.baseOffset, end)
-		}
-		b, err := w.store.prepareCut(at)
-		if err != nil {
-			return fmt.Errorf("journal: cut at offset %d: %w", at, err)
-		}
-		// First the commit log and the ring forget: everything in them is in Pebble
-		// now, and bytes cut there must not come back out of them.
-		return w.withoutCommits(func() error {
-			first := s.first.Load()
-			s.restart(at, w.manifest.generation)
-			s.first.Store(first)
-			w.disk(func() error { return w.store.apply(b) })
-			return nil
-		})
+		return w.cut(at)
 	})
 	if !errors.Is(err, ErrDisabled) {
 		return err
 	}
+	return s.cutBacklog(at)
+}
+
+// cut does the work of Cut once everything is in Pebble.
+func (w *writer) cut(at replication.Offset) error {
+	s := w.s
+	if end := s.End(); at > end || at < w.manifest.baseOffset || at < replication.Offset(s.first.Load()) {
+		return fmt.Errorf("journal: cannot cut at offset %d: the base is at %d and the end at %d", at, w.manifest.baseOffset, end)
+	}
+	b, err := w.store.prepareCut(at)
+	if err != nil {
+		return fmt.Errorf("journal: cut at offset %d: %w", at, err)
+	}
+	// First the commit log and the ring forget: everything in them is in Pebble
+	// now, and bytes cut there must not come back out of them.
+	return w.withoutCommits(func() error {
+		first := s.first.Load()
+		s.restart(at, w.manifest.generation)
+		s.first.Store(first)
+		w.disk(func() error { return w.store.apply(b) })
+		return nil
+	})
+}
+
+// Rewind is Cut at an offset that may lie below the base, if the previous base does not,
+// and makes h the history of what is left, which is a replica's. A crash at any step
+// leaves a journal that is whole:
+//
+//  1. The previous base becomes the base again. With the journal behind it, which is
+//     still all there, it makes the same data.
+//  2. The cut, which is one write of Pebble. The history is the old one, of which what
+//     is left is the beginning. A node that starts from here finds again, when it asks
+//     its primary, what it has in common with it.
+//  3. The new history. Before the cut it would claim bytes that it does not have.
+func (s *Stream) Rewind(at replication.Offset, h replication.History) error {
+	return s.onWriter(func(w *writer) error {
+		w.drain()
+		if w.pending || at < w.manifest.oldest() || at > s.End() {
+			return fmt.Errorf("journal: cannot go back to offset %d: the oldest base is at %d and the end at %d", at, w.manifest.oldest(), s.End())
+		}
+		if m := w.manifest; at < m.baseOffset {
+			younger := m.base
+			m.base, m.baseOffset = m.previous.name, m.previous.at
+			m.previous = olderBase{}
+			if err := w.save(m); err != nil {
+				return err
+			}
+			w.dropBase(younger)
+		}
+		if err := w.cut(at); err != nil {
+			return err
+		}
+		m := w.manifest
+		m.history, m.replica = h, true
+		return w.save(m)
+	})
+}
+
+// cutBacklog is Cut without a journal.
+func (s *Stream) cutBacklog(at replication.Offset) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := replication.Offset(s.end.Load())

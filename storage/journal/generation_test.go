@@ -389,6 +389,8 @@ func TestManifestRoundTrip(t *testing.T) {
 		{generation: 1, history: testHistory},
 		{generation: 9, base: "base-9-1.rdb", baseOffset: 1, replica: true, history: replication.History{ID: strings.Repeat("f", 40), ID2: strings.Repeat("0", 40), Second: 12}},
 		{generation: 3, history: testHistory, replica: true, fitness: testFitness},
+		{generation: 9, base: "base-9-70.rdb", baseOffset: 70, previous: olderBase{kept: true, name: "base-9-1.rdb", at: 1}, history: testHistory, replica: true, fitness: testFitness},
+		{generation: 9, base: "base-9-70.rdb", baseOffset: 70, previous: olderBase{kept: true}, history: testHistory},
 		{generation: 3, history: testHistory, replica: true, fitness: replication.Fitness{Shard: "s", Contact: time.UnixMilli(1)}},
 	} {
 		got, err := decodeManifest(m.encode())
@@ -402,6 +404,8 @@ func FuzzManifest(f *testing.F) {
 	m := manifest{generation: 2, base: "base-2-7.rdb", baseOffset: 7, history: testHistory}
 	f.Add(m.encode())
 	m.replica, m.fitness = true, testFitness
+	f.Add(m.encode())
+	m.previous = olderBase{kept: true, name: "base-2-3.rdb", at: 3}
 	f.Add(m.encode())
 	f.Add([]byte("crc 00000000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

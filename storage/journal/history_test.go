@@ -231,8 +231,10 @@ func (h *history) step() {
 	case n < 66:
 		h.note("flush")
 		h.must(h.s.Flush())
-	case n < 73:
+	case n < 71:
 		h.cut()
+	case n < 73:
+		h.rewind()
 	case n < 77:
 		h.renew()
 	case n < 83:
@@ -320,6 +322,28 @@ func (h *history) cut() {
 		whole.promised = min(whole.promised, at)
 		h.p.during(h.t, []outcome{whole, {after, at}}, 1, do)
 	}
+	h.line = after
+	h.cutSwitched()
+}
+
+// rewind goes back to any offset that a base is kept for; what is kept for it changes.
+func (h *history) rewind() {
+	oldest, ok := h.s.Oldest()
+	h.s.KeepBase(oldest + replication.Offset(h.rng.IntN(int(h.line.end()-oldest)+1)))
+	if h.off || !ok {
+		return
+	}
+	at := h.line.end()
+	for range 20 {
+		if e := h.line.ends[h.rng.IntN(len(h.line.ends))]; e >= oldest {
+			at = e
+			break
+		}
+	}
+	h.note("back to %d", at)
+	after, whole := h.line.upTo(at), h.p.now()
+	whole.promised = min(whole.promised, at)
+	h.p.during(h.t, []outcome{whole, {after, at}}, 1, func() error { return h.s.Rewind(at, testHistory) })
 	h.line = after
 	h.cutSwitched()
 }

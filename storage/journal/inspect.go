@@ -36,3 +36,26 @@ func (s *Stream) Restart() (base string, from replication.Offset, ok bool) {
 	}
 	return base, m.baseOffset, true
 }
+
+// RestartAt is what a restart would begin with if the stream ended at offset at: the
+// newest of the bases that are as of an offset not beyond it. ok is false if there is
+// none.
+func (s *Stream) RestartAt(at replication.Offset) (base string, from replication.Offset, ok bool) {
+	m := s.current.Load()
+	if m == nil {
+		return "", 0, false
+	}
+	if base, from, ok = m.baseBefore(at); base != "" {
+		base = s.cfg.FS.PathJoin(s.cfg.Dir, base)
+	}
+	return base, from, ok
+}
+
+// Oldest is the offset of the oldest base that is kept; ok is false as for Restart.
+func (s *Stream) Oldest() (at replication.Offset, ok bool) {
+	m := s.current.Load()
+	if m == nil {
+		return 0, false
+	}
+	return m.oldest(), true
+}

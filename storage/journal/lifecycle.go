@@ -66,7 +66,7 @@ func (s *Stream) beginAnew(w *writer, found bool) (*ring, *commitLog, error) {
 		}
 		m.generation++
 	}
-	m.base, m.baseOffset, w.pending = "", 0, true
+	m.base, m.baseOffset, m.previous, w.pending = "", 0, olderBase{}, true
 	w.store.generation.Store(m.generation)
 	if err := w.store.dropFrom(m.generation); err != nil {
 		return nil, nil, err

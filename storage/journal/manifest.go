@@ -21,9 +21,18 @@ type manifest struct {
 	generation uint64
 	base       string // file name in Config.Dir, "" for none
 	baseOffset replication.Offset
+	previous   olderBase // the zero value: none
 	history    replication.History
 	replica    bool
 	fitness    replication.Fitness // what SaveFitness saved since
+}
+
+// olderBase is a base before the present one that is kept, with the journal behind it:
+// see Stream.KeepBase.
+type olderBase struct {
+	kept bool
+	name string // "" for no data
+	at   replication.Offset
 }
 
 const (
@@ -31,10 +40,36 @@ const (
 	manifestMagic   = "redoubt-journal 1"
 	manifestMaxSize = 4096
 	fitnessLine     = "fitness "
+	previousLine    = "previous "
 )
 
+// oldest is the offset of the oldest base.
+func (m *manifest) oldest() replication.Offset {
+	if m.previous.kept {
+		return m.previous.at
+	}
+	return m.baseOffset
+}
+
+// holds reports whether name is that of a base which the manifest names.
+func (m *manifest) holds(name string) bool {
+	return name == m.base || m.previous.kept && name == m.previous.name
+}
+
+// baseBefore is the newest base that is as of offset at or earlier; ok is false if there
+// is none. The name is "" for no data.
+func (m *manifest) baseBefore(at replication.Offset) (name string, from replication.Offset, ok bool) {
+	switch {
+	case m.baseOffset <= at:
+		return m.base, m.baseOffset, true
+	case m.previous.kept && m.previous.at <= at:
+		return m.previous.name, m.previous.at, true
+	}
+	return "", 0, false
+}
+
 // encode renders the manifest: one line per field, the last one the checksum of
-// the lines before. A node without fitness has no line for it.
+// the lines before. A node without a previous base, or without fitness, has no line for it.
 func (m *manifest) encode() []byte {
 	role := "primary"
 	if m.replica {
@@ -46,6 +81,13 @@ func (m *manifest) encode() []byte {
 	}
 	text := fmt.Sprintf("%s\ngeneration %d\nbase %s\nbase-offset %d\nid %s\nid2 %s\nsecond %d\nrole %s\n",
 		manifestMagic, m.generation, base, m.baseOffset, m.history.ID, m.history.ID2, m.history.Second, role)
+	if m.previous.kept {
+		name := m.previous.name
+		if name == "" {
+			name = "-"
+		}
+		text += fmt.Sprintf("%s%d %s\n", previousLine, m.previous.at, name)
+	}
 	if f := m.fitness; f != (replication.Fitness{}) {
 		primary := f.Primary
 		if primary == "" {
@@ -72,6 +114,12 @@ func decodeManifest(b []byte) (manifest, error) {
 	if last, ok := strings.CutPrefix(lines[len(lines)-1], fitnessLine); ok {
 		if m.fitness, ok = decodeFitness(last); !ok {
 			return bad("the fitness is none")
+		}
+		lines = lines[:len(lines)-1]
+	}
+	if last, ok := strings.CutPrefix(lines[len(lines)-1], previousLine); ok {
+		if m.previous = decodePrevious(last); !m.previous.kept {
+			return bad("the previous base is none")
 		}
 		lines = lines[:len(lines)-1]
 	}
@@ -104,10 +152,24 @@ func decodeManifest(b []byte) (manifest, error) {
 	default:
 		return bad("unknown role")
 	}
-	if offset < 0 || strings.ContainsAny(m.base, "/\\") {
+	if offset < 0 || strings.ContainsAny(m.base, "/\\") || m.oldest() > m.baseOffset {
 		return bad("a value is out of range")
 	}
 	return m, nil
+}
+
+// decodePrevious reads what follows previousLine: the offset, and the name of the file
+// or "-". Anything else is none.
+func decodePrevious(text string) olderBase {
+	number, name, ok := strings.Cut(text, " ")
+	at, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || at < 0 || name == "" || strings.ContainsAny(name, "/\\ ") {
+		return olderBase{}
+	}
+	if name == "-" {
+		name = ""
+	}
+	return olderBase{kept: true, name: name, at: replication.Offset(at)}
 }
 
 // decodeFitness reads what follows fitnessLine: the contact in Unix

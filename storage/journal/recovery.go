@@ -49,6 +49,11 @@ func (s *Stream) openDisk() (*writer, *Recovered, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if p := m.previous; p.name != "" {
+		if _, err := fs.Stat(fs.PathJoin(cfg.Dir, p.name)); err != nil {
+			m.previous = olderBase{} // the next manifest does not name it; no start needs it
+		}
+	}
 	if m.base != "" {
 		if _, err := fs.Stat(fs.PathJoin(cfg.Dir, m.base)); err != nil {
 			return nil, nil, fmt.Errorf("journal: the base that the journal continues is not there (restore it, or move %s away to start empty): %w", cfg.Dir, err)
@@ -102,7 +107,7 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 	m := &w.manifest
 	st := w.store
 	st.generation.Store(m.generation)
-	s.removeStrayBases(m.base)
+	s.removeStrayBases(m)
 	s.removeStrays()
 	if err := st.keepOnly(m.generation); err != nil {
 		return fmt.Errorf("journal: remove old generations: %w", err)
@@ -165,11 +170,15 @@ func (s *Stream) recover(w *writer, rec *Recovered) error {
 		return errors.Join(err, l.close())
 	}
 	r.reset(m.generation, kernelBootID())
+	if m.previous.kept && m.previous.at < first {
+		m.previous = olderBase{} // what follows it is gone
+	}
 	s.first.Store(int64(first))
 	s.base.Store(int64(m.baseOffset))
 	if rec.Found {
 		current := *m
 		s.current.Store(&current)
+		s.needed.Store(0) // until somebody knows what is
 	}
 	s.begin(r, w, l, end, end)
 	return nil
@@ -268,13 +277,13 @@ func (s *Stream) removeStrays() {
 }
 
 // removeStrayBases removes bases that never became current or no longer are.
-func (s *Stream) removeStrayBases(current string) {
+func (s *Stream) removeStrayBases(current *manifest) {
 	names, err := s.cfg.FS.List(s.cfg.Dir)
 	if err != nil {
 		return // they only take space
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, "base-") && strings.HasSuffix(name, ".rdb") && name != current {
+		if strings.HasPrefix(name, "base-") && strings.HasSuffix(name, ".rdb") && !current.holds(name) {
 			s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, name))
 		}
 	}
@@ -286,13 +295,18 @@ func (s *Stream) removeStrayBases(current string) {
 // *CorruptError says how far the journal is whole: Cut there to go on without
 // the rest. An error of f ends the replay and is returned as it is.
 func (s *Stream) Replay(from replication.Offset, f func(unit []byte, end replication.Offset) error) error {
+	return s.ReplayTo(from, s.End(), f)
+}
+
+// ReplayTo is Replay up to offset to, at or below the stream's end. If no unit ends there,
+// the last one that f gets is cut off.
+func (s *Stream) ReplayTo(from, to replication.Offset, f func(unit []byte, end replication.Offset) error) error {
 	s.mu.Lock()
 	w := s.w.Load()
 	s.mu.Unlock()
 	if w == nil {
 		return ErrDisabled
 	}
-	to := s.End()
 	if s.taken.Load() < int64(to) {
 		if err := s.Flush(); err != nil {
 			return err
@@ -388,9 +402,11 @@ func (c *cursor) readAhead(from, to replication.Offset, ahead chan<- record, fre
 			corrupt(nil)
 			return
 		}
-		units = append(units, ch.a[skip:]...)
-		at += replication.Offset(len(ch.a)) - skip
-		if ch.more {
+		part := ch.a[skip:]
+		part = part[:min(replication.Offset(len(part)), to-at)]
+		units = append(units, part...)
+		at += replication.Offset(len(part))
+		if ch.more && at < to {
 			continue
 		}
 		r := record{units: units, end: at}

@@ -48,6 +48,7 @@ type Stream struct {
 	taken     atomic.Int64 // the writer has handed everything up to here to Pebble
 	first     atomic.Int64 // bytes after it can be read (with a journal)
 	base      atomic.Int64 // the base's offset (with a journal)
+	needed    atomic.Int64 // see KeepBase
 	policy    atomic.Int32
 	behind    atomic.Bool  // end - synced > bound; written under mu
 	announced atomic.Int64 // Announce has told of everything up to here
@@ -69,6 +70,7 @@ type Stream struct {
 
 	onCommit atomic.Pointer[func(replication.Offset)]
 	onSync   atomic.Pointer[func()]
+	onGrown  atomic.Pointer[func()]
 	onRoom   func(bool) // guarded by mu
 
 	count        counters
@@ -82,6 +84,7 @@ func newStream(cfg Config) *Stream {
 	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
+	s.needed.Store(math.MaxInt64)
 	s.resetReach(0)
 	return s
 }
@@ -130,7 +133,20 @@ func (s *Stream) Announce() {
 	if w := s.w.Load(); w != nil && w.wanted() {
 		w.kick()
 	}
+	s.TellReaders()
+}
+
+// OnGrown registers the function that is called when readers are told that the stream
+// has grown: for those who read it by whoever tells, instead of waiting themselves. It
+// runs on the goroutine of whoever announces, which holds no lock of the stream.
+func (s *Stream) OnGrown(f func()) { s.onGrown.Store(&f) }
+
+// TellReaders tells readers that the stream has grown, and not the writer.
+func (s *Stream) TellReaders() {
 	s.grown.wakeAll()
+	if f := s.onGrown.Load(); f != nil {
+		(*f)()
+	}
 }
 
 // selectCommand renders SELECT db in a buffer that lives until the next call.

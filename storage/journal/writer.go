@@ -133,6 +133,7 @@ func (w *writer) run() {
 // round does one batch, or one sync, or sleeps.
 func (w *writer) round() {
 	s := w.s
+	w.forgetPrevious()
 	end, taken, synced, announced := s.end.Load(), s.taken.Load(), s.synced.Load(), s.announced.Load()
 	policy := s.Policy()
 	if policy == Always && !w.opened {
@@ -413,12 +414,12 @@ func (s *Stream) unitEnd(to replication.Offset) bool {
 	return true
 }
 
-// trim removes from the journal what lies below the base and every pin, once
+// trim removes from the journal what lies below the oldest base and every pin, once
 // it is worth it.
 func (w *writer) trim() {
 	s := w.s
 	first := replication.Offset(s.first.Load())
-	floor := w.manifest.baseOffset
+	floor := w.manifest.oldest()
 	if w.pending || int64(floor-first) < s.cfg.TrimBytes {
 		return
 	}

@@ -2,9 +2,11 @@ package sentinels
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"redoubt/cluster/sentinel"
+	"redoubt/cluster/sim/virtual"
 )
 
 // Chaos is a random run. Sentinels find each other and the replicas, faults happen
@@ -132,7 +134,7 @@ func (w *World) known(g *Group, server *Server) bool {
 		if s.node == nil {
 			continue
 		}
-		replicas, _ := s.node.Replicas(w.Now(), g.Name)
+		replicas, _ := s.node.Replicas(s.Clock(), g.Name)
 		for _, r := range replicas {
 			if r.Host == server.IP {
 				return true
@@ -200,7 +202,7 @@ func (w *World) serverFault(g *Group, pause time.Duration) {
 	if p := w.primaryOf(g); p != nil && w.Rand.IntN(2) == 0 {
 		server = p
 	}
-	switch w.Rand.IntN(9) {
+	switch w.Rand.IntN(11) {
 	case 0, 1, 2:
 		server.Crash()
 	case 3:
@@ -211,16 +213,23 @@ func (w *World) serverFault(g *Group, pause time.Duration) {
 	case 5:
 		server.slow = pause
 	case 6:
-		w.moveReplica(server)
+		w.move(g, server)
 	case 7:
 		w.misplace(server, g)
 	case 8:
 		w.Net.Partition(server.Index)
+	case 9, 10:
+		w.stepClock(server.Host)
 	}
 }
 
+// stepClock sets the clock of a machine by hours, either way.
+func (w *World) stepClock(h *virtual.Host) {
+	h.StepClock(w.Between(-10*time.Hour, 10*time.Hour).Truncate(time.Second))
+}
+
 func (w *World) sentinelFault(s *Sentinel, pause time.Duration) {
-	switch w.Rand.IntN(6) {
+	switch w.Rand.IntN(8) {
 	case 0:
 		s.Crash()
 	case 1:
@@ -237,6 +246,8 @@ func (w *World) sentinelFault(s *Sentinel, pause time.Duration) {
 	case 5:
 		flags := sentinel.SimFailure(1 + w.Rand.IntN(3))
 		s.Do(func() { s.step(sentinel.SimulateFailure{Flags: flags}) })
+	case 6, 7:
+		w.stepClock(s.Host)
 	}
 }
 
@@ -283,10 +294,14 @@ func (s *Sentinel) monitorAgain(g *Group) {
 	s.step(sentinel.Set{Name: g.Name, Options: options})
 }
 
-// moveReplica gives a replica another address. A primary that moves nobody would
-// look for.
-func (w *World) moveReplica(s *Server) {
-	if s.IsReplica() && s.Up() {
+// move gives a server another address. Nobody looks for a primary there: it is replaced,
+// and an administrator makes a replica of it. Somebody has to stay whom Sentinels know
+// and who may be promoted: one without data for long is not.
+func (w *World) move(g *Group, s *Server) {
+	stays := slices.ContainsFunc(g.Servers, func(o *Server) bool {
+		return o != s && o.Priority > 0 && (!o.IsReplica() || o.sync.up) && w.known(g, o)
+	})
+	if s.Up() && stays {
 		s.Crash()
 		s.Move()
 		s.Restart()

@@ -74,7 +74,7 @@ func (w *World) judgeStep(s *Sentinel, fx *sentinel.Effects) {
 // judgeTilt looks at a notice that there must not be in TILT mode, unless an
 // administrator wants it.
 func (w *World) judgeTilt(s *Sentinel, name string, n sentinel.Notice) {
-	if !s.forced[name] && s.node.Summary(w.Now()).Tilt {
+	if !s.forced[name] && s.node.Summary(s.Clock()).Tilt {
 		w.Break("Sentinel %d judges in TILT mode: %s %s", s.Index, n.Type, n.Text)
 	}
 }
@@ -128,7 +128,7 @@ func (w *World) judgeLeader(s *Sentinel, t term) {
 	if w.law.forced[t] {
 		return
 	}
-	peers, _ := s.node.Sentinels(w.Now(), t.master)
+	peers, _ := s.node.Sentinels(s.Clock(), t.master)
 	if len(peers) < len(w.Sentinels)-1 && (w.opt.Master.ForgetAfter > 0 || s.anew == t.master) {
 		// An administrator lets it count with fewer Sentinels than there are. In
 		// which epoch it found its votes enough is not to be seen.

@@ -221,7 +221,7 @@ func TestStoppedSentinelsBlameNobody(t *testing.T) {
 	}
 	w.Run(60 * time.Second)
 	mustHold(t, w, w.Settle(time.Minute))
-	if master, _ := w.Sentinels[0].node.Master(w.Now(), "m1"); master.ConfigEpoch != 0 {
+	if master, _ := w.Sentinels[0].node.Master(w.Sentinels[0].Clock(), "m1"); master.ConfigEpoch != 0 {
 		t.Error("the master was replaced")
 	}
 }

@@ -71,7 +71,8 @@ func (s *Sentinel) Start() {
 	file := *s.file
 	file.Version = 0 // versions count within a life
 	s.file, s.newest = &file, nil
-	node, err := sentinel.New(w.Now(), sentinel.Config{
+	s.Host.Start()
+	node, err := sentinel.New(s.Clock(), sentinel.Config{
 		Settings: sentinel.Settings{Port: sentinelPort, Timing: w.opt.Timing},
 		State:    s.file,
 		Rand:     rand.New(rand.NewPCG(w.Rand.Uint64(), uint64(s.Index))),
@@ -81,7 +82,6 @@ func (s *Sentinel) Start() {
 		return
 	}
 	s.node = node
-	s.Host.Start()
 	s.waiting = release.Queue[act]{}
 	s.links = make(map[sentinel.LinkID]*link)
 	s.forced, s.tries, s.leads = make(map[string]bool), make(map[string]uint64), make(map[string]uint64)
@@ -144,7 +144,7 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 	if s.node == nil {
 		return
 	}
-	fx := s.node.Step(s.world.Now(), ev)
+	fx := s.node.Step(s.Clock(), ev)
 	if f, ok := ev.(sentinel.Failover); ok && fx.Result.Err == nil {
 		s.forced[f.Name] = true
 	}
@@ -160,7 +160,7 @@ func (s *Sentinel) command(ev sentinel.Event, done func(*sentinel.Result)) {
 		s.act(e.Thing)
 	}
 	if s.node != nil && !s.node.Deadline().IsZero() {
-		s.alarm.Set(s.node.Deadline())
+		s.alarm.Set(s.When(s.node.Deadline()))
 	}
 }
 

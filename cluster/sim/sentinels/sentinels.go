@@ -5,8 +5,9 @@
 //
 // A World has Sentinels and groups of Servers, a primary with its replicas each,
 // which stand for processes of redis-server: roles, offsets, replication links,
-// INFO, pub/sub, a redis.conf that CONFIG REWRITE writes. Clock, network and disks
-// are those of package virtual.
+// INFO, pub/sub, a redis.conf that CONFIG REWRITE writes. Clocks, network and disks
+// are those of package virtual; the wall clocks of machines are set by hours at random,
+// and machines move to other addresses.
 //
 // Two kinds of rules are checked. Safety, all the time: a Sentinel votes once in
 // an epoch for a master, across restarts too; an epoch has one leader for a

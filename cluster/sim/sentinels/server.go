@@ -40,7 +40,7 @@ type replication struct {
 	up    bool
 	ready time.Time // when the resynchronization ends
 	heard time.Time
-	down  time.Time // since when the link is down; zero: it never was up
+	down  time.Time // since when the link is down by the wall clock; zero: it never was up
 }
 
 const (
@@ -152,11 +152,14 @@ func (s *Server) follows() {
 	}
 }
 
+// wall is what the server reads of its clock: as redis-server it counts by the wall.
+func (s *Server) wall() time.Time { return s.Clock().Round(0) }
+
 // lose ends the link to the primary.
 func (s *Server) lose() {
 	down := s.sync.down
 	if s.sync.up {
-		down = s.world.Now()
+		down = s.wall()
 	}
 	s.sync = replication{down: down}
 }
@@ -355,7 +358,7 @@ func (s *Server) infoOfReplica(line func(string, ...any)) {
 	if !l.up {
 		since := int64(-1)
 		if !l.down.IsZero() {
-			since = int64(s.world.Now().Sub(l.down) / time.Second)
+			since = int64(s.wall().Sub(l.down) / time.Second)
 		}
 		line("master_link_down_since_seconds:%d", since)
 	}

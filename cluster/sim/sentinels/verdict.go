@@ -93,7 +93,7 @@ func (w *World) agreed(g *Group) (addr sentinel.Addr, err error) {
 
 // judgeTable looks at what a Sentinel shows of a master.
 func (w *World) judgeTable(s *Sentinel, g *Group, addr sentinel.Addr) error {
-	now := w.Now()
+	now := s.Clock()
 	m, _ := s.node.Master(now, g.Name)
 	if m.Flags != "master" {
 		return fmt.Errorf("the master is %s", m.Flags)
@@ -120,7 +120,7 @@ func (w *World) judgeTable(s *Sentinel, g *Group, addr sentinel.Addr) error {
 		if err := judgePeer(peers, other); err != nil {
 			return err
 		}
-		if theirs, _ := other.node.Master(now, g.Name); theirs.ConfigEpoch != m.ConfigEpoch {
+		if theirs, _ := other.node.Master(other.Clock(), g.Name); theirs.ConfigEpoch != m.ConfigEpoch {
 			return fmt.Errorf("epoch %d, that of Sentinel %d is %d", m.ConfigEpoch, other.Index, theirs.ConfigEpoch)
 		}
 	}

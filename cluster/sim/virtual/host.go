@@ -19,6 +19,9 @@ type Host struct {
 	life   int       // counts starts and stops: what was planned in an earlier life does not happen
 	frozen time.Time // stopped until then
 	ran    time.Time // when it last did something
+
+	began   time.Time     // the life
+	stepped time.Duration // by which the wall clock is off
 }
 
 // AddHost adds a host, which is down.
@@ -52,7 +55,7 @@ func (h *Host) Frozen() bool { return h.frozen.After(h.world.now) }
 func (h *Host) Start() {
 	h.up = true
 	h.life++
-	h.ran = h.world.now
+	h.ran, h.began = h.world.now, h.world.now
 }
 
 // Stop ends a life: what was planned in it does not happen. What the disk and

@@ -3,6 +3,7 @@ package virtual
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -317,5 +318,31 @@ func TestStalledAndFullDisks(t *testing.T) {
 	w.Run(time.Second)
 	if !slices.Equal(saved, []int{1}) || full != 1 {
 		t.Errorf("%v were saved, and the program was told %d times that the disk is full", saved, full)
+	}
+}
+
+// A host's clock has the two readings of time.Now, and a step is one of the wall clock.
+func TestClockHasTwoReadings(t *testing.T) {
+	w := NewWorld(1)
+	h := w.AddHost()
+	h.Start()
+	before := h.Clock()
+	w.Run(3 * time.Second)
+	h.StepClock(-5 * time.Hour)
+	after := h.Clock()
+	if d := after.Sub(before); d != 3*time.Second {
+		t.Errorf("%v have passed, want 3 s", d)
+	}
+	if d := after.Round(0).Sub(before.Round(0)); d != 3*time.Second-5*time.Hour {
+		t.Errorf("%v have passed on the wall, want five hours back", d)
+	}
+	if want := start.Add(3*time.Second - 5*time.Hour); !after.Round(0).Equal(want) || after.Unix() != want.Unix() {
+		t.Errorf("the wall shows %v, want %v", after, want)
+	}
+	if at := h.When(after.Add(time.Minute)); !at.Equal(w.Now().Add(time.Minute)) {
+		t.Errorf("a minute from now is at %v, now is %v", at, w.Now())
+	}
+	if real := time.Now(); !strings.Contains(real.String(), "m=") || !strings.Contains(after.String(), "m=+3.0") {
+		t.Errorf("times with a monotonic reading look like %v, these like %v", real, after)
 	}
 }

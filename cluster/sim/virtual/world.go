@@ -10,9 +10,9 @@
 // and never lets the order of a map decide.
 //
 // A Host is a machine. What its program plans happens only if the machine still
-// lives the same life, and only while it is not frozen. A Network carries
-// messages between hosts as TCP does, a Disk keeps the newest state that was
-// written to it.
+// lives the same life, and only while it is not frozen. It has a wall clock of its own,
+// which may be set. A Network carries messages between hosts as TCP does, a Disk
+// keeps the newest state that was written to it.
 //
 // There is one goroutine: nothing here is safe for concurrent use, and worlds
 // share nothing.

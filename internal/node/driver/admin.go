@@ -115,6 +115,7 @@ const (
 	errSlot         resp.Error = "ERR Invalid slot"
 	errSlotOrCount  resp.Error = "ERR Invalid slot or number of keys"
 	errSetSlot      resp.Error = "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
+	errNoTimeout    resp.Error = "ERR Missing timeout value"
 	errSetSlotRole  resp.Error = "ERR Please use SETSLOT only with masters."
 )
 
@@ -283,11 +284,16 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		x.Out.Error(errSlotArgument)
 		return
 	}
+	args, err := withoutTimeout(x.Args)
+	if err != "" {
+		x.Out.Error(err)
+		return
+	}
 	set := cluster.SetSlot{Slot: s}
 	switch action := x.Args[3]; {
-	case resp.EqualFold(action, "stable") && len(x.Args) == 4:
+	case resp.EqualFold(action, "stable") && len(args) == 4:
 		set.Action = cluster.SlotStable
-	case len(x.Args) != 5:
+	case len(args) != 5:
 		x.Out.Error(errSetSlot)
 		return
 	case resp.EqualFold(action, "migrating"):
@@ -300,8 +306,8 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		x.Out.Error(errSetSlot)
 		return
 	}
-	if len(x.Args) == 5 {
-		set.ID = nodeID(x.Args[4])
+	if len(args) == 5 {
+		set.ID = nodeID(args[4])
 	}
 	if set.Action != cluster.SlotNode {
 		d.administer(x, set, ok)
@@ -311,6 +317,26 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		set.Keys = d.liveKeys(tx, s)
 		return set
 	}, ok)
+}
+
+// withoutTimeout takes off the TIMEOUT at the end of SETSLOT, as Valkey 8 has it. There it
+// bounds, in milliseconds, the wait until replicas have taken the change, which is no part
+// of SETSLOT here.
+func withoutTimeout(args [][]byte) ([][]byte, resp.Error) {
+	n := len(args)
+	switch {
+	case n > 4 && resp.EqualFold(args[n-1], "timeout"):
+		return nil, errNoTimeout
+	case n < 6 || !resp.EqualFold(args[n-2], "timeout"):
+		return args, ""
+	}
+	switch ms, isInt := resp.ParseInt(args[n-1]); {
+	case !isInt:
+		return nil, resp.ErrBadTimeout
+	case ms < 0:
+		return nil, resp.ErrNegTimeout
+	}
+	return args[:n-2], ""
 }
 
 // liveKeys is the number of keys in a slot, or 0 if all of them have expired:

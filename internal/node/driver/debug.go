@@ -2,6 +2,7 @@ package driver
 
 import (
 	"sync/atomic"
+	"time"
 
 	"redoubt/bus"
 	"redoubt/bus/link"
@@ -29,6 +30,16 @@ func (d *Driver) drops(l *link.Link, t bus.Type) bool {
 		l.Close()
 	}
 	return true
+}
+
+// Sleep implements admin.BusDebugger. What comes over links meanwhile waits there.
+func (d *Driver) Sleep(long time.Duration) {
+	d.post(func() {
+		select {
+		case <-time.After(long):
+		case <-d.quit:
+		}
+	})
 }
 
 // KillLinks implements admin.BusDebugger. It waits for run, which never waits for an

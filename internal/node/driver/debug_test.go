@@ -3,10 +3,12 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"redoubt/bus"
+	"redoubt/cluster"
 	"redoubt/internal/redistest"
 )
 
@@ -95,4 +97,28 @@ func (m *member) linksTo(node string) error {
 		return errors.New("there are not")
 	}
 	return nil
+}
+
+// A node that sleeps hears and says nothing, and takes it for a freeze when it goes on.
+func TestANodeThatSleepsIsMissed(t *testing.T) {
+	t.Parallel()
+	a, b := startMember(t, "--cluster-node-timeout", "600"), startMember(t, "--cluster-node-timeout", "600")
+	a.WantOK("cluster", "meet", "127.0.0.1", b.port)
+	for _, m := range []*member{a, b} {
+		redistest.Until(t, 10*time.Second, "both see both", func() error { return m.sees(2, false) })
+	}
+	began, before := time.Now(), b.Freezes(time.Now())
+	b.Sleep(3 * time.Second)
+	redistest.Until(t, 10*time.Second, "the other misses it", func() error {
+		if !strings.Contains(a.View().NodesText(cluster.Client{}), "fail") {
+			return errors.New(a.View().NodesText(cluster.Client{}))
+		}
+		return nil
+	})
+	if n := b.Freezes(time.Now()); n == before {
+		t.Errorf("there were %d freezes before, and no more now", n)
+	}
+	if took := time.Since(began); took < 3*time.Second {
+		t.Errorf("the node sleeps for %v", took)
+	}
 }

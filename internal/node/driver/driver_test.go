@@ -354,6 +354,20 @@ func TestAMemberKeepsWhatItKnowsOverARestart(t *testing.T) {
 		t.Fatalf("BUMPEPOCH: %q", got)
 	}
 	m.WantOK("cluster", "setslot", 3, "stable")
+	m.WantOK("cluster", "setslot", 3, "stable", "timeout", "100")
+	for end, want := range map[string]string{
+		"TIMEOUT": "ERR Missing timeout value", "TIMEOUT -1": "ERR timeout is negative",
+		"TIMEOUT abc": "ERR timeout is not an integer or out of range", "TIMEOUT 1 2": string(errSetSlot),
+		"TIMEOUT 99999999999999999999": "ERR timeout is not an integer or out of range",
+	} {
+		args := []any{"cluster", "setslot", 3, "migrating", m.id()}
+		for _, word := range strings.Fields(end) {
+			args = append(args, word)
+		}
+		if got := m.Do(args...); got != "-"+want+"\r\n" {
+			t.Errorf("SETSLOT … %s: %q, want %q", end, got, want)
+		}
+	}
 	id := m.id()
 	before := m.View().NodesText(cluster.Client{})
 

@@ -135,7 +135,7 @@ func clusterHelp(x *command.Ctx) {
 		"    Write the state of the cluster to disk.",
 		"SET-CONFIG-EPOCH <epoch>",
 		"    Give a new node its config epoch.",
-		"SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)",
+		"SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>) [TIMEOUT <milliseconds>]",
 		"    Open, close or assign a slot.",
 		"SHARDS",
 		"    List the shards with their slots and nodes.",

@@ -128,7 +128,8 @@ func (d *Driver) tellFacts() {
 	}
 }
 
-func (d *Driver) publishView() { d.view.Store(d.node.View()) }
+// publishView shows what requests are routed by.
+func (d *Driver) publishView() { d.view.Store(d.node.Latest()) }
 
 // question is a command of an administrator that wants its result.
 type question struct {

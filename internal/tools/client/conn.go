@@ -98,6 +98,11 @@ func (c *Conn) Do(args ...string) (resp.Value, error) {
 // order; error replies are among them, as values. The error is always a
 // *NetError, and then none of the outcomes is known.
 func (c *Conn) Pipeline(cmds ...[]string) ([]resp.Value, error) {
+	return c.PipelineWithin(c.timeout, cmds...)
+}
+
+// PipelineWithin is Pipeline with a limit of its own, for commands that take long.
+func (c *Conn) PipelineWithin(limit time.Duration, cmds ...[]string) ([]resp.Value, error) {
 	if c.broken != nil {
 		return nil, &NetError{Addr: c.addr, Op: "write", Err: c.broken}
 	}
@@ -105,7 +110,7 @@ func (c *Conn) Pipeline(cmds ...[]string) ([]resp.Value, error) {
 	for _, cmd := range cmds {
 		appendCommand(&c.out, cmd)
 	}
-	c.conn.SetDeadline(time.Now().Add(c.timeout))
+	c.conn.SetDeadline(time.Now().Add(limit))
 	if n, err := c.conn.Write(c.out.Bytes()); err != nil {
 		return nil, c.fail("write", n > 0, err)
 	}

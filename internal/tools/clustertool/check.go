@@ -3,11 +3,8 @@ package clustertool
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/tidwall/resp"
 
 	"redoubt/slots"
 )
@@ -163,14 +160,15 @@ func (t *Tool) checkOwners(c cluster) bool {
 		if m.view.self().replica() {
 			continue
 		}
-		err := m.keysInSlots(func(s slots.Slot, keys int) {
-			if keys > 0 || m.view.self().slots.Has(s) {
-				owners[s] = append(owners[s], m.addr())
-			}
-		})
+		counts, err := m.countKeys(slots.All())
 		if err != nil {
 			t.replied(m, err)
 			return false
+		}
+		for s, keys := range counts {
+			if self := m.view.self(); keys > 0 || self.slots.Has(slots.Slot(s)) {
+				owners[s] = append(owners[s], m.addr())
+			}
 		}
 	}
 	well := true
@@ -187,29 +185,4 @@ func (t *Tool) checkOwners(c cluster) bool {
 		t.ok("No multiple owners found.")
 	}
 	return well
-}
-
-// keysInSlots calls f with the number of keys of every slot.
-func (m *member) keysInSlots(f func(slots.Slot, int)) error {
-	all := slots.All()
-	var cmds [][]string
-	all.Each(func(s slots.Slot) bool {
-		cmds = append(cmds, []string{"CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(int(s))})
-		return true
-	})
-	s := slots.Slot(0)
-	for batch := range slices.Chunk(cmds, 1000) {
-		vs, err := m.conn.Pipeline(batch...)
-		if err != nil {
-			return err
-		}
-		for _, v := range vs {
-			if v.Type() == resp.Error {
-				return v.Error()
-			}
-			f(s, v.Integer())
-			s++
-		}
-	}
-	return nil
 }

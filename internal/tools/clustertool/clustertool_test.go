@@ -17,6 +17,9 @@ import (
 
 const password = "secret"
 
+// patient waits for nodes of a machine that has much else to do.
+var patient = client.Options{Pass: password, Timeout: 30 * time.Second}
+
 // serve runs redis-server with the given options until the test ends and
 // returns its address.
 func serve(t *testing.T, bin string, port int, options ...string) string {
@@ -31,7 +34,7 @@ func serve(t *testing.T, bin string, port int, options ...string) string {
 		cmd.Wait()
 	})
 	addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-	err := client.Wait(10*time.Second, func() error {
+	err := client.Wait(time.Minute, func() error {
 		c, err := client.Dial(addr, client.Options{})
 		if err == nil {
 			c.Close()
@@ -47,7 +50,7 @@ func serve(t *testing.T, bin string, port int, options ...string) string {
 // do sends one command to a node.
 func do(t *testing.T, addr string, args ...string) string {
 	t.Helper()
-	c, err := client.Dial(addr, client.Options{Pass: password})
+	c, err := client.Dial(addr, patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +89,10 @@ func TestOnRealRedis(t *testing.T) {
 		}
 	}
 	create := func(sure bool, addrs ...string) func(*clustertool.Tool) error {
-		return func(tool *clustertool.Tool) error { return tool.Create(addrs, 1, sure) }
+		return func(tool *clustertool.Tool) error {
+			tool.Sure = sure
+			return tool.Create(addrs, 1)
+		}
 	}
 	check := func(addr string, owners bool) func(*clustertool.Tool) error {
 		return func(tool *clustertool.Tool) error { return tool.Check(addr, owners) }
@@ -111,7 +117,7 @@ func TestOnRealRedis(t *testing.T) {
 	run("without an answer nothing is changed", true, create(false, addrs...), "Can I set the above configuration? (type 'yes' to accept): Nothing has been changed: the answer was not yes.\n")
 	run("whoever wants no replicas is told what that means", true, func(tool *clustertool.Tool) error {
 		tool.In = strings.NewReader("no\n")
-		return tool.Create(addrs[:3], 0, false)
+		return tool.Create(addrs[:3], 0)
 	}, "[WARNING] No primary gets a replica: ", "Nothing has been changed")
 	run("a cluster is made", false, create(true, addrs...),
 		">>> Performing hash slots allocation on 6 nodes...",
@@ -186,8 +192,8 @@ func TestAWaitInVainSaysWhatItWaitedFor(t *testing.T) {
 		addrs = append(addrs, serve(t, bin, first+i, append(options, "--cluster-enabled", "yes", "--requirepass", password)...))
 	}
 	var out bytes.Buffer
-	tool := &clustertool.Tool{Out: &out, Client: client.Options{Pass: password}, Timeout: 300 * time.Millisecond}
-	if err := tool.Create(addrs, 0, true); !errors.Is(err, clustertool.ErrFailed) {
+	tool := &clustertool.Tool{Out: &out, Client: client.Options{Pass: password}, Timeout: 300 * time.Millisecond, Sure: true}
+	if err := tool.Create(addrs, 0); !errors.Is(err, clustertool.ErrFailed) {
 		t.Fatalf("error %v", err)
 	}
 	want := "gave up after 300ms: node " + addrs[0] + " does not know " + addrs[1] + " yet"
@@ -241,8 +247,8 @@ func TestNodesWhoseHandshakeIsLostAreIntroducedAgain(t *testing.T) {
 			do(t, addrs[0], "CLUSTER", "FORGET", do(t, other, "CLUSTER", "MYID"))
 		}
 	}
-	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute}
-	if err := tool.Create(addrs, 0, true); err != nil {
+	tool := &clustertool.Tool{Out: out, Client: client.Options{Pass: password}, Timeout: time.Minute, Sure: true}
+	if err := tool.Create(addrs, 0); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if out.then != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"redoubt/internal/tools/client"
 	"redoubt/slots"
@@ -14,8 +15,8 @@ import (
 
 // Create makes a cluster of the empty nodes at addrs with the given number of
 // replicas a primary. It returns when the cluster serves and has been
-// checked. Unless sure, it shows the plan and asks first.
-func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
+// checked. It shows the plan and, unless Sure, asks first.
+func (t *Tool) Create(addrs []string, replicas int) error {
 	if len(addrs)/(replicas+1) < 3 {
 		return t.tooFew(len(addrs), replicas)
 	}
@@ -32,9 +33,8 @@ func (t *Tool) Create(addrs []string, replicas int, sure bool) error {
 		t.warn("No primary gets a replica: while one is down its slots cannot be used, and if it is lost, so are its data. " +
 			"--cluster-replicas 1 takes twice as many nodes, at least 6.")
 	}
-	if !sure && !t.confirm("Can I set the above configuration?") {
-		t.line("Nothing has been changed: the answer was not yes.")
-		return ErrFailed
+	if ok, err := t.agreed("Can I set the above configuration?"); !ok {
+		return err
 	}
 	return t.carryOut(c, l, ids)
 }
@@ -100,10 +100,11 @@ func (t *Tool) carryOut(c cluster, l *layout, ids map[*place]string) error {
 	return t.check(after, false)
 }
 
-// Ensure is Create for those who may have called it before: if the first node
+// Ensure is Create, without a question, for those who may have called it before: if the first node
 // knows other nodes already, it makes nothing, waits until that node says that
 // the cluster is ok, and checks it.
 func (t *Tool) Ensure(addrs []string, replicas int) error {
+	t.Sure = true
 	host, port, err := client.SplitAddr(addrs[0])
 	if err != nil {
 		t.line("Invalid address format: %s", addrs[0])
@@ -115,7 +116,7 @@ func (t *Tool) Ensure(addrs []string, replicas int) error {
 	}
 	defer m.conn.Close()
 	if len(m.view.entries) == 1 {
-		return t.Create(addrs, replicas, true)
+		return t.Create(addrs, replicas)
 	}
 	err = t.wait("The cluster is there; waiting until it serves", func() error {
 		d, err := Describe(m.conn)
@@ -249,12 +250,57 @@ func (t *Tool) antiAffinity(l *layout) {
 
 // confirm asks a question that only "yes" answers with yes.
 func (t *Tool) confirm(question string) bool {
-	fmt.Fprintf(t.Out, "%s (type 'yes' to accept): ", question)
+	answer, _ := t.ask(question + " (type 'yes' to accept): ")
+	return strings.EqualFold(answer, "yes")
+}
+
+// ask prints a question and reads a line. ok is false if there is none to read.
+func (t *Tool) ask(question string) (answer string, ok bool) {
+	fmt.Fprint(t.Out, question)
 	if t.In == nil {
-		return false
+		return "", false
 	}
-	answer, _ := bufio.NewReader(t.In).ReadString('\n')
-	return strings.EqualFold(strings.TrimSpace(answer), "yes")
+	if t.answers == nil {
+		t.answers = bufio.NewReader(t.In)
+	}
+	type read struct {
+		line string
+		err  error
+	}
+	arrived := make(chan read, 1)
+	go func() { // which a reader that never answers keeps; the process ends then
+		line, err := t.answers.ReadString('\n')
+		arrived <- read{line, err}
+	}()
+	for {
+		select {
+		case r := <-arrived:
+			return strings.TrimSpace(r.line), r.err == nil || r.line != ""
+		case <-time.After(50 * time.Millisecond):
+			if t.stopping() {
+				t.line("")
+				return "", false
+			}
+		}
+	}
+}
+
+// agreed reports whether a plan that was printed is to be carried out: not in a dry
+// run, and else if the user is sure or says yes. The error is what the command returns
+// if not.
+func (t *Tool) agreed(question string) (bool, error) {
+	if t.Plan {
+		t.line("This is a plan: nothing has been changed.")
+		return false, nil
+	}
+	if !t.Sure && !t.confirm(question) {
+		t.line("Nothing has been changed: the answer was not yes.")
+		if t.stopping() {
+			return false, ErrInterrupted
+		}
+		return false, ErrFailed
+	}
+	return true, nil
 }
 
 // assignSlots gives the primaries the slots they lack and every node an epoch of

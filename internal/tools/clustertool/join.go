@@ -12,12 +12,27 @@ import (
 
 // wait prints what it waits for and a dot a second until ready returns nil,
 // at most as long as Timeout. When it gives up it prints what ready said
-// last.
+// last. An interrupt ends it with ErrInterrupted.
 func (t *Tool) wait(what string, ready func() error) error {
+	return t.waitUnless(t.stopping, what, ready)
+}
+
+// waitOut is wait for the end of what has begun: it takes a second interrupt to end it.
+func (t *Tool) waitOut(what string, ready func() error) error {
+	return t.waitUnless(func() bool {
+		t.announce("Interrupted: this is waited for first. Interrupt again to stop at once.")
+		return t.stoppingNow()
+	}, what, ready)
+}
+
+func (t *Tool) waitUnless(interrupted func() bool, what string, ready func() error) error {
 	t.line("%s", what)
 	start := time.Now()
-	dots := 0
+	dots, ended := 0, false
 	err := client.Wait(t.timeout(), func() error {
+		if ended = interrupted(); ended {
+			return nil
+		}
 		if since := int(time.Since(start) / time.Second); since > dots {
 			dots = since
 			fmt.Fprint(t.Out, ".")
@@ -25,6 +40,9 @@ func (t *Tool) wait(what string, ready func() error) error {
 		return ready()
 	})
 	t.line("")
+	if ended {
+		return ErrInterrupted
+	}
 	if err != nil {
 		return t.fail("%s: gave up after %v: %v", what, t.timeout(), err)
 	}

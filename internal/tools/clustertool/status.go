@@ -80,10 +80,11 @@ type surveyed struct {
 	id, addr string
 	seen     *entry // by whoever named it first
 	// Of a node that has answered:
-	view *view
-	ok   bool // cluster_state
-	info string
-	err  error // why there is no answer
+	view  *view
+	ok    bool // cluster_state
+	info  string
+	asked time.Time // when it was asked for info
+	err   error     // why there is no answer
 }
 
 func (n *surveyed) answers() bool { return n.view != nil }
@@ -184,7 +185,7 @@ func (n *surveyed) ask(o client.Options) {
 		n.err = err
 		return
 	}
-	n.info, n.view, n.id = ci.String(), m.view, m.id()
+	n.info, n.view, n.id, n.asked = ci.String(), m.view, m.id(), time.Now()
 }
 
 func (s *Picture) add(n *surveyed) {
@@ -486,4 +487,16 @@ func ranges(t slots.Set) string {
 		b.WriteString(r.String())
 	}
 	return b.String()
+}
+
+// Primaries is the nodes that are primaries, in the order of their slots.
+func (s *Picture) Primaries() (found []Node) {
+	for _, n := range s.nodes {
+		if !n.self().replica() {
+			host, port, _ := net.SplitHostPort(n.addr)
+			number, _ := strconv.Atoi(port)
+			found = append(found, Node{n.id, host, number})
+		}
+	}
+	return found
 }

@@ -1,11 +1,13 @@
 package clustertool
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"redoubt/internal/tools/client"
@@ -14,13 +16,46 @@ import (
 // ErrFailed is returned by commands that have said on Out what is wrong.
 var ErrFailed = errors.New("clustertool: failed; the reason is printed")
 
+// ErrInterrupted is returned by commands that were interrupted and have said on Out
+// what is done and how to go on.
+var ErrInterrupted = errors.New("clustertool: interrupted; how to go on is printed")
+
 // Tool runs cluster commands. It belongs to one goroutine.
 type Tool struct {
-	Out     io.Writer
-	In      io.Reader // where Create reads the answer to its question; nil is "no"
-	Client  client.Options
-	Timeout time.Duration // for each of Create's waits; zero means a minute
-	Colour  bool          // colour messages as redis-cli does on a terminal
+	Out       io.Writer
+	In        io.Reader // where the answers to questions are read; nil is "no"
+	Client    client.Options
+	Timeout   time.Duration // for each wait for the cluster; zero means a minute
+	Colour    bool          // colour messages as redis-cli does on a terminal
+	Plan      bool          // say what would be done, and change nothing
+	Sure      bool          // do not ask before changing anything
+	Live      bool          // Out is a terminal: progress is one line that changes
+	Interrupt *Interrupt    // the user's wish to stop; nil: there is none
+
+	answers   *bufio.Reader // of In
+	announced bool          // that an interrupt has arrived
+}
+
+// Interrupt is how often the user has asked to stop. Once: at the next point where
+// nothing is half done. Twice: at once. It is safe for concurrent use.
+type Interrupt struct{ asked atomic.Int32 }
+
+// Ask asks to stop, or to stop at once, and returns how often that was.
+func (i *Interrupt) Ask() int { return int(i.asked.Add(1)) }
+
+// stopping reports whether the user wants to stop.
+func (t *Tool) stopping() bool { return t.Interrupt != nil && t.Interrupt.asked.Load() > 0 }
+
+// stoppingNow reports whether the user wants to stop at once.
+func (t *Tool) stoppingNow() bool { return t.Interrupt != nil && t.Interrupt.asked.Load() > 1 }
+
+// announce says once that an interrupt has arrived, and what happens before it is obeyed.
+func (t *Tool) announce(format string, a ...any) {
+	if t.stopping() && !t.announced {
+		t.announced = true
+		t.line("")
+		t.warn(format, a...)
+	}
 }
 
 func (t *Tool) timeout() time.Duration {

@@ -23,6 +23,8 @@ type Config struct {
 	// Sentinels as are left of Nodes. NodeTimeout is after what silence they hold
 	// the primary to be down; they learn of another never.
 	Sentinel bool `json:"sentinel,omitempty"`
+	// TLS leaves the nodes no port without TLS.
+	TLS bool `json:"tls,omitempty"`
 	// ServerBin takes redis-server's options; empty is the server in this
 	// very binary.
 	ServerBin string `json:"server_bin"`
@@ -31,6 +33,7 @@ type Config struct {
 // or fills what c leaves open from d.
 func (c Config) or(d Config) Config {
 	c.Sentinel = c.Sentinel || d.Sentinel
+	c.TLS = c.TLS || d.TLS
 	c.Port = cmp.Or(c.Port, d.Port)
 	c.Nodes = cmp.Or(c.Nodes, d.Nodes)
 	c.Replicas = cmp.Or(c.Replicas, d.Replicas)
@@ -116,6 +119,9 @@ func (c *Config) String() string {
 	what := "of " + c.ServerBin
 	if c.ServerBin == "" {
 		what = "of this program"
+	}
+	if c.TLS {
+		what += ", with TLS"
 	}
 	primaries, replicas, sentinels := c.Roles()
 	if c.Sentinel {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"redoubt/internal/tools/client"
 )
 
 // DefaultDir is where a lab is unless somebody says otherwise.
@@ -23,6 +25,7 @@ type Lab struct {
 	timeout time.Duration
 	lock    *os.File // nil if it was opened to look only
 	nodes   []*node
+	client  client.Options // for connections to its nodes
 }
 
 // Create opens the lab in dir, which it makes if it is not there. A lab that
@@ -62,12 +65,12 @@ func (l *Lab) shape(cfg Config) error {
 	case err != nil:
 		return err
 	default:
-		if !l.begun() && cfg.Sentinel != l.Sentinel {
+		if !l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS) {
 			cfg = cfg.orDefaults() // numbers of the other kind mean nothing here
 			break
 		}
 		cfg = cfg.or(l.Config)
-		if l.begun() && (cfg.Sentinel != l.Sentinel || cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin) {
+		if l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS || cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin) {
 			return fmt.Errorf("the lab in %s is another one (%v): remove it with its data (%s), or choose another directory",
 				l.dir, &l.Config, l.hint("remove"))
 		}
@@ -76,6 +79,14 @@ func (l *Lab) shape(cfg Config) error {
 		return err
 	}
 	l.setConfig(cfg)
+	if cfg.TLS {
+		if err := credentialsIn(l.dir).make(); err != nil {
+			return fmt.Errorf("the certificates of the lab cannot be made: %w", err)
+		}
+	}
+	if err := l.enter(); err != nil {
+		return err
+	}
 	return l.write()
 }
 
@@ -188,7 +199,7 @@ func (l *Lab) read() error {
 	}
 	l.setConfig(r.Config)
 	l.Made = r.Made
-	return nil
+	return l.enter()
 }
 
 func (l *Lab) setConfig(cfg Config) {

@@ -40,6 +40,7 @@ type node struct {
 	port   int
 	dir    string
 	kind   kind
+	client client.Options // for connections to it
 	// Of a process that this command started: exited is closed when it ends,
 	// logStart is where its part of the log begins.
 	exited   chan struct{}
@@ -149,17 +150,32 @@ func (n *node) portsFree() error {
 	return nil
 }
 
-// options is the command line of a member of a cluster, behind the server.
-func (n *node) options(nodeTimeout time.Duration) []string {
-	return []string{
-		"--port", strconv.Itoa(n.port),
-		"--bind", loopback,
-		"--cluster-enabled", "yes",
-		"--cluster-config-file", "nodes.conf",
-		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
-		"--dir", n.dir,
-		"--appendonly", "yes",
+// options is the command line of a member of a cluster, behind the server. dir is the
+// lab's.
+func (n *node) options(cfg *Config, dir string) []string {
+	directives := append(n.listens(cfg, dir),
+		[2]string{"cluster-enabled", "yes"},
+		[2]string{"cluster-config-file", "nodes.conf"},
+		[2]string{"cluster-node-timeout", strconv.FormatInt(cfg.NodeTimeout.Milliseconds(), 10)},
+		[2]string{"appendonly", "yes"})
+	if cfg.TLS {
+		directives = append(directives, [2]string{"tls-cluster", "yes"})
 	}
+	var args []string
+	for _, d := range directives {
+		args = append(args, "--"+d[0], d[1])
+	}
+	return args
+}
+
+// listens are the directives that say where the node listens, and works.
+func (n *node) listens(cfg *Config, dir string) [][2]string {
+	at := [][2]string{{"bind", loopback}, {"dir", n.dir}}
+	if !cfg.TLS {
+		return append(at, [2]string{"port", strconv.Itoa(n.port)})
+	}
+	at = append(at, [2]string{"port", "0"}, [2]string{"tls-port", strconv.Itoa(n.port)})
+	return append(at, credentialsIn(dir).directives()...)
 }
 
 // launch starts the node's process in a session of its own, so that it
@@ -293,7 +309,7 @@ func (n *node) lastWords() string {
 }
 
 func (n *node) dial() (*client.Conn, error) {
-	return client.Dial(n.addr(), client.Options{Timeout: askTimeout})
+	return client.Dial(n.addr(), n.client)
 }
 
 // ask sends one command on a connection of its own and returns the reply.

@@ -78,6 +78,45 @@ func (l *Lab) Kill(out io.Writer, name string) error {
 	return nil
 }
 
+// Restart asks a node to shut down, waits until it has, and starts it again.
+func (l *Lab) Restart(out io.Writer, name string) error {
+	n, err := l.node(name)
+	if err != nil {
+		return err
+	}
+	if err := l.adopt(out); err != nil {
+		return err
+	}
+	if _, running := n.running(); running {
+		if err := l.end(n); err != nil {
+			return err
+		}
+	}
+	return l.Start(out, name)
+}
+
+// termAgain is how often a node is asked to shut down. A request may be declined:
+// redis-server forgets SIGTERM while it writes its first append-only file.
+const termAgain = time.Second
+
+// end asks a node to shut down until it has.
+func (l *Lab) end(n *node) error {
+	asked := time.Time{}
+	return client.Wait(l.timeout, func() error {
+		pid, running := n.running()
+		if !running {
+			return os.Remove(n.pidFile())
+		}
+		if time.Since(asked) > termAgain {
+			asked = time.Now()
+			if err := n.signal(syscall.SIGTERM); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("%s still runs after %v (pid %d); %q ends it", n, l.timeout, pid, l.hint("kill "+strconv.Itoa(n.number)))
+	})
+}
+
 // Start starts one node and waits until it answers.
 func (l *Lab) Start(out io.Writer, name string) error {
 	n, err := l.node(name)
@@ -108,15 +147,12 @@ func (l *Lab) Start(out io.Writer, name string) error {
 // Stop asks all nodes to shut down and waits until they have. A node that
 // does not is named in the error, and left alone.
 func (l *Lab) Stop(out io.Writer) error {
-	// A request may be declined: redis-server forgets SIGTERM while it writes
-	// its first append-only file. So those that still run are asked again.
-	const again = time.Second
 	if err := l.adopt(out); err != nil {
 		return err
 	}
 	running, asked := 0, time.Time{}
 	err := client.Wait(l.timeout, func() error {
-		ask := time.Since(asked) > again
+		ask := time.Since(asked) > termAgain
 		left, count := []error(nil), 0
 		for _, n := range l.nodes {
 			pid, alive := n.running()
@@ -156,6 +192,9 @@ func (l *Lab) Remove(out io.Writer) error {
 		if err := os.RemoveAll(n.dir); err != nil {
 			return err
 		}
+	}
+	if err := os.RemoveAll(filepath.Join(l.dir, tlsDir)); err != nil {
+		return err
 	}
 	// lab.json goes after the nodes, so that an interrupted removal can be repeated, and
 	// the lock goes last: until then no other command is at work here.

@@ -27,7 +27,10 @@ func (l *Lab) configure(n *node) error {
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
 		return err
 	}
-	lines := []string{"port " + strconv.Itoa(n.port), "bind " + loopback, "dir " + strconv.Quote(n.dir)}
+	var lines []string
+	for _, d := range n.listens(&l.Config, l.dir) {
+		lines = append(lines, d[0]+" "+strconv.Quote(d[1]))
+	}
 	if n.kind == watched {
 		lines = append(lines, "appendonly yes")
 		if n != l.nodes[0] {

@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"redoubt/internal/tools/client"
 	"redoubt/internal/tools/clustertool"
 )
 
@@ -92,7 +91,7 @@ func (l *Lab) hints(rows []row) (lines []string) {
 		}
 		return lines
 	}
-	s, err := clustertool.Survey(running, client.Options{Timeout: askTimeout})
+	s, err := clustertool.Survey(running, l.client)
 	if err != nil {
 		return append(lines, "No node can be asked for the cluster: "+err.Error()+".")
 	}

@@ -158,7 +158,7 @@ func (l *Lab) launch(n *node) error {
 	if err != nil {
 		return err
 	}
-	args := n.options(l.NodeTimeout)
+	args := n.options(&l.Config, l.dir)
 	if n.kind != member {
 		if err := l.configure(n); err != nil {
 			return err
@@ -228,7 +228,7 @@ func (l *Lab) makeCluster(out io.Writer) error {
 		addrs[i] = n.addr()
 	}
 	var text bytes.Buffer
-	tool := &clustertool.Tool{Out: io.MultiWriter(&text, &progress{out: out}), Timeout: l.timeout}
+	tool := &clustertool.Tool{Out: io.MultiWriter(&text, &progress{out: out}), Timeout: l.timeout, Client: l.client}
 	err = tool.Resume(addrs, *l.Replicas)
 	if werr := replaceFile(filepath.Join(l.dir, "create.log"), text.Bytes()); werr != nil && err == nil {
 		err = werr
