@@ -1,6 +1,9 @@
 package cluster
 
-import "redoubt/slots"
+import (
+	"redoubt/bus"
+	"redoubt/slots"
+)
 
 // Serving is the part of a View that decides whether a node takes writes. It
 // costs next to nothing, where a View costs a copy of all nodes.
@@ -23,4 +26,13 @@ func (n *Node) Serving() Serving {
 		s.Slots = n.myself.sharedSet()
 	}
 	return s
+}
+
+// Place is the primary of a replica, empty if it has none or is none, and the config
+// epoch of the node's shard, as its View has them.
+func (n *Node) Place() (primary bus.NodeID, epoch bus.Epoch) {
+	if p := n.myself.primary; p != nil {
+		return p.id, p.configEpoch
+	}
+	return "", n.myself.configEpoch
 }

@@ -70,18 +70,18 @@ func share(i, n int) slots.Range {
 }
 
 func (w *World) allKnown() bool {
-	for _, m := range w.Members {
+	return w.each(w.Members, func(m *Member) error {
 		v := m.View()
+		if len(v.Nodes) != len(w.Members) {
+			return fmt.Errorf("member %d knows %d nodes", m.Index, len(v.Nodes))
+		}
 		for _, other := range w.Members {
 			if n := v.Node(other.ID()); n == nil {
-				return false
+				return fmt.Errorf("member %d does not know member %d", m.Index, other.Index)
 			}
 		}
-		if len(v.Nodes) != len(w.Members) {
-			return false
-		}
-	}
-	return true
+		return nil
+	}) == nil
 }
 
 // Settle waits for a favourable Verdict.
@@ -91,6 +91,9 @@ func (w *World) Settle(limit time.Duration) error {
 		verdict = w.Verdict()
 		return verdict == nil
 	})
+	if err == nil {
+		w.law.upset = false
+	}
 	if err != nil && verdict != nil {
 		return fmt.Errorf("%w: %w", err, verdict)
 	}

@@ -17,8 +17,8 @@ type Chaos struct {
 	World *World
 	// Primaries of the cluster that was created.
 	Primaries int
-	// Faults that happened.
-	Faults int
+	// plan are the faults.
+	plan []planned
 }
 
 // chaosNodes are the least and the most members of a random cluster. Small
@@ -43,6 +43,7 @@ func NewChaos(seed uint64) *Chaos {
 	coverage, migration := r.IntN(2) == 0, r.IntN(4) > 0
 	opt.Settings = func(s *cluster.Settings) {
 		s.RequireFullCoverage = coverage
+		s.BlacklistTTL = banTime
 		s.AllowReplicaMigration = migration && !w.opt.AckAll
 	}
 	opt.AckAll = r.IntN(4) == 0
@@ -52,12 +53,34 @@ func NewChaos(seed uint64) *Chaos {
 	for i := range members {
 		w.AddMember(i)
 	}
-	return &Chaos{World: w, Primaries: max(3, members/2-r.IntN(members/4))}
+	c := &Chaos{World: w, Primaries: max(3, members/2-r.IntN(members/4))}
+	c.plan = plan(r, 4+r.IntN(8), opt.NodeTimeout)
+	return c
+}
+
+// Plan are the faults by name, in order.
+func (c *Chaos) Plan() (names []string) {
+	for i := range c.plan {
+		names = append(names, c.plan[i].kind.name)
+	}
+	return names
+}
+
+// LeaveOut has some faults not happen, by their index in Plan.
+func (c *Chaos) LeaveOut(out []int) {
+	for _, i := range out {
+		c.plan[i].left = true
+	}
+}
+
+// Tally is for how long the world has run, and how often what has happened.
+func (c *Chaos) Tally() (time.Duration, map[string]int) {
+	return c.World.Elapsed(), c.World.covered
 }
 
 // String says how large it is.
 func (c *Chaos) String() string {
-	return fmt.Sprintf("%d members, %d faults", len(c.World.Members), c.Faults)
+	return fmt.Sprintf("%d members, %d faults", len(c.World.Members), len(c.plan))
 }
 
 // Trace tells the last things that happened.
@@ -71,8 +94,7 @@ func (c *Chaos) Run() error {
 		return fmt.Errorf("creation: %w", err)
 	}
 	w.RunCalm(2 * w.opt.NodeTimeout)
-	c.Faults = 4 + w.Rand.IntN(8)
-	w.RunFaults(c.Faults, w.opt.NodeTimeout, w.fault, w.repair)
+	w.runPlan(c.plan)
 	if err := c.settle(1); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
@@ -92,6 +114,7 @@ func (c *Chaos) Run() error {
 // settle waits until the cluster is whole, with time for so many elections,
 // since those of different shards disturb each other.
 func (c *Chaos) settle(elections int) error {
+	c.World.remember()
 	// The longest wait is for a second election: an attempt that failed may
 	// be repeated after four node timeouts (at least 4 s), and a vote for
 	// another replica keeps the voters away for two.
@@ -142,47 +165,8 @@ func (w *World) repair() {
 	w.repairs++
 	w.Net.Heal()
 	for _, m := range w.Members {
+		m.disk.Bad = false
 		m.Restart()
-	}
-}
-
-// fault breaks something at random.
-func (w *World) fault() {
-	m := w.Members[w.Rand.IntN(len(w.Members))]
-	other := w.Members[w.Rand.IntN(len(w.Members))]
-	switch w.Rand.IntN(15) {
-	case 0, 1, 2:
-		m.Crash()
-	case 14:
-		w.openSlot(m, other)
-	case 13:
-		m.PowerCut()
-		w.After(w.Between(0, w.opt.NodeTimeout), m.Restart)
-	case 3:
-		m.PowerCut()
-		if w.Rand.IntN(2) == 0 {
-			m.Move()
-		}
-		m.Restart()
-	case 4:
-		m.Freeze(w.Between(0, 5*w.opt.NodeTimeout))
-	case 5:
-		w.Net.Partition(w.Some(len(w.Members), len(w.Members)/2)...)
-	case 6:
-		w.Net.Partition(m.Index)
-	case 7:
-		w.Net.Cut(m.Index, other.Index, w.Rand.IntN(2) == 0)
-	case 8:
-		w.Net.Reset(10 + w.Rand.IntN(90))
-	case 9:
-		w.manualFailover()
-	case 10, 11:
-		w.traps++
-	case 12:
-		w.traps++
-		if !w.opt.AckAll {
-			w.moveReplica()
-		}
 	}
 }
 

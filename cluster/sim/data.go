@@ -222,7 +222,7 @@ func (m *Member) tendLink() {
 // linkedTo reports whether the stream of p flows to m.
 func (m *Member) linkedTo(p *Member) bool {
 	w := m.world
-	return !m.detached && !p.Frozen() && !p.data.standing.Replica() && w.Net.Open(p.Host, m.Host) && w.Net.Open(m.Host, p.Host)
+	return !m.detached && !p.Frozen() && !p.data.standing.Replica() && w.Net.Open(p.Host, m.Host) && w.Net.Open(m.Host, p.Host) && !w.Net.Refused(m.Host, p.Host)
 }
 
 // synchronize is PSYNC: the primary lets the replica go on, or begins to send a

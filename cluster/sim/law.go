@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"redoubt/bus"
@@ -27,6 +26,10 @@ type law struct {
 	covered time.Time
 	alone   time.Duration // the longest that a primary has taken writes in a minority
 
+	doubter int // who was not content when all were asked last
+	// upset: an administrator has forced a takeover or had a node forgotten. Either
+	// may make a majority of what is none, until all are of one mind again.
+	upset bool
 	// calm: nothing is broken, and nothing has to happen.
 	calm bool
 	// lost is the only primary that was lost, while all else is well; nil if none is.
@@ -54,6 +57,7 @@ func (w *World) judgeRole(m *Member, r *cluster.RoleChange) {
 	m.relieves = w.relieved(m)
 	w.succeed(m, w.formerly(m.data.primary()))
 	if m.takingOver {
+		w.law.upset = true
 		return
 	}
 	w.judgeWinner(m)
@@ -189,6 +193,9 @@ func (w *World) Verdict() error {
 	if len(up) == 0 {
 		return errors.New("nobody is up")
 	}
+	if doubter := up[w.law.doubter%len(up)]; !doubter.node.Serving().OK {
+		return fmt.Errorf("member %d: its cluster state is fail", doubter.Index)
+	}
 	reference := up[0].View()
 	if err := judgeView(reference); err != nil {
 		return fmt.Errorf("member %d: %w", up[0].Index, err)
@@ -198,19 +205,37 @@ func (w *World) Verdict() error {
 			return fmt.Errorf("the owner of slots %v is down", r.Range)
 		}
 	}
-	for _, m := range up {
-		v := m.View()
-		if !v.OK {
-			return fmt.Errorf("member %d: its cluster state is fail", m.Index)
+	return w.each(up, func(m *Member) error { return w.judgeOpinion(m, up) })
+}
+
+// each asks something of all members, and gives the first error. Whoever was not
+// content last time is asked first: while the cluster is not whole yet, one View
+// shows it, and not those of all others.
+func (w *World) each(members []*Member, ask func(*Member) error) error {
+	for i := range members {
+		at := (w.law.doubter + i) % len(members)
+		if err := ask(members[at]); err != nil {
+			w.law.doubter = at
+			return err
 		}
-		if err := w.judgeMembers(v, up); err != nil {
-			return fmt.Errorf("member %d: %w", m.Index, err)
-		}
-		for s := range slots.Slot(slots.Count) {
-			a, b := reference.Owner(s), v.Owner(s)
-			if b == nil || a.ID != b.ID {
-				return fmt.Errorf("members %d and %d disagree about slot %d", up[0].Index, m.Index, s)
-			}
+	}
+	return nil
+}
+
+// judgeOpinion checks that a member serves, and sees the cluster as all others do.
+func (w *World) judgeOpinion(m *Member, up []*Member) error {
+	if !m.node.Serving().OK {
+		return fmt.Errorf("member %d: its cluster state is fail", m.Index)
+	}
+	v := m.View()
+	if err := w.judgeMembers(v, up); err != nil {
+		return fmt.Errorf("member %d: %w", m.Index, err)
+	}
+	reference := up[0].View()
+	for s := range slots.Slot(slots.Count) {
+		a, b := reference.Owner(s), v.Owner(s)
+		if b == nil || a.ID != b.ID {
+			return fmt.Errorf("members %d and %d disagree about slot %d", up[0].Index, m.Index, s)
 		}
 	}
 	return nil
@@ -239,6 +264,7 @@ func judgeView(v *cluster.View) error {
 
 // judgeMembers checks that a view knows everybody who is up as they are.
 func (w *World) judgeMembers(v *cluster.View, up []*Member) error {
+	connected := connectedBothWays(v)
 	for _, m := range up {
 		n := v.Node(m.ID())
 		if n == nil {
@@ -247,15 +273,15 @@ func (w *World) judgeMembers(v *cluster.View, up []*Member) error {
 		if n.Flags&(bus.FlagFail|bus.FlagPFail|bus.FlagHandshake|bus.FlagNoAddr) != 0 {
 			return fmt.Errorf("member %d is %v", m.Index, n.Flags)
 		}
-		if !linkedBothWays(v, m.ID()) && n.ID != v.Me().ID {
+		if !connected[n.ID] && n.ID != v.Me().ID {
 			return fmt.Errorf("member %d is not connected", m.Index)
 		}
-		me := m.View().Me()
-		if n.Primary != me.Primary {
-			return fmt.Errorf("member %d is a replica of %q, not of %q", m.Index, me.Primary, n.Primary)
+		primary, epoch := m.node.Place()
+		if n.Primary != primary {
+			return fmt.Errorf("member %d is a replica of %q, not of %q", m.Index, primary, n.Primary)
 		}
-		if n.ConfigEpoch != me.ConfigEpoch {
-			return fmt.Errorf("member %d has config epoch %d, not %d", m.Index, me.ConfigEpoch, n.ConfigEpoch)
+		if n.ConfigEpoch != epoch {
+			return fmt.Errorf("member %d has config epoch %d, not %d", m.Index, epoch, n.ConfigEpoch)
 		}
 		if p := v.Node(n.Primary); n.Primary != "" && (p == nil || !p.Flags.Has(bus.FlagPrimary)) {
 			return fmt.Errorf("the shard of member %d has no primary", m.Index)
@@ -264,11 +290,18 @@ func (w *World) judgeMembers(v *cluster.View, up []*Member) error {
 	return nil
 }
 
-func linkedBothWays(v *cluster.View, id bus.NodeID) bool {
-	up := func(inbound bool) bool {
-		return slices.ContainsFunc(v.Links, func(l cluster.LinkView) bool {
-			return l.Node == id && l.Inbound == inbound && l.Up
-		})
+// connectedBothWays are the nodes to and from which v has a link that is up.
+func connectedBothWays(v *cluster.View) map[bus.NodeID]bool {
+	out := make(map[bus.NodeID]bool, len(v.Nodes))
+	both := make(map[bus.NodeID]bool, len(v.Nodes))
+	for _, l := range v.Links { // those of a node follow each other, outbound first
+		switch {
+		case !l.Up:
+		case !l.Inbound:
+			out[l.Node] = true
+		case out[l.Node]:
+			both[l.Node] = true
+		}
 	}
-	return up(true) && up(false)
+	return both
 }

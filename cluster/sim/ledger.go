@@ -98,7 +98,7 @@ func (w *World) succeed(m, old *Member) {
 
 // yield notes what is lost as m follows a successor that has not been elected.
 func (w *World) yield(m *Member, successor bus.NodeID) {
-	if s := w.member(successor); s != nil && s.imposed {
+	if s := w.member(successor); s != nil && (s.imposed || w.law.upset) {
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostByForce)
 	}
 }

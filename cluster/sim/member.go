@@ -60,6 +60,7 @@ func newMember(w *World, h *virtual.Host) *Member {
 	m.disk.FsyncMax = w.opt.FsyncMax
 	m.disk.Keep = m.onDisk.keep
 	m.disk.Saved = func(s *cluster.State) { m.saved(s.Version) }
+	m.disk.Full = m.Crash
 	h.Gap = m.resumed
 	w.Net.Listen(h, busPort, m.accept)
 	return m
@@ -184,6 +185,7 @@ func (m *Member) step(ev cluster.Event) *cluster.Result {
 	m.id = m.node.ID()
 	for _, note := range fx.Notes {
 		m.world.Log(m.Host, note.Text)
+		m.world.coverNote(note.Text)
 	}
 	m.world.judgeRole(m, fx.Role)
 	m.doAtOnce(&fx)

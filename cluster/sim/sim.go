@@ -60,8 +60,11 @@ type World struct {
 	opt     Options
 	traps   int // full resyncs whose primaries will crash
 	repairs int
-	moves   int // addresses that were given out by Move
-	law     law
+	// forgotten are the members that an administrator has had forgotten.
+	forgotten []*Member
+	covered   map[string]int // how often faults and states have happened
+	moves     int            // addresses that were given out by Move
+	law       law
 }
 
 // New makes a world of members that are up, new and know nobody.

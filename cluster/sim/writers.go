@@ -81,13 +81,14 @@ func (w *World) watchPair(a, b *Member, both bool) {
 	}
 }
 
-// forced reports whether an administrator has made an owner of one of the two.
-func (s *split) forced() bool { return s.moved || s.a.imposed || s.b.imposed }
+// forced reports whether an administrator has made an owner of one of the two, or
+// has upset the majorities.
+func (s *split) forced() bool { return s.moved || s.a.imposed || s.b.imposed || s.a.world.law.upset }
 
 // judgeSplit breaks the rule if a split has lasted too long. If an administrator
 // forced it, time counts only while all can hear of that.
 func (w *World) judgeSplit(s *split) {
-	since, limit := s.since, time.Duration(twoWriters)
+	since, limit := s.since, w.twoWriters()
 	if s.forced() {
 		if w.law.whole.IsZero() {
 			return
@@ -164,7 +165,7 @@ func (w *World) noteWhole() {
 		}
 	}
 	since(&w.law.whole, w.Net.Whole() && !w.anyFrozen())
-	since(&w.law.covered, !w.law.whole.IsZero() && w.allOwned())
+	since(&w.law.covered, !w.law.whole.IsZero() && len(w.forgotten) == 0 && w.allOwned())
 }
 
 func (w *World) anyFrozen() bool {

@@ -15,7 +15,13 @@ type Disk[S any] struct {
 	// and this.
 	Saved func(S)
 
+	// Full tells the program that a state cannot be written; may be nil.
+	Full func()
+	// Bad: nothing can be written.
+	Bad bool
+
 	host    *Host
+	stalled time.Time // nothing gets done until then
 	writing *S
 	next    *S
 }
@@ -29,9 +35,16 @@ func (d *Disk[S]) Write(s S) {
 		d.next = &s
 		return
 	}
+	if d.Bad && d.Full != nil {
+		d.Full()
+		return
+	}
 	d.writing = &s
-	d.host.Later(d.host.world.Between(fsyncMin, d.FsyncMax), d.written)
+	d.host.Later(max(d.stalled.Sub(d.host.world.now), 0)+d.host.world.Between(fsyncMin, d.FsyncMax), d.written)
 }
+
+// Stall has each write that begins from now on wait until t has passed.
+func (d *Disk[S]) Stall(t time.Duration) { d.stalled = d.host.world.now.Add(t) }
 
 func (d *Disk[S]) written() {
 	s, next := *d.writing, d.next

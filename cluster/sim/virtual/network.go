@@ -19,6 +19,8 @@ type Network[M any] struct {
 	listen map[listener]func(*End[M]) Handler[M]
 	conns  map[*conn[M]]struct{}
 	cuts   map[way]struct{}
+	walls  map[way]struct{}
+	gray   map[way]grayness
 	dials  uint64
 }
 
@@ -52,6 +54,12 @@ func (r Reason) String() string {
 type listener struct {
 	host *Host
 	port int
+}
+
+// grayness is how bad a link is that works.
+type grayness struct {
+	delay time.Duration // a message takes up to this longer
+	loss  int           // percent of messages that need another retransmission
 }
 
 // way is one direction between two hosts.
@@ -97,6 +105,8 @@ func NewNetwork[M any](w *World) *Network[M] {
 		listen: make(map[listener]func(*End[M]) Handler[M]),
 		conns:  make(map[*conn[M]]struct{}),
 		cuts:   make(map[way]struct{}),
+		walls:  make(map[way]struct{}),
+		gray:   make(map[way]grayness),
 	}
 }
 
@@ -112,8 +122,14 @@ func (n *Network[M]) Open(a, b *Host) bool {
 	return !cut
 }
 
-// Whole reports whether there are no cuts.
-func (n *Network[M]) Whole() bool { return len(n.cuts) == 0 }
+// Whole reports whether nothing is wrong with the network.
+func (n *Network[M]) Whole() bool { return len(n.cuts)+len(n.walls)+len(n.gray) == 0 }
+
+// Refused reports whether a firewall refuses connections from a to b.
+func (n *Network[M]) Refused(a, b *Host) bool {
+	_, refused := n.walls[way{a.Index, b.Index}]
+	return refused
+}
 
 // Latency is how long the next message takes.
 func (n *Network[M]) Latency() time.Duration {
@@ -138,7 +154,7 @@ func (n *Network[M]) Dial(h *Host, ip string, port int, handler Handler[M]) *End
 		h.Later(after, func() { handler.Closed(why) })
 	}
 	switch {
-	case accept == nil:
+	case accept == nil, n.Refused(h, target):
 		fail(n.Latency(), Refused)
 	case !n.Open(h, target) || !n.Open(target, h):
 		fail(dialTimeout, NoReply)
@@ -199,7 +215,7 @@ func (e *End[M]) Send(msg M) {
 // fly delivers a message after everything sent before it from that end.
 func (c *conn[M]) fly(f flight[M]) {
 	w := c.net.world
-	at := w.now.Add(c.net.Latency())
+	at := w.now.Add(c.net.Latency() + c.net.grayDelay(way{c.ends[f.from].host.Index, c.ends[1-f.from].host.Index}))
 	if !at.After(c.last[f.from]) {
 		at = c.last[f.from].Add(1)
 	}
@@ -273,6 +289,42 @@ func (n *Network[M]) Cut(a, b int, both bool) {
 	}
 }
 
+// Mend ends the cuts between a and b. What was held arrives.
+func (n *Network[M]) Mend(a, b int) {
+	delete(n.cuts, way{a, b})
+	delete(n.cuts, way{b, a})
+	n.release()
+}
+
+// Refuse has a firewall answer whoever connects from a to b, and what is sent on
+// connections that exist, by a reset: the process at b lives, and looks dead.
+func (n *Network[M]) Refuse(a, b int) {
+	n.walls[way{a, b}] = struct{}{}
+	for _, c := range n.sorted() {
+		if c.ends[0].host.Index == a && c.ends[1].host.Index == b {
+			c.hangUp()
+		}
+	}
+}
+
+// Gray makes the way from a to b bad: messages take up to delay longer, and
+// loss percent of them need one more retransmission.
+func (n *Network[M]) Gray(a, b int, delay time.Duration, loss int) {
+	n.gray[way{a, b}] = grayness{delay, loss}
+}
+
+func (n *Network[M]) grayDelay(w way) time.Duration {
+	g, bad := n.gray[w]
+	if !bad {
+		return 0
+	}
+	d := n.world.Between(0, g.delay)
+	if n.world.Percent(g.loss) {
+		d += retransmission
+	}
+	return d
+}
+
 // Partition separates the given hosts from all others.
 func (n *Network[M]) Partition(hosts ...int) {
 	for a := range n.world.hosts {
@@ -285,15 +337,26 @@ func (n *Network[M]) Partition(hosts ...int) {
 	n.world.Log(nil, fmt.Sprint("partition ", hosts))
 }
 
-// Heal ends all cuts. What was held arrives.
+// Heal ends all that is wrong. What was held arrives.
 func (n *Network[M]) Heal() {
 	n.world.Log(nil, "heal")
 	clear(n.cuts)
+	clear(n.walls)
+	clear(n.gray)
+	n.release()
+}
+
+// release sends what was held and is not kept by a cut any more.
+func (n *Network[M]) release() {
 	for _, c := range n.sorted() {
 		held := c.held
 		c.held = nil
 		for _, f := range held {
-			c.fly(f)
+			if n.Open(c.ends[f.from].host, c.ends[1-f.from].host) {
+				c.fly(f)
+			} else {
+				c.held = append(c.held, f)
+			}
 		}
 	}
 }

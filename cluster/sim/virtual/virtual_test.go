@@ -250,6 +250,77 @@ func TestClockNeverGoesBack(t *testing.T) {
 	}
 }
 
+// A firewall that rejects: the process lives, and looks dead from one side.
+func TestFirewallRefusesConnections(t *testing.T) {
+	p := newPair()
+	p.dial()
+	p.net.Refuse(p.a.Index, p.b.Index)
+	p.Run(time.Second)
+	p.want(t, p.a, "opened", "closed connection closed")
+	p.want(t, p.b, "opened", "closed connection closed")
+	p.dial()
+	p.want(t, p.a, "opened", "closed connection closed", "closed connection refused")
+	if p.net.Whole() || !p.net.Refused(p.a, p.b) || p.net.Refused(p.b, p.a) {
+		t.Error("the network does not know what is wrong with it")
+	}
+	p.net.Heal()
+	p.dial()
+	p.want(t, p.a, "opened", "closed connection closed", "closed connection refused", "opened")
+}
+
+func TestMendEndsOneCut(t *testing.T) {
+	p := newPair()
+	e := p.dial()
+	c := p.AddHost()
+	p.net.Cut(p.a.Index, p.b.Index, true)
+	p.net.Cut(c.Index, p.b.Index, true)
+	e.Send("during the cut")
+	p.Run(time.Second)
+	p.want(t, p.b, "opened")
+	p.net.Mend(p.b.Index, p.a.Index)
+	p.Run(time.Second)
+	p.want(t, p.b, "opened", "during the cut")
+	if p.net.Open(c, p.b) {
+		t.Error("the other cut has ended, too")
+	}
+}
+
+func TestGrayLinksAreSlowOneWay(t *testing.T) {
+	p := newPair()
+	e := p.dial()
+	p.net.Gray(p.a.Index, p.b.Index, time.Minute, 100)
+	e.Send("there")
+	p.back.Send("back")
+	p.Run(10 * time.Millisecond)
+	p.want(t, p.a, "opened", "back")
+	p.want(t, p.b, "opened")
+	p.Run(2 * time.Minute)
+	p.want(t, p.b, "opened", "there")
+}
+
+func TestStalledAndFullDisks(t *testing.T) {
+	w := NewWorld(1)
+	h := w.AddHost()
+	h.Start()
+	var saved []int
+	full := 0
+	d := NewDisk[int](h)
+	d.Keep, d.Saved, d.Full = func(int) {}, func(s int) { saved = append(saved, s) }, func() { full++ }
+	d.Stall(time.Second)
+	d.Write(1)
+	w.Run(900 * time.Millisecond)
+	if len(saved) > 0 {
+		t.Error("a write ends while the disk hangs")
+	}
+	w.Run(200 * time.Millisecond)
+	d.Bad = true
+	d.Write(2)
+	w.Run(time.Second)
+	if !slices.Equal(saved, []int{1}) || full != 1 {
+		t.Errorf("%v were saved, and the program was told %d times that the disk is full", saved, full)
+	}
+}
+
 // A host's clock has the two readings of time.Now, and a step is one of the wall clock.
 func TestClockHasTwoReadings(t *testing.T) {
 	w := NewWorld(1)
