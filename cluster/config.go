@@ -38,6 +38,9 @@ type Settings struct {
 	RequireFullCoverage bool
 	// ReplicaNoFailover is cluster-replica-no-failover.
 	ReplicaNoFailover bool
+	// FastFail is cluster-fast-fail: a failover takes as little time as it safely
+	// can. Without it nodes keep Redis's delays, and silence alone is suspicious.
+	FastFail bool
 	// BlacklistTTL is how long a forgotten node is banned; 0 means 60 s.
 	BlacklistTTL time.Duration
 	// ManualFailoverTimeout limits a manual failover; 0 means 5 s.
@@ -91,6 +94,7 @@ func DefaultSettings() Settings {
 		MigrationBarrier:         1,
 		AllowReplicaMigration:    true,
 		RequireFullCoverage:      true,
+		FastFail:                 true,
 		BlacklistTTL:             60 * time.Second,
 		ManualFailoverTimeout:    5 * time.Second,
 		AllowShardPubSubWhenDown: true,

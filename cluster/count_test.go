@@ -67,6 +67,7 @@ func TestFailoversAreTimed(t *testing.T) {
 			l.now = l.now.Add(tickPeriod)
 			l.step(Tick{})
 		}
+		l.now = l.now.Add(30 * time.Millisecond)
 		for _, voter := range []string{"b", "c"} {
 			l.send(bus.TypeAuthAck, voter, func(m *bus.Message) { m.CurrentEpoch = l.n.election.epoch })
 		}

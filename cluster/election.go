@@ -7,20 +7,40 @@ import (
 	"redoubt/bus"
 )
 
-// Delays of an election: a fixed one, so that the news of the failure is
-// everywhere when votes are asked for; a random one, so that two candidates
-// seldom ask at once; and one for each sibling with more data.
+// Redis's delays of an election, without cluster-fast-fail: a fixed one, so that
+// the news of the failure is everywhere when votes are asked for; a random one, so
+// that two candidates seldom ask at once; and one for each sibling with more data.
 const (
 	electionDelay  = 500 * time.Millisecond
 	electionJitter = 500 * time.Millisecond
 	rankDelay      = time.Second
 )
 
+// With cluster-fast-fail the delays are those of Valkey 9, which shrink with the
+// node timeout, and there is none where none is needed.
+//
+// The fixed one is not: FAIL goes before the request on each link. The random one
+// is not if no other replica of the shard stands, or if all that may have told
+// their offsets since the failure: then the ranks decide, and all agree on them.
+// Elections of different shards disturb each other, since a voter votes once in an
+// epoch; so each waits a moment for those that come before it.
+const (
+	fastDelayMax      = 500 * time.Millisecond
+	fastDelayFraction = 30 // of the node timeout, in a delay
+	shardDelayMax     = 200 * time.Millisecond
+	shardDelaysMax    = 2 * time.Second // of all shards together
+	// electionRetryPause is how long an attempt may take before the next.
+	electionRetryPause = 500 * time.Millisecond
+)
+
 // election is a replica's attempt to be elected in its primary's place.
 type election struct {
 	start  time.Time // when votes are, or were, to be asked for; zero if none is planned
+	since  time.Time // when that was planned first
+	chance float64   // from 0 to 1: the part of the random delay
 	rank   int       // how many siblings have more data
 	sent   bool
+	asked  time.Time // when, once sent
 	epoch  bus.Epoch // once sent
 	voters []bus.NodeID
 	reason string // why this replica does not stand, as last noted
@@ -29,8 +49,28 @@ type election struct {
 // electionTimeout is how long votes count after the start.
 func (n *Node) electionTimeout() time.Duration { return max(2*n.cfg.NodeTimeout, 2*time.Second) }
 
-// electionRetry is how long after the start the next attempt may be planned.
-func (n *Node) electionRetry() time.Duration { return 2 * n.electionTimeout() }
+// planned reports whether votes are to be asked for later.
+func (e *election) planned() bool { return !e.start.IsZero() && !e.sent }
+
+// electionRetry is how long after the start the next attempt may be planned. A
+// voter of Redis votes about a primary once in two node timeouts, so an early
+// attempt is worth something only where a majority is of this product.
+func (n *Node) electionRetry() time.Duration {
+	if n.cfg.FastFail && n.election.sent && n.ownVoters() >= n.quorum() {
+		return electionRetryPause
+	}
+	return 2 * n.electionTimeout()
+}
+
+// ownVoters counts the voters of this product.
+func (n *Node) ownVoters() (count int) {
+	for _, p := range n.order {
+		if p.votes() && p.redoubt {
+			count++
+		}
+	}
+	return count
+}
 
 // advanceFailover moves a manual failover and an election on as far as they
 // go. It runs with every tick and when something has happened that they wait
@@ -124,37 +164,94 @@ func (n *Node) dataTooOld() bool {
 // offset, so that all know their ranks.
 func (n *Node) planElection() {
 	e := &n.election
-	*e = election{start: n.now}
+	*e = election{start: n.now, since: n.now, chance: n.rand.Float64()}
 	if !n.manual.active() {
 		e.rank = n.rank()
-		e.start = n.now.Add(electionDelay +
-			time.Duration(n.rand.Int64N(int64(electionJitter))) +
-			time.Duration(e.rank)*rankDelay)
+		e.start = e.since.Add(n.electionDelay())
 	}
 	n.note("Start of election delayed for %d milliseconds (rank #%d, offset %d).",
 		e.start.Sub(n.now).Milliseconds(), e.rank, n.offset())
 	n.pongReplicas()
 }
 
-// updateRank puts the start off when siblings turn out to have more data.
-func (n *Node) updateRank() {
+// electionDelay is how long after the plan votes are to be asked for.
+func (n *Node) electionDelay() time.Duration {
 	e := &n.election
-	rank := n.rank()
-	if rank <= e.rank {
-		return
+	part := func(d time.Duration) time.Duration { return time.Duration(e.chance * float64(d)) }
+	if !n.cfg.FastFail {
+		return electionDelay + part(electionJitter) + time.Duration(e.rank)*rankDelay
 	}
-	added := time.Duration(rank-e.rank) * rankDelay
-	e.start = e.start.Add(added)
-	e.rank = rank
-	n.note("Replica rank updated to #%d, added %d milliseconds of delay.", rank, added.Milliseconds())
+	unit := min(n.cfg.NodeTimeout/fastDelayFraction, fastDelayMax)
+	delay := time.Duration(e.rank)*2*unit + n.shardDelay()
+	if !n.siblingsTold() {
+		delay += unit + part(unit)
+	}
+	return delay
 }
 
+// siblingsTold reports whether all siblings that may stand have told their offsets
+// since the failure of the primary, so that this replica knows its rank. A sibling
+// may have heard of the failure, and told, before this replica did; a primary whose
+// port refused connections was dead by then.
+func (n *Node) siblingsTold() bool {
+	primary := n.myself.primary
+	dead := primary.failTime
+	if r := primary.refusals; r.count > 0 && r.since.Before(dead) {
+		dead = r.since
+	}
+	for _, p := range primary.replicas {
+		if p != n.myself && p.mayStand() && p.offsetTold.Before(dead) {
+			return false
+		}
+	}
+	return true
+}
+
+// shardDelay is how long to wait for the elections of other shards that have lost
+// their primaries: they take their turns by the ids of the shards.
+func (n *Node) shardDelay() time.Duration {
+	before, all := 0, 0
+	for _, p := range n.order {
+		if !p.votes() || !p.failed() || p.working() == 0 {
+			continue
+		}
+		all++
+		if p.shardID < n.myself.shardID {
+			before++
+		}
+	}
+	if before == 0 {
+		return 0
+	}
+	return time.Duration(before) * min(n.cfg.NodeTimeout/fastDelayFraction, shardDelayMax, shardDelaysMax/time.Duration(all))
+}
+
+// updateRank plans anew when the ranks turn out to be others: siblings have more
+// data, or are down too. Without cluster-fast-fail it is only put off, as in Redis.
+func (n *Node) updateRank() {
+	e := &n.election
+	before := e.rank
+	if rank := n.rank(); rank > e.rank || n.cfg.FastFail {
+		e.rank = rank
+	}
+	e.start = e.since.Add(n.electionDelay())
+	if e.rank != before {
+		n.note("Replica rank updated to #%d, the election starts %d milliseconds after the plan.",
+			e.rank, e.start.Sub(e.since).Milliseconds())
+	}
+}
+
+// mayStand reports whether replica p may stand in an election, as far as this node
+// knows: one that is down does not.
+func (p *peer) mayStand() bool { return !p.any(bus.FlagNoFailover | bus.FlagFail | bus.FlagPFail) }
+
 // rank is how many siblings should stand before this replica: those with more
-// data, and, as in Valkey 8, those with the same and a smaller id.
+// data, and, as in Valkey 8, those with the same and a smaller id. Unlike there,
+// siblings that are down do not count: a rack may take a primary and a replica.
 func (n *Node) rank() (rank int) {
 	me := n.myself
 	for _, p := range me.primary.replicas {
-		if p == me || p.has(bus.FlagNoFailover) {
+		if p == me || !p.mayStand() {
 			continue
 		}
 		if p.offset > n.offset() || p.offset == n.offset() && p.id < me.id {
@@ -169,17 +266,26 @@ func (n *Node) rank() (rank int) {
 func (n *Node) askForVotes() {
 	e := &n.election
 	n.currentEpoch++
-	e.sent, e.epoch, e.voters = true, n.currentEpoch, nil
+	e.sent, e.asked, e.epoch, e.voters = true, n.now, n.currentEpoch, nil
 	n.note("Starting a failover election for epoch %d.", n.currentEpoch)
 	n.saveNow()
 	m := n.newPromise(bus.TypeAuthRequest)
 	if n.manual.canStart {
 		m.MsgFlags |= bus.MsgForceAck
 	}
+	var fail *bus.Message
+	if primary := n.myself.primary; primary.failed() {
+		fail = n.newPromise(bus.TypeFail)
+		fail.Fail = primary.id
+	}
 	for _, p := range n.order {
-		if p != n.myself && !p.inHandshake() {
-			n.sendAfterPersist(p.out, m)
+		if p == n.myself || p.inHandshake() {
+			continue
 		}
+		if fail != nil { // on the same link, so it is there first
+			n.sendAfterPersist(p.out, fail)
+		}
+		n.sendAfterPersist(p.out, m)
 	}
 }
 
@@ -190,6 +296,7 @@ func (n *Node) countVote(voter *peer, m *bus.Message) {
 		return
 	}
 	e.voters = append(e.voters, voter.id)
+	voter.vouched = e.asked // it has heard of this node since: a lease to begin with
 	n.todo.failover = true
 }
 

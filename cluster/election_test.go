@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,7 @@ func TestElectionIsDelayedByRank(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, "z", threeShards())
+			l.n.cfg.FastFail = false
 			l.peer("y").offset = 100
 			l.peer("y").flags |= c.nominees
 			l.peer("b").flags |= bus.FlagFail
@@ -109,6 +111,7 @@ func TestElectionIsDelayedByRank(t *testing.T) {
 
 func TestRankThatGrowsPutsTheStartOff(t *testing.T) {
 	l := newLab(t, "z", threeShards())
+	l.n.cfg.FastFail = false
 	l.peer("b").flags |= bus.FlagFail
 	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
 	l.now = l.now.Add(tickPeriod)
@@ -124,6 +127,7 @@ func TestRankThatGrowsPutsTheStartOff(t *testing.T) {
 
 func TestTickIsDueWhenAnElectionStarts(t *testing.T) {
 	l := newLab(t, "x", threeShards())
+	l.n.cfg.FastFail = false
 	l.peer("a").flags |= bus.FlagFail
 	l.step(Facts{Replica: true, Primary: id("a"), PrimaryContact: l.now})
 	for l.n.election.start.IsZero() || l.n.Deadline() != l.n.election.start {
@@ -311,5 +315,121 @@ func TestReplicaMigration(t *testing.T) {
 				t.Errorf("migrated: %v", got)
 			}
 		})
+	}
+}
+
+// With cluster-fast-fail nobody waits for what it knows already.
+func TestFastElection(t *testing.T) {
+	const unit = testTimeout / fastDelayFraction
+	tell := func(l *lab, offset int64) {
+		l.send(bus.TypePong, "y", func(m *bus.Message) { m.Offset = offset })
+	}
+	for _, c := range []struct {
+		name    string
+		me, of  string
+		prepare func(*lab)
+		least   time.Duration
+		most    time.Duration
+	}{
+		{"a sole replica at once", "x", "a", nil, 0, 0},
+		{"one whose sibling is down at once", "z", "b", func(l *lab) { l.peer("y").flags |= bus.FlagPFail; l.peer("y").offset = 900 }, 0, 0},
+		{"one whose sibling does not stand at once", "z", "b", func(l *lab) { l.peer("y").flags |= bus.FlagNoFailover; l.peer("y").offset = 900 }, 0, 0},
+		{"one that does not know its rank waits", "z", "b", nil, unit, 2 * unit},
+		{"one that knows to be the first does not", "z", "b", func(l *lab) { tell(l, 50) }, 0, 0},
+		{"one that knows to be the second waits for the first", "z", "b", func(l *lab) { tell(l, 200) }, 2 * unit, 2 * unit},
+		{"of equals the smaller id goes first", "z", "b", func(l *lab) { tell(l, 100) }, 2 * unit, 2 * unit},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, c.me, threeShards())
+			l.step(Facts{Replica: true, Primary: id(c.of), Offset: 100, PrimaryContact: l.now})
+			l.now = l.now.Add(time.Second)
+			l.n.now = l.now
+			l.n.markFailed(l.peer(c.of))
+			l.n.todo.failover = false
+			if c.prepare != nil {
+				c.prepare(l)
+			}
+			l.step(Tick{})
+			if got := l.n.election.start.Sub(l.now); got < c.least || got > c.most {
+				t.Errorf("delay %v, want %v to %v", got, c.least, c.most)
+			}
+			if l.n.election.sent != (c.most == 0) {
+				t.Errorf("votes are asked for: %v", l.n.election.sent)
+			}
+		})
+	}
+}
+
+// A replica that waits for its siblings' offsets goes on as soon as it has them.
+func TestElectionBeginsWhenTheLastSiblingHasTold(t *testing.T) {
+	l := newLab(t, "z", threeShards())
+	l.n.cfg.NodeTimeout = 15 * time.Second
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
+	l.now = l.now.Add(tickPeriod)
+	l.n.now = l.now
+	l.n.markFailed(l.peer("b"))
+	l.step(Tick{})
+	if l.n.election.sent {
+		t.Fatal("it does not wait")
+	}
+	l.now = l.now.Add(time.Millisecond)
+	l.send(bus.TypePong, "y", func(m *bus.Message) { m.Offset = 99 })
+	if !l.n.election.sent {
+		t.Error("it does not begin")
+	}
+}
+
+// Elections of two shards in one epoch would take each other's votes.
+func TestShardsTakeTheirTurns(t *testing.T) {
+	l := newLab(t, "y", threeShards())
+	l.n.cfg.NodeTimeout = 15 * time.Second
+	l.n.deletePeer(l.peer("z"))
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
+	l.n.now = l.now
+	l.n.markFailed(l.peer("a"))
+	l.n.markFailed(l.peer("b"))
+	l.step(Tick{})
+	if got := l.n.election.start.Sub(l.now); got != shardDelayMax {
+		t.Errorf("the second shard waits %v, want %v", got, shardDelayMax)
+	}
+}
+
+// The news of the failure may come later than the request, and cost the vote; on
+// the same link it cannot.
+func TestFailGoesBeforeTheRequest(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	l.stand()
+	fx := l.step(Tick{})
+	var order []bus.Type
+	for _, e := range fx.SendAfterPersist {
+		if l.n.links[e.Link].peer == l.peer("c") {
+			order = append(order, e.Msg.Type)
+		}
+	}
+	if !slices.Equal(order, []bus.Type{bus.TypeFail, bus.TypeAuthRequest}) {
+		t.Errorf("c is sent %v", order)
+	}
+}
+
+func TestALostElectionIsRepeatedSoonAmongOurOwn(t *testing.T) {
+	for _, c := range []struct {
+		redoubt string
+		want    time.Duration
+	}{{"abc", electionRetryPause}, {"bc", electionRetryPause}, {"c", 4 * testTimeout}, {"", 4 * testTimeout}} {
+		l := newLab(t, "x", threeShards())
+		for _, p := range []string{"a", "b", "c"} {
+			l.peer(p).redoubt = strings.Contains(c.redoubt, p)
+		}
+		l.stand()
+		l.step(Tick{})
+		began, epoch := l.n.election.start, l.n.election.epoch
+		for l.n.election.epoch == epoch && l.now.Sub(began) < time.Minute {
+			l.now = l.now.Add(tickPeriod)
+			l.step(Facts{Replica: true, Primary: id("a"), Offset: 1, PrimaryContact: l.now})
+			l.step(Tick{})
+		}
+		if got := l.now.Sub(began); got < c.want || got > c.want+3*tickPeriod {
+			t.Errorf("own voters %q: after %v, want %v", c.redoubt, got, c.want)
+		}
 	}
 }

@@ -71,6 +71,8 @@ type LinkUp struct{ Link LinkID }
 type LinkDown struct {
 	Link     LinkID
 	Overflow bool
+	// Refused says that nobody listens at the address that was dialled.
+	Refused bool
 	// Refusal says, for the log, why one side did not accept the other in a TLS
 	// handshake; empty if that was not it.
 	Refusal string

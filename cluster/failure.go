@@ -58,8 +58,20 @@ func (n *Node) suspect(p *peer) {
 	p.flags |= bus.FlagPFail
 	n.pfailCount++
 	n.todo.state = true
+	n.todo.suspects = n.cfg.FastFail && n.myself.votes()
 	// As Valkey 8: our own suspicion may be the one that was missing.
 	n.failIfAgreed(p)
+}
+
+// tellSuspects tells the other voters of the nodes that this one suspects, so that
+// they can agree at once and not with their next PINGs. It is told as PONG, which
+// asks for no answer. Only a voter's word counts.
+func (n *Node) tellSuspects() {
+	for _, v := range n.order {
+		if v != n.myself && v.votes() && v.connected() && !v.inHandshake() && !v.any(bus.FlagPFail|bus.FlagFail) {
+			n.send(v.out, n.gossipMessage(bus.TypePong, v))
+		}
+	}
 }
 
 // failIfAgreed marks p as FAIL if we cannot reach it and a majority says the

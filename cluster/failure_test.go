@@ -292,3 +292,33 @@ func TestAfterAStartAMajorityMustAnswer(t *testing.T) {
 		t.Error("all have answered, and it is not ok")
 	}
 }
+
+// Until the successor is there, the other shards need not refuse: they did not
+// before the FAIL either.
+func TestOtherShardsServeWhileAPrimaryIsReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		failed string
+		fast   bool
+		want   bool
+	}{
+		{"its replica is about to take over", "b", true, true},
+		{"nobody can take over", "c", true, false},
+		{"with Redis's timing", "b", false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newWorkingLab(t, "a")
+			l.n.cfg.FastFail = c.fast
+			l.n.now = l.now
+			l.n.markFailed(l.peer(c.failed))
+			l.step(Facts{})
+			if got := l.n.View().OK; got != c.want {
+				t.Errorf("it serves: %v", got)
+			}
+			l.pass(replacementGrace+tickPeriod, c.failed)
+			if l.n.View().OK {
+				t.Error("nobody has taken over, and it serves")
+			}
+		})
+	}
+}

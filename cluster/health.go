@@ -24,6 +24,7 @@ type health struct {
 	size     int       // primaries with slots
 	first    time.Time // of the first evaluation
 	minority time.Time // when this node last was in a minority
+	voter    bool      // this node is a voter, as of the last evaluation
 }
 
 // resume doubts everything after a stop, as after a restart and a time in a
@@ -89,6 +90,10 @@ func (n *Node) evaluate() {
 // countVoters counts those that do not look failed, without those that vouch for
 // this primary no more, and those of them that were heard of since the start.
 func (n *Node) countVoters() (reachable, heard int) {
+	if voter := n.myself.votes(); voter != n.health.voter {
+		n.health.voter = voter
+		n.forgetOldAnswers()
+	}
 	n.health.size = 0
 	for _, p := range n.order {
 		if !p.votes() {
@@ -123,11 +128,24 @@ func (n *Node) failure(heard int) string {
 	}
 }
 
-// uncovered is how many slots have no owner, or one that is FAIL.
+// replacementGrace is how long the slots of a primary that is FAIL count as covered
+// with cluster-fast-fail, if it has a replica: long enough for an election and
+// another attempt.
+const replacementGrace = 2 * time.Second
+
+// beingReplaced reports whether p has failed a moment ago and its successor is to be
+// expected. Before a FAIL the other shards serve for the whole node timeout, so
+// there is no sense in it that they refuse for the moment after. Redis's do.
+func (n *Node) beingReplaced(p *peer) bool {
+	return n.cfg.FastFail && p.failed() && p.working() > 0 && n.now.Sub(p.failTime) < replacementGrace
+}
+
+// uncovered is how many slots have no owner, or one that is FAIL and is not about to
+// be replaced.
 func (n *Node) uncovered() int {
 	count := slots.Count
 	for _, p := range n.order {
-		if !p.failed() {
+		if !p.failed() || n.beingReplaced(p) {
 			count -= p.slotCount
 		}
 	}

@@ -42,6 +42,16 @@ func (n *Node) vouches(p *peer) bool {
 	return p == n.myself || n.now.Sub(p.vouched) <= n.cfg.leaseTime()
 }
 
+// forgetOldAnswers begins a lease when this node has become a voter: it did not
+// need one before, and that is not to look like a lease that has ended.
+func (n *Node) forgetOldAnswers() {
+	for _, p := range n.order {
+		if !n.vouches(p) {
+			p.vouched = time.Time{}
+		}
+	}
+}
+
 // needsAnswer reports whether this node needs an answer of p, beyond what
 // failure detection needs: to renew its lease, or to end its fence.
 func (n *Node) needsAnswer(p *peer) bool {

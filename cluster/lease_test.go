@@ -86,6 +86,41 @@ func TestReplicaNeedsNoLease(t *testing.T) {
 	}
 }
 
+// Until its election a replica needs no lease, and the voters may have answered
+// long ago. Their votes are answers, too.
+func TestWhoeverIsElectedHasALease(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		win  func(*lab)
+		at   time.Duration // when it serves at the latest
+	}{
+		{"by votes", func(l *lab) {
+			l.stand()
+			l.step(Tick{})
+			for _, voter := range []string{"b", "c"} {
+				l.send(bus.TypeAuthAck, voter, func(m *bus.Message) { m.CurrentEpoch = l.n.election.epoch })
+			}
+		}, 0},
+		{"by order", func(l *lab) { l.step(Failover{Mode: FailoverTakeover}) }, 3 * tickPeriod},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newWorkingLab(t, "x")
+			l.n.cfg.RequireFullCoverage = false
+			for _, p := range l.n.order {
+				p.vouched = l.now.Add(-time.Hour)
+			}
+			c.win(l)
+			if l.n.myself.isReplica() {
+				t.Fatal("it has not won")
+			}
+			l.pass(c.at)
+			if !l.n.View().OK {
+				t.Errorf("it does not serve; notes %v", l.last.Notes)
+			}
+		})
+	}
+}
+
 // An answer counts from when the PING left, since nobody knows how long it took
 // to arrive.
 func TestAnAnswerCountsFromItsPing(t *testing.T) {

@@ -67,6 +67,7 @@ func (n *Node) linkUp(ev LinkUp) {
 	l.up = true
 	p := l.peer
 	p.dialSoon()
+	p.refusals = refusals{}
 	if p.has(bus.FlagMeet) {
 		n.meet(p)
 		return
@@ -97,6 +98,9 @@ func (n *Node) linkDown(ev LinkDown) {
 	}
 	if !l.inbound && !l.up {
 		n.dialFailed(l.peer)
+		if ev.Refused {
+			n.dialRefused(l.peer)
+		}
 	}
 	n.dropLink(l)
 }

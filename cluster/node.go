@@ -60,6 +60,7 @@ type Node struct {
 type todo struct {
 	state    bool // evaluate whether the cluster is ok
 	failover bool // see how the election or manual failover stands
+	suspects bool // tell the voters of new suspicions
 }
 
 // stats counts messages for CLUSTER INFO, and for who monitors the node what has
@@ -209,6 +210,10 @@ func (n *Node) finish() {
 	if n.todo.failover {
 		n.todo.failover = false
 		n.advanceFailover()
+	}
+	if n.todo.suspects {
+		n.todo.suspects = false
+		n.tellSuspects()
 	}
 	if n.todo.state {
 		n.todo.state = false

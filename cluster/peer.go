@@ -37,7 +37,8 @@ type peer struct {
 	primary     *peer   // nil for a primary, and for a replica whose primary we do not know
 	replicas    []*peer // ordered by id
 	configEpoch bus.Epoch
-	offset      int64 // replication offset of its last message
+	offset      int64     // replication offset of its last message
+	offsetTold  time.Time // when that came
 
 	slots       *slots.Set // nil as long as it never had any
 	slotsShared bool       // a State or a View holds slots: clone before writing
@@ -48,6 +49,7 @@ type peer struct {
 
 	redialAt    time.Time // not dialled before
 	failedDials int       // in a row
+	refusals    refusals
 
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none
@@ -61,6 +63,7 @@ type peer struct {
 	failTime      time.Time // when it became FAIL
 	newsUntil     time.Time // gossip to nodes of this product tells of it until then
 	votedTime     time.Time // when we voted for one of its replicas
+	votedFor      bus.NodeID
 	orphanedSince time.Time // since when it is a primary without working replicas
 	reports       []failureReport
 

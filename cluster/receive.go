@@ -90,7 +90,10 @@ func (n *Node) absorbHeader(sender *peer, m *bus.Message) {
 		n.outbidElection(m.ConfigEpoch)
 		n.save()
 	}
-	sender.offset = m.Offset
+	sender.offset, sender.offsetTold = m.Offset, n.now
+	if sender.primary != nil && sender.primary == n.myself.primary && n.election.planned() {
+		n.todo.failover = true // an election waits for it
+	}
 	sender.redoubt, sender.valkey = m.Redoubt, m.Flags.Has(bus.FlagLightPublish)
 	if sender == n.myself.primary && m.MsgFlags.Has(bus.MsgPaused) {
 		n.primaryPaused(sender)

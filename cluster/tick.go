@@ -37,9 +37,7 @@ func (n *Node) tick() {
 		n.migrateReplica()
 	}
 	n.considerGivingWay()
-	if !n.health.ok || n.myself.votes() {
-		n.todo.state = true
-	}
+	n.todo.state = true // a lease or a grace may have ended
 	if n.disk.due {
 		n.saveNow()
 	}

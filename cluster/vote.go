@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"redoubt/bus"
 	"redoubt/slots"
 )
@@ -42,8 +44,7 @@ func (n *Node) considerVote(candidate *peer, m *bus.Message) {
 		deny("its master is up")
 		return
 	}
-	// Not needed for safety; it gives the first candidate time to win.
-	if wait := 2*n.cfg.NodeTimeout - n.now.Sub(primary.votedTime); wait > 0 {
+	if wait := n.votePause(primary, candidate) - n.now.Sub(primary.votedTime); wait > 0 {
 		deny("can't vote about this master before %d milliseconds", wait.Milliseconds())
 		return
 	}
@@ -65,10 +66,31 @@ func (n *Node) considerVote(candidate *peer, m *bus.Message) {
 		return
 	}
 	n.lastVoteEpoch = n.currentEpoch
-	primary.votedTime = n.now
+	primary.votedTime, primary.votedFor = n.now, candidate.id
 	n.saveNow()
 	n.sendAfterPersist(back, n.newPromise(bus.TypeAuthAck))
 	n.note("Failover auth granted to %s for epoch %d", peerName(candidate), n.currentEpoch)
+}
+
+// candidatePause is how long a voter that has voted for one replica of a primary
+// refuses to vote for another: until the first has won and begun its role, or has
+// failed to.
+const candidatePause = 2 * electionRetryPause
+
+// votePause is how long after a vote this node votes about the same primary
+// again. The pause is not needed for safety; it gives the first candidate time to
+// win. One of Redis does not try again for longer than two node timeouts, and
+// counts on the pause. One of this product tries again soon, since an attempt that
+// has failed is a lost message or an epoch that another shard has taken (Valkey
+// 8.1 has dropped the pause, too).
+func (n *Node) votePause(primary, candidate *peer) time.Duration {
+	switch {
+	case !candidate.redoubt || !n.cfg.FastFail:
+		return 2 * n.cfg.NodeTimeout
+	case candidate.id == primary.votedFor:
+		return 0
+	}
+	return min(candidatePause, 2*n.cfg.NodeTimeout)
 }
 
 // outdatedClaim finds a slot in a request that has an owner with a greater

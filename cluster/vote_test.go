@@ -57,6 +57,28 @@ func TestVote(t *testing.T) {
 			refusal: "I don't know its master",
 		},
 		{
+			name: "one of this product has its vote again", me: "c",
+			prepare: func(l *lab) {
+				l.redoubt = "x"
+				l.peer("a").votedTime, l.peer("a").votedFor = l.now.Add(-time.Millisecond), id("x")
+			},
+		},
+		{
+			name: "another of this product waits until the first has won or not", me: "c",
+			prepare: func(l *lab) {
+				l.redoubt = "x"
+				l.peer("a").votedTime, l.peer("a").votedFor = l.now.Add(-candidatePause+time.Millisecond), id("y")
+			},
+			refusal: "can't vote about this master before 1 milliseconds",
+		},
+		{
+			name: "but not longer", me: "c",
+			prepare: func(l *lab) {
+				l.redoubt = "x"
+				l.peer("a").votedTime, l.peer("a").votedFor = l.now.Add(-candidatePause), id("y")
+			},
+		},
+		{
 			name: "a second vote about one primary has to wait", me: "c",
 			prepare: func(l *lab) { l.peer("a").votedTime = l.now.Add(-time.Second) },
 			refusal: "can't vote about this master before 1000 milliseconds",

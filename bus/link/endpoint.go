@@ -100,6 +100,7 @@ type Endpoint struct {
 	closed    bool
 	links     map[*Link]struct{}
 	listeners []net.Listener
+	accepting bool // Accept has been called
 }
 
 // handshakes are the accepted links whose TLS handshakes are under way.
@@ -172,6 +173,16 @@ func (e *Endpoint) Bytes() (total int64) {
 // Listen accepts links on addr, "host:port", until the endpoint is closed. It
 // returns the address that was bound, and may be called for several.
 func (e *Endpoint) Listen(addr string) (net.Addr, error) {
+	at, err := e.Bind(addr)
+	if err == nil {
+		e.Accept()
+	}
+	return at, err
+}
+
+// Bind is Listen, but nothing is accepted before Accept: meanwhile the kernel takes
+// connections, so that a dialler sees that somebody is about to listen here.
+func (e *Endpoint) Bind(addr string) (net.Addr, error) {
 	ln, err := e.cfg.Net.Listen(addr, e.cfg.KeepAlive)
 	if err != nil {
 		return nil, err
@@ -183,8 +194,23 @@ func (e *Endpoint) Listen(addr string) (net.Addr, error) {
 		return nil, ErrClosed
 	}
 	e.listeners = append(e.listeners, ln)
-	e.running.Go(func() { e.accept(ln) })
+	if e.accepting {
+		e.running.Go(func() { e.accept(ln) })
+	}
 	return ln.Addr(), nil
+}
+
+// Accept begins to accept links on what was bound, and on what will be.
+func (e *Endpoint) Accept() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || e.accepting {
+		return
+	}
+	e.accepting = true
+	for _, ln := range e.listeners {
+		e.running.Go(func() { e.accept(ln) })
+	}
 }
 
 // accept survives whatever Accept fails with, mostly a lack of file

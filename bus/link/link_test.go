@@ -440,3 +440,23 @@ func TestABigBufferIsGivenBack(t *testing.T) {
 		t.Errorf("%d bytes of buffer are kept", n)
 	}
 }
+
+// While a node loads its data its port must not look like that of a dead process.
+func TestABoundPortTakesConnectionsBeforeTheyAreAccepted(t *testing.T) {
+	a, fromA := endpoint(t, Config{})
+	addr, err := a.Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, fromB := endpoint(t, Config{})
+	b.Dial(addr.String(), time.Second)
+	fromB.next(t, "opened")
+	select {
+	case e := <-fromA:
+		t.Fatalf("%s before anybody accepts", e.kind)
+	default:
+	}
+	a.Accept()
+	a.Accept() // does nothing
+	fromA.next(t, "opened")
+}

@@ -52,9 +52,9 @@ func (w *World) recovery() time.Duration {
 func (w *World) giveWay() time.Duration { return 4*w.opt.NodeTimeout + 5*time.Second }
 
 // pause is how long a primary may hold writes back for one request of a manual
-// failover.
+// failover, and as long again if its replica may have won when that is over.
 func (w *World) pause() time.Duration {
-	return cluster.DefaultSettings().ManualFailoverTimeout + 2*tick
+	return 2*cluster.DefaultSettings().ManualFailoverTimeout + 2*tick
 }
 
 // manualAttempt is for how long a replica may ask for votes on behalf of an

@@ -280,3 +280,31 @@ func TestScale(t *testing.T) {
 		c.measure("49 % of the primaries die", 30*time.Second)
 	}
 }
+
+// TestScaleOfFailovers prints how long it takes until all slots are served
+// again, of real nodes all of them.
+func TestScaleOfFailovers(t *testing.T) {
+	if !*scale {
+		t.Skip("prints figures: run it with -scale")
+	}
+	const members, primaries, die = 60, 30, 14
+	opt := DefaultOptions()
+	opt.NodeTimeout = 5 * time.Second
+	opt.CodecPercent = 0
+	w := create(t, 1, primaries, members-primaries, opt)
+	begin := w.Elapsed()
+	for i := range die {
+		w.Members[i].Crash()
+	}
+	mustHold(t, w, w.RunUntil(2*time.Minute, "all slots are served", func() bool {
+		v := w.Members[primaries-1].View()
+		for i := range primaries {
+			if owner := v.Owner(share(i, primaries).First); owner == nil || w.member(owner.ID) == nil {
+				return false
+			}
+		}
+		return v.OK
+	}))
+	fmt.Printf("%d of %d primaries died at once, node timeout %v: all slots were served after %v\n",
+		die, primaries, opt.NodeTimeout, (w.Elapsed() - begin).Round(10*time.Millisecond))
+}

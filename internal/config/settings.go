@@ -151,6 +151,7 @@ type Settings struct {
 	ClusterPreferredEndpoint        Endpoint
 	ClusterBlacklistTTL             time.Duration
 	ClusterManualFailoverTimeout    time.Duration
+	ClusterFastFail                 bool
 
 	// What the kernel is told.
 	OOMScoreAdj OOMMode

@@ -387,6 +387,11 @@ func (n *Node) Run(ctx context.Context) error {
 // begin is what happens between listening and serving.
 func (n *Node) begin(ctx context.Context) error {
 	began := time.Now()
+	if n.cluster != nil {
+		if err := n.cluster.Listen(); err != nil {
+			return err
+		}
+	}
 	n.memory.start(n.keys)
 	l, err := n.restore()
 	n.loader().Retire()

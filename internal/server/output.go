@@ -264,10 +264,10 @@ func (l *loop) write(c *conn) {
 		l.drop(c)
 		return
 	}
+	l.sendAhead() // not behind the look at freezes, between which and the write is little time
 	if l.srv.cluster != nil && l.afterFreeze(time.Now()) && c.is(stateClosed) {
 		return
 	}
-	l.sendAhead()
 	end := c.releasable()
 	if end-c.sent > smallOutput {
 		if l.checkOutput(c); c.is(stateClosed) {

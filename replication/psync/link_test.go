@@ -92,11 +92,17 @@ func (r *linkRig) send(p string) {
 // greet plays a primary that is content with everything, up to PSYNC.
 func (r *linkRig) greet(wantPSYNC ...string) {
 	r.t.Helper()
+	r.introduce()
+	r.expect(cmd(append([]string{"PSYNC"}, wantPSYNC...)...))
+}
+
+// introduce is greet up to what comes before PSYNC.
+func (r *linkRig) introduce() {
+	r.t.Helper()
 	r.expect(cmd("PING"))
 	r.send("+PONG\r\n")
 	r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "prompt-acks"))
 	r.send("+OK\r\n-ERR Unrecognized REPLCONF option: capa\r\n")
-	r.expect(cmd(append([]string{"PSYNC"}, wantPSYNC...)...))
 }
 
 func ackOf(offset string) string { return cmd("REPLCONF", "ACK", offset) }
@@ -163,10 +169,7 @@ func TestThePrimaryIsAskedBeforePSYNC(t *testing.T) {
 				}}
 				r.cfg.Rewinder = back
 				r.start()
-				r.expect(cmd("PING"))
-				r.send("+PONG\r\n")
-				r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
-				r.send("+OK\r\n+OK\r\n")
+				r.introduce()
 				r.expect(cmd("INFO", "replication"))
 				r.send(c.answer)
 				r.expect(cmd("PSYNC", idA, c.want))
@@ -186,10 +189,7 @@ func TestThePrimaryIsAskedBeforePSYNC(t *testing.T) {
 			r.cfg.Rewinder = &rewinder{target: r.target, back: func(replication.Upstream) error { return errors.New("cut off") }}
 			r.start()
 			for range 2 { // the session ends, and there is another one
-				r.expect(cmd("PING"))
-				r.send("+PONG\r\n")
-				r.expect(cmd("REPLCONF", "listening-port", "6380") + cmd("REPLCONF", "capa", "eof", "capa", "psync2"))
-				r.send("+OK\r\n+OK\r\n")
+				r.introduce()
 				r.expect(cmd("INFO", "replication"))
 				r.send(bulk(told))
 				if rest, err := io.ReadAll(r.in); err != nil || len(rest) > 0 {

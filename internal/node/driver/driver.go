@@ -112,6 +112,7 @@ type Driver struct {
 	unsaved chan struct{}  // closed when nothing more comes for it
 	closing sync.Once
 	joined  atomic.Bool // Start has been called
+	listens bool        // Listen has been; the goroutine's that starts the node
 
 	saver   *saver
 	changer changer
@@ -189,12 +190,23 @@ func Open(p Parts) (*Driver, error) {
 	return d, nil
 }
 
-// Start joins the cluster. The data are loaded by then, and Redis likewise
-// accepts no links while a primary still loads.
+// Listen opens the port of the bus before the data are loaded. Nobody is answered
+// there before Start, as with Redis while it loads. But a port that refused
+// connections for so long would look like that of a process that has died.
+func (d *Driver) Listen() error {
+	if d.listens {
+		return nil
+	}
+	d.listens = true
+	return d.listen()
+}
+
+// Start joins the cluster, when the data are loaded.
 func (d *Driver) Start(context.Context) error {
-	if err := d.listen(); err != nil {
+	if err := d.Listen(); err != nil {
 		return err
 	}
+	d.endpoint.Accept()
 	d.Config.OnChange(d.configure, clusterDirectives...)
 	d.joined.Store(true)
 	d.checkClock(time.Now())
@@ -280,7 +292,7 @@ func (d *Driver) listen() error {
 	opened := 0
 	var failure error
 	for _, a := range addrs {
-		_, err := d.endpoint.Listen(net.JoinHostPort(a.host, strconv.Itoa(d.busPort)))
+		_, err := d.endpoint.Bind(net.JoinHostPort(a.host, strconv.Itoa(d.busPort)))
 		switch {
 		case err == nil:
 			opened++

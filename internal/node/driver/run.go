@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"errors"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -323,7 +325,7 @@ func (b busLinks) Closed(l *link.Link, err error) {
 	d.post(func() {
 		if id, ok := d.ids[l]; ok {
 			d.forgetLink(id, l)
-			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err), Refusal: why}, nil)
+			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err), Refused: errors.Is(err, syscall.ECONNREFUSED), Refusal: why}, nil)
 		}
 	})
 	if why != "" && l.Inbound() {

@@ -9,7 +9,7 @@ import (
 var clusterDirectives = []string{
 	"cluster-node-timeout", "cluster-ping-interval", "cluster-replica-validity-factor",
 	"cluster-migration-barrier", "cluster-allow-replica-migration", "cluster-require-full-coverage",
-	"cluster-replica-no-failover", "cluster-allow-reads-when-down", "cluster-allow-pubsubshard-when-down",
+	"cluster-replica-no-failover", "cluster-fast-fail", "cluster-allow-reads-when-down", "cluster-allow-pubsubshard-when-down",
 	"cluster-link-sendbuf-limit", "cluster-announce-ip", "cluster-announce-port", "cluster-announce-tls-port",
 	"cluster-announce-bus-port", "cluster-announce-hostname", "cluster-announce-human-nodename",
 	"cluster-announce-client-ipv4", "cluster-announce-client-ipv6",
@@ -29,6 +29,7 @@ func clusterSettings(c *config.Settings, bus int) cluster.Settings {
 		AllowReplicaMigration:    c.ClusterAllowReplicaMigration,
 		RequireFullCoverage:      c.ClusterRequireFullCoverage,
 		ReplicaNoFailover:        c.ClusterReplicaNoFailover,
+		FastFail:                 c.ClusterFastFail,
 		BlacklistTTL:             c.ClusterBlacklistTTL,
 		ManualFailoverTimeout:    c.ClusterManualFailoverTimeout,
 		TLS:                      c.TLSCluster,

@@ -1,0 +1,53 @@
+package cluster
+
+import (
+	"time"
+
+	"redoubt/bus"
+)
+
+// A process that has died leaves a host that refuses connections to its port.
+// That says more than silence does, and sooner: Redis takes it for a PING without
+// an answer and waits for the node timeout.
+//
+// A node is suspected at once if its port has refused two connections, some time
+// apart, and nothing else shows that it lives: it has no connection to us, which
+// it would keep through a firewall that rejects ours, and has sent nothing since
+// the first refusal. It takes a majority to agree on that, as on any suspicion.
+//
+// A node of which nothing has been heard yet, since it was met or since this node
+// started, is given the node timeout: when a whole cluster is started, somebody is
+// first. The restart of a process must be quicker than refusedTime, or it must
+// open its port early: see Driver.Start.
+
+// refusedTime is how long a port must have refused connections.
+const refusedTime = 200 * time.Millisecond
+
+// refusals is what is known of refused connections to a node.
+type refusals struct {
+	count int // in a row
+	since time.Time
+}
+
+// dialRefused notes that nobody listens at p's port.
+func (n *Node) dialRefused(p *peer) {
+	if p.refusals.count == 0 {
+		p.refusals.since = n.now
+	}
+	p.refusals.count++
+	n.suspectRefused(p)
+}
+
+// suspectRefused suspects p if the refusals of its port are enough for that.
+func (n *Node) suspectRefused(p *peer) {
+	r := &p.refusals
+	if !n.cfg.FastFail || r.count < 2 || n.now.Sub(r.since) < refusedTime {
+		return
+	}
+	heard := !p.dataReceived.IsZero() && !p.unheard
+	if !heard || p.in != nil || p.dataReceived.After(r.since) || p.inHandshake() || p.any(bus.FlagPFail|bus.FlagFail) {
+		return
+	}
+	n.note("Nobody listens at the address of node %s any more.", peerName(p))
+	n.suspect(p)
+}
