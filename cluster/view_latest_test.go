@@ -24,8 +24,8 @@ func TestLatestView(t *testing.T) {
 			n.Step(now, ev)
 			return n.Latest()
 		}
-		first := step(0, Tick{})
-		first = step(time.Minute, Tick{}) // what the start has changed
+		step(0, Tick{})
+		first := step(time.Minute, Tick{}) // what the start has changed
 		if same := step(time.Millisecond, Facts{Offset: 7}) == first; same != c.late {
 			t.Errorf("%d nodes: after an offset the View is the same: %t", c.nodes, same)
 		}
