@@ -26,11 +26,14 @@ const (
 // epoch; so each waits a moment for those that come before it.
 const (
 	fastDelayMax      = 500 * time.Millisecond
-	fastDelayFraction = 30 // of the node timeout, in a delay
+	fastDelayFraction = 30                     // of the node timeout, in a delay
+	fastRankDelayMin  = 400 * time.Millisecond // longer than a slow disk keeps a better replica's request
 	shardDelayMax     = 200 * time.Millisecond
 	shardDelaysMax    = 2 * time.Second // of all shards together
-	// electionRetryPause is how long an attempt may take before the next.
-	electionRetryPause = 500 * time.Millisecond
+	// electionRetryPause is how long the first attempt may take before the next, and
+	// electionRetryDoubled for how many more attempts that doubles.
+	electionRetryPause   = 500 * time.Millisecond
+	electionRetryDoubled = 6
 )
 
 // election is a replica's attempt to be elected in its primary's place.
@@ -38,6 +41,7 @@ type election struct {
 	start  time.Time // when votes are, or were, to be asked for; zero if none is planned
 	since  time.Time // when that was planned first
 	chance float64   // from 0 to 1: the part of the random delay
+	tries  int       // attempts before this one, since the failure of the primary
 	rank   int       // how many siblings have more data
 	sent   bool
 	asked  time.Time // when, once sent
@@ -55,11 +59,21 @@ func (e *election) planned() bool { return !e.start.IsZero() && !e.sent }
 // electionRetry is how long after the start the next attempt may be planned. A
 // voter of Redis votes about a primary once in two node timeouts, so an early
 // attempt is worth something only where a majority is of this product.
+//
+// A voter that has voted for one replica refuses the others for a while (votePause),
+// again after each of its votes. Two replicas that share the voters and go on asking
+// would keep each other from winning for ever. So whoever has asked in vain waits
+// longer each time, by a random part, until one of them asks alone.
 func (n *Node) electionRetry() time.Duration {
-	if n.cfg.FastFail && n.election.sent && n.ownVoters() >= n.quorum() {
-		return electionRetryPause
+	most, e := 2*n.electionTimeout(), &n.election
+	if !n.cfg.FastFail || !e.sent || n.ownVoters() < n.quorum() {
+		return most
 	}
-	return 2 * n.electionTimeout()
+	if e.tries == 0 {
+		return min(electionRetryPause, most)
+	}
+	pause := electionRetryPause << min(e.tries, electionRetryDoubled)
+	return min(pause+time.Duration(e.chance*float64(pause)), most)
 }
 
 // ownVoters counts the voters of this product.
@@ -164,7 +178,11 @@ func (n *Node) dataTooOld() bool {
 // offset, so that all know their ranks.
 func (n *Node) planElection() {
 	e := &n.election
-	*e = election{start: n.now, since: n.now, chance: n.rand.Float64()}
+	tries := e.tries
+	if e.sent {
+		tries++
+	}
+	*e = election{start: n.now, since: n.now, chance: n.rand.Float64(), tries: tries}
 	if !n.manual.active() {
 		e.rank = n.rank()
 		e.start = e.since.Add(n.electionDelay())
@@ -182,8 +200,11 @@ func (n *Node) electionDelay() time.Duration {
 		return electionDelay + part(electionJitter) + time.Duration(e.rank)*rankDelay
 	}
 	unit := min(n.cfg.NodeTimeout/fastDelayFraction, fastDelayMax)
-	delay := time.Duration(e.rank)*2*unit + n.shardDelay()
-	if !n.siblingsTold() {
+	delay := n.shardDelay()
+	switch {
+	case e.rank > 0: // those before it may not know that they are, and wait up to two units
+		delay += time.Duration(e.rank)*max(2*unit, fastRankDelayMin) + 2*unit
+	case !n.siblingsTold():
 		delay += unit + part(unit)
 	}
 	return delay

@@ -320,7 +320,10 @@ func TestReplicaMigration(t *testing.T) {
 
 // With cluster-fast-fail nobody waits for what it knows already.
 func TestFastElection(t *testing.T) {
-	const unit = testTimeout / fastDelayFraction
+	const (
+		unit   = testTimeout / fastDelayFraction
+		second = fastRankDelayMin + 2*unit // the first may not know that it is, and waits two units
+	)
 	tell := func(l *lab, offset int64) {
 		l.send(bus.TypePong, "y", func(m *bus.Message) { m.Offset = offset })
 	}
@@ -336,8 +339,8 @@ func TestFastElection(t *testing.T) {
 		{"one whose sibling does not stand at once", "z", "b", func(l *lab) { l.peer("y").flags |= bus.FlagNoFailover; l.peer("y").offset = 900 }, 0, 0},
 		{"one that does not know its rank waits", "z", "b", nil, unit, 2 * unit},
 		{"one that knows to be the first does not", "z", "b", func(l *lab) { tell(l, 50) }, 0, 0},
-		{"one that knows to be the second waits for the first", "z", "b", func(l *lab) { tell(l, 200) }, 2 * unit, 2 * unit},
-		{"of equals the smaller id goes first", "z", "b", func(l *lab) { tell(l, 100) }, 2 * unit, 2 * unit},
+		{"one that knows to be the second waits for the first", "z", "b", func(l *lab) { tell(l, 200) }, second, second},
+		{"of equals the smaller id goes first", "z", "b", func(l *lab) { tell(l, 100) }, second, second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, c.me, threeShards())
@@ -431,5 +434,32 @@ func TestALostElectionIsRepeatedSoonAmongOurOwn(t *testing.T) {
 		if got := l.now.Sub(began); got < c.want || got > c.want+3*tickPeriod {
 			t.Errorf("own voters %q: after %v, want %v", c.redoubt, got, c.want)
 		}
+	}
+}
+
+// Two replicas that share the voters between them would otherwise ask in step with
+// each other for ever.
+func TestWhoAsksInVainWaitsLongerEachTime(t *testing.T) {
+	l := newLab(t, "z", threeShards())
+	for _, voter := range []string{"a", "c"} {
+		l.peer(voter).redoubt = true
+	}
+	l.step(Facts{Replica: true, Primary: id("b"), Offset: 100, PrimaryContact: l.now})
+	l.n.now = l.now
+	l.n.markFailed(l.peer("b"))
+	l.n.askForVotes()
+	least := electionRetryPause
+	for try := range 4 {
+		e := &l.n.election
+		if got := l.n.electionRetry(); e.tries != try || got < least || got > 2*least {
+			t.Errorf("try %d (%d): the next is after %v, want %v to %v", try, e.tries, got, least, 2*least)
+		}
+		least *= 2
+		l.n.planElection()
+		l.n.askForVotes()
+	}
+	l.n.election.tries = 100
+	if got := l.n.electionRetry(); got != 2*l.n.electionTimeout() {
+		t.Errorf("at last it is after %v, want %v as in Redis", got, 2*l.n.electionTimeout())
 	}
 }

@@ -249,8 +249,13 @@ func (w *World) order(m *Member, ev cluster.Event) {
 	}
 }
 
-// takeover has a replica take the place of its primary without a vote.
-func (w *World) takeover() { w.order(w.aReplica(), cluster.Failover{Mode: cluster.FailoverTakeover}) }
+// takeover has a replica take the place of its primary without a vote. The primary has
+// to be able to hear of it: not while somebody is forgotten.
+func (w *World) takeover() {
+	if len(w.forgotten) == 0 {
+		w.order(w.aReplica(), cluster.Failover{Mode: cluster.FailoverTakeover})
+	}
+}
 
 // moveReplicaInTrap moves a replica to another shard, whose primary may die meanwhile.
 func (w *World) moveReplicaInTrap() {
