@@ -78,6 +78,7 @@ func TestAMonitorWithoutRepliesHearsNothing(t *testing.T) {
 	m.want("MONITOR", "OK")
 	m.send("MONITOR") // once more is not answered
 	m.send("CLIENT REPLY OFF")
+	eventually(t, func() bool { return strings.Contains(c.do("CLIENT LIST"), "cmd=client|reply") })
 	c.want("ECHO x", "x")
 	m.want("CLIENT REPLY ON", "OK")
 	c.want("ECHO y", "y")

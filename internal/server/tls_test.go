@@ -182,7 +182,7 @@ func TestACommandBehindTheHandshake(t *testing.T) {
 // out when their time has come, and answered.
 func TestAGoodbyeBehindRequestsThatWait(t *testing.T) {
 	n, addr := tlsNode(t)
-	admin := n.dial()
+	admin := dialTo(t, "tcp", n.Addr())
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
