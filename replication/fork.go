@@ -34,7 +34,7 @@ func ParseUpstream(info string) (u Upstream, ok bool) {
 		History:   History{ID: fields["master_replid"], ID2: fields["master_replid2"], Second: Offset(second)},
 		End:       Offset(end),
 		Serves:    fields["role"] == "master" || fields["master_link_status"] == "up",
-		Unsettled: fields["cluster_primary_settled"] == "0",
+		Unsettled: fields["cluster_primary_settled"] == "0" || fields["sentinel_confirmed"] == "0",
 	}
 	return u, err1 == nil && err2 == nil && end >= 0 && ValidID(u.History.ID) && ValidID(u.History.ID2)
 }

@@ -120,8 +120,10 @@ func TestParseUpstream(t *testing.T) {
 	if got, ok := ParseUpstream(fresh); !ok || got.History != NewHistory(idB) {
 		t.Errorf("without a past: %+v, %t", got, ok)
 	}
-	if got, ok := ParseUpstream(redis + "cluster_primary_settled:0\r\n"); !ok || !got.Unsettled {
-		t.Errorf("unsettled: %+v, %t", got, ok)
+	for _, unsettled := range []string{"cluster_primary_settled:0", "sentinel_confirmed:0"} {
+		if got, ok := ParseUpstream(redis + unsettled + "\r\n"); !ok || !got.Unsettled {
+			t.Errorf("%s: %+v, %t", unsettled, got, ok)
+		}
 	}
 	replica := strings.Replace(redis, "role:master", "role:slave\r\nmaster_link_status:%s", 1)
 	for status, serves := range map[string]bool{"up": true, "down": false} {

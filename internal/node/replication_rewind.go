@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
+	"redoubt/storage/journal"
+	"redoubt/storage/rdb"
 )
 
 // A node that was a primary and follows its successor may have taken writes that the
@@ -130,8 +133,8 @@ func (f *follower) dropUnchanged(fork replication.Fork, p psync.Position) (done 
 			}
 			return n.stream.Cut(fork.At)
 		})
-		if err != nil {
-			return err
+		if err != nil && !errors.Is(err, journal.ErrHistoryNotSaved) {
+			return err // otherwise it is cut, and inHistory saves the history
 		}
 		n.stream.SetSelectedDB(p.DB)
 		tx.Rebase(fork.At)
@@ -158,6 +161,31 @@ func fileSize(path string) int64 {
 	return info.Size()
 }
 
+// canReload reads what a state at offset at is made of, and what is behind it up to end:
+// what is in memory is given up only if it can be loaded again.
+func (n *Node) canReload(at, end replication.Offset) error {
+	base, from, ok := n.stream.RestartAt(at)
+	if ok && base != "" {
+		if err := checkBase(base); err != nil {
+			return fmt.Errorf("the base cannot be read: %w", err)
+		}
+	}
+	if _, err := n.survey(from, end, io.Discard); err != nil {
+		return fmt.Errorf("the journal cannot be read: %w", err)
+	}
+	return nil
+}
+
+func checkBase(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = rdb.Check(bufio.NewReaderSize(file, 1<<20))
+	return err
+}
+
 // goBack takes the node back to the fork. After an error it is what it was before, or
 // empty if that could not be brought back.
 func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Position) error {
@@ -165,6 +193,9 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 	began := time.Now()
 	r.log.Warn(fmt.Sprintf("The stream of this node and that of the master have parted at offset %d of %s. "+
 		"The %d bytes behind it are only here. Going back, to resume from there", fork.At, fork.ID, p.End-fork.At))
+	if err := n.canReload(fork.At, p.End); err != nil {
+		return err
+	}
 	var (
 		base string
 		from replication.Offset
@@ -193,13 +224,16 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 			next.history, next.known = replication.NewHistory(fork.ID), true
 			next.standing.Keep()
 			err := n.persistence.replaced(size, func() error { return n.stream.Rewind(fork.At, next.history) })
-			if err != nil {
+			if err != nil && !errors.Is(err, journal.ErrHistoryNotSaved) {
 				return err
 			}
 			r.atStep("cut")
 			n.stream.SetSelectedDB(db)
 			tx.Rebase(fork.At)
 			r.state.Store(&next)
+			if err != nil {
+				_ = r.publish(&next, func() {}) // logged, and tried again
+			}
 			return nil
 		},
 		what: "The node could not go back to where its stream and the master's have parted",
@@ -294,10 +328,12 @@ func (n *Node) keepEnd(fork replication.Fork, end replication.Offset, db int) (k
 		w.Abort()
 		return kept, err
 	}
-	if kept.file, err = w.Commit(); err != nil {
+	file, err := w.Commit()
+	if err != nil {
 		return kept, err
 	}
-	removed, err := rewound.Prune(c.Dir, c.RewindFiles)
+	kept.file = file
+	removed, err := rewound.Prune(c.Dir, c.RewindFiles, kept.file)
 	if err != nil {
 		n.log.Warn("Old files of what was given up cannot be removed", zap.Error(err))
 	}

@@ -275,24 +275,49 @@ func TestANodeThatCannotGoBackStaysAsItIs(t *testing.T) {
 // TestAJournalThatCannotBeLoadedIsNotCut: the base is damaged. The node has what it had,
 // and does not try again.
 func TestAJournalThatCannotBeLoadedIsNotCut(t *testing.T) {
-	p := part(t, "before and after")
-	base, _, ok := p.n.stream.RestartAt(p.at)
-	if !ok {
-		t.Fatal("no base")
+	for _, rebase := range []string{"before and after", "before"} { // with a base to fall back on, or none
+		p := part(t, rebase)
+		base, _, ok := p.n.stream.RestartAt(p.at)
+		if !ok {
+			t.Fatal("no base")
+		}
+		if err := os.WriteFile(base, []byte("REDIS0011junk"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			rewind(t, p.n, p.heir)
+			if got := position(p.n); got.End != p.end || !maps.Equal(stringsOf(p.n), p.own) {
+				t.Errorf("bases %s: the node is at %+v with %d keys", rebase, got, len(stringsOf(p.n)))
+			}
+		}
+		if got := p.n.replicator.rewinds.Load(); got.refused != 1 || got.count != 0 {
+			t.Errorf("bases %s: counted: %+v", rebase, got)
+		}
+		p.keeps(t, p.dir)
 	}
-	if err := os.WriteFile(base, []byte("REDIS0011junk"), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// TestAPartOfTheStreamThatIsCutEnds: whoever reads it would wait for ever.
+func TestAPartOfTheStreamThatIsCutEnds(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	end := set(n, n.keys.NewExecutor(), "k", "v")
+	if _, err := n.survey(0, end+10, io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("behind its end: %v", err)
 	}
-	for range 2 {
-		rewind(t, p.n, p.heir)
-		if got := position(p.n); got.End != p.end || !maps.Equal(stringsOf(p.n), p.own) {
-			t.Errorf("the node is at %+v with %d keys", got, len(stringsOf(p.n)))
+}
+
+// TestAnUnconfirmedPrimaryHasReplicasAskAgain: the Sentinels may promote one of them, which
+// is not to give up for it what it has.
+func TestAnUnconfirmedPrimaryHasReplicasAskAgain(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	for _, unconfirmed := range []bool{true, false} {
+		next := *n.replicator.state.Load()
+		next.unconfirmed = unconfirmed
+		n.replicator.state.Store(&next)
+		if got := n.replicator.later(replication.FullDiverged, replication.Request{From: 10}); got != unconfirmed {
+			t.Errorf("unconfirmed %t: asks again: %t", unconfirmed, got)
 		}
 	}
-	if got := p.n.replicator.rewinds.Load(); got.refused != 1 || got.count != 0 {
-		t.Errorf("counted: %+v", got)
-	}
-	p.keeps(t, p.dir)
 }
 
 // TestAForkWithinAUnitIsNone: a primary that says so is not believed.

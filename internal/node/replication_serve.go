@@ -110,11 +110,14 @@ func (r *replicator) serveSettings() psync.Settings {
 }
 
 // later reports whether a replica that cannot go on is told to ask again: as long
-// as the cluster has not settled whether this node, which has just started,
-// remains the primary. If the replica has more of the node's own stream than the
+// as the cluster, or the Sentinels, have not settled whether this node, which has just
+// started, remains the primary. If the replica has more of the node's own stream than the
 // node, that is a fact for the cluster to decide by.
 func (r *replicator) later(v replication.Verdict, asked replication.Request) bool {
-	if r.n.cluster == nil || r.n.cluster.View().Settled {
+	if r.n.cluster == nil {
+		return r.state.Load().unconfirmed
+	}
+	if r.n.cluster.View().Settled {
 		return false
 	}
 	if v == replication.FullDiverged || v == replication.FullAhead {

@@ -112,5 +112,8 @@ func (s *streamPart) Read(p []byte) (int, error) {
 	}
 	n, err := s.read(p[:min(int64(len(p)), int64(s.end-s.at))], s.at)
 	s.at += replication.Offset(n)
+	if n == 0 && err == nil {
+		err = io.ErrUnexpectedEOF // the stream has been cut meanwhile
+	}
 	return n, err
 }

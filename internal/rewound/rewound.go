@@ -284,8 +284,9 @@ func Find(dir string, want Header) string {
 	return ""
 }
 
-// Prune removes all but the newest files in dir, and what a crash has left of one.
-func Prune(dir string, keep int) (removed []string, err error) {
+// Prune removes all but the newest files in dir, and what a crash has left of one. The
+// file last stays, whatever the clock said when the others were written.
+func Prune(dir string, keep int, last string) (removed []string, err error) {
 	paths, err := List(dir)
 	if err != nil {
 		return nil, err
@@ -293,6 +294,9 @@ func Prune(dir string, keep int) (removed []string, err error) {
 	parts, _ := filepath.Glob(filepath.Join(dir, prefix+"*"+suffix+part)) // the pattern is a good one
 	for _, path := range parts {
 		os.Remove(path) // it only takes space
+	}
+	if i := slices.Index(paths, last); i >= 0 {
+		paths = append(slices.Delete(paths, i, i+1), last)
 	}
 	for len(paths) > keep {
 		if err := os.Remove(paths[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -151,7 +151,7 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	removed, err := Prune(dir, 2)
+	removed, err := Prune(dir, 2, all[4])
 	if err != nil || strings.Join(removed, " ") != strings.Join(all[:3], " ") {
 		t.Errorf("removed: %q (%v)", removed, err)
 	}
@@ -162,8 +162,20 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	if len(left) != 4 {
 		t.Errorf("left are %v", left)
 	}
-	if removed, err := Prune(dir, 0); err != nil || len(removed) != 2 {
+	if removed, err := Prune(dir, 0, ""); err != nil || len(removed) != 2 {
 		t.Errorf("to keep none: %q (%v)", removed, err)
+	}
+}
+
+// The clock was set back: what has just been written has the oldest name.
+func TestPruneKeepsWhatHasJustBeenWritten(t *testing.T) {
+	dir := t.TempDir()
+	var all []string
+	for i := range 3 {
+		all = append(all, write(t, dir, header(replication.Offset(100-i), len(stream), i), stream))
+	}
+	if removed, err := Prune(dir, 2, all[0]); err != nil || len(removed) != 1 || removed[0] != all[1] {
+		t.Errorf("removed: %q (%v), want %q", removed, err, all[1])
 	}
 }
 

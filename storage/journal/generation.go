@@ -346,9 +346,16 @@ func (s *Stream) Rewind(at replication.Offset, h replication.History) error {
 		}
 		m := w.manifest
 		m.history, m.replica = h, true
-		return w.save(m)
+		if err := w.save(m); err != nil {
+			return errors.Join(ErrHistoryNotSaved, err)
+		}
+		return nil
 	})
 }
+
+// ErrHistoryNotSaved is an error of Rewind after which the stream is cut, but its new
+// history is not on disk: SaveHistory is to be called until that has been done.
+var ErrHistoryNotSaved = errors.New("journal: the stream is cut, and its new history cannot be saved")
 
 // cutBacklog is Cut without a journal.
 func (s *Stream) cutBacklog(at replication.Offset) error {

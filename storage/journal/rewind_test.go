@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"redoubt/replication"
 )
@@ -256,6 +259,35 @@ func TestRewindRefuses(t *testing.T) {
 	}
 	if got := replayAll(t, r.s, r.old); !bytes.Equal(got, r.bytes[r.old:]) || r.s.End() != end {
 		t.Error("the stream has changed")
+	}
+}
+
+// TestACutWhoseHistoryIsNotSaved: the stream is cut, and whoever wanted that learns what
+// is left to do.
+func TestACutWhoseHistoryIsNotSaved(t *testing.T) {
+	var broken atomic.Bool
+	cfg := testConfig(t, "/j")
+	cfg.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && op.Kind == errorfs.OpRename {
+			return syscall.EMFILE
+		}
+		return nil
+	}))
+	s := openServing(t, cfg)
+	fill(t, s, 100)
+	at := s.End()
+	fill(t, s, 100)
+	h := replication.NewHistory(strings.Repeat("e", 40))
+	broken.Store(true)
+	if err := s.Rewind(at, h); !errors.Is(err, ErrHistoryNotSaved) || !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("the error is %v", err)
+	}
+	if s.End() != at {
+		t.Errorf("the stream ends at %d, want %d", s.End(), at)
+	}
+	broken.Store(false)
+	if err := s.SaveHistory(h, true); err != nil {
+		t.Error(err)
 	}
 }
 
