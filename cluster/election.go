@@ -217,7 +217,7 @@ func (n *Node) electionDelay() time.Duration {
 func (n *Node) siblingsTold() bool {
 	primary := n.myself.primary
 	dead := primary.failTime
-	if r := primary.refusals; r.count > 0 && r.since.Before(dead) {
+	if r := primary.refusals; r.count > 0 && r.since.Before(dead) && r.since.After(primary.dataReceived) {
 		dead = r.since
 	}
 	for _, p := range primary.replicas {
@@ -295,7 +295,7 @@ func (n *Node) askForVotes() {
 		m.MsgFlags |= bus.MsgForceAck
 	}
 	var fail *bus.Message
-	if primary := n.myself.primary; primary.failed() {
+	if primary := n.myself.primary; n.failIsNews(primary) {
 		fail = n.newPromise(bus.TypeFail)
 		fail.Fail = primary.id
 	}

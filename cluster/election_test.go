@@ -338,6 +338,14 @@ func TestFastElection(t *testing.T) {
 		{"one whose sibling is down at once", "z", "b", func(l *lab) { l.peer("y").flags |= bus.FlagPFail; l.peer("y").offset = 900 }, 0, 0},
 		{"one whose sibling does not stand at once", "z", "b", func(l *lab) { l.peer("y").flags |= bus.FlagNoFailover; l.peer("y").offset = 900 }, 0, 0},
 		{"one that does not know its rank waits", "z", "b", nil, unit, 2 * unit},
+		{"what was told since the port refused counts", "z", "b", func(l *lab) {
+			l.peer("b").refusals = refusals{1, l.now.Add(-800 * time.Millisecond)}
+			l.peer("b").dataReceived, l.peer("y").offsetTold = l.now.Add(-900*time.Millisecond), l.now.Add(-500*time.Millisecond)
+		}, 0, 0},
+		{"not if the primary has sent something after that", "z", "b", func(l *lab) {
+			l.peer("b").refusals = refusals{1, l.now.Add(-800 * time.Millisecond)}
+			l.peer("b").dataReceived, l.peer("y").offsetTold = l.now.Add(-400*time.Millisecond), l.now.Add(-500*time.Millisecond)
+		}, unit, 2 * unit},
 		{"one that knows to be the first does not", "z", "b", func(l *lab) { tell(l, 50) }, 0, 0},
 		{"one that knows to be the second waits for the first", "z", "b", func(l *lab) { tell(l, 200) }, second, second},
 		{"of equals the smaller id goes first", "z", "b", func(l *lab) { tell(l, 100) }, second, second},
@@ -411,6 +419,43 @@ func TestFailGoesBeforeTheRequest(t *testing.T) {
 	}
 	if !slices.Equal(order, []bus.Type{bus.TypeFail, bus.TypeAuthRequest}) {
 		t.Errorf("c is sent %v", order)
+	}
+}
+
+// An old opinion is not news: those who have taken FAIL back would take it over again, and
+// vote against a primary that works.
+func TestAnOldFailIsNotTold(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		age  func(*lab, *peer)
+		told int
+	}{
+		{"it is new", func(*lab, *peer) {}, 5},
+		{"it is of before the start", func(_ *lab, p *peer) { p.failHeard = false }, 0},
+		{"the others have taken it back since", func(l *lab, p *peer) { p.failTime = l.now.Add(-2*testTimeout - time.Millisecond) }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "x", threeShards())
+			l.n.now = l.now
+			a := l.peer("a")
+			l.n.markFailed(a)
+			c.age(l, a)
+			l.n.facts.Replica, l.n.facts.Primary, l.n.facts.PrimaryContact = true, a.id, l.now
+			l.n.planElection()
+			l.n.election.start = l.now
+			l.n.askForVotes()
+			fx := l.step(Tick{})
+			if asked, told := l.sent(fx.SendAfterPersist, bus.TypeAuthRequest), l.sent(fx.SendAfterPersist, bus.TypeFail); len(asked) != 5 || len(told) != c.told {
+				t.Errorf("%d are asked for votes, %d are told FAIL, want %d", len(asked), len(told), c.told)
+			}
+		})
+	}
+	l := newLab(t, "x", threeShards())
+	l.n.now = l.now
+	l.n.markFailed(l.peer("a"))
+	l.step(Resumed{})
+	if l.n.failIsNews(l.peer("a")) {
+		t.Error("it is of before a stop, and still news")
 	}
 }
 

@@ -98,12 +98,20 @@ func (n *Node) failIfAgreed(p *peer) {
 
 func (n *Node) markFailed(p *peer) {
 	p.flags = p.flags&^bus.FlagPFail | bus.FlagFail
-	p.failTime = n.now
+	p.failTime, p.failHeard = n.now, true
 	n.todo.state = true
 	if p == n.myself.primary {
 		n.todo.failover = true
 	}
 	n.save()
+}
+
+// failIsNews reports whether the others may be told that p is FAIL: a majority agreed on
+// that so shortly ago that none of them has taken it back by itself, and this node has
+// run since. Whoever comes back with an old opinion must not have all others take it
+// over, who know better, and vote against a primary that works.
+func (n *Node) failIsNews(p *peer) bool {
+	return p.failed() && p.failHeard && n.now.Sub(p.failTime) <= failUndoTimeouts*n.cfg.NodeTimeout
 }
 
 // receiveFail believes the sender that a majority agreed.
@@ -138,6 +146,7 @@ func (n *Node) ponged(p *peer, m *bus.Message) {
 	case p.has(bus.FlagPFail):
 		p.flags &^= bus.FlagPFail
 		n.isNews(p)
+		n.todo.suspects = n.cfg.FastFail && n.myself.votes() // the others count this node's suspicion
 		n.todo.state = true
 	case p.failed():
 		n.clearFail(p)

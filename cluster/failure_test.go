@@ -86,6 +86,23 @@ func TestFailNeedsAMajority(t *testing.T) {
 	}
 }
 
+// The others count a suspicion for two node timeouts: they are told at once that it is
+// over, as they were told of it.
+func TestTheEndOfASuspicionIsTold(t *testing.T) {
+	l := newLab(t, "a", threeShards())
+	b := l.peer("b")
+	l.n.now = l.now
+	l.n.ping(b)
+	b.flags |= bus.FlagPFail
+	fx := l.step(Received{b.out.id, l.message(bus.TypePong, b.id)})
+	if b.has(bus.FlagPFail) {
+		t.Fatal("it is still suspected")
+	}
+	if l.sent(fx.Send, bus.TypePong)[id("c")] == nil {
+		t.Error("c is not told")
+	}
+}
+
 func TestReportIsTakenBack(t *testing.T) {
 	l := newLab(t, "a", threeShards())
 	l.report("b", "c", bus.FlagPFail)

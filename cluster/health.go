@@ -38,6 +38,7 @@ func (n *Node) resume() {
 		}
 		p.unheard = true
 		p.vouched = time.Time{}
+		p.failHeard = false
 		if !p.pingSent.IsZero() {
 			p.pingSent = n.now
 		}

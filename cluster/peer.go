@@ -61,6 +61,7 @@ type peer struct {
 	dataReceived  time.Time
 	meetSent      time.Time
 	failTime      time.Time // when it became FAIL
+	failHeard     bool      // … in this node's life, and it was not stopped since
 	newsUntil     time.Time // gossip to nodes of this product tells of it until then
 	votedTime     time.Time // when we voted for one of its replicas
 	votedFor      bus.NodeID

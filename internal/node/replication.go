@@ -322,6 +322,8 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 		r.promote(tx, &next)
 	}
 	r.n.commits.setPrimary(!to.replica)
+	r.acksTo.Store(0) // the stream may be another one, and shorter
+	r.prompted.Store(0)
 	err := r.publish(&next, lift)
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))

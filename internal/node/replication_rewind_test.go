@@ -480,3 +480,16 @@ func attachAcked(t *testing.T, n *Node, at replication.Offset) net.Conn {
 	})
 	return theirs
 }
+
+// TestQuestionsBeginAnewWithTheRole: the stream of another primary may be shorter than what
+// replicas were once asked about.
+func TestQuestionsBeginAnewWithTheRole(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	n.replicator.acksTo.Store(1 << 40)
+	n.replicator.prompted.Store(1 << 60)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
+	n.replicator.BecomePrimary()
+	if to, at := n.replicator.acksTo.Load(), n.replicator.prompted.Load(); to != 0 || at != 0 {
+		t.Errorf("asked up to %d, at %d", to, at)
+	}
+}

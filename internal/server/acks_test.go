@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,5 +143,48 @@ func TestRepliesBehindAReplacedOne(t *testing.T) {
 	c.raw(fmt.Sprintf("SET k %s\r\nGETSET k short\r\nGETDEL k\r\nPING tail\r\n", long))
 	for _, want := range []string{uncertain, uncertain, uncertain, "tail"} {
 		c.wantNext(want)
+	}
+}
+
+// What is replaced has moved in its buffer meanwhile, as what was before it has left.
+func TestAReplyIsReplacedWhereItIs(t *testing.T) {
+	long := strings.Repeat("v", 3*compactBytes/4)
+	for _, tc := range []struct {
+		name, requests string
+		writes         int
+		replies        []string // once the first write is committed, and nothing behind it
+		last           []string // once the node is a replica
+	}{
+		{"behind long replies", "GET long\r\nGET long\r\nGET long\r\nSET k 1\r\nPING\r\n", 1, []string{long, long, long}, []string{uncertain, "PONG"}},
+		{"without a reply", "GET short\r\nCLIENT REPLY SKIP\r\nSET k 1\r\n", 1, []string{"v"}, nil},
+		{"without one, behind long replies", "GET long\r\nGET long\r\nSET k 1\r\nCLIENT REPLY SKIP\r\nSET k 2\r\nPING\r\n",
+			2, []string{long, long}, []string{uncertain, "PONG"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := startNode(t, "--min-replicas-ack-timeout", "60000")
+			c := n.dial()
+			c.want("SET long "+long, "OK")
+			c.want("SET short v", "OK")
+			n.stream.awaitReplicas()
+			before := len(n.stream.recorded())
+			c.send("SET first 1")
+			eventually(t, func() bool { return len(n.stream.recorded()) > before })
+			first := n.stream.End()
+			c.raw(tc.requests)
+			eventually(t, func() bool { return len(n.stream.recorded()) == before+1+tc.writes })
+			n.stream.commit(first)
+			c.wantNext("OK")
+			for _, want := range tc.replies {
+				c.wantNext(want)
+			}
+			n.stream.mu.Lock()
+			n.stream.term++
+			n.stream.mu.Unlock()
+			n.stream.commit(-1)
+			for _, want := range tc.last {
+				c.wantNext(want)
+			}
+			c.want("PING", "PONG")
+		})
 	}
 }

@@ -344,6 +344,7 @@ func (c *conn) compact() {
 func (c *conn) shiftMarks() {
 	for i := range c.marks {
 		c.marks[i].start -= c.sent
+		c.marks[i].end -= c.sent
 	}
 }
 
