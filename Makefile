@@ -61,7 +61,7 @@ sim-night: ## random clusters for NIGHT=8h from a random seed on; tells the simu
 	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 0 -v -run Night -night $(NIGHT) -night-seed $(NIGHT_SEED)
 
 sim-scale: ## what the cluster bus costs a node among 100, 500 and 1,000: messages, bytes, memory, processor
-	$(GO) test ./cluster/sim -count=1 -timeout 20m -v -run Scale -scale
+	$(GO) test ./cluster/sim -count=1 -timeout 20m -run XXX -bench Scale -benchtime 1x
 
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -16,13 +15,11 @@ import (
 	"redoubt/slots"
 )
 
-var scale = flag.Bool("scale", false, "print what a node costs among 100, 500 and 1,000")
-
 // crowd is one real node among many that only exist as messages, which answer it, ping it
 // and gossip as such a node does. It measures what the real one does: its Steps, the codec
 // and the View, as the driver calls them.
 type crowd struct {
-	t     *testing.T
+	t     testing.TB
 	rand  *rand.Rand
 	now   time.Time
 	node  *cluster.Node
@@ -62,7 +59,7 @@ func idOf(i int) bus.NodeID { return bus.NodeID(fmt.Sprintf("%040x", i+1)) }
 
 // newCrowd makes a cluster of so many nodes, half of them replicas of the others. The
 // real one is the first primary.
-func newCrowd(t *testing.T, nodes int) *crowd {
+func newCrowd(t testing.TB, nodes int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, rand: rand.New(rand.NewPCG(1, uint64(nodes))), now: time.Unix(1_800_000_000, 0),
 		links: make(map[cluster.LinkID]*extra), failed: make(map[bus.NodeID]bool)}
@@ -258,17 +255,14 @@ func (c *crowd) measure(what string, d time.Duration) {
 		float64(c.sent)/seconds/1024, float64(c.received)/seconds/1024, float64(c.allocated)/seconds/1024, 100*c.busy.Seconds()/seconds)
 }
 
-// TestScale prints what the cluster bus costs a node, by the size of the cluster: while
+// BenchmarkScale prints what the cluster bus costs a node, by the size of the cluster: while
 // nothing happens, and while nearly half of the primaries are dead and suspected.
-func TestScale(t *testing.T) {
-	if !*scale {
-		t.Skip("prints figures: run it with -scale")
-	}
+func BenchmarkScale(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	fmt.Println("| nodes | | messages/s | KiB/s sent | KiB/s received | KiB/s allocated | of a core |\n| --- | --- | --- | --- | --- | --- | --- |")
 	for _, nodes := range []int{100, 500, 1000} {
-		c := newCrowd(t, nodes)
+		c := newCrowd(b, nodes)
 		c.run(20 * time.Second)
 		c.measure("idle", 20*time.Second)
 		c.died = c.now
@@ -281,22 +275,19 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestScaleOfFailovers prints how long it takes until all slots are served
+// BenchmarkScaleOfFailovers prints how long it takes until all slots are served
 // again, of real nodes all of them.
-func TestScaleOfFailovers(t *testing.T) {
-	if !*scale {
-		t.Skip("prints figures: run it with -scale")
-	}
+func BenchmarkScaleOfFailovers(b *testing.B) {
 	const members, primaries, die = 60, 30, 14
 	opt := DefaultOptions()
 	opt.NodeTimeout = 5 * time.Second
 	opt.CodecPercent = 0
-	w := create(t, 1, primaries, members-primaries, opt)
+	w := create(b, 1, primaries, members-primaries, opt)
 	begin := w.Elapsed()
 	for i := range die {
 		w.Members[i].Crash()
 	}
-	mustHold(t, w, w.RunUntil(2*time.Minute, "all slots are served", func() bool {
+	mustHold(b, w, w.RunUntil(2*time.Minute, "all slots are served", func() bool {
 		v := w.Members[primaries-1].View()
 		for i := range primaries {
 			if owner := v.Owner(share(i, primaries).First); owner == nil || w.member(owner.ID) == nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // mustHold ends the test with the trace if err is not nil.
-func mustHold(t *testing.T, w *World, err error) {
+func mustHold(t testing.TB, w *World, err error) {
 	t.Helper()
 	if err == nil {
 		err = w.Err()
@@ -21,7 +21,7 @@ func mustHold(t *testing.T, w *World, err error) {
 }
 
 // create makes a cluster of the given shape.
-func create(t *testing.T, seed uint64, primaries, replicas int, opt Options) *World {
+func create(t testing.TB, seed uint64, primaries, replicas int, opt Options) *World {
 	t.Helper()
 	w := New(seed, primaries+replicas, opt)
 	mustHold(t, w, w.Create(primaries))

@@ -17,16 +17,7 @@ func TestTwoProcessesOverOneDirectory(t *testing.T) {
 	t.Parallel()
 	first := redistest.Start(t, redistest.Redoubt, "--appendonly", "yes")
 	first.Do("SET", "k", "v")
-	second := exec.Command(redistest.Binary(t), "server", "--port", fmt.Sprint(redistest.Port(t)), "--bind", "127.0.0.1", "--dir", first.Dir, "--appendonly", "yes")
-	out, err := second.CombinedOutput()
-	if second.ProcessState.ExitCode() != 1 {
-		t.Errorf("it ended with %v, want exit code 1", err)
-	}
-	pid := strings.TrimSpace(first.Info("process_id"))
-	want := fmt.Sprintf("the data directory %s is in use by another process (pid %s)", first.Dir, pid)
-	if !strings.Contains(string(out), want) {
-		t.Errorf("it said\n%s\nwant %q", out, want)
-	}
+	refusedBeside(t, first, "--appendonly", "yes")
 	if got := first.Do("GET", "k"); got != "v" {
 		t.Errorf("the first process has %v", got)
 	}
@@ -37,13 +28,11 @@ func TestTwoProcessesOverOneDirectory(t *testing.T) {
 	}
 }
 
-// Without a journal a node has its dump in the directory, which a second process would
-// replace. One that saves nothing is only warned.
-func TestTwoProcessesWithoutAJournalOverOneDirectory(t *testing.T) {
-	t.Parallel()
-	first := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "3600 1")
-	second := exec.Command(redistest.Binary(t), "server", "--port", fmt.Sprint(redistest.Port(t)), "--bind", "127.0.0.1",
-		"--dir", first.Dir, "--appendonly", "no", "--save", "3600 1")
+// refusedBeside starts another process over the directory of first, which must not start.
+func refusedBeside(t *testing.T, first *redistest.Server, directives ...string) {
+	t.Helper()
+	args := []string{"server", "--port", fmt.Sprint(redistest.Port(t)), "--bind", "127.0.0.1", "--dir", first.Dir}
+	second := exec.Command(redistest.Binary(t), append(args, directives...)...)
 	out, err := second.CombinedOutput()
 	if second.ProcessState.ExitCode() != 1 {
 		t.Errorf("it ended with %v, want exit code 1", err)
@@ -53,6 +42,14 @@ func TestTwoProcessesWithoutAJournalOverOneDirectory(t *testing.T) {
 	if !strings.Contains(string(out), want) {
 		t.Errorf("it said\n%s\nwant %q", out, want)
 	}
+}
+
+// Without a journal a node has its dump in the directory, which a second process would
+// replace. One that saves nothing is only warned.
+func TestTwoProcessesWithoutAJournalOverOneDirectory(t *testing.T) {
+	t.Parallel()
+	first := redistest.Start(t, redistest.Redoubt, "--appendonly", "no", "--save", "3600 1")
+	refusedBeside(t, first, "--appendonly", "no", "--save", "3600 1")
 	for _, args := range [][]string{
 		{"--appendonly", "no", "--save", "", "--dir", first.Dir},
 		{"--appendonly", "no", "--save", "3600 1", "--dir", first.Dir, "--dbfilename", "other.rdb"},

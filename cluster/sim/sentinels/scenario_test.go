@@ -100,22 +100,7 @@ func TestLeaderDiesWithinAFailover(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := create(t, 4, func(o *Options) { o.Sentinels = 5 })
 			g := w.Groups[0]
-			for _, s := range w.Sentinels {
-				s.step(sentinel.SimulateFailure{Flags: c.at})
-			}
-			old := g.Servers[0]
-			old.Crash()
-			mustHold(t, w, w.RunUntil(10*time.Second, "the leader dies", func() bool {
-				for _, s := range w.Sentinels {
-					if !s.Up() {
-						return true
-					}
-				}
-				return false
-			}))
-			for _, s := range w.Sentinels {
-				s.step(sentinel.SimulateFailure{})
-			}
+			old := loseLeader(t, w, g, c.at)
 			mustHold(t, w, w.RunUntil(40*time.Second, "all others tell of another master", func() bool { return w.replaced(g, old) }))
 			w.repair()
 			mustHold(t, w, w.Settle(time.Minute))

@@ -7,16 +7,16 @@ import (
 	"redoubt/cluster/sentinel"
 )
 
-// loseLeader kills the master of a world, and the leader of the failover at the moment
-// when it has seen the promotion and told nobody.
-func loseLeader(t *testing.T, w *World, g *Group) (old, promoted *Server) {
+// loseLeader kills the master of a group, and the leader of the failover at that moment of
+// it.
+func loseLeader(t *testing.T, w *World, g *Group, at sentinel.SimFailure) (old *Server) {
 	t.Helper()
 	for _, s := range w.Sentinels {
-		s.step(sentinel.SimulateFailure{Flags: sentinel.CrashAfterPromotion})
+		s.step(sentinel.SimulateFailure{Flags: at})
 	}
 	old = g.Servers[0]
 	old.Crash()
-	mustHold(t, w, w.RunUntil(15*time.Second, "the leader dies", func() bool {
+	mustHold(t, w, w.RunUntil(10*time.Second, "the leader dies", func() bool {
 		for _, s := range w.Sentinels {
 			if !s.Up() {
 				return true
@@ -27,6 +27,13 @@ func loseLeader(t *testing.T, w *World, g *Group) (old, promoted *Server) {
 	for _, s := range w.Sentinels {
 		s.step(sentinel.SimulateFailure{})
 	}
+	return old
+}
+
+// loseTeller is loseLeader when the leader has seen the promotion and told nobody.
+func loseTeller(t *testing.T, w *World, g *Group) (old, promoted *Server) {
+	t.Helper()
+	old = loseLeader(t, w, g, sentinel.CrashAfterPromotion)
 	for _, s := range g.Servers {
 		if s != old && !s.IsReplica() {
 			promoted = s
@@ -50,7 +57,7 @@ func TestPromotionOfADeadLeaderIsFinished(t *testing.T) {
 				o.FsyncMax = 50 * time.Millisecond
 			})
 			g := w.Groups[0]
-			old, promoted := loseLeader(t, w, g)
+			old, promoted := loseTeller(t, w, g)
 			if back {
 				old.Restart()
 			}
