@@ -29,8 +29,8 @@ import (
 // The steps, and what a crash after each of them leaves:
 //
 //  1. The primary's INFO says where the two have parted (replication.DecideRewind).
-//  2. The base and the journal up to there are loaded, while clients wait. On disk
-//     nothing has changed.
+//  2. The base and the journal are read, as the data in memory are about to go. Then they
+//     are loaded up to there, while clients wait. On disk nothing has changed.
 //  3. The bytes behind it go to a file (package rewound). A restart does all of this
 //     again, and finds the file.
 //  4. The journal is cut (journal.Rewind, which has steps of its own). From here on a
