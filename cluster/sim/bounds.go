@@ -20,15 +20,8 @@ func (w *World) flight() time.Duration { return w.opt.LatencyMax + 200*time.Mill
 // hop is how long one node may take to persist something and tell another.
 func (w *World) hop() time.Duration { return w.flight() + 2*w.opt.FsyncMax }
 
-// twoWriters is how long two primaries may both take writes of a slot when
-// nobody has forced a failover. A primary that hears of no majority stops before
-// that majority can have elected another, so that there are none; but for a vote
-// that a slow disk has kept back, and that arrives when the FAIL has been taken back
-// and the primary serves again (seed 306, by 3 ms). Then it is as long as the claim
-// of the winner takes.
-func (w *World) twoWriters() time.Duration { return w.hop() }
-
-// twoWritersForced is the same when an administrator has: FORCE does not ask the
+// twoWritersForced is how long two primaries may both take writes of a slot when an
+// administrator has forced a failover; otherwise they never may. FORCE does not ask the
 // primary, which hears of its successor from a voter that it pings. TAKEOVER
 // asks nobody. The two ends of a slot that is moved are told one after the
 // other. The time counts while all can reach each other.
