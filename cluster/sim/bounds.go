@@ -34,15 +34,14 @@ func (w *World) minority() time.Duration {
 }
 
 // recovery is how long a node may refuse requests although it and the owners of
-// all slots are up and can reach each other: FAIL of a primary is taken back
-// after two node timeouts, and who was in a minority waits for another. Replicas that
-// are elected in the meantime may outbid each other for a while (seeds 25, 66 and 155).
+// all slots are up and can reach each other. FAIL of a primary is taken back two node
+// timeouts after it was said, and not before the last vote about it has expired, which
+// is given while it is FAIL. Then who was in a minority waits for a node timeout, or
+// who has started for a moment.
 func (w *World) recovery() time.Duration {
-	return 3*w.opt.NodeTimeout + max(w.opt.NodeTimeout, 2*time.Second) + 2*time.Second + 4*w.hop() + duel
+	vote := max(2*w.opt.NodeTimeout, 2*time.Second)
+	return 2*w.opt.NodeTimeout + vote + max(w.opt.NodeTimeout, 2*time.Second) + 4*w.hop()
 }
-
-// duel is for how long replicas of one shard may outbid each other.
-const duel = 15 * time.Second
 
 // giveWay is how much longer a primary may wait after its start for a replica
 // with more data (package cluster's giveWayLimit).
@@ -61,13 +60,27 @@ func (w *World) manualAttempt() time.Duration {
 }
 
 // replacement is how long it takes until the slots of lost primaries are served
-// again: they are suspected after a node timeout, gossip spreads that, the replicas
-// wait for each other, and the disks are slow. If more than one is lost, the
-// elections may disturb each other, and the next attempt takes a while.
+// again. They are suspected when their ports have refused connections for a moment, or
+// after a node timeout since the last PING. FAIL, the requests for votes, the votes and the
+// claim take a hop each. The first request of a shard may be late, by what the
+// replicas wait for each other, and two more follow by their pauses: with slow disks the
+// first has not got its votes when the second makes them void. More than one shard take
+// turns, and disturb each other.
 func (w *World) replacement(lost int, silently bool) time.Duration {
-	limit := w.opt.NodeTimeout + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
-	if silently {
-		limit += w.opt.NodeTimeout / 2
+	if !w.leaseHolds() {
+		return w.slowReplacement(lost)
 	}
-	return limit + time.Duration(lost-1)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
+	suspicion := 500 * time.Millisecond
+	if silently {
+		suspicion = w.opt.NodeTimeout * 3 / 2
+	}
+	attempts := time.Second + 5*500*time.Millisecond
+	return suspicion + attempts + 4*w.hop() + time.Duration(lost-1)*attempts
+}
+
+// slowReplacement is the same with the delays of Redis: gossip spreads the suspicion, and
+// an attempt that has failed is repeated after four node timeouts.
+func (w *World) slowReplacement(lost int) time.Duration {
+	first := w.opt.NodeTimeout*3/2 + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
+	return first + time.Duration(lost-1)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
 }

@@ -178,6 +178,9 @@ func (m *Member) serves() bool {
 
 func (m *Member) write() {
 	d := &m.data
+	if d.head == nil { // it has been reset
+		d.head = begin(m.Index)
+	}
 	d.head = &write{before: d.head, end: d.offset() + 100 + m.world.Rand.Int64N(100), by: m.Index, root: d.head.root}
 	if m.world.opt.AckAll && m.shard != nil {
 		d.unacked = append(d.unacked, d.head)

@@ -105,7 +105,7 @@ func (w *World) yield(m *Member, successor bus.NodeID) {
 	s := w.member(successor)
 	switch {
 	case s == nil:
-	case s.imposed || w.law.upset:
+	case s.imposed || w.law.upset || !w.leaseHolds():
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostByForce)
 	case m.rival == s:
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostBySplit)
