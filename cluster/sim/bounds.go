@@ -61,11 +61,10 @@ func (w *World) manualAttempt() time.Duration {
 
 // replacement is how long it takes until the slots of lost primaries are served
 // again. They are suspected when their ports have refused connections for a moment, or
-// after a node timeout since the last PING. FAIL, the requests for votes, the votes and the
-// claim take a hop each. The first request of a shard may be late, by what the
-// replicas wait for each other, and two more follow by their pauses: with slow disks the
-// first has not got its votes when the second makes them void. More than one shard take
-// turns, and disturb each other.
+// after a node timeout since the last PING, which is up to half a node timeout old. FAIL, the
+// requests for votes, the votes and the claim take a hop each. The replicas of a shard wait
+// for each other, and may have to ask twice: with slow disks the first votes are not there
+// when the second request makes them void. Shards take turns, and disturb each other.
 func (w *World) replacement(lost int, silently bool) time.Duration {
 	if !w.leaseHolds() {
 		return w.slowReplacement(lost)
@@ -74,13 +73,12 @@ func (w *World) replacement(lost int, silently bool) time.Duration {
 	if silently {
 		suspicion = w.opt.NodeTimeout * 3 / 2
 	}
-	attempts := time.Second + 5*500*time.Millisecond
-	return suspicion + attempts + 4*w.hop() + time.Duration(lost-1)*attempts
+	return suspicion + 1500*time.Millisecond + 4*w.hop() + time.Duration(lost-1)*2500*time.Millisecond
 }
 
 // slowReplacement is the same with the delays of Redis: gossip spreads the suspicion, and
 // an attempt that has failed is repeated after four node timeouts.
 func (w *World) slowReplacement(lost int) time.Duration {
 	first := w.opt.NodeTimeout*3/2 + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
-	return first + time.Duration(lost-1)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
+	return first + time.Duration(lost)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
 }

@@ -144,7 +144,7 @@ func (w *World) losePrimaries(silently, refused bool) (lost []*Member) {
 	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
 		me := m.View().Me()
-		if len(lost) == voters-voters/2-1 || w.Rand.IntN(3) == 0 {
+		if len(lost) == voters-voters/2-1 || len(lost) > 0 && w.Rand.IntN(3) == 0 {
 			break
 		}
 		if me.Flags.Has(bus.FlagPrimary) && w.hasReplicaInStep(m) {
