@@ -39,6 +39,7 @@ type Node struct {
 	ballots       []ballot // votes of this node, in order
 	manual        manualFailover
 	giving        giveWay
+	led           bus.Epoch // of the last Lead since the start
 	disk          durability
 	stats         stats
 	todo          todo
@@ -306,7 +307,7 @@ func (n *Node) announce() {
 		me.ip = n.cfg.AnnounceIP
 	}
 	me.flags &^= bus.FlagNoFailover
-	if n.cfg.ReplicaNoFailover {
+	if n.cfg.ReplicaNoFailover || n.cfg.Quorum {
 		me.flags |= bus.FlagNoFailover
 	}
 }
