@@ -78,6 +78,10 @@ const (
 	FailoverTakeover                     // nobody is asked
 )
 
+// Lead makes the node the primary of its shard, or has it go on as that, with an epoch
+// that its shard has agreed on (Settings.Quorum).
+type Lead struct{ Epoch bus.Epoch }
+
 // CountFailureReports is CLUSTER COUNT-FAILURE-REPORTS. Result has Count.
 type CountFailureReports struct{ ID bus.NodeID }
 
@@ -95,6 +99,7 @@ func (Replicate) isEvent()           {}
 func (Forget) isEvent()              {}
 func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
+func (Lead) isEvent()                {}
 func (CountFailureReports) isEvent() {}
 func (SaveConfig) isEvent()          {}
 

@@ -52,6 +52,10 @@ func (n *Node) resetManualFailover() {
 func (n *Node) failover(mode FailoverMode) error {
 	me := n.myself
 	switch {
+	case n.cfg.Quorum && mode != FailoverNormal:
+		return refuse("The shard elects its primary by a quorum of its nodes: nothing is forced on it, as acknowledged writes could be lost")
+	case n.cfg.Quorum:
+		return refuse("The shard elects its primary by a quorum of its nodes")
 	case me.isPrimary():
 		return refuse("You should send CLUSTER FAILOVER to a replica")
 	case me.primary == nil:

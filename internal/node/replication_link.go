@@ -104,7 +104,7 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			default:
 				port = c.Port
 			}
-			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP}
+			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP, Member: r.n.quorum != nil}
 		},
 		Dir:      r.stagingDir,
 		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },

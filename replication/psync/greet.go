@@ -45,7 +45,11 @@ func (s *session) greet() error {
 	if me.IP != "" {
 		send("REPLCONF", "ip-address", me.IP)
 	}
-	send("REPLCONF", "capa", "eof", "capa", "psync2", "capa", capaPrompt)
+	capas := []string{"REPLCONF", "capa", "eof", "capa", "psync2", "capa", capaPrompt}
+	if me.Member {
+		capas = append(capas, "capa", capaMember)
+	}
+	send(capas...)
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}

@@ -71,6 +71,7 @@ type Identity struct {
 	Password string // masterauth; empty: no AUTH is sent
 	Port     int    // announced to the primary
 	IP       string // announced, if not empty
+	Member   bool   // of the primary's quorum, so that it gets what is not committed yet
 }
 
 // LinkConfig is what a Link works with.

@@ -205,6 +205,10 @@ func (d *Driver) failoverCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
+	if d.Quorum != nil && mode == cluster.FailoverNormal {
+		d.elect(x)
+		return
+	}
 	d.administer(x, cluster.Failover{Mode: mode}, ok)
 }
 
