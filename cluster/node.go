@@ -313,6 +313,10 @@ func (n *Node) note(format string, args ...any) {
 	n.fx.Notes = append(n.fx.Notes, Note{Text: fmt.Sprintf(format, args...)})
 }
 
+func (n *Node) verbose(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Verbose: true, Text: fmt.Sprintf(format, args...)})
+}
+
 func (n *Node) warn(format string, args ...any) {
 	n.fx.Notes = append(n.fx.Notes, Note{Warning: true, Text: fmt.Sprintf(format, args...)})
 }

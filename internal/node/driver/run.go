@@ -146,9 +146,12 @@ type question struct {
 func (d *Driver) step(ev cluster.Event, q *question) {
 	fx := d.node.Step(time.Now(), ev)
 	for _, note := range fx.Notes {
-		if note.Warning {
+		switch {
+		case note.Warning:
 			d.Log.Warn(note.Text)
-		} else {
+		case note.Verbose:
+			d.Log.Debug(note.Text)
+		default:
 			d.Log.Info(note.Text)
 		}
 	}
