@@ -204,6 +204,7 @@ func (n *Node) reset(cmd Reset) error {
 		return refuse("CLUSTER RESET can't be called with master nodes containing keys")
 	}
 	if me.isReplica() {
+		n.beginClaim() // it shows an epoch of its own again
 		n.makePrimary(me)
 		n.resetFlush = true
 	}

@@ -48,7 +48,7 @@ func (n *Node) correctClaim(sender *peer, m *bus.Message) {
 				continue
 			}
 			if p := n.table.owner[s]; p != sender && p.configEpoch > m.ConfigEpoch {
-				n.sendUpdate(sender.out, p)
+				n.sendUpdate(linkTo(sender), p)
 				return
 			}
 		}

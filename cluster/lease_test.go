@@ -74,6 +74,32 @@ func TestOneOfThreeVotersIsEnoughForALease(t *testing.T) {
 	}
 }
 
+// Routers between the two refuse the connections of either side. The others need two
+// refusals for a suspicion, some time apart.
+func TestOneRefusalEndsTheLeaseOfAVoter(t *testing.T) {
+	l := newWorkingLab(t, "a")
+	l.n.cfg.RequireFullCoverage = false
+	l.redoubt = "bc"
+	l.pass(tickPeriod)
+	for _, p := range []string{"b", "c"} {
+		l.hangUp(p)
+	}
+	l.now = l.now.Add(tickPeriod)
+	for _, d := range l.step(Tick{}).Dial {
+		if !l.n.View().OK {
+			t.Error("it stops when one of two voters refuses")
+		}
+		l.step(LinkDown{Link: d.Link, Refused: true})
+	}
+	if l.n.View().OK {
+		t.Fatal("it serves, though both have refused its connections")
+	}
+	l.pass(2 * tickPeriod)
+	if !l.n.View().OK {
+		t.Error("it does not go on when they have answered")
+	}
+}
+
 func TestReplicaNeedsNoLease(t *testing.T) {
 	l := newWorkingLab(t, "x")
 	for _, p := range l.n.order {

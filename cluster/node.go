@@ -35,6 +35,8 @@ type Node struct {
 	health        health
 	fencedAt      time.Time // when this primary last heard that it is FAIL; zero if it is not fenced
 	election      election
+	mandate       mandate
+	ballots       []ballot // votes of this node, in order
 	manual        manualFailover
 	giving        giveWay
 	led           bus.Epoch // of the last Lead since the start
@@ -153,6 +155,7 @@ func (n *Node) dispatch(ev Event) {
 		n.resume()
 	case Persisted:
 		n.disk.durable = max(n.disk.durable, ev.Version)
+		n.claimTold()
 	case Paused:
 		n.writesPaused(ev)
 	case Configure:
