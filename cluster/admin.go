@@ -29,6 +29,8 @@ func (n *Node) command(ev Event) Result {
 			return Result{Err: errUnknownNode(cmd.ID)}
 		}
 		return Result{Count: n.reports(p)}
+	case HandOver:
+		return n.handOver(cmd.Heirs)
 	}
 	binding := n.binding(ev)
 	if err := n.change(ev); err != nil {

@@ -182,7 +182,7 @@ func New(c Config) (*Node, error) {
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn(fmt.Sprintf("A command of the stream failed: '%s': %s", args[0], strings.TrimPrefix(err, "-")))
 	}
-	n.applier.Side = n.server.Side
+	n.applier.Side = n.sideOf
 	n.server.ServeReaders(n.applier)
 	if !cfg.ClusterEnabled {
 		n.server.ServeBeside(n.mover.Executor()) // in a cluster they are redirected when the slot has moved

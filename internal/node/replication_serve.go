@@ -30,7 +30,7 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
-		Prompt: hello.PromptAcks, Stray: hello.Stray,
+		Prompt: hello.PromptAcks, NodeID: hello.NodeID, Stray: hello.Stray,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}

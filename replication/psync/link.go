@@ -71,6 +71,7 @@ type Identity struct {
 	Password string // masterauth; empty: no AUTH is sent
 	Port     int    // announced to the primary
 	IP       string // announced, if not empty
+	NodeID   string // in a cluster; announced, if not empty
 }
 
 // LinkConfig is what a Link works with.
