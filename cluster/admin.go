@@ -176,6 +176,9 @@ func (n *Node) replicate(cmd Replicate) error {
 		return refuse("To set a master the node must be empty and without assigned slots.")
 	}
 	n.becomeReplicaOf(p)
+	// As Valkey 8. Voters that do not know this replica yet would not vote for it, and in a
+	// fresh cluster gossip takes seconds to tell them.
+	n.broadcastPong()
 	return nil
 }
 
