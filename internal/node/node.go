@@ -440,6 +440,7 @@ func (n *Node) facts() cluster.Facts {
 		Offset:         int64(offset),
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
+		Replicated:     n.replicator.primary.Came() > 0,
 		// A primary whose disk or one of whose loops hangs leaves clients without an
 		// answer and must be replaced. A full disk does not hang: it refuses. A script
 		// that takes long holds no loop up.
