@@ -38,6 +38,7 @@ type follower struct {
 	// the end of the stream for which the log says so.
 	hopeless bool
 	refused  replication.Offset
+	unkept   time.Time // since when what would be given up cannot be kept; zero if it was not tried
 
 	effects []command.Effect
 	db      int // what the stream was last told to be selected; -1: nothing yet
