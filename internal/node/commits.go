@@ -144,8 +144,7 @@ func (c *commits) setPrimary(primary bool) {
 // begin has writes wait from now on, if they are to. mu is held.
 func (c *commits) begin() {
 	switch {
-	case !c.primary:
-	case c.need.Load() == 0:
+	case !c.primary, c.need.Load() == 0: // a writable replica waits for nobody
 		c.acked.Store(everything)
 	default:
 		at := int64(c.End())
