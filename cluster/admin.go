@@ -74,6 +74,8 @@ func (n *Node) change(ev Event) error {
 		return n.reset(cmd)
 	case Failover:
 		return n.failover(cmd.Mode)
+	case Lead:
+		return n.lead(cmd.Epoch)
 	case SaveConfig:
 		n.disk.whole = true
 		return nil

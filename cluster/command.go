@@ -92,6 +92,10 @@ type Heir struct {
 	Port int // for clients; 0 if it has told none
 }
 
+// Lead makes the node the primary of its shard, or has it go on as that, with an epoch
+// that its shard has agreed on (Settings.Quorum).
+type Lead struct{ Epoch bus.Epoch }
+
 // CountFailureReports is CLUSTER COUNT-FAILURE-REPORTS. Result has Count.
 type CountFailureReports struct{ ID bus.NodeID }
 
@@ -110,6 +114,7 @@ func (Forget) isEvent()              {}
 func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
 func (HandOver) isEvent()            {}
+func (Lead) isEvent()                {}
 func (CountFailureReports) isEvent() {}
 func (SaveConfig) isEvent()          {}
 

@@ -32,6 +32,10 @@ type Effects struct {
 	Send  []Envelope
 	Pause *Pause
 
+	// Reclaim asks for a Lead with a greater epoch than all that are known: that of this
+	// primary is another's as well, or has to win a slot.
+	Reclaim bool
+
 	Persist          *State
 	Role             *RoleChange
 	DropKeys         *slots.Set // delete the keys in these slots, if there are any

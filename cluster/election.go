@@ -138,7 +138,7 @@ func (n *Node) mayStand() bool {
 	if forced {
 		return true
 	}
-	if n.cfg.ReplicaNoFailover {
+	if n.cfg.ReplicaNoFailover || n.cfg.Quorum {
 		return false
 	}
 	if n.dataTooOld() {

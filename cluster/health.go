@@ -63,6 +63,10 @@ func (n *Node) evaluate() {
 	h := &n.health
 	reachable, heard := n.countVoters()
 	n.liftFence()
+	if n.leadsShard() {
+		n.evaluateLeader()
+		return
+	}
 	if h.first.IsZero() {
 		h.first = n.now
 	}
@@ -86,6 +90,22 @@ func (n *Node) evaluate() {
 	} else {
 		n.warn("Cluster state changed: fail. %s", n.failure(heard))
 	}
+}
+
+// evaluateLeader is evaluate for a primary that its shard has elected outside of the bus:
+// whether it may serve is between it and its shard, whatever the voters of the bus hear of
+// it, so only the slots of the others count.
+func (n *Node) evaluateLeader() {
+	h := &n.health
+	ok := !n.cfg.RequireFullCoverage || n.covered()
+	switch {
+	case ok == h.ok:
+	case ok:
+		n.note("Cluster state changed: ok")
+	default:
+		n.warn("Cluster state changed: fail. %s", n.failure(n.quorum()))
+	}
+	h.ok = ok
 }
 
 // countVoters counts those that do not look failed, without those that vouch for

@@ -58,6 +58,10 @@ func (n *Node) resetManualFailover() {
 func (n *Node) failover(mode FailoverMode) error {
 	me := n.myself
 	switch {
+	case n.cfg.Quorum && mode != FailoverNormal:
+		return refuse("The shard elects its primary by a quorum of its nodes: nothing is forced on it, as acknowledged writes could be lost")
+	case n.cfg.Quorum:
+		return refuse("The shard elects its primary by a quorum of its nodes")
 	case me.isPrimary():
 		return refuse("You should send CLUSTER FAILOVER to a replica")
 	case me.primary == nil:
@@ -127,7 +131,7 @@ func (n *Node) handOver(heirs []Heir) Result {
 	if heir == nil {
 		return Result{Err: refuse("No replica is fit to take over")}
 	}
-	if !heir.redoubt {
+	if !heir.redoubt || n.cfg.Quorum { // a quorum elects whoever is asked by a client
 		n.note("Replica %s is asked for a manual failover, as this node is about to end.", peerName(heir))
 		return Result{Heir: heir.id, AskHost: heir.ip, AskPort: heir.port(n.cfg.TLSReplication)}
 	}
@@ -141,12 +145,18 @@ func (n *Node) handOver(heirs []Heir) Result {
 func (n *Node) fitHeir(heirs []Heir) *peer {
 	for _, h := range heirs {
 		for _, p := range n.myself.replicas {
-			if n.isHeir(p, h) && p.connected() && p.mayStand() {
+			if n.isHeir(p, h) && p.connected() && n.mayTakeOver(p) {
 				return p
 			}
 		}
 	}
 	return nil
+}
+
+// mayTakeOver reports whether a replica may take over if it is asked. Those of a shard with
+// a quorum do not stand for election by themselves.
+func (n *Node) mayTakeOver(p *peer) bool {
+	return p.mayStand() || n.cfg.Quorum && !p.any(bus.FlagFail|bus.FlagPFail)
 }
 
 // isHeir reports whether p is the node that h tells of: by its id, or else by the address

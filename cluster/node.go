@@ -37,6 +37,7 @@ type Node struct {
 	election      election
 	manual        manualFailover
 	giving        giveWay
+	led           bus.Epoch // of the last Lead since the start
 	disk          durability
 	stats         stats
 	todo          todo
@@ -303,7 +304,7 @@ func (n *Node) announce() {
 		me.ip = n.cfg.AnnounceIP
 	}
 	me.flags &^= bus.FlagNoFailover
-	if n.cfg.ReplicaNoFailover {
+	if n.cfg.ReplicaNoFailover || n.cfg.Quorum {
 		me.flags |= bus.FlagNoFailover
 	}
 }

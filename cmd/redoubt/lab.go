@@ -18,6 +18,7 @@ func newLabCommand() *cobra.Command {
 		dir      string
 		timeout  time.Duration
 		replicas int
+		quorum   string
 		cfg      lab.Config
 	)
 	cmd := &cobra.Command{
@@ -34,6 +35,13 @@ is started again, with its data.`,
 				if cmd.Flags().Changed(name) && value <= 0 {
 					return fmt.Errorf("--%s %s: it must be greater than 0", name, cmd.Flags().Lookup(name).Value)
 				}
+			}
+			switch quorum {
+			case "async":
+			case "quorum":
+				cfg.Quorum = true
+			default:
+				return fmt.Errorf("--durability %s: it must be async or quorum", quorum)
 			}
 			if cmd.Flags().Changed("replicas") {
 				cfg.Replicas = &replicas
@@ -57,6 +65,7 @@ is started again, with its data.`,
 	f := cmd.Flags()
 	f.BoolVar(&cfg.Sentinel, "sentinel", false, "a primary, its replicas and three Sentinels instead of a cluster")
 	f.BoolVar(&cfg.TLS, "tls", false, "all ports with TLS, under a certificate that is made in the lab's directory")
+	f.StringVar(&quorum, "durability", "async", "quorum: three shards of three nodes that lose no acknowledged write")
 	f.IntVar(&cfg.Port, "port", 0, "port of the first node; the others follow (default 7000)")
 	f.IntVar(&cfg.Nodes, "nodes", 0, "number of all nodes, Sentinels too (default 6)")
 	f.IntVar(&replicas, "replicas", 1, "replicas of each primary; with --sentinel 2, unless set")

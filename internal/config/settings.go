@@ -120,6 +120,8 @@ type Settings struct {
 	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	Durability            Durability
+	QuorumReads           QuorumReads
 	MinReplicasToAck      int           // 0: replies do not wait for replicas
 	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
 	ReplSendBeforeReply   bool
@@ -235,6 +237,22 @@ const (
 	FsyncEverySec Fsync = iota
 	FsyncAlways
 	FsyncNo
+)
+
+// Durability says when a reply to a write may leave.
+type Durability uint8
+
+const (
+	DurabilityAsync  Durability = iota // by appendfsync and min-replicas-to-ack
+	DurabilityQuorum                   // when a majority of the shard's nodes has it on disk
+)
+
+// QuorumReads says what a read in a quorum shard shows.
+type QuorumReads uint8
+
+const (
+	ReadsLinearizable QuorumReads = iota // all that was acknowledged before it began
+	ReadsLocal                           // what this node believes to be committed
 )
 
 // DisklessLoad says when a replica loads a snapshot while it arrives, instead of from a

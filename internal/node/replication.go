@@ -130,8 +130,13 @@ func newReplicator(n *Node) *replicator {
 	s.host, s.port = cfg.ReplicaOf.Host, cfg.ReplicaOf.Port
 	r.state.Store(s)
 	n.keys.SetRole(storage.RoleReplica)
+	var committed psync.Stream
+	if n.quorum != nil {
+		committed = committedBacklog{backlog{n.stream}, n.commits}
+	}
 	r.primary = psync.NewPrimary(psync.PrimaryConfig{
 		Stream:    backlog{n.stream},
+		Committed: committed,
 		Snapshots: snapshots{n},
 		History:   r.History,
 		Later:     r.later,
@@ -146,7 +151,12 @@ func newReplicator(n *Node) *replicator {
 	})
 	n.commits.replicas = r.primary
 	r.primary.SetAhead(cfg.ReplSendBeforeReply)
-	n.stream.OnGrown(r.primary.Push)
+	n.stream.OnGrown(func() {
+		r.primary.Push()
+		if n.quorum != nil {
+			n.quorum.appended()
+		}
+	})
 	return r
 }
 

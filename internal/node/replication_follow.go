@@ -201,6 +201,7 @@ func (f *follower) exchange(ctx context.Context, x exchange) error {
 	if err := n.stream.Flush(); err != nil {
 		return err
 	}
+	n.commits.parted()
 	n.server.SetReplacing()
 	defer n.server.SetLoading(false)
 	lift := r.primary.Bar()

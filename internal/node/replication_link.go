@@ -85,7 +85,10 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			default:
 				port = c.Port
 			}
-			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP, NodeID: r.n.memberID()}
+			return psync.Identity{
+				User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP,
+				NodeID: r.n.memberID(), Member: r.n.quorum != nil,
+			}
 		},
 		Dir:      r.stagingDir,
 		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },

@@ -30,7 +30,7 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
-		Prompt: hello.PromptAcks, NodeID: hello.NodeID, Stray: hello.Stray,
+		Prompt: hello.PromptAcks, NodeID: hello.NodeID, Member: hello.Member, Stray: hello.Stray,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}
@@ -201,7 +201,7 @@ func (r *replicator) OnlineReplicas() int {
 // end of a loop's turn is for all clients that wait.
 func (r *replicator) WantAcks(e *storage.Executor) {
 	end := int64(r.n.stream.End())
-	if r.acksTo.Load() >= end {
+	if r.n.quorum != nil || r.acksTo.Load() >= end {
 		return
 	}
 	unit, at := getAckUnit, time.Now()

@@ -70,6 +70,8 @@ const (
 	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."
 	ErrNoReplicas        Error = "NOREPLICAS Not enough good replicas to write."
 	ErrUncertain         Error = "UNCERTAIN Not enough replicas have acknowledged the write in time. It is done here, and may survive a failover or be lost."
+	ErrNoQuorum          Error = "CLUSTERDOWN Most nodes of the shard cannot be reached: what was read may not be what is there"
+	ErrNotElected        Error = "CLUSTERDOWN This node is not the primary that its shard has elected"
 	ErrReadOnly          Error = "READONLY You can't write against a read only replica."
 	ErrUnconfirmed       Error = "READONLY You can't write against a primary that its Sentinels have not confirmed."
 	ErrMasterDown        Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."

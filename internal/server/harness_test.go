@@ -121,6 +121,10 @@ func (m *memoryStream) Term() uint32 {
 	return m.term + 1
 }
 
+func (m *memoryStream) Strict() bool      { return false }
+func (m *memoryStream) Confirm() uint64   { return 0 }
+func (m *memoryStream) Confirmed() uint64 { return 0 }
+
 func (m *memoryStream) GiveUp(at replication.Offset) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

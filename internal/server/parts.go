@@ -30,6 +30,13 @@ type Stream interface {
 	// that is over, Committed does not say whether replicas have acknowledged it.
 	Term() uint32
 	GiveUp(at replication.Offset)
+	// Strict reports whether output that shows data has to leave in the term in which it
+	// was made, and not before a round of Confirm: what it shows is then neither lost
+	// later on nor overtaken by another primary. Confirm asks for a round, and returns its
+	// number; Confirmed is the last that was answered.
+	Strict() bool
+	Confirm() uint64
+	Confirmed() uint64
 	// TryCommit makes what was appended as durable as the policy in force promises,
 	// at once, if that takes the caller no longer than to have it done by others.
 	TryCommit()
@@ -99,6 +106,7 @@ type Handshake struct {
 	IP            string // as it announces it; empty: that of the connection
 	EOF, PSYNC2   bool   // REPLCONF capa
 	PromptAcks    bool   // likewise
+	Member        bool   // likewise: of the node's quorum
 	Version       string
 	NodeID        string // in a cluster
 	RDBOnly       bool   // redis-cli --rdb

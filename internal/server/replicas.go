@@ -76,6 +76,7 @@ func replconfCommand(x *command.Ctx, c *conn) {
 			c.replica.IP = string(value)
 		case resp.EqualFold(word, "capa"):
 			c.replica.EOF = c.replica.EOF || resp.EqualFold(value, "eof")
+			c.replica.Member = c.replica.Member || resp.EqualFold(value, "quorum-member")
 			c.replica.PromptAcks = c.replica.PromptAcks || resp.EqualFold(value, "prompt-acks")
 			c.replica.PSYNC2 = c.replica.PSYNC2 || resp.EqualFold(value, "psync2")
 		case resp.EqualFold(word, "version"):

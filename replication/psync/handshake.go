@@ -10,6 +10,7 @@ type Handshake struct {
 	NodeID        string // its id in a cluster, if it has told one (set-cluster-node-id, as in Valkey 9)
 	EOF           bool   // capa eof: a transfer may end with a mark
 	PSYNC2        bool   // capa psync2: +CONTINUE may name another history
+	Member        bool   // capa quorum-member: see PrimaryConfig.Committed
 	Prompt        bool   // capa prompt-acks: it understands PromptAcks
 	RDBOnly       bool   // the snapshot is all it wants
 	Filtered      bool   // it wants no keys: redis-cli --replica, --functions-rdb

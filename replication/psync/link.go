@@ -72,6 +72,7 @@ type Identity struct {
 	Port     int    // announced to the primary
 	IP       string // announced, if not empty
 	NodeID   string // in a cluster; announced, if not empty
+	Member   bool   // of the primary's quorum, so that it gets what is not committed yet
 }
 
 // LinkConfig is what a Link works with.

@@ -36,6 +36,9 @@ type Settings struct {
 type PrimaryConfig struct {
 	Stream    Stream
 	Snapshots Snapshots
+	// Committed is Stream up to where it cannot be lost any more, for replicas that are no
+	// members of this node's quorum. Nil: there is none, and all get all of Stream.
+	Committed Stream
 	History   func() replication.History // the current one
 	Settings  func() Settings
 	// Later reports whether a replica that cannot go on is told to ask again,
@@ -113,7 +116,10 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	defer conn.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &feeder{primary: p, id: id, conn: conn, handshake: h, cancel: cancel, acked: make(chan struct{})}
+	f := &feeder{primary: p, id: id, conn: conn, handshake: h, from: p.cfg.Stream, cancel: cancel, acked: make(chan struct{})}
+	if p.cfg.Committed != nil && !h.Member {
+		f.from = p.cfg.Committed
+	}
 	f.log = p.cfg.Log
 	if err := p.attach(ctx, f); err != nil {
 		return err

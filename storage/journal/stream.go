@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"sync"
@@ -78,6 +79,7 @@ type Stream struct {
 
 	count        counters
 	grown, roomy waiters
+	written      waiters // see WaitSynced
 	pins         pins
 
 	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
@@ -308,11 +310,27 @@ func (s *Stream) Synced() replication.Offset { return s.durable() }
 // methods that wait or commit.
 func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
+// WaitSynced returns when Synced is at an offset or beyond, or with ctx's error, with
+// ErrDisabled without a journal, or with ErrClosed. The caller has announced the bytes, or
+// knows that others do.
+func (s *Stream) WaitSynced(ctx context.Context, at replication.Offset) error {
+	return s.written.wait(ctx, func() (bool, error) {
+		if s.durable() >= at {
+			return true, nil
+		}
+		if s.w.Load() == nil {
+			return false, errors.Join(s.failed(), ErrDisabled)
+		}
+		return false, s.failed()
+	})
+}
+
 // OnSync registers the function that is called after Synced has moved, or a journal
 // that was turned on has got its first base. The same is asked of it as of OnCommit's.
 func (s *Stream) OnSync(f func()) { s.onSync.Store(&f) }
 
 func (s *Stream) notifySync() {
+	s.written.wakeAll()
 	if f := s.onSync.Load(); f != nil {
 		(*f)()
 	}

@@ -3,7 +3,6 @@ package driver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"redoubt/bus"
@@ -207,6 +206,10 @@ func (d *Driver) failoverCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
+	if d.Quorum != nil && mode == cluster.FailoverNormal {
+		d.elect(x)
+		return
+	}
 	d.administer(x, cluster.Failover{Mode: mode}, ok)
 }
 
@@ -237,9 +240,6 @@ func (d *Driver) ask(ctx context.Context, ev cluster.Event) (cluster.Result, err
 		return cluster.Result{}, errEnded
 	}
 }
-
-// errEnded is the answer of a driver that has ended.
-var errEnded = errors.New("driver: the node ends")
 
 func (d *Driver) forgetCommand(x *command.Ctx) {
 	d.administer(x, cluster.Forget{ID: nodeID(x.Args[2])}, ok)

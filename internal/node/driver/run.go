@@ -162,6 +162,9 @@ func (d *Driver) step(ev cluster.Event, q *question) {
 	for _, m := range fx.Deliver {
 		d.Shell.Publish(m.Channel, m.Payload, m.Shard)
 	}
+	if fx.Reclaim && d.Quorum != nil {
+		d.Quorum.Reclaim()
+	}
 	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		d.endOrBeginPause(fx.Pause.Until)
 	}

@@ -164,6 +164,9 @@ func (n *node) options(cfg *Config, dir string) []string {
 	if cfg.TLS {
 		directives = append(directives, [2]string{"tls-cluster", "yes"})
 	}
+	if cfg.Quorum {
+		directives = append(directives, [2]string{"durability", "quorum"})
+	}
 	var args []string
 	for _, d := range directives {
 		args = append(args, "--"+d[0], d[1])
