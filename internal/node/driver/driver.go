@@ -279,6 +279,13 @@ func (d *Driver) Publish(channel, message []byte, sharded bool) {
 // from this one (getClusterConnectionsCount).
 func (d *Driver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
 
+// Votes implements server.Cluster.
+func (d *Driver) Votes() bool {
+	v := d.View()
+	owned := v.Me().Slots
+	return !v.IsReplica() && owned != nil && !owned.Empty()
+}
+
 // LinkBytes implements server.Cluster.
 func (d *Driver) LinkBytes() int64 { return d.endpoint.Bytes() }
 
