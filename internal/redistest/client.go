@@ -34,8 +34,10 @@ func Dial(addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, r: bufio.NewReader(conn)}, nil
+	return newClient(conn), nil
 }
+
+func newClient(conn net.Conn) *Client { return &Client{conn: conn, r: bufio.NewReader(conn)} }
 
 // Close closes the connection.
 func (c *Client) Close() { c.conn.Close() }
