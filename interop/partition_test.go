@@ -303,15 +303,7 @@ func TestAllAddressesChange(t *testing.T) {
 		s.Launch()
 	}
 	for _, s := range l.c.Nodes {
-		redistest.Until(t, settle, "the node answers", func() error {
-			c, err := s.Connect()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			_, err = c.Do("PING")
-			return err
-		})
+		untilAnswers(t, s)
 	}
 	for _, s := range l.c.Nodes[1:] {
 		l.c.Nodes[0].Do("CLUSTER", "MEET", l.net.Hosts[slices.Index(l.c.Nodes, s)].String(), s.Port)
