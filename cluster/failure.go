@@ -24,16 +24,18 @@ func (n *Node) addReport(p, by *peer) {
 		}
 	}
 	p.reports = append(p.reports, failureReport{by, n.now})
+	n.verbose("Node %s reported node %s as not reachable.", peerName(by), peerName(p))
 }
 
-// dropReport forgets what by said about p.
-func (p *peer) dropReport(by *peer) {
+// dropReport forgets what by said about p, and reports whether that was anything.
+func (p *peer) dropReport(by *peer) (said bool) {
 	for i := range p.reports {
 		if p.reports[i].by == by {
 			p.reports = append(p.reports[:i], p.reports[i+1:]...)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // reports is the number of reports about p that still count.

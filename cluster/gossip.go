@@ -198,8 +198,8 @@ func (n *Node) hear(sender, p *peer, g *bus.Gossip) {
 	if sender.votes() && failed {
 		n.addReport(p, sender)
 		n.failIfAgreed(p)
-	} else if !failed {
-		p.dropReport(sender)
+	} else if !failed && p.dropReport(sender) {
+		n.verbose("Node %s reported node %s is back online.", peerName(sender), peerName(p))
 	}
 	if failed {
 		return

@@ -123,7 +123,7 @@ func (n *Node) acquits(p *peer, m *bus.Message) bool {
 // were sent since and does not hold it for failed. A primary without replicas
 // goes on: nobody can take its place.
 func (n *Node) fence(by *peer) {
-	if !n.myself.votes() || len(n.myself.replicas) == 0 {
+	if !n.myself.votes() || len(n.myself.replicas) == 0 && !n.facts.Replicated {
 		return
 	}
 	if !n.fenced() {

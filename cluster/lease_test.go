@@ -272,6 +272,14 @@ func TestPrimaryThatHearsOfItsFailureIsFenced(t *testing.T) {
 			t.Error("nobody can replace it, and it stops")
 		}
 	})
+	t.Run("with a replica that it does not know yet", func(t *testing.T) {
+		l := newWorkingLab(t, "c")
+		l.step(Facts{Replicated: true})
+		l.send(bus.TypeFail, "a", func(m *bus.Message) { m.Fail = id("c") })
+		if l.n.View().OK {
+			t.Error("that one can replace it, and it serves")
+		}
+	})
 	t.Run("not after it has become a replica", func(t *testing.T) {
 		l := newWorkingLab(t, "a")
 		fail(l)

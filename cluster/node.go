@@ -100,6 +100,7 @@ func New(now time.Time, cfg Config) (*Node, error) {
 		if err := n.load(cfg.State); err != nil {
 			return nil, err
 		}
+		n.forgetOwnIP(cfg.LocalIPs)
 	} else {
 		n.myself = n.addPeer("", bus.FlagPrimary)
 		n.myself.flags |= bus.FlagMyself
@@ -314,6 +315,10 @@ func (n *Node) announce() {
 
 func (n *Node) note(format string, args ...any) {
 	n.fx.Notes = append(n.fx.Notes, Note{Text: fmt.Sprintf(format, args...)})
+}
+
+func (n *Node) verbose(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Verbose: true, Text: fmt.Sprintf(format, args...)})
 }
 
 func (n *Node) warn(format string, args ...any) {
