@@ -61,7 +61,7 @@ var allMutants = []mutant{
 	}, "refuses requests, although nothing is broken", 23},
 	{"nodes are suspected too soon", []edit{
 		{"tick.go", "if waiting && silent > timeout &&", "if waiting && silent > timeout/12 &&"},
-	}, "is FAIL, although nothing is broken", 0},
+	}, "is FAIL, although nothing is broken", 8},
 	{"FAIL is never taken back", []edit{
 		{"failure.go", "if p.votes() && (n.now.Sub", "if p.votes() && (true || n.now.Sub"},
 	}, "although all slots have owners", 21},
@@ -71,7 +71,7 @@ var allMutants = []mutant{
 	}, "has its writes paused", 54},
 	{"refused connections are not suspicious", []edit{
 		{"refused.go", "if !n.cfg.FastFail || r.count < 2 ||", "if true ||"},
-	}, "are served after the loss", 0},
+	}, "are served after the loss", 106},
 	{"replicas do not mind who has more data", []edit{
 		{"election.go", "if p.offset > n.offset() ||", "if"},
 	}, "is elected at offset", 34},
