@@ -10,6 +10,7 @@ SOAK      ?= 10m
 SEED      ?=
 WITHOUT   ?=
 FUZZTIME  ?= 20s
+TESTS     ?= ./...
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -19,18 +20,18 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 build: ## build the static binary bin/redoubt
-	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/redoubt
+	$(STATIC) $(GO) build -pgo=auto -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/redoubt
 
 lab: build ## build, then start six nodes on this machine as one cluster, ready to use
 	$(BIN) lab
 
 test: ## pass the tests (real redis-server tests are skipped where it is not installed)
 	$(GO) vet ./...
-	$(GO) test -timeout 20m ./...
-	$(GO) test ./internal/server -tls
+	$(GO) test -vet=off -pgo=off -timeout 20m $(TESTS)
+	$(GO) test -vet=off ./internal/server -tls
 
 race: ## the tests under the race detector
-	$(GO) test -race -timeout 40m ./...
+	$(GO) test -race -pgo=off -timeout 40m ./...
 
 lint: ## gofmt, vet, staticcheck, and the table of imports
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above"; exit 1; }
@@ -43,15 +44,20 @@ docs: ## make docs/config.md, docs/commands.md and the table in docs/metrics.md 
 	$(GO) test ./internal/metrics -run Documentation -write
 	$(GO) test ./internal/node -run CommandsAreDocumented -write
 
-# What is simulated: clusters in cluster/sim, Sentinels in cluster/sim/sentinels.
-OF ?= cluster/sim
+# What is simulated: clusters in cluster/sim, Sentinels in cluster/sim/sentinels. All seeds are
+# run of both, or of the one that is named; a single seed is one of clusters otherwise.
+OF ?=
 
 sim: ## the simulators of clusters and Sentinels: SEEDS=1000 random runs of each and one of 300 nodes, or SEED=n OF=cluster/sim to replay one
 ifeq ($(SEED),)
+ifneq ($(OF),cluster/sim/sentinels)
 	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 20m -run 'Seed|ThreeHundred' -seeds $(SEEDS) -large
+endif
+ifneq ($(OF),cluster/sim)
 	GOGC=400 $(GO) test ./cluster/sim/sentinels -count=1 -timeout 20m -run Seed -seeds $(SEEDS)
+endif
 else
-	$(GO) test ./$(OF) -count=1 -v -run Seed -seed $(SEED) $(if $(WITHOUT),-without $(WITHOUT))
+	$(GO) test ./$(or $(OF),cluster/sim) -count=1 -v -run Seed -seed $(SEED) $(if $(WITHOUT),-without $(WITHOUT))
 endif
 
 NIGHT      ?= 8h
@@ -67,8 +73,8 @@ interop: build ## clusters of real redis-server nodes and ours, redis-cli, clien
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
 
 soak: ## for SOAK=10m all commands on a primary with replicas of either kind; under the race detector, and as long with checks of memory
-	$(GO) build -race -trimpath -o bin/redoubt-race ./cmd/redoubt
-	$(STATIC) $(GO) build -tags invariants -trimpath -o bin/redoubt-invariants ./cmd/redoubt
+	$(GO) build -race -pgo=off -trimpath -o bin/redoubt-race ./cmd/redoubt
+	$(STATIC) $(GO) build -tags invariants -pgo=off -trimpath -o bin/redoubt-invariants ./cmd/redoubt
 	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-race $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
 	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-invariants $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
 
