@@ -11,10 +11,11 @@ SEED      ?=
 WITHOUT   ?=
 FUZZTIME  ?= 20s
 TESTS     ?= ./...
+CALM      ?= 1h
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim sim-night sim-scale fuzz interop guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
+.PHONY: help build lab test race lint docs sim sim-night sim-scale fuzz interop guide soak calm bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -77,6 +78,9 @@ soak: ## for SOAK=10m all commands on a primary with replicas of either kind; un
 	$(STATIC) $(GO) build -tags invariants -pgo=off -trimpath -o bin/redoubt-invariants ./cmd/redoubt
 	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-race $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
 	SOAK=$(SOAK) REDOUBT_BIN=$(CURDIR)/bin/redoubt-invariants $(GO) test ./interop -count=1 -timeout 0 -v -run TestSoak
+
+calm: build ## for CALM=1h a cluster of six is disturbed in all ways that must not cause a failover
+	CALM=$(CALM) REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 0 -v -run TestCalm
 
 bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
 	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)

@@ -13,7 +13,7 @@ import (
 	"github.com/tidwall/resp"
 )
 
-// replyTimeout is how long a client waits for a reply.
+// replyTimeout is how long a client waits for a reply unless it has more patience.
 const replyTimeout = 20 * time.Second
 
 // Error is an error reply, without the leading '-'.
@@ -24,6 +24,9 @@ func (e Error) Error() string { return string(e) }
 
 // Client is one connection. It is for one goroutine.
 type Client struct {
+	// Patience is how long the client waits for a reply.
+	Patience time.Duration
+
 	conn net.Conn
 	r    *bufio.Reader
 }
@@ -34,7 +37,7 @@ func Dial(addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, r: bufio.NewReader(conn)}, nil
+	return &Client{Patience: replyTimeout, conn: conn, r: bufio.NewReader(conn)}, nil
 }
 
 // Close closes the connection.
@@ -97,7 +100,7 @@ func (c *Client) Send(commands ...[]any) error {
 
 // Write sends bytes as they are, for what is not a proper command.
 func (c *Client) Write(b []byte) error {
-	c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
+	c.conn.SetWriteDeadline(time.Now().Add(c.Patience))
 	_, err := c.conn.Write(b)
 	return err
 }
@@ -105,7 +108,7 @@ func (c *Client) Write(b []byte) error {
 // ReadRaw returns the bytes of the next reply or push. At the end of the
 // connection the error is io.EOF.
 func (c *Client) ReadRaw() ([]byte, error) {
-	c.conn.SetReadDeadline(time.Now().Add(replyTimeout))
+	c.conn.SetReadDeadline(time.Now().Add(c.Patience))
 	return readReply(c.r, nil)
 }
 
