@@ -268,8 +268,10 @@ func (c *calm) sleep(s *calmShard, node *redistest.Server, w *watch) func() {
 	if node == s.primary && d > leaseLeft {
 		s.excused.Store(true)
 	}
-	client := node.Client()
-	client.Patience = calmPatience
+	client, err := redistest.DialWithin(node.Addr(), calmPatience)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	if reply, err := client.Do("DEBUG", "SLEEP", fmt.Sprintf("%.3f", d.Seconds())); err != nil || reply != "OK" {
 		c.t.Fatal(reply, err)
 	}
@@ -497,13 +499,12 @@ func (s *calmShard) takeFaults() []string {
 // each calls do with one connection to the primary until the shard is to stop. A request
 // that is refused is a fault, unless that is excused, and so is a connection that ends.
 func (s *calmShard) each(do func(c *redistest.Client, i int) error) {
-	c, err := redistest.Dial(s.primary.Addr())
+	c, err := redistest.DialWithin(s.primary.Addr(), calmPatience)
 	if err != nil {
 		s.fault("%v", err)
 		return
 	}
 	defer c.Close()
-	c.Patience = calmPatience
 	for i := 0; !s.stop.Load(); i++ {
 		err := do(c, i)
 		var refusal redistest.Error
