@@ -15,7 +15,7 @@ CALM      ?= 1h
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop guide soak calm bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
+.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak calm bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -79,6 +79,11 @@ sim-scale: ## what the cluster bus costs a node among 100, 500 and 1,000: messag
 
 interop: build ## clusters of real redis-server nodes and ours, redis-cli, client libraries, faults
 	REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 20m
+
+FOR ?= 10m
+
+partitions: build ## for FOR=10m random faults of the network and of nodes in network namespaces (needs root); SEED=n repeats the faults
+	PARTITIONS=$(FOR) PARTITIONS_SEED=$(SEED) REDOUBT_BIN=$(CURDIR)/$(BIN) $(GO) test ./interop -count=1 -timeout 0 -v -run TestRandomPartitions
 
 soak: ## for SOAK=10m all commands on a primary with replicas of either kind; under the race detector, and as long with checks of memory
 	$(GO) build -race -pgo=off -trimpath -o bin/redoubt-race ./cmd/redoubt

@@ -74,6 +74,9 @@ type LinkUp struct{ Link LinkID }
 type LinkDown struct {
 	Link     LinkID
 	Overflow bool
+	// Ended says that the peer has ended a link that was open (FIN): its process has
+	// closed it, or is no more. It is not set if the link was reset.
+	Ended bool
 	// Refused says that nobody listens at the address that was dialled.
 	Refused bool
 	// Refusal says, for the log, why one side did not accept the other in a TLS

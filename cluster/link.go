@@ -67,7 +67,7 @@ func (n *Node) linkUp(ev LinkUp) {
 	l.up = true
 	p := l.peer
 	p.dialSoon()
-	p.refusals = refusals{}
+	p.refusals, p.ended = refusals{}, false
 	if p.has(bus.FlagMeet) {
 		n.meet(p)
 		return
@@ -101,6 +101,9 @@ func (n *Node) linkDown(ev LinkDown) {
 		if ev.Refused {
 			n.dialRefused(l.peer)
 		}
+	}
+	if !l.inbound && l.up {
+		l.peer.ended = ev.Ended
 	}
 	n.dropLink(l)
 }

@@ -100,6 +100,7 @@ func New(now time.Time, cfg Config) (*Node, error) {
 		if err := n.load(cfg.State); err != nil {
 			return nil, err
 		}
+		n.forgetOwnIP(cfg.LocalIPs)
 	} else {
 		n.myself = n.addPeer("", bus.FlagPrimary)
 		n.myself.flags |= bus.FlagMyself

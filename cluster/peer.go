@@ -50,6 +50,7 @@ type peer struct {
 	redialAt    time.Time // not dialled before
 	failedDials int       // in a row
 	refusals    refusals
+	ended       bool // it has ended the last link that we dialled; see refused.go
 
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none

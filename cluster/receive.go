@@ -107,6 +107,9 @@ func (n *Node) receiveGossip(l *link, sender *peer, m *bus.Message) {
 		if sender == nil && m.Type == bus.TypeMeet {
 			n.welcome(l, m)
 		}
+		if sender != nil && sender != n.myself && m.Type == bus.TypePing && !sender.inHandshake() {
+			n.warnClaimant(l, sender, m)
+		}
 		n.send(l, n.gossipMessage(bus.TypePong, sender))
 	}
 	if !l.inbound {

@@ -207,24 +207,24 @@ func (c *calm) keepBusy(long time.Duration) {
 // A disturbance begins at once, and ends when what it returns has returned.
 type disturbance struct {
 	name string
-	do   func(*calm, *calmShard, *watch) (finish func())
+	do   func(*calm, *calmShard, *calmWatch) (finish func())
 }
 
 // stopping has nodes of which nothing is heard; other disturbances may go on beside.
 var stopping = []disturbance{
-	{"a primary sleeps", func(c *calm, s *calmShard, w *watch) func() { return c.sleep(s, s.primary, w) }},
-	{"a replica sleeps", func(c *calm, s *calmShard, w *watch) func() { return c.sleep(s, s.replica, w) }},
-	{"a primary is stopped", func(c *calm, s *calmShard, _ *watch) func() { return c.pause(s.primary) }},
-	{"a replica is stopped", func(c *calm, s *calmShard, _ *watch) func() { return c.pause(s.replica) }},
-	{"nobody is stopped", func(c *calm, _ *calmShard, _ *watch) func() { return func() {} }},
+	{"a primary sleeps", func(c *calm, s *calmShard, w *calmWatch) func() { return c.sleep(s, s.primary, w) }},
+	{"a replica sleeps", func(c *calm, s *calmShard, w *calmWatch) func() { return c.sleep(s, s.replica, w) }},
+	{"a primary is stopped", func(c *calm, s *calmShard, _ *calmWatch) func() { return c.pause(s.primary) }},
+	{"a replica is stopped", func(c *calm, s *calmShard, _ *calmWatch) func() { return c.pause(s.replica) }},
+	{"nobody is stopped", func(c *calm, _ *calmShard, _ *calmWatch) func() { return func() {} }},
 }
 
 var working = []disturbance{
-	{"a large value", func(c *calm, s *calmShard, w *watch) func() { return c.large(s, w) }},
-	{"all nodes save", func(c *calm, _ *calmShard, _ *watch) func() { return c.saveAll() }},
-	{"a replica is restarted", func(c *calm, s *calmShard, w *watch) func() { return c.restart(s, w, false) }},
-	{"a replica copies everything", func(c *calm, s *calmShard, w *watch) func() { return c.restart(s, w, true) }},
-	{"no work", func(c *calm, _ *calmShard, _ *watch) func() { return func() {} }},
+	{"a large value", func(c *calm, s *calmShard, w *calmWatch) func() { return c.large(s, w) }},
+	{"all nodes save", func(c *calm, _ *calmShard, _ *calmWatch) func() { return c.saveAll() }},
+	{"a replica is restarted", func(c *calm, s *calmShard, w *calmWatch) func() { return c.restart(s, w, false) }},
+	{"a replica copies everything", func(c *calm, s *calmShard, w *calmWatch) func() { return c.restart(s, w, true) }},
+	{"no work", func(c *calm, _ *calmShard, _ *calmWatch) func() { return func() {} }},
 }
 
 // round lets nodes work, stops one meanwhile, and looks for what that must not cause.
@@ -237,7 +237,7 @@ func (c *calm) round() {
 	}
 	what := fmt.Sprintf("%s (port %d) while %s (port %d)", work.name, at.primary.Port, stop.name, other.primary.Port)
 	began := time.Now()
-	w := &watch{calm: c}
+	w := &calmWatch{calm: c}
 	finish := work.do(c, at, w)
 	time.Sleep(time.Duration(c.r.IntN(1500)) * time.Millisecond)
 	stop.do(c, other, w)()
@@ -259,7 +259,7 @@ func (c *calm) round() {
 // busy machine adds. A primary that slept for long has no lease left when it wakes: it
 // may refuse requests until it has heard the others; one that gets a large value does not
 // sleep for so long.
-func (c *calm) sleep(s *calmShard, node *redistest.Server, w *watch) func() {
+func (c *calm) sleep(s *calmShard, node *redistest.Server, w *calmWatch) func() {
 	c.t.Helper()
 	d := time.Duration((0.05 + 0.85*c.r.Float64()) * float64(calmTimeout))
 	if w.large == s {
@@ -312,7 +312,7 @@ func (c *calm) saveAll() func() {
 
 // restart ends a replica in one of two ways and starts it again, without its data if it is
 // to copy everything.
-func (c *calm) restart(s *calmShard, w *watch, empty bool) func() {
+func (c *calm) restart(s *calmShard, w *calmWatch, empty bool) func() {
 	c.t.Helper()
 	w.restarted = s.replica
 	if c.r.IntN(2) == 0 {
@@ -345,7 +345,7 @@ func (c *calm) restart(s *calmShard, w *watch, empty bool) func() {
 }
 
 // large writes a large value, reads it and deletes it.
-func (c *calm) large(s *calmShard, w *watch) func() {
+func (c *calm) large(s *calmShard, w *calmWatch) func() {
 	w.large = s
 	result := make(chan error, 1)
 	go func() { result <- exchangeLarge(s.primary.Addr(), s.tag+"large", c.pieces) }()
@@ -551,8 +551,8 @@ func (s *calmShard) look() {
 	})
 }
 
-// watch reads what the logs say of one round.
-type watch struct {
+// calmWatch reads what the logs say of one round.
+type calmWatch struct {
 	*calm
 	restarted *redistest.Server // whom others may hold for failed
 	large     *calmShard        // that gets a large value
@@ -571,7 +571,7 @@ var (
 )
 
 // look notes the lines about what no disturbance may cause.
-func (w *watch) look() {
+func (w *calmWatch) look() {
 	w.t.Helper()
 	for _, s := range w.c.Nodes {
 		log := s.Log()
@@ -585,7 +585,7 @@ func (w *watch) look() {
 }
 
 // wrong reports whether a node may not say this in the round.
-func (w *watch) wrong(s *redistest.Server, line string) bool {
+func (w *calmWatch) wrong(s *redistest.Server, line string) bool {
 	switch {
 	case held.MatchString(line):
 		return w.restarted == nil || !strings.Contains(line, w.told[w.restarted.Addr()].id)
@@ -599,9 +599,9 @@ func (w *watch) wrong(s *redistest.Server, line string) bool {
 	return false
 }
 
-// TestWatch: each line that tells of a failover is found, and a restart is forgiven the
+// TestCalmWatch: each line that tells of a failover is found, and a restart is forgiven the
 // replica alone.
-func TestWatch(t *testing.T) {
+func TestCalmWatch(t *testing.T) {
 	one, other := &redistest.Server{Port: 1}, &redistest.Server{Port: 2}
 	id := strings.Repeat("a", 40)
 	c := &calm{told: map[string]member{one.Addr(): {id: id}}}
@@ -619,14 +619,14 @@ func TestWatch(t *testing.T) {
 		{"Background saving started by pid 7", false, false},
 		{"Cluster state changed: ok", false, false},
 	} {
-		if got := (&watch{calm: c}).wrong(other, v.line); got != v.always {
+		if got := (&calmWatch{calm: c}).wrong(other, v.line); got != v.always {
 			t.Errorf("%q: %v", v.line, got)
 		}
-		if got := (&watch{calm: c, restarted: one}).wrong(other, v.line); got != v.restarted {
+		if got := (&calmWatch{calm: c, restarted: one}).wrong(other, v.line); got != v.restarted {
 			t.Errorf("%q, when a replica is restarted: %v", v.line, got)
 		}
 	}
-	if (&watch{calm: c, restarted: one}).wrong(one, "REPLICAOF 127.0.0.1:1 enabled") {
+	if (&calmWatch{calm: c, restarted: one}).wrong(one, "REPLICAOF 127.0.0.1:1 enabled") {
 		t.Error("a replica that starts must not say whose it is")
 	}
 }

@@ -50,7 +50,7 @@ func (l *link) Received(msg *bus.Message) {
 // Closed is part of virtual.Handler.
 func (l *link) Closed(why virtual.Reason) {
 	delete(l.member.links, l.id)
-	l.member.step(cluster.LinkDown{Link: l.id, Refused: why == virtual.Refused})
+	l.member.step(cluster.LinkDown{Link: l.id, Ended: why == virtual.HungUp, Refused: why == virtual.Refused})
 }
 
 // hangUp closes a link for the node.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -188,6 +189,7 @@ func Open(p Parts) (*Driver, error) {
 	d.node, err = cluster.New(time.Now(), cluster.Config{
 		Settings: clusterSettings(cfg, d.busPort),
 		State:    state,
+		LocalIPs: localIPs(),
 		Rand:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	})
 	if err != nil {
@@ -208,6 +210,20 @@ func Open(p Parts) (*Driver, error) {
 	})
 	d.publishView()
 	return d, nil
+}
+
+// localIPs are the addresses of this machine, none if they cannot be told.
+func localIPs() (texts []string) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			texts = append(texts, p.Addr().String())
+		}
+	}
+	return texts
 }
 
 // Listen opens the port of the bus before the data are loaded. Nobody is answered
