@@ -71,6 +71,7 @@ func refusal(t *testing.T, s *redistest.Server, args ...any) string {
 // While clients write to a primary it hands over; every write that it acknowledged
 // is on the new one, the two have the same data, and it took no full resync.
 func TestAPrimaryHandsOverToItsReplica(t *testing.T) {
+	t.Parallel()
 	for _, kinds := range handovers {
 		t.Run(fmt.Sprintf("%v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			old, replicas := withReplicas(t, kinds, 1)
@@ -150,6 +151,7 @@ func TestAPrimaryHandsOverToItsReplica(t *testing.T) {
 // A replica that does not keep up: the primary waits, gives up after a time, or
 // hands over all the same.
 func TestAFailoverWaitsForItsReplica(t *testing.T) {
+	t.Parallel()
 	for _, kinds := range handovers[:2] {
 		t.Run(fmt.Sprintf("%v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			primary, replicas := withReplicas(t, kinds, 2)
