@@ -124,6 +124,9 @@ func (n *Node) handOver(heirs []Heir) Result {
 	if !n.myself.votes() {
 		return Result{Err: refuse("Only a master with slots hands over")}
 	}
+	if n.cfg.Quorum { // it elects another one when this node is gone
+		return Result{Err: refuse("The shard elects its primary by a quorum of its nodes")}
+	}
 	if r := n.manual.replica; r != nil {
 		return Result{Heir: r.id}
 	}
@@ -131,8 +134,7 @@ func (n *Node) handOver(heirs []Heir) Result {
 	if heir == nil {
 		return Result{Err: refuse("No replica is fit to take over")}
 	}
-	if !heir.redoubt || n.cfg.Quorum { // a quorum elects whoever is asked by a client
-		n.note("Replica %s is asked for a manual failover, as this node is about to end.", peerName(heir))
+	if !heir.redoubt {
 		return Result{Heir: heir.id, AskHost: heir.ip, AskPort: heir.port(n.cfg.TLSReplication)}
 	}
 	n.pauseFor(heir)
@@ -145,18 +147,12 @@ func (n *Node) handOver(heirs []Heir) Result {
 func (n *Node) fitHeir(heirs []Heir) *peer {
 	for _, h := range heirs {
 		for _, p := range n.myself.replicas {
-			if n.isHeir(p, h) && p.connected() && n.mayTakeOver(p) {
+			if n.isHeir(p, h) && p.connected() && p.mayStand() {
 				return p
 			}
 		}
 	}
 	return nil
-}
-
-// mayTakeOver reports whether a replica may take over if it is asked. Those of a shard with
-// a quorum do not stand for election by themselves.
-func (n *Node) mayTakeOver(p *peer) bool {
-	return p.mayStand() || n.cfg.Quorum && !p.any(bus.FlagFail|bus.FlagPFail)
 }
 
 // isHeir reports whether p is the node that h tells of: by its id, or else by the address

@@ -198,22 +198,13 @@ func TestWhoeverIsNoHeir(t *testing.T) {
 	}
 }
 
-// A shard with a quorum elects whoever a client asks, and its replicas say that they do not
-// stand by themselves.
-func TestAnHeirInAShardWithAQuorumIsToBeAsked(t *testing.T) {
+// A shard with a quorum elects another primary by itself when this one is gone.
+func TestAPrimaryOfAQuorumDoesNotHandOver(t *testing.T) {
 	l := newWorkingLab(t, "a")
 	l.redoubt = "x"
 	l.pass(tickPeriod)
-	l.peer("x").flags |= bus.FlagNoFailover
-	if fx := l.step(HandOver{Heirs: []Heir{{ID: id("x")}}}); fx.Result.Err == nil {
-		t.Error("without a quorum it is an heir")
-	}
 	l.n.cfg.Quorum = true
-	if r := l.step(HandOver{Heirs: []Heir{{ID: id("x")}}}).Result; r.Err != nil || r.Heir != id("x") || r.AskPort == 0 {
-		t.Errorf("got %+v", r)
-	}
-	l.peer("x").flags |= bus.FlagPFail
-	if fx := l.step(HandOver{Heirs: []Heir{{ID: id("x")}}}); fx.Result.Err == nil {
-		t.Error("one that is down is an heir")
+	if fx := l.step(HandOver{Heirs: []Heir{{ID: id("x")}}}); fx.Result.Err == nil || fx.Pause != nil {
+		t.Errorf("got %+v", fx.Result)
 	}
 }

@@ -117,6 +117,7 @@ func (a *heirAsker) ask(ctx context.Context, result cluster.Result) {
 		return
 	}
 	a.asked[result.Heir] = time.Now()
+	a.r.log.Info(fmt.Sprintf("Replica %s is asked for a manual failover, as this node is about to end.", result.Heir))
 	addr := net.JoinHostPort(result.AskHost, strconv.Itoa(int(result.AskPort)))
 	a.r.running.Go(func() {
 		if err := a.r.askFailover(ctx, addr); err != nil && ctx.Err() == nil {
