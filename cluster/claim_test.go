@@ -211,6 +211,29 @@ func TestStaleClaimIsCorrected(t *testing.T) {
 	}
 }
 
+// A primary that was replaced, and starts again, hears of that on the link on which it
+// asks, and before the answer with which it would serve.
+func TestAStaleClaimIsCorrectedBeforeItsPingIsAnswered(t *testing.T) {
+	shards := threeShards()
+	shards[0].replicas = "wx"
+	l := newLab(t, "c", shards)
+	l.n.makePrimary(l.peer("x"))
+	l.peer("x").configEpoch = 8
+	l.n.rebindAll(l.peer("a"), l.peer("x"))
+	fx := l.send(bus.TypePing, "a", func(m *bus.Message) {
+		m.ConfigEpoch, m.Slots = 1, rangeSet(0, 5460)
+	})
+	var sent []bus.Type
+	for _, e := range fx.Send {
+		if e.Link == l.in[id("a")] {
+			sent = append(sent, e.Msg.Type)
+		}
+	}
+	if !slices.Equal(sent, []bus.Type{bus.TypeUpdate, bus.TypePong}) {
+		t.Errorf("it is sent %v", sent)
+	}
+}
+
 func TestDemotedPrimary(t *testing.T) {
 	for _, c := range []struct {
 		name    string

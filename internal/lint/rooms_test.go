@@ -81,6 +81,7 @@ var rooms = []room{
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
+	{path: "internal/netlab"}, // networks for tests of whole processes
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
@@ -133,7 +134,7 @@ var modules = []module{
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
-	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/server", "internal/node/..."}, tests: true},
+	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/netlab", "internal/server", "internal/node/..."}, tests: true},
 
 	{path: "github.com/cockroachdb/datadriven", tests: true},
 	{path: "github.com/hibiken/asynq", tests: true},

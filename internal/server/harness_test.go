@@ -100,6 +100,7 @@ type memoryStream struct {
 	awaits bool // Committed is what replicas have acknowledged
 	given  replication.Offset
 	term   uint32
+	lasts  bool // … until the next unit, behind which the role changes
 }
 
 func (m *memoryStream) Shown() replication.Offset {
@@ -136,6 +137,10 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	m.end += replication.Offset(len(unit))
 	if !m.quiet {
 		m.units = append(m.units, string(unit))
+	}
+	if m.lasts {
+		m.lasts = false
+		m.term++
 	}
 	if !m.manual {
 		m.committed = m.end
