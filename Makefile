@@ -13,7 +13,7 @@ FUZZTIME  ?= 20s
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim sim-night sim-scale fuzz interop partitions guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
+.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -54,11 +54,18 @@ else
 	$(GO) test ./$(OF) -count=1 -v -run Seed -seed $(SEED) $(if $(WITHOUT),-without $(WITHOUT))
 endif
 
+LARGE      ?= 1
 NIGHT      ?= 8h
 NIGHT_SEED ?= 0
 
 sim-night: ## random clusters for NIGHT=8h from a random seed on; tells the simulated time, the faults by kind and the states
 	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 0 -v -run Night -night $(NIGHT) -night-seed $(NIGHT_SEED)
+
+sim-large: ## LARGE=1 simulated clusters of 500 nodes that lose ten primaries each
+	GOGC=400 $(GO) test ./cluster/sim -count=1 -timeout 0 -v -run FiveHundred -large-seeds $(LARGE)
+
+sim-mutants: ## sees each law of the simulator fail: takes out of package cluster what it watches over, and runs a seed that finds it
+	$(GO) test ./cluster/sim -count=1 -timeout 0 -v -run Mutants -mutants
 
 sim-scale: ## what the cluster bus costs a node among 100, 500 and 1,000: messages, bytes, memory, processor
 	$(GO) test ./cluster/sim -count=1 -timeout 20m -run XXX -bench Scale -benchtime 1x

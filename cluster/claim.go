@@ -39,7 +39,7 @@ func (n *Node) nothingUnclaimed(p *peer) bool {
 // tell it. One owner is enough for one message; others follow with the next.
 func (n *Node) correctClaim(sender *peer, m *bus.Message) {
 	if p := n.successor(sender, m); p != nil {
-		n.sendUpdate(sender.out, p)
+		n.sendUpdate(linkTo(sender), p)
 	}
 }
 
@@ -135,6 +135,14 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)
 }
 
+// noteIfEmptied tells why a primary has no slots any more, and stays one: it may not
+// follow p, which has taken the last.
+func (n *Node) noteIfEmptied(p *peer) {
+	if n.myself.slotCount == 0 {
+		n.note("The last slot went to node %s in shard %s. I am now an empty primary.", peerName(p), p.shardID)
+	}
+}
+
 // afterClaim decides what becomes of this node when p has taken slots from it
 // or from its primary. All says that p owns nothing else.
 func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
@@ -147,6 +155,7 @@ func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 		n.avoidChain()
 	case !dirty.Empty():
 		// We go on as a primary, and keys must not outlive their slots.
+		n.noteIfEmptied(p)
 		n.fx.DropKeys = &dirty
 		n.saveNow()
 	}

@@ -41,6 +41,10 @@ type Settings struct {
 	RequireFullCoverage bool
 	// ReplicaNoFailover is cluster-replica-no-failover.
 	ReplicaNoFailover bool
+	// Quorum: the node's shard elects its primary by itself, outside of the bus, and tells
+	// with Lead. Then there are no elections of its replicas here, and its config epoch is
+	// only ever one of those claims: Effects.Reclaim asks for another.
+	Quorum bool
 	// FastFail is cluster-fast-fail: a failover takes as little time as it safely
 	// can. Without it nodes keep Redis's delays, and silence alone is suspicious.
 	FastFail bool

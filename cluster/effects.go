@@ -32,6 +32,10 @@ type Effects struct {
 	Send  []Envelope
 	Pause *Pause
 
+	// Reclaim asks for a Lead with a greater epoch than all that are known: that of this
+	// primary is another's as well, or has to win a slot.
+	Reclaim bool
+
 	Persist          *State
 	Role             *RoleChange
 	DropKeys         *slots.Set // delete the keys in these slots, if there are any
@@ -107,5 +111,6 @@ type Delivery struct {
 // Note is a line for the log.
 type Note struct {
 	Warning bool
+	Verbose bool // for those who ask for more: of one failure there are many
 	Text    string
 }

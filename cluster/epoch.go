@@ -28,6 +28,10 @@ func (n *Node) bumpEpoch() bool {
 	if me.configEpoch != 0 && me.configEpoch == n.maxEpoch() {
 		return false
 	}
+	if n.cfg.Quorum {
+		n.fx.Reclaim = true
+		return true
+	}
 	n.takeEpoch()
 	n.note("New configEpoch set to %d", me.configEpoch)
 	return true
@@ -48,6 +52,10 @@ func (n *Node) resolveCollision(sender *peer, m *bus.Message) {
 		return
 	}
 	if sender.id <= me.id {
+		return
+	}
+	if n.cfg.Quorum {
+		n.fx.Reclaim = true
 		return
 	}
 	n.takeEpoch()

@@ -61,8 +61,13 @@ func (n *Node) resume() {
 // slots always is, and one that gets them at once need not wait twice.
 func (n *Node) evaluate() {
 	h := &n.health
+	n.confirmMandate()
 	reachable, heard := n.countVoters()
 	n.liftFence()
+	if n.leadsShard() {
+		n.evaluateLeader()
+		return
+	}
 	if h.first.IsZero() {
 		h.first = n.now
 	}
@@ -88,6 +93,22 @@ func (n *Node) evaluate() {
 	}
 }
 
+// evaluateLeader is evaluate for a primary that its shard has elected outside of the bus:
+// whether it may serve is between it and its shard, whatever the voters of the bus hear of
+// it, so only the slots of the others count.
+func (n *Node) evaluateLeader() {
+	h := &n.health
+	ok := !n.cfg.RequireFullCoverage || n.covered()
+	switch {
+	case ok == h.ok:
+	case ok:
+		n.note("Cluster state changed: ok")
+	default:
+		n.warn("Cluster state changed: fail. %s", n.failure(n.quorum()))
+	}
+	h.ok = ok
+}
+
 // countVoters counts those that do not look failed, without those that vouch for
 // this primary no more, and those of them that were heard of since the start.
 func (n *Node) countVoters() (reachable, heard int) {
@@ -105,7 +126,7 @@ func (n *Node) countVoters() (reachable, heard int) {
 			continue
 		}
 		vouches := !n.myself.votes() || n.vouches(p)
-		if vouches || p.vouched.IsZero() {
+		if vouches || n.mandate.open || p.vouched.IsZero() {
 			reachable++
 		}
 		if vouches && !p.unheard {

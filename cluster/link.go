@@ -156,3 +156,12 @@ func peerName(p *peer) string {
 	}
 	return fmt.Sprintf("%s (%s)", p.id, p.humanName)
 }
+
+// linkTo is a link on which p can be told something: ours to it, or while that is
+// down the one that p has dialled; nil if there is neither.
+func linkTo(p *peer) *link {
+	if p.connected() {
+		return p.out
+	}
+	return p.in
+}

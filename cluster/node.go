@@ -35,8 +35,11 @@ type Node struct {
 	health        health
 	fencedAt      time.Time // when this primary last heard that it is FAIL; zero if it is not fenced
 	election      election
+	mandate       mandate
+	ballots       []ballot // votes of this node, in order
 	manual        manualFailover
 	giving        giveWay
+	led           bus.Epoch // of the last Lead since the start
 	disk          durability
 	stats         stats
 	todo          todo
@@ -153,6 +156,7 @@ func (n *Node) dispatch(ev Event) {
 		n.resume()
 	case Persisted:
 		n.disk.durable = max(n.disk.durable, ev.Version)
+		n.claimTold()
 	case Paused:
 		n.writesPaused(ev)
 	case Configure:
@@ -304,13 +308,17 @@ func (n *Node) announce() {
 		me.ip = n.cfg.AnnounceIP
 	}
 	me.flags &^= bus.FlagNoFailover
-	if n.cfg.ReplicaNoFailover {
+	if n.cfg.ReplicaNoFailover || n.cfg.Quorum {
 		me.flags |= bus.FlagNoFailover
 	}
 }
 
 func (n *Node) note(format string, args ...any) {
 	n.fx.Notes = append(n.fx.Notes, Note{Text: fmt.Sprintf(format, args...)})
+}
+
+func (n *Node) verbose(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Verbose: true, Text: fmt.Sprintf(format, args...)})
 }
 
 func (n *Node) warn(format string, args ...any) {

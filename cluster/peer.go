@@ -57,6 +57,7 @@ type peer struct {
 	pingLeft      time.Time // when that PING was sent on the present link: not before pingSent
 	pongReceived  time.Time
 	vouched       time.Time     // when the last PING was sent that it has answered itself (lease.go)
+	votedForMe    time.Time     // when it was asked for its last vote for this node
 	acquitted     time.Time     // … and whose answer did not call this node failed
 	rtt           time.Duration // between the last PING that was answered and its PONG; 0: none was
 	dataReceived  time.Time

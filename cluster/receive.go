@@ -45,7 +45,7 @@ func (n *Node) receive(ev Received) {
 	case bus.TypeAuthAck:
 		n.countVote(sender, m)
 	case bus.TypeMFStart:
-		n.pauseForReplica(sender)
+		n.pauseForReplica(sender, m)
 	case bus.TypeUpdate:
 		n.receiveUpdate(m.Update)
 	}

@@ -42,6 +42,10 @@ func (n *Node) dialRefused(p *peer) {
 		p.refusals.since = n.now
 	}
 	p.refusals.count++
+	if n.cfg.FastFail && p.redoubt && p.votes() {
+		p.vouched = time.Time{} // see lease.go
+		n.todo.state = true
+	}
 	n.suspectRefused(p)
 }
 

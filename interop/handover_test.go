@@ -211,6 +211,30 @@ func TestAFailoverWaitsForItsReplica(t *testing.T) {
 	}
 }
 
+// FORCE hands over to a replica that lacks something. When it is asked where its stream is,
+// it is a replica yet; what the old primary gives up is in a file nevertheless.
+func TestAForcedHandoverKeepsWhatIsGivenUp(t *testing.T) {
+	primary, replicas := withReplicas(t, [2]redistest.Kind{redistest.Redoubt, redistest.Redoubt}, 1)
+	slow := replicas[0]
+	slow.Pause()
+	const writes, size = 64, 1 << 20 // more than the buffers of a connection take
+	for i := range writes {
+		primary.Do("SET", fmt.Sprint("k", i), strings.Repeat("x", size))
+	}
+	primary.Do("FAILOVER", "TO", "127.0.0.1", slow.Port, "TIMEOUT", 100, "FORCE")
+	untilState(t, primary, "failover-in-progress")
+	slow.Resume()
+	untilState(t, primary, "no-failover")
+	untilUp(t, primary, slow)
+	sameDigest(t, slow, primary)
+	if had, _ := slow.Do("DBSIZE").(int64); had == writes {
+		t.Fatal("the replica has got all writes: nothing was given up")
+	}
+	if primary.Info("rewound_last_file") == "" || counter(t, primary, "rewinds") != 1 {
+		t.Errorf("%s rewinds, the file is %q", primary.Info("rewinds"), primary.Info("rewound_last_file"))
+	}
+}
+
 // A replica that refuses leaves the primary one, and its replicas go on without a
 // full resync; so does FAILOVER ABORT while the replica is asked.
 func TestAFailoverThatIsRefused(t *testing.T) {

@@ -81,6 +81,10 @@ type Config struct {
 	KeepAlive time.Duration
 	// SendLimit is cluster-link-sendbuf-limit in bytes; see SetSendLimit.
 	SendLimit int64
+	// Guest takes over an accepted connection that begins with GuestPrefix, which has been
+	// read, in the place of a message, and returns when it has no more use for it. nil: such a
+	// connection is one that sends junk.
+	Guest func(conn net.Conn)
 	// Log gets failures to accept; nil discards them.
 	Log *zap.Logger
 }

@@ -147,6 +147,9 @@ func (l *Link) read(conn net.Conn) error {
 	h := l.endpoint.cfg.Handler
 	frames := frameReader{from: conn}
 	decoder := bus.Decoder{Intern: l.endpoint.names.of}
+	if guest, err := l.guest(conn, &frames); guest {
+		return err
+	}
 	for {
 		frame, err := frames.next()
 		if isAlert(err) {

@@ -18,6 +18,7 @@ func newLabCommand() *cobra.Command {
 		dir      string
 		timeout  time.Duration
 		replicas int
+		quorum   string
 		cfg      lab.Config
 	)
 	cmd := &cobra.Command{
@@ -34,6 +35,13 @@ is started again, with its data.`,
 				if cmd.Flags().Changed(name) && value <= 0 {
 					return fmt.Errorf("--%s %s: it must be greater than 0", name, cmd.Flags().Lookup(name).Value)
 				}
+			}
+			switch quorum {
+			case "async":
+			case "quorum":
+				cfg.Quorum = true
+			default:
+				return fmt.Errorf("--durability %s: it must be async or quorum", quorum)
 			}
 			if cmd.Flags().Changed("replicas") {
 				cfg.Replicas = &replicas
@@ -57,6 +65,7 @@ is started again, with its data.`,
 	f := cmd.Flags()
 	f.BoolVar(&cfg.Sentinel, "sentinel", false, "a primary, its replicas and three Sentinels instead of a cluster")
 	f.BoolVar(&cfg.TLS, "tls", false, "all ports with TLS, under a certificate that is made in the lab's directory")
+	f.StringVar(&quorum, "durability", "async", "quorum: three shards of three nodes that lose no acknowledged write")
 	f.IntVar(&cfg.Port, "port", 0, "port of the first node; the others follow (default 7000)")
 	f.IntVar(&cfg.Nodes, "nodes", 0, "number of all nodes, Sentinels too (default 6)")
 	f.IntVar(&replicas, "replicas", 1, "replicas of each primary; with --sentinel 2, unless set")
@@ -78,6 +87,13 @@ is started again, with its data.`,
 	start := on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) })
 	kill.ValidArgsFunction = labNodes(&dir, true)
 	restart := on("restart N", "Ask node N to shut down, and start it again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Restart(out, args[0]) })
+	stop := on("stop [N]", "Stop all nodes, or node N, which hands over first if it is a primary; the data stay", cobra.MaximumNArgs(1), func(l *lab.Lab, out io.Writer, args []string) error {
+		if len(args) > 0 {
+			return l.StopNode(out, args[0])
+		}
+		return l.Stop(out)
+	})
+	stop.ValidArgsFunction = labNodes(&dir, true)
 	start.ValidArgsFunction = labNodes(&dir, false)
 	restart.ValidArgsFunction = labNodes(&dir, true)
 	status := &cobra.Command{Use: "status", Short: "Print a table of the nodes, and what is wrong with them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
@@ -88,7 +104,7 @@ is started again, with its data.`,
 		return l.Status(cmd.OutOrStdout())
 	}}
 	cmd.AddCommand(status, kill, start, restart,
-		on("stop", "Stop all nodes; their data stay", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Stop(out) }),
+		stop,
 		on("remove", "Stop all nodes and delete the lab with its data", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Remove(out) }),
 	)
 	return cmd

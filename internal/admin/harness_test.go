@@ -33,6 +33,9 @@ func (s *stream) Shown() replication.Offset         { return s.End() }
 func (s *stream) AwaitsReplicas() bool              { return false }
 func (s *stream) Term() uint32                      { return 1 }
 func (s *stream) GiveUp(replication.Offset)         {}
+func (s *stream) Strict() bool                      { return false }
+func (s *stream) Confirm() uint64                   { return 0 }
+func (s *stream) Confirmed() uint64                 { return 0 }
 func (s *stream) TryCommit()                        {}
 func (s *stream) OnCommit(func(replication.Offset)) {}
 func (s *stream) Room() bool                        { return true }

@@ -41,7 +41,24 @@ func (l *loader) refusals() error {
 			return &FileError{Product: l.product, Line: l.seen[d], Reason: reason}
 		}
 	}
+	if reason := l.settings.quorumRefused(); reason != "" {
+		return &FileError{Product: l.product, Line: l.seen[row("durability")], Reason: reason}
+	}
 	return l.users()
+}
+
+// quorumRefused is why durability quorum cannot hold with the other settings, "" if it can.
+func (s *Settings) quorumRefused() string {
+	switch {
+	case s.Durability != DurabilityQuorum:
+	case !s.ClusterEnabled:
+		return "durability quorum is for nodes of a cluster: it takes cluster-enabled yes"
+	case !s.AppendOnly:
+		return "durability quorum keeps acknowledged writes on disk: it takes appendonly yes"
+	case s.MinReplicasToAck > 0:
+		return "with durability quorum replies wait for a majority: min-replicas-to-ack has to be 0"
+	}
+	return ""
 }
 
 // refused is why the value in s must not be in force, "" if it may.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,7 +61,7 @@ func (c *Config) Set(who Caller, pairs ...Pair) error {
 		if err := d.set(next, args); err != nil {
 			return failed(strings.ToLower(pairs[i].Name), err) // which may be an alias
 		}
-		if reason := d.refused(next); reason != "" {
+		if reason := cmp.Or(d.refused(next), next.quorumRefused()); reason != "" {
 			return failed(strings.ToLower(pairs[i].Name), errors.New(reason))
 		}
 	}

@@ -120,6 +120,8 @@ type Settings struct {
 	RewindFiles           int   // rewind-files
 	MinReplicasToWrite    int
 	MinReplicasMaxLag     time.Duration
+	Durability            Durability
+	QuorumReads           QuorumReads
 	MinReplicasToAck      int           // 0: replies do not wait for replicas
 	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
 	ReplSendBeforeReply   bool
@@ -237,6 +239,22 @@ const (
 	FsyncNo
 )
 
+// Durability says when a reply to a write may leave.
+type Durability uint8
+
+const (
+	DurabilityAsync  Durability = iota // by appendfsync and min-replicas-to-ack
+	DurabilityQuorum                   // when a majority of the shard's nodes has it on disk
+)
+
+// QuorumReads says what a read in a quorum shard shows.
+type QuorumReads uint8
+
+const (
+	ReadsLinearizable QuorumReads = iota // all that was acknowledged before it began
+	ReadsLocal                           // what this node believes to be committed
+)
+
 // DisklessLoad says when a replica loads a snapshot while it arrives, instead of from a
 // file that was received and checked before.
 type DisklessLoad uint8
@@ -283,6 +301,8 @@ const (
 	ShutdownNoSave
 	ShutdownNow
 	ShutdownForce
+	ShutdownSafe     // of Valkey 9: a primary with slots does not end, unless it is forced to
+	ShutdownFailover // likewise: a primary of a cluster hands over to a replica first
 )
 
 // clone copies s so that directives can be set in the copy.

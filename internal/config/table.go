@@ -24,6 +24,8 @@ var (
 	oomModes          = oneOf("no", "yes", "relative", "absolute")
 	propagationErrors = oneOf("ignore", "panic", "panic-on-replicas")
 	snapshotPolicies  = oneOf("slow", "abort")
+	durabilities      = oneOf("async", "quorum")
+	quorumReads       = oneOf("linearizable", "local")
 	endpoints         = oneOf("ip", "hostname", "unknown-endpoint")
 )
 

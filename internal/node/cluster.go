@@ -13,7 +13,12 @@ import (
 // newDriver makes the cluster part of a node, whose server need not be
 // there yet.
 func newDriver(n *Node) (*driver.Driver, error) {
+	var q driver.Quorum // not a nil *quorum
+	if n.quorum != nil {
+		q = n.quorum
+	}
 	return driver.Open(driver.Parts{
+		Quorum: q,
 		Config: n.config,
 		Keys:   n.keys,
 		Log:    n.log,

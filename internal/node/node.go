@@ -81,6 +81,7 @@ type Node struct {
 	persistence *persistence
 	replicator  *replicator
 	commits     *commits
+	quorum      *quorum // nil without durability quorum
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
@@ -141,6 +142,10 @@ func New(c Config) (*Node, error) {
 	}
 	n.keys = storage.New(storage.Config{Databases: databases, Stream: n.stream, Seed: uint64(time.Now().UnixNano())})
 	n.commits = newCommits(n.stream, cfg.MinReplicasToAck)
+	if cfg.Durability == config.DurabilityQuorum {
+		n.quorum = newQuorum(n)
+		n.commits.quorum = n.quorum
+	}
 	n.replicator = newReplicator(n)
 	n.persistence = &persistence{
 		config: c.Settings, keys: n.keys, stream: n.stream, log: c.Log,
@@ -171,6 +176,9 @@ func New(c Config) (*Node, error) {
 			return nil, errors.Join(err, n.closeStream())
 		}
 		sc.Cluster = n.cluster
+		if n.quorum != nil {
+			sc.Cluster = elected{n.cluster, n}
+		}
 	} else {
 		sc.Rows = append(sc.Rows, server.WithoutCluster(n.cluster.Rows())...)
 	}
@@ -182,7 +190,7 @@ func New(c Config) (*Node, error) {
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn(fmt.Sprintf("A command of the stream failed: '%s': %s", args[0], strings.TrimPrefix(err, "-")))
 	}
-	n.applier.Side = n.server.Side
+	n.applier.Side = n.sideOf
 	n.server.ServeReaders(n.applier)
 	if !cfg.ClusterEnabled {
 		n.server.ServeBeside(n.mover.Executor()) // in a cluster they are redirected when the slot has moved
@@ -199,7 +207,7 @@ func New(c Config) (*Node, error) {
 // followSettings makes CONFIG SET of the directives about the journal act.
 func (n *Node) followSettings() {
 	n.config.OnChange(func(old, next *config.Settings) error {
-		n.stream.SetPolicy(policy(next.AppendFsync))
+		n.stream.SetPolicy(policyOf(next))
 		return nil
 	}, "appendfsync")
 	n.config.OnChange(func(old, next *config.Settings) error {
@@ -324,6 +332,15 @@ func policy(f config.Fsync) journal.Policy {
 	return journal.EverySec
 }
 
+// policyOf is when the journal is to be synced. What a quorum shard agrees on is on the
+// disks of its nodes, whatever appendfsync says.
+func policyOf(c *config.Settings) journal.Policy {
+	if c.Durability == config.DurabilityQuorum {
+		return journal.Always
+	}
+	return policy(c.AppendFsync)
+}
+
 // minBacklogBytes is the least backlog without a journal, as Redis's
 // CONFIG_REPL_BACKLOG_MIN_SIZE.
 const minBacklogBytes = 16 << 10
@@ -334,7 +351,7 @@ func (n *Node) journalConfig(c *config.Settings) journal.Config {
 	return journal.Config{
 		Dir:          filepath.Join(c.Dir, c.AppendDirName),
 		Enabled:      c.AppendOnly,
-		Policy:       policy(c.AppendFsync),
+		Policy:       policyOf(c),
 		BacklogBytes: backlogBytes(c),
 		Log:          n.log,
 		RefuseTorn:   !c.AOFLoadTruncated,
@@ -408,13 +425,22 @@ func (n *Node) begin(ctx context.Context) error {
 		return err
 	}
 	if n.cluster != nil {
-		return n.cluster.Start(ctx)
+		if err := n.cluster.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if n.quorum != nil {
+		return n.quorum.start()
 	}
 	return nil
 }
 
 // end closes the parts in the reverse order.
 func (n *Node) end() error {
+	var ended error
+	if n.quorum != nil {
+		ended = n.quorum.Close()
+	}
 	if n.cluster != nil {
 		n.cluster.Close()
 	}
@@ -422,7 +448,7 @@ func (n *Node) end() error {
 	n.replicator.Close()
 	err := n.persistence.Close()
 	n.memory.Close()
-	return errors.Join(err, n.closeStream())
+	return errors.Join(ended, err, n.closeStream())
 }
 
 // leastHang is for how long something must have hung at least, whatever the node
@@ -440,6 +466,7 @@ func (n *Node) facts() cluster.Facts {
 		Offset:         int64(offset),
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
+		Replicated:     n.replicator.primary.Came() > 0,
 		// A primary whose disk or one of whose loops hangs leaves clients without an
 		// answer and must be replaced. A full disk does not hang: it refuses. A script
 		// that takes long holds no loop up.

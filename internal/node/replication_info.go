@@ -76,6 +76,9 @@ func (r *replicator) Info() string {
 		line("ack_committed_offset", n.commits.Committed())
 		line("ack_uncertain_replies", n.server.Uncertain())
 	}
+	if n.quorum != nil {
+		n.quorum.info(line)
+	}
 	for i, x := range replicas {
 		lag := time.Duration(0)
 		if x.State == psync.Online {

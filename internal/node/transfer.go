@@ -305,3 +305,26 @@ type backlog struct{ *journal.Stream }
 
 // Pin makes a pin of the journal one of package psync.
 func (b backlog) Pin(after replication.Offset) psync.Pin { return b.Stream.Pin(after) }
+
+// committedBacklog is the stream as far as the node's shard has agreed on it, for
+// replicas that are not of the shard's group.
+type committedBacklog struct {
+	backlog
+	commits *commits
+}
+
+// End implements psync.Stream.
+func (b committedBacklog) End() replication.Offset {
+	return min(b.commits.Committed(), b.backlog.End())
+}
+
+// ReadAt implements psync.Stream.
+func (b committedBacklog) ReadAt(p []byte, after replication.Offset) (int, error) {
+	n, err := b.backlog.ReadAt(p, after)
+	return max(min(n, int(b.End()-after)), 0), err
+}
+
+// Wait implements psync.Stream.
+func (b committedBacklog) Wait(ctx context.Context, after replication.Offset) error {
+	return b.commits.wait(ctx, func() bool { return b.End() > after })
+}

@@ -24,20 +24,27 @@ func (e Error) Error() string { return string(e) }
 
 // Client is one connection. It is for one goroutine.
 type Client struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn   net.Conn
+	r      *bufio.Reader
+	within time.Duration // how long it waits for a reply
 }
 
 // Dial opens a connection to a server, in whatever process it runs.
-func Dial(addr string) (*Client, error) {
-	conn, err := net.DialTimeout("tcp", addr, replyTimeout)
+func Dial(addr string) (*Client, error) { return DialWithin(addr, replyTimeout) }
+
+// DialWithin is Dial for a client that waits for the connection, and for each reply, no
+// longer than so.
+func DialWithin(addr string, within time.Duration) (*Client, error) {
+	conn, err := net.DialTimeout("tcp", addr, within)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(conn), nil
+	return newClient(conn, within), nil
 }
 
-func newClient(conn net.Conn) *Client { return &Client{conn: conn, r: bufio.NewReader(conn)} }
+func newClient(conn net.Conn, within time.Duration) *Client {
+	return &Client{conn: conn, r: bufio.NewReader(conn), within: within}
+}
 
 // Close closes the connection.
 func (c *Client) Close() { c.conn.Close() }
@@ -99,7 +106,7 @@ func (c *Client) Send(commands ...[]any) error {
 
 // Write sends bytes as they are, for what is not a proper command.
 func (c *Client) Write(b []byte) error {
-	c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
+	c.conn.SetWriteDeadline(time.Now().Add(c.within))
 	_, err := c.conn.Write(b)
 	return err
 }
@@ -107,7 +114,7 @@ func (c *Client) Write(b []byte) error {
 // ReadRaw returns the bytes of the next reply or push. At the end of the
 // connection the error is io.EOF.
 func (c *Client) ReadRaw() ([]byte, error) {
-	c.conn.SetReadDeadline(time.Now().Add(replyTimeout))
+	c.conn.SetReadDeadline(time.Now().Add(c.within))
 	return readReply(c.r, nil)
 }
 

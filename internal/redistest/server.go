@@ -227,7 +227,7 @@ func (s *Server) Connect() (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(conn), nil
+	return newClient(conn, replyTimeout), nil
 }
 
 // Running reports whether the process is there, paused or not.

@@ -70,6 +70,8 @@ const (
 	ErrOOM               Error = "OOM command not allowed when used memory > 'maxmemory'."
 	ErrNoReplicas        Error = "NOREPLICAS Not enough good replicas to write."
 	ErrUncertain         Error = "UNCERTAIN Not enough replicas have acknowledged the write in time. It is done here, and may survive a failover or be lost."
+	ErrNoQuorum          Error = "CLUSTERDOWN Most nodes of the shard cannot be reached: what was read may not be what is there"
+	ErrNotElected        Error = "CLUSTERDOWN This node is not the primary that its shard has elected"
 	ErrReadOnly          Error = "READONLY You can't write against a read only replica."
 	ErrUnconfirmed       Error = "READONLY You can't write against a primary that its Sentinels have not confirmed."
 	ErrMasterDown        Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
@@ -315,6 +317,12 @@ func ErrReplconfOption(word []byte) Error {
 func ErrRDBFilterOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Unsupported rdb-filter-only option: %s", word))
 }
+
+// ErrReplicaNodeID is the error of an id that no member of a cluster has.
+const ErrReplicaNodeID Error = "ERR REPLCONF set-cluster-node-id: this is no node id"
+
+// ErrShutdownFailover is the error of SHUTDOWN FAILOVER where there is no cluster.
+const ErrShutdownFailover Error = "ERR SHUTDOWN FAILOVER is for nodes of a cluster"
 
 // ErrReplicaIP is the error of an address that is no address.
 func ErrReplicaIP(length int) Error {

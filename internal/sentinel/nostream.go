@@ -14,6 +14,9 @@ func (noStream) Shown() replication.Offset                    { return 0 }
 func (noStream) AwaitsReplicas() bool                         { return false }
 func (noStream) Term() uint32                                 { return 1 }
 func (noStream) GiveUp(replication.Offset)                    {}
+func (noStream) Strict() bool                                 { return false }
+func (noStream) Confirm() uint64                              { return 0 }
+func (noStream) Confirmed() uint64                            { return 0 }
 func (noStream) TryCommit()                                   {}
 func (noStream) OnCommit(func(replication.Offset))            {}
 func (noStream) Room() bool                                   { return true }

@@ -16,6 +16,7 @@ import (
 // commits is what the stream says of its commits at one moment.
 type commits struct {
 	committed, shown, end replication.Offset
+	confirmed             uint64
 	term                  uint32
 	timeout               time.Duration
 }
@@ -24,6 +25,7 @@ func (l *loop) commits() commits {
 	s := l.srv.stream
 	now := commits{timeout: l.srv.config.Current().MinReplicasAckTimeout}
 	now.committed, now.shown, now.end = s.Committed(), s.Shown(), s.End()
+	now.confirmed = s.Confirmed()
 	now.term = s.Term() // last: if it is that of a mark, so was it when the rest was read
 	return now
 }
@@ -31,7 +33,7 @@ func (l *loop) commits() commits {
 // free reports whether what a mark holds back may leave as it is.
 func (n *commits) free(m *mark) bool {
 	if m.term != 0 {
-		return m.term == n.term && m.at <= n.committed
+		return m.term == n.term && m.at <= n.committed && m.round <= n.confirmed
 	}
 	return m.at <= n.shown || beyond(m.at, n.end)
 }
@@ -62,8 +64,11 @@ func (l *loop) overdue(c *conn, i int, now *commits) bool {
 	}
 	m.waits = false
 	if m.term != 0 {
-		m.term = 0
+		m.term, m.round = 0, 0
 		l.replace(c, i)
+		if l.srv.stream.Strict() {
+			m.at = 0 // nothing of the data is left in the output
+		}
 	}
 	return now.free(m)
 }
@@ -79,12 +84,17 @@ func (l *loop) replace(c *conn, i int) {
 		l.drop(c) // subscriptions were confirmed in it, which the client would not know of
 		return
 	}
-	l.srv.uncertain.Add(1)
-	l.stats.errorReply(resp.ErrUncertain, false)
+	err := resp.ErrUncertain
+	if m.shows {
+		err = resp.ErrNoQuorum
+	} else {
+		l.srv.uncertain.Add(1)
+	}
+	l.stats.errorReply(err, false)
 	tail := append(l.encoded[:0], c.out.Bytes()[m.end:]...)
 	l.encoded = tail
 	c.out.Truncate(m.start)
-	c.out.Error(resp.ErrUncertain)
+	c.out.Error(err)
 	by := c.out.Len() - m.end
 	c.out.Raw(tail)
 	m.end += by

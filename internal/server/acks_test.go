@@ -100,6 +100,21 @@ func TestAChangeOfTheRoleIsNoAcknowledgement(t *testing.T) {
 	c.wantNext(uncertain)
 }
 
+// The role may change right behind the unit in which a client was served.
+func TestAServedClientIsOfTheTermOfItsUnit(t *testing.T) {
+	n := startNode(t, "--min-replicas-ack-timeout", "60000")
+	b := n.blocks("BLPOP list 0")
+	n.stream.awaitReplicas()
+	n.stream.mu.Lock()
+	n.stream.lasts = true
+	n.stream.mu.Unlock()
+	c := n.dial()
+	c.send("RPUSH list x")
+	n.stream.commit(-1)
+	c.wantNext(uncertain)
+	b.wantNext(uncertain)
+}
+
 // Replicas are asked when a turn ends in which replies wait for them, and sent the
 // stream before replies leave.
 func TestReplicasAreAskedAndSentTheStream(t *testing.T) {

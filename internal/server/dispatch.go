@@ -215,10 +215,8 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 		l.sendPublished(c)
 	}
 	if !c.is(stateClosed | stateDetached) {
-		if !l.exec.TakeWrote() || !q.mayWrite() {
-			term = 0
-		}
-		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, mixed: len(l.pushes) > 0})
+		shows := !l.exec.TakeWrote() || !q.mayWrite()
+		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, shows: shows, routed: q.found, mixed: len(l.pushes) > 0})
 		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)
 	}
 	return pass

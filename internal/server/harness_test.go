@@ -100,6 +100,7 @@ type memoryStream struct {
 	awaits bool // Committed is what replicas have acknowledged
 	given  replication.Offset
 	term   uint32
+	lasts  bool // … until the next unit, behind which the role changes
 }
 
 func (m *memoryStream) Shown() replication.Offset {
@@ -120,6 +121,10 @@ func (m *memoryStream) Term() uint32 {
 	return m.term + 1
 }
 
+func (m *memoryStream) Strict() bool      { return false }
+func (m *memoryStream) Confirm() uint64   { return 0 }
+func (m *memoryStream) Confirmed() uint64 { return 0 }
+
 func (m *memoryStream) GiveUp(at replication.Offset) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,6 +137,10 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	m.end += replication.Offset(len(unit))
 	if !m.quiet {
 		m.units = append(m.units, string(unit))
+	}
+	if m.lasts {
+		m.lasts = false
+		m.term++
 	}
 	if !m.manual {
 		m.committed = m.end

@@ -24,7 +24,11 @@ type mark struct {
 	// Stream, and is replaced by an error if that was in vain; 0: it is not such a reply.
 	waits bool
 	term  uint32
-	mixed bool // the reply has what no error can replace
+	// shows: the output only shows data, and has a term where Stream is Strict; that of keys if
+	// it is routed. round is of Stream.Confirm, and is waited for as well; 0: none.
+	shows, routed bool
+	round         uint64
+	mixed         bool // the reply has what no error can replace
 }
 
 const (
@@ -59,10 +63,17 @@ func (l *loop) closeOutput(c *conn) {
 func (l *loop) hold(c *conn, m mark) {
 	s := l.srv.stream
 	m.waits = s.AwaitsReplicas() && m.at != storage.NeverCommitted
-	if !m.waits {
+	switch {
+	case !m.waits || m.shows && !s.Strict():
 		m.term = 0
+	case m.shows && m.routed:
+		m.round = s.Confirm()
+	case m.shows && m.at == 0:
+		m.term = 0 // it shows nothing of the data
+	case m.term == 0 && s.Strict():
+		m.term, m.shows = s.Term(), true
 	}
-	if m.term == 0 && m.at <= s.Shown() || m.term != 0 && m.at <= s.Committed() && m.term == s.Term() {
+	if m.term == 0 && m.at <= s.Shown() || m.term != 0 && m.round == 0 && m.at <= s.Committed() && m.term == s.Term() {
 		return
 	}
 	end := s.End()

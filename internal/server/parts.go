@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -29,6 +30,13 @@ type Stream interface {
 	// that is over, Committed does not say whether replicas have acknowledged it.
 	Term() uint32
 	GiveUp(at replication.Offset)
+	// Strict reports whether output that shows data has to leave in the term in which it
+	// was made, and not before a round of Confirm: what it shows is then neither lost
+	// later on nor overtaken by another primary. Confirm asks for a round, and returns its
+	// number; Confirmed is the last that was answered.
+	Strict() bool
+	Confirm() uint64
+	Confirmed() uint64
 	// TryCommit makes what was appended as durable as the policy in force promises,
 	// at once, if that takes the caller no longer than to have it done by others.
 	TryCommit()
@@ -71,6 +79,11 @@ type Replication interface {
 	// Synced reports whether an offset is fsynced here, and counts the replicas
 	// that have it on disk.
 	Synced(at replication.Offset) (local bool, replicas int)
+	// HandOver has a replica take over from this primary of a cluster, which is about to
+	// end and has begun a pause. It does not wait. done is called, by another goroutine:
+	// with true when the node has become a replica, with false when no replica is fit or
+	// ctx has ended.
+	HandOver(ctx context.Context, done func(over bool))
 	// SendAhead hands what was appended to the stream to the sockets of replicas that
 	// have everything else, as far as these take it at once. The loops call it before
 	// they answer clients; it is quick if there is nothing to send.
@@ -93,10 +106,12 @@ type Handshake struct {
 	IP            string // as it announces it; empty: that of the connection
 	EOF, PSYNC2   bool   // REPLCONF capa
 	PromptAcks    bool   // likewise
+	Member        bool   // likewise: of the node's quorum
 	Version       string
-	RDBOnly       bool // redis-cli --rdb
-	EmptyRDB      bool // redis-cli --replica: rdb-filter-only ""
-	Functions     bool // redis-cli --functions-rdb: rdb-filter-only functions
+	NodeID        string // in a cluster
+	RDBOnly       bool   // redis-cli --rdb
+	EmptyRDB      bool   // redis-cli --replica: rdb-filter-only ""
+	Functions     bool   // redis-cli --functions-rdb: rdb-filter-only functions
 
 	Psync  bool // PSYNC, with the two below; otherwise SYNC
 	ID     string
@@ -143,6 +158,8 @@ type Cluster interface {
 	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
 	// nodes.
 	Publish(channel, message []byte, sharded bool)
+	// Votes reports whether the node is a primary with slots.
+	Votes() bool
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
 }

@@ -88,9 +88,10 @@ func (p *Primary) lend(f *feeder) (end func()) {
 	}
 }
 
-// yields reports whether others are to send from now on: all before them is sent.
+// yields reports whether others are to send from now on: all before them is sent. What
+// is sent when it is committed, and not when it is appended, is the feeder's.
 func (f *feeder) yields(after replication.Offset) bool {
-	return f.ahead.sender != nil && !f.primary.late.Load() && f.primary.cfg.Stream.End() == after
+	return f.from == f.primary.cfg.Stream && f.ahead.sender != nil && !f.primary.late.Load() && f.from.End() == after
 }
 
 // yield lets others send what follows after, until the socket takes no more, and
@@ -131,7 +132,7 @@ func (f *feeder) recall() {
 // push sends in the feeder's place, if it lets others. An error, too, is left to the
 // feeder, which meets it again and tells of it.
 func (f *feeder) push() {
-	a, from := &f.ahead, f.primary.cfg.Stream
+	a, from := &f.ahead, f.from
 	if !a.caught.Load() || int64(from.End()) == f.sent.Load() {
 		return
 	}

@@ -31,6 +31,7 @@ type feeder struct {
 	id        replication.ReplicaID
 	conn      net.Conn
 	handshake Handshake
+	from      Stream // what it is sent of the stream
 	log       *zap.Logger
 	cancel    context.CancelCauseFunc // ends everything; the cause is what Serve returns
 
@@ -193,7 +194,7 @@ func (f *feeder) count() {
 // their throughput where cores are few (decision 0001). A write that comes alone
 // is sent at once, since until then a failover would lose it.
 func (f *feeder) stream(ctx context.Context, after replication.Offset, pin Pin) error {
-	from := f.primary.cfg.Stream
+	from := f.from
 	buf := make([]byte, copyBytes)
 	if f.ahead.sender, _ = f.conn.(Sender); f.ahead.sender != nil {
 		f.ahead.wanted = make(chan struct{}, 1)

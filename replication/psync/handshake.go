@@ -7,8 +7,10 @@ import "redoubt/replication"
 type Handshake struct {
 	ListeningPort int    // 0 if not told
 	IP            string // announced; empty: that of the connection
+	NodeID        string // its id in a cluster, if it has told one (set-cluster-node-id, as in Valkey 9)
 	EOF           bool   // capa eof: a transfer may end with a mark
 	PSYNC2        bool   // capa psync2: +CONTINUE may name another history
+	Member        bool   // capa quorum-member: see PrimaryConfig.Committed
 	Prompt        bool   // capa prompt-acks: it understands PromptAcks
 	RDBOnly       bool   // the snapshot is all it wants
 	Filtered      bool   // it wants no keys: redis-cli --replica, --functions-rdb

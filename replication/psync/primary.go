@@ -36,6 +36,9 @@ type Settings struct {
 type PrimaryConfig struct {
 	Stream    Stream
 	Snapshots Snapshots
+	// Committed is Stream up to where it cannot be lost any more, for replicas that are no
+	// members of this node's quorum. Nil: there is none, and all get all of Stream.
+	Committed Stream
 	History   func() replication.History // the current one
 	Settings  func() Settings
 	// Later reports whether a replica that cannot go on is told to ask again,
@@ -98,6 +101,7 @@ type Replica struct {
 	ID    replication.ReplicaID
 	IP    string // announced, or that of the connection
 	Port  int    // announced
+	Node  string // its id in a cluster; empty if it has told none
 	State State
 	Ack   replication.Ack
 	Sent  replication.Offset // handed to its socket; of one that is online
@@ -112,7 +116,10 @@ func (p *Primary) Serve(ctx context.Context, conn net.Conn, id replication.Repli
 	defer conn.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &feeder{primary: p, id: id, conn: conn, handshake: h, cancel: cancel, acked: make(chan struct{})}
+	f := &feeder{primary: p, id: id, conn: conn, handshake: h, from: p.cfg.Stream, cancel: cancel, acked: make(chan struct{})}
+	if p.cfg.Committed != nil && !h.Member {
+		f.from = p.cfg.Committed
+	}
 	f.log = p.cfg.Log
 	if err := p.attach(ctx, f); err != nil {
 		return err
@@ -303,7 +310,7 @@ func (p *Primary) Replicas() []Replica {
 	list := make([]Replica, 0, len(p.feeders))
 	for _, f := range p.feeders {
 		ack, _ := p.acks.Get(f.id)
-		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, State: f.state, Ack: ack, Sent: replication.Offset(f.sent.Load())})
+		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, Node: f.handshake.NodeID, State: f.state, Ack: ack, Sent: replication.Offset(f.sent.Load())})
 	}
 	slices.SortFunc(list, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
 	return list

@@ -107,6 +107,10 @@ const PromptFor = 2 * time.Second
 // capaPrompt is the capability by which a replica says that it understands that.
 const capaPrompt = "prompt-acks"
 
+// capaMember is the capability by which a replica says that it is a member of the
+// primary's quorum.
+const capaMember = "quorum-member"
+
 const (
 	second = time.Second // of keep-alives, acknowledgements and checks
 

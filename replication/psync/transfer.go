@@ -28,6 +28,11 @@ func (f *feeder) full(ctx context.Context) error {
 	// The snapshot may still be made, so the end must reach a Read that waits, too.
 	stop := context.AfterFunc(ctx, func() { base.Close() })
 	defer stop()
+	if f.from != f.primary.cfg.Stream && base.At > 0 {
+		if err := f.from.Wait(ctx, base.At-1); err != nil { // what it shows must not be lost either
+			return err
+		}
+	}
 	if base.Size >= 0 { // else it may still be made, and the replica waits for that, as in Redis
 		f.setState(SendBulk)
 	}

@@ -143,6 +143,7 @@ func (s *Stream) Disable() error {
 		return err
 	}
 	s.roomy.wakeAll()
+	s.written.wakeAll()
 	return errors.Join(commits.close(), w.shut())
 }
 
@@ -169,6 +170,7 @@ func (s *Stream) Close() error {
 	}
 	defer s.roomy.wakeAll()
 	defer s.grown.wakeAll()
+	defer s.written.wakeAll()
 	w := s.w.Load()
 	if w == nil {
 		return nil

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"sync"
@@ -30,14 +31,17 @@ type Stream struct {
 	cfg Config
 	log *zap.Logger
 
-	mu    sync.Mutex // the reservation of offset and the copy; never held across I/O
-	db    int        // the database last selected in the stream, -1 if unknown
-	tail  segments
-	ring  *ring              // nil without a journal
-	held  replication.Offset // the ring's places below it may be written again
-	sel   []byte
-	bound replication.Offset // how far synced may lag before executors must park; never changes
-	quick time.Duration      // commitQuickTime; only tests change it
+	mu sync.Mutex // the reservation of offset and the copy; never held across I/O
+	db int        // the database last selected in the stream, -1 if unknown
+	// readersDB is what readers have selected at the end, -1 if unknown: ResetDB does not
+	// change it.
+	readersDB int
+	tail      segments
+	ring      *ring              // nil without a journal
+	held      replication.Offset // the ring's places below it may be written again
+	sel       []byte
+	bound     replication.Offset // how far synced may lag before executors must park; never changes
+	quick     time.Duration      // commitQuickTime; only tests change it
 
 	end       atomic.Int64 // written under mu
 	committed upTo         // see Committed; written under mu
@@ -75,13 +79,14 @@ type Stream struct {
 
 	count        counters
 	grown, roomy waiters
+	written      waiters // see WaitSynced
 	pins         pins
 
 	ctl sync.Mutex // one Enable, Disable or Close at a time; held across their I/O
 }
 
 func newStream(cfg Config) *Stream {
-	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
+	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, readersDB: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
 	s.needed.Store(math.MaxInt64)
@@ -102,7 +107,7 @@ func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 		sel = s.selectCommand(firstDB)
 	}
 	if lastDB >= 0 {
-		s.db = lastDB
+		s.db, s.readersDB = lastDB, lastDB
 	}
 	end := s.add(sel, unit)
 	s.mu.Unlock()
@@ -162,7 +167,11 @@ func (s *Stream) selectCommand(db int) []byte {
 
 // ResetDB makes the next write be preceded by SELECT, as Redis does when a
 // replica attaches to a stream it has not seen the start of.
-func (s *Stream) ResetDB() { s.SetSelectedDB(-1) }
+func (s *Stream) ResetDB() {
+	s.mu.Lock()
+	s.db = -1
+	s.mu.Unlock()
+}
 
 // SelectedDB is the database last selected in the stream, -1 if unknown.
 func (s *Stream) SelectedDB() int {
@@ -171,11 +180,19 @@ func (s *Stream) SelectedDB() int {
 	return s.db
 }
 
+// ReadersDB is the database that whoever has read the stream to its end has selected, -1
+// if unknown: that of SelectedDB, or the one that was it before ResetDB.
+func (s *Stream) ReadersDB() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readersDB
+}
+
 // SetSelectedDB says what SELECT the stream's bytes ended with: a replica's
 // link and a replay know it, the stream does not parse.
 func (s *Stream) SetSelectedDB(db int) {
 	s.mu.Lock()
-	s.db = db
+	s.db, s.readersDB = db, db
 	s.mu.Unlock()
 }
 
@@ -293,11 +310,27 @@ func (s *Stream) Synced() replication.Offset { return s.durable() }
 // methods that wait or commit.
 func (s *Stream) OnCommit(f func(replication.Offset)) { s.onCommit.Store(&f) }
 
+// WaitSynced returns when Synced is at an offset or beyond, or with ctx's error, with
+// ErrDisabled without a journal, or with ErrClosed. The caller has announced the bytes, or
+// knows that others do.
+func (s *Stream) WaitSynced(ctx context.Context, at replication.Offset) error {
+	return s.written.wait(ctx, func() (bool, error) {
+		if s.durable() >= at {
+			return true, nil
+		}
+		if s.w.Load() == nil {
+			return false, errors.Join(s.failed(), ErrDisabled)
+		}
+		return false, s.failed()
+	})
+}
+
 // OnSync registers the function that is called after Synced has moved, or a journal
 // that was turned on has got its first base. The same is asked of it as of OnCommit's.
 func (s *Stream) OnSync(f func()) { s.onSync.Store(&f) }
 
 func (s *Stream) notifySync() {
+	s.written.wakeAll()
 	if f := s.onSync.Load(); f != nil {
 		(*f)()
 	}

@@ -30,7 +30,8 @@ import (
 	"redoubt/storage"
 )
 
-// Parts is what a driver works with. All fields are required.
+// Parts is what a driver works with. All fields but Quorum are
+// required.
 type Parts struct {
 	Config *config.Config
 	Keys   *storage.Keyspace
@@ -44,6 +45,8 @@ type Parts struct {
 	Shell Shell
 	// Mover moves keys to other nodes; writes to their slots wait for it.
 	Mover Mover
+	// Quorum is the node's part of its shard's own elections; nil if there are none.
+	Quorum Quorum
 	// TLS has the certificates of the bus. It is loaded before Start if the bus is to
 	// be encrypted.
 	TLS *tlsconf.Source
@@ -63,6 +66,18 @@ type Roles interface {
 	// Empty deletes all keys: by the stream on a primary, together with the
 	// history on a replica.
 	Empty()
+}
+
+// Quorum is the part of the node that elects the shard's primary outside of the bus.
+type Quorum interface {
+	// Guest serves a connection from the same part of another node, and returns when it
+	// has ended.
+	Guest(conn net.Conn)
+	// Reclaim has the shard agree on a greater epoch, and on Driver.Lead with it. It must
+	// not wait.
+	Reclaim()
+	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
+	Elect(ctx context.Context) error
 }
 
 // Shell is the part of the node that serves clients.
@@ -180,8 +195,13 @@ func Open(p Parts) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.close())
 	}
+	var guest func(net.Conn)
+	if p.Quorum != nil {
+		guest = p.Quorum.Guest
+	}
 	d.endpoint = link.New(link.Config{
 		Handler:   busLinks{d},
+		Guest:     guest,
 		Source:    sourceAddr(cfg.BindSourceAddr),
 		KeepAlive: 2 * cfg.ClusterNodeTimeout,
 		SendLimit: cfg.ClusterLinkSendBufBytes,
@@ -274,6 +294,13 @@ func (d *Driver) Publish(channel, message []byte, sharded bool) {
 // Connections implements server.Cluster: each other node has a link to and one
 // from this one (getClusterConnectionsCount).
 func (d *Driver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
+
+// Votes implements server.Cluster.
+func (d *Driver) Votes() bool {
+	v := d.View()
+	owned := v.Me().Slots
+	return !v.IsReplica() && owned != nil && !owned.Empty()
+}
 
 // LinkBytes implements server.Cluster.
 func (d *Driver) LinkBytes() int64 { return d.endpoint.Bytes() }

@@ -147,9 +147,12 @@ type question struct {
 func (d *Driver) step(ev cluster.Event, q *question) {
 	fx := d.node.Step(time.Now(), ev)
 	for _, note := range fx.Notes {
-		if note.Warning {
+		switch {
+		case note.Warning:
 			d.Log.Warn(note.Text)
-		} else {
+		case note.Verbose:
+			d.Log.Debug(note.Text)
+		default:
 			d.Log.Info(note.Text)
 		}
 	}
@@ -162,6 +165,9 @@ func (d *Driver) step(ev cluster.Event, q *question) {
 	d.send(fx.Send)
 	for _, m := range fx.Deliver {
 		d.Shell.Publish(m.Channel, m.Payload, m.Shard)
+	}
+	if fx.Reclaim && d.Quorum != nil {
+		d.Quorum.Reclaim()
 	}
 	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		d.endOrBeginPause(fx.Pause.Until)

@@ -29,6 +29,7 @@ func clusterSettings(c *config.Settings, bus int) cluster.Settings {
 		AllowReplicaMigration:    c.ClusterAllowReplicaMigration,
 		RequireFullCoverage:      c.ClusterRequireFullCoverage,
 		ReplicaNoFailover:        c.ClusterReplicaNoFailover,
+		Quorum:                   c.Durability == config.DurabilityQuorum,
 		FastFail:                 c.ClusterFastFail,
 		BlacklistTTL:             c.ClusterBlacklistTTL,
 		ManualFailoverTimeout:    c.ClusterManualFailoverTimeout,

@@ -25,6 +25,9 @@ type Config struct {
 	Sentinel bool `json:"sentinel,omitempty"`
 	// TLS leaves the nodes no port without TLS.
 	TLS bool `json:"tls,omitempty"`
+	// Quorum makes each shard one with durability quorum: of three nodes, unless Replicas
+	// says otherwise.
+	Quorum bool `json:"quorum,omitempty"`
 	// ServerBin takes redis-server's options; empty is the server in this
 	// very binary.
 	ServerBin string `json:"server_bin"`
@@ -34,6 +37,7 @@ type Config struct {
 func (c Config) or(d Config) Config {
 	c.Sentinel = c.Sentinel || d.Sentinel
 	c.TLS = c.TLS || d.TLS
+	c.Quorum = c.Quorum || d.Quorum
 	c.Port = cmp.Or(c.Port, d.Port)
 	c.Nodes = cmp.Or(c.Nodes, d.Nodes)
 	c.Replicas = cmp.Or(c.Replicas, d.Replicas)
@@ -52,6 +56,12 @@ func (c Config) orDefaults() Config {
 		replicas = 2
 		if c.Replicas != nil {
 			nodes = 1 + *c.Replicas + fewestSentinels
+		}
+	}
+	if c.Quorum {
+		replicas, nodes = 2, 9
+		if c.Replicas != nil {
+			nodes = 3 * (1 + *c.Replicas)
 		}
 	}
 	return c.or(Config{Port: 7000, Nodes: nodes, Replicas: &replicas, NodeTimeout: 5 * time.Second})
@@ -76,6 +86,10 @@ func (c *Config) validate() error {
 		return fmt.Errorf("ports %d to %d and their bus ports (%d higher) must lie within 1 to %d", c.Port, last, busOffset, maxPort)
 	case c.Replicas == nil || *c.Replicas < 0:
 		return errors.New("the number of replicas must not be negative")
+	case c.Quorum && c.Sentinel:
+		return errors.New("a shard with durability quorum elects its primary by itself, without Sentinels")
+	case c.Quorum && c.ServerBin != "":
+		return errors.New("only nodes of this program can have durability quorum")
 	case c.Sentinel && *c.Replicas < 1:
 		return errors.New("without a replica there is nothing that Sentinels could promote")
 	case c.Sentinel && c.sentinels() < fewestSentinels:
@@ -122,6 +136,9 @@ func (c *Config) String() string {
 	}
 	if c.TLS {
 		what += ", with TLS"
+	}
+	if c.Quorum {
+		what += ", durability quorum"
 	}
 	primaries, replicas, sentinels := c.Roles()
 	if c.Sentinel {

@@ -65,12 +65,12 @@ func (l *Lab) shape(cfg Config) error {
 	case err != nil:
 		return err
 	default:
-		if !l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS) {
+		if !l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS || cfg.Quorum != l.Quorum) {
 			cfg = cfg.orDefaults() // numbers of the other kind mean nothing here
 			break
 		}
 		cfg = cfg.or(l.Config)
-		if l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS || cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin) {
+		if l.begun() && (cfg.Sentinel != l.Sentinel || cfg.TLS != l.TLS || cfg.Quorum != l.Quorum || cfg.Port != l.Port || cfg.Nodes != l.Nodes || *cfg.Replicas != *l.Replicas || cfg.ServerBin != l.ServerBin) {
 			return fmt.Errorf("the lab in %s is another one (%v): remove it with its data (%s), or choose another directory",
 				l.dir, &l.Config, l.hint("remove"))
 		}

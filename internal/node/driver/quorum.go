@@ -1,0 +1,89 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"redoubt/bus"
+	"redoubt/cluster"
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+)
+
+// What the shard's own elections need of the driver (Parts.Quorum).
+
+var errEnded = errors.New("the node ends")
+
+// NextEpoch is an epoch beyond all that this node knows of.
+func (d *Driver) NextEpoch() uint64 {
+	v := d.View()
+	epoch := max(v.CurrentEpoch, v.MyEpoch)
+	for i := range v.Nodes {
+		epoch = max(epoch, v.Nodes[i].ConfigEpoch)
+	}
+	return uint64(epoch) + 1
+}
+
+// Lead makes the node the primary of its shard by a claim with an epoch that the shard
+// has agreed on. When it returns the node is that, and the others are told.
+func (d *Driver) Lead(ctx context.Context, epoch uint64) error {
+	done := make(chan error, 1)
+	asked := d.post(func() {
+		d.tellFacts()
+		d.step(cluster.Lead{Epoch: bus.Epoch(epoch)}, &question{answer: func(r cluster.Result) { done <- r.Err }})
+	})
+	if !asked {
+		return errEnded
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.quit:
+		return errEnded
+	}
+}
+
+// DialNode connects to the port of the bus of a node, for what is not the bus.
+func (d *Driver) DialNode(id string, timeout time.Duration) (net.Conn, error) {
+	v := d.View()
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		if string(n.ID) != id {
+			continue
+		}
+		if n.IP == "" || n.BusPort == 0 {
+			break
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		return d.endpoint.DialGuest(ctx, net.JoinHostPort(n.IP, strconv.Itoa(int(n.BusPort))))
+	}
+	return nil, fmt.Errorf("the address of node %s is not known", id)
+}
+
+// elect is CLUSTER FAILOVER in a shard that elects its primary by itself.
+func (d *Driver) elect(x *command.Ctx) {
+	resume := x.Suspend()
+	if resume == nil {
+		x.Out.Error("ERR CLUSTER FAILOVER takes an election of the shard, which cannot be within a transaction or a script")
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), d.Config.Current().ClusterManualFailoverTimeout)
+		defer cancel()
+		err := d.Quorum.Elect(ctx)
+		resume(0, func(w *resp.Writer) {
+			if err != nil {
+				w.Error(resp.Error("ERR " + err.Error()))
+				return
+			}
+			w.OK()
+		})
+	}()
+}

@@ -1,0 +1,355 @@
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"redoubt/internal/redistest"
+)
+
+// quorumShard is a shard with durability quorum, as processes: a primary with all slots,
+// and replicas.
+type quorumShard struct {
+	t     *testing.T
+	nodes []*redistest.Server
+}
+
+var quorumArgs = []string{"--cluster-enabled", "yes", "--appendonly", "yes", "--durability", "quorum", "--save", ""}
+
+func startQuorum(t *testing.T, nodes int) *quorumShard {
+	t.Helper()
+	oursOnly(t)
+	q := &quorumShard{t: t}
+	for range nodes {
+		q.nodes = append(q.nodes, start(t, ours(), quorumArgs...))
+	}
+	q.nodes[0].Do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+	for _, n := range q.nodes[1:] {
+		q.join(n)
+	}
+	q.untilVoting(nodes)
+	return q
+}
+
+// join makes a node a replica of the first.
+func (q *quorumShard) join(n *redistest.Server) {
+	q.t.Helper()
+	first := q.nodes[0]
+	n.Do("CLUSTER", "MEET", "127.0.0.1", first.Port)
+	id := first.Do("CLUSTER", "MYID")
+	c := n.Client()
+	redistest.Until(q.t, settle, "the node is a replica", func() error {
+		_, err := c.Do("CLUSTER", "REPLICATE", id)
+		return err
+	})
+}
+
+// ask runs a command on a connection of its own; a node that is stopped fails it.
+func ask(n *redistest.Server, args ...any) (reply any, err error) {
+	c, err := redistest.DialWithin(n.Addr(), time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Do(args...)
+}
+
+// about is a field of INFO replication, "" if the node does not answer.
+func about(n *redistest.Server, field string) string {
+	text, err := ask(n, "INFO", "replication")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.SplitSeq(text.(string), "\r\n") {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// leader is a node, not the one that is named, that says that it is the primary.
+func (q *quorumShard) leader(not *redistest.Server) (leader *redistest.Server) {
+	q.t.Helper()
+	redistest.Until(q.t, settle, "a primary is elected", func() error {
+		for _, n := range q.nodes {
+			if n != not && about(n, "quorum_leading") == "1" {
+				leader = n
+				return nil
+			}
+		}
+		return errors.New("none is")
+	})
+	return leader
+}
+
+func (q *quorumShard) untilVoting(voters int) {
+	q.t.Helper()
+	redistest.Until(q.t, settle, "all vote", func() error {
+		if n := about(q.leader(nil), "quorum_voters"); n != strconv.Itoa(voters) {
+			return fmt.Errorf("%s do", n)
+		}
+		return nil
+	})
+}
+
+// pushes appends numbers to a list, by whoever is the primary, and knows which of them
+// were acknowledged.
+type pushes struct {
+	key        string
+	stop, done chan struct{}
+	mu         sync.Mutex
+	acked      []int
+}
+
+func (q *quorumShard) push(key string) *pushes {
+	p := &pushes{key: key, stop: make(chan struct{}), done: make(chan struct{})}
+	nodes := slices.Clone(q.nodes)
+	go func() {
+		defer close(p.done)
+		var c *redistest.Client
+		for i, at := 0, 0; ; i++ {
+			select {
+			case <-p.stop:
+				return
+			default:
+			}
+			var err error
+			if c == nil {
+				c, err = redistest.DialWithin(nodes[at%len(nodes)].Addr(), time.Second)
+			}
+			if err == nil {
+				_, err = c.Do("RPUSH", key, i)
+			}
+			if err != nil {
+				if c != nil {
+					c.Close()
+					c = nil
+				}
+				at++
+				time.Sleep(5 * time.Millisecond)
+				continue
+			}
+			p.mu.Lock()
+			p.acked = append(p.acked, i)
+			p.mu.Unlock()
+		}
+	}()
+	return p
+}
+
+// until waits for more to be acknowledged.
+func (p *pushes) until(t *testing.T, more int) {
+	t.Helper()
+	count := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.acked)
+	}
+	want := count() + more
+	redistest.Until(t, settle, "writes are acknowledged", func() error {
+		if n := count(); n < want {
+			return fmt.Errorf("%d of %d", n, want)
+		}
+		return nil
+	})
+}
+
+// verify ends the pushes and looks for what was acknowledged on all nodes: each once, and
+// in order.
+func (q *quorumShard) verify(p *pushes) {
+	q.t.Helper()
+	close(p.stop)
+	<-p.done
+	q.t.Logf("%d writes were acknowledged", len(p.acked))
+	for _, n := range q.nodes {
+		c := n.Client()
+		if _, err := c.Do("READONLY"); err != nil {
+			q.t.Fatal(err)
+		}
+		redistest.Until(q.t, settle, "all that was acknowledged is there", func() error {
+			list, err := c.Do("LRANGE", p.key, 0, -1)
+			if err != nil {
+				return err
+			}
+			var have []int
+			for _, v := range list.([]any) {
+				i, _ := strconv.Atoi(v.(string))
+				have = append(have, i)
+			}
+			if !slices.IsSorted(have) || len(slices.Compact(slices.Clone(have))) != len(have) {
+				return fmt.Errorf("%s has it out of order or twice", n.Addr())
+			}
+			for _, i := range p.acked {
+				if _, found := slices.BinarySearch(have, i); !found {
+					return fmt.Errorf("%s lacks %d of %d", n.Addr(), i, len(p.acked))
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// A primary is killed, or stopped for a while, again and again; another is elected and
+// has all that was acknowledged, and the old one comes back as a replica.
+func TestQuorumLosesNothingWithItsPrimary(t *testing.T) {
+	q := startQuorum(t, 3)
+	p := q.push("list")
+	for round := range 4 {
+		p.until(t, 50)
+		old := q.leader(nil)
+		if round%2 == 0 {
+			old.Kill()
+		} else {
+			old.Pause()
+		}
+		q.leader(old)
+		p.until(t, 50)
+		if round%2 == 0 {
+			old.Restart()
+		} else {
+			old.Resume()
+		}
+		redistest.Until(t, settle, "it has come back", func() error {
+			if link, leads := about(old, "master_link_status"), about(old, "quorum_leading"); link != "up" && leads != "1" {
+				return fmt.Errorf("its link is %q", link)
+			}
+			return nil
+		})
+	}
+	q.verify(p)
+}
+
+// All nodes are killed at once.
+func TestQuorumComesBackAsAWhole(t *testing.T) {
+	q := startQuorum(t, 3)
+	p := q.push("list")
+	for range 2 {
+		p.until(t, 50)
+		for _, n := range q.nodes {
+			n.Kill()
+		}
+		for _, n := range q.nodes {
+			n.Restart()
+		}
+	}
+	p.until(t, 50)
+	q.verify(p)
+}
+
+// Without a majority nothing is acknowledged and nothing is read, and nobody waits for ever.
+func TestQuorumRefusesWithoutAMajority(t *testing.T) {
+	q := startQuorum(t, 3)
+	old := q.leader(nil)
+	old.Do("SET", "key", "1")
+	for _, n := range q.nodes {
+		if n != old {
+			n.Pause()
+		}
+	}
+	c := old.Client()
+	for _, args := range [][]any{{"SET", "key", "2"}, {"GET", "key"}, {"SET", "key", "3"}} {
+		v, err := c.Do(args...)
+		if err == nil || !strings.HasPrefix(err.Error(), "UNCERTAIN") && !strings.HasPrefix(err.Error(), "CLUSTERDOWN") {
+			t.Errorf("%v: %v, %v", args, v, err)
+		}
+	}
+	for _, n := range q.nodes {
+		if n != old {
+			n.Resume()
+		}
+	}
+	redistest.Until(t, settle, "it serves again", func() error {
+		_, err := ask(q.leader(nil), "SET", "key", "4")
+		return err
+	})
+}
+
+// A shard grows from one node to three while it serves, and CLUSTER FAILOVER gives its
+// lead to the replica that is asked. A replica of Redis has what is committed.
+func TestQuorumGrowsAndHandsOver(t *testing.T) {
+	q := startQuorum(t, 1)
+	p := q.push("before")
+	p.until(t, 20)
+	for range 2 {
+		n := start(t, ours(), quorumArgs...)
+		q.join(n)
+		q.nodes = append(q.nodes, n)
+		q.untilVoting(len(q.nodes))
+		p.until(t, 20)
+	}
+	q.verify(p)
+
+	p = q.push("after")
+	p.until(t, 20)
+	next := q.nodes[1]
+	next.Do("CLUSTER", "FAILOVER")
+	redistest.Until(t, settle, "it is the primary", func() error {
+		if about(next, "quorum_leading") != "1" {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	p.until(t, 20)
+	for _, mode := range []string{"FORCE", "TAKEOVER"} {
+		if _, err := ask(q.nodes[2], "CLUSTER", "FAILOVER", mode); err == nil {
+			t.Errorf("CLUSTER FAILOVER %s is accepted", mode)
+		}
+	}
+	q.verify(p)
+}
+
+// A replica of Redis gets what is committed, and never what may still be taken back.
+func TestAReplicaOfRedisHasOnlyWhatIsCommitted(t *testing.T) {
+	q := startQuorum(t, 3)
+	foreign := start(t, redistest.Redis, "--cluster-enabled", "yes", "--cluster-replica-no-failover", "yes", "--save", "")
+	q.join(foreign)
+	leader := q.leader(nil)
+	leader.Do("SET", "committed", "1")
+	has := func(key string) bool {
+		c := foreign.Client()
+		if _, err := c.Do("READONLY"); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Do("EXISTS", key)
+		return err == nil && n == int64(1)
+	}
+	redistest.Until(t, settle, "the replica has what is committed", func() error {
+		if !has("committed") {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	for _, n := range q.nodes {
+		if n != leader {
+			n.Pause()
+		}
+	}
+	if _, err := leader.Client().Do("SET", "lone", "1"); err == nil {
+		t.Fatal("one node of three has acknowledged a write")
+	}
+	time.Sleep(time.Second) // it would be there by now
+	if has("lone") {
+		t.Error("the replica has a write that nobody has confirmed")
+	}
+	for _, n := range q.nodes {
+		if n != leader {
+			n.Resume()
+		}
+	}
+	redistest.Until(t, settle, "the replica goes on", func() error {
+		if _, err := ask(q.leader(nil), "SET", "later", "1"); err != nil {
+			return err
+		}
+		if !has("later") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,99 @@
+package raftgroup
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"redoubt/replication"
+)
+
+// Entries of the log, all integers big-endian:
+//
+//	mark   1 (1), replication id (20), offset (8)
+//	claim  2 (1), epoch (8), node id (40)
+const (
+	kindMark  = 1
+	kindClaim = 2
+
+	idBytes   = 20
+	markBytes = 1 + idBytes + 8
+	claimHead = 1 + 8
+)
+
+// Mark is a place in a stream: up to offset At, under the replication id Line.
+type Mark struct {
+	Line string // 40 hexadecimal digits
+	At   replication.Offset
+}
+
+// Claim says that a node takes the shard's slots, with that config epoch.
+type Claim struct {
+	Node  string
+	Epoch uint64
+}
+
+func (m Mark) encode() []byte {
+	b := make([]byte, markBytes)
+	b[0] = kindMark
+	_, _ = hex.Decode(b[1:1+idBytes], []byte(m.Line)) // an id of replication.NewID is one
+	binary.BigEndian.PutUint64(b[1+idBytes:], uint64(m.At))
+	return b
+}
+
+func (c Claim) encode() []byte {
+	b := make([]byte, claimHead, claimHead+len(c.Node))
+	b[0] = kindClaim
+	binary.BigEndian.PutUint64(b[1:], c.Epoch)
+	return append(b, c.Node...)
+}
+
+// decodeEntry reads a Mark or a Claim. What a later version has added is nil.
+func decodeEntry(b []byte) (any, error) {
+	switch {
+	case len(b) == 0:
+		return nil, fmt.Errorf("raftgroup: an entry is empty")
+	case b[0] == kindMark && len(b) == markBytes:
+		return Mark{Line: hex.EncodeToString(b[1 : 1+idBytes]), At: replication.Offset(binary.BigEndian.Uint64(b[1+idBytes:]))}, nil
+	case b[0] == kindClaim && len(b) >= claimHead:
+		return Claim{Epoch: binary.BigEndian.Uint64(b[1:]), Node: string(b[claimHead:])}, nil
+	case b[0] == kindMark || b[0] == kindClaim:
+		return nil, fmt.Errorf("raftgroup: an entry of kind %d has %d bytes", b[0], len(b))
+	}
+	return nil, nil
+}
+
+// lastMark is the last of the marks among entries.
+func lastMark(logs []*raft.Log) (Mark, bool) {
+	for i := len(logs) - 1; i >= 0; i-- {
+		if m, ok := markOf(logs[i]); ok {
+			return m, true
+		}
+	}
+	return Mark{}, false
+}
+
+func markOf(l *raft.Log) (Mark, bool) {
+	if l.Type != raft.LogCommand {
+		return Mark{}, false
+	}
+	e, _ := decodeEntry(l.Data)
+	m, ok := e.(Mark)
+	return m, ok
+}
+
+// Holds reports whether a stream holds what a mark names: history is the stream's, and
+// synced is how far it is on disk. following says that it is the present primary's, or
+// that of a node that follows the present primary: then whatever earlier marks name is in
+// what that had when it began. See the package's comment.
+func Holds(h replication.History, synced replication.Offset, following bool, m Mark) bool {
+	switch {
+	case m.Line == h.ID:
+		return m.At <= synced
+	case m.Line == h.ID2 && m.At < h.Second:
+		return m.At <= synced
+	}
+	return following && synced >= h.Second-1
+}

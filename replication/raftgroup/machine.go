@@ -1,0 +1,151 @@
+package raftgroup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"go.uber.org/zap"
+)
+
+// machine is the state machine of the log: there is little to it, as the data are not
+// in the log. What an entry returns is its term.
+type machine struct{ g *Group }
+
+// Apply implements raft.FSM.
+func (m machine) Apply(l *raft.Log) any {
+	e, err := decodeEntry(l.Data)
+	if err != nil {
+		m.g.log.Error("An entry of the group's log is damaged", zap.Uint64("index", l.Index), zap.Error(err))
+	}
+	switch e := e.(type) {
+	case Mark:
+		if m.g.term.Load() != l.Term {
+			m.g.cfg.Node.Learned(e)
+		}
+		m.g.store.applied.Store(&e)
+	case Claim:
+		if e.Epoch > m.g.epoch.Load() {
+			m.g.epoch.Store(e.Epoch)
+		}
+	}
+	return l.Term
+}
+
+// Snapshot implements raft.FSM. A snapshot is the last claim and the last mark.
+func (m machine) Snapshot() (raft.FSMSnapshot, error) {
+	s := state{Claim{Epoch: m.g.epoch.Load()}.encode()}
+	if mark := m.g.store.applied.Load(); mark != nil {
+		s.entries = append(s.entries, mark.encode()...)
+	}
+	return s, nil
+}
+
+// Restore implements raft.FSM.
+func (m machine) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	c, mark, err := readState(r)
+	if err != nil {
+		return err
+	}
+	m.g.epoch.Store(max(m.g.epoch.Load(), c.Epoch))
+	if mark != nil {
+		m.g.store.applied.Store(mark)
+		m.g.cfg.Node.Learned(*mark)
+	}
+	return nil
+}
+
+// state is the machine's as of a moment: a claim, and a mark if there is one.
+type state struct{ entries []byte }
+
+// Persist implements raft.FSMSnapshot.
+func (s state) Persist(sink raft.SnapshotSink) error {
+	if _, err := sink.Write(s.entries); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	return sink.Close()
+}
+
+// Release implements raft.FSMSnapshot.
+func (state) Release() {}
+
+func readState(r io.Reader) (c Claim, m *Mark, err error) {
+	b, err := io.ReadAll(io.LimitReader(r, claimHead+markBytes+1))
+	if err != nil {
+		return c, nil, err
+	}
+	if len(b) != claimHead && len(b) != claimHead+markBytes {
+		return c, nil, fmt.Errorf("raftgroup: a snapshot has %d bytes", len(b))
+	}
+	head, err := decodeEntry(b[:claimHead])
+	if err != nil {
+		return c, nil, err
+	}
+	c, _ = head.(Claim)
+	if len(b) > claimHead {
+		e, err := decodeEntry(b[claimHead:])
+		if err != nil {
+			return c, nil, err
+		}
+		if mark, ok := e.(Mark); ok {
+			m = &mark
+		}
+	}
+	return c, m, nil
+}
+
+// snapshotStore keeps Raft's snapshots. One that a leader has sent counts only once this
+// node holds what its mark names, like an entry.
+type snapshotStore struct {
+	raft.SnapshotStore
+	g *Group
+}
+
+// Create implements raft.SnapshotStore.
+func (s snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, c raft.Configuration, at uint64, t raft.Transport) (raft.SnapshotSink, error) {
+	sink, err := s.SnapshotStore.Create(version, index, term, c, at, t)
+	if err != nil {
+		return nil, err
+	}
+	return &heldSink{SnapshotSink: sink, g: s.g}, nil
+}
+
+type heldSink struct {
+	raft.SnapshotSink
+	g    *Group
+	seen bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (s *heldSink) Write(p []byte) (int, error) {
+	s.seen.Write(p)
+	return s.SnapshotSink.Write(p)
+}
+
+// Close implements io.Closer.
+func (s *heldSink) Close() error {
+	_, m, err := readState(&s.seen)
+	if err == nil && m != nil {
+		ctx, cancel := context.WithTimeout(s.g.ctx, snapshotHold)
+		defer cancel()
+		err = s.g.await(ctx, *m, s.g.Leader())
+	}
+	if err != nil {
+		return errors.Join(err, s.Cancel())
+	}
+	return s.SnapshotSink.Close()
+}
+
+// snapshotHold is how long a snapshot of Raft waits for the data that it names.
+const snapshotHold = 2 * time.Second
+
+// emptyStore is a store without snapshots.
+type emptyStore struct{ raft.SnapshotStore }
+
+// List implements raft.SnapshotStore.
+func (emptyStore) List() ([]*raft.SnapshotMeta, error) { return nil, nil }

@@ -1,0 +1,434 @@
+// Package raftgroup makes the nodes of one shard a Raft group, by hashicorp/raft:
+// it elects the shard's primary, and says how much of that primary's stream can
+// never be lost.
+//
+// # What the log holds
+//
+// The bytes of the stream are not in Raft's log. They go where they go without
+// this package, from the primary's journal to the replicas' by PSYNC. An entry of
+// the log is a Mark: it names a place in a stream, and a node that stores the entry
+// says with that that its journal has the stream up to there, on its disk. So there
+// is one copy of the data on each disk and one way by which they travel, and a
+// snapshot of Raft holds nothing but the last mark.
+//
+// Why that is as good as having the bytes in the log. A write is acknowledged when
+// a mark behind it is committed: when a majority has stored that mark in the term in
+// which the primary has set it, and so has the bytes. By Raft's completeness of
+// leaders whoever leads later has stored it, too. What it has to keep beside Raft's
+// own rules is this one: between the moment when a node has stored a mark and the
+// moment when it leads, nothing that is marked may be taken from its journal.
+//
+//  1. A node changes what it has only to become like the primary it follows: it goes
+//     back to where the two streams part, or takes a snapshot. It follows who has
+//     claimed the shard's slots with the greatest epoch. The epoch of a claim is a
+//     committed entry of the term in which the claimant leads (Claim), and greater than
+//     those before. So whom it follows has led in a term, and had what was
+//     committed before that term.
+//  2. A node that has stored a mark of term t had that term's stream at the time, and
+//     so has followed its leader; it follows none of an earlier term any more.
+//
+// What may be taken from it is what only a minority has: the end of the stream of a
+// primary that was cut off. An entry that names it may still be in the node's log, and
+// even be committed with others later on. It is of no consequence: nobody was
+// acknowledged by it in its term, and in another term a mark of another term is not
+// looked at.
+//
+// # How a leader begins
+//
+// A node that Raft has elected waits until all entries of former terms are applied,
+// has the epoch of its claim committed, and only then becomes the shard's primary
+// (Node.Lead). From then on it sets marks, one at a time, each at the end of the
+// stream as it is. It answers nobody before the first one is committed.
+package raftgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	"go.uber.org/zap"
+
+	"redoubt/replication"
+)
+
+// Node is the group's member, as the group sees it.
+type Node interface {
+	// Line is the replication id under which the node's stream goes on, and its end.
+	Line() (id string, end replication.Offset)
+	// WaitSynced returns when the node's own journal has the stream on disk up to an
+	// offset, or with the context's error.
+	WaitSynced(ctx context.Context, at replication.Offset) error
+	// Holds reports whether the journal has on disk what a mark names, or, of a stream
+	// that the one of the leader (its id) has replaced, what that had when it began.
+	Holds(m Mark, leader string) bool
+
+	// NextEpoch is a config epoch beyond all that the node knows of, for its claim.
+	NextEpoch(ctx context.Context) (uint64, error)
+	// Lead makes the node the primary of its shard, by a claim with that epoch, and
+	// returns when it is.
+	Lead(ctx context.Context, epoch uint64) error
+	// Led says that the node may serve: it leads in a term, and sets marks from now on.
+	// Committed tells, while that lasts, up to where its stream is committed, and Verified
+	// that it still was the leader after the round of that number had begun (Group.Ask).
+	// Lost says that it does not lead any more. Learned tells of a mark of another leader
+	// that is committed.
+	Led(term uint64)
+	Committed(term uint64, at replication.Offset)
+	Verified(round uint64)
+	Lost()
+	Learned(m Mark)
+
+	// Members are the nodes that the shard consists of beside this primary: ready are those
+	// that have about all of the stream. Gone reports whether a member has left the shard
+	// for good.
+	Members() (all, ready []string)
+	Gone(id string) bool
+}
+
+// Config is what a Group needs. All fields but the times are required.
+type Config struct {
+	// ID is the node's id in the cluster; peers are dialled by theirs.
+	ID string
+	// Dir is where the log and the votes lie. It is made if it does not exist.
+	Dir string
+	// Recovered is where the node's journal ended when it was opened, and in which
+	// histories. Marks beyond it were never acknowledged by this node and are taken out
+	// of the log.
+	Recovered    replication.History
+	RecoveredEnd replication.Offset
+	Node         Node
+	// Dial connects to the group's end of another node, and Accept has one come in.
+	Dial   func(id string, timeout time.Duration) (net.Conn, error)
+	Accept <-chan net.Conn
+	Log    *zap.Logger
+	// Fatal ends the process: a write of the log has failed, and nobody knows what of it
+	// is on the disk. It must not return.
+	Fatal func(error)
+	// Heartbeat is for how long a follower hears nothing before it stands for
+	// election; 0: DefaultHeartbeat.
+	Heartbeat time.Duration
+	// Stall is how long a write of the log may take before the leader gives up its
+	// office, since whoever waits for a disk cannot lead; 0: DefaultStall.
+	Stall time.Duration
+}
+
+const (
+	// DefaultHeartbeat keeps a failover below a second, and is far above what the
+	// scheduler or the garbage collector take.
+	DefaultHeartbeat = 300 * time.Millisecond
+	DefaultStall     = time.Second
+
+	commitPeriod   = 20 * time.Millisecond // how late followers learn of a commit at most
+	barrierTimeout = 10 * time.Second
+	settlePeriod   = 300 * time.Millisecond
+	snapshotAfter  = 16384 // entries
+	trailing       = 8192  // entries that stay for followers that lag
+)
+
+var (
+	// ErrNotLeader answers what only the leader can do.
+	ErrNotLeader = errors.New("raftgroup: not the leader")
+	errClosed    = errors.New("raftgroup: closed")
+)
+
+// Group is this node's part of its shard's Raft group.
+type Group struct {
+	cfg     Config
+	log     *zap.Logger
+	raft    *raft.Raft
+	store   *store
+	wire    *wire
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	term  atomic.Uint64 // in which this node leads and has begun to; 0: it does not
+	kick  chan struct{} // wakes front
+	claim chan struct{} // wakes reclaim
+	asked chan struct{} // wakes verify
+	begun atomic.Uint64 // rounds of verify
+	done  atomic.Uint64 // the last of them that was confirmed
+	epoch atomic.Uint64 // of the last claim that was committed
+}
+
+// Open starts the node's member of its group. A node that belongs to none yet
+// waits until a leader adds it, or Bootstrap.
+func Open(cfg Config) (*Group, error) {
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = DefaultHeartbeat
+	}
+	if cfg.Stall == 0 {
+		cfg.Stall = DefaultStall
+	}
+	g := &Group{cfg: cfg, log: cfg.Log, kick: make(chan struct{}, 1), claim: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	var err error
+	if g.store, err = openStore(filepath.Join(cfg.Dir, "log"), g.hold, cfg.Fatal); err != nil {
+		return nil, err
+	}
+	if err := g.store.dropUnheld(cfg.Recovered.ID, cfg.RecoveredEnd); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	logger := newLogger(cfg.Log)
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, 2, logger)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("raftgroup: %w", err), g.store.Close())
+	}
+	g.wire = newWire(g, logger)
+	if g.raft, err = raft.NewRaft(g.options(logger), machine{g}, g.store, g.store, snapshotStore{snapshots, g}, g.wire); err != nil {
+		g.wire.Close()
+		return nil, errors.Join(fmt.Errorf("raftgroup: %w", err), g.store.Close())
+	}
+	g.wire.start()
+	g.running.Go(g.watch)
+	g.running.Go(g.front)
+	g.running.Go(g.verify)
+	g.running.Go(g.reclaim)
+	g.running.Go(g.settle)
+	g.running.Go(g.observe)
+	g.running.Go(g.guard)
+	return g, nil
+}
+
+func (g *Group) options(logger hclog.Logger) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(g.cfg.ID)
+	c.HeartbeatTimeout, c.ElectionTimeout = g.cfg.Heartbeat, g.cfg.Heartbeat
+	c.LeaderLeaseTimeout = g.cfg.Heartbeat * 3 / 4
+	c.CommitTimeout = commitPeriod
+	c.SnapshotThreshold, c.TrailingLogs = snapshotAfter, trailing
+	c.SnapshotInterval = 10 * time.Second
+	c.Logger = logger
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+// Bootstrap makes a group of this node alone, if it belongs to none.
+func (g *Group) Bootstrap() error {
+	known, err := raft.HasExistingState(g.store, g.store, emptyStore{})
+	if err != nil || known {
+		return err
+	}
+	err = g.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
+		{ID: raft.ServerID(g.cfg.ID), Address: raft.ServerAddress(g.cfg.ID)},
+	}}).Error()
+	if errors.Is(err, raft.ErrCantBootstrap) {
+		return nil
+	}
+	return err
+}
+
+// Close ends the member. What it has stored stays.
+func (g *Group) Close() error {
+	g.cancel()
+	err := g.raft.Shutdown().Error()
+	g.running.Wait()
+	return errors.Join(err, g.wire.Close(), g.store.Close())
+}
+
+// Leads reports whether this node leads and has begun to.
+func (g *Group) Leads() bool { return g.term.Load() != 0 }
+
+// Leader is the id of the node that leads, as far as this one knows; "" if nobody.
+func (g *Group) Leader() string {
+	_, id := g.raft.LeaderWithID()
+	return string(id)
+}
+
+// CurrentTerm is the term that this node knows of.
+func (g *Group) CurrentTerm() uint64 { return g.raft.CurrentTerm() }
+
+// Transfer gives the lead to another member; "": to the one with the most entries.
+func (g *Group) Transfer(id string) error {
+	if id == "" {
+		return g.raft.LeadershipTransfer().Error()
+	}
+	return g.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(id)).Error()
+}
+
+// Appended says that the stream has grown. It is quick.
+func (g *Group) Appended() { wake(g.kick) }
+
+// Ask asks for a round of questions whether this node still leads, which begins after
+// the call, and returns its number for Node.Verified. One round is for all that ask
+// while another is under way.
+func (g *Group) Ask() uint64 {
+	round := g.begun.Load() + 1
+	wake(g.asked)
+	return round
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// watch follows the elections.
+func (g *Group) watch() {
+	for {
+		select {
+		case leads := <-g.raft.LeaderCh():
+			g.end()
+			if leads {
+				g.begin()
+			}
+		case <-g.ctx.Done():
+			g.end()
+			return
+		}
+	}
+}
+
+func (g *Group) end() {
+	if g.term.Swap(0) != 0 {
+		g.cfg.Node.Lost()
+	}
+}
+
+// begin is how a node that was elected becomes the primary. If it fails the lead
+// goes to another.
+func (g *Group) begin() {
+	if err := g.lead(); err != nil && g.ctx.Err() == nil {
+		g.log.Warn("The node was elected and cannot lead its shard", zap.Error(err))
+		if g.raft.State() == raft.Leader {
+			if err := g.raft.LeadershipTransfer().Error(); err != nil {
+				g.log.Warn("Nobody else can lead the shard either", zap.Error(err))
+				time.AfterFunc(time.Second, func() { g.retry() })
+			}
+		}
+	}
+}
+
+// retry begins once more where nothing has come of it.
+func (g *Group) retry() {
+	if g.ctx.Err() == nil && g.raft.State() == raft.Leader && g.term.Load() == 0 {
+		g.begin()
+	}
+}
+
+func (g *Group) lead() error {
+	if err := g.raft.Barrier(barrierTimeout).Error(); err != nil {
+		return err
+	}
+	term := g.raft.CurrentTerm()
+	if err := g.claimOnce(); err != nil {
+		return err
+	}
+	if g.raft.CurrentTerm() != term || g.raft.State() != raft.Leader {
+		return ErrNotLeader
+	}
+	g.cfg.Node.Led(term)
+	g.term.Store(term)
+	wake(g.kick)
+	return nil
+}
+
+// Reclaim has the shard agree on a greater epoch for its primary's claim, if this node is
+// that. It does not wait.
+func (g *Group) Reclaim() { wake(g.claim) }
+
+func (g *Group) reclaim() {
+	for {
+		select {
+		case <-g.claim:
+		case <-g.ctx.Done():
+			return
+		}
+		if g.term.Load() == 0 {
+			continue
+		}
+		if err := g.claimOnce(); err != nil && g.ctx.Err() == nil {
+			g.log.Warn("The shard has not agreed on a greater epoch", zap.Error(err))
+		}
+	}
+}
+
+// claimOnce has the epoch of a claim committed, and the claim made.
+func (g *Group) claimOnce() error {
+	epoch, err := g.cfg.Node.NextEpoch(g.ctx)
+	if err != nil {
+		return err
+	}
+	epoch = max(epoch, g.epoch.Load()+1)
+	if _, err := g.apply(Claim{Node: g.cfg.ID, Epoch: epoch}.encode()); err != nil {
+		return err
+	}
+	return g.cfg.Node.Lead(g.ctx, epoch)
+}
+
+// apply has an entry committed, and returns its term.
+func (g *Group) apply(data []byte) (term uint64, err error) {
+	f := g.raft.Apply(data, barrierTimeout)
+	if err := f.Error(); err != nil {
+		return 0, err
+	}
+	return f.Response().(uint64), nil
+}
+
+// front sets the marks: one at a time, so that each carries whatever has come while
+// the one before was under way.
+func (g *Group) front() {
+	var marked Mark
+	var markedIn uint64
+	for {
+		select {
+		case <-g.kick:
+		case <-g.ctx.Done():
+			return
+		}
+		for term := g.term.Load(); term != 0; {
+			m := Mark{}
+			m.Line, m.At = g.cfg.Node.Line()
+			if m == marked && term == markedIn {
+				break
+			}
+			in, err := g.apply(m.encode())
+			if err != nil || in != term {
+				break // it does not lead any more, which watch hears of
+			}
+			marked, markedIn = m, term
+			g.cfg.Node.Committed(term, m.At)
+		}
+	}
+}
+
+// verify has rounds of questions, one at a time.
+func (g *Group) verify() {
+	for {
+		select {
+		case <-g.asked:
+		case <-g.ctx.Done():
+			return
+		}
+		if g.term.Load() == 0 {
+			continue
+		}
+		round := g.begun.Add(1)
+		if g.raft.VerifyLeader().Error() == nil {
+			g.done.Store(round)
+			g.cfg.Node.Verified(round)
+		}
+	}
+}
+
+// hold is the store's: what has to be on this node's disk before entries count as
+// stored. On a follower it was looked at before Raft saw them; see wire.
+func (g *Group) hold(logs []*raft.Log) error {
+	m, ok := lastMark(logs)
+	if !ok || g.cfg.Node.Holds(m, "") {
+		return nil
+	}
+	if id, _ := g.cfg.Node.Line(); id != m.Line {
+		return nil // of a former term; see the package's comment
+	}
+	return g.cfg.Node.WaitSynced(g.ctx, m.At)
+}

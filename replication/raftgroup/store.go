@@ -1,0 +1,209 @@
+package raftgroup
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/hashicorp/raft"
+
+	"redoubt/replication"
+)
+
+// store is the group's log and what a member must not forget, its term and its vote,
+// in an instance of Pebble: small, since an entry has some 30 bytes. Keys are "e" and
+// an index, or "s" and a name. It implements raft.LogStore and raft.StableStore.
+//
+// Entries count as stored when they and the data that they name are on the disk.
+type store struct {
+	db    *pebble.DB
+	first atomic.Uint64 // 0: the log is empty
+	last  atomic.Uint64
+	// hold waits until the data are; it runs beside the write of the entries.
+	hold func([]*raft.Log) error
+	// since is when the write in progress began, in Unix nanoseconds; 0: there is none.
+	since   atomic.Int64
+	applied atomic.Pointer[Mark] // the last mark that the machine has applied
+}
+
+var errNoKey = errors.New("not found") // what raft.StableStore asks for
+
+const (
+	entryKey  = 'e'
+	stableKey = 's'
+	entryHead = 8 + 1 + 8 // term, type, when it was appended
+)
+
+func openStore(dir string, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
+	db, err := pebble.Open(dir, &pebble.Options{
+		MemTableSize:       4 << 20,
+		Cache:              pebble.NewCache(1 << 20),
+		FormatMajorVersion: pebble.FormatNewest,
+		Logger:             silent{fatal},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
+	}
+	s := &store{db: db, hold: hold}
+	if err := s.findEnds(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+func (s *store) findEnds() error {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{entryKey}, UpperBound: []byte{entryKey + 1}})
+	if err != nil {
+		return err
+	}
+	if it.First() {
+		s.first.Store(indexOf(it.Key()))
+	}
+	if it.Last() {
+		s.last.Store(indexOf(it.Key()))
+	}
+	return it.Close()
+}
+
+// Close ends it.
+func (s *store) Close() error { return s.db.Close() }
+
+// dropUnheld takes the marks from the log's end that the journal does not have:
+// they and the bytes were being written at once when the node ended, and this node
+// has acknowledged neither.
+func (s *store) dropUnheld(line string, end replication.Offset) error {
+	for i := s.last.Load(); i > 0 && i >= s.first.Load(); i-- {
+		var l raft.Log
+		if err := s.GetLog(i, &l); err != nil {
+			return err
+		}
+		m, ok := markOf(&l)
+		if !ok || m.Line != line || m.At <= end {
+			return nil
+		}
+		if err := s.DeleteRange(i, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FirstIndex implements raft.LogStore.
+func (s *store) FirstIndex() (uint64, error) { return s.first.Load(), nil }
+
+// LastIndex implements raft.LogStore.
+func (s *store) LastIndex() (uint64, error) { return s.last.Load(), nil }
+
+// GetLog implements raft.LogStore.
+func (s *store) GetLog(index uint64, l *raft.Log) error {
+	v, closer, err := s.db.Get(keyOf(index))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return raft.ErrLogNotFound
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if len(v) < entryHead {
+		return fmt.Errorf("raftgroup: entry %d has %d bytes", index, len(v))
+	}
+	*l = raft.Log{
+		Index: index, Term: binary.BigEndian.Uint64(v), Type: raft.LogType(v[8]),
+		AppendedAt: time.Unix(0, int64(binary.BigEndian.Uint64(v[9:]))),
+		Data:       append([]byte(nil), v[entryHead:]...),
+	}
+	return nil
+}
+
+// StoreLog implements raft.LogStore.
+func (s *store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs implements raft.LogStore.
+func (s *store) StoreLogs(logs []*raft.Log) error {
+	s.since.Store(time.Now().UnixNano())
+	defer s.since.Store(0)
+	b := s.db.NewBatch()
+	defer b.Close()
+	for _, l := range logs {
+		v := make([]byte, entryHead, entryHead+len(l.Data))
+		binary.BigEndian.PutUint64(v, l.Term)
+		v[8] = byte(l.Type)
+		binary.BigEndian.PutUint64(v[9:], uint64(l.AppendedAt.UnixNano()))
+		if err := b.Set(keyOf(l.Index), append(v, l.Data...), nil); err != nil {
+			return err
+		}
+	}
+	written := make(chan error, 1)
+	go func() { written <- b.Commit(pebble.Sync) }()
+	held := s.hold(logs)
+	if err := errors.Join(<-written, held); err != nil {
+		return err
+	}
+	s.first.CompareAndSwap(0, logs[0].Index)
+	s.last.Store(logs[len(logs)-1].Index)
+	return nil
+}
+
+// DeleteRange implements raft.LogStore.
+func (s *store) DeleteRange(from, to uint64) error {
+	if err := s.db.DeleteRange(keyOf(from), keyOf(to+1), pebble.Sync); err != nil {
+		return err
+	}
+	first, last := s.first.Load(), s.last.Load()
+	switch {
+	case from <= first && to >= last:
+		s.first.Store(0)
+		s.last.Store(0)
+	case from <= first:
+		s.first.Store(to + 1)
+	case to >= last:
+		s.last.Store(from - 1)
+	}
+	return nil
+}
+
+// Set implements raft.StableStore.
+func (s *store) Set(key, value []byte) error {
+	return s.db.Set(append([]byte{stableKey}, key...), value, pebble.Sync)
+}
+
+// Get implements raft.StableStore.
+func (s *store) Get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(append([]byte{stableKey}, key...))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, errNoKey
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	return append([]byte{}, v...), nil
+}
+
+// SetUint64 implements raft.StableStore.
+func (s *store) SetUint64(key []byte, v uint64) error {
+	return s.Set(key, binary.BigEndian.AppendUint64(nil, v))
+}
+
+// GetUint64 implements raft.StableStore.
+func (s *store) GetUint64(key []byte) (uint64, error) {
+	v, err := s.Get(key)
+	switch {
+	case errors.Is(err, errNoKey):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(v) != 8:
+		return 0, fmt.Errorf("raftgroup: the value of %s has %d bytes", key, len(v))
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+func keyOf(index uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{entryKey}, index)
+}
+
+func indexOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }

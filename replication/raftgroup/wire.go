@@ -1,0 +1,209 @@
+package raftgroup
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// wire is the transport of the group over the connections of the node. It does two
+// things more than carry messages.
+//
+// It keeps entries back until this node holds what they name, before Raft sees them:
+// Raft would wait for that with everything else, elections among it.
+//
+// And it falls silent when it is told to. A leader whose disk hangs does not notice, since
+// its heartbeats go on (hashicorp/raft#503); without them the others elect another.
+type wire struct {
+	*raft.NetworkTransport
+	g      *Group
+	toRaft chan raft.RPC
+	quit   chan struct{}
+	once   sync.Once
+	muted  atomic.Bool
+}
+
+const (
+	wireTimeout = 2 * time.Second
+	// holdTime is how long entries wait for their data before the leader is told to send
+	// them again.
+	holdTime = 300 * time.Millisecond
+)
+
+var errMuted = errors.New("raftgroup: this node's disk hangs")
+
+func newWire(g *Group, logger hclog.Logger) *wire {
+	return &wire{
+		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger,
+		}),
+		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}),
+	}
+}
+
+// start begins to take messages.
+func (w *wire) start() { w.g.running.Go(w.run) }
+
+// Consumer implements raft.Transport.
+func (w *wire) Consumer() <-chan raft.RPC { return w.toRaft }
+
+func (w *wire) run() {
+	for {
+		select {
+		case rpc := <-w.NetworkTransport.Consumer():
+			// A connection is served one message after the other, so order is kept.
+			if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok && len(a.Entries) > 0 {
+				w.g.running.Go(func() { w.holdBack(rpc, a) })
+				continue
+			}
+			w.pass(rpc)
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+func (w *wire) pass(rpc raft.RPC) {
+	select {
+	case w.toRaft <- rpc:
+	case <-w.quit:
+		rpc.Respond(nil, errClosed)
+	}
+}
+
+// holdBack gives entries to Raft when this node has what they name. If that takes too
+// long it answers in Raft's place, as a node would that lacks entries before those.
+func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
+	m, ok := lastMark(a.Entries)
+	if ok {
+		ctx, cancel := context.WithTimeout(w.g.ctx, holdTime)
+		defer cancel()
+		if err := w.g.await(ctx, m, string(a.Addr)); err != nil {
+			rpc.Respond(&raft.AppendEntriesResponse{
+				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.cfg.ID), Addr: []byte(w.g.cfg.ID)},
+				Term:      a.Term, LastLog: w.g.raft.LastIndex(), NoRetryBackoff: true,
+			}, nil)
+			return
+		}
+	}
+	w.pass(rpc)
+}
+
+// await waits until the node holds what a mark names.
+func (g *Group) await(ctx context.Context, m Mark, leader string) error {
+	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m, leader); pause = min(2*pause, 5*time.Millisecond) {
+		// The data may be there already and on their way to the disk, or not be there yet.
+		if id, end := g.cfg.Node.Line(); id == m.Line && end >= m.At {
+			if err := g.cfg.Node.WaitSynced(ctx, m.At); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// AppendEntries implements raft.Transport.
+func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if w.muted.Load() {
+		return errMuted
+	}
+	return w.NetworkTransport.AppendEntries(id, to, args, resp)
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (w *wire) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
+	if w.muted.Load() {
+		return nil, errMuted
+	}
+	p, err := w.NetworkTransport.AppendEntriesPipeline(id, to)
+	if err != nil {
+		return nil, err
+	}
+	return mutedPipeline{p, w}, nil
+}
+
+// mutedPipeline is a pipeline that falls silent with its transport.
+type mutedPipeline struct {
+	raft.AppendPipeline
+	w *wire
+}
+
+// AppendEntries implements raft.AppendPipeline.
+func (p mutedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.w.muted.Load() {
+		return nil, errMuted
+	}
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
+// Close implements raft.WithClose.
+func (w *wire) Close() error {
+	w.once.Do(func() { close(w.quit) })
+	return w.NetworkTransport.Close()
+}
+
+// guard watches the disk of a leader.
+func (g *Group) guard() {
+	tick := time.NewTicker(g.cfg.Stall / 8)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			since := g.store.since.Load()
+			stalled := since != 0 && now.UnixNano()-since > int64(g.cfg.Stall)
+			if stalled != g.wire.muted.Swap(stalled) && stalled && g.raft.State() == raft.Leader {
+				g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
+			}
+		case <-g.ctx.Done():
+			return
+		}
+	}
+}
+
+// streams is the connections of the group. Addresses are ids of nodes.
+type streams struct{ g *Group }
+
+// Accept implements net.Listener.
+func (s streams) Accept() (net.Conn, error) {
+	select {
+	case c, ok := <-s.g.cfg.Accept:
+		if !ok {
+			return nil, net.ErrClosed
+		}
+		return c, nil
+	case <-s.g.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (s streams) Close() error { return nil }
+
+// Addr implements net.Listener.
+func (s streams) Addr() net.Addr { return nodeAddr(s.g.cfg.ID) }
+
+// Dial implements raft.StreamLayer.
+func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	return s.g.cfg.Dial(string(to), timeout)
+}
+
+// nodeAddr is a node's id as an address.
+type nodeAddr string
+
+// Network implements net.Addr.
+func (nodeAddr) Network() string { return "redoubt" }
+
+// String implements net.Addr.
+func (a nodeAddr) String() string { return string(a) }
