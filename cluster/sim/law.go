@@ -280,7 +280,11 @@ func (w *World) judgeMembers(v *cluster.View, up []*Member) error {
 		if n.Primary != primary {
 			return fmt.Errorf("member %d is a replica of %q, not of %q", m.Index, primary, n.Primary)
 		}
-		if n.ConfigEpoch != epoch {
+		// A replica that restarts has no epoch of its own any more, and shows 0 when it is
+		// reset. The others keep what it had before it was a replica, as nodes of Redis do;
+		// without slots that claims nothing.
+		idle := primary == "" && n.Slots.Empty() && n.ConfigEpoch > epoch
+		if n.ConfigEpoch != epoch && !idle {
 			return fmt.Errorf("member %d has config epoch %d, not %d", m.Index, epoch, n.ConfigEpoch)
 		}
 		if p := v.Node(n.Primary); n.Primary != "" && (p == nil || !p.Flags.Has(bus.FlagPrimary)) {
