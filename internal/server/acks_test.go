@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,5 +189,38 @@ func TestAReplyIsReplacedWhereItIs(t *testing.T) {
 			}
 			c.want("PING", "PONG")
 		})
+	}
+}
+
+// What shows data of the whole node, or reads keys that it has not named, asks whether this
+// node still leads its shard, as a read of a key does.
+func TestWhatShowsDataAsksWhetherTheNodeLeads(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("SET k 1", "OK")
+	rounds := new(atomic.Uint64)
+	n.stream.rounds = rounds
+	n.stream.awaitReplicas()
+	ctx, stop := context.WithCancel(t.Context())
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		for ctx.Err() == nil {
+			n.stream.commit(-1)
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	defer telling.Wait()
+	defer stop()
+	for _, request := range []string{"DBSIZE", "KEYS *", "SCAN 0", "EVAL \"return redis.call('EXISTS', 'none')\" 0"} {
+		before := rounds.Load()
+		c.do(request)
+		if rounds.Load() == before {
+			t.Errorf("%s does not ask", request)
+		}
+	}
+	before := rounds.Load()
+	c.do("PING")
+	if rounds.Load() != before {
+		t.Error("PING asks")
 	}
 }

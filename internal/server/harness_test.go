@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +101,7 @@ type memoryStream struct {
 	awaits bool // Committed is what replicas have acknowledged
 	given  replication.Offset
 	term   uint32
+	rounds *atomic.Uint64 // of Confirm, each answered at once; nil: it is not Strict
 }
 
 func (m *memoryStream) Shown() replication.Offset {
@@ -120,9 +122,9 @@ func (m *memoryStream) Term() uint32 {
 	return m.term + 1
 }
 
-func (m *memoryStream) Strict() bool      { return false }
-func (m *memoryStream) Confirm() uint64   { return 0 }
-func (m *memoryStream) Confirmed() uint64 { return 0 }
+func (m *memoryStream) Strict() bool      { return m.rounds != nil }
+func (m *memoryStream) Confirm() uint64   { return m.rounds.Add(1) }
+func (m *memoryStream) Confirmed() uint64 { return m.rounds.Load() }
 
 func (m *memoryStream) GiveUp(at replication.Offset) {
 	m.mu.Lock()
