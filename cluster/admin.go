@@ -29,6 +29,8 @@ func (n *Node) command(ev Event) Result {
 			return Result{Err: errUnknownNode(cmd.ID)}
 		}
 		return Result{Count: n.reports(p)}
+	case HandOver:
+		return n.handOver(cmd.Heirs)
 	}
 	binding := n.binding(ev)
 	if err := n.change(ev); err != nil {
@@ -176,6 +178,9 @@ func (n *Node) replicate(cmd Replicate) error {
 		return refuse("To set a master the node must be empty and without assigned slots.")
 	}
 	n.becomeReplicaOf(p)
+	// As Valkey 8. Voters that do not know this replica yet would not vote for it, and in a
+	// fresh cluster gossip takes seconds to tell them.
+	n.broadcastPong()
 	return nil
 }
 
@@ -204,6 +209,7 @@ func (n *Node) reset(cmd Reset) error {
 		return refuse("CLUSTER RESET can't be called with master nodes containing keys")
 	}
 	if me.isReplica() {
+		n.beginClaim() // it shows an epoch of its own again
 		n.makePrimary(me)
 		n.resetFlush = true
 	}

@@ -176,3 +176,19 @@ func TestKeysFoundAtStart(t *testing.T) {
 		t.Error("a replica has claimed slots")
 	}
 }
+
+// A new replica tells everybody at once: until they know it, nobody votes for it.
+func TestANewReplicaTellsEverybody(t *testing.T) {
+	shards := append(threeShards(), shard{primary: "d", none: true})
+	l := newLab(t, "d", shards)
+	fx := l.step(Replicate{ID: id("c")})
+	if fx.Result.Err != nil {
+		t.Fatal(fx.Result.Err)
+	}
+	told := l.sent(append(fx.Send, fx.SendAfterPersist...), bus.TypePong)
+	for _, name := range []string{"a", "b", "c", "x", "y", "z"} {
+		if m := told[id(name)]; m == nil || m.Primary != id("c") || !m.Flags.Has(bus.FlagReplica) {
+			t.Errorf("%s is told %+v", name, m)
+		}
+	}
+}

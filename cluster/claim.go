@@ -38,6 +38,26 @@ func (n *Node) nothingUnclaimed(p *peer) bool {
 // partition learns so that it has been replaced, even if its successor cannot
 // tell it. One owner is enough for one message; others follow with the next.
 func (n *Node) correctClaim(sender *peer, m *bus.Message) {
+	if p := n.successor(sender, m); p != nil {
+		n.sendUpdate(linkTo(sender), p)
+	}
+}
+
+// warnClaimant does the same before a PING is answered, on the link that it came on. A
+// primary that has just started counts the answer as that of a voter, and may serve with
+// it; it is to hear of its successor first. The other link may take longer, or be none yet.
+func (n *Node) warnClaimant(l *link, sender *peer, m *bus.Message) {
+	if head := sender.head(); head == nil || *head.set() == m.Slots {
+		return
+	}
+	if p := n.successor(sender, m); p != nil {
+		n.sendUpdate(l, p)
+	}
+}
+
+// successor is the owner of a slot that the sender claims, if it has a greater epoch; nil
+// if there is none.
+func (n *Node) successor(sender *peer, m *bus.Message) *peer {
 	for i, b := range m.Slots {
 		if b == 0 {
 			continue
@@ -48,11 +68,11 @@ func (n *Node) correctClaim(sender *peer, m *bus.Message) {
 				continue
 			}
 			if p := n.table.owner[s]; p != sender && p.configEpoch > m.ConfigEpoch {
-				n.sendUpdate(sender.out, p)
-				return
+				return p
 			}
 		}
 	}
+	return nil
 }
 
 // claimSlots applies the claim of p, under its config epoch, to own exactly
@@ -115,6 +135,14 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)
 }
 
+// noteIfEmptied tells why a primary has no slots any more, and stays one: it may not
+// follow p, which has taken the last.
+func (n *Node) noteIfEmptied(p *peer) {
+	if n.myself.slotCount == 0 {
+		n.note("The last slot went to node %s in shard %s. I am now an empty primary.", peerName(p), p.shardID)
+	}
+}
+
 // afterClaim decides what becomes of this node when p has taken slots from it
 // or from its primary. All says that p owns nothing else.
 func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
@@ -127,6 +155,7 @@ func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 		n.avoidChain()
 	case !dirty.Empty():
 		// We go on as a primary, and keys must not outlive their slots.
+		n.noteIfEmptied(p)
 		n.fx.DropKeys = &dirty
 		n.saveNow()
 	}

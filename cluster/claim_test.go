@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"redoubt/bus"
@@ -120,6 +122,9 @@ func TestShardThatLosesAllSlotsFollowsTheNewOwner(t *testing.T) {
 				if fx.Role != nil || fx.DropKeys == nil {
 					t.Errorf("Role %+v, DropKeys %v", fx.Role, fx.DropKeys)
 				}
+				if !saysItIsEmpty(fx) {
+					t.Errorf("the log has no reason for that: %v", fx.Notes)
+				}
 				return
 			}
 			want := RoleChange{Replica: true, Primary: id(c.want), Shard: string(id(c.want)), Host: l.peer(c.want).ip, Port: 7000}
@@ -129,7 +134,30 @@ func TestShardThatLosesAllSlotsFollowsTheNewOwner(t *testing.T) {
 			if fx.DropKeys != nil {
 				t.Error("keys are dropped one by one although a full copy comes")
 			}
+			if saysItIsEmpty(fx) {
+				t.Errorf("it is no primary any more, and says %v", fx.Notes)
+			}
 		})
+	}
+}
+
+// saysItIsEmpty finds the line that Valkey 8 has for it, and the same one after SETSLOT.
+func saysItIsEmpty(fx Effects) bool {
+	return slices.ContainsFunc(fx.Notes, func(n Note) bool { return strings.Contains(n.Text, "I am now an empty primary.") })
+}
+
+func TestLastSlotIsGivenAway(t *testing.T) {
+	one := []shard{{primary: "a", slots: slots.Range{First: 7, Last: 7}}, {primary: "b", slots: slots.Range{First: 8, Last: 9}}}
+	for _, migration := range []bool{true, false} {
+		l := newLab(t, "a", one)
+		l.n.cfg.AllowReplicaMigration = migration
+		fx := l.step(SetSlot{Slot: 7, Action: SlotNode, ID: id("b")})
+		if follows := fx.Role != nil; follows != migration {
+			t.Errorf("cluster-allow-replica-migration %v: Role %+v", migration, fx.Role)
+		}
+		if saysItIsEmpty(fx) == migration {
+			t.Errorf("cluster-allow-replica-migration %v: it says %v", migration, fx.Notes)
+		}
 	}
 }
 
@@ -180,6 +208,29 @@ func TestStaleClaimIsCorrected(t *testing.T) {
 				t.Errorf("UPDATE %+v", update)
 			}
 		})
+	}
+}
+
+// A primary that was replaced, and starts again, hears of that on the link on which it
+// asks, and before the answer with which it would serve.
+func TestAStaleClaimIsCorrectedBeforeItsPingIsAnswered(t *testing.T) {
+	shards := threeShards()
+	shards[0].replicas = "wx"
+	l := newLab(t, "c", shards)
+	l.n.makePrimary(l.peer("x"))
+	l.peer("x").configEpoch = 8
+	l.n.rebindAll(l.peer("a"), l.peer("x"))
+	fx := l.send(bus.TypePing, "a", func(m *bus.Message) {
+		m.ConfigEpoch, m.Slots = 1, rangeSet(0, 5460)
+	})
+	var sent []bus.Type
+	for _, e := range fx.Send {
+		if e.Link == l.in[id("a")] {
+			sent = append(sent, e.Msg.Type)
+		}
+	}
+	if !slices.Equal(sent, []bus.Type{bus.TypeUpdate, bus.TypePong}) {
+		t.Errorf("it is sent %v", sent)
 	}
 }
 

@@ -78,6 +78,20 @@ const (
 	FailoverTakeover                     // nobody is asked
 )
 
+// HandOver has one of this primary's replicas take over, because the node is about to
+// end (SHUTDOWN FAILOVER of Valkey 9). Heirs are those that receive the stream, the best
+// first; the first of them that may take over is asked to. A Result without error means
+// that it is asked when writes are paused, or has to be asked as Result says: one that is
+// not of this product waits for CLUSTER FAILOVER from a client, and does the rest.
+type HandOver struct{ Heirs []Heir }
+
+// Heir is a replica as it has told about itself over the replication link.
+type Heir struct {
+	ID   bus.NodeID // empty if it has told none
+	IP   string
+	Port int // for clients; 0 if it has told none
+}
+
 // Lead makes the node the primary of its shard, or has it go on as that, with an epoch
 // that its shard has agreed on (Settings.Quorum).
 type Lead struct{ Epoch bus.Epoch }
@@ -99,6 +113,7 @@ func (Replicate) isEvent()           {}
 func (Forget) isEvent()              {}
 func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
+func (HandOver) isEvent()            {}
 func (Lead) isEvent()                {}
 func (CountFailureReports) isEvent() {}
 func (SaveConfig) isEvent()          {}
@@ -110,6 +125,11 @@ type Result struct {
 	Epoch  bus.Epoch
 	Bumped bool
 	Count  int
+	// Heir is, of HandOver, who is to take over. It still has to be asked, as a client does
+	// with CLUSTER FAILOVER, if AskHost is not empty: at that address.
+	Heir    bus.NodeID
+	AskHost string
+	AskPort uint16
 }
 
 // CommandError is the error line for the client, without the leading '-'.

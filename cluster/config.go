@@ -13,6 +13,9 @@ type Config struct {
 	// State is what was loaded from nodes.conf; nil for a new node, which
 	// then invents its id.
 	State *State
+	// LocalIPs are the addresses of the machine; empty: they are not known. A State
+	// that has another one for this node is of a machine that has moved since.
+	LocalIPs []string
 	// Rand is the only source of randomness. It must not be shared.
 	Rand *rand.Rand
 }

@@ -70,6 +70,22 @@ func TestClaimIsNotShownBeforeItIsOnDisk(t *testing.T) {
 	}
 }
 
+// A replica that is reset is a primary with an epoch of its own again, which is not what
+// its disk has said so far: that is its primary's.
+func TestResetShowsTheOldEpochUntilItIsSaved(t *testing.T) {
+	l := newLab(t, "x", threeShards())
+	l.persistent = false
+	l.n.myself.configEpoch = 7
+	l.step(Reset{})
+	if m := l.n.newMessage(bus.TypePong); m.Primary == "" || m.ConfigEpoch != 1 {
+		t.Errorf("before it is saved it shows epoch %d, primary %q", m.ConfigEpoch, m.Primary)
+	}
+	l.step(Persisted{l.n.disk.version})
+	if m := l.n.newMessage(bus.TypePong); m.Primary != "" || m.ConfigEpoch != 7 || !m.Slots.Empty() {
+		t.Errorf("after that it shows epoch %d, primary %q", m.ConfigEpoch, m.Primary)
+	}
+}
+
 // stand makes the node, a replica, ask for votes in its failed primary's place.
 func (l *lab) stand() {
 	n := l.n

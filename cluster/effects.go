@@ -111,5 +111,6 @@ type Delivery struct {
 // Note is a line for the log.
 type Note struct {
 	Warning bool
+	Verbose bool // for those who ask for more: of one failure there are many
 	Text    string
 }

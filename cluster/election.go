@@ -317,7 +317,7 @@ func (n *Node) countVote(voter *peer, m *bus.Message) {
 		return
 	}
 	e.voters = append(e.voters, voter.id)
-	voter.vouched = e.asked // it has heard of this node since: a lease to begin with
+	voter.votedForMe = e.asked
 	n.todo.failover = true
 }
 
@@ -331,6 +331,9 @@ func (n *Node) outbidElection(epoch bus.Epoch) {
 
 func (n *Node) winElection() {
 	n.note("Failover election won: I'm the new master.")
+	if !n.manual.active() { // otherwise the primary has agreed, or an administrator takes it on himself
+		n.beginMandate()
+	}
 	n.beginClaim()
 	n.myself.configEpoch = max(n.myself.configEpoch, n.election.epoch)
 	n.note("configEpoch set to %d after successful failover", n.myself.configEpoch)

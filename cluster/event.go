@@ -48,6 +48,9 @@ type Facts struct {
 	// Outrun is how far a replica has this node's own stream that has asked to go
 	// on with it beyond its end, since the node started; 0 if none has.
 	Outrun int64
+	// Replicated says that a replica has begun to receive this node's stream since it
+	// started. The Node may not know that replica yet.
+	Replicated bool
 	// Unwell says that the server does not get anything done, for example
 	// because its disk hangs. An unwell node falls silent, so that the others
 	// fail it over.
@@ -71,6 +74,9 @@ type LinkUp struct{ Link LinkID }
 type LinkDown struct {
 	Link     LinkID
 	Overflow bool
+	// Ended says that the peer has ended a link that was open (FIN): its process has
+	// closed it, or is no more. It is not set if the link was reset.
+	Ended bool
 	// Refused says that nobody listens at the address that was dialled.
 	Refused bool
 	// Refusal says, for the log, why one side did not accept the other in a TLS

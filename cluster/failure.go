@@ -24,16 +24,18 @@ func (n *Node) addReport(p, by *peer) {
 		}
 	}
 	p.reports = append(p.reports, failureReport{by, n.now})
+	n.verbose("Node %s reported node %s as not reachable.", peerName(by), peerName(p))
 }
 
-// dropReport forgets what by said about p.
-func (p *peer) dropReport(by *peer) {
+// dropReport forgets what by said about p, and reports whether that was anything.
+func (p *peer) dropReport(by *peer) (said bool) {
 	for i := range p.reports {
 		if p.reports[i].by == by {
 			p.reports = append(p.reports[:i], p.reports[i+1:]...)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // reports is the number of reports about p that still count.
@@ -158,9 +160,11 @@ func (n *Node) ponged(p *peer, m *bus.Message) {
 const failUndoTimeouts = 2
 
 // clearFail takes FAIL back for a node that answers again. For a primary with
-// slots that is delayed: its replicas get their chance to replace it first.
+// slots that is delayed: its replicas get their chance to replace it first. While
+// this node's vote may still elect one of them, it must not vouch for p, not even
+// after a restart, so p is FAIL for it as long as that.
 func (n *Node) clearFail(p *peer) {
-	if p.votes() && n.now.Sub(p.failTime) <= failUndoTimeouts*n.cfg.NodeTimeout {
+	if p.votes() && (n.now.Sub(p.failTime) <= failUndoTimeouts*n.cfg.NodeTimeout || n.mayBeReplaced(p)) {
 		return
 	}
 	why := "is reachable again"

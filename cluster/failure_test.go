@@ -105,6 +105,29 @@ func TestTheEndOfASuspicionIsTold(t *testing.T) {
 
 func TestReportIsTakenBack(t *testing.T) {
 	l := newLab(t, "a", threeShards())
+	l.peer("c").humanName = "nodename-c"
+	for _, c := range []struct {
+		what  string
+		flags bus.Flags
+		said  string // by loglevel verbose, as in clusterProcessGossipSection
+	}{
+		{"all is well", 0, ""},
+		{"a report", bus.FlagPFail, "Node " + string(id("b")) + " reported node " + string(id("c")) + " (nodename-c) as not reachable."},
+		{"the same again", bus.FlagPFail, ""},
+		{"it is taken back", 0, "Node " + string(id("b")) + " reported node " + string(id("c")) + " (nodename-c) is back online."},
+		{"the same again", 0, ""},
+	} {
+		var said string
+		for _, note := range l.report("b", "c", c.flags).Notes {
+			said += note.Text
+			if !note.Verbose {
+				t.Errorf("%s: %q is for everybody", c.what, note.Text)
+			}
+		}
+		if said != c.said {
+			t.Errorf("%s: said %q, want %q", c.what, said, c.said)
+		}
+	}
 	l.report("b", "c", bus.FlagPFail)
 	if got := l.step(CountFailureReports{id("c")}).Result.Count; got != 1 {
 		t.Fatalf("%d reports", got)

@@ -63,8 +63,10 @@ func (n *Node) addGossip(m *bus.Message, to *peer) {
 	if to != nil && to.redoubt && n.takingOver() {
 		m.MsgFlags |= bus.MsgTakingOver
 	}
-	if to != nil && to.redoubt && to.failed() {
-		m.Gossip = append(m.Gossip, n.gossipAbout(to)) // see acquits
+	if to != nil && to.redoubt && n.doubts(to) {
+		g := n.gossipAbout(to) // see acquits
+		g.Flags |= bus.FlagFail
+		m.Gossip = append(m.Gossip, g)
 	}
 	n.addExtensions(m, to)
 }
@@ -196,8 +198,8 @@ func (n *Node) hear(sender, p *peer, g *bus.Gossip) {
 	if sender.votes() && failed {
 		n.addReport(p, sender)
 		n.failIfAgreed(p)
-	} else if !failed {
-		p.dropReport(sender)
+	} else if !failed && p.dropReport(sender) {
+		n.verbose("Node %s reported node %s is back online.", peerName(sender), peerName(p))
 	}
 	if failed {
 		return

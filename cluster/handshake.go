@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"redoubt/bus"
@@ -71,6 +72,21 @@ func (n *Node) learnOwnIP(l *link, t bus.Type) {
 		n.note("IP address for this node updated to %s", me.ip)
 		n.save()
 	}
+}
+
+// forgetOwnIP drops our own address if the machine does not have it any more, so that it is
+// learned from the links again. What is learned is always one of the machine. Redis keeps
+// the old one, and tells it to clients, until somebody says CLUSTER MEET for this node.
+func (n *Node) forgetOwnIP(local []string) {
+	me := n.myself
+	if n.cfg.AnnounceIP != "" || me.ip == "" || len(local) == 0 || slices.Contains(local, me.ip) {
+		return
+	}
+	if ip, err := netip.ParseAddr(me.ip); err == nil && ip.IsLoopback() {
+		return // each machine has all of 127.0.0.0/8
+	}
+	n.note("This machine does not have the address %s any more, under which other nodes have known this one", me.ip)
+	me.ip = ""
 }
 
 // identify checks who has answered on an outbound link. It returns false if

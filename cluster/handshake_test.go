@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +124,44 @@ func TestMeetFromAStranger(t *testing.T) {
 	l.step(Received{d.Link, stranger(bus.TypePong, "n")})
 	if l.peer("n") == nil || l.peer("n").inHandshake() {
 		t.Error("the handshake is not complete")
+	}
+}
+
+// A node that is started on a machine with another address learns that one from the first
+// link of a node that it knows, without a MEET.
+func TestOwnAddressOfAMachineThatHasMoved(t *testing.T) {
+	const was = "10.0.0.97"
+	for _, c := range []struct {
+		name     string
+		local    []string
+		announce string
+		want     string
+	}{
+		{"it has another one", []string{"127.0.0.1", "10.0.0.200"}, "", "10.0.0.200"},
+		{"it has the same", []string{was, "10.0.0.200"}, "", was},
+		{"nobody knows what it has", nil, "", was},
+		{"one is announced", []string{"10.0.0.200"}, "192.0.2.1", "192.0.2.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "a", threeShards())
+			if got := l.n.myself.ip; got != was {
+				t.Fatal(got)
+			}
+			state := l.n.state()
+			settings := l.n.cfg
+			settings.AnnounceIP = c.announce
+			var err error
+			l.n, err = New(l.now, Config{Settings: settings, State: state, LocalIPs: c.local, Rand: rand.New(rand.NewPCG(1, 2))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			link := InboundLink(99)
+			l.step(LinkAccepted{Link: link, PeerIP: "10.0.0.98", LocalIP: "10.0.0.200"})
+			l.step(Received{link, l.message(bus.TypePing, id("b"))})
+			if got := l.n.myself.ip; got != c.want {
+				t.Errorf("own address %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -61,6 +61,7 @@ func (n *Node) resume() {
 // slots always is, and one that gets them at once need not wait twice.
 func (n *Node) evaluate() {
 	h := &n.health
+	n.confirmMandate()
 	reachable, heard := n.countVoters()
 	n.liftFence()
 	if n.leadsShard() {
@@ -125,7 +126,7 @@ func (n *Node) countVoters() (reachable, heard int) {
 			continue
 		}
 		vouches := !n.myself.votes() || n.vouches(p)
-		if vouches || p.vouched.IsZero() {
+		if vouches || n.mandate.open || p.vouched.IsZero() {
 			reachable++
 		}
 		if vouches && !p.unheard {

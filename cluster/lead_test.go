@@ -45,6 +45,7 @@ func TestLeadMakesAReplicaThePrimary(t *testing.T) {
 func TestNothingElseMovesTheEpochOfAQuorumShard(t *testing.T) {
 	l := quorumLab(t, "a")
 	before := l.n.myself.configEpoch
+	l.peer("b").configEpoch = before
 	fx := l.send(bus.TypePing, "b", func(m *bus.Message) { m.ConfigEpoch = before })
 	if l.n.myself.configEpoch != before {
 		t.Error("a collision has moved it")

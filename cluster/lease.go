@@ -24,8 +24,11 @@ import (
 // The lease holds if all voters have the same node timeout or longer ones, and
 // as long as they suspect by silence. A voter that suspects sooner, since
 // nobody listens at this node's port any more (refused.go), can be wrong only
-// if something else refuses its connections. FAIL is for that: a primary that
-// hears it about itself is fenced.
+// if something else refuses its connections. That mostly refuses this node's as well,
+// so one refusal ends what a voter's answers have been worth; it takes the voter two,
+// some time apart, to suspect. Otherwise FAIL is for that: a primary that hears it about itself is fenced. And a voter that says FAIL in its answer does not
+// vouch: it would vote for a replica, or has, and its vote may be on its way for as
+// long as an election may take. FAIL is not taken back before that (clearFail).
 
 // leaseMarginTicks is by how many ticks a primary stops earlier than it could
 // be suspected: one for the tick that notices it, one for clocks that drift.
@@ -37,10 +40,20 @@ func (s *Settings) leaseTime() time.Duration {
 	return s.NodeTimeout - min(leaseMarginTicks*tickPeriod, s.NodeTimeout/10)
 }
 
-// vouches reports whether voter p vouches for this node, which is a primary.
+// vouches reports whether voter p vouches for this node, which is a primary. For a
+// while after its election so does a vote, and the node itself does not (mandate.go).
 func (n *Node) vouches(p *peer) bool {
-	return p == n.myself || n.now.Sub(p.vouched) <= n.cfg.leaseTime()
+	switch {
+	case p == n.myself:
+		return !n.mandate.open
+	case n.mandate.open && n.now.Sub(p.votedForMe) <= n.cfg.voteTime():
+		return true
+	}
+	return n.answeredInTime(p)
 }
+
+// answeredInTime reports whether the last answer of p still counts.
+func (n *Node) answeredInTime(p *peer) bool { return n.now.Sub(p.vouched) <= n.cfg.leaseTime() }
 
 // forgetOldAnswers begins a lease when this node has become a voter: it did not
 // need one before, and that is not to look like a lease that has ended.
@@ -58,6 +71,9 @@ func (n *Node) needsAnswer(p *peer) bool {
 	if !n.myself.votes() || !p.votes() {
 		return false
 	}
+	if n.mandate.open && p.vouched.IsZero() && n.mandate.told.IsZero() {
+		return false // it could not confirm the claim yet
+	}
 	return n.now.Sub(p.vouched) > n.cfg.NodeTimeout/3 || n.fenced() && !p.acquitted.After(n.fencedAt)
 }
 
@@ -67,14 +83,24 @@ func (n *Node) vouch(p *peer, m *bus.Message) {
 	if p.pingSent.IsZero() {
 		return // it answers something else, a MEET
 	}
-	p.vouched = p.pingLeft
-	if n.acquits(p, m) {
+	acquits := n.acquits(p, m)
+	if acquits {
 		p.acquitted = p.pingLeft
 	}
-	if n.fenced() {
+	switch {
+	case m.Redoubt && !acquits && len(n.myself.replicas) > 0:
+		p.vouched = lapsed // it votes for a replica, or has
+	case n.answersClaim(p):
+		p.vouched = p.pingLeft
+	}
+	if n.fenced() || n.mandate.open || p.vouched.Equal(lapsed) {
 		n.todo.state = true
 	}
 }
+
+// lapsed is when a voter has vouched for this node that takes that back: so long ago
+// that it does not count.
+var lapsed = time.Unix(0, 0)
 
 // acquits reports whether an answer of p tells that p does not hold this node
 // for failed. A node of this product says so if it does (addGossip); any other
@@ -97,7 +123,7 @@ func (n *Node) acquits(p *peer, m *bus.Message) bool {
 // were sent since and does not hold it for failed. A primary without replicas
 // goes on: nobody can take its place.
 func (n *Node) fence(by *peer) {
-	if !n.myself.votes() || len(n.myself.replicas) == 0 {
+	if !n.myself.votes() || len(n.myself.replicas) == 0 && !n.facts.Replicated {
 		return
 	}
 	if !n.fenced() {

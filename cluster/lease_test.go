@@ -74,6 +74,32 @@ func TestOneOfThreeVotersIsEnoughForALease(t *testing.T) {
 	}
 }
 
+// Routers between the two refuse the connections of either side. The others need two
+// refusals for a suspicion, some time apart.
+func TestOneRefusalEndsTheLeaseOfAVoter(t *testing.T) {
+	l := newWorkingLab(t, "a")
+	l.n.cfg.RequireFullCoverage = false
+	l.redoubt = "bc"
+	l.pass(tickPeriod)
+	for _, p := range []string{"b", "c"} {
+		l.hangUp(p)
+	}
+	l.now = l.now.Add(tickPeriod)
+	for _, d := range l.step(Tick{}).Dial {
+		if !l.n.View().OK {
+			t.Error("it stops when one of two voters refuses")
+		}
+		l.step(LinkDown{Link: d.Link, Refused: true})
+	}
+	if l.n.View().OK {
+		t.Fatal("it serves, though both have refused its connections")
+	}
+	l.pass(2 * tickPeriod)
+	if !l.n.View().OK {
+		t.Error("it does not go on when they have answered")
+	}
+}
+
 func TestReplicaNeedsNoLease(t *testing.T) {
 	l := newWorkingLab(t, "x")
 	for _, p := range l.n.order {
@@ -244,6 +270,14 @@ func TestPrimaryThatHearsOfItsFailureIsFenced(t *testing.T) {
 		l.send(bus.TypeFail, "a", func(m *bus.Message) { m.Fail = id("c") })
 		if !l.n.View().OK {
 			t.Error("nobody can replace it, and it stops")
+		}
+	})
+	t.Run("with a replica that it does not know yet", func(t *testing.T) {
+		l := newWorkingLab(t, "c")
+		l.step(Facts{Replicated: true})
+		l.send(bus.TypeFail, "a", func(m *bus.Message) { m.Fail = id("c") })
+		if l.n.View().OK {
+			t.Error("that one can replace it, and it serves")
 		}
 	})
 	t.Run("not after it has become a replica", func(t *testing.T) {

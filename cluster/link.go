@@ -67,7 +67,7 @@ func (n *Node) linkUp(ev LinkUp) {
 	l.up = true
 	p := l.peer
 	p.dialSoon()
-	p.refusals = refusals{}
+	p.refusals, p.ended = refusals{}, false
 	if p.has(bus.FlagMeet) {
 		n.meet(p)
 		return
@@ -101,6 +101,9 @@ func (n *Node) linkDown(ev LinkDown) {
 		if ev.Refused {
 			n.dialRefused(l.peer)
 		}
+	}
+	if !l.inbound && l.up {
+		l.peer.ended = ev.Ended
 	}
 	n.dropLink(l)
 }
@@ -152,4 +155,13 @@ func peerName(p *peer) string {
 		return string(p.id)
 	}
 	return fmt.Sprintf("%s (%s)", p.id, p.humanName)
+}
+
+// linkTo is a link on which p can be told something: ours to it, or while that is
+// down the one that p has dialled; nil if there is neither.
+func linkTo(p *peer) *link {
+	if p.connected() {
+		return p.out
+	}
+	return p.in
 }

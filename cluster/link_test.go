@@ -33,8 +33,11 @@ func (l *lab) refuseDials(d time.Duration, of string) (at []time.Duration) {
 }
 
 // hangUp ends both links of a peer.
-func (l *lab) hangUp(name string) {
-	l.step(LinkDown{Link: l.peer(name).out.id})
+func (l *lab) hangUp(name string) { l.breakLinks(name, true) }
+
+// breakLinks breaks the links with a peer, as their end or by a reset.
+func (l *lab) breakLinks(name string, ended bool) {
+	l.step(LinkDown{Link: l.peer(name).out.id, Ended: ended})
 	if in := l.peer(name).in; in != nil {
 		l.step(LinkDown{Link: in.id})
 	}

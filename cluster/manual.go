@@ -24,6 +24,11 @@ const noOffset = -1
 // it sees the winner, or the replica has told that it is not taking over any
 // more, but not for longer than the same time again. One of Redis does not tell:
 // there the primary waits if that replica has asked it for its vote.
+//
+// A primary that is about to end begins in the middle (handOver):
+//
+//	                               pauses writes
+//	remembers the offset  ◀────    MFSTART with PAUSED and its last offset
 type manualFailover struct {
 	end time.Time // zero: none in progress
 
@@ -32,6 +37,7 @@ type manualFailover struct {
 	paused  bool // writes stand still, so our offset is final
 	asked   bool // the replica has asked for votes
 	late    bool // the end has passed
+	ending  bool // this node ends, and has asked the replica: see handOver
 
 	// On the replica.
 	primaryOffset int64
@@ -87,20 +93,97 @@ func (n *Node) failover(mode FailoverMode) error {
 
 // pauseForReplica is the primary's answer to MFSTART. The replica is told our
 // offset when the writes stand still. From a primary MFSTART means another thing
-// (giveWay).
-func (n *Node) pauseForReplica(replica *peer) {
+// (giveWay, handOver).
+func (n *Node) pauseForReplica(replica *peer, m *bus.Message) {
 	if replica == n.myself.primary {
-		n.relieve(replica)
+		if m.MsgFlags.Has(bus.MsgPaused) {
+			n.inherit(replica, m.Offset)
+		} else {
+			n.relieve(replica)
+		}
 		return
 	}
 	if !n.myself.isPrimary() || replica.primary != n.myself {
 		return
 	}
+	n.pauseFor(replica)
+	n.note("Manual failover requested by replica %s.", peerName(replica))
+}
+
+// pauseFor begins the primary's side of a manual failover.
+func (n *Node) pauseFor(replica *peer) {
 	n.resetManualFailover()
 	n.manual.end = n.now.Add(n.cfg.ManualFailoverTimeout)
 	n.manual.replica = replica
 	n.fx.Pause = &Pause{Until: n.now.Add(2 * n.cfg.ManualFailoverTimeout)}
-	n.note("Manual failover requested by replica %s.", peerName(replica))
+}
+
+// handOver is HandOver. It changes nothing while a manual failover is under way: its
+// replica is then the heir.
+func (n *Node) handOver(heirs []Heir) Result {
+	if !n.myself.votes() {
+		return Result{Err: refuse("Only a master with slots hands over")}
+	}
+	if n.cfg.Quorum { // it elects another one when this node is gone
+		return Result{Err: refuse("The shard elects its primary by a quorum of its nodes")}
+	}
+	if r := n.manual.replica; r != nil {
+		return Result{Heir: r.id}
+	}
+	heir := n.fitHeir(heirs)
+	if heir == nil {
+		return Result{Err: refuse("No replica is fit to take over")}
+	}
+	if !heir.redoubt {
+		return Result{Heir: heir.id, AskHost: heir.ip, AskPort: heir.port(n.cfg.TLSReplication)}
+	}
+	n.pauseFor(heir)
+	n.manual.ending = true
+	n.note("Replica %s is asked to take over, as this node is about to end.", peerName(heir))
+	return Result{Heir: heir.id}
+}
+
+// fitHeir is the first of the heirs that could win an election now.
+func (n *Node) fitHeir(heirs []Heir) *peer {
+	for _, h := range heirs {
+		for _, p := range n.myself.replicas {
+			if n.isHeir(p, h) && p.connected() && p.mayStand() {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// isHeir reports whether p is the node that h tells of: by its id, or else by the address
+// that it tells the cluster.
+func (n *Node) isHeir(p *peer, h Heir) bool {
+	if h.ID != "" {
+		return p.id == h.ID
+	}
+	return h.Port != 0 && int(p.port(n.cfg.TLSReplication)) == h.Port && p.ip == h.IP
+}
+
+// askHeir tells the replica that is to take over where the stream has ended. Each tick
+// repeats it until the replica has asked for votes.
+func (n *Node) askHeir() {
+	m := &n.manual
+	if m.ending && m.paused && !m.asked && m.replica.connected() {
+		n.send(m.replica.out, n.newMessage(bus.TypeMFStart))
+	}
+}
+
+// inherit is the replica's part: its primary ends, and its stream has ended at an offset.
+func (n *Node) inherit(primary *peer, offset int64) {
+	if n.manual.active() || n.cfg.ReplicaNoFailover || n.contact().IsZero() {
+		return
+	}
+	n.note("Master %s is about to end and asks this replica to take over.", peerName(primary))
+	n.resetManualFailover()
+	n.election = election{}
+	n.manual.end = n.now.Add(n.cfg.ManualFailoverTimeout)
+	n.manual.primaryOffset = offset
+	n.todo.failover = true
 }
 
 // writesPaused tells the replica the final offset. Each tick repeats it.
@@ -110,6 +193,7 @@ func (n *Node) writesPaused(ev Paused) {
 	}
 	n.manual.paused = true
 	n.facts.Offset = ev.Offset
+	n.askHeir()
 	if n.manual.replica.connected() {
 		n.ping(n.manual.replica)
 	}

@@ -35,6 +35,8 @@ type Node struct {
 	health        health
 	fencedAt      time.Time // when this primary last heard that it is FAIL; zero if it is not fenced
 	election      election
+	mandate       mandate
+	ballots       []ballot // votes of this node, in order
 	manual        manualFailover
 	giving        giveWay
 	led           bus.Epoch // of the last Lead since the start
@@ -98,6 +100,7 @@ func New(now time.Time, cfg Config) (*Node, error) {
 		if err := n.load(cfg.State); err != nil {
 			return nil, err
 		}
+		n.forgetOwnIP(cfg.LocalIPs)
 	} else {
 		n.myself = n.addPeer("", bus.FlagPrimary)
 		n.myself.flags |= bus.FlagMyself
@@ -153,6 +156,7 @@ func (n *Node) dispatch(ev Event) {
 		n.resume()
 	case Persisted:
 		n.disk.durable = max(n.disk.durable, ev.Version)
+		n.claimTold()
 	case Paused:
 		n.writesPaused(ev)
 	case Configure:
@@ -311,6 +315,10 @@ func (n *Node) announce() {
 
 func (n *Node) note(format string, args ...any) {
 	n.fx.Notes = append(n.fx.Notes, Note{Text: fmt.Sprintf(format, args...)})
+}
+
+func (n *Node) verbose(format string, args ...any) {
+	n.fx.Notes = append(n.fx.Notes, Note{Verbose: true, Text: fmt.Sprintf(format, args...)})
 }
 
 func (n *Node) warn(format string, args ...any) {

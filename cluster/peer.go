@@ -50,12 +50,14 @@ type peer struct {
 	redialAt    time.Time // not dialled before
 	failedDials int       // in a row
 	refusals    refusals
+	ended       bool // it has ended the last link that we dialled; see refused.go
 
 	created       time.Time
 	pingSent      time.Time // of the PING that waits for its PONG; zero if none
 	pingLeft      time.Time // when that PING was sent on the present link: not before pingSent
 	pongReceived  time.Time
 	vouched       time.Time     // when the last PING was sent that it has answered itself (lease.go)
+	votedForMe    time.Time     // when it was asked for its last vote for this node
 	acquitted     time.Time     // … and whose answer did not call this node failed
 	rtt           time.Duration // between the last PING that was answered and its PONG; 0: none was
 	dataReceived  time.Time

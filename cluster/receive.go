@@ -45,7 +45,7 @@ func (n *Node) receive(ev Received) {
 	case bus.TypeAuthAck:
 		n.countVote(sender, m)
 	case bus.TypeMFStart:
-		n.pauseForReplica(sender)
+		n.pauseForReplica(sender, m)
 	case bus.TypeUpdate:
 		n.receiveUpdate(m.Update)
 	}
@@ -106,6 +106,9 @@ func (n *Node) receiveGossip(l *link, sender *peer, m *bus.Message) {
 		n.learnOwnIP(l, m.Type)
 		if sender == nil && m.Type == bus.TypeMeet {
 			n.welcome(l, m)
+		}
+		if sender != nil && sender != n.myself && m.Type == bus.TypePing && !sender.inHandshake() {
+			n.warnClaimant(l, sender, m)
 		}
 		n.send(l, n.gossipMessage(bus.TypePong, sender))
 	}

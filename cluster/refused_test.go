@@ -29,6 +29,7 @@ func (l *lab) refuse(d time.Duration, of string) {
 func TestANodeWhosePortRefusesIsSuspectedAtOnce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
+		reset   bool // its link is not ended, but reset
 		prepare func(*lab)
 		span    time.Duration
 		want    bool
@@ -36,6 +37,7 @@ func TestANodeWhosePortRefusesIsSuspectedAtOnce(t *testing.T) {
 		{name: "twice, some time apart", span: 3 * tickPeriod, want: true},
 		{name: "not at the first refusal", span: tickPeriod},
 		{name: "not at two that follow each other at once", span: 2 * tickPeriod},
+		{name: "not if its link was reset, as by a firewall", span: time.Second, reset: true},
 		{name: "not with Redis's timing", span: time.Second, prepare: func(l *lab) { l.n.cfg.FastFail = false }},
 		{name: "not while it has a connection to us", span: time.Second, prepare: func(l *lab) {
 			l.step(LinkAccepted{Link: InboundLink(99), PeerIP: l.peer("b").ip, LocalIP: "10.0.0.200"})
@@ -53,7 +55,7 @@ func TestANodeWhosePortRefusesIsSuspectedAtOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := newWorkingLab(t, "a")
 			l.n.cfg.NodeTimeout = time.Minute
-			l.hangUp("b")
+			l.breakLinks("b", !c.reset)
 			if c.prepare != nil {
 				c.prepare(l)
 			}

@@ -80,9 +80,13 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 		n.beginClaim() // the slot, too, is shown only when it is on disk
 	}
 	n.rebind(s, p)
-	if mine && p != me && me.slotCount == 0 && n.cfg.AllowReplicaMigration {
-		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
-		n.becomeReplicaOf(p)
+	if mine && p != me && me.slotCount == 0 {
+		if n.cfg.AllowReplicaMigration {
+			n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
+			n.becomeReplicaOf(p)
+		} else {
+			n.noteIfEmptied(p)
+		}
 	}
 	if imported {
 		delete(n.table.importing, s)

@@ -105,6 +105,7 @@ func (n *Node) watch(p *peer) {
 	}
 	if n.manual.paused && n.manual.replica == p && p.connected() {
 		n.ping(p)
+		n.askHeir()
 		return
 	}
 	n.meetAgain(p)

@@ -57,16 +57,16 @@ func (n *Node) considerVote(candidate *peer, m *bus.Message) {
 	// A vote that cannot be delivered is better kept. It may go back on the link
 	// that the request came on: a candidate that has just started, say, has dialled
 	// us before we have dialled it.
-	back := candidate.out
-	if !candidate.connected() {
-		back = candidate.in
-	}
+	back := linkTo(candidate)
 	if back == nil {
 		deny("I have no link to it")
 		return
 	}
 	n.lastVoteEpoch = n.currentEpoch
 	primary.votedTime, primary.votedFor = n.now, candidate.id
+	if primary.failed() {
+		n.votedAbout(primary)
+	}
 	n.saveNow()
 	n.sendAfterPersist(back, n.newPromise(bus.TypeAuthAck))
 	n.note("Failover auth granted to %s for epoch %d", peerName(candidate), n.currentEpoch)

@@ -24,6 +24,7 @@ var ackedRounds = flag.Int("acked-rounds", 3, "how often TestNothingAcknowledged
 // to the socket of the replica before its reply leaves (repl-send-before-reply), and
 // what a node that was stopped has run meanwhile is not acknowledged.
 func TestNothingAcknowledgedIsLostWithAPrimary(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	p := startShard(t)
 	for round := range *ackedRounds {
@@ -48,6 +49,7 @@ func TestNothingAcknowledgedIsLostWithAPrimary(t *testing.T) {
 // is lost if one of them, whichever it is, is killed or loses its power, and comes back at
 // once or only when the other has taken over.
 func TestNothingAcknowledgedIsLostWithAnyNode(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	p := startShard(t, "--min-replicas-to-ack", "1", "--min-replicas-ack-timeout", "1000")
 	seed := rand.New(rand.NewPCG(1, uint64(*ackedRounds)))

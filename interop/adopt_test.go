@@ -14,6 +14,7 @@ import (
 // in it, and stays over restarts; and redis-server has it when it comes back with a
 // dump of ours.
 func TestADirectoryOfRedisIsAdopted(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	type stage struct {
 		settings []string

@@ -20,6 +20,7 @@ import (
 // them many with arguments at the edge of what is taken, to Redoubt and to
 // redis-server. The answers and the data must be the same.
 func TestRandomLinesAreAnsweredAlike(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newTwinLines(t, seed)

@@ -16,6 +16,7 @@ import (
 // A library of task queues, whose scripts move tasks between lists, sorted sets and
 // hashes, works unchanged.
 func TestAsynqOnASingleNode(t *testing.T) {
+	t.Parallel()
 	asynqWork(t, asynq.RedisClientOpt{Addr: start(t, ours()).Addr()})
 }
 

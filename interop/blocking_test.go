@@ -10,6 +10,7 @@ import (
 // Jobs go through three queues, at each of which workers wait. Every job arrives
 // once, and the stream tells replicas of both kinds the same.
 func TestQueuesOfWaitingWorkers(t *testing.T) {
+	t.Parallel()
 	const jobs, workers = 600, 4
 	primary := replicates(t, ours(), "--save", "")
 	replicas := []*redistest.Server{following(t, redistest.Redis, primary), following(t, ours(), primary)}

@@ -16,6 +16,7 @@ import (
 // TestRueidisCaches: rueidis reads from its cache, and from the node again when a key
 // has changed, on one node.
 func TestRueidisCaches(t *testing.T) {
+	t.Parallel()
 	s := start(t, ours())
 	for _, tracking := range [][]string{nil, {"NOLOOP"}, {"PREFIX", "cached:", "BCAST"}} {
 		t.Run(fmt.Sprint(tracking), func(t *testing.T) {
@@ -118,6 +119,7 @@ func rueidisCaches(t *testing.T, addrs []string, o rueidis.ClientOption) {
 // all keys of it that they have read, also of one that does not exist: nobody here will
 // hear of its changes.
 func TestCachesOfASlotThatLeaves(t *testing.T) {
+	t.Parallel()
 	oursOnly(t) // Redis tells of the keys that it deletes
 	c := startCluster(t, patience, nil)
 	ps := primaries(t, c)

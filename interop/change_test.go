@@ -25,6 +25,7 @@ func change(t *testing.T, args ...string) string {
 // What redis-cli does in TestRedisCLIManagesTheCluster, our tool does too, and hands a
 // primary's role over besides.
 func TestOurToolChangesTheCluster(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name  string
 		kinds []redistest.Kind
@@ -78,6 +79,7 @@ var goOn = regexp.MustCompile(`To go on: redoubt (cluster reshard .*)`)
 
 // Ctrl-C ends a reshard with nothing half done, and the line that is printed goes on.
 func TestOurToolIsInterrupted(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	work := startLoad(t, c, 300)
 	work.untilMore(100)
@@ -118,6 +120,7 @@ func TestOurToolIsInterrupted(t *testing.T) {
 
 // All nodes of a lab are restarted under writes, and none is lost.
 func TestOurToolUpgradesACluster(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	bin, dir, port := redistest.Binary(t), t.TempDir(), toolstest.Ports(t, 6)
 	long := func(args ...string) string {
@@ -147,6 +150,7 @@ func TestOurToolUpgradesACluster(t *testing.T) {
 // The source of a slot that is half moved dies, and its replica takes over. fix brings
 // the keys of the slot together, wherever that is.
 func TestOurToolMendsASlotAfterAFailover(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, nodeTimeout, nil)
 	from, to := primaries(t, c)[0], primaries(t, c)[1]
 	heir := replicaOf(t, c, from)

@@ -16,6 +16,7 @@ import (
 
 // Every mode of redis-cli works on a node of ours as on a redis-server.
 func TestTheModesOfRedisCli(t *testing.T) {
+	t.Parallel()
 	s := start(t, ours(), "--appendonly", "no", "--maxmemory-policy", "allkeys-lfu", "--maxmemory", "1gb")
 	s.Do("CONFIG", "SET", "lfu-log-factor", "0") // each access counts, none by chance
 	for i := range 50 {

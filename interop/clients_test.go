@@ -24,6 +24,7 @@ const messageLimit = 20 * time.Second
 // Client libraries that know nothing of us do their ordinary work on one
 // cluster.
 func TestClientsDoTheirOrdinaryWork(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	addrs := make([]string, len(c.Nodes))
 	for i, s := range c.Nodes {
@@ -373,6 +374,7 @@ func benchmark(t *testing.T, addr string, options ...string) {
 }
 
 func TestRedisBenchmarkOnASingleNode(t *testing.T) {
+	t.Parallel()
 	s := start(t, ours())
 	benchmark(t, s.Addr())
 	benchmark(t, s.Addr(), "-3", "--threads", "2")

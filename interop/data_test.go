@@ -14,6 +14,7 @@ import (
 // Replicas of either kind have the data of their primary after a full resync
 // during which the history goes on, while they follow, and after the link broke.
 func TestRandomHistoriesReachReplicas(t *testing.T) {
+	t.Parallel()
 	redoubt, redis := redistest.Redoubt, redistest.Redis
 	for i, c := range []struct{ primary, replica redistest.Kind }{
 		{redis, redoubt}, {redoubt, redis}, {redoubt, redoubt},
@@ -52,6 +53,7 @@ func TestRandomHistoriesReachReplicas(t *testing.T) {
 // What was answered is there after a restart, however the node ended and
 // whatever it was doing.
 func TestRandomHistoriesSurviveRestarts(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	for i, c := range []struct {
 		name string
@@ -99,6 +101,7 @@ func TestRandomHistoriesSurviveRestarts(t *testing.T) {
 // A dump.rdb of either kind is read by the other, and payloads of DUMP go both
 // ways.
 func TestDumpsGoBothWays(t *testing.T) {
+	t.Parallel()
 	for i, kinds := range [][2]redistest.Kind{{redistest.Redis, ours()}, {ours(), redistest.Redis}} {
 		t.Run(fmt.Sprintf("from %v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			from, to := start(t, kinds[0], "--appendonly", "no"), start(t, kinds[1], "--appendonly", "no")

@@ -23,6 +23,7 @@ const (
 // A full disk refuses new writes and nothing else; what was acknowledged is
 // there after space has returned, and after kill -9 with the disk full.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	for _, policy := range []string{"always", "everysec"} {
 		t.Run("appendfsync "+policy, func(t *testing.T) { fullDisk(t, policy) })

@@ -21,6 +21,7 @@ const takeoverLimit = nodeTimeout + 3*time.Second
 // The median of the takeovers after kill -9 stays within the limit, and the
 // killed primary comes back as a replica. Real Redis is measured beside ours.
 func TestAReplicaTakesOver(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
 		t.Run(kind.String(), func(t *testing.T) {
 			// A killed process is noticed at once, whatever the node timeout is.
@@ -108,6 +109,7 @@ func untilInStep(t *testing.T, replica, primary *redistest.Server) {
 
 // A replica that was away resumes where it was.
 func TestAKilledReplicaResumes(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name    string
 		writes  int // while the replica is away
@@ -159,6 +161,7 @@ func TestAKilledReplicaResumes(t *testing.T) {
 
 // All six are killed at once, and start again: nothing acknowledged is gone.
 func TestAllNodesAreKilled(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	for _, policy := range []string{"always", "everysec"} {
 		t.Run("appendfsync "+policy, func(t *testing.T) {
@@ -188,6 +191,7 @@ func TestAllNodesAreKilled(t *testing.T) {
 // new primary in the end. Redis copies all of them, and says why; ours goes back to what
 // both have, and keeps what it gave up.
 func TestADivergedPrimaryComesBack(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, nodeTimeout, nil)
 	for i, how := range []string{"killed", "stopped"} {
 		if how == "stopped" && control() {
@@ -249,8 +253,10 @@ func TestADivergedPrimaryComesBack(t *testing.T) {
 // A primary that was started over an older journal, as a power cut leaves one,
 // lets its replica take over, which has what was acknowledged since.
 func TestAPrimaryWithAShorterJournalGivesWay(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
-	c := startCluster(t, patience, nil)
+	// A restart here may take longer than it takes to replace a node that does not listen.
+	c := startCluster(t, patience, nil, "--cluster-fast-fail", "no")
 	old := primaries(t, c)[0]
 	heir := replicaOf(t, c, old)
 	untilLinked(t, heir, old)

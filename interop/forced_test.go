@@ -11,6 +11,7 @@ import (
 // that the primary has failed; a takeover needs nobody. Both are understood
 // between the kinds.
 func TestForcedFailovers(t *testing.T) {
+	t.Parallel()
 	real, mine := redistest.Redis, ours()
 	c := startCluster(t, patience, []redistest.Kind{real, mine, real, mine, mine, real})
 	pair(t, c, 2, 3)

@@ -63,6 +63,7 @@ func answer(t *testing.T, c *redistest.Client, line string) (text string) {
 // Nothing fails open: each directive that guards a node is tried by a client that
 // should get no further.
 func TestEachGuardActs(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	users := filepath.Join(t.TempDir(), "users.acl")
 	if err := os.WriteFile(users, []byte("user joe on >sesame ~a* +@all -@dangerous\n"), 0o600); err != nil {
@@ -129,6 +130,7 @@ func TestEachGuardActs(t *testing.T) {
 
 // Each directive of TLS that guards a node keeps out whom it should, and nobody else.
 func TestEachGuardOfTLSActs(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	ours, theirs := redistest.NewSecrets(t), redistest.NewSecrets(t)
 	none, own, foreign := &tls.Config{}, clientTLS(t, ours), clientTLS(t, theirs)
@@ -203,6 +205,7 @@ func letsIn(t *testing.T, addr string, cfg *tls.Config) bool {
 
 // What TLS cannot do as it is asked to ends the start.
 func TestGuardsOfTLSThatCannotAct(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	s, other := redistest.NewSecrets(t), redistest.NewSecrets(t)
 	for _, args := range [][]string{

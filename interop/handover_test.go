@@ -71,6 +71,7 @@ func refusal(t *testing.T, s *redistest.Server, args ...any) string {
 // While clients write to a primary it hands over; every write that it acknowledged
 // is on the new one, the two have the same data, and it took no full resync.
 func TestAPrimaryHandsOverToItsReplica(t *testing.T) {
+	t.Parallel()
 	for _, kinds := range handovers {
 		t.Run(fmt.Sprintf("%v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			old, replicas := withReplicas(t, kinds, 1)
@@ -150,6 +151,7 @@ func TestAPrimaryHandsOverToItsReplica(t *testing.T) {
 // A replica that does not keep up: the primary waits, gives up after a time, or
 // hands over all the same.
 func TestAFailoverWaitsForItsReplica(t *testing.T) {
+	t.Parallel()
 	for _, kinds := range handovers[:2] {
 		t.Run(fmt.Sprintf("%v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			primary, replicas := withReplicas(t, kinds, 2)
@@ -208,6 +210,30 @@ func TestAFailoverWaitsForItsReplica(t *testing.T) {
 			sameDigest(t, slow, primary)
 			sameDigest(t, slow, replicas[1])
 		})
+	}
+}
+
+// FORCE hands over to a replica that lacks something. When it is asked where its stream is,
+// it is a replica yet; what the old primary gives up is in a file nevertheless.
+func TestAForcedHandoverKeepsWhatIsGivenUp(t *testing.T) {
+	primary, replicas := withReplicas(t, [2]redistest.Kind{redistest.Redoubt, redistest.Redoubt}, 1)
+	slow := replicas[0]
+	slow.Pause()
+	const writes, size = 64, 1 << 20 // more than the buffers of a connection take
+	for i := range writes {
+		primary.Do("SET", fmt.Sprint("k", i), strings.Repeat("x", size))
+	}
+	primary.Do("FAILOVER", "TO", "127.0.0.1", slow.Port, "TIMEOUT", 100, "FORCE")
+	untilState(t, primary, "failover-in-progress")
+	slow.Resume()
+	untilState(t, primary, "no-failover")
+	untilUp(t, primary, slow)
+	sameDigest(t, slow, primary)
+	if had, _ := slow.Do("DBSIZE").(int64); had == writes {
+		t.Fatal("the replica has got all writes: nothing was given up")
+	}
+	if primary.Info("rewound_last_file") == "" || counter(t, primary, "rewinds") != 1 {
+		t.Errorf("%s rewinds, the file is %q", primary.Info("rewinds"), primary.Info("rewound_last_file"))
 	}
 }
 

@@ -129,6 +129,7 @@ func randomBytes(rnd *rand.Rand) []byte {
 
 // Junk on the bus leaves the cluster as it was.
 func TestJunkOnTheBus(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	before := members(t, c.Nodes[1])
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -192,6 +193,7 @@ func TestJunkOnTheBus(t *testing.T) {
 
 // Thousands of idle connections are in nobody's way.
 func TestIdleConnections(t *testing.T) {
+	t.Parallel()
 	const many = 5000
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < many+500 {

@@ -15,6 +15,7 @@ var healthy = []string{"[OK] All nodes agree about slots configuration.", "[OK] 
 // redis-cli made the cluster (see redistest.StartCluster); here it changes it,
 // with clients at work.
 func TestRedisCLIManagesTheCluster(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	some := c.Nodes[0].Addr()
 	wantText(t, manage(t, "check", some), healthy...)
@@ -109,6 +110,7 @@ func ownedSlots(t *testing.T, s *redistest.Server) int {
 }
 
 func TestRedisCLIMendsOpenAndUncoveredSlots(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	some := c.Nodes[0].Addr()
 	from, to := primaries(t, c)[0], primaries(t, c)[1]
@@ -160,6 +162,7 @@ func broken(t *testing.T, addr, fault string) {
 }
 
 func TestRedisCLIImportsAndBacksUp(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	source := start(t, redistest.Redis)
 	for i := range 200 {
@@ -179,6 +182,7 @@ func TestRedisCLIImportsAndBacksUp(t *testing.T) {
 
 // The tool of ours makes the same clusters, of nodes of either kind.
 func TestOurToolMakesClusters(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []redistest.Kind{redistest.Redis, redistest.Redoubt} {
 		t.Run("of six "+kind.String()+" nodes", func(t *testing.T) {
 			c := &redistest.Cluster{}

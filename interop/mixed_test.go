@@ -11,6 +11,7 @@ import (
 // Three real nodes and three of ours are one cluster: they vote together, and
 // each kind takes over from the other, after a kill and when asked to.
 func TestMixedCluster(t *testing.T) {
+	t.Parallel()
 	real, mine := redistest.Redis, ours()
 	c := startCluster(t, nodeTimeout, []redistest.Kind{real, mine, real, mine, mine, real})
 	pair(t, c, 2, 3) // a real primary with a replica of ours

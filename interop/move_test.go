@@ -9,6 +9,7 @@ import (
 
 // MIGRATE moves keys of all types, with their expiry, to a node of the other kind.
 func TestMigrateMovesAllTypes(t *testing.T) {
+	t.Parallel()
 	for i, kinds := range [][2]redistest.Kind{{redistest.Redis, ours()}, {ours(), redistest.Redis}} {
 		t.Run(fmt.Sprintf("from %v to %v", kinds[0], kinds[1]), func(t *testing.T) {
 			from, to := start(t, kinds[0]), start(t, kinds[1])
@@ -56,6 +57,7 @@ func migrate(t *testing.T, c *redistest.Client, to *redistest.Server, key any, d
 // redis-cli --cluster reshard takes a slot with keys of all types from node to
 // node, of either kind, and back.
 func TestReshardMovesAllTypes(t *testing.T) {
+	t.Parallel()
 	real, mine := redistest.Redis, ours()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{
 		Primaries: 3, Kinds: []redistest.Kind{mine, real, mine}, NodeTimeout: patience, Args: quick,

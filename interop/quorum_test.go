@@ -304,3 +304,52 @@ func TestQuorumGrowsAndHandsOver(t *testing.T) {
 	}
 	q.verify(p)
 }
+
+// A replica of Redis gets what is committed, and never what may still be taken back.
+func TestAReplicaOfRedisHasOnlyWhatIsCommitted(t *testing.T) {
+	q := startQuorum(t, 3)
+	foreign := start(t, redistest.Redis, "--cluster-enabled", "yes", "--cluster-replica-no-failover", "yes", "--save", "")
+	q.join(foreign)
+	leader := q.leader(nil)
+	leader.Do("SET", "committed", "1")
+	has := func(key string) bool {
+		c := foreign.Client()
+		if _, err := c.Do("READONLY"); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Do("EXISTS", key)
+		return err == nil && n == int64(1)
+	}
+	redistest.Until(t, settle, "the replica has what is committed", func() error {
+		if !has("committed") {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	for _, n := range q.nodes {
+		if n != leader {
+			n.Pause()
+		}
+	}
+	if _, err := leader.Client().Do("SET", "lone", "1"); err == nil {
+		t.Fatal("one node of three has acknowledged a write")
+	}
+	time.Sleep(time.Second) // it would be there by now
+	if has("lone") {
+		t.Error("the replica has a write that nobody has confirmed")
+	}
+	for _, n := range q.nodes {
+		if n != leader {
+			n.Resume()
+		}
+	}
+	redistest.Until(t, settle, "the replica goes on", func() error {
+		if _, err := ask(q.leader(nil), "SET", "later", "1"); err != nil {
+			return err
+		}
+		if !has("later") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+}

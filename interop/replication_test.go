@@ -115,6 +115,7 @@ func TestReplication(t *testing.T) {
 // A primary of ours that is killed comes back with all it had acknowledged, and
 // its replicas go on from where they were.
 func TestAKilledPrimaryComesBack(t *testing.T) {
+	t.Parallel()
 	primary := replicates(t, redistest.Redoubt)
 	replicas := []*redistest.Server{
 		following(t, redistest.Redis, primary), following(t, redistest.Redoubt, primary),
@@ -135,6 +136,7 @@ func TestAKilledPrimaryComesBack(t *testing.T) {
 // What has left memory is still in the journal: a replica that was away for
 // longer than that needs no full resync.
 func TestABacklogOnDisk(t *testing.T) {
+	t.Parallel()
 	primary := replicates(t, redistest.Redoubt, "--repl-backlog-size", "16kb")
 	replica := following(t, redistest.Redoubt, primary)
 	write(t, primary, 1)
@@ -156,6 +158,7 @@ func TestABacklogOnDisk(t *testing.T) {
 // A node of ours in the middle of a chain hands the stream on as it came. Its
 // promotion is learned of below it without a full resync.
 func TestAChain(t *testing.T) {
+	t.Parallel()
 	top := replicates(t, redistest.Redis)
 	middle := following(t, redistest.Redoubt, top)
 	write(t, top, 1)
@@ -279,6 +282,7 @@ func TestAPrimaryHandsOver(t *testing.T) {
 // A primary that is shut down waits for a replica that lags; what was
 // acknowledged to clients is there when its process is gone.
 func TestAShutdownWaitsForReplicas(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
 		t.Run("the replica is "+kind.String(), func(t *testing.T) {
 			primary := replicates(t, redistest.Redoubt, "--shutdown-timeout", "300")

@@ -161,6 +161,7 @@ func TestFailedScriptsLeaveTheSameEverywhere(t *testing.T) {
 // A node whose script runs for longer than the cluster's timeout stays in office: it
 // sends heartbeats, and its replica gets PINGs.
 func TestLongScriptsCauseNoFailover(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	c := startCluster(t, 1500*time.Millisecond, nil, "--busy-reply-threshold", "100", "--repl-ping-replica-period", "1", "--repl-timeout", "4")
 	node := primaries(t, c)[0]
@@ -198,6 +199,7 @@ func TestLongScriptsCauseNoFailover(t *testing.T) {
 // A replica whose script takes long keeps its primary: it goes on acknowledging, and
 // catches up afterwards.
 func TestLongScriptsOnReplicas(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	for _, kind := range []redistest.Kind{redistest.Redoubt, redistest.Redis} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -232,6 +234,7 @@ func TestLongScriptsOnReplicas(t *testing.T) {
 
 // redis-cli gives a new node the functions of the cluster, and makes a backup of them.
 func TestRedisCLICopiesFunctions(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, patience, nil)
 	for _, s := range primaries(t, c) {
 		s.Do("FUNCTION", "LOAD", counting)

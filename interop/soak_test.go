@@ -1,8 +1,6 @@
 package interop
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -22,7 +20,7 @@ func TestSoak(t *testing.T) {
 	if !asked {
 		t.Skip("$SOAK is not set")
 	}
-	long, err := soakTime(text)
+	long, err := positiveTime("SOAK", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,40 +64,6 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("%d rounds, %d commands, %d starts, at the end %v", rounds, h.sent,
 		strings.Count(primary.Log(), "Ready to accept connections"), types(t, primary))
-}
-
-// soakTime reads $SOAK. Whoever asked for a soak and mistyped how long must not
-// believe that it passed.
-func soakTime(text string) (time.Duration, error) {
-	long, err := time.ParseDuration(text)
-	if err == nil && long <= 0 {
-		err = errors.New("it is not positive")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("$SOAK is %q, want a duration like 10m: %w", text, err)
-	}
-	return long, nil
-}
-
-func TestSoakTime(t *testing.T) {
-	for _, c := range []struct {
-		name, text string
-		want       time.Duration
-		refused    bool
-	}{
-		{"nothing", "", 0, true},
-		{"a duration", "90s", 90 * time.Second, false},
-		{"not a duration", "abc", 0, true},
-		{"a number without a unit", "10", 0, true},
-		{"none at all", "0s", 0, true},
-		{"below zero", "-1m", 0, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got, err := soakTime(c.text); got != c.want || (err != nil) != c.refused {
-				t.Errorf("%q is %v, %v", c.text, got, err)
-			}
-		})
-	}
 }
 
 // disturb does what clients do not do.

@@ -17,6 +17,7 @@ import (
 // not be acknowledged: the new primary does not have it. Nor may it show data
 // that are old by then.
 func TestAPrimaryThatWasStoppedAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
 	oursOnly(t)
 	c := startCluster(t, nodeTimeout, nil)
 	old := primaries(t, c)[0]

@@ -9,13 +9,13 @@
 # SERVER and SENTINEL are programs that are called as redis-server and redis-sentinel
 # are; by default they are bin/redoubt under these names. It needs redis-cli, and haproxy
 # for its chapter, which is left out without it. Everything happens in a new directory
-# and on 127.0.0.1, ports $BASE to $BASE+30 (BASE is 20600 by default; the cluster takes
+# and on 127.0.0.1, ports $BASE to $BASE+30 (BASE is 22100 by default; the cluster takes
 # those 10,000 above as well, which should be below the ephemeral ports). All processes are
 # ended when the script ends; the directory is kept if something fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-base=${BASE:-20600}
+base=${BASE:-22100}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/guide.XXXXXX")
 ln -s "$PWD/bin/redoubt" "$dir/redis-server"
 ln -s "$PWD/bin/redoubt" "$dir/redis-sentinel"

@@ -9,9 +9,9 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 play() { scripts/guide.sh >"$dir/$1" 2>&1; }
 
-BASE=20600 play ours & ours=$!
-BASE=20700 SENTINEL=redis-sentinel play sentinels-of-redis & sentinels=$!
-BASE=20800 SERVER=redis-server play nodes-of-redis & nodes=$!
+BASE=22100 play ours & ours=$!
+BASE=22200 SENTINEL=redis-sentinel play sentinels-of-redis & sentinels=$!
+BASE=22300 SERVER=redis-server play nodes-of-redis & nodes=$!
 
 failed=
 wait "$ours" || failed="$failed ours"

@@ -60,6 +60,9 @@ func (b *bench) digest() (d Digest) {
 // changes nothing of the data, also with a snapshot open that still reads some of
 // it.
 func TestCompactionMovesEverythingAndChangesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("it has one goroutine, and takes minutes: it runs in other builds")
+	}
 	for _, captured := range []bool{false, true} {
 		b := newBench(t, 1)
 		r := rand.New(rand.NewPCG(7, 7))
@@ -79,7 +82,7 @@ func TestCompactionMovesEverythingAndChangesNothing(t *testing.T) {
 			}
 			b.now += 2 * compactRestMs
 		}
-		for i := range slices {
+		for i := range slices + 1 {
 			if i%7 == 0 {
 				key := fmt.Sprint("other", i)
 				b.unit(func(tx *Tx) { tx.Delete([]byte(key)) }, key)
@@ -112,6 +115,9 @@ func TestCompactionMovesEverythingAndChangesNothing(t *testing.T) {
 // leave their old pages nearly empty. A compaction wins these pages back without a
 // look at the keys. The number of keys is one at which most tables have just grown.
 func TestCompactionOfTablesLooksAtNoKey(t *testing.T) {
+	if raceDetector {
+		t.Skip("no fewer keys will do, and it has one goroutine: it runs in other builds")
+	}
 	b := newBench(t, 1)
 	const keys = 550_000
 	for i := range keys {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"redoubt/internal/pieces"
 	"redoubt/replication"
 )
 
@@ -32,7 +33,7 @@ func (tx *Tx) Command(raw []byte) {
 func (tx *Tx) CommandEnd() {
 	if (tx.dirty > 0 || tx.forced) && !tx.commandOwn && !tx.mute && tx.recording() {
 		tx.effect()
-		tx.unit = append(tx.unit, tx.raw...)
+		tx.unit = pieces.Append(tx.unit, tx.raw)
 	}
 	tx.dirtyTotal += int64(tx.dirty)
 	tx.raw, tx.dirty, tx.commandOwn, tx.forced = nil, 0, false, false
@@ -66,7 +67,7 @@ func (tx *Tx) Effect(args ...[]byte) {
 	tx.unit = appendHead(tx.unit, '*', len(args))
 	for _, a := range args {
 		tx.unit = appendHead(tx.unit, '$', len(a))
-		tx.unit = append(tx.unit, a...)
+		tx.unit = pieces.Append(tx.unit, a)
 		tx.unit = append(tx.unit, "\r\n"...)
 	}
 }

@@ -46,7 +46,7 @@ const (
 )
 
 // MaxString is the length that no string may exceed, in bytes: a record has four
-// bytes for it.
+// bytes for it, and a block has room for one as long as that under a key as long.
 const MaxString = 1<<32 - 1
 
 // layout is where the parts of a record lie.

@@ -1,6 +1,10 @@
 package storage
 
-import "strconv"
+import (
+	"strconv"
+
+	"redoubt/internal/pieces"
+)
 
 // embeddedMax is the longest string that Redis keeps in one block with its
 // object (OBJ_ENCODING_EMBSTR_SIZE_LIMIT).
@@ -46,7 +50,7 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 	p := tx.find(key, forWrite)
 	if !p.found() {
 		r := tx.newRecord(kindOf(TypeString), key, len(value), expireAt)
-		copy(r.value(), value)
+		pieces.Copy(r.value(), value)
 		tx.insert(&p, r)
 		tx.wrote(p, key)
 		return
@@ -63,7 +67,7 @@ func (tx *Tx) SetString(key, value []byte, expireAt int64, flags SetFlags) {
 		tx.countDue(false)
 	}
 	tx.reshape(&p, kindOf(TypeString), len(value), 0, expireAt, 0)
-	copy(p.rec.value(), value)
+	pieces.Copy(p.rec.value(), value)
 	tx.resized(tx.ks.size(p.rec) - before)
 	tx.ks.access.overwrite(p.rec, tx.now)
 	tx.expiryChanged(p, was, expireAt)

@@ -20,15 +20,8 @@ func (w *World) flight() time.Duration { return w.opt.LatencyMax + 200*time.Mill
 // hop is how long one node may take to persist something and tell another.
 func (w *World) hop() time.Duration { return w.flight() + 2*w.opt.FsyncMax }
 
-// twoWriters is how long two primaries may both take writes of a slot when
-// nobody has forced a failover. A primary that hears of no majority stops before
-// that majority can have elected another, so that there are none; but for a vote
-// that a slow disk has kept back, and that arrives when the FAIL has been taken back
-// and the primary serves again (seed 306, by 3 ms). Then it is as long as the claim
-// of the winner takes.
-func (w *World) twoWriters() time.Duration { return w.hop() }
-
-// twoWritersForced is the same when an administrator has: FORCE does not ask the
+// twoWritersForced is how long two primaries may both take writes of a slot when an
+// administrator has forced a failover; otherwise they never may. FORCE does not ask the
 // primary, which hears of its successor from a voter that it pings. TAKEOVER
 // asks nobody. The two ends of a slot that is moved are told one after the
 // other. The time counts while all can reach each other.
@@ -41,15 +34,14 @@ func (w *World) minority() time.Duration {
 }
 
 // recovery is how long a node may refuse requests although it and the owners of
-// all slots are up and can reach each other: FAIL of a primary is taken back
-// after two node timeouts, and who was in a minority waits for another. Replicas that
-// are elected in the meantime may outbid each other for a while (seeds 25, 66 and 155).
+// all slots are up and can reach each other. FAIL of a primary is taken back two node
+// timeouts after it was said, and not before the last vote about it has expired, which
+// is given while it is FAIL. Then who was in a minority waits for a node timeout, or
+// who has started for a moment.
 func (w *World) recovery() time.Duration {
-	return 3*w.opt.NodeTimeout + max(w.opt.NodeTimeout, 2*time.Second) + 2*time.Second + 4*w.hop() + duel
+	vote := max(2*w.opt.NodeTimeout, 2*time.Second)
+	return 2*w.opt.NodeTimeout + vote + max(w.opt.NodeTimeout, 2*time.Second) + 4*w.hop()
 }
-
-// duel is for how long replicas of one shard may outbid each other.
-const duel = 15 * time.Second
 
 // giveWay is how much longer a primary may wait after its start for a replica
 // with more data (package cluster's giveWayLimit).
@@ -68,13 +60,25 @@ func (w *World) manualAttempt() time.Duration {
 }
 
 // replacement is how long it takes until the slots of lost primaries are served
-// again: they are suspected after a node timeout, gossip spreads that, the replicas
-// wait for each other, and the disks are slow. If more than one is lost, the
-// elections may disturb each other, and the next attempt takes a while.
+// again. They are suspected when their ports have refused connections for a moment, or
+// after a node timeout since the last PING, which is up to half a node timeout old. FAIL, the
+// requests for votes, the votes and the claim take a hop each. The replicas of a shard wait
+// for each other, and may have to ask twice: with slow disks the first votes are not there
+// when the second request makes them void. Shards take turns, and disturb each other.
 func (w *World) replacement(lost int, silently bool) time.Duration {
-	limit := w.opt.NodeTimeout + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
-	if silently {
-		limit += w.opt.NodeTimeout / 2
+	if !w.leaseHolds() {
+		return w.slowReplacement(lost)
 	}
-	return limit + time.Duration(lost-1)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
+	suspicion := 500 * time.Millisecond
+	if silently {
+		suspicion = w.opt.NodeTimeout * 3 / 2
+	}
+	return suspicion + 1500*time.Millisecond + 4*w.hop() + time.Duration(lost-1)*2500*time.Millisecond
+}
+
+// slowReplacement is the same with the delays of Redis: gossip spreads the suspicion, and
+// an attempt that has failed is repeated after four node timeouts.
+func (w *World) slowReplacement(lost int) time.Duration {
+	first := w.opt.NodeTimeout*3/2 + 3*time.Second + time.Duration(len(w.Members))*50*time.Millisecond + 4*w.hop()
+	return first + time.Duration(lost)*4*max(2*w.opt.NodeTimeout, 2*time.Second)
 }

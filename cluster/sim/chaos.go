@@ -47,6 +47,14 @@ func NewChaos(seed uint64) *Chaos {
 		s.AllowReplicaMigration = migration && !w.opt.AckAll
 	}
 	opt.AckAll = r.IntN(4) == 0
+	switch r.IntN(6) {
+	case 0:
+		opt.RedisPercent = 10 + r.IntN(60)
+		w.cover("run: with nodes of Redis 7.0")
+	case 1:
+		opt.MixedTimeouts = true
+		w.cover("run: with mixed node timeouts")
+	}
 	w.configure(opt)
 	size := r.Float64()
 	members := chaosNodesMin + int(size*size*(chaosNodesMax-chaosNodesMin+1))
@@ -100,7 +108,7 @@ func (c *Chaos) Run() error {
 	}
 	w.RunCalm(5 * w.opt.NodeTimeout) // replication catches up, too
 	silently := w.Rand.IntN(2) == 0
-	lost := w.losePrimaries(silently)
+	lost := w.losePrimaries(silently, w.Rand.IntN(2) == 0)
 	if err := w.awaitHeirs(len(lost), silently); err != nil {
 		return err
 	}
@@ -114,7 +122,6 @@ func (c *Chaos) Run() error {
 // settle waits until the cluster is whole, with time for so many elections,
 // since those of different shards disturb each other.
 func (c *Chaos) settle(elections int) error {
-	c.World.remember()
 	// The longest wait is for a second election: an attempt that failed may
 	// be repeated after four node timeouts (at least 4 s), and a vote for
 	// another replica keeps the voters away for two.
@@ -122,18 +129,22 @@ func (c *Chaos) settle(elections int) error {
 	if err := c.World.RunUntil(6*c.World.opt.NodeTimeout, "nobody is frozen", func() bool { return !c.World.anyFrozen() }); err != nil {
 		return err
 	}
+	if err := c.World.introduce(); err != nil {
+		return err
+	}
 	return c.World.Settle(10*c.World.opt.NodeTimeout + 20*time.Second + time.Duration(elections)*retry)
 }
 
 // losePrimaries crashes, for good, as many primaries at once as the others can
 // replace: a minority of the voters, each with a replica. Silently means that their
-// machines go with them: nobody is left there to refuse a connection.
-func (w *World) losePrimaries(silently bool) (lost []*Member) {
+// machines go with them: nobody is left there to close a connection, or, unless a router
+// answers for them, to refuse one.
+func (w *World) losePrimaries(silently, refused bool) (lost []*Member) {
 	voters := w.Members[0].View().Size
 	for _, i := range w.Rand.Perm(len(w.Members)) {
 		m := w.Members[i]
 		me := m.View().Me()
-		if len(lost) == voters-voters/2-1 || w.Rand.IntN(3) == 0 {
+		if len(lost) == voters-voters/2-1 || len(lost) > 0 && w.Rand.IntN(3) == 0 {
 			break
 		}
 		if me.Flags.Has(bus.FlagPrimary) && w.hasReplicaInStep(m) {
@@ -143,6 +154,13 @@ func (w *World) losePrimaries(silently bool) (lost []*Member) {
 	for _, m := range lost {
 		if silently {
 			w.Net.Partition(m.Index)
+			w.cover("loss: of a machine")
+		}
+		if silently && refused {
+			for i := range w.Members {
+				w.Net.Refuse(i, m.Index)
+			}
+			w.cover("loss: of a machine for which a router refuses")
 		}
 		m.Crash()
 	}

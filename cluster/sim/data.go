@@ -96,9 +96,6 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 	d.link, d.unacked = replicationLink{}, nil
 	if !r.Replica {
 		d.standing.Promote()
-		if d.head == nil {
-			d.head = begin(m.Index)
-		}
 		d.saved = replication.Fitness{}
 	} else {
 		m.returned = true // whoever is elected later is judged as a winner
@@ -110,6 +107,9 @@ func (m *Member) changeRole(r *cluster.RoleChange) {
 	}
 	if r.Flush {
 		d.forget()
+	}
+	if !r.Replica && d.head == nil {
+		d.head = begin(m.Index)
 	}
 }
 
@@ -264,11 +264,11 @@ func (m *Member) load() {
 }
 
 // copyFrom brings what the primary has written, most of the time not quite all.
-// One that pauses lets its replica catch up.
+// One that pauses lets its replica catch up, by and by.
 func (m *Member) copyFrom(p *Member) {
 	w := m.world
 	from := p.data.head
-	if !p.data.paused.After(w.Now()) {
+	if !p.data.paused.After(w.Now()) || w.Percent(50) {
 		for behind := w.Rand.IntN(3); behind > 0 && from.before != nil; behind-- {
 			from = from.before
 		}

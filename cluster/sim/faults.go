@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ var kinds = []kind{
 	{"frost", 1, func(w *World) { w.anyone().Freeze(w.Between(0, 5*w.opt.NodeTimeout)) }},
 	{"slow node", 1, (*World).slowNode},
 	{"partition", 1, func(w *World) { w.Net.Partition(w.Some(len(w.Members), len(w.Members)/2)...) }},
+	{"rejecting partition", 1, (*World).reject},
 	{"isolation", 1, func(w *World) { w.Net.Partition(w.anyone().Index) }},
 	{"cut", 1, func(w *World) { w.Net.Cut(w.anyone().Index, w.anyone().Index, w.Rand.IntN(2) == 0) }},
 	{"link resets", 1, func(w *World) { w.Net.Reset(10 + w.Rand.IntN(90)) }},
@@ -42,6 +44,8 @@ var kinds = []kind{
 	{"open slot", 1, func(w *World) { w.openSlot(w.anyone(), w.anyone()) }},
 	{"slot moves", 1, (*World).moveSlot},
 	{"forgotten node", 1, (*World).forgetNode},
+	{"reset", 1, (*World).resetReplica},
+	{"new node", 1, (*World).join},
 }
 
 // planned is a fault of a plan. Each draws from a source of its own, so that it is
@@ -304,10 +308,42 @@ func (w *World) forgetNode() {
 	w.order(by, cluster.Forget{ID: m.id})
 }
 
-// remember introduces members that were forgotten to those who do not know them.
-func (w *World) remember() {
-	if len(w.forgotten) == 0 {
+// resetReplica makes a replica forget the cluster and its data, and perhaps who it is.
+func (w *World) resetReplica() {
+	m := w.aReplica()
+	if m == nil || w.opt.AckAll {
 		return
+	}
+	w.strangers = append(w.strangers, m)
+	w.order(m, cluster.Reset{Hard: w.Rand.IntN(2) == 0})
+}
+
+// join adds a member that has never been in the cluster.
+func (w *World) join() {
+	by := w.anyone()
+	m := w.AddMember(len(w.Members))
+	w.strangers = append(w.strangers, m)
+	w.order(m, cluster.Meet{IP: by.IP, Port: clientPort})
+}
+
+// reject is a partition by routers that refuse what they do not let through.
+func (w *World) reject() {
+	side := w.Some(len(w.Members), len(w.Members)/2)
+	for a := range w.Members {
+		for b := range w.Members {
+			if slices.Contains(side, a) != slices.Contains(side, b) {
+				w.Net.Refuse(a, b)
+			}
+		}
+	}
+	w.Net.Partition(side...)
+}
+
+// introduce has members that were forgotten, have forgotten the others or are new
+// become members as all others are.
+func (w *World) introduce() error {
+	if len(w.forgotten)+len(w.strangers) == 0 {
+		return nil
 	}
 	w.Run(banTime + w.opt.NodeTimeout)
 	for _, f := range w.forgotten {
@@ -317,7 +353,40 @@ func (w *World) remember() {
 			}
 		}
 	}
-	w.forgotten = nil
+	if err := w.adoptStrangers(); err != nil {
+		return err
+	}
+	w.forgotten, w.strangers = nil, nil
+	return nil
+}
+
+// adoptStrangers has the strangers meet a member, and follow a primary.
+func (w *World) adoptStrangers() error {
+	host := w.Members[slices.IndexFunc(w.Members, func(m *Member) bool { return m.Up() && !slices.Contains(w.strangers, m) })]
+	for _, s := range w.strangers {
+		w.order(s, cluster.Meet{IP: host.IP, Port: clientPort})
+	}
+	known := func() bool {
+		for _, s := range w.strangers {
+			for _, m := range w.Members {
+				if m.Up() && s.Up() && (m.View().Node(s.id) == nil || s.View().Node(m.id) == nil) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	if err := w.RunUntil(20*w.opt.NodeTimeout+10*time.Second, "new members are known", known); err != nil {
+		return err
+	}
+	for _, s := range w.strangers {
+		p := w.anyone()
+		if !s.Up() || !p.Up() || w.opt.AckAll || s.node.Serving().Replica || s.node.Serving().Slots != nil {
+			continue
+		}
+		w.order(s, cluster.Replicate{ID: p.id})
+	}
+	return nil
 }
 
 // cover counts that something has happened.

@@ -15,8 +15,8 @@ import (
 //   - nobody who had it could be heard of when its primary, after a power cut,
 //     went back to its office without it.
 //   - an administrator forced a failover.
-//   - two primaries took writes of its slot at the same time, for no longer than the
-//     law of writers allows.
+//   - two primaries took writes of its slot at the same time, since an administrator
+//     forced a failover, and for no longer than the law of writers allows.
 //
 // If primaries acknowledge only what all of their shard have (Options.AckAll),
 // only force may lose any.
@@ -105,7 +105,7 @@ func (w *World) yield(m *Member, successor bus.NodeID) {
 	s := w.member(successor)
 	switch {
 	case s == nil:
-	case s.imposed || w.law.upset:
+	case s.imposed || w.law.upset || !w.leaseHolds():
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostByForce)
 	case m.rival == s:
 		w.lose(m.data.head.first(), s.data.head.chain().has, lostBySplit)

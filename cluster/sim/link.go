@@ -38,8 +38,10 @@ func (l *link) Opened() {
 // Received is part of virtual.Handler.
 func (l *link) Received(msg *bus.Message) {
 	m := l.member
-	if m.redis && msg.Type == bus.TypeMFStart {
-		return
+	if m.redis {
+		if msg = m.asRedisReads(msg); msg == nil {
+			return
+		}
 	}
 	m.tellFacts()
 	m.step(cluster.Received{Link: l.id, Msg: msg})
@@ -48,7 +50,7 @@ func (l *link) Received(msg *bus.Message) {
 // Closed is part of virtual.Handler.
 func (l *link) Closed(why virtual.Reason) {
 	delete(l.member.links, l.id)
-	l.member.step(cluster.LinkDown{Link: l.id, Refused: why == virtual.Refused})
+	l.member.step(cluster.LinkDown{Link: l.id, Ended: why == virtual.HungUp, Refused: why == virtual.Refused})
 }
 
 // hangUp closes a link for the node.
@@ -67,9 +69,7 @@ func (w *World) send(m *Member, e cluster.Envelope) {
 	}
 	msg := w.throughCodec(m, e.Msg)
 	if m.redis {
-		other := *msg
-		other.Redoubt = false
-		msg = &other
+		msg = m.asRedisWrites(msg, end.Peer())
 	}
 	end.Send(msg)
 }

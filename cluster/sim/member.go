@@ -21,9 +21,10 @@ const (
 type Member struct {
 	*virtual.Host
 
-	world *World
-	node  *cluster.Node // nil while it is down
-	id    bus.NodeID    // the last that it had
+	world   *World
+	timeout time.Duration // its node timeout
+	node    *cluster.Node // nil while it is down
+	id      bus.NodeID    // the last that it had
 
 	// shard are the members that its shard had in the beginning, itself included.
 	shard  []*Member
@@ -42,7 +43,7 @@ type Member struct {
 
 	unwell     bool      // its server is stuck
 	detached   bool      // its replication link is down
-	redis      bool      // it passes for one of Redis: it takes no MFSTART from its primary
+	redis      bool      // it passes for one of Redis 7.0 (redis.go)
 	takingOver bool      // by TAKEOVER, whose epoch nobody voted for
 	imposed    bool      // by TAKEOVER or FORCE it has last become a primary
 	manual     time.Time // it was told to take over, and may try until then
@@ -56,10 +57,15 @@ type Member struct {
 
 // newMember makes a member of a machine, which is down.
 func newMember(w *World, h *virtual.Host) *Member {
-	m := &Member{Host: h, world: w, disk: virtual.NewDisk[*cluster.State](h)}
+	m := &Member{Host: h, world: w, disk: virtual.NewDisk[*cluster.State](h), timeout: w.opt.NodeTimeout}
+	if w.opt.MixedTimeouts {
+		m.timeout = w.Between(w.opt.NodeTimeout/2, w.opt.NodeTimeout)
+	}
+	m.redis = w.Percent(w.opt.RedisPercent)
 	m.alarm = virtual.NewAlarm(h, m.tick)
 	m.disk.FsyncMax = w.opt.FsyncMax
 	m.disk.Keep = m.onDisk.keep
+	m.disk.Torn = m.tear
 	m.disk.Saved = func(s *cluster.State) { m.saved(s.Version) }
 	m.disk.Full = m.Crash
 	h.Gap = m.resumed
@@ -80,7 +86,8 @@ func (m *Member) ID() bus.NodeID { return m.node.ID() }
 func (m *Member) start() {
 	w := m.world
 	settings := cluster.DefaultSettings()
-	settings.NodeTimeout = w.opt.NodeTimeout
+	settings.NodeTimeout = m.timeout
+	settings.FastFail = !m.redis
 	settings.TCPPort, settings.BusPort = clientPort, busPort
 	if w.opt.Settings != nil {
 		w.opt.Settings(&settings)
@@ -113,25 +120,36 @@ func (m *Member) start() {
 }
 
 // Crash stops the member at once. What was not on disk is lost.
-func (m *Member) Crash() {
-	if m.node == nil {
-		return
+func (m *Member) Crash() { m.halt("crash", m.disk.Crash) }
+
+// PowerCut is a Crash that also takes what of the journal is not on disk, and may
+// leave a write in progress half done.
+func (m *Member) PowerCut() {
+	if m.halt("power cut", m.disk.CutPower) {
+		m.world.cutPower(m)
 	}
-	m.world.Log(m.Host, "crash")
+}
+
+// halt ends a life, and reports whether there was one.
+func (m *Member) halt(why string, disk func()) bool {
+	if m.node == nil {
+		return false
+	}
+	m.world.Log(m.Host, why)
 	m.node = nil
 	m.world.watch(m)
 	m.Stop()
-	m.disk.Crash()
+	disk()
 	m.world.Net.HangUpAll(m.Host)
+	return true
 }
 
-// PowerCut is a Crash that also takes what of the journal is not on disk.
-func (m *Member) PowerCut() {
-	if m.node == nil {
-		return
+// tear leaves a part of a state on the disk.
+func (m *Member) tear(s *cluster.State) {
+	if m.onDisk.tear(s, m.world.Rand) {
+		m.world.Log(m.Host, "its nodes.conf has a torn write")
+		m.world.cover("state: torn write of nodes.conf")
 	}
-	m.Crash()
-	m.world.cutPower(m)
 }
 
 // Restart starts a member that has crashed.
@@ -165,7 +183,7 @@ func (m *Member) resumed(gap time.Duration) {
 	if gap <= lookLimit {
 		return
 	}
-	if gap > m.world.opt.NodeTimeout {
+	if gap > m.timeout {
 		m.step(cluster.Resumed{})
 	}
 	m.tick()

@@ -36,6 +36,10 @@ type Options struct {
 	// AckAll: primaries acknowledge a write when all members that their shard had
 	// in the beginning have it on disk (min-replicas-to-ack and appendfsync always).
 	AckAll bool
+	// RedisPercent of the members pass for nodes of Redis 7.0.
+	RedisPercent int
+	// MixedTimeouts: some node timeouts are shorter than NodeTimeout, down to half of it.
+	MixedTimeouts bool
 	// Settings changes the settings of all nodes; may be nil.
 	Settings func(*cluster.Settings)
 }
@@ -62,6 +66,8 @@ type World struct {
 	repairs int
 	// forgotten are the members that an administrator has had forgotten.
 	forgotten []*Member
+	// strangers are members that have been reset or are new, and have to be introduced.
+	strangers []*Member
 	covered   map[string]int // how often faults and states have happened
 	moves     int            // addresses that were given out by Move
 	law       law

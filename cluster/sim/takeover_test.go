@@ -11,15 +11,24 @@ import (
 // the successors of all of them.
 func takeover(t *testing.T, w *World, victims ...int) time.Duration {
 	t.Helper()
+	for _, i := range victims {
+		w.Members[i].Crash()
+	}
+	return replaced(t, w, victims...)
+}
+
+// replaced gives the time until everybody who runs, but for the victims, knows the
+// successors of all of them.
+func replaced(t *testing.T, w *World, victims ...int) time.Duration {
+	t.Helper()
 	at := w.Now()
 	old := make(map[int]bool)
 	for _, i := range victims {
 		old[i] = true
-		w.Members[i].Crash()
 	}
 	mustHold(t, w, w.RunUntil(time.Minute, fmt.Sprint("the successors of ", victims), func() bool {
 		for _, m := range w.Members {
-			if !m.Up() {
+			if !m.Up() || old[m.Index] {
 				continue
 			}
 			for _, r := range m.View().SlotRanges() {
@@ -32,6 +41,26 @@ func takeover(t *testing.T, w *World, victims ...int) time.Duration {
 		return true
 	}))
 	return w.Now().Sub(at)
+}
+
+// A firewall that rejects all that is sent to a primary, answers to its own PINGs
+// included, makes its host look like one whose process has died. The primary hears of
+// nothing and serves until its lease ends, so nobody may take over sooner (the law in
+// writers.go).
+func TestAFirewallDoesNotLookLikeADeath(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		opt := DefaultOptions()
+		opt.NodeTimeout = 15 * time.Second
+		w := create(t, seed, 3, 3, opt)
+		w.Run(10 * time.Second)
+		for _, m := range w.Members[1:] {
+			w.Net.Reject(m.Index, 0)
+		}
+		took := replaced(t, w, 0)
+		if took < opt.NodeTimeout/2 {
+			t.Errorf("seed %d: the primary is replaced after %v", seed, took)
+		}
+	}
 }
 
 // After kill -9 the host refuses connections, and nobody waits for the node

@@ -83,13 +83,20 @@ func (w *World) watchPair(a, b *Member, both bool) {
 }
 
 // forced reports whether an administrator has made an owner of one of the two, or
-// has upset the majorities.
-func (s *split) forced() bool { return s.moved || s.a.imposed || s.b.imposed || s.a.world.law.upset }
+// has upset the majorities; or if the lease does not hold in this cluster.
+func (s *split) forced() bool {
+	w := s.a.world
+	return s.moved || s.a.imposed || s.b.imposed || w.law.upset || !w.leaseHolds()
+}
+
+// leaseHolds reports whether all vouch for a primary for as long as it counts on, and
+// say so when they do not any more.
+func (w *World) leaseHolds() bool { return w.opt.RedisPercent == 0 && !w.opt.MixedTimeouts }
 
 // judgeSplit breaks the rule if a split has lasted too long. If an administrator
 // forced it, time counts only while all can hear of that.
 func (w *World) judgeSplit(s *split) {
-	since, limit := s.since, w.twoWriters()
+	since, limit := s.since, time.Duration(0)
 	if s.forced() {
 		if w.law.whole.IsZero() {
 			return
@@ -166,7 +173,7 @@ func (w *World) noteWhole() {
 		}
 	}
 	since(&w.law.whole, w.Net.Whole() && !w.anyFrozen())
-	since(&w.law.covered, !w.law.whole.IsZero() && len(w.forgotten) == 0 && w.allOwned())
+	since(&w.law.covered, !w.law.whole.IsZero() && len(w.forgotten)+len(w.strangers) == 0 && w.allOwned())
 }
 
 func (w *World) anyFrozen() bool {

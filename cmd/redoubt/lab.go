@@ -87,6 +87,13 @@ is started again, with its data.`,
 	start := on("start N", "Start node N again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Start(out, args[0]) })
 	kill.ValidArgsFunction = labNodes(&dir, true)
 	restart := on("restart N", "Ask node N to shut down, and start it again", cobra.ExactArgs(1), func(l *lab.Lab, out io.Writer, args []string) error { return l.Restart(out, args[0]) })
+	stop := on("stop [N]", "Stop all nodes, or node N, which hands over first if it is a primary; the data stay", cobra.MaximumNArgs(1), func(l *lab.Lab, out io.Writer, args []string) error {
+		if len(args) > 0 {
+			return l.StopNode(out, args[0])
+		}
+		return l.Stop(out)
+	})
+	stop.ValidArgsFunction = labNodes(&dir, true)
 	start.ValidArgsFunction = labNodes(&dir, false)
 	restart.ValidArgsFunction = labNodes(&dir, true)
 	status := &cobra.Command{Use: "status", Short: "Print a table of the nodes, and what is wrong with them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
@@ -97,7 +104,7 @@ is started again, with its data.`,
 		return l.Status(cmd.OutOrStdout())
 	}}
 	cmd.AddCommand(status, kill, start, restart,
-		on("stop", "Stop all nodes; their data stay", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Stop(out) }),
+		stop,
 		on("remove", "Stop all nodes and delete the lab with its data", cobra.NoArgs, func(l *lab.Lab, out io.Writer, _ []string) error { return l.Remove(out) }),
 	)
 	return cmd

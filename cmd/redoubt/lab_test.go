@@ -99,3 +99,31 @@ func TestThePrintedLinesOfALabWork(t *testing.T) {
 		})
 	}
 }
+
+// A primary of a lab that is stopped has handed over by then.
+func TestANodeOfALabHandsOver(t *testing.T) {
+	bin, port, dir := redistest.Binary(t), toolstest.Ports(t, 6), filepath.Join(t.TempDir(), "lab")
+	lab := func(args ...string) string {
+		t.Helper()
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer stop()
+		out, err := exec.CommandContext(ctx, bin, append([]string{"lab", "--dir", dir}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("lab %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	defer func() { lab("remove") }()
+	lab("--port", fmt.Sprint(port), "--node-timeout", "15s", "--timeout", "2m")
+	primaries := func() int { return len(regexp.MustCompile(`(?m)^\d.* primary `).FindAllString(lab("status"), -1)) }
+	if n := primaries(); n != 3 {
+		t.Fatalf("%d primaries:\n%s", n, lab("status"))
+	}
+	if out := lab("stop", "1"); !strings.Contains(out, "node 1") {
+		t.Errorf("printed %q", out)
+	}
+	if n := primaries(); n != 3 {
+		t.Errorf("%d primaries:\n%s", n, lab("status"))
+	}
+	lab("start", "1")
+}

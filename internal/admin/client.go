@@ -128,9 +128,10 @@ type Operator interface {
 	EachClient(f func(Peer))
 	// Monitor shows the client what all others call from now on.
 	Monitor()
-	// SetUser makes u the user of its name, and closes clients that it may not listen to
-	// what they listen to any more. DeleteUser deletes a user, if there is one, and
-	// ReplaceUsers all; the clients of those who are deleted are closed.
+	// SetUser makes u the user of its name, and closes its clients that listen to what it
+	// may not listen to any more. DeleteUser deletes a user, if there is one, and closes
+	// its clients. ReplaceUsers does the first for each user of list, and the second for
+	// all who are not in it.
 	SetUser(u *acl.User)
 	DeleteUser(name string) (existed bool)
 	ReplaceUsers(list []*acl.User)

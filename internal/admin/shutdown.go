@@ -17,6 +17,8 @@ func (a *Commands) shutdown(x *command.Ctx, c Operator) {
 	switch {
 	case err != "":
 		x.Out.Error(err)
+	case how&config.ShutdownFailover != 0 && a.Cluster == nil:
+		x.Out.Error(resp.ErrShutdownFailover)
 	case a.Server.Busy() != "":
 		a.shutdownBusy(x, how)
 	case abort:
@@ -67,6 +69,10 @@ func shutdownOptions(words [][]byte) (how config.Shutdown, abort bool, err resp.
 			how |= config.ShutdownNow
 		case resp.EqualFold(w, "force"):
 			how |= config.ShutdownForce
+		case resp.EqualFold(w, "safe"):
+			how |= config.ShutdownSafe
+		case resp.EqualFold(w, "failover"):
+			how |= config.ShutdownFailover
 		case resp.EqualFold(w, "abort"):
 			abort = true
 		default:

@@ -80,6 +80,8 @@ var nodeSyntax = map[string][]Arg{
 		oneOf("save-selector", word("NOSAVE"), word("SAVE")).optional(),
 		word("NOW").optional().since("7.0.0"),
 		word("FORCE").optional().since("7.0.0"),
+		word("SAFE").optional(),
+		word("FAILOVER").optional(),
 		word("ABORT").optional().since("7.0.0"),
 	},
 	"acl|cat":           {text("category").optional()},

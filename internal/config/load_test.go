@@ -163,7 +163,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"an option taken as a value", "", []string{"--port", "--loglevel", "verbose"}, at("2", `port "--loglevel" "verbose"`, "wrong number of arguments")},
 		{"dashes that are no number", "", []string{"--port", "--bla", "--loglevel", "verbose"}, at("2", `port "--bla"`, "argument couldn't be parsed into an integer")},
 		{"no value for a list", "", []string{"--shutdown-on-sigint"},
-			at("2", "shutdown-on-sigint", "argument(s) must be one of the following: default, save, nosave, now, force")},
+			at("2", "shutdown-on-sigint", "argument(s) must be one of the following: default, save, nosave, now, force, safe, failover")},
 		{"a bad port of the primary", "", []string{"--replicaof", "--127.0.0.1", "abc"}, at("2", `replicaof "--127.0.0.1" "abc"`, "Invalid master port")},
 		{"half a primary", "", []string{"--replicaof", "--127.0.0.1", "--abc"}, at("2", `replicaof "--127.0.0.1"`, "wrong number of arguments")},
 		{"a replica in a cluster", "cluster-enabled yes\nreplicaof a 1", nil, at("2", "replicaof a 1", "replicaof directive not allowed in cluster mode")},

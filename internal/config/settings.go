@@ -301,6 +301,8 @@ const (
 	ShutdownNoSave
 	ShutdownNow
 	ShutdownForce
+	ShutdownSafe     // of Valkey 9: a primary with slots does not end, unless it is forced to
+	ShutdownFailover // likewise: a primary of a cluster hands over to a replica first
 )
 
 // clone copies s so that directives can be set in the copy.

@@ -268,7 +268,7 @@ func readShutdown(text string) Shutdown {
 }
 
 // shutdownNames is in the order of the bits of Shutdown.
-var shutdownNames = []string{"save", "nosave", "now", "force"}
+var shutdownNames = []string{"save", "nosave", "now", "force", "safe", "failover"}
 
 // eventClasses is the letters of keyspace notifications.
 type eventClasses struct{ single }

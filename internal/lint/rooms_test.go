@@ -32,7 +32,8 @@ var rooms = []room{
 	{path: "slots", pure: true},
 	{path: "replication", pure: true},
 	{path: "internal/glob", pure: true},
-	{path: "internal/resp", pure: true},
+	{path: "internal/pieces", pure: true},
+	{path: "internal/resp", pure: true, imports: []string{"internal/pieces"}},
 	{path: "internal/bitmap", pure: true},
 	{path: "internal/geo", pure: true},
 	{path: "internal/hll", pure: true},
@@ -50,14 +51,14 @@ var rooms = []room{
 	{path: "cluster/sim/sentinels", pure: true, imports: []string{"cluster/release", "cluster/sentinel", "cluster/sim/virtual"}},
 	{path: "cluster/sim", pure: true, imports: []string{"slots", "bus", "cluster", "cluster/release", "cluster/sim/virtual", "replication"}},
 
-	{path: "storage", imports: []string{"slots", "replication", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
+	{path: "storage", imports: []string{"slots", "replication", "internal/pieces", "storage/slab", "storage/tree", "storage/chunk", "storage/rdb/wire"}},
 	{path: "storage/slab"},
 	{path: "storage/tree", imports: []string{"storage/slab"}},
 	{path: "storage/chunk", imports: []string{"storage/rdb/wire"}, pure: true},
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
-	{path: "storage/journal", imports: []string{"replication", "internal/logging", "internal/reason"}},
+	{path: "storage/journal", imports: []string{"replication", "internal/pieces", "internal/logging", "internal/reason"}},
 
 	{path: "replication/psync", imports: []string{"replication", "storage/rdb", "internal/reason"}},
 	{path: "replication/raftgroup", imports: []string{"replication"}},
@@ -81,10 +82,11 @@ var rooms = []room{
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
 	{path: "internal/chaos"},
+	{path: "internal/netlab"}, // networks for tests of whole processes
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pieces", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "cluster/release", "replication", "storage",
@@ -133,7 +135,7 @@ var modules = []module{
 	{path: "github.com/spf13/cobra", importers: []string{"cmd/redoubt/..."}},
 	{path: "github.com/spf13/pflag", importers: []string{"cmd/redoubt/..."}},
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
-	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/server", "internal/node/..."}, tests: true},
+	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/netlab", "internal/server", "internal/node/..."}, tests: true},
 
 	{path: "github.com/cockroachdb/datadriven", tests: true},
 	{path: "github.com/hibiken/asynq", tests: true},

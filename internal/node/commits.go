@@ -190,8 +190,7 @@ func (c *commits) begin() {
 	case c.quorum != nil:
 		c.acked.Store(0) // until the group says more
 		c.given.Store(0)
-	case !c.primary:
-	case c.need.Load() == 0:
+	case !c.primary, c.need.Load() == 0: // a writable replica waits for nobody
 		c.acked.Store(everything)
 	default:
 		at := int64(c.End())

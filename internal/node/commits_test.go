@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/replication"
+	"redoubt/storage"
 	"redoubt/storage/journal"
 )
 
@@ -59,7 +60,7 @@ func TestCommitsOfReplicas(t *testing.T) {
 		t.Error("the term goes on with another role")
 	}
 	unit()
-	want("a replica shows what it has", 30, 50)
+	want("a replica shows what it has, and a writable one waits for nobody", 50, 50)
 	c.setPrimary(true)
 	want("a primary again", 50, 50)
 	unit()
@@ -69,5 +70,25 @@ func TestCommitsOfReplicas(t *testing.T) {
 	want("replicas do not count any more", 60, 60)
 	if told == before {
 		t.Error("nobody is told")
+	}
+}
+
+// TestAQuestionDuringAPauseWasNotPut: replicas are asked when the stream goes on.
+func TestAQuestionDuringAPauseWasNotPut(t *testing.T) {
+	n, _ := startNode(t, t.TempDir(), "--min-replicas-to-ack", "1")
+	end := set(n, n.keys.NewExecutor(), "k", "v")
+	attachAcked(t, n, end)
+	pause := func(on bool) { n.keys.World(now(), func(tx *storage.Tx) { tx.PauseExpiry(on) }) }
+	e := n.keys.NewExecutor()
+	pause(true)
+	n.replicator.acksTo.Store(0)
+	n.replicator.WantAcks(e)
+	if n.stream.End() != end || n.replicator.acksTo.Load() != 0 {
+		t.Errorf("during the pause the stream ends at %d, was at %d; noted is %d", n.stream.End(), end, n.replicator.acksTo.Load())
+	}
+	pause(false)
+	n.replicator.WantAcks(e)
+	if n.stream.End() == end || n.replicator.acksTo.Load() == 0 {
+		t.Error("behind it they are not asked")
 	}
 }

@@ -190,7 +190,7 @@ func New(c Config) (*Node, error) {
 	n.applier.Failed = func(args [][]byte, err string) {
 		n.log.Warn(fmt.Sprintf("A command of the stream failed: '%s': %s", args[0], strings.TrimPrefix(err, "-")))
 	}
-	n.applier.Side = n.server.Side
+	n.applier.Side = n.sideOf
 	n.server.ServeReaders(n.applier)
 	if !cfg.ClusterEnabled {
 		n.server.ServeBeside(n.mover.Executor()) // in a cluster they are redirected when the slot has moved
@@ -466,6 +466,7 @@ func (n *Node) facts() cluster.Facts {
 		Offset:         int64(offset),
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
+		Replicated:     n.replicator.primary.Came() > 0,
 		// A primary whose disk or one of whose loops hangs leaves clients without an
 		// answer and must be replaced. A full disk does not hang: it refuses. A script
 		// that takes long holds no loop up.

@@ -557,15 +557,17 @@ func (p *persistence) format() rdb.Options {
 // behind a snapshot for replicas begins with a SELECT, as with Redis: not
 // everything that reads one looks for the database in the file.
 func (p *persistence) header(tx *storage.Tx, why purpose) rdb.Header {
+	db := p.stream.ReadersDB()
 	if why == forTransfer && tx.Role() == storage.RolePrimary {
 		p.stream.ResetDB()
+		db = -1
 	}
 	return rdb.Header{
 		ServerVersion: version.Redis,
 		CreatedUnix:   time.Now().Unix(),
 		ReplID:        p.history().ID,
 		ReplOffset:    p.stream.End(),
-		ReplStreamDB:  p.stream.SelectedDB(),
+		ReplStreamDB:  db,
 		AOFBase:       why == forBase,
 		Functions:     p.libraries.Libraries(tx),
 	}

@@ -101,13 +101,20 @@ func (q *quorum) start() error {
 	return nil
 }
 
-// Close ends it.
+// Close ends it. A primary gives its lead to another member first, so that nobody has to
+// miss it before there is an election.
 func (q *quorum) Close() error {
-	close(q.closed)
-	if g := q.group.Load(); g != nil {
-		return g.Close()
+	defer close(q.closed)
+	g := q.group.Load()
+	if g == nil {
+		return nil
 	}
-	return nil
+	if g.Leads() {
+		if err := g.Transfer(""); err != nil { // there may be nobody
+			q.n.log.Info("The lead of the shard is not handed over: " + err.Error())
+		}
+	}
+	return g.Close()
 }
 
 func (q *quorum) self() string { return string(q.n.cluster.View().Me().ID) }

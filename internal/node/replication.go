@@ -87,9 +87,8 @@ type roleState struct {
 	known bool
 	// unconfirmed: a primary that waits for the word of its Sentinels, see sentinels.
 	unconfirmed bool
-	// What promote leaves for the case that nothing comes of it: the database
-	// that was selected in the stream before it was reset, and the number of
-	// replicas that had asked for the stream.
+	// What promote leaves for the case that nothing comes of it: the database that was
+	// selected in the stream, and the number of replicas that had asked for the stream.
 	selected int
 	asked    uint64
 	// settled is up to where the stream had to be kept when the node became a primary:
@@ -373,10 +372,7 @@ func (r *replicator) promote(tx *storage.Tx, next *roleState) {
 	}
 	next.known = true
 	next.standing.Promote()
-	if db := r.n.stream.SelectedDB(); db >= 0 { // else it still is that of the promotion before
-		next.selected = db
-	}
-	next.asked, next.settled = r.ids.Load(), end
+	next.selected, next.asked, next.settled = r.n.stream.ReadersDB(), r.ids.Load(), end
 	if !r.begun {
 		next.settled = min(end, max(r.n.changed, r.n.stream.First()))
 	}

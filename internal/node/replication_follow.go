@@ -38,6 +38,7 @@ type follower struct {
 	// the end of the stream for which the log says so.
 	hopeless bool
 	refused  replication.Offset
+	unkept   time.Time // since when what would be given up cannot be kept; zero if it was not tried
 
 	effects []command.Effect
 	db      int // what the stream was last told to be selected; -1: nothing yet
@@ -63,12 +64,7 @@ func (f *follower) admit() error {
 // Position is where the node's stream stands.
 func (f *follower) Position() (psync.Position, bool) {
 	s, stream := f.r.state.Load(), f.r.n.stream
-	db := stream.SelectedDB()
-	if db < 0 {
-		// Nothing was written since a promotion.
-		db = max(s.selected, 0)
-	}
-	return psync.Position{History: s.history, End: stream.End(), DB: db}, s.known && !f.stuck
+	return psync.Position{History: s.history, End: stream.End(), DB: max(stream.ReadersDB(), 0)}, s.known && !f.stuck
 }
 
 // Continue goes on in the history that the primary has named. If it is a new

@@ -2,13 +2,11 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"time"
 
 	"go.uber.org/zap"
 
-	"redoubt/internal/tlsconf"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 )
@@ -66,26 +64,9 @@ func (r *replicator) closeLink() {
 func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 	settings := r.n.config
 	dialer := func(ctx context.Context, addr string) (net.Conn, error) {
-		d := net.Dialer{}
-		if source := settings.Current().BindSourceAddr; source != "" {
-			local, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(source, "0"))
-			if err != nil {
-				return nil, err
-			}
-			d.LocalAddr = local
-		}
-		nc, err := d.DialContext(ctx, "tcp", addr)
+		nc, err := r.dial(ctx, addr)
 		if err != nil {
 			return nil, err
-		}
-		if settings.Current().TLSReplication {
-			var cfg *tls.Config // nil, without certificates, is an error
-			if set := r.n.tls.Set(); set != nil {
-				cfg = set.Client
-			}
-			if nc, err = tlsconf.Secure(ctx, nc, cfg); err != nil {
-				return nil, err
-			}
 		}
 		tracked := r.n.server.TrackPrimary(nc)
 		r.upstream.Store(&tracked)
@@ -104,7 +85,10 @@ func (r *replicator) linkConfig(f *follower) psync.LinkConfig {
 			default:
 				port = c.Port
 			}
-			return psync.Identity{User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP, Member: r.n.quorum != nil}
+			return psync.Identity{
+				User: c.PrimaryUser, Password: c.PrimaryAuth, Port: port, IP: c.ReplicaAnnounceIP,
+				NodeID: r.n.memberID(), Member: r.n.quorum != nil,
+			}
 		},
 		Dir:      r.stagingDir,
 		Timeout:  func() time.Duration { return settings.Current().ReplTimeout },

@@ -47,35 +47,65 @@ type rewinds struct {
 // Rewind implements psync.Rewinder: it is called once the primary has told where its stream
 // is, before PSYNC. An error, as the node ends or follows another one, ends the session; if
 // the node cannot go back it goes on as it is, to a full resync.
-func (f *follower) Rewind(ctx context.Context, u replication.Upstream) error {
+func (f *follower) Rewind(ctx context.Context, u replication.Upstream, again func() (replication.Upstream, bool)) (settled bool, err error) {
 	p, known := f.Position()
 	if !known {
-		return nil
+		return true, nil
 	}
 	m := f.r.n.rewindMeans()
 	fork, v := replication.DecideRewind(p.History, p.End, u, m)
 	switch v {
-	case replication.RewindNothing, replication.RewindUnrelated, replication.RewindNotYet:
-		return nil // PSYNC answers for it, and the log has the reason
+	case replication.RewindNothing, replication.RewindUnrelated:
+		return true, nil // PSYNC answers for it, and the log has the reason
+	case replication.RewindNotYet:
+		return false, nil
 	case replication.RewindName:
-		return f.rename(fork)
+		return true, f.rename(fork)
 	}
 	if done, err := f.dropUnchanged(fork, p); done || err != nil {
-		return err
+		return true, err
 	}
 	why := v.Explain(fork, p.End, m)
 	if v == replication.RewindCut {
 		if f.hopeless {
-			return nil
+			return true, nil
 		}
-		err := f.goBack(ctx, fork, p)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errCutOff) {
-			return err
+		// The load may take long, and the primary may have been replaced meanwhile.
+		stands := func() bool {
+			now, ok := again()
+			other, v := replication.DecideRewind(p.History, p.End, now, m)
+			return !ok || v == replication.RewindCut && other == fork
+		}
+		err := f.goBack(ctx, fork, p, stands)
+		switch {
+		case err == nil, ctx.Err() != nil, errors.Is(err, errCutOff), errors.Is(err, errMoved):
+			return true, err
+		case errors.Is(err, errUnkept) && f.keepsTrying():
+			return true, err
 		}
 		f.hopeless, why = true, err.Error()
 	}
-	f.refuse(fork, p, v, why)
-	return nil
+	return true, f.refuse(fork, p, v, why)
+}
+
+var (
+	// errMoved is why a rewind is given up for another one.
+	errMoved = errors.New("node: the master has changed while this node was going back to it")
+	// errUnkept says that what would be given up cannot be written to a file.
+	errUnkept = errors.New("node: what the master does not have cannot be kept")
+)
+
+// keepPatience is for how long a node that cannot keep what it gives up tries again, before
+// it goes on without: the disk may be full, which somebody will see to.
+const keepPatience = 10 * time.Minute
+
+// keepsTrying reports whether the node tries again to keep what it gives up.
+func (f *follower) keepsTrying() bool {
+	if f.unkept.IsZero() {
+		f.unkept = time.Now()
+		f.r.log.Warn(fmt.Sprintf("What the master does not have cannot be kept in a file. It is tried again for %v, and the node is not in step until then (rewind-files 0 goes on without).", keepPatience))
+	}
+	return time.Since(f.unkept) < keepPatience
 }
 
 // rewindMeans is what the node has to go back with.
@@ -125,6 +155,9 @@ func (f *follower) dropUnchanged(fork replication.Fork, p psync.Position) (done 
 	base, _, ok := n.stream.RestartAt(fork.At)
 	if !ok && n.stream.Enabled() {
 		return false, nil
+	}
+	if current, _, _ := n.stream.Restart(); base != current && n.canReload(fork.At, p.End) != nil {
+		return false, nil // an older one becomes the base again, and a restart has to read it
 	}
 	err = f.inHistory(fork.ID, func(tx *storage.Tx) error {
 		err := n.persistence.replaced(fileSize(base), func() error {
@@ -186,15 +219,18 @@ func checkBase(path string) error {
 	return err
 }
 
-// goBack takes the node back to the fork. After an error it is what it was before, or
+// goBack takes the node back to the fork, if that still stands in the end. After an error it is what it was before, or
 // empty if that could not be brought back.
-func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Position) error {
+func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Position, stands func() bool) error {
 	r, n := f.r, f.r.n
 	began := time.Now()
 	r.log.Warn(fmt.Sprintf("The stream of this node and that of the master have parted at offset %d of %s. "+
 		"The %d bytes behind it are only here. Going back, to resume from there", fork.At, fork.ID, p.End-fork.At))
 	if err := n.canReload(fork.At, p.End); err != nil {
 		return err
+	}
+	if free, ok := n.stream.DiskFree(); ok && n.config.Current().RewindFiles > 0 && free < int64(p.End-fork.At) {
+		return fmt.Errorf("%w: %d bytes, and the disk has room for %d", errUnkept, p.End-fork.At, free)
 	}
 	var (
 		base string
@@ -217,6 +253,9 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 			r.atStep("loaded")
 			kept, err = n.keepEnd(fork, p.End, db)
 			r.atStep("kept")
+			if err == nil && !stands() {
+				err = errMoved
+			}
 			return err
 		},
 		adopt: func(tx *storage.Tx) error {
@@ -253,19 +292,23 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 }
 
 // refuse says why all data have to be copied although the histories have a common part.
-// What would be given up by that is kept all the same, as far as it is there.
-func (f *follower) refuse(fork replication.Fork, p psync.Position, v replication.RewindVerdict, why string) {
+// What would be given up by that is kept all the same, as far as it is there; the error is
+// that it is to be tried again.
+func (f *follower) refuse(fork replication.Fork, p psync.Position, v replication.RewindVerdict, why string) error {
 	if f.refused == p.End {
-		return // it was said; the primary is asked again and again
+		return nil // it was said; the primary is asked again and again
 	}
-	f.refused = p.End
 	r, n := f.r, f.r.n
 	text := fmt.Sprintf("The stream of this node and that of the master have parted at offset %d of %s. "+
 		"The node cannot go back there, and has to copy all data: %s.", fork.At, fork.ID, why)
 	var kept keptEnd
 	if v != replication.RewindOff && v != replication.RewindTooMuch {
 		var err error
-		if kept, err = n.keepEnd(fork, p.End, n.onlyDB()); err != nil {
+		kept, err = n.keepEnd(fork, p.End, n.onlyDB())
+		if errors.Is(err, errUnkept) && f.keepsTrying() {
+			return err
+		}
+		if err != nil {
 			text += fmt.Sprintf(" The %d bytes behind it cannot be kept: %v", p.End-fork.At, err)
 		} else {
 			text += fmt.Sprintf(" Given up: %d bytes with %d writes that the master does not have. %s", p.End-fork.At, kept.writes, kept.where())
@@ -277,7 +320,9 @@ func (f *follower) refuse(fork replication.Fork, p psync.Position, v replication
 			c.file = kept.file
 		}
 	})
+	f.refused = p.End
 	r.log.Warn(text)
+	return nil
 }
 
 // onlyDB is the database that is selected wherever one looks, -1 if that depends.
@@ -322,15 +367,19 @@ func (n *Node) keepEnd(fork replication.Fork, end replication.Offset, db int) (k
 	}
 	w, err := rewound.Create(c.Dir, h)
 	if err != nil {
-		return kept, err
+		return kept, fmt.Errorf("%w: %w", errUnkept, err)
 	}
-	if kept.survey, err = n.survey(fork.At, end, w); err != nil {
+	out := &notingWriter{Writer: w}
+	if kept.survey, err = n.survey(fork.At, end, out); err != nil {
 		w.Abort()
+		if out.err != nil {
+			err = fmt.Errorf("%w: %w", errUnkept, out.err)
+		}
 		return kept, err
 	}
 	file, err := w.Commit()
 	if err != nil {
-		return kept, err
+		return kept, fmt.Errorf("%w: %w", errUnkept, err)
 	}
 	kept.file = file
 	removed, err := rewound.Prune(c.Dir, c.RewindFiles, kept.file)
@@ -341,6 +390,20 @@ func (n *Node) keepEnd(fork replication.Fork, end replication.Offset, db int) (k
 		n.log.Info("Removed " + path + ", as there are newer ones (rewind-files)")
 	}
 	return kept, nil
+}
+
+// notingWriter remembers that a write has failed.
+type notingWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *notingWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // survey is what a part of the stream consists of.

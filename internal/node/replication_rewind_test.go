@@ -76,9 +76,14 @@ func part(t *testing.T, rebase string, args ...string) *parted {
 // rewind has a node go back, as the link would before it asks with PSYNC.
 func rewind(t *testing.T, n *Node, u replication.Upstream) {
 	t.Helper()
-	if err := linked(t, n).Rewind(t.Context(), u); err != nil {
+	if _, err := linked(t, n).Rewind(t.Context(), u, saysAgain(u)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// saysAgain is a primary that says the same when it is asked again.
+func saysAgain(u replication.Upstream) func() (replication.Upstream, bool) {
+	return func() (replication.Upstream, bool) { return u, true }
 }
 
 // wentBack fails the test unless the node is where the two had parted.
@@ -415,7 +420,7 @@ func TestANodeThatFollowsAnotherDoesNotGoBack(t *testing.T) {
 	p := part(t, "before")
 	f := linked(t, p.n)
 	p.n.replicator.BecomeReplica(nobody.host, nobody.port+1, replication.Source{})
-	if err := f.Rewind(t.Context(), p.heir); !errors.Is(err, errCutOff) {
+	if _, err := f.Rewind(t.Context(), p.heir, saysAgain(p.heir)); !errors.Is(err, errCutOff) {
 		t.Errorf("it goes back: %v", err)
 	}
 	if got := position(p.n); got.End != p.end || !maps.Equal(stringsOf(p.n), p.own) {
@@ -495,5 +500,104 @@ func TestQuestionsBeginAnewWithTheRole(t *testing.T) {
 	n.replicator.BecomePrimary()
 	if to, at := n.replicator.acksTo.Load(), n.replicator.prompted.Load(); to != 0 || at != 0 {
 		t.Errorf("asked up to %d, at %d", to, at)
+	}
+}
+
+// TestAPrimaryThatIsReplacedDuringARewind: what it said does not hold any more when the node
+// has loaded, so nothing is cut.
+func TestAPrimaryThatIsReplacedDuringARewind(t *testing.T) {
+	p := part(t, "before")
+	before := position(p.n)
+	other := p.heir
+	other.History.Second -= 10
+	_, err := linked(t, p.n).Rewind(t.Context(), p.heir, saysAgain(other))
+	if !errors.Is(err, errMoved) {
+		t.Errorf("it goes back: %v", err)
+	}
+	if got := position(p.n); got != before || !maps.Equal(stringsOf(p.n), p.own) {
+		t.Errorf("the node is at %+v, was at %+v", got, before)
+	}
+	// One that does not answer any more is no reason: what is cut is in a file.
+	_, err = linked(t, p.n).Rewind(t.Context(), p.heir, func() (replication.Upstream, bool) { return replication.Upstream{}, false })
+	if err != nil {
+		t.Error(err)
+	}
+	p.wentBack(t, p.n)
+	p.keeps(t, p.dir)
+}
+
+// TestWhatCannotBeKeptIsNotGivenUp: the file cannot be written. The node stays as it is, with
+// a base to go back to or without, until the file can.
+func TestWhatCannotBeKeptIsNotGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+	}{{name: "it could go back"}, {"it cannot go back", []string{"--appendonly", "no"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			p := part(t, "never", c.args...)
+			before := position(p.n)
+			db := 0
+			if len(c.args) > 0 {
+				db = p.n.onlyDB()
+			}
+			h := rewound.Header{ID: strings.ToLower(p.heir.History.ID2), First: p.at + 1, Last: p.end, DB: db}
+			h.At = time.UnixMilli(now())
+			var inTheWay []string // directories of the names that the file may have in the next seconds
+			for range 60 {
+				path := filepath.Join(p.dir, h.Name()+".part")
+				if err := os.Mkdir(path, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				inTheWay, h.At = append(inTheWay, path), h.At.Add(time.Second)
+			}
+			f := linked(t, p.n)
+			for range 2 {
+				if _, err := f.Rewind(t.Context(), p.heir, saysAgain(p.heir)); !errors.Is(err, errUnkept) {
+					t.Errorf("it goes on: %v", err)
+				}
+				if got := position(p.n); got != before || !maps.Equal(stringsOf(p.n), p.own) {
+					t.Errorf("the node is at %+v, was at %+v", got, before)
+				}
+			}
+			for _, path := range inTheWay {
+				os.Remove(path)
+			}
+			if _, err := f.Rewind(t.Context(), p.heir, saysAgain(p.heir)); err != nil {
+				t.Error(err)
+			}
+			p.keeps(t, p.dir)
+		})
+	}
+}
+
+// TestAnOlderBaseIsReadBeforeItIsTheBase: an end that changes no data is not dropped if a
+// restart could not load what is left.
+func TestAnOlderBaseIsReadBeforeItIsTheBase(t *testing.T) {
+	n, _ := startNode(t, t.TempDir())
+	e := n.keys.NewExecutor()
+	set(n, e, "k", "v")
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at := set(n, e, "k", "w")
+	heir := replication.Upstream{History: n.replicator.History().Branch(idOther, at), End: at + 100, Serves: true}
+	n.stream.KeepBase(at)
+	n.replicator.BecomeReplica(nobody.host, nobody.port, replication.Source{})
+	n.stream.AppendRaw(pingUnit)
+	if err := n.persistence.askBase().wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	younger, _, _ := n.stream.Restart()
+	older, _, ok := n.stream.RestartAt(at)
+	if !ok || older == younger {
+		t.Fatal("there is no older base")
+	}
+	if err := os.WriteFile(older, []byte("REDIS0011junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := position(n)
+	rewind(t, n, heir)
+	if base, _, _ := n.stream.Restart(); base != younger || position(n) != before {
+		t.Errorf("the base is %s, the node at %+v", base, position(n))
 	}
 }

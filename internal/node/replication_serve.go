@@ -30,7 +30,7 @@ func (r *replicator) Serve(nc net.Conn, rest []byte, hello server.Handshake) {
 	h := psync.Handshake{
 		ListeningPort: hello.ListeningPort, IP: hello.IP,
 		EOF: hello.EOF, PSYNC2: hello.PSYNC2, RDBOnly: hello.RDBOnly, Filtered: hello.EmptyRDB, Functions: hello.Functions,
-		Prompt: hello.PromptAcks, Member: hello.Member, Stray: hello.Stray,
+		Prompt: hello.PromptAcks, NodeID: hello.NodeID, Member: hello.Member, Stray: hello.Stray,
 	}
 	if hello.Psync {
 		h.Request = &replication.Request{ID: hello.ID, From: hello.Offset}
@@ -221,8 +221,11 @@ func (r *replicator) WantAcks(e *storage.Executor) {
 	if tx == nil {
 		return // a script takes long; replicas tell once a second
 	}
-	r.sayIn(tx, unit)
+	said := r.sayIn(tx, unit)
 	e.End()
+	if !said {
+		return // during a pause the stream stands still; what is held back asks again
+	}
 	r.acksTo.Store(int64(r.n.stream.End()))
 	if enough {
 		r.askedOf.Store(came)
@@ -277,10 +280,13 @@ func (r *replicator) say(e *storage.Executor, unit []byte) {
 	r.n.stream.Announce()
 }
 
-func (r *replicator) sayIn(tx *storage.Tx, unit []byte) {
-	if tx.Role() == storage.RolePrimary && !tx.ExpiryPaused() {
-		r.n.stream.Append(-1, -1, unit)
+// sayIn is say in a unit; it reports whether the stream has the unit.
+func (r *replicator) sayIn(tx *storage.Tx, unit []byte) bool {
+	if tx.Role() != storage.RolePrimary || tx.ExpiryPaused() {
+		return false
 	}
+	r.n.stream.Append(-1, -1, unit)
+	return true
 }
 
 // SayOwed says what could not be said for a unit that takes long, in that unit:

@@ -84,7 +84,7 @@ func (n *Node) lastChange(after, end replication.Offset) (last replication.Offse
 	case db != untold:
 		return last, db, nil
 	case final == untold:
-		return last, n.stream.SelectedDB(), nil
+		return last, n.stream.ReadersDB(), nil
 	}
 	// Nothing was changed since the promotion.
 	return last, n.replicator.state.Load().selected, nil

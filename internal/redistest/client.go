@@ -39,7 +39,11 @@ func DialWithin(addr string, within time.Duration) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, r: bufio.NewReader(conn), within: within}, nil
+	return newClient(conn, within), nil
+}
+
+func newClient(conn net.Conn, within time.Duration) *Client {
+	return &Client{conn: conn, r: bufio.NewReader(conn), within: within}
 }
 
 // Close closes the connection.

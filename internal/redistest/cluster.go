@@ -27,6 +27,9 @@ type ClusterConfig struct {
 	Args        []string // further options of every node
 	// TLS has the nodes speak TLS with each other, and redis-cli with them; nil: plain.
 	TLS *Secrets
+	// Hosts are where the nodes run, one on each; nil: all on 127.0.0.1. There is no TLS
+	// with them.
+	Hosts []Host
 }
 
 // Cluster is a cluster of servers that agree with each other.
@@ -65,7 +68,7 @@ func StartCluster(t testing.TB, cfg ClusterConfig) *Cluster {
 			create = append(create, s.TLSAddr())
 			continue
 		}
-		s := Start(t, kind, args...)
+		s := cfg.start(t, i, kind, args)
 		c.Nodes = append(c.Nodes, s)
 		create = append(create, s.Addr())
 	}
@@ -73,11 +76,35 @@ func StartCluster(t testing.TB, cfg ClusterConfig) *Cluster {
 
 	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, cli, create...).CombinedOutput(); err != nil {
+	if out, err := cfg.run(exec.CommandContext(ctx, cli, create...)); err != nil {
 		t.Fatalf("redistest: redis-cli %s: %v\n%s", strings.Join(create, " "), err, out)
 	}
 	c.UntilStable(createTimeout)
 	return c
+}
+
+// start starts the node with an index.
+func (cfg *ClusterConfig) start(t testing.TB, i int, kind Kind, args []string) *Server {
+	t.Helper()
+	if cfg.Hosts != nil {
+		return StartOn(t, cfg.Hosts[i], kind, args...)
+	}
+	return Start(t, kind, args...)
+}
+
+// run runs a tool where it reaches the nodes, and returns what it printed.
+func (cfg *ClusterConfig) run(cmd *exec.Cmd) (string, error) {
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	begin := cmd.Start
+	if cfg.Hosts != nil {
+		begin = func() error { return cfg.Hosts[0].Start(cmd) }
+	}
+	if err := begin(); err != nil {
+		return "", err
+	}
+	err := cmd.Wait()
+	return out.String(), err
 }
 
 // UntilStable waits until all nodes that run agree: each sees the state ok and
@@ -88,7 +115,7 @@ func (c *Cluster) UntilStable(within time.Duration) {
 		if !s.Running() {
 			continue
 		}
-		Until(c.t, within, fmt.Sprintf("node %d is in a stable cluster", s.Port), func() error {
+		Until(c.t, within, fmt.Sprintf("the node at %s is in a stable cluster", s.Addr()), func() error {
 			for _, want := range [][2]string{
 				{"cluster_state", "ok"},
 				{"cluster_slots_ok", "16384"},

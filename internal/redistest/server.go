@@ -1,10 +1,12 @@
 package redistest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +51,7 @@ type Server struct {
 	Dir     string // data directory
 
 	t      testing.TB
+	host   Host // nil: this machine as it is, at 127.0.0.1
 	args   []string
 	file   string // the configuration file of a Sentinel; "" for a node
 	log    string
@@ -62,6 +65,27 @@ type Server struct {
 func Start(t testing.TB, kind Kind, args ...string) *Server {
 	t.Helper()
 	s := &Server{Kind: kind, Port: Port(t), Dir: t.TempDir(), t: t, args: args}
+	s.begin()
+	return s
+}
+
+// Host is where a server may run beside 127.0.0.1: a place with an address of its own, as
+// those of internal/netlab.
+type Host interface {
+	Addr() netip.Addr // it may change
+	Start(*exec.Cmd) error
+	Dial(context.Context, netip.AddrPort) (net.Conn, error)
+}
+
+// hostPort is the port of a server that has a host for itself.
+const hostPort = 6379
+
+// StartOn is Start on a host that has no other server. The server listens on all addresses
+// of the host. It is spoken to from within the host.
+func StartOn(t testing.TB, host Host, kind Kind, args ...string) *Server {
+	t.Helper()
+	s := &Server{Kind: kind, Port: hostPort, Dir: t.TempDir(), t: t, host: host}
+	s.args = append([]string{"--protected-mode", "no"}, args...)
 	s.begin()
 	return s
 }
@@ -98,7 +122,7 @@ func (s *Server) begin() {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("log of %v on port %d:\n%s", s.Kind, s.Port, tail(s.Log(), logShown))
+			t.Logf("log of %v at %s:\n%s", s.Kind, s.Addr(), tail(s.Log(), logShown))
 		}
 	})
 	s.Restart()
@@ -131,7 +155,11 @@ func (s *Server) Launch() {
 	defer log.Close()
 	s.cmd = exec.Command(command[0], command[1:]...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.Dir, log, log
-	if err := s.cmd.Start(); err != nil {
+	begin := s.cmd.Start
+	if s.host != nil {
+		begin = func() error { return s.host.Start(s.cmd) }
+	}
+	if err := begin(); err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
 	cmd, exited := s.cmd, make(chan struct{})
@@ -156,14 +184,18 @@ func (s *Server) command() []string {
 	} else {
 		command = []string{Tool(s.t, "redis-server")}
 	}
-	command = append(command, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir)
+	bind := "127.0.0.1"
+	if s.host != nil {
+		bind = "0.0.0.0"
+	}
+	command = append(command, "--port", strconv.Itoa(s.Port), "--bind", bind, "--dir", s.Dir)
 	return append(command, s.args...)
 }
 
 // ping returns nil if the server takes commands; one that asks for a password
 // does.
 func (s *Server) ping() error {
-	c, err := Dial(s.Addr())
+	c, err := s.Connect()
 	if err != nil {
 		return err
 	}
@@ -176,8 +208,27 @@ func (s *Server) ping() error {
 	return err
 }
 
-// Addr is "127.0.0.1:port".
-func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+// Addr is "127.0.0.1:port", or with the address of the host.
+func (s *Server) Addr() string {
+	if s.host != nil {
+		return netip.AddrPortFrom(s.host.Addr(), uint16(s.Port)).String()
+	}
+	return fmt.Sprintf("127.0.0.1:%d", s.Port)
+}
+
+// Connect opens a connection to the server, from within its host if it has one.
+func (s *Server) Connect() (*Client, error) {
+	if s.host == nil {
+		return Dial(s.Addr())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
+	defer cancel()
+	conn, err := s.host.Dial(ctx, netip.AddrPortFrom(s.host.Addr(), uint16(s.Port)))
+	if err != nil {
+		return nil, err
+	}
+	return newClient(conn, replyTimeout), nil
+}
 
 // Running reports whether the process is there, paused or not.
 func (s *Server) Running() bool {
@@ -251,7 +302,7 @@ func tail(s string, most int) string {
 // Client returns a new connection to the server, closed with the test.
 func (s *Server) Client() *Client {
 	s.t.Helper()
-	c, err := Dial(s.Addr())
+	c, err := s.Connect()
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
@@ -271,7 +322,7 @@ func (s *Server) Do(args ...any) (reply any) {
 // closes those of a node whose role it changes.
 func (s *Server) do(repeat bool, args []any) (reply any) {
 	s.t.Helper()
-	c, err := Dial(s.Addr())
+	c, err := s.Connect()
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
@@ -282,7 +333,7 @@ func (s *Server) do(repeat bool, args []any) (reply any) {
 		case err == nil || strings.HasPrefix(err.Error(), "LOADING"):
 		case repeat && (errors.Is(err, io.EOF) || errors.As(err, new(*net.OpError))):
 			c.Close()
-			next, failed := Dial(s.Addr())
+			next, failed := s.Connect()
 			if failed != nil {
 				s.t.Fatalf("redistest: %v", failed)
 			}

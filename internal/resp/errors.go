@@ -318,6 +318,12 @@ func ErrRDBFilterOption(word []byte) Error {
 	return Error(fmt.Sprintf("ERR Unsupported rdb-filter-only option: %s", word))
 }
 
+// ErrReplicaNodeID is the error of an id that no member of a cluster has.
+const ErrReplicaNodeID Error = "ERR REPLCONF set-cluster-node-id: this is no node id"
+
+// ErrShutdownFailover is the error of SHUTDOWN FAILOVER where there is no cluster.
+const ErrShutdownFailover Error = "ERR SHUTDOWN FAILOVER is for nodes of a cluster"
+
 // ErrReplicaIP is the error of an address that is no address.
 func ErrReplicaIP(length int) Error {
 	return Error(fmt.Sprintf("ERR REPLCONF ip-address provided by replica instance is too long: %d bytes", length))

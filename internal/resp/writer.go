@@ -3,6 +3,8 @@ package resp
 import (
 	"slices"
 	"strconv"
+
+	"redoubt/internal/pieces"
 )
 
 // Writer appends replies to a buffer. The zero value writes RESP2.
@@ -71,7 +73,7 @@ func (w *Writer) Int(n int64) { w.head(':', n) }
 func (w *Writer) Bulk(b []byte) {
 	if !w.shortBulk(b) {
 		w.head('$', int64(len(b)))
-		w.buf = append(w.buf, b...)
+		w.buf = pieces.Append(w.buf, b)
 		w.crlf()
 	}
 }

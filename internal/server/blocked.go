@@ -82,6 +82,7 @@ func (c *conn) Block(x *command.Ctx, w *command.Wait) bool {
 type served struct {
 	b     *blocked
 	reply []byte
+	term  uint32 // of the unit
 	// denied is why there is none: the rules of the client's user have changed while it
 	// waited.
 	denied denied
@@ -120,9 +121,11 @@ func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]serve
 	if !b.Take() {
 		return list, true
 	}
+	// Within the unit no other role begins: one that begins behind it makes it uncertain.
+	term := b.at.c.srv.stream.Term()
 	if why, at := b.user.check(b.row, b.args); why != acl.Allowed {
 		b.End()
-		return append(list, served{b: b, denied: b.user.deny(why, at, b.row, b.args)}), true
+		return append(list, served{b: b, term: term, denied: b.user.deny(why, at, b.row, b.args)}), true
 	}
 	out := resp.NewWriter(nil, b.proto)
 	r.Ctx.Tx.Break()
@@ -132,7 +135,7 @@ func (b *blocked) serveBy(r *command.Runner, key []byte, list []served) ([]serve
 		return list, false
 	}
 	b.End()
-	return append(list, served{b: b, reply: out.Bytes()}), true
+	return append(list, served{b: b, term: term, reply: out.Bytes()}), true
 }
 
 // ServeReaders has those who wait to read served with what an applier brings, as on
@@ -172,7 +175,7 @@ func (s *Server) serving(e *storage.Executor, may func(*blocked) bool) (serve fu
 // empties the list.
 func answerAll(list []served, gate replication.Offset) []served {
 	for _, one := range list {
-		one.b.at.term = one.b.at.c.srv.stream.Term()
+		one.b.at.term = one.term
 		one.b.at.answerLater(gate, one.answer)
 	}
 	clear(list)

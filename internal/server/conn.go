@@ -10,6 +10,7 @@ import (
 
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
+	"redoubt/internal/pieces"
 	"redoubt/internal/resp"
 	"redoubt/replication"
 	"redoubt/storage"
@@ -420,7 +421,7 @@ func (c *conn) reserve() {
 	}
 	grow := min(missing, max(firstReserve, len(c.in)))
 	b := make([]byte, len(c.in), len(c.in)+max(grow, 4096))
-	copy(b, c.in)
+	pieces.Copy(b, c.in)
 	c.in = b
 }
 

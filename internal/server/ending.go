@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -16,7 +18,8 @@ import (
 )
 
 // ending is how a server ends. A shutdown first holds writes back and waits
-// until the replicas have all there is, for shutdown-timeout at most; then it
+// until the replicas have all there is, or with FAILOVER until one of them has taken over,
+// for shutdown-timeout at most; then it
 // saves what has to be saved, and Run returns. Until then it can be aborted.
 type ending struct {
 	once sync.Once
@@ -31,6 +34,9 @@ type ending struct {
 	until   atomic.Int64
 	how     config.Shutdown
 	clients []command.Resume // that asked, and go on if it fails
+	// awaits is what the wait is for. giveUp ends the handover, if that is it.
+	awaits atomic.Int32
+	giveUp context.CancelFunc
 
 	// signalled says that a signal has begun a shutdown, which has not failed.
 	signalled atomic.Bool
@@ -38,6 +44,21 @@ type ending struct {
 	// it is the housekeeping that sees signals in Redis.
 	deferred atomic.Pointer[config.Shutdown]
 }
+
+// What a shutdown waits for.
+const (
+	awaitReplicas int32 = iota // until they have acknowledged all there is
+	awaitHeir                  // until a replica has taken over
+	awaitClients               // until clients have heard of that; the time alone ends it
+)
+
+const (
+	// leastHandover is how long a handover may take at least: with shutdown-timeout 0, or
+	// with NOW, nobody waits for replicas to catch up, but one that has may take over.
+	leastHandover = time.Second
+	// redirectTime is for how long the server sends clients to the new primary.
+	redirectTime = 100 * time.Millisecond
+)
 
 // Shutdown ends the server on SIGTERM, or on SIGINT if interrupt is set: with
 // a snapshot if one is configured, unless shutdown-on-sigterm or
@@ -114,16 +135,86 @@ func (s *Server) beginEnd(tx *storage.Tx, how config.Shutdown, client command.Re
 	}
 	s.log.Warn("User requested shutdown...")
 	e.how = how
-	timeout := s.config.Current().ShutdownTimeout
-	if how&config.ShutdownNow != 0 || timeout == 0 || len(s.behind()) == 0 {
+	if s.beginHandover(tx) {
+		return nil
+	}
+	timeout := s.endTimeout()
+	if timeout == 0 || len(s.behind()) == 0 {
 		return s.finishEnd(tx)
 	}
 	// The replicas are not asked: the question would be a part of the stream
 	// that their answer does not count. They tell once a second.
+	e.awaits.Store(awaitReplicas)
 	e.until.Store(s.now() + timeout.Milliseconds())
 	s.beginPause(tx, pauseByShutdown, math.MaxInt64, false)
 	s.log.Info("Waiting for replicas before shutting down.")
 	return nil
+}
+
+// endTimeout is how long the shutdown waits for replicas that lack something.
+func (s *Server) endTimeout() time.Duration {
+	if s.ending.how&config.ShutdownNow != 0 {
+		return 0
+	}
+	return s.config.Current().ShutdownTimeout
+}
+
+// beginHandover has a replica take over first, if that is asked for and the server is a
+// primary of a cluster. Writes are held back until the end: they are answered by the
+// redirection to the new primary, or not at all. All loops are stopped and tx holds the
+// world.
+func (s *Server) beginHandover(tx *storage.Tx) bool {
+	e := &s.ending
+	switch {
+	case e.how&config.ShutdownFailover == 0:
+		return false
+	case s.cluster == nil:
+		s.log.Warn("There is no cluster: the failover that was asked for with the shutdown is left out.")
+		return false
+	case s.replication == nil || s.Loading() || !s.cluster.Votes():
+		return false // it has nothing to hand over
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.giveUp = cancel
+	e.awaits.Store(awaitHeir)
+	e.until.Store(s.now() + max(s.endTimeout(), leastHandover).Milliseconds())
+	s.beginPause(tx, pauseByShutdown, math.MaxInt64, false)
+	s.log.Info("A replica is to take over before shutting down.")
+	s.replication.HandOver(ctx, func(over bool) {
+		s.Everything(func(tx *storage.Tx) {
+			if ctx.Err() == nil {
+				s.handedOver(tx, over)
+			}
+		})
+	})
+	return true
+}
+
+// handedOver goes on with a shutdown when a replica has taken over, or when none will. All
+// loops are stopped and tx holds the world.
+func (s *Server) handedOver(tx *storage.Tx, over bool) {
+	e := &s.ending
+	s.endHandover()
+	switch {
+	case over:
+		s.log.Info("A replica has taken over. Clients are sent to it.")
+		e.awaits.Store(awaitClients)
+		e.until.Store(min(e.until.Load(), s.now()+redirectTime.Milliseconds()))
+		s.retryAll()
+	case s.endTimeout() == 0 || len(s.behind()) == 0:
+		_ = s.finishEnd(tx)
+	default:
+		e.awaits.Store(awaitReplicas)
+		s.log.Info("Waiting for replicas before shutting down.")
+	}
+}
+
+// endHandover has the handover that may be under way given up.
+func (s *Server) endHandover() {
+	if e := &s.ending; e.giveUp != nil {
+		e.giveUp()
+		e.giveUp = nil
+	}
 }
 
 // behind names the replicas that have not acknowledged all there is.
@@ -149,7 +240,7 @@ func (s *Server) acknowledged() {
 func (s *Server) continueEnd(l *loop) {
 	over := func() bool {
 		until := s.ending.until.Load()
-		return until != 0 && (s.now() >= until || len(s.behind()) == 0)
+		return until != 0 && (s.now() >= until || s.ending.awaits.Load() == awaitReplicas && len(s.behind()) == 0)
 	}
 	if over() {
 		l.everything(func(tx *storage.Tx) {
@@ -168,6 +259,8 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 		client(0, func(w *resp.Writer) { w.Error(resp.ErrShutdown) })
 	}
 	e.clients, e.how = nil, 0
+	s.endHandover()
+	e.awaits.Store(awaitReplicas)
 	e.until.Store(0)
 	e.signalled.Store(false)
 	s.endPause(tx, pauseByShutdown)
@@ -178,7 +271,14 @@ func (s *Server) cancelEnd(tx *storage.Tx) {
 // holds the world.
 func (s *Server) finishEnd(tx *storage.Tx) error {
 	s.logReplicas()
-	err := s.firstBase(s.ending.how)
+	if s.ending.awaits.Load() == awaitHeir {
+		s.log.Warn("No replica has taken over in time.")
+	}
+	s.endHandover()
+	err := s.safeEnd(s.ending.how)
+	if err == nil {
+		err = s.firstBase(s.ending.how)
+	}
 	if err == nil {
 		err = s.saveAtEnd(tx, s.ending.how)
 	}
@@ -205,6 +305,22 @@ func (s *Server) logReplicas() {
 	if all > 0 {
 		s.log.Info(fmt.Sprintf("%d of %d replicas are in sync when shutting down.", all-len(names), all))
 	}
+}
+
+// errUnsafe is why a shutdown is refused.
+var errUnsafe = errors.New("server: it is a primary with slots, and the end was to be safe")
+
+// safeEnd refuses the end of a primary with slots if it is to be safe, as in Valkey 9.
+func (s *Server) safeEnd(how config.Shutdown) error {
+	if how&config.ShutdownSafe == 0 || s.cluster == nil || !s.cluster.Votes() {
+		return nil
+	}
+	if how&config.ShutdownForce != 0 {
+		s.log.Warn("This is a master with slots. Exit anyway.")
+		return nil
+	}
+	s.log.Warn("This is a master with slots: without it the cluster may go down, can't exit.")
+	return errUnsafe
 }
 
 // errFirstBase is why a shutdown is refused.

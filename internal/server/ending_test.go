@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"redoubt/internal/resp"
+	"redoubt/slots"
 )
 
 func TestShutdownSavesFirst(t *testing.T) {
@@ -135,4 +136,106 @@ func TestAShutdownThatWaitedCanFail(t *testing.T) {
 	asks.want("SET k v", "OK")
 	asks.send("SHUTDOWN FORCE")
 	asks.closed()
+}
+
+// handover is a primary of a cluster that has begun to hand over because of a command.
+func handover(t *testing.T, command string, behind []string, directives ...string) (f *fakeReplication, c *fakeCluster, n *node, asks *client, call handoverCall) {
+	t.Helper()
+	f, c = newFakeReplication(), &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	f.behind = behind
+	c.voter.Store(true)
+	n = startParts(t, func(cfg *Config) { cfg.Replication, cfg.Cluster = f, c }, append([]string{"--cluster-enabled", "yes"}, directives...)...)
+	asks = n.dial()
+	asks.send(command)
+	return f, c, n, asks, <-f.handovers
+}
+
+// Writes wait from the moment at which an heir is asked, and are sent to it.
+func TestAPrimaryThatEndsHandsOver(t *testing.T) {
+	f, c, n, asks, call := handover(t, "SHUTDOWN FAILOVER", []string{"one"})
+	writes, other := n.dial(), n.dial()
+	writes.send("SET k v")
+	other.want("GET k", "(nil)")
+	f.locked(func() { f.behind = nil })
+	f.onAck() // what counts is the heir
+	if other.want("GET k", "(nil)"); call.ctx.Err() != nil {
+		t.Error("it does not wait for the heir")
+	}
+	c.mu.Lock()
+	c.elsewhere = slots.Of([]byte("k"))
+	c.mu.Unlock()
+	c.voter.Store(false)
+	call.done(true)
+	writes.wantNext("error: " + string(errMoved(int(slots.Of([]byte("k"))), "127.0.0.1:7001")))
+	asks.closed()
+	if call.ctx.Err() == nil {
+		t.Error("it still hands over")
+	}
+}
+
+func TestAHandoverThatDoesNotCome(t *testing.T) {
+	t.Run("nobody is fit, and nobody lacks anything", func(t *testing.T) {
+		_, _, _, asks, call := handover(t, "SHUTDOWN FAILOVER", nil)
+		call.done(false)
+		asks.closed()
+	})
+	t.Run("nobody is fit, and one lacks something", func(t *testing.T) {
+		f, _, n, asks, call := handover(t, "SHUTDOWN FAILOVER", []string{"one"})
+		call.done(false)
+		n.dial().want("GET k", "(nil)")
+		f.locked(func() { f.behind = nil })
+		f.onAck()
+		asks.closed()
+	})
+	t.Run("nobody is fit, and there is no time", func(t *testing.T) {
+		_, _, _, asks, call := handover(t, "SHUTDOWN NOW FAILOVER", []string{"one"})
+		call.done(false)
+		asks.closed()
+	})
+	t.Run("the time is over", func(t *testing.T) {
+		_, _, _, asks, call := handover(t, "SHUTDOWN FAILOVER", nil, "--shutdown-timeout", "0")
+		asks.closed()
+		<-call.ctx.Done()
+	})
+	t.Run("it is aborted", func(t *testing.T) {
+		_, _, n, asks, call := handover(t, "SHUTDOWN FAILOVER", nil)
+		writes := n.dial()
+		writes.send("SET k v")
+		n.dial().want("SHUTDOWN ABORT", "OK")
+		asks.wantNext("error: " + string(resp.ErrShutdown))
+		writes.wantNext("OK")
+		<-call.ctx.Done()
+		call.done(true) // too late
+		writes.want("SET k w", "OK")
+	})
+}
+
+// What has nothing to hand over ends as without.
+func TestAnEndWithoutAHandover(t *testing.T) {
+	n := startParts(t, func(c *Config) { c.Replication = newFakeReplication() }, "--shutdown-on-sigterm", "failover")
+	c := n.dial()
+	c.want("SHUTDOWN FAILOVER", "error: "+string(resp.ErrShutdownFailover))
+	if err := n.Shutdown(false); err != nil {
+		t.Fatal(err)
+	}
+	c.closed()
+	replica := startParts(t, func(c *Config) { c.Replication, c.Cluster = newFakeReplication(), &fakeCluster{} },
+		"--cluster-enabled", "yes", "--shutdown-on-sigterm", "nosave failover")
+	c = replica.dial()
+	if err := replica.Shutdown(false); err != nil {
+		t.Fatal(err)
+	}
+	c.closed()
+}
+
+func TestASafeEnd(t *testing.T) {
+	cluster := &fakeCluster{elsewhere: slots.Count, moving: slots.Count}
+	cluster.voter.Store(true)
+	n := startParts(t, func(c *Config) { c.Cluster = cluster }, "--cluster-enabled", "yes")
+	c := n.dial()
+	c.want("SHUTDOWN SAFE", "error: "+string(resp.ErrShutdown))
+	c.want("SHUTDOWN NOW SAFE", "error: "+string(resp.ErrShutdown))
+	c.want("SHUTDOWN SAFE ABORT", "error: "+string(resp.ErrSyntax))
+	c.send("SHUTDOWN SAFE FORCE")
+	c.closed()
 }

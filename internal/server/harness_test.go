@@ -101,7 +101,9 @@ type memoryStream struct {
 	awaits bool // Committed is what replicas have acknowledged
 	given  replication.Offset
 	term   uint32
-	rounds *atomic.Uint64 // of Confirm, each answered at once; nil: it is not Strict
+	lasts  bool // … until the next unit, behind which the role changes
+	strict bool
+	rounds atomic.Uint64 // of Confirm, each answered at once
 }
 
 func (m *memoryStream) Shown() replication.Offset {
@@ -122,7 +124,12 @@ func (m *memoryStream) Term() uint32 {
 	return m.term + 1
 }
 
-func (m *memoryStream) Strict() bool      { return m.rounds != nil }
+func (m *memoryStream) Strict() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.strict
+}
+
 func (m *memoryStream) Confirm() uint64   { return m.rounds.Add(1) }
 func (m *memoryStream) Confirmed() uint64 { return m.rounds.Load() }
 
@@ -138,6 +145,10 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	m.end += replication.Offset(len(unit))
 	if !m.quiet {
 		m.units = append(m.units, string(unit))
+	}
+	if m.lasts {
+		m.lasts = false
+		m.term++
 	}
 	if !m.manual {
 		m.committed = m.end

@@ -25,7 +25,8 @@ type mark struct {
 	waits bool
 	term  uint32
 	// shows: the output only shows data, and has a term where Stream is Strict. routed: it may
-	// also show that there are none, by no offset. round is of Stream.Confirm, and is waited for as well; 0: none.
+	// also show that there are none, by no offset. round is of Stream.Confirm, and is waited
+	// for as well; 0: none.
 	shows, routed bool
 	round         uint64
 	mixed         bool // the reply has what no error can replace

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -78,6 +79,11 @@ type Replication interface {
 	// Synced reports whether an offset is fsynced here, and counts the replicas
 	// that have it on disk.
 	Synced(at replication.Offset) (local bool, replicas int)
+	// HandOver has a replica take over from this primary of a cluster, which is about to
+	// end and has begun a pause. It does not wait. done is called, by another goroutine:
+	// with true when the node has become a replica, with false when no replica is fit or
+	// ctx has ended.
+	HandOver(ctx context.Context, done func(over bool))
 	// SendAhead hands what was appended to the stream to the sockets of replicas that
 	// have everything else, as far as these take it at once. The loops call it before
 	// they answer clients; it is quick if there is nothing to send.
@@ -102,9 +108,10 @@ type Handshake struct {
 	PromptAcks    bool   // likewise
 	Member        bool   // likewise: of the node's quorum
 	Version       string
-	RDBOnly       bool // redis-cli --rdb
-	EmptyRDB      bool // redis-cli --replica: rdb-filter-only ""
-	Functions     bool // redis-cli --functions-rdb: rdb-filter-only functions
+	NodeID        string // in a cluster
+	RDBOnly       bool   // redis-cli --rdb
+	EmptyRDB      bool   // redis-cli --replica: rdb-filter-only ""
+	Functions     bool   // redis-cli --functions-rdb: rdb-filter-only functions
 
 	Psync  bool // PSYNC, with the two below; otherwise SYNC
 	ID     string
@@ -151,6 +158,8 @@ type Cluster interface {
 	// Publish spreads a message of PUBLISH, or SPUBLISH if sharded, to other
 	// nodes.
 	Publish(channel, message []byte, sharded bool)
+	// Votes reports whether the node is a primary with slots.
+	Votes() bool
 	// Rows is the CLUSTER command.
 	Rows() []*command.Row
 }

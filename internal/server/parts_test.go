@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,7 @@ type fakeCluster struct {
 	asked     []Route
 	late      bool // the slot goes away between the gate and the unit
 	freezes   atomic.Uint64
+	voter     atomic.Bool // it is a primary with slots
 }
 
 func (f *fakeCluster) Freezes(time.Time) uint64 { return f.freezes.Load() }
@@ -68,6 +70,7 @@ func (f *fakeCluster) Route(r Route) resp.Error {
 	return ""
 }
 
+func (f *fakeCluster) Votes() bool                 { return f.voter.Load() }
 func (f *fakeCluster) Publish(_, _ []byte, _ bool) {}
 func (f *fakeCluster) Rows() []*command.Row        { return nil }
 func (f *fakeCluster) Connections() int            { return 10 }
@@ -177,10 +180,22 @@ type fakeReplication struct {
 
 	unconfirmed   atomic.Bool
 	wanted, ahead atomic.Int64 // calls of WantAcks and SendAhead
+
+	handovers chan handoverCall // calls of HandOver
+}
+
+// handoverCall is what HandOver was called with.
+type handoverCall struct {
+	ctx  context.Context
+	done func(over bool)
+}
+
+func (f *fakeReplication) HandOver(ctx context.Context, done func(over bool)) {
+	f.handovers <- handoverCall{ctx, done}
 }
 
 func newFakeReplication() *fakeReplication {
-	return &fakeReplication{served: make(chan Handshake, 1), asked: make(chan struct{})}
+	return &fakeReplication{served: make(chan Handshake, 1), asked: make(chan struct{}), handovers: make(chan handoverCall, 1)}
 }
 
 func (f *fakeReplication) locked(change func()) {
@@ -478,10 +493,12 @@ func TestPsyncHandsTheConnectionOver(t *testing.T) {
 			c := n.dialBy(network, addr)
 			c.want("REPLCONF listening-port 7777 ip-address 10.0.0.1", "OK")
 			c.want("REPLCONF capa eof capa psync2", "OK")
+			c.want("REPLCONF set-cluster-node-id 7777", "error: "+string(resp.ErrReplicaNodeID))
+			c.want("REPLCONF set-cluster-node-id 0123456789012345678901234567890123456789", "OK")
 			c.raw("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\nREPLCONF ACK 0\r\n")
 			c.wantNext("FULLRESYNC")
 			hello := <-f.served
-			want := Handshake{ListeningPort: 7777, IP: "10.0.0.1", EOF: true, PSYNC2: true, Psync: true, ID: "?", Offset: -1, User: "default"}
+			want := Handshake{ListeningPort: 7777, IP: "10.0.0.1", EOF: true, PSYNC2: true, Psync: true, ID: "?", Offset: -1, User: "default", NodeID: "0123456789012345678901234567890123456789"}
 			hello.Stray = nil // TestACommandOfAReplicaEndsItsConnection
 			if !reflect.DeepEqual(hello, want) {
 				t.Errorf("handed over %+v, want %+v", hello, want)

@@ -45,6 +45,9 @@ func (s *Server) Record(name string, args ...string) {
 	}
 }
 
+// nodeIDLen is the length of the id of a member of a cluster.
+const nodeIDLen = 40
+
 func replconfCommand(x *command.Ctx, c *conn) {
 	if len(x.Args)%2 == 0 {
 		x.Out.Error(resp.ErrSyntax)
@@ -78,6 +81,12 @@ func replconfCommand(x *command.Ctx, c *conn) {
 			c.replica.PSYNC2 = c.replica.PSYNC2 || resp.EqualFold(value, "psync2")
 		case resp.EqualFold(word, "version"):
 			c.replica.Version = string(value)
+		case resp.EqualFold(word, "set-cluster-node-id"):
+			if len(value) != nodeIDLen {
+				x.Out.Error(resp.ErrReplicaNodeID)
+				return
+			}
+			c.replica.NodeID = string(value)
 		case resp.EqualFold(word, "rdb-only"):
 			n, ok := resp.ParseInt(value)
 			switch {

@@ -104,14 +104,6 @@ func (us *users) find(name string) *account {
 	return us.byName[name]
 }
 
-// replace makes byName what it says, and returns what it was.
-func (us *users) replace(byName map[string]*account) (old map[string]*account) {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	old, us.byName = us.byName, byName
-	return old
-}
-
 // remove deletes the account of that name.
 func (us *users) remove(name string) {
 	us.mu.Lock()
@@ -216,21 +208,25 @@ func usersPath(cfg *config.Settings) string {
 // SetUser makes u the user of its name: admin.Operator. Clients that have subscriptions
 // to channels which it may not use any more are closed.
 func (c *conn) SetUser(u *acl.User) {
-	s := c.srv
 	c.Stop(func() {
-		a := s.users.byName[u.Name()]
-		if a != nil {
-			if keeps := a.rules.Load().ChannelsLost(u); keeps != nil {
-				s.eachConn(func(p *conn) {
-					if p.user == a && !p.keepsSubscriptions(keeps) {
-						c.hangUp(p)
-					}
-				})
-			}
-		}
-		s.users.put(u)
-		s.usersChanged()
+		c.changeUser(u)
+		c.srv.usersChanged()
 	})
+}
+
+// changeUser gives the account of that name the rules of u. All loops are stopped.
+func (c *conn) changeUser(u *acl.User) {
+	s := c.srv
+	if a := s.users.byName[u.Name()]; a != nil {
+		if keeps := a.rules.Load().ChannelsLost(u); keeps != nil {
+			s.eachConn(func(p *conn) {
+				if p.user == a && !p.keepsSubscriptions(keeps) {
+					c.hangUp(p)
+				}
+			})
+		}
+	}
+	s.users.put(u)
 }
 
 // keepsSubscriptions reports whether keeps is true of all subscriptions.
@@ -269,19 +265,24 @@ func (c *conn) DeleteUser(name string) (existed bool) {
 }
 
 // ReplaceUsers makes list, which has the user default, all users there are:
-// admin.Operator. Clients of all but the user default are closed, as by ACL LOAD.
+// admin.Operator. A user who is in it stays the same one to its clients, with other
+// rules, as by SetUser; clients of the others are closed. It matches ACLLoadFromFile
+// since Redis 7.4 and Valkey 8: before, it closed the clients of all but default.
 func (c *conn) ReplaceUsers(list []*acl.User) {
-	s := c.srv
+	us := &c.srv.users
 	c.Stop(func() {
-		old := s.users.replace(map[string]*account{acl.DefaultName: s.users.fallback})
+		named := make(map[string]bool, len(list))
 		for _, u := range list {
-			s.users.put(u)
+			c.changeUser(u)
+			named[u.Name()] = true
 		}
-		delete(old, acl.DefaultName)
-		for _, a := range old {
-			c.closeClientsOf(a)
+		for name, a := range us.byName {
+			if !named[name] {
+				us.remove(name)
+				c.closeClientsOf(a)
+			}
 		}
-		s.usersChanged()
+		c.srv.usersChanged()
 	})
 }
 

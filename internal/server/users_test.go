@@ -443,10 +443,16 @@ func TestTheFileOfUsers(t *testing.T) {
 		}
 	}
 	c.want("ACL USERS", "[ann bob default new]")
-	write("user ann on >pw ~k &* +@all\nuser default off\n")
+	hears, loses := n.as("ann"), n.as("ann")
+	hears.want("SUBSCRIBE news", "[subscribe news 1]")
+	loses.want("SUBSCRIBE other", "[subscribe other 1]")
+	write("user ann on >pw ~k resetchannels &news +@all\nuser default off\n")
 	anyone.want("ACL LOAD", "OK")
-	c.closed() // its user has been replaced
-	bob.closed()
+	c.want("GET x", "error: NOPERM No permissions to access a key") // as the same user, with other rules
+	c.want("PUBLISH news hello", "1")
+	hears.wantNext("[message news hello]")
+	loses.closed() // its user may not listen to that any more
+	bob.closed()   // its user is gone
 	anyone.want("ACL USERS", "error: NOPERM User default has no permissions to run the 'acl|users' command")
 	n.dial().want("PING", "error: NOAUTH Authentication required.")
 	again := n.as("ann")

@@ -45,6 +45,9 @@ func (s *session) greet() error {
 	if me.IP != "" {
 		send("REPLCONF", "ip-address", me.IP)
 	}
+	if me.NodeID != "" { // to one of Redis it is an option that it does not know
+		send("REPLCONF", "set-cluster-node-id", me.NodeID)
+	}
 	capas := []string{"REPLCONF", "capa", "eof", "capa", "psync2", "capa", capaPrompt}
 	if me.Member {
 		capas = append(capas, "capa", capaMember)

@@ -7,6 +7,7 @@ import "redoubt/replication"
 type Handshake struct {
 	ListeningPort int    // 0 if not told
 	IP            string // announced; empty: that of the connection
+	NodeID        string // its id in a cluster, if it has told one (set-cluster-node-id, as in Valkey 9)
 	EOF           bool   // capa eof: a transfer may end with a mark
 	PSYNC2        bool   // capa psync2: +CONTINUE may name another history
 	Member        bool   // capa quorum-member: see PrimaryConfig.Committed

@@ -71,6 +71,7 @@ type Identity struct {
 	Password string // masterauth; empty: no AUTH is sent
 	Port     int    // announced to the primary
 	IP       string // announced, if not empty
+	NodeID   string // in a cluster; announced, if not empty
 	Member   bool   // of the primary's quorum, so that it gets what is not committed yet
 }
 
@@ -95,8 +96,10 @@ type LinkConfig struct {
 // that a partial resync is possible. Its method is called by the Link's goroutine.
 type Rewinder interface {
 	// Rewind is told what the primary says of its stream, before PSYNC asks for what
-	// Position says then. An error ends the session. It gives up when ctx ends.
-	Rewind(ctx context.Context, u replication.Upstream) error
+	// Position says then. again asks it once more; ok is false if it does not answer. An
+	// error ends the session. It gives up when ctx ends. settled is false if the primary
+	// was asked too early: a full resync is not to be taken without another question.
+	Rewind(ctx context.Context, u replication.Upstream, again func() (u replication.Upstream, ok bool)) (settled bool, err error)
 }
 
 // Handover is a failover that this node coordinates: it was the primary, and follows
@@ -171,6 +174,7 @@ type Link struct {
 	arrived  atomic.Int64
 
 	outage outage // the goroutine's
+	doubts int    // likewise: full resyncs in a row that were not taken, see session.doubts
 
 	mu        sync.Mutex // guards what follows
 	state     LinkState

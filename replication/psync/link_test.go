@@ -135,11 +135,55 @@ type rewinder struct {
 	target *memTarget
 	told   []replication.Upstream
 	back   func(u replication.Upstream) error
+	early  bool // the primary is asked too early
 }
 
-func (r *rewinder) Rewind(_ context.Context, u replication.Upstream) error {
+func (r *rewinder) Rewind(_ context.Context, u replication.Upstream, _ func() (replication.Upstream, bool)) (bool, error) {
 	r.told = append(r.told, u)
-	return r.back(u)
+	return !r.early, r.back(u)
+}
+
+// TestAPrimaryThatChangesMeanwhile: between INFO and PSYNC it has become a primary, or has
+// settled. A full resync is not taken from it before it has been asked again, some times.
+func TestAPrimaryThatChangesMeanwhile(t *testing.T) {
+	info := fmt.Sprintf("role:slave\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\nmaster_repl_offset:90\r\nsecond_repl_offset:-1\r\n", idA, replication.NoID)
+	for _, c := range []struct {
+		name, id string // of the full resync
+		early    bool
+		doubts   int
+	}{
+		{"nothing has changed", idA, false, 0},
+		{"it has another history", idB, false, mostDoubts},
+		{"it was asked too early", idA, true, mostDoubts},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newLinkRig(t)
+				r.target.at(idA, 100)
+				r.cfg.Rewinder = &rewinder{target: r.target, back: func(replication.Upstream) error { return nil }, early: c.early}
+				r.start()
+				for i := range c.doubts + 1 {
+					r.introduce()
+					r.expect(cmd("INFO", "replication"))
+					r.send(fmt.Sprintf("$%d\r\n%s\r\n", len(info), info))
+					r.expect(cmd("PSYNC", idA, "101"))
+					r.send("+FULLRESYNC " + c.id + " 90\r\n")
+					if i == c.doubts {
+						break
+					}
+					if rest, err := io.ReadAll(r.in); err != nil || len(rest) > 0 {
+						t.Errorf("it goes on with %q (%v)", rest, err)
+					}
+					r.accept()
+				}
+				synctest.Wait()
+				if got := r.link.Status().State; got != Sync {
+					t.Errorf("the link is at %q, and does not take the snapshot", got)
+				}
+				r.close()
+			})
+		})
+	}
 }
 
 // TestThePrimaryIsAskedBeforePSYNC: what INFO tells of its stream comes to the node, which

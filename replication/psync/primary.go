@@ -101,6 +101,7 @@ type Replica struct {
 	ID    replication.ReplicaID
 	IP    string // announced, or that of the connection
 	Port  int    // announced
+	Node  string // its id in a cluster; empty if it has told none
 	State State
 	Ack   replication.Ack
 	Sent  replication.Offset // handed to its socket; of one that is online
@@ -309,7 +310,7 @@ func (p *Primary) Replicas() []Replica {
 	list := make([]Replica, 0, len(p.feeders))
 	for _, f := range p.feeders {
 		ack, _ := p.acks.Get(f.id)
-		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, State: f.state, Ack: ack, Sent: replication.Offset(f.sent.Load())})
+		list = append(list, Replica{ID: f.id, IP: f.ip(), Port: f.handshake.ListeningPort, Node: f.handshake.NodeID, State: f.state, Ack: ack, Sent: replication.Offset(f.sent.Load())})
 	}
 	slices.SortFunc(list, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
 	return list

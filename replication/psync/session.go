@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +49,8 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	if err := s.greet(); err != nil {
 		return false, err
 	}
-	if err := s.rewind(ctx); err != nil {
+	said, err := s.rewind(ctx)
+	if err != nil {
 		return false, err
 	}
 	position, known := s.cfg.Target.Position()
@@ -56,6 +58,10 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if answer.full && s.doubts(said, answer) {
+		return false, unexpected("The master has changed since it told where its stream is. It is asked again before all data are copied")
+	}
+	s.link.doubts = 0
 	if answer.full {
 		s.explain(position, known, answer)
 		position, err = s.synchronize(ctx, answer)
@@ -68,20 +74,51 @@ func (s *session) run(ctx context.Context) (up bool, err error) {
 	return true, s.follow(position)
 }
 
+// told is what the primary has said of its stream before PSYNC.
+type told struct {
+	history string // the id of its history; empty if it shares none, or was not asked
+	settled bool   // see Rewinder
+}
+
 // rewind has the node look at what the primary tells of its stream, if the node has one
 // itself.
-func (s *session) rewind(ctx context.Context) error {
+func (s *session) rewind(ctx context.Context) (said told, err error) {
 	if s.cfg.Rewinder == nil {
-		return nil
+		return said, nil
 	}
-	if p, known := s.cfg.Target.Position(); !known || p.End == 0 {
-		return nil
+	p, known := s.cfg.Target.Position()
+	if !known || p.End == 0 {
+		return said, nil
 	}
 	u, ok, err := s.upstream()
 	if err != nil || !ok {
-		return err
+		return said, err
 	}
-	return s.cfg.Rewinder.Rewind(ctx, u)
+	if _, shared := replication.ForkOf(p.History, p.End, u); shared {
+		said.history = u.History.ID
+	}
+	said.settled, err = s.cfg.Rewinder.Rewind(ctx, u, func() (replication.Upstream, bool) {
+		u, ok, err := s.upstream()
+		return u, ok && err == nil
+	})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return said, err
+}
+
+// mostDoubts is how many full resyncs in a row are not taken.
+const mostDoubts = 3
+
+// doubts reports whether a full resync is not to be taken yet, since the primary has changed
+// after the node had looked at what it said: it has become a primary, or has settled. What
+// the node has beyond it would go without being kept. The next session asks again.
+func (s *session) doubts(said told, a answer) bool {
+	if said.history == "" || said.settled && strings.EqualFold(said.history, a.id) {
+		return false
+	}
+	s.link.doubts++
+	return s.link.doubts <= mostDoubts
 }
 
 // explain says in the log why all data are sent, as far as this side can tell.

@@ -246,7 +246,7 @@ func (w *writer) replace(basePath string, m manifest) error {
 func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.mu.Lock()
 	s.guard.Lock()
-	s.db = -1
+	s.db, s.readersDB = -1, -1
 	s.tail.reset()
 	s.floor, s.held = at, at
 	if s.ring != nil {
@@ -366,7 +366,7 @@ func (s *Stream) cutBacklog(at replication.Offset) error {
 		return fmt.Errorf("journal: cannot cut at offset %d: %w", at, ErrTrimmed)
 	}
 	s.tail.cut(at)
-	s.db = -1
+	s.db, s.readersDB = -1, -1
 	s.countFrom(at)
 	s.end.Store(int64(at))
 	return nil

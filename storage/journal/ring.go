@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"redoubt/internal/pieces"
 	"redoubt/replication"
 )
 
@@ -125,8 +126,8 @@ func (r *ring) append(at replication.Offset, a, b []byte) {
 }
 
 func (r *ring) put(at replication.Offset, p []byte) {
-	n := copy(r.data[at%r.size:], p)
-	copy(r.data, p[n:])
+	n := pieces.Copy(r.data[at%r.size:], p)
+	pieces.Copy(r.data, p[n:])
 }
 
 // view returns the n bytes after offset at, in two parts because they may wrap.

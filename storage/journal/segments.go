@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 
+	"redoubt/internal/pieces"
 	"redoubt/replication"
 )
 
@@ -52,7 +53,7 @@ func (t *segments) append(at replication.Offset, a, b []byte) {
 		last++
 	}
 	g := &t.list[last]
-	g.data = append(append(g.data, a...), b...)
+	g.data = pieces.Append(pieces.Append(g.data, a), b)
 }
 
 // appendPieces is append, with segments of so many bytes, over which a unit is spread:

@@ -31,14 +31,17 @@ type Stream struct {
 	cfg Config
 	log *zap.Logger
 
-	mu    sync.Mutex // the reservation of offset and the copy; never held across I/O
-	db    int        // the database last selected in the stream, -1 if unknown
-	tail  segments
-	ring  *ring              // nil without a journal
-	held  replication.Offset // the ring's places below it may be written again
-	sel   []byte
-	bound replication.Offset // how far synced may lag before executors must park; never changes
-	quick time.Duration      // commitQuickTime; only tests change it
+	mu sync.Mutex // the reservation of offset and the copy; never held across I/O
+	db int        // the database last selected in the stream, -1 if unknown
+	// readersDB is what readers have selected at the end, -1 if unknown: ResetDB does not
+	// change it.
+	readersDB int
+	tail      segments
+	ring      *ring              // nil without a journal
+	held      replication.Offset // the ring's places below it may be written again
+	sel       []byte
+	bound     replication.Offset // how far synced may lag before executors must park; never changes
+	quick     time.Duration      // commitQuickTime; only tests change it
 
 	end       atomic.Int64 // written under mu
 	committed upTo         // see Committed; written under mu
@@ -83,7 +86,7 @@ type Stream struct {
 }
 
 func newStream(cfg Config) *Stream {
-	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
+	s := &Stream{cfg: cfg, log: cfg.Log, db: -1, readersDB: -1, sel: make([]byte, 0, 64), quick: commitQuickTime}
 	s.policy.Store(int32(cfg.Policy))
 	s.bound = replication.Offset(cfg.RingBytes / 2)
 	s.needed.Store(math.MaxInt64)
@@ -104,7 +107,7 @@ func (s *Stream) Append(firstDB, lastDB int, unit []byte) replication.Offset {
 		sel = s.selectCommand(firstDB)
 	}
 	if lastDB >= 0 {
-		s.db = lastDB
+		s.db, s.readersDB = lastDB, lastDB
 	}
 	end := s.add(sel, unit)
 	s.mu.Unlock()
@@ -164,7 +167,11 @@ func (s *Stream) selectCommand(db int) []byte {
 
 // ResetDB makes the next write be preceded by SELECT, as Redis does when a
 // replica attaches to a stream it has not seen the start of.
-func (s *Stream) ResetDB() { s.SetSelectedDB(-1) }
+func (s *Stream) ResetDB() {
+	s.mu.Lock()
+	s.db = -1
+	s.mu.Unlock()
+}
 
 // SelectedDB is the database last selected in the stream, -1 if unknown.
 func (s *Stream) SelectedDB() int {
@@ -173,11 +180,19 @@ func (s *Stream) SelectedDB() int {
 	return s.db
 }
 
+// ReadersDB is the database that whoever has read the stream to its end has selected, -1
+// if unknown: that of SelectedDB, or the one that was it before ResetDB.
+func (s *Stream) ReadersDB() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readersDB
+}
+
 // SetSelectedDB says what SELECT the stream's bytes ended with: a replica's
 // link and a replay know it, the stream does not parse.
 func (s *Stream) SetSelectedDB(db int) {
 	s.mu.Lock()
-	s.db = db
+	s.db, s.readersDB = db, db
 	s.mu.Unlock()
 }
 

@@ -30,8 +30,9 @@ func (a Area) String() string {
 // as large as the rounding itself for blocks of a few KiB. Larger blocks are
 // multiples of granule and do not live in pages of one size.
 const (
-	// MaxBlock is the largest block, in bytes.
-	MaxBlock = 1 << 30
+	// MaxBlock is the largest block, in bytes: a key and a string of 4 GiB each, and
+	// what a record has besides.
+	MaxBlock = 8<<30 + 4<<10
 
 	minBlock   = 16
 	step       = 4

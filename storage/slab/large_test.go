@@ -4,9 +4,9 @@ import "testing"
 
 func TestLargestBlock(t *testing.T) {
 	if checked {
-		t.Skip("fills a GiB with poison")
+		t.Skip("fills gigabytes with poison")
 	}
-	s := newTest(t, 3<<30)
+	s := newTest(t, 3*MaxBlock) // addresses; no memory is touched
 	h := s.NewHeap()
 	r := h.Alloc(Records, MaxBlock)
 	if r == 0 {

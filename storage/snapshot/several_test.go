@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,6 +27,11 @@ type underWay struct {
 // Two or three snapshots at a time, of all slots or some, begin, walk and end in any
 // order among changes of all kinds. Every file is the state of its own moment.
 func TestEverySnapshotIsTheStateOfItsOwnMoment(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); raceDetector && f.Value.String() == f.DefValue { // 100
+		if err := flag.Set(f.Name, "25"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		ks := storage.New(storage.Config{Databases: 3, Seed: 1, Reserve: 1 << 30})
@@ -215,8 +221,12 @@ func TestTheOldestOfVeryManySnapshots(t *testing.T) {
 // and leaves snapshots that are under way alone.
 func TestWriteIsTheStateWithinAUnit(t *testing.T) {
 	ks := storage.New(storage.Config{Databases: 3})
-	m := &mutator{ks: ks, e: ks.NewExecutor(), rand: rand.New(rand.NewPCG(3, 3)), keys: 3000, now: t0}
-	for range 10_000 {
+	keys := 3000
+	if raceDetector {
+		keys = 800
+	}
+	m := &mutator{ks: ks, e: ks.NewExecutor(), rand: rand.New(rand.NewPCG(3, 3)), keys: keys, now: t0}
+	for range 3 * keys {
 		m.op(false)
 	}
 	var other, file bytes.Buffer

@@ -33,7 +33,11 @@ func begin(t *testing.T, ks *storage.Keyspace, e *storage.Executor, out io.Write
 }
 
 func TestFileIsTheStateOfTheMoment(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if raceDetector {
+		seeds = 5
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			ks := storage.New(storage.Config{Databases: 1 + r.IntN(4), Seed: seed})
@@ -54,7 +58,11 @@ func TestFileIsTheStateOfTheMoment(t *testing.T) {
 // Blocks that the walk, or the writing goroutine, is about to read move.
 func TestFileIsTheStateWhileMemoryIsCompacted(t *testing.T) {
 	ks := storage.New(storage.Config{Databases: 2})
-	m := &mutator{ks: ks, e: ks.NewExecutor(), rand: rand.New(rand.NewPCG(1, 1)), keys: 12_000, now: t0}
+	keys := 12_000
+	if raceDetector {
+		keys = 2000
+	}
+	m := &mutator{ks: ks, e: ks.NewExecutor(), rand: rand.New(rand.NewPCG(1, 1)), keys: keys, now: t0}
 	for range 2 {
 		for range 3 * m.keys {
 			m.op(false)

@@ -55,11 +55,17 @@ func Run[S Simulation](t *testing.T, start func(seed uint64) S) {
 		}
 		return
 	}
+	sum := &tally{counts: make(map[string]int)}
+	t.Cleanup(func() { t.Log(sum.text()) })
 	for seed := *first; seed < *first+*count; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // simulations share nothing
 			s := start(uint64(seed))
-			if err := s.Run(); err != nil {
+			err := s.Run()
+			if counts, ok := any(s).(Tallied); ok {
+				sum.add(counts, uint64(seed), err)
+			}
+			if err != nil {
 				t.Fatal(report(start, uint64(seed), s, err))
 			}
 		})

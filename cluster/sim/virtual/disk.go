@@ -15,6 +15,8 @@ type Disk[S any] struct {
 	// and this.
 	Saved func(S)
 
+	// Torn makes the disk hold a part of a state, after a power cut; may be nil.
+	Torn func(S)
 	// Full tells the program that a state cannot be written; may be nil.
 	Full func()
 	// Bad: nothing can be written.
@@ -54,6 +56,15 @@ func (d *Disk[S]) written() {
 		d.Write(*next)
 	}
 	d.Saved(s)
+}
+
+// CutPower is a Crash in which of the write in progress a part may be on the disk.
+func (d *Disk[S]) CutPower() {
+	if d.writing != nil && d.Torn != nil && d.host.world.Rand.IntN(2) == 0 {
+		d.Torn(*d.writing)
+		d.writing = nil
+	}
+	d.Crash()
 }
 
 // Crash loses what is not safe. The write in progress may just have made it.

@@ -43,11 +43,12 @@ const (
 	Refused Reason = iota // nobody listens there
 	NoReply               // nobody is to be reached there
 	HungUp                // one side has closed, or is no more
+	Reset                 // a firewall has rejected what was sent
 )
 
 // String is the reason in words.
 func (r Reason) String() string {
-	return [...]string{"connection refused", "no reply", "connection closed"}[r]
+	return [...]string{"connection refused", "no reply", "connection closed", "connection reset"}[r]
 }
 
 // listener is a port of a host.
@@ -242,9 +243,12 @@ func (c *conn[M]) land(f flight[M]) {
 // Close ends the connection from this side; the other notices.
 func (e *End[M]) Close() { e.conn.hangUp() }
 
-// hangUp breaks a connection. Both ends that still live hear of it, unless
+// hangUp breaks a connection as a side does that closes it, or is no more.
+func (c *conn[M]) hangUp() { c.breakOff(HungUp) }
+
+// breakOff breaks a connection. Both ends that still live hear of it, unless
 // a cut keeps the news away: then only the program's own timeouts help.
-func (c *conn[M]) hangUp() {
+func (c *conn[M]) breakOff(why Reason) {
 	if c.broken {
 		return
 	}
@@ -256,7 +260,7 @@ func (c *conn[M]) hangUp() {
 		if e.handler == nil || e.host.life != c.lives[i] || c.accepted && !c.net.Open(other.host, e.host) {
 			continue
 		}
-		e.host.Later(c.net.Latency(), func() { e.handler.Closed(HungUp) })
+		e.host.Later(c.net.Latency(), func() { e.handler.Closed(why) })
 	}
 }
 
@@ -302,7 +306,19 @@ func (n *Network[M]) Refuse(a, b int) {
 	n.walls[way{a, b}] = struct{}{}
 	for _, c := range n.sorted() {
 		if c.ends[0].host.Index == a && c.ends[1].host.Index == b {
-			c.hangUp()
+			c.breakOff(Reset)
+		}
+	}
+}
+
+// Reject has a firewall answer all that a sends to b by a reset, on connections that b
+// has dialled as well. B gets nothing and hears of nothing.
+func (n *Network[M]) Reject(a, b int) {
+	n.Cut(a, b, false)
+	n.walls[way{a, b}] = struct{}{}
+	for _, c := range n.sorted() {
+		if x, y := c.ends[0].host.Index, c.ends[1].host.Index; x == a && y == b || x == b && y == a {
+			c.breakOff(Reset)
 		}
 	}
 }

@@ -111,6 +111,24 @@ func TestDialInVainSaysWhy(t *testing.T) {
 	}
 }
 
+func TestOnlyTheSenderHearsOfARejection(t *testing.T) {
+	for _, way := range []string{"it has dialled", "the other has dialled"} {
+		t.Run(way, func(t *testing.T) {
+			p := newPair()
+			p.dial()
+			p.Run(time.Second)
+			sender, other := p.a, p.b
+			if way == "the other has dialled" {
+				sender, other = p.b, p.a
+			}
+			p.net.Reject(sender.Index, other.Index)
+			p.Run(time.Minute)
+			p.want(t, sender, "opened", fmt.Sprint("closed ", Reset))
+			p.want(t, other, "opened")
+		})
+	}
+}
+
 func TestBothEndsHearOfAHangUp(t *testing.T) {
 	p := newPair()
 	p.dial().Close()
@@ -256,16 +274,16 @@ func TestFirewallRefusesConnections(t *testing.T) {
 	p.dial()
 	p.net.Refuse(p.a.Index, p.b.Index)
 	p.Run(time.Second)
-	p.want(t, p.a, "opened", "closed connection closed")
-	p.want(t, p.b, "opened", "closed connection closed")
+	p.want(t, p.a, "opened", "closed connection reset")
+	p.want(t, p.b, "opened", "closed connection reset")
 	p.dial()
-	p.want(t, p.a, "opened", "closed connection closed", "closed connection refused")
+	p.want(t, p.a, "opened", "closed connection reset", "closed connection refused")
 	if p.net.Whole() || !p.net.Refused(p.a, p.b) || p.net.Refused(p.b, p.a) {
 		t.Error("the network does not know what is wrong with it")
 	}
 	p.net.Heal()
 	p.dial()
-	p.want(t, p.a, "opened", "closed connection closed", "closed connection refused", "opened")
+	p.want(t, p.a, "opened", "closed connection reset", "closed connection refused", "opened")
 }
 
 func TestMendEndsOneCut(t *testing.T) {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"redoubt/bus"
@@ -210,6 +211,34 @@ func (d *Driver) failoverCommand(x *command.Ctx) {
 		return
 	}
 	d.administer(x, cluster.Failover{Mode: mode}, ok)
+}
+
+// HandOver gives the Node a HandOver and returns the result; ctx ends the wait for it.
+func (d *Driver) HandOver(ctx context.Context, heirs []cluster.Heir) (cluster.Result, error) {
+	return d.ask(ctx, cluster.HandOver{Heirs: heirs})
+}
+
+// Failover gives the Node a Failover, as CLUSTER FAILOVER does.
+func (d *Driver) Failover(ctx context.Context, mode cluster.FailoverMode) error {
+	_, err := d.ask(ctx, cluster.Failover{Mode: mode})
+	return err
+}
+
+// ask gives the Node a command that no client has sent.
+func (d *Driver) ask(ctx context.Context, ev cluster.Event) (cluster.Result, error) {
+	result := make(chan cluster.Result, 1)
+	d.post(func() {
+		d.tellFacts()
+		d.step(ev, &question{answer: func(r cluster.Result) { result <- r }})
+	})
+	select {
+	case r := <-result:
+		return r, r.Err
+	case <-ctx.Done():
+		return cluster.Result{}, ctx.Err()
+	case <-d.quit:
+		return cluster.Result{}, errEnded
+	}
 }
 
 func (d *Driver) forgetCommand(x *command.Ctx) {

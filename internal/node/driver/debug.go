@@ -6,6 +6,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/bus/link"
+	"redoubt/cluster"
 )
 
 // disturbance is what DEBUG does to the bus: admin.BusDebugger.
@@ -20,12 +21,14 @@ func (d *Driver) DropMessages(kind int64) { d.disturbance.drop.Store(max(kind, -
 // CloseOnDrop implements admin.BusDebugger.
 func (d *Driver) CloseOnDrop(on bool) { d.disturbance.close.Store(on) }
 
-// drops reports whether a message that has come is to be ignored.
+// drops reports whether a message that has come is to be ignored. It counts as received,
+// as in clusterProcessPacket.
 func (d *Driver) drops(l *link.Link, t bus.Type) bool {
 	if d.disturbance.drop.Load() != int64(t)+1 {
 		return false
 	}
 	d.Log.Warn("Dropping packet that matches debug drop filter")
+	d.post(func() { d.step(cluster.Dropped{Type: t}, nil) })
 	if d.disturbance.close.Load() {
 		l.Close()
 	}

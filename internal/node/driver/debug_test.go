@@ -48,6 +48,12 @@ func TestTheBusIsDisturbed(t *testing.T) {
 		b.DropMessages(-1)
 		b.CloseOnDrop(false)
 	}
+	redistest.Until(t, 10*time.Second, "what was dropped counts", func() error {
+		if info := b.View().InfoText(); !strings.Contains(info, "cluster_stats_messages_publish_received:1\r\n") {
+			return errors.New(info)
+		}
+		return nil
+	})
 	redistest.Until(t, 10*time.Second, "there are links", links)
 	a.Publish([]byte("news"), []byte("heard"), false)
 	redistest.Until(t, 10*time.Second, "the news are heard", func() error { return b.shell.heard("news heard false") })

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -188,6 +189,7 @@ func Open(p Parts) (*Driver, error) {
 	d.node, err = cluster.New(time.Now(), cluster.Config{
 		Settings: clusterSettings(cfg, d.busPort),
 		State:    state,
+		LocalIPs: localIPs(),
 		Rand:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	})
 	if err != nil {
@@ -208,6 +210,20 @@ func Open(p Parts) (*Driver, error) {
 	})
 	d.publishView()
 	return d, nil
+}
+
+// localIPs are the addresses of this machine, none if they cannot be told.
+func localIPs() (texts []string) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			texts = append(texts, p.Addr().String())
+		}
+	}
+	return texts
 }
 
 // Listen opens the port of the bus before the data are loaded. Nobody is answered
@@ -278,6 +294,13 @@ func (d *Driver) Publish(channel, message []byte, sharded bool) {
 // Connections implements server.Cluster: each other node has a link to and one
 // from this one (getClusterConnectionsCount).
 func (d *Driver) Connections() int { return 2 * (len(d.View().Nodes) - 1) }
+
+// Votes implements server.Cluster.
+func (d *Driver) Votes() bool {
+	v := d.View()
+	owned := v.Me().Slots
+	return !v.IsReplica() && owned != nil && !owned.Empty()
+}
 
 // LinkBytes implements server.Cluster.
 func (d *Driver) LinkBytes() int64 { return d.endpoint.Bytes() }

@@ -1,16 +1,15 @@
 package driver
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"redoubt/cluster"
 )
 
 // changeLog is the file beside nodes.conf that takes what changed since
@@ -18,19 +17,8 @@ import (
 // file has already; a new nodes.conf costs a new file, a rename, and an fsync of
 // both. Moving a thousand slots changes the configuration three thousand times.
 //
-// The file is text:
-//
-//	redoubt changes of nodes.conf 1 <log id> <checksum>
-//	change <number> <length> <checksum>
-//	<length bytes, see cluster.State.AppendChanges>
-//	change …
-//
-// and then zeros up to its fixed size. Changes are numbered from 1. The checksum
-// covers the log id, the number and the text.
-//
-// A change is written only after the one before is on disk. So a crash leaves at
-// most the last one incomplete, and nobody was promised anything on it. An
-// incomplete change with a whole one behind it is damage, and is not skipped.
+// What it holds is described at cluster.ParseLog; behind that are zeros up to its
+// fixed size.
 type changeLog struct {
 	f     *os.File
 	id    uint64
@@ -44,36 +32,17 @@ const (
 	changeLogBytes = 256 << 10
 	// maxChangeLogBytes bounds what is read at a start.
 	maxChangeLogBytes = 16 << 20
-	changeLogTitle    = "redoubt changes of nodes.conf 1 %d %08x\n"
 )
 
 // changeLogPath is where the log of a nodes.conf is.
 func changeLogPath(nodesConf string) string { return nodesConf + ".changes" }
-
-var checksums = crc32.MakeTable(crc32.Castagnoli)
-
-// title is the first line of a log.
-func title(id uint64) []byte { return fmt.Appendf(nil, changeLogTitle, id, changeSum(id, 0, nil)) }
-
-// frame is a change as it stands in the log.
-func frame(id, number uint64, change []byte) []byte {
-	head := fmt.Appendf(nil, "change %d %d %08x\n", number, len(change), changeSum(id, number, change))
-	return append(head, change...)
-}
-
-func changeSum(id, number uint64, change []byte) uint32 {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], id)
-	binary.LittleEndian.PutUint64(b[8:], number)
-	return crc32.Update(crc32.Checksum(b[:], checksums), checksums, change)
-}
 
 // beginChangeLog makes the log of a nodes.conf with its first change, in the
 // place of an older one. When it returns nil both survive a crash of the machine.
 func beginChangeLog(nodesConf string, id uint64, change []byte) (*changeLog, error) {
 	path := changeLogPath(nodesConf)
 	content := make([]byte, changeLogBytes)
-	head := append(title(id), frame(id, 1, change)...)
+	head := append(cluster.LogTitle(id), cluster.LogFrame(id, 1, change)...)
 	if len(head) > len(content) {
 		return nil, errLogFull
 	}
@@ -102,7 +71,7 @@ var errLogFull = errors.New("node: the log of changes is full")
 // machine. After errLogFull the log is as before; after another error nobody
 // knows what is on disk.
 func (l *changeLog) append(change []byte) error {
-	b := frame(l.id, l.count+1, change)
+	b := cluster.LogFrame(l.id, l.count+1, change)
 	if l.end+int64(len(b)) > changeLogBytes {
 		return errLogFull
 	}
@@ -129,83 +98,7 @@ func readChangeLog(nodesConf string, id uint64, apply func(change []byte) error)
 	if err != nil {
 		return 0, false, err
 	}
-	return parseChangeLog(text, id, apply)
-}
-
-// parseChangeLog is readChangeLog of a log that is there.
-func parseChangeLog(text []byte, id uint64, apply func(change []byte) error) (count int, torn bool, err error) {
-	first, rest, _ := bytes.Cut(text, []byte("\n"))
-	var owner uint64
-	var sum uint32
-	// The file gets its name when it is whole, so a bad title is damage.
-	fmt.Sscanf(string(first)+"\n", changeLogTitle, &owner, &sum)
-	if !bytes.HasPrefix(text, title(owner)) {
-		return 0, false, errors.New("it does not begin as a log of changes does")
-	}
-	if id == 0 || owner != id {
-		return 0, false, nil
-	}
-	for {
-		change, size := parseFrame(rest, id, uint64(count)+1)
-		if size == 0 {
-			break
-		}
-		if err := apply(change); err != nil {
-			return count, false, err
-		}
-		count++
-		rest = rest[size:]
-	}
-	if len(bytes.TrimLeft(rest, "\x00")) == 0 {
-		return count, false, nil
-	}
-	if later := wholeFrameIn(rest, id, uint64(count)+1); later > 0 {
-		return count, false, fmt.Errorf("change %d is damaged, and change %d behind it is whole", count+1, later)
-	}
-	return count, true, nil
-}
-
-// parseFrame reads one change with a given number. The size is 0 if b does not
-// begin with one that is whole.
-func parseFrame(b []byte, id, number uint64) (change []byte, size int) {
-	head, _, found := bytes.Cut(b[:min(len(b), 80)], []byte("\n"))
-	if !found {
-		return nil, 0
-	}
-	var n uint64
-	var length int
-	if c, _ := fmt.Sscanf(string(head), "change %d %d", &n, &length); c != 2 {
-		return nil, 0
-	}
-	rest := b[len(head)+1:]
-	if n != number || length < 0 || length > len(rest) {
-		return nil, 0
-	}
-	change = rest[:length]
-	if f := frame(id, number, change); bytes.HasPrefix(b, f) {
-		return change, len(f)
-	}
-	return nil, 0
-}
-
-// wholeFrameIn looks for a change with a number above number anywhere in b and
-// returns its number, or 0.
-func wholeFrameIn(b []byte, id, number uint64) uint64 {
-	mark := []byte("change ")
-	for {
-		i := bytes.Index(b, mark)
-		if i < 0 {
-			return 0
-		}
-		b = b[i:]
-		var n uint64
-		if c, _ := fmt.Sscanf(string(b[:min(len(b), 40)]), "change %d", &n); c == 1 && n > number {
-			if _, size := parseFrame(b, id, n); size > 0 {
-				return n
-			}
-		}
-		b = b[len(mark):]
-	}
+	return cluster.ParseLog(text, id, apply)
 }
 
 // readBounded reads a file that is not larger than a log can be.

@@ -128,7 +128,7 @@ func TestATornChangeIsLeftOut(t *testing.T) {
 		lost := bytes.Clone(log)
 		clear(lost[cut:])
 		for _, torn := range [][]byte{lost, lost[:cut]} { // the file system may have lost the length, too
-			if n, isTorn, err := parseChangeLog(torn, id, func([]byte) error { return nil }); n != 1 || isTorn != (cut > begin) || err != nil {
+			if n, isTorn, err := cluster.ParseLog(torn, id, func([]byte) error { return nil }); n != 1 || isTorn != (cut > begin) || err != nil {
 				t.Fatalf("cut at byte %d of %d to %d: %d changes, torn %v, %v", cut, begin, end, n, isTorn, err)
 			}
 		}
@@ -159,7 +159,7 @@ func TestDamageWithinTheLogIsRefused(t *testing.T) {
 		for _, flip := range []byte{0x10, 0x01} { // a digit becomes another sign, and another digit
 			bad := bytes.Clone(log[:end])
 			bad[at] ^= flip
-			if n, _, err := parseChangeLog(bad, id, func([]byte) error { return nil }); err == nil {
+			if n, _, err := cluster.ParseLog(bad, id, func([]byte) error { return nil }); err == nil {
 				t.Fatalf("with byte %d changed %d changes are taken", at, n)
 			}
 			if at%97 != 0 {
@@ -408,19 +408,19 @@ func TestRedisServerTakesTheFile(t *testing.T) {
 // written, from the first on.
 func FuzzParseChangeLog(f *testing.F) {
 	const id = 7
-	whole := title(id)
+	whole := cluster.LogTitle(id)
 	for i := range 3 {
-		whole = append(whole, frame(id, uint64(i)+1, []byte(fmt.Sprint("vars ", i, "\n")))...)
+		whole = append(whole, cluster.LogFrame(id, uint64(i)+1, []byte(fmt.Sprint("vars ", i, "\n")))...)
 	}
 	f.Add(append(bytes.Clone(whole), 0, 0, 0))
 	f.Add(whole[:len(whole)-3])
 	f.Add(append(bytes.Clone(whole), "change 4 99999999999999999999 0\n"...))
 	f.Add(append(bytes.Clone(whole), "change 4 -1 0\n"...))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		again, number := title(id), uint64(0)
-		count, torn, err := parseChangeLog(text, id, func(change []byte) error {
+		again, number := cluster.LogTitle(id), uint64(0)
+		count, torn, err := cluster.ParseLog(text, id, func(change []byte) error {
 			number++
-			again = append(again, frame(id, number, change)...)
+			again = append(again, cluster.LogFrame(id, number, change)...)
 			return nil
 		})
 		if count != int(number) || count > 0 && !bytes.HasPrefix(text, again) {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"io"
 	"syscall"
 	"time"
 
@@ -146,9 +147,12 @@ type question struct {
 func (d *Driver) step(ev cluster.Event, q *question) {
 	fx := d.node.Step(time.Now(), ev)
 	for _, note := range fx.Notes {
-		if note.Warning {
+		switch {
+		case note.Warning:
 			d.Log.Warn(note.Text)
-		} else {
+		case note.Verbose:
+			d.Log.Debug(note.Text)
+		default:
 			d.Log.Info(note.Text)
 		}
 	}
@@ -321,6 +325,9 @@ func (b busLinks) Dropped(l *link.Link, t bus.Type, err error) {
 	d.Log.Debug("Received an invalid cluster bus message of type "+t.String()+" from "+l.RemoteIP().String(), zap.Error(err))
 }
 
+// isEnd reports whether a link was ended by the peer, between two messages or within one.
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
 // Closed implements link.Handler.
 func (b busLinks) Closed(l *link.Link, err error) {
 	d := b.d
@@ -328,7 +335,7 @@ func (b busLinks) Closed(l *link.Link, err error) {
 	d.post(func() {
 		if id, ok := d.ids[l]; ok {
 			d.forgetLink(id, l)
-			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err), Refused: errors.Is(err, syscall.ECONNREFUSED), Refusal: why}, nil)
+			d.step(cluster.LinkDown{Link: id, Overflow: isOverflow(err), Ended: isEnd(err), Refused: errors.Is(err, syscall.ECONNREFUSED), Refusal: why}, nil)
 		}
 	})
 	if why != "" && l.Inbound() {

@@ -155,6 +155,10 @@ func TestLifeOfALab(t *testing.T) {
 		t.Errorf("node 3 came back as %v", r)
 	}
 
+	say(`node 4 .* stopped`, func(out *bytes.Buffer) error { return l.StopNode(out, "4") })
+	say(`node 4 .* is not running`, func(out *bytes.Buffer) error { return l.StopNode(out, "4") })
+	say(`node 4 .* started`, func(out *bytes.Buffer) error { return l.Start(out, "4") })
+
 	pid5, err := strconv.Atoi(rows(t, l)[4][pid])
 	if err != nil {
 		t.Fatal(err)

@@ -158,6 +158,9 @@ func (n *node) options(cfg *Config, dir string) []string {
 		[2]string{"cluster-config-file", "nodes.conf"},
 		[2]string{"cluster-node-timeout", strconv.FormatInt(cfg.NodeTimeout.Milliseconds(), 10)},
 		[2]string{"appendonly", "yes"})
+	if cfg.ServerBin == "" { // redis-server does not know it
+		directives = append(directives, [2]string{"shutdown-on-sigterm", "failover"})
+	}
 	if cfg.TLS {
 		directives = append(directives, [2]string{"tls-cluster", "yes"})
 	}

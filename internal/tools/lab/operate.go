@@ -95,6 +95,28 @@ func (l *Lab) Restart(out io.Writer, name string) error {
 	return l.Start(out, name)
 }
 
+// StopNode asks a node to shut down and waits until it has. A primary of this product
+// hands over to a replica first.
+func (l *Lab) StopNode(out io.Writer, name string) error {
+	n, err := l.node(name)
+	if err != nil {
+		return err
+	}
+	if err := l.adopt(out); err != nil {
+		return err
+	}
+	pid, running := n.running()
+	if !running {
+		fmt.Fprintf(out, "%s is not running\n", n)
+		return nil
+	}
+	if err := l.end(n); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s stopped (pid %d)\n", n, pid)
+	return nil
+}
+
 // termAgain is how often a node is asked to shut down. A request may be declined:
 // redis-server forgets SIGTERM while it writes its first append-only file.
 const termAgain = time.Second
@@ -145,12 +167,13 @@ func (l *Lab) Start(out io.Writer, name string) error {
 }
 
 // Stop asks all nodes to shut down and waits until they have. A node that
-// does not is named in the error, and left alone.
+// does not is named in the error, and left alone. They are asked with SIGINT first, as no
+// primary has to hand over then.
 func (l *Lab) Stop(out io.Writer) error {
 	if err := l.adopt(out); err != nil {
 		return err
 	}
-	running, asked := 0, time.Time{}
+	running, asked, how := 0, time.Time{}, syscall.SIGINT
 	err := client.Wait(l.timeout, func() error {
 		ask := time.Since(asked) > termAgain
 		left, count := []error(nil), 0
@@ -162,10 +185,11 @@ func (l *Lab) Stop(out io.Writer) error {
 			count++
 			left = append(left, fmt.Errorf("%s still runs (pid %d); %q ends it", n, pid, l.hint("kill "+strconv.Itoa(n.number))))
 			if ask {
-				left = append(left, n.signal(syscall.SIGTERM))
+				left = append(left, n.signal(how))
 			}
 		}
 		if ask {
+			how = syscall.SIGTERM // a second SIGINT would end it at once
 			asked, running = time.Now(), max(running, count)
 		}
 		return errors.Join(left...)
