@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"time"
 
 	"redoubt/bus"
 )
@@ -71,5 +72,19 @@ func TestNoElectionsOnTheBusInAQuorumShard(t *testing.T) {
 	l.n.myself.primary.flags |= bus.FlagFail
 	if l.n.mayStand() {
 		t.Error("it stands in an election")
+	}
+}
+
+// A replica of a quorum shard has a vote there, with which it does not go elsewhere by itself.
+func TestNoMigrationOutOfAQuorumShard(t *testing.T) {
+	for _, quorum := range []bool{false, true} {
+		l := newWorkingLab(t, "y")
+		l.n.cfg.Quorum, l.n.cfg.AllowReplicaMigration = quorum, true
+		orphan := l.n.peers[id("c")]
+		orphan.flags, orphan.orphanedSince = orphan.flags|bus.FlagMigrateTo, time.Time{}
+		l.n.migrateReplica()
+		if orphan.orphanedSince.IsZero() != quorum {
+			t.Errorf("quorum %v: whether orphans are looked for is %v", quorum, !orphan.orphanedSince.IsZero())
+		}
 	}
 }

@@ -18,7 +18,7 @@ const migrationDelay = 5 * time.Second
 // (Redis's clusterHandleSlaveMigration and the part of clusterCron before it.)
 func (n *Node) migrateReplica() {
 	me := n.myself
-	if !n.cfg.AllowReplicaMigration {
+	if !n.cfg.AllowReplicaMigration || n.cfg.Quorum { // a shard does not lose a vote by itself
 		return
 	}
 	most := n.trackOrphans()

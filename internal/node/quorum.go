@@ -32,9 +32,13 @@ type quorum struct {
 	n     *Node
 	group atomic.Pointer[raftgroup.Group] // nil before start
 	conns chan net.Conn
+	// closed is closed when conns is not received from any more.
+	closed chan struct{}
 
 	confirmed atomic.Uint64 // the last round of questions that was answered
 	term      atomic.Uint64 // of the group, in which this node leads; 0: it does not
+
+	stranger sync.Once // tells of a log of another group
 
 	mu     sync.Mutex
 	probed map[string]probe     // by node id: whether it has a part of the group
@@ -58,7 +62,8 @@ const (
 )
 
 // What the first byte of a connection between the groups' parts of two nodes is for; the
-// ids of who dials and of who is dialled follow, and the answer is a byte.
+// ids of who dials and of who is dialled follow, and the name of the former's group (all 40
+// characters). The answer is a byte.
 const (
 	forRaft  = 'R' // Raft's own messages follow
 	forProbe = 'P' // nothing does
@@ -69,7 +74,7 @@ const (
 )
 
 func newQuorum(n *Node) *quorum {
-	return &quorum{n: n, conns: make(chan net.Conn), probed: map[string]probe{}, lost: map[string]time.Time{}}
+	return &quorum{n: n, conns: make(chan net.Conn), closed: make(chan struct{}), probed: map[string]probe{}, lost: map[string]time.Time{}}
 }
 
 // start begins to take part.
@@ -99,6 +104,7 @@ func (q *quorum) start() error {
 // Close ends it. A primary gives its lead to another member first, so that nobody has to
 // miss it before there is an election.
 func (q *quorum) Close() error {
+	defer close(q.closed)
 	g := q.group.Load()
 	if g == nil {
 		return nil
@@ -170,14 +176,14 @@ func (q *quorum) WaitSynced(ctx context.Context, at replication.Offset) error {
 }
 
 // Holds implements raftgroup.Node.
-func (q *quorum) Holds(m raftgroup.Mark, leader string) bool {
-	synced, _ := q.n.replicator.onDisk()
-	standing := q.n.replicator.Standing()
-	following := !standing.Replica()
-	if offset, _ := standing.Offer(q.n.stream.End()); !following && offset > 0 {
-		following = leader != "" && standing.Source().Primary == leader
+func (q *quorum) Holds(m raftgroup.Mark) bool {
+	for r := q.n.replicator; ; {
+		is := r.state.Load()
+		synced, _ := r.onDisk()
+		if r.state.Load() == is { // so both are of one stream
+			return raftgroup.Holds(is.history, synced, m)
+		}
 	}
-	return raftgroup.Holds(q.n.replicator.History(), synced, following, m)
 }
 
 // NextEpoch implements raftgroup.Node.
@@ -195,8 +201,8 @@ func (q *quorum) Led(term uint64) {
 
 // Lost implements raftgroup.Node.
 func (q *quorum) Lost() {
-	q.term.Store(0)
 	q.n.commits.lead(false)
+	q.term.Store(0) // last: without a term confirm asks nobody
 	q.n.log.Warn("This node is not any more the primary that its shard has elected: it answers with CLUSTERDOWN until there is one")
 }
 
@@ -289,11 +295,15 @@ func (q *quorum) dial(id string, purpose byte, timeout time.Duration) (net.Conn,
 	if len(id) != idLen {
 		return nil, fmt.Errorf("%q is not the id of a node", id)
 	}
+	g := q.group.Load()
+	if g == nil || g.Name() == "" {
+		return nil, errNoPart
+	}
 	conn, err := q.n.cluster.DialNode(id, timeout)
 	if err != nil {
 		return nil, err
 	}
-	hello := append([]byte{purpose}, q.self()+id...)
+	hello := append([]byte{purpose}, q.self()+id+g.Name()...)
 	answer := make([]byte, 1)
 	_ = conn.SetDeadline(time.Now().Add(timeout))
 	if _, err = conn.Write(hello); err == nil {
@@ -311,15 +321,22 @@ func (q *quorum) dial(id string, purpose byte, timeout time.Duration) (net.Conn,
 
 // Guest implements driver.Quorum.
 func (q *quorum) Guest(conn net.Conn) {
-	hello := make([]byte, 1+2*idLen)
+	hello := make([]byte, 1+3*idLen)
 	_ = conn.SetDeadline(time.Now().Add(peerTime))
 	if _, err := io.ReadFull(conn, hello); err != nil {
 		return
 	}
-	from, to := string(hello[1:1+idLen]), string(hello[1+idLen:])
+	from, to, name := string(hello[1:1+idLen]), string(hello[1+idLen:1+2*idLen]), string(hello[1+2*idLen:])
 	g := q.group.Load()
 	answer := byte(peerNo)
-	if g != nil && to == q.self() && q.inShard(from) {
+	switch {
+	case g == nil || to != q.self() || !q.inShard(from) || !replication.ValidID(name):
+	case !g.MayJoin(name):
+		q.stranger.Do(func() {
+			q.n.log.Warn("This node has the log of another shard's group, and takes no part in that of its present shard. " +
+				"When the former counts it no more (quorum_members), stop it, remove the directory quorum, and start it again")
+		})
+	case hello[0] != forRaft || g.Join(name):
 		answer = peerYes
 	}
 	if hello[0] == forElect && answer == peerYes && g.Transfer(from) != nil {
@@ -333,7 +350,7 @@ func (q *quorum) Guest(conn net.Conn) {
 	select {
 	case q.conns <- &watchedConn{Conn: conn, ended: ended}:
 		<-ended
-	case <-q.n.replicator.ctx.Done():
+	case <-q.closed:
 	}
 }
 

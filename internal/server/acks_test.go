@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -201,5 +203,40 @@ func TestAReplyIsReplacedWhereItIs(t *testing.T) {
 			}
 			c.want("PING", "PONG")
 		})
+	}
+}
+
+// What shows data of the whole node, or reads keys that it has not named, asks whether this
+// node still leads its shard, as a read of a key does.
+func TestWhatShowsDataAsksWhetherTheNodeLeads(t *testing.T) {
+	n := startNode(t)
+	c := n.dial()
+	c.want("SET k 1", "OK")
+	n.stream.awaitReplicas()
+	n.stream.mu.Lock()
+	n.stream.strict = true
+	n.stream.mu.Unlock()
+	rounds := &n.stream.rounds
+	ctx, stop := context.WithCancel(t.Context())
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		for ctx.Err() == nil {
+			n.stream.commit(-1)
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	defer telling.Wait()
+	defer stop()
+	for _, request := range []string{"KEYS *", "SCAN 0", "EVAL \"return redis.call('EXISTS', 'none')\" 0"} {
+		before := rounds.Load()
+		c.do(request)
+		if rounds.Load() == before {
+			t.Errorf("%s does not ask", request)
+		}
+	}
+	before := rounds.Load()
+	c.do("PING")
+	if rounds.Load() != before {
+		t.Error("PING asks")
 	}
 }

@@ -216,7 +216,8 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	}
 	if !c.is(stateClosed | stateDetached) {
 		shows := !l.exec.TakeWrote() || !q.mayWrite()
-		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, shows: shows, routed: q.found, mixed: len(l.pushes) > 0})
+		routed := q.found || q.row.Is(command.RunsScript) || q.row.Is(command.RunsQueue)
+		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, shows: shows, routed: routed, mixed: len(l.pushes) > 0})
 		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)
 	}
 	return pass

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +102,8 @@ type memoryStream struct {
 	given  replication.Offset
 	term   uint32
 	lasts  bool // … until the next unit, behind which the role changes
+	strict bool
+	rounds atomic.Uint64 // of Confirm, each answered at once
 }
 
 func (m *memoryStream) Shown() replication.Offset {
@@ -121,9 +124,14 @@ func (m *memoryStream) Term() uint32 {
 	return m.term + 1
 }
 
-func (m *memoryStream) Strict() bool      { return false }
-func (m *memoryStream) Confirm() uint64   { return 0 }
-func (m *memoryStream) Confirmed() uint64 { return 0 }
+func (m *memoryStream) Strict() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.strict
+}
+
+func (m *memoryStream) Confirm() uint64   { return m.rounds.Add(1) }
+func (m *memoryStream) Confirmed() uint64 { return m.rounds.Load() }
 
 func (m *memoryStream) GiveUp(at replication.Offset) {
 	m.mu.Lock()

@@ -24,8 +24,9 @@ type mark struct {
 	// Stream, and is replaced by an error if that was in vain; 0: it is not such a reply.
 	waits bool
 	term  uint32
-	// shows: the output only shows data, and has a term where Stream is Strict; that of keys if
-	// it is routed. round is of Stream.Confirm, and is waited for as well; 0: none.
+	// shows: the output only shows data, and has a term where Stream is Strict. routed: it may
+	// also show that there are none, by no offset. round is of Stream.Confirm, and is waited
+	// for as well; 0: none.
 	shows, routed bool
 	round         uint64
 	mixed         bool // the reply has what no error can replace
@@ -66,7 +67,7 @@ func (l *loop) hold(c *conn, m mark) {
 	switch {
 	case !m.waits || m.shows && !s.Strict():
 		m.term = 0
-	case m.shows && m.routed:
+	case m.shows && (m.routed || m.at > 0):
 		m.round = s.Confirm()
 	case m.shows && m.at == 0:
 		m.term = 0 // it shows nothing of the data

@@ -65,14 +65,14 @@ func decodeEntry(b []byte) (any, error) {
 	return nil, nil
 }
 
-// lastMark is the last of the marks among entries.
-func lastMark(logs []*raft.Log) (Mark, bool) {
+// lastMark is the last of the marks among entries, and the term in which it was set.
+func lastMark(logs []*raft.Log) (m Mark, term uint64, ok bool) {
 	for i := len(logs) - 1; i >= 0; i-- {
 		if m, ok := markOf(logs[i]); ok {
-			return m, true
+			return m, logs[i].Term, true
 		}
 	}
-	return Mark{}, false
+	return Mark{}, 0, false
 }
 
 func markOf(l *raft.Log) (Mark, bool) {
@@ -84,16 +84,9 @@ func markOf(l *raft.Log) (Mark, bool) {
 	return m, ok
 }
 
-// Holds reports whether a stream holds what a mark names: history is the stream's, and
-// synced is how far it is on disk. following says that it is the present primary's, or
-// that of a node that follows the present primary: then whatever earlier marks name is in
-// what that had when it began. See the package's comment.
-func Holds(h replication.History, synced replication.Offset, following bool, m Mark) bool {
-	switch {
-	case m.Line == h.ID:
-		return m.At <= synced
-	case m.Line == h.ID2 && m.At < h.Second:
-		return m.At <= synced
-	}
-	return following && synced >= h.Second-1
+// Holds reports whether a stream is known to hold what a mark names: history is the
+// stream's, and synced is how far it is on disk. That a history is not known means nothing:
+// it may be one that has come before, or that of a primary that is not followed yet.
+func Holds(h replication.History, synced replication.Offset, m Mark) bool {
+	return m.At <= synced && (m.Line == h.ID || m.Line == h.ID2 && m.At < h.Second)
 }

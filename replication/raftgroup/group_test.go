@@ -132,6 +132,57 @@ func TestLeaderThatIsCutOff(t *testing.T) {
 	}
 }
 
+// A member that lacks bytes of a primary that is gone elects the one that has them: it can
+// get them only when that one leads.
+func TestLaggardElects(t *testing.T) {
+	l := newLab(t, "a", "b", "c")
+	l.form("a")
+	l.mu.Lock()
+	l.cut[[2]string{"a", "c"}] = true
+	l.mu.Unlock()
+	old := l.leader()
+	for i := range 20 {
+		if err := old.write(set(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := l.node("c")
+	if c.stream.End() >= old.stream.End() {
+		t.Fatal("the node has all of it")
+	}
+	l.kill("a")
+	l.until(func() bool { return l.node("b").group.Leads() })
+	if err := l.node("b").write(set(20)); err != nil {
+		t.Fatal(err)
+	}
+	l.until(func() bool { return c.stream.Synced() >= l.node("b").stream.End() && !c.group.store.owes.Load() })
+	if k := keys(t, c); !k["00000019"] || !k["00000020"] {
+		t.Fatal("it lacks what was written")
+	}
+}
+
+// Who lacks data that its log names asks for no votes, after a restart either.
+func TestDebtorAsksForNoVotes(t *testing.T) {
+	l := newLab(t, "a")
+	if err := l.node("a").group.store.owe(true); err != nil {
+		t.Fatal(err)
+	}
+	l.kill("a")
+	w := l.start("a").group.wire
+	if err := w.RequestVote("b", "b", &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{}); err != errOwes {
+		t.Fatal(err)
+	}
+	if err := w.RequestPreVote("b", "b", &raft.RequestPreVoteRequest{}, &raft.RequestPreVoteResponse{}); err != errOwes {
+		t.Fatal(err)
+	}
+	if err := l.node("a").group.store.owe(false); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RequestVote("b", "b", &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{}); err == errOwes {
+		t.Fatal("it still owes")
+	}
+}
+
 // A leader whose disk hangs does not lead for long.
 func TestLeaderWithoutDisk(t *testing.T) {
 	l := newLab(t, "a", "b", "c")
@@ -184,6 +235,45 @@ func TestMarksWithoutData(t *testing.T) {
 	}
 }
 
+// The log of one group is none of another, whatever the terms and numbers in it.
+func TestOneGroupOnly(t *testing.T) {
+	l, empty := newLab(t, "a"), newLab(t, "b")
+	other := strings.Repeat("e", 40)
+	a, b := l.node("a").group, empty.node("b").group
+	if !b.MayJoin(other) || b.MayJoin("") || b.Name() != "" {
+		t.Fatal("a node without a group may join one")
+	}
+	if err := a.Bootstrap(); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Name()) != 40 || a.Join(other) || !a.Join(a.Name()) {
+		t.Fatalf("the founder of %q joins another group", a.Name())
+	}
+	if !b.Join(other) || !b.Join(a.Name()) || b.Name() != a.Name() {
+		t.Fatal("a node without a log does not join")
+	}
+	l.leader()
+	name := a.Name()
+	l.kill("a")
+	if a := l.start("a").group; a.Name() != name || a.MayJoin(other) {
+		t.Fatalf("after a restart the group is %q, not %q", a.Name(), name)
+	}
+}
+
+// Answers to what was asked before a round do not count in it.
+func TestHeard(t *testing.T) {
+	began := time.Now()
+	w := &wire{g: &Group{cfg: Config{ID: "a"}}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
+	members := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Suffrage: raft.Nonvoter}}
+	if w.heard(members, began) {
+		t.Fatal("an old answer counts")
+	}
+	w.agreed["b"] = began.Add(1)
+	if !w.heard(members, began) {
+		t.Fatal("two of three are not most")
+	}
+}
+
 func TestEntries(t *testing.T) {
 	m := Mark{Line: strings.Repeat("0f", 20), At: 1 << 40}
 	if e, err := decodeEntry(m.encode()); err != nil || e != m {
@@ -204,22 +294,22 @@ func TestHolds(t *testing.T) {
 	a, b, c := strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40)
 	h := replication.History{ID: b, ID2: a, Second: 101}
 	for _, k := range []struct {
-		m         Mark
-		synced    replication.Offset
-		following bool
-		want      bool
+		m      Mark
+		synced replication.Offset
+		want   bool
 	}{
-		{Mark{b, 150}, 150, true, true},
-		{Mark{b, 151}, 150, true, false},
-		{Mark{a, 100}, 100, false, true},
-		{Mark{a, 101}, 150, false, false}, // of the history before, beyond the end of that …
-		{Mark{a, 101}, 150, true, true},   // … which is of no consequence where the primary's stream is
-		{Mark{c, 10}, 150, false, false},
-		{Mark{c, 10}, 99, true, false},
-		{Mark{c, 10}, 100, true, true},
+		{Mark{b, 150}, 150, true},
+		{Mark{b, 151}, 150, false},
+		{Mark{a, 100}, 100, true},
+		{Mark{a, 100}, 99, false},
+		// Of the history before, beyond where this node has left it: what the new primary
+		// had of that is not here before it has sent it.
+		{Mark{a, 101}, 150, false},
+		// Of an unknown one: that of a successor, for example, of which this node has not heard.
+		{Mark{c, 10}, 150, false},
 	} {
-		if got := Holds(h, k.synced, k.following, k.m); got != k.want {
-			t.Errorf("%+v with %d synced, following %v: %v", k.m, k.synced, k.following, got)
+		if got := Holds(h, k.synced, k.m); got != k.want {
+			t.Errorf("%+v with %d synced: %v", k.m, k.synced, got)
 		}
 	}
 }

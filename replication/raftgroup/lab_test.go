@@ -365,10 +365,10 @@ func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
 	return n.stream.WaitSynced(ctx, at)
 }
 
-func (n *labNode) Holds(m Mark, leader string) bool {
+func (n *labNode) Holds(m Mark) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return Holds(n.history, n.stream.Synced(), n.primary == "" || n.primary == leader, m)
+	return Holds(n.history, n.stream.Synced(), m)
 }
 
 func (n *labNode) NextEpoch(context.Context) (uint64, error) {

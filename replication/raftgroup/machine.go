@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
@@ -99,8 +98,9 @@ func readState(r io.Reader) (c Claim, m *Mark, err error) {
 	return c, m, nil
 }
 
-// snapshotStore keeps Raft's snapshots. One that a leader has sent counts only once this
-// node holds what its mark names, like an entry.
+// snapshotStore keeps Raft's snapshots. Without the data that its mark names one is stored
+// with a debt, like an entry: what is in a snapshot is committed, and nobody
+// counts who has it.
 type snapshotStore struct {
 	raft.SnapshotStore
 	g *Group
@@ -112,12 +112,13 @@ func (s snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, 
 	if err != nil {
 		return nil, err
 	}
-	return &heldSink{SnapshotSink: sink, g: s.g}, nil
+	return &heldSink{SnapshotSink: sink, g: s.g, term: term}, nil
 }
 
 type heldSink struct {
 	raft.SnapshotSink
 	g    *Group
+	term uint64 // of the last entry in it
 	seen bytes.Buffer
 }
 
@@ -133,7 +134,9 @@ func (s *heldSink) Close() error {
 	if err == nil && m != nil {
 		ctx, cancel := context.WithTimeout(s.g.ctx, snapshotHold)
 		defer cancel()
-		err = s.g.await(ctx, *m, s.g.Leader())
+		if s.g.accept(ctx, *m, s.term == s.g.raft.CurrentTerm()) != nil {
+			err = s.g.store.owe(true)
+		}
 	}
 	if err != nil {
 		return errors.Join(err, s.Cancel())
@@ -142,7 +145,7 @@ func (s *heldSink) Close() error {
 }
 
 // snapshotHold is how long a snapshot of Raft waits for the data that it names.
-const snapshotHold = 2 * time.Second
+const snapshotHold = wireTimeout / 2
 
 // emptyStore is a store without snapshots.
 type emptyStore struct{ raft.SnapshotStore }

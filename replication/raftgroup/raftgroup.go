@@ -33,6 +33,16 @@
 // acknowledged by it in its term, and in another term a mark of another term is not
 // looked at.
 //
+// # Marks of former terms
+//
+// Of what former leaders have marked, a member may lack bytes that the new leader has. It
+// gets them when it follows that one, which cannot become the primary before a
+// majority has stored its log. So such marks are stored without their data; nobody is
+// acknowledged by them. The member then owes data, and does not stand for election
+// (wire.RequestVote) until it has stored a mark in the term in which that was set: what
+// that names has everything in it that was marked before. A debt is kept on disk, as votes
+// are. So whoever is elected has what its log names.
+//
 // # How a leader begins
 //
 // A node that Raft has elected waits until all entries of former terms are applied,
@@ -43,6 +53,7 @@ package raftgroup
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -65,9 +76,9 @@ type Node interface {
 	// WaitSynced returns when the node's own journal has the stream on disk up to an
 	// offset, or with the context's error.
 	WaitSynced(ctx context.Context, at replication.Offset) error
-	// Holds reports whether the journal has on disk what a mark names, or, of a stream
-	// that the one of the leader (its id) has replaced, what that had when it began.
-	Holds(m Mark, leader string) bool
+	// Holds reports whether the journal is known to have on disk what a mark names; see
+	// the function of that name.
+	Holds(m Mark) bool
 
 	// NextEpoch is a config epoch beyond all that the node knows of, for its claim.
 	NextEpoch(ctx context.Context) (uint64, error)
@@ -148,6 +159,7 @@ type Group struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	joining sync.Mutex
 
 	term  atomic.Uint64 // in which this node leads and has begun to; 0: it does not
 	kick  chan struct{} // wakes front
@@ -216,6 +228,13 @@ func (g *Group) Bootstrap() error {
 	if err != nil || known {
 		return err
 	}
+	id, err := replication.NewID(rand.Reader)
+	if err != nil {
+		return err
+	}
+	if err := g.store.join(id); err != nil {
+		return err
+	}
 	err = g.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
 		{ID: raft.ServerID(g.cfg.ID), Address: raft.ServerAddress(g.cfg.ID)},
 	}}).Error()
@@ -223,6 +242,32 @@ func (g *Group) Bootstrap() error {
 		return nil
 	}
 	return err
+}
+
+// Name tells the group from those of other shards: 40 hexadecimal digits, "" while the
+// node belongs to none. Their logs have nothing in common but terms and numbers, by which
+// Raft would take an entry of the one for that of the other.
+func (g *Group) Name() string {
+	if name := g.store.group.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
+
+// MayJoin reports whether the node belongs to the group of that name, or to none.
+func (g *Group) MayJoin(name string) bool {
+	if name == "" || name == g.Name() {
+		return name != ""
+	}
+	known, err := raft.HasExistingState(g.store, g.store, emptyStore{})
+	return err == nil && !known
+}
+
+// Join makes the node one of the group of that name; false if it belongs to another.
+func (g *Group) Join(name string) bool {
+	g.joining.Lock()
+	defer g.joining.Unlock()
+	return g.MayJoin(name) && (name == g.Name() || g.store.join(name) == nil)
 }
 
 // Close ends the member. What it has stored stays.
@@ -329,6 +374,7 @@ func (g *Group) lead() error {
 	g.cfg.Node.Led(term)
 	g.term.Store(term)
 	wake(g.kick)
+	wake(g.asked) // who has asked since Led found no term
 	return nil
 }
 
@@ -413,22 +459,34 @@ func (g *Group) verify() {
 			continue
 		}
 		round := g.begun.Add(1)
-		if g.raft.VerifyLeader().Error() == nil {
+		if g.confirmed(time.Now()) {
 			g.done.Store(round)
 			g.cfg.Node.Verified(round)
 		}
 	}
 }
 
-// hold is the store's: what has to be on this node's disk before entries count as
-// stored. On a follower it was looked at before Raft saw them; see wire.
+// confirmed asks a majority whether this node leads. The library also counts answers to
+// what was asked before, which may have lain in a socket while this process was
+// frozen, and others were elected. Here the question must be younger than began.
+func (g *Group) confirmed(began time.Time) bool {
+	for g.raft.VerifyLeader().Error() == nil {
+		if f := g.raft.GetConfiguration(); f.Error() == nil && g.wire.heard(f.Configuration().Servers, began) {
+			return true
+		}
+	}
+	return false
+}
+
+// hold is the store's: what has to be on this node's disk before entries of a leader count
+// as stored. On a follower it was looked at before Raft saw them; see wire.
 func (g *Group) hold(logs []*raft.Log) error {
-	m, ok := lastMark(logs)
-	if !ok || g.cfg.Node.Holds(m, "") {
+	m, _, ok := lastMark(logs)
+	if !ok || g.raft.State() != raft.Leader || g.cfg.Node.Holds(m) {
 		return nil
 	}
 	if id, _ := g.cfg.Node.Line(); id != m.Line {
-		return nil // of a former term; see the package's comment
+		return nil // the node is the shard's primary no more
 	}
 	return g.cfg.Node.WaitSynced(g.ctx, m.At)
 }

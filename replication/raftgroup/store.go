@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,10 @@ type store struct {
 	// since is when the write in progress began, in Unix nanoseconds; 0: there is none.
 	since   atomic.Int64
 	applied atomic.Pointer[Mark] // the last mark that the machine has applied
+
+	group atomic.Pointer[string] // the group's name; nil: there is none
+	owing sync.Mutex
+	owes  atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
 }
 
 var errNoKey = errors.New("not found") // what raft.StableStore asks for
@@ -51,7 +56,53 @@ func openStore(dir string, hold func([]*raft.Log) error, fatal func(error)) (*st
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	owes, err := s.GetUint64(oweKey)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.owes.Store(owes != 0)
+	switch name, err := s.Get(groupKey); {
+	case err == nil:
+		s.group.Store(new(string(name)))
+	case !errors.Is(err, errNoKey):
+		return nil, errors.Join(err, db.Close())
+	}
 	return s, nil
+}
+
+// groupKey is where the name of the group is kept.
+var groupKey = []byte("group")
+
+// join makes this a log of the group of that name.
+func (s *store) join(name string) error {
+	if err := s.Set(groupKey, []byte(name)); err != nil {
+		return err
+	}
+	s.group.Store(&name)
+	return nil
+}
+
+// oweKey is where store.owes is kept.
+var oweKey = []byte("owes")
+
+// owe notes that this node lacks data which marks in its log name, or does not any more.
+// It is on the disk when owe returns.
+func (s *store) owe(on bool) error {
+	s.owing.Lock()
+	defer s.owing.Unlock()
+	if s.owes.Load() == on {
+		return nil
+	}
+	var v uint64
+	if on {
+		v = 1
+		s.owes.Store(true) // at once
+	}
+	if err := s.SetUint64(oweKey, v); err != nil {
+		return err
+	}
+	s.owes.Store(on)
+	return nil
 }
 
 func (s *store) findEnds() error {

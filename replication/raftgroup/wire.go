@@ -12,11 +12,12 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// wire is the transport of the group over the connections of the node. It does two
-// things more than carry messages.
+// wire is the transport of the group over the connections of the node. It does more
+// than carry messages.
 //
 // It keeps entries back until this node holds what they name, before Raft sees them:
-// Raft would wait for that with everything else, elections among it.
+// Raft would wait for that with everything else, elections among it. A node that
+// nevertheless has entries without their data asks for no votes.
 //
 // And it falls silent when it is told to. A leader whose disk hangs does not notice, since
 // its heartbeats go on (hashicorp/raft#503); without them the others elect another.
@@ -27,6 +28,9 @@ type wire struct {
 	quit   chan struct{}
 	once   sync.Once
 	muted  atomic.Bool
+
+	mu     sync.Mutex
+	agreed map[raft.ServerID]time.Time // when the last message was sent that a member took from its leader
 }
 
 const (
@@ -36,14 +40,17 @@ const (
 	holdTime = 300 * time.Millisecond
 )
 
-var errMuted = errors.New("raftgroup: this node's disk hangs")
+var (
+	errMuted = errors.New("raftgroup: this node's disk hangs")
+	errOwes  = errors.New("raftgroup: this node lacks data that its log names")
+)
 
 func newWire(g *Group, logger hclog.Logger) *wire {
 	return &wire{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger,
 		}),
-		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}),
+		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), agreed: map[raft.ServerID]time.Time{},
 	}
 }
 
@@ -80,11 +87,10 @@ func (w *wire) pass(rpc raft.RPC) {
 // holdBack gives entries to Raft when this node has what they name. If that takes too
 // long it answers in Raft's place, as a node would that lacks entries before those.
 func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
-	m, ok := lastMark(a.Entries)
-	if ok {
+	if m, term, ok := lastMark(a.Entries); ok && a.Term >= w.g.raft.CurrentTerm() {
 		ctx, cancel := context.WithTimeout(w.g.ctx, holdTime)
 		defer cancel()
-		if err := w.g.await(ctx, m, string(a.Addr)); err != nil {
+		if err := w.g.accept(ctx, m, term == a.Term); err != nil {
 			rpc.Respond(&raft.AppendEntriesResponse{
 				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.cfg.ID), Addr: []byte(w.g.cfg.ID)},
 				Term:      a.Term, LastLog: w.g.raft.LastIndex(), NoRetryBackoff: true,
@@ -95,9 +101,25 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 	w.pass(rpc)
 }
 
+// accept returns when entries up to a mark may be stored: if it is of the leader's own term
+// (present) once this node holds what it names, and with a debt if it is not. See the
+// package's comment.
+func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
+	if present {
+		if err := g.await(ctx, m); err != nil {
+			return err
+		}
+		return g.store.owe(false)
+	}
+	if g.cfg.Node.Holds(m) {
+		return nil
+	}
+	return g.store.owe(true)
+}
+
 // await waits until the node holds what a mark names.
-func (g *Group) await(ctx context.Context, m Mark, leader string) error {
-	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m, leader); pause = min(2*pause, 5*time.Millisecond) {
+func (g *Group) await(ctx context.Context, m Mark) error {
+	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m); pause = min(2*pause, 5*time.Millisecond) {
 		// The data may be there already and on their way to the disk, or not be there yet.
 		if id, end := g.cfg.Node.Line(); id == m.Line && end >= m.At {
 			if err := g.cfg.Node.WaitSynced(ctx, m.At); err != nil {
@@ -114,12 +136,53 @@ func (g *Group) await(ctx context.Context, m Mark, leader string) error {
 	return nil
 }
 
+// RequestVote implements raft.Transport.
+func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if w.g.store.owes.Load() {
+		return errOwes
+	}
+	return w.NetworkTransport.RequestVote(id, to, args, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (w *wire) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if w.g.store.owes.Load() {
+		return errOwes
+	}
+	return w.NetworkTransport.RequestPreVote(id, to, args, resp)
+}
+
 // AppendEntries implements raft.Transport.
 func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if w.muted.Load() {
 		return errMuted
 	}
-	return w.NetworkTransport.AppendEntries(id, to, args, resp)
+	began := time.Now()
+	err := w.NetworkTransport.AppendEntries(id, to, args, resp)
+	if err == nil && resp.Success {
+		w.mu.Lock()
+		w.agreed[id] = began
+		w.mu.Unlock()
+	}
+	return err
+}
+
+// heard reports whether most of the voters, this node among them, have taken a message from
+// it as their leader that was sent after an instant.
+func (w *wire) heard(members []raft.Server, after time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	voters, agreed := 0, 0
+	for _, s := range members {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		if string(s.ID) == w.g.cfg.ID || w.agreed[s.ID].After(after) {
+			agreed++
+		}
+	}
+	return agreed > voters/2
 }
 
 // AppendEntriesPipeline implements raft.Transport.
