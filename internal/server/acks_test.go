@@ -111,7 +111,13 @@ func TestAServedClientIsOfTheTermOfItsUnit(t *testing.T) {
 	n.stream.lasts = true
 	n.stream.mu.Unlock()
 	c := n.dial()
+	before := n.stream.Term()
 	c.send("RPUSH list x")
+	for began := time.Now(); n.stream.Term() == before; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("nothing is appended")
+		}
+	}
 	n.stream.commit(-1)
 	c.wantNext(uncertain)
 	b.wantNext(uncertain)

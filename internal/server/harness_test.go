@@ -101,7 +101,7 @@ type memoryStream struct {
 	awaits bool // Committed is what replicas have acknowledged
 	given  replication.Offset
 	term   uint32
-	lasts  bool // … until the next unit, behind which the role changes
+	lasts  bool // … until the next unit has ended, behind which the role changes
 	strict bool
 	rounds atomic.Uint64 // of Confirm, each answered at once
 }
@@ -146,10 +146,6 @@ func (m *memoryStream) Append(_, _ int, unit []byte) replication.Offset {
 	if !m.quiet {
 		m.units = append(m.units, string(unit))
 	}
-	if m.lasts {
-		m.lasts = false
-		m.term++
-	}
 	if !m.manual {
 		m.committed = m.end
 	}
@@ -163,6 +159,10 @@ func (m *memoryStream) Announce() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.announced = m.end
+	if m.lasts && m.committed < m.end { // units have ended since
+		m.lasts = false
+		m.term++
+	}
 }
 
 func (m *memoryStream) End() replication.Offset {
