@@ -192,7 +192,6 @@ func viewOf(t *testing.T, s *redistest.Server) (string, error) {
 // outcome is what one run of witnesses has found.
 type outcome struct {
 	acked, issued, lost int
-	agreed              time.Duration
 }
 
 // judge ends the witnesses and looks at what they have seen, once the cluster is whole:
