@@ -226,7 +226,7 @@ func TestAJournalThatGoesAndComesBackCommits(t *testing.T) {
 // refuse is a file system that answers operations of a kind on the commit log with an
 // error while that is set.
 func refuse(mem *vfs.MemFS, with *atomic.Pointer[error], kinds ...errorfs.OpKind) vfs.FS {
-	return errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	return errorfs.Wrap(withoutReuse{mem}, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if err := with.Load(); err != nil && strings.HasSuffix(op.Path, commitLogName) && slices.Contains(kinds, op.Kind) {
 			return *err
 		}

@@ -33,7 +33,7 @@ type cutter struct {
 }
 
 func (c *cutter) wrap() vfs.FS {
-	return errorfs.Wrap(c.mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	return errorfs.Wrap(withoutReuse{c.mem}, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
@@ -51,6 +51,19 @@ func (c *cutter) wrap() vfs.FS {
 		c.cuts = append(c.cuts, cut)
 		return nil
 	}))
+}
+
+// withoutReuse is a file system in memory that makes a new file where an old one is to be
+// used again: vfs.MemFS takes a lock for reading twice then, and hangs if CrashClone waits
+// for it in between.
+type withoutReuse struct{ vfs.FS }
+
+// ReuseForWrite implements vfs.FS.
+func (fs withoutReuse) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := fs.Remove(oldname); err != nil {
+		return nil, err
+	}
+	return fs.Create(newname, category)
 }
 
 func (c *cutter) watch(s *Stream) {
