@@ -381,6 +381,9 @@ func (w *World) adoptStrangers() error {
 	}
 	for _, s := range w.strangers {
 		p := w.anyone()
+		if slices.Contains(w.strangers, p) {
+			continue // it may be told to replicate s at the same moment
+		}
 		if !s.Up() || !p.Up() || w.opt.AckAll || s.node.Serving().Replica || s.node.Serving().Slots != nil {
 			continue
 		}

@@ -48,6 +48,7 @@ func (w *World) judgeHandover(old *Member, successor bus.NodeID) {
 	if !m.data.head.has(old.data.head) {
 		w.Break("member %d hands over to member %d, which has not all of its writes", old.Index, m.Index)
 	}
+	m.relieves = handover{} // what old does later, after a reset perhaps, is another matter
 }
 
 // judgeDrop looks at slots whose keys a member deletes since another owns them. Their
