@@ -10,7 +10,14 @@ package pieces
 const size = 1 << 20
 
 // Copy is the built-in copy.
-func Copy(dst, src []byte) (n int) {
+func Copy(dst, src []byte) int {
+	if len(src) <= size || len(dst) <= size {
+		return copy(dst, src)
+	}
+	return copyLong(dst, src)
+}
+
+func copyLong(dst, src []byte) (n int) {
 	for len(src) > size && len(dst) > size {
 		one(dst[:size], src[:size])
 		dst, src, n = dst[size:], src[size:], n+size
@@ -25,9 +32,13 @@ func one(dst, src []byte) { copy(dst, src) }
 
 // Append is the built-in append of all of src.
 func Append(dst, src []byte) []byte {
-	if len(src) <= size && (len(dst) <= size || len(src) <= cap(dst)-len(dst)) {
+	if len(src) <= size && len(dst) <= size {
 		return append(dst, src...)
 	}
+	return appendLong(dst, src)
+}
+
+func appendLong(dst, src []byte) []byte {
 	at := len(dst)
 	if n := at + len(src); n > cap(dst) {
 		grown := make([]byte, at, n+n/4)
