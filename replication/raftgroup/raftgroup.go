@@ -139,8 +139,9 @@ const (
 	commitPeriod   = 20 * time.Millisecond // how late followers learn of a commit at most
 	barrierTimeout = 10 * time.Second
 	settlePeriod   = 300 * time.Millisecond
-	snapshotAfter  = 16384 // entries
-	trailing       = 8192  // entries that stay for followers that lag
+	retryPeriod    = time.Second // of beginning to lead, where nobody else can
+	snapshotAfter  = 16384       // entries
+	trailing       = 8192        // entries that stay for followers that lag
 )
 
 var (
@@ -159,14 +160,14 @@ type Group struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	joining sync.Mutex
+	joining sync.Mutex // one Join at a time
 
 	term  atomic.Uint64 // in which this node leads and has begun to; 0: it does not
 	kick  chan struct{} // wakes front
 	claim chan struct{} // wakes reclaim
 	asked chan struct{} // wakes verify
+	again chan struct{} // has watch begin once more
 	begun atomic.Uint64 // rounds of verify
-	done  atomic.Uint64 // the last of them that was confirmed
 	epoch atomic.Uint64 // of the last claim that was committed
 }
 
@@ -179,7 +180,7 @@ func Open(cfg Config) (*Group, error) {
 	if cfg.Stall == 0 {
 		cfg.Stall = DefaultStall
 	}
-	g := &Group{cfg: cfg, log: cfg.Log, kick: make(chan struct{}, 1), claim: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	g := &Group{cfg: cfg, log: cfg.Log, kick: bell(), claim: bell(), asked: bell(), again: bell()}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	var err error
 	if g.store, err = openStore(filepath.Join(cfg.Dir, "log"), g.hold, cfg.Fatal); err != nil {
@@ -310,10 +311,27 @@ func (g *Group) Ask() uint64 {
 	return round
 }
 
+// bell is a channel for wake, which on waits for.
+func bell() chan struct{} { return make(chan struct{}, 1) }
+
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
+	}
+}
+
+// on calls f whenever it is woken, while this node leads, until the group ends.
+func (g *Group) on(c chan struct{}, f func(term uint64)) {
+	for {
+		select {
+		case <-c:
+			if term := g.term.Load(); term != 0 {
+				f(term)
+			}
+		case <-g.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -324,6 +342,10 @@ func (g *Group) watch() {
 		case leads := <-g.raft.LeaderCh():
 			g.end()
 			if leads {
+				g.begin()
+			}
+		case <-g.again:
+			if g.term.Load() == 0 && g.raft.State() == raft.Leader {
 				g.begin()
 			}
 		case <-g.ctx.Done():
@@ -347,16 +369,9 @@ func (g *Group) begin() {
 		if g.raft.State() == raft.Leader {
 			if err := g.raft.LeadershipTransfer().Error(); err != nil {
 				g.log.Warn("Nobody else can lead the shard either", zap.Error(err))
-				time.AfterFunc(time.Second, func() { g.retry() })
+				time.AfterFunc(retryPeriod, func() { wake(g.again) })
 			}
 		}
-	}
-}
-
-// retry begins once more where nothing has come of it.
-func (g *Group) retry() {
-	if g.ctx.Err() == nil && g.raft.State() == raft.Leader && g.term.Load() == 0 {
-		g.begin()
 	}
 }
 
@@ -383,19 +398,11 @@ func (g *Group) lead() error {
 func (g *Group) Reclaim() { wake(g.claim) }
 
 func (g *Group) reclaim() {
-	for {
-		select {
-		case <-g.claim:
-		case <-g.ctx.Done():
-			return
-		}
-		if g.term.Load() == 0 {
-			continue
-		}
+	g.on(g.claim, func(uint64) {
 		if err := g.claimOnce(); err != nil && g.ctx.Err() == nil {
 			g.log.Warn("The shard has not agreed on a greater epoch", zap.Error(err))
 		}
-	}
+	})
 }
 
 // claimOnce has the epoch of a claim committed, and the claim made.
@@ -425,45 +432,30 @@ func (g *Group) apply(data []byte) (term uint64, err error) {
 func (g *Group) front() {
 	var marked Mark
 	var markedIn uint64
-	for {
-		select {
-		case <-g.kick:
-		case <-g.ctx.Done():
-			return
-		}
-		for term := g.term.Load(); term != 0; {
+	g.on(g.kick, func(term uint64) {
+		for {
 			m := Mark{}
 			m.Line, m.At = g.cfg.Node.Line()
 			if m == marked && term == markedIn {
-				break
+				return
 			}
 			in, err := g.apply(m.encode())
 			if err != nil || in != term {
-				break // it does not lead any more, which watch hears of
+				return // it does not lead any more, which watch hears of
 			}
 			marked, markedIn = m, term
 			g.cfg.Node.Committed(term, m.At)
 		}
-	}
+	})
 }
 
 // verify has rounds of questions, one at a time.
 func (g *Group) verify() {
-	for {
-		select {
-		case <-g.asked:
-		case <-g.ctx.Done():
-			return
-		}
-		if g.term.Load() == 0 {
-			continue
-		}
-		round := g.begun.Add(1)
-		if g.confirmed(time.Now()) {
-			g.done.Store(round)
+	g.on(g.asked, func(uint64) {
+		if round := g.begun.Add(1); g.confirmed(time.Now()) {
 			g.cfg.Node.Verified(round)
 		}
-	}
+	})
 }
 
 // confirmed asks a majority whether this node leads. The library also counts answers to
