@@ -183,6 +183,10 @@ func (ks *Keyspace) World(now int64, f func(tx *Tx)) replication.Offset {
 // outsider is the executor of World; the caller holds the world lock.
 func (ks *Keyspace) outsider() *Executor { return ks.world.running[0] }
 
+// End is the offset of the last byte of the stream: what whoever looks at the keyspace
+// without locks has seen, but for units that are under way.
+func (ks *Keyspace) End() replication.Offset { return ks.stream.End() }
+
 // SetRole changes the role under the world lock, which it takes itself.
 func (ks *Keyspace) SetRole(r Role) { ks.World(0, func(tx *Tx) { tx.SetRole(r) }) }
 
