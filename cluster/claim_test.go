@@ -194,12 +194,7 @@ func TestStaleClaimIsCorrected(t *testing.T) {
 		{"of a replica that speaks for it", "w"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			shards := threeShards()
-			shards[0].replicas = "wx"
-			l := newLab(t, "c", shards)
-			l.n.makePrimary(l.peer("x"))
-			l.peer("x").configEpoch = 8
-			l.n.rebindAll(l.peer("a"), l.peer("x"))
+			l := replacedLab(t)
 			fx := l.send(bus.TypePing, c.sender, func(m *bus.Message) {
 				m.ConfigEpoch, m.Slots = 1, rangeSet(0, 5460)
 			})
@@ -211,15 +206,22 @@ func TestStaleClaimIsCorrected(t *testing.T) {
 	}
 }
 
-// A primary that was replaced, and starts again, hears of that on the link on which it
-// asks, and before the answer with which it would serve.
-func TestAStaleClaimIsCorrectedBeforeItsPingIsAnswered(t *testing.T) {
+// replacedLab is node c, which knows that replica x has replaced a.
+func replacedLab(t *testing.T) *lab {
+	t.Helper()
 	shards := threeShards()
 	shards[0].replicas = "wx"
 	l := newLab(t, "c", shards)
 	l.n.makePrimary(l.peer("x"))
 	l.peer("x").configEpoch = 8
 	l.n.rebindAll(l.peer("a"), l.peer("x"))
+	return l
+}
+
+// A primary that was replaced, and starts again, hears of that on the link on which it
+// asks, and before the answer with which it would serve.
+func TestAStaleClaimIsCorrectedBeforeItsPingIsAnswered(t *testing.T) {
+	l := replacedLab(t)
 	fx := l.send(bus.TypePing, "a", func(m *bus.Message) {
 		m.ConfigEpoch, m.Slots = 1, rangeSet(0, 5460)
 	})

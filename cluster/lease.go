@@ -26,9 +26,10 @@ import (
 // nobody listens at this node's port any more (refused.go), can be wrong only
 // if something else refuses its connections. That mostly refuses this node's as well,
 // so one refusal ends what a voter's answers have been worth; it takes the voter two,
-// some time apart, to suspect. Otherwise FAIL is for that: a primary that hears it about itself is fenced. And a voter that says FAIL in its answer does not
-// vouch: it would vote for a replica, or has, and its vote may be on its way for as
-// long as an election may take. FAIL is not taken back before that (clearFail).
+// some time apart, to suspect. Otherwise FAIL is for that: a primary that hears it
+// about itself is fenced. And a voter that says FAIL in its answer does not vouch: it
+// would vote for a replica, or has, and its vote may be on its way for as long as an
+// election may take. FAIL is not taken back before that (clearFail).
 
 // leaseMarginTicks is by how many ticks a primary stops earlier than it could
 // be suspected: one for the tick that notices it, one for clocks that drift.

@@ -61,14 +61,7 @@ func TestAPrimaryThatEndsHandsOver(t *testing.T) {
 			c := startCluster(t, 15*time.Second, nil, "--appendonly", journal, "--save", "", "--shutdown-on-sigterm", "failover")
 			for range 3 {
 				old := primaries(t, c)[0]
-				heir := replicaOf(t, c, old)
-				untilLinked(t, heir, old)
-				handOverUnderLoad(t, c, old, heir)
-				old.Restart()
-				c.UntilStable(settle)
-				agree(t, c)
-				untilLinked(t, old, heir)
-				sameDigest(t, old, heir)
+				handOverAndReturn(t, c, old)
 			}
 		})
 	}
@@ -160,7 +153,13 @@ func TestAPrimaryThatEndsHandsOverToRedis(t *testing.T) {
 	for _, old := range c.Nodes[:3] {
 		old.Do("CONFIG", "SET", "shutdown-on-sigterm", "nosave failover")
 	}
-	old := c.Nodes[1]
+	handOverAndReturn(t, c, c.Nodes[1])
+}
+
+// handOverAndReturn ends a primary under load, and has it come back as a replica with
+// the data of its heir.
+func handOverAndReturn(t *testing.T, c *redistest.Cluster, old *redistest.Server) {
+	t.Helper()
 	heir := replicaOf(t, c, old)
 	untilLinked(t, heir, old)
 	handOverUnderLoad(t, c, old, heir)

@@ -56,6 +56,16 @@ func (l *Lab) Primary() (Numbered, error) {
 
 // Kill ends a node with SIGKILL and waits until it is gone.
 func (l *Lab) Kill(out io.Writer, name string) error {
+	return l.finish(out, name, "killed", func(n *node) error {
+		if err := n.signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		return n.awaitEnd(l.timeout)
+	})
+}
+
+// finish ends a node if it runs, and tells what became of it.
+func (l *Lab) finish(out io.Writer, name, became string, end func(*node) error) error {
 	n, err := l.node(name)
 	if err != nil {
 		return err
@@ -68,13 +78,10 @@ func (l *Lab) Kill(out io.Writer, name string) error {
 		fmt.Fprintf(out, "%s is not running\n", n)
 		return nil
 	}
-	if err := n.signal(syscall.SIGKILL); err != nil {
+	if err := end(n); err != nil {
 		return err
 	}
-	if err := n.awaitEnd(l.timeout); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s killed (pid %d)\n", n, pid)
+	fmt.Fprintf(out, "%s %s (pid %d)\n", n, became, pid)
 	return nil
 }
 
@@ -98,23 +105,7 @@ func (l *Lab) Restart(out io.Writer, name string) error {
 // StopNode asks a node to shut down and waits until it has. A primary of this product
 // hands over to a replica first.
 func (l *Lab) StopNode(out io.Writer, name string) error {
-	n, err := l.node(name)
-	if err != nil {
-		return err
-	}
-	if err := l.adopt(out); err != nil {
-		return err
-	}
-	pid, running := n.running()
-	if !running {
-		fmt.Fprintf(out, "%s is not running\n", n)
-		return nil
-	}
-	if err := l.end(n); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s stopped (pid %d)\n", n, pid)
-	return nil
+	return l.finish(out, name, "stopped", l.end)
 }
 
 // termAgain is how often a node is asked to shut down. A request may be declined:
