@@ -134,13 +134,31 @@ func (l *Link) run(open func(context.Context) (net.Conn, error)) {
 	}
 	h.Opened(l)
 
-	written := make(chan struct{})
+	written, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
-		l.end(l.write(stream))
+		err := l.write(stream)
+		if l.tls != nil {
+			l.awaitReason(read)
+		}
+		l.end(err)
 	}()
 	l.end(l.read(stream))
+	close(read)
 	<-written
+}
+
+// reasonTime is how long a failed write waits for the reader to find out why.
+const reasonTime = 100 * time.Millisecond
+
+// awaitReason lets the reader end first, when a write has failed: a peer that refuses this
+// node's certificate says so and hangs up, and its alert is still there to be read.
+func (l *Link) awaitReason(read <-chan struct{}) {
+	select {
+	case <-read:
+	case <-l.life.Done():
+	case <-time.After(reasonTime):
+	}
 }
 
 func (l *Link) read(conn net.Conn) error {
