@@ -209,6 +209,29 @@ func TestLeaderWithoutDisk(t *testing.T) {
 	}
 }
 
+// A member ends at once, whatever it waits for: hashicorp/raft leaves futures unanswered
+// that lie in its queues when it ends.
+func TestCloseWhileBusy(t *testing.T) {
+	l := newLab(t, "a")
+	if err := l.node("a").group.Bootstrap(); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		n := l.leader()
+		for range 4 {
+			n.gone.Go(func() {
+				for n.ctx.Err() == nil {
+					n.group.Ask()
+					_ = n.write(set(1))
+				}
+			})
+		}
+		time.Sleep(10 * time.Millisecond)
+		l.kill("a")
+		l.start("a")
+	}
+}
+
 // Marks that were written while the bytes were not are no marks at the next start.
 func TestMarksWithoutData(t *testing.T) {
 	s, err := openStore(t.TempDir(), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })

@@ -25,7 +25,7 @@ import (
 type lab struct {
 	t      testing.TB
 	policy journal.Policy
-	mu     sync.Mutex
+	mu     sync.Mutex // locked before a node's, if both are
 	nodes  map[string]*labNode
 	cut    map[[2]string]bool // who cannot reach whom
 }
@@ -241,8 +241,9 @@ func (n *labNode) copyFrom(p *labNode, of string, buf []byte) {
 			}
 			return
 		}
+		apart := n.lab.apart(n.id, of)
 		n.mu.Lock()
-		follows := n.primary == of && !n.lab.apart(n.id, of)
+		follows := n.primary == of && !apart
 		if follows {
 			n.stream.AppendRaw(buf[:got])
 		}
@@ -368,7 +369,15 @@ func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
 func (n *labNode) Holds(m Mark) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return Holds(n.history, n.stream.Synced(), m)
+	synced := n.stream.Synced()
+	if n.disk != nil {
+		select {
+		case <-n.disk:
+		default:
+			synced = 0
+		}
+	}
+	return Holds(n.history, synced, m)
 }
 
 func (n *labNode) NextEpoch(context.Context) (uint64, error) {

@@ -37,7 +37,7 @@ func (g *Group) settleOnce() {
 	if change == nil {
 		return
 	}
-	if err := change(g.raft); err != nil {
+	if err := g.outcome(change(g.raft)); err != nil {
 		g.log.Warn("The shard's group does not change", zap.String("change", what), zap.String("node", id), zap.Error(err))
 		return
 	}
@@ -45,25 +45,25 @@ func (g *Group) settleOnce() {
 }
 
 // nextChange is the change of membership that is due first, nil if none is.
-func nextChange(now []raft.Server, self string, all, ready []string, gone func(string) bool) (what, id string, change func(*raft.Raft) error) {
+func nextChange(now []raft.Server, self string, all, ready []string, gone func(string) bool) (what, id string, change func(*raft.Raft) raft.Future) {
 	suffrage := map[string]raft.ServerSuffrage{}
 	for _, s := range now {
 		id := string(s.ID)
 		suffrage[id] = s.Suffrage
 		if id != self && gone(id) && !slices.Contains(all, id) {
-			return "has left it", id, func(r *raft.Raft) error { return r.RemoveServer(s.ID, 0, barrierTimeout).Error() }
+			return "has left it", id, func(r *raft.Raft) raft.Future { return r.RemoveServer(s.ID, 0, barrierTimeout) }
 		}
 	}
 	for _, id := range all {
 		old, member := suffrage[id]
 		switch {
 		case !member:
-			return "is being added", id, func(r *raft.Raft) error {
-				return r.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), 0, barrierTimeout).Error()
+			return "is being added", id, func(r *raft.Raft) raft.Future {
+				return r.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), 0, barrierTimeout)
 			}
 		case old != raft.Voter && slices.Contains(ready, id):
-			return "votes", id, func(r *raft.Raft) error {
-				return r.AddVoter(raft.ServerID(id), raft.ServerAddress(id), 0, barrierTimeout).Error()
+			return "votes", id, func(r *raft.Raft) raft.Future {
+				return r.AddVoter(raft.ServerID(id), raft.ServerAddress(id), 0, barrierTimeout)
 			}
 		}
 	}

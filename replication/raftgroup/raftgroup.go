@@ -294,9 +294,9 @@ func (g *Group) CurrentTerm() uint64 { return g.raft.CurrentTerm() }
 // Transfer gives the lead to another member; "": to the one with the most entries.
 func (g *Group) Transfer(id string) error {
 	if id == "" {
-		return g.raft.LeadershipTransfer().Error()
+		return g.outcome(g.raft.LeadershipTransfer())
 	}
-	return g.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(id)).Error()
+	return g.outcome(g.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(id)))
 }
 
 // Appended says that the stream has grown. It is quick.
@@ -367,7 +367,7 @@ func (g *Group) begin() {
 	if err := g.lead(); err != nil && g.ctx.Err() == nil {
 		g.log.Warn("The node was elected and cannot lead its shard", zap.Error(err))
 		if g.raft.State() == raft.Leader {
-			if err := g.raft.LeadershipTransfer().Error(); err != nil {
+			if err := g.Transfer(""); err != nil {
 				g.log.Warn("Nobody else can lead the shard either", zap.Error(err))
 				time.AfterFunc(retryPeriod, func() { wake(g.again) })
 			}
@@ -376,7 +376,7 @@ func (g *Group) begin() {
 }
 
 func (g *Group) lead() error {
-	if err := g.raft.Barrier(barrierTimeout).Error(); err != nil {
+	if err := g.outcome(g.raft.Barrier(barrierTimeout)); err != nil {
 		return err
 	}
 	term := g.raft.CurrentTerm()
@@ -421,10 +421,23 @@ func (g *Group) claimOnce() error {
 // apply has an entry committed, and returns its term.
 func (g *Group) apply(data []byte) (term uint64, err error) {
 	f := g.raft.Apply(data, barrierTimeout)
-	if err := f.Error(); err != nil {
+	if err := g.outcome(f); err != nil {
 		return 0, err
 	}
 	return f.Response().(uint64), nil
+}
+
+// outcome waits for what was asked of Raft, until the group ends. The library does not
+// answer what lies in its queues when it is shut down.
+func (g *Group) outcome(f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-g.ctx.Done():
+		return errClosed
+	}
 }
 
 // front sets the marks: one at a time, so that each carries whatever has come while
@@ -441,7 +454,9 @@ func (g *Group) front() {
 			}
 			in, err := g.apply(m.encode())
 			if err != nil || in != term {
-				return // it does not lead any more, which watch hears of
+				// It does not lead any more, which watch hears of, or Raft was held up.
+				time.AfterFunc(retryPeriod, g.Appended)
+				return
 			}
 			marked, markedIn = m, term
 			g.cfg.Node.Committed(term, m.At)
@@ -462,7 +477,7 @@ func (g *Group) verify() {
 // what was asked before, which may have lain in a socket while this process was
 // frozen, and others were elected. Here the question must be younger than began.
 func (g *Group) confirmed(began time.Time) bool {
-	for g.raft.VerifyLeader().Error() == nil {
+	for g.outcome(g.raft.VerifyLeader()) == nil {
 		if f := g.raft.GetConfiguration(); f.Error() == nil && g.wire.heard(f.Configuration().Servers, began) {
 			return true
 		}
