@@ -85,6 +85,7 @@ type Node struct {
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
+	unwell      atomic.Bool                   // as the cluster was told last
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
@@ -467,11 +468,25 @@ func (n *Node) facts() cluster.Facts {
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
 		Replicated:     n.replicator.primary.Came() > 0,
-		// A primary whose disk or one of whose loops hangs leaves clients without an
-		// answer and must be replaced. A full disk does not hang: it refuses. A script
-		// that takes long holds no loop up.
-		Unwell: max(n.stream.Stalled(now), n.server.Hung()) > max(n.config.Current().ClusterNodeTimeout, leastHang),
+		Unwell:         n.isUnwell(now),
 	}
+}
+
+// isUnwell reports whether something has hung for longer than the node timeout, and logs
+// what. A primary whose disk or one of whose loops hangs leaves clients without an
+// answer and must be replaced. A full disk does not hang: it refuses. A script
+// that takes long holds no loop up.
+func (n *Node) isUnwell(now time.Time) bool {
+	disk, loop := n.stream.Stalled(now), n.server.Hung()
+	unwell := max(disk, loop) > max(n.config.Current().ClusterNodeTimeout, leastHang)
+	switch was := n.unwell.Swap(unwell); {
+	case unwell && !was:
+		n.log.Warn("The node hangs and falls silent on the bus",
+			zap.Duration("disk_operation", disk), zap.Duration("command", loop))
+	case was && !unwell:
+		n.log.Info("The node does not hang any more")
+	}
+	return unwell
 }
 
 // restore fills the keyspace with what is on disk: docs/durability.md has the
