@@ -56,7 +56,7 @@ func TestAWriteThatReplicasAcknowledge(t *testing.T) {
 	n := startNode(t, "--min-replicas-ack-timeout", "60000")
 	n.stream.awaitReplicas()
 	c, reader := n.dial(), n.dial()
-	c.send("SET k 1")
+	n.sends(c, "SET k 1")
 	reader.want("GET elsewhere", "(nil)")
 	reader.send("GET k")
 	c.silent()
@@ -93,7 +93,7 @@ func TestAChangeOfTheRoleIsNoAcknowledgement(t *testing.T) {
 	n := startNode(t, "--min-replicas-ack-timeout", "60000")
 	n.stream.awaitReplicas()
 	c := n.dial()
-	c.send("SET k 1")
+	n.sends(c, "SET k 1")
 	c.silent()
 	n.stream.mu.Lock()
 	n.stream.term++

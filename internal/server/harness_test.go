@@ -461,6 +461,14 @@ func (c *client) wantNext(reply string) {
 	}
 }
 
+// sends sends a write, and returns when the stream has it: its reply may be held.
+func (n *node) sends(c *client, write string) {
+	n.t.Helper()
+	before := n.stream.End()
+	c.send(write)
+	eventually(n.t, func() bool { return n.stream.End() > before })
+}
+
 // silent checks that nothing comes for a moment.
 func (c *client) silent() {
 	c.t.Helper()

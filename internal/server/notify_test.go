@@ -78,9 +78,7 @@ func TestEventsWaitForTheirWrite(t *testing.T) {
 	n := startNode(t, "--notify-keyspace-events", "EA")
 	l, c := n.listener(), n.dial()
 	n.stream.hold()
-	c.send("SET a 1")
-	for n.stream.End() == 0 {
-	}
+	n.sends(c, "SET a 1")
 	l.send("PING")
 	l.silent()
 	n.stream.commit(-1)

@@ -18,7 +18,7 @@ func TestRepliesWaitForTheirOffset(t *testing.T) {
 	n.stream.hold()
 	a.send("GET untouched")
 	a.wantNext("(nil)") // its slot has no uncommitted write
-	a.send("SET k 1")
+	n.sends(a, "SET k 1")
 	a.send("PING")
 	b.send("GET k") // looks at the uncommitted write
 	// A connection that saw nothing of it is not held.
@@ -137,7 +137,7 @@ func TestPublishedMessagesFollowTheirUnit(t *testing.T) {
 	pub.send("MULTI")
 	pub.send("SET k v")
 	pub.send("PUBLISH ch hello")
-	pub.send("EXEC")
+	n.sends(pub, "EXEC")
 	pub.wantNext("OK")
 	pub.wantNext("QUEUED")
 	pub.wantNext("QUEUED")

@@ -299,9 +299,7 @@ func TestInvalidationsWaitForTheirWrite(t *testing.T) {
 	c, other := n.cacher(""), n.dial()
 	c.do("GET a")
 	n.stream.hold()
-	other.send("SET a 1")
-	for n.stream.End() == 0 {
-	}
+	n.sends(other, "SET a 1")
 	c.silent()
 	n.stream.commit(-1)
 	c.wantNext("[invalidate [a]]")
