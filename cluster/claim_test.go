@@ -93,6 +93,9 @@ func TestPrimaryThatLosesSomeSlotsDropsTheirKeys(t *testing.T) {
 	if fx.DropShardSubs == nil || *fx.DropShardSubs != rangeSet(5461, 5470) {
 		t.Errorf("DropShardSubs %v", fx.DropShardSubs)
 	}
+	if fx.Moved == nil || *fx.Moved != rangeSet(5461, 5470) {
+		t.Errorf("Moved %v", fx.Moved)
+	}
 	if fx.Role != nil {
 		t.Errorf("Role %+v", fx.Role)
 	}

@@ -264,7 +264,7 @@ func (n *Node) reconcileRole() {
 }
 
 // dropLostSubscriptions ends the shard subscriptions of slots that have left
-// this node's shard.
+// this node's shard, and tells which have come to it besides.
 func (n *Node) dropLostSubscriptions() {
 	if n.servedAt == n.table.changes && n.fx.Role == nil {
 		return
@@ -274,8 +274,9 @@ func (n *Node) dropLostSubscriptions() {
 	if served == n.served {
 		return
 	}
-	lost := n.served.Without(&served)
-	n.served = served
+	lost, moved := n.served.Without(&served), served.Without(&n.served)
+	moved.AddSet(&lost)
+	n.served, n.fx.Moved = served, &moved
 	if !lost.Empty() {
 		n.fx.DropShardSubs = &lost
 	}

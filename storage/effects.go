@@ -158,7 +158,8 @@ func (tx *Tx) flush() replication.Offset {
 		tx.unit = unit
 	}
 	end := tx.ks.stream.Append(tx.firstDB, tx.lastDB, unit)
-	tx.e.unannounced, tx.e.wrote = true, true
+	tx.e.unannounced = true
+	tx.e.wrote += len(unit)
 	if cap(tx.unit) > unitKept {
 		tx.unit = append(make([]byte, 0, unitKept), multi...)
 	}

@@ -50,7 +50,7 @@ type Executor struct {
 
 	announceLater bool // the owner announces
 	unannounced   bool // units were appended to the stream since the last Announce
-	wrote         bool // … since the last TakeWrote
+	wrote         int  // bytes of them since the last TakeWrote
 }
 
 // NewExecutor makes an executor for the calling goroutine's use.
@@ -232,11 +232,11 @@ func (e *Executor) AnnounceLater() { e.announceLater = true }
 // Announce.
 func (e *Executor) Unannounced() bool { return e.unannounced }
 
-// TakeWrote reports whether units have had effects of their own since it was last
-// called.
-func (e *Executor) TakeWrote() (wrote bool) {
-	wrote, e.wrote = e.wrote, false
-	return wrote
+// TakeWrote is how many bytes of effects of their own units have had since it was last
+// called, without a SELECT before them; 0: they had none.
+func (e *Executor) TakeWrote() (bytes int) {
+	bytes, e.wrote = e.wrote, 0
+	return bytes
 }
 
 // Announce announces what units have appended. The executor is in no unit.

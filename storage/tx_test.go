@@ -168,6 +168,9 @@ func TestEffectsOfAUnit(t *testing.T) {
 			if gate != l.end {
 				t.Errorf("gate is %d, the stream ends at %d", gate, l.end)
 			}
+			if got := e.TakeWrote(); replication.Offset(got) != l.end || e.TakeWrote() != 0 {
+				t.Errorf("%d bytes were written, of %d", got, l.end)
+			}
 		})
 	}
 }

@@ -16,7 +16,6 @@ var absent = []struct {
 	{"Redis 8.0", []string{"vadd", "vcard", "vdim", "vemb", "vgetattr", "vinfo", "vismember", "vlinks", "vrandmember", "vrange", "vrem", "vsetattr", "vsim"}},
 	{"Redis 8.2", []string{"xdelex", "xackdel"}},
 	{"Redis 8.4", []string{"digest", "cluster|migration"}},
-	{"Valkey 8.0", []string{"cluster|slot-stats"}},
 	{"Valkey 8.1", []string{"commandlog"}},
 	{"Valkey 9.0", []string{"cluster|migrateslots", "cluster|getslotmigrations", "cluster|cancelslotmigrations"}},
 	{"Valkey 9.1", []string{"clusterscan"}},

@@ -19,10 +19,10 @@ func TestAbsentHint(t *testing.T) {
 		{nil, "vad", ""},
 		{nil, "nonsense", ""},
 		{nil, strings.Repeat("v", 1<<20), ""},
-		{cluster, "cluster SLOT-STATS SLOTSRANGE 0 1", "(a command of Valkey 8.0 that is not built in Redoubt)"},
+		{cluster, "cluster MIGRATESLOTS SLOTSRANGE 0 1", "(a command of Valkey 9.0 that is not built in Redoubt)"},
 		{cluster, "cluster nonsense", ""},
 		{cluster, "cluster", ""},
-		{nil, "cluster|slot-stats", ""},
+		{nil, "cluster|migrateslots", ""},
 	} {
 		var args [][]byte
 		for _, w := range strings.Fields(tc.line) {

@@ -48,6 +48,8 @@ type Applier struct {
 	slots  []slots.Slot
 	rows   []*Row
 	worked bool // data have changed since the last pause
+	born   time.Time
+	at     []slots.Slot // of the keys of one command
 
 	ahead    [][]byte // the keys of the next commands
 	prepared int      // how many commands Prepare has dealt with
@@ -62,7 +64,7 @@ type Effect struct {
 
 // NewApplier returns an applier that runs units with e.
 func NewApplier(t *Table, e *storage.Executor, h Host) *Applier {
-	return &Applier{table: t, exec: e, host: h, run: NewRunner(t, e, h)}
+	return &Applier{table: t, exec: e, host: h, run: NewRunner(t, e, h), born: time.Now()}
 }
 
 // Executor is the executor that Apply uses, for the same goroutine.
@@ -140,9 +142,19 @@ func (a *Applier) applyPlanned(now int64, unit []Effect, end replication.Offset,
 	}
 	a.run.Ctx.Tx = tx
 	clock := a.begin()
+	around := 0
+	if len(unit) > 1 {
+		around = MultiBytes + ExecBytes
+	}
 	for i, e := range unit {
-		if row := a.rows[i]; row.OnData() {
-			clock.ran(row, a.execute(row, e))
+		row := a.rows[i]
+		if !row.OnData() {
+			continue
+		}
+		whole := clock.ran(row, a.execute(row, e))
+		if clock.slots {
+			a.countSlot(row, e.Args, whole, around)
+			around = 0
 		}
 	}
 	if record != nil {
@@ -196,25 +208,35 @@ func (a *Applier) pause() bool {
 
 // stopwatch measures commands that run one after the other, for the statistics.
 type stopwatch struct {
-	run  *Runner // nil: nobody counts
-	last time.Time
+	run   *Runner // nil: nobody counts
+	slots bool    // it counts by slots as well
+	born  time.Time
+	last  time.Duration // since then
 }
 
 func (a *Applier) begin() stopwatch {
 	if a.Uncounted {
 		return stopwatch{}
 	}
-	return stopwatch{&a.run, time.Now()}
+	return stopwatch{&a.run, a.run.CountsSlots(), a.born, time.Since(a.born)}
 }
 
-func (w *stopwatch) ran(row *Row, failed bool) {
+// ran counts the command that has ended, and returns its whole microseconds if slots
+// count.
+func (w *stopwatch) ran(row *Row, failed bool) (whole time.Duration) {
 	if w.run == nil {
-		return
+		return 0
 	}
-	now := time.Now()
-	w.run.Count(row, now.Sub(w.last), failed)
-	w.run.CountLatency(row, now.Sub(w.last))
+	now := time.Since(w.born)
+	took := now - w.last
+	w.run.Count(row, took, failed)
+	w.run.CountLatency(row, took)
+	if w.slots {
+		whole = WholeMicros(w.last, now)
+		w.run.CountTook(row, took, whole)
+	}
 	w.last = now
+	return whole
 }
 
 // plan finds the commands' rows and the slots the unit needs.

@@ -60,6 +60,7 @@ type Runner struct {
 	encoded   []byte // a command as RESP
 	tracked   []int  // positions of keys
 	stats     []RowStats
+	slotUses  SlotUses
 }
 
 // RowStats are the counts of one command.

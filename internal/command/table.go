@@ -20,6 +20,7 @@ type Table struct {
 	long   bool            // some name is longer than maxName
 
 	latencyOff atomic.Bool // latency-tracking no
+	slotUse    atomic.Bool // cluster-slot-stats-enabled yes
 }
 
 // TrackLatency says whether runners count how long commands take (latency-tracking).

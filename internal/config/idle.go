@@ -78,7 +78,6 @@ var idle = byDirective(map[string]string{
 	"cluster-compatibility-sample-ratio":        "no commands are counted that a cluster would refuse",
 	"cluster-config-save-behavior":              "what must not be forgotten is on disk before anybody is told of it",
 	"cluster-message-gossip-perc":               "a message tells of a tenth of the nodes, three at least; nodes of ours of three and of news",
-	"cluster-slot-stats-enabled":                "slots have no statistics",
 	"tls-prefer-server-ciphers":                 "the server prefers its ciphers in any case",
 	"tls-session-cache-size":                    "sessions are resumed by tickets, which take no memory here",
 	"availability-zone":                         "INFO and HELLO tell no zone",

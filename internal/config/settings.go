@@ -141,6 +141,7 @@ type Settings struct {
 	ClusterReplicaNoFailover        bool
 	ClusterAllowReadsWhenDown       bool
 	ClusterAllowPubSubShardWhenDown bool
+	ClusterSlotStats                bool
 	ClusterLinkSendBufBytes         int64 // 0: no limit
 	ClusterAnnounceIP               string
 	ClusterAnnouncePort             int

@@ -102,6 +102,8 @@ var clusterRows = []*directive{
 	{name: "cluster-slot-migration-max-archived-tasks", typ: atLeastOne, def: "32", flags: hidden, since: "Redis 8.4"},
 	{name: "cluster-slot-migration-sync-buffer-drain-timeout", typ: unbounded, def: "60000", flags: hidden, since: "Redis 8.4"},
 	{name: "cluster-slot-migration-write-pause-timeout", typ: unbounded, def: "10000", since: "Redis 8.4"},
-	{name: "cluster-slot-stats-enabled", typ: boolean{}, def: "no", since: "Valkey 8.0, Redis 8.2"},
+	{name: "cluster-slot-stats-enabled", typ: boolean{}, def: "no", since: "Valkey 8.0, Redis 8.2",
+		does:  "count by slots what commands take of the node, for CLUSTER SLOT-STATS",
+		store: toBool(func(s *Settings) *bool { return &s.ClusterSlotStats })},
 	{name: "slot-migration-max-failover-repl-bytes", typ: ints(-1, math.MaxInt64), def: "0", since: "Valkey 9.0"},
 }

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/admin"
+	"redoubt/internal/command"
 	"redoubt/internal/node/driver"
 	"redoubt/slots"
 )
@@ -51,6 +52,10 @@ func (s nodeShell) Publish(channel, payload []byte, sharded bool) {
 }
 
 func (s nodeShell) DropShardChannels(gone *slots.Set) { s.n.server.DropShardChannels(gone) }
+
+func (s nodeShell) SlotUse(slot slots.Slot) command.SlotUse { return s.n.server.SlotUse(slot) }
+
+func (s nodeShell) ForgetSlotUse(ss *slots.Set) { s.n.server.ForgetSlotUse(ss) }
 
 func (s nodeShell) Pause(until int64) { s.n.server.Pause(until) }
 

@@ -196,6 +196,9 @@ func (r *replicator) OnlineReplicas() int {
 	return all
 }
 
+// Attached counts the replicas that get the stream or are about to.
+func (r *replicator) Attached() int { return r.primary.Attached() }
+
 // WantAcks asks replicas to acknowledge the stream as it is, unless they have been
 // asked or do so by themselves, in a unit of e: server.Replication. One question at the
 // end of a loop's turn is for all clients that wait.

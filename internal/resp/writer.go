@@ -263,6 +263,27 @@ func (w *Writer) head(kind byte, n int64) {
 	w.crlf()
 }
 
+// ArrayLen is how many bytes AppendArray appends, and BulkLen those of one argument.
+func ArrayLen(args [][]byte) int {
+	n := headLen(len(args))
+	for _, a := range args {
+		n += BulkLen(len(a))
+	}
+	return n
+}
+
+// BulkLen is the length of a bulk string of n bytes.
+func BulkLen(n int) int { return headLen(n) + n + 2 }
+
+// headLen is the length of a type, a number and CRLF.
+func headLen(n int) int {
+	length := 4
+	for ; n >= 10; n /= 10 {
+		length++
+	}
+	return length
+}
+
 // AppendArray appends args as a RESP array of bulk strings, the encoding of a
 // request, to dst.
 func AppendArray(dst []byte, args ...[]byte) []byte {

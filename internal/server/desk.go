@@ -36,7 +36,8 @@ type desk struct {
 	counted    bool          // the error of the request at hand is counted already
 	ownError   bool          // … if there is one, it is a script's own, with a code that may be any word
 
-	outOfMemory bool // as of the gate of the request at hand
+	outOfMemory bool  // as of the gate of the request at hand
+	ranIn       ranIn // of the scripts of the request at hand
 
 	call request // what the request calls, for its gates; not among what each request uses
 }

@@ -89,7 +89,9 @@ func (l *loop) request(c *conn, args [][]byte, raw []byte) bool {
 		return false
 	case refuse:
 		l.refuse(c, q)
+		l.countArrived(q)
 	case queue:
+		l.countArrived(q)
 		c.multi.add(q)
 		c.out.Simple("QUEUED")
 		if int64(c.multi.bytes) > l.cfg.QueryBufferBytes {
@@ -193,7 +195,7 @@ func (l *loop) refuse(c *conn, q *request) {
 func (l *loop) perform(c *conn, q *request, start int) verdict {
 	began := l.mono
 	l.runner.Bind(c, &c.out, q.row, q.args)
-	l.runner.Ctx.ReplyGate, l.answered = 0, start
+	l.runner.Ctx.ReplyGate, l.answered, l.ranIn = 0, start, noSlot
 	l.exec.TakeWrote()
 	term := l.srv.stream.Term()
 	if l.runner.Reader = 0; c.track != nil {
@@ -214,8 +216,12 @@ func (l *loop) perform(c *conn, q *request, start int) verdict {
 	if len(l.published) > 0 {
 		l.sendPublished(c)
 	}
+	wrote := l.exec.TakeWrote()
+	if l.runner.CountsSlots() {
+		l.countSlot(c, q, start, began, wrote)
+	}
 	if !c.is(stateClosed | stateDetached) {
-		shows := !l.exec.TakeWrote() || !q.mayWrite()
+		shows := wrote == 0 || !q.mayWrite()
 		routed := q.found || q.row.Is(command.RunsScript) || q.row.Is(command.RunsQueue)
 		l.hold(c, mark{start: start, at: l.runner.Ctx.ReplyGate, term: term, shows: shows, routed: routed, mixed: len(l.pushes) > 0})
 		c.woff = max(c.woff, l.runner.Ctx.ReplyGate)

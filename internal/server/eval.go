@@ -195,7 +195,7 @@ func (h *scriptHost) boundMemory() {
 func (h *scriptHost) prepare(x *command.Ctx, f form, flags script.Flags, keys [][]byte) resp.Error {
 	h.tx, h.db, h.noTouch = x.Tx, x.DB(), x.Caller.NoTouch()
 	h.began = time.Now()
-	h.wrote, h.acted, h.beyond, h.strayed = false, false, false, false
+	h.wrote, h.acted, h.beyond, h.strayed, h.crossed = false, false, false, false, false
 	clear(h.failures)
 	h.calls = 0
 	h.reply.SetBuffer(h.reply.Bytes()[:0])
@@ -307,6 +307,7 @@ func (h *scriptHost) conclude(x *command.Ctx, result script.Result, wide *atomic
 	for code, n := range h.failures {
 		l.stats.countErrors(code, n, false)
 	}
+	d.ranIn.add(h)
 	l.counted, l.ownError = result.Counted, true
 	h.conn.commands += h.calls
 	if h.srv.endsScripts.Load() && d.run.killed.Load() {

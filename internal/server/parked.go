@@ -8,6 +8,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/resp"
 	"redoubt/replication"
+	"redoubt/slots"
 )
 
 // parked is a connection whose command is answered later: it waits for an element
@@ -27,6 +28,10 @@ type parked struct {
 	args [][]byte
 	// term is the stream's term in which it was served; 0: it was not by a unit.
 	term uint32
+	// use is what the call has taken so far of slot, if it counts for one.
+	use   command.SlotUse
+	slot  slots.Slot
+	keyed bool
 	// rejected: the answer is that the command is not run after all.
 	rejected bool
 }
@@ -139,6 +144,9 @@ func (l *loop) answer(p *parked, gate replication.Offset, reply func(out *resp.W
 	reply(&c.out)
 	l.lateReply(p, start)
 	c.commands++
+	if p.keyed {
+		l.countAnswered(p, start)
+	}
 	if !p.rejected {
 		l.runner.CountLatency(c.last, p.took)
 	}

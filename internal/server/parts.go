@@ -73,6 +73,8 @@ type Replication interface {
 	AskAcks()
 	// OnlineReplicas counts those that could acknowledge a write.
 	OnlineReplicas() int
+	// Attached counts those that get the stream or are about to. It is quick.
+	Attached() int
 	// WantAcks asks replicas to acknowledge what was appended, with an executor that is
 	// in no unit; it is quick if they have been asked.
 	WantAcks(e *storage.Executor)

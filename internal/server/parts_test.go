@@ -164,19 +164,20 @@ func TestInfoOfACluster(t *testing.T) {
 
 // fakeReplication is a primary or a replica without any wire.
 type fakeReplication struct {
-	mu     sync.Mutex
-	host   string
-	up     bool
-	good   int
-	acked  int
-	behind []string
-	state  string // of the link
-	stays  bool   // replicas stay until they are closed
-	onAck  func()
-	served chan Handshake
-	rest   []byte
-	asked  chan struct{} // closed by the first AskAcks
-	once   sync.Once
+	mu       sync.Mutex
+	host     string
+	up       bool
+	good     int
+	acked    int
+	attached int
+	behind   []string
+	state    string // of the link
+	stays    bool   // replicas stay until they are closed
+	onAck    func()
+	served   chan Handshake
+	rest     []byte
+	asked    chan struct{} // closed by the first AskAcks
+	once     sync.Once
 
 	unconfirmed   atomic.Bool
 	wanted, ahead atomic.Int64 // calls of WantAcks and SendAhead
@@ -246,6 +247,11 @@ func (f *fakeReplication) GoodReplicas() (n int) {
 
 func (f *fakeReplication) OnlineReplicas() (n int) {
 	f.locked(func() { n = f.good })
+	return n
+}
+
+func (f *fakeReplication) Attached() (n int) {
+	f.locked(func() { n = f.attached })
 	return n
 }
 

@@ -276,6 +276,9 @@ func (l *loop) sendPublished(c *conn) {
 		n := 0
 		if p.sharded {
 			n = l.srv.pubsub.PublishShard(p.channel, p.payload)
+			if n > 0 && l.runner.CountsSlots() {
+				l.runner.CountSlot(useOfMessage(n, p.channel, p.payload))
+			}
 		} else {
 			n = l.srv.pubsub.Publish(p.channel, p.payload)
 		}
@@ -320,7 +323,9 @@ func (s *Server) DropShardChannels(gone *slots.Set) { s.pubsub.DropSlots(gone) }
 // this node.
 func (s *Server) Publish(channel, payload []byte, sharded bool) {
 	if sharded {
-		s.pubsub.PublishShard(channel, payload)
+		if n := s.pubsub.PublishShard(channel, payload); n > 0 && s.table.CountsSlots() {
+			s.slotUse.fromBus(useOfMessage(n, channel, payload))
+		}
 		return
 	}
 	s.pubsub.Publish(channel, payload)

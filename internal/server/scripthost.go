@@ -44,7 +44,8 @@ type scriptHost struct {
 	user         *account // who has called it
 	client       string   // … as CLIENT LIST has it, for ACL LOG; "" if the user may do everything
 	flags        runFlags
-	slot         int // the slot of all keys so far, -1: there was none
+	slot         int  // the slot of all keys so far, -1: there was none
+	crossed      bool // it may use keys of several slots, and has called a command
 	outOfMemory  bool
 	readOnly     bool // READONLY of the connection, and ASKING
 	asking       bool
@@ -140,6 +141,7 @@ func (h *scriptHost) Call(args [][]byte, w *resp.Writer) (ran bool) {
 	start := w.Len()
 	began := time.Now()
 	h.runner.CallWithin(h, w, row, args)
+	h.crossed = h.crossed || h.flags&runCrossSlot != 0
 	took := time.Since(began)
 	b := w.Bytes()[start:]
 	failed := len(b) > 0 && b[0] == '-'

@@ -145,6 +145,7 @@ type Server struct {
 	ending       ending
 	pulse        pulse
 	applied      applied
+	slotUse      slotUse
 
 	program    Program
 	metrics    *metrics.Server

@@ -38,6 +38,11 @@ func (s *Server) followSettings() {
 		return nil
 	}, "latency-tracking")
 	s.table.TrackLatency(s.config.Current().LatencyTracking)
+	s.config.OnChange(func(_, next *config.Settings) error {
+		s.table.CountSlots(next.ClusterSlotStats && s.cluster != nil)
+		return nil
+	}, "cluster-slot-stats-enabled")
+	s.table.CountSlots(s.config.Current().ClusterSlotStats && s.cluster != nil)
 	s.config.OnChange(func(_, _ *config.Settings) error {
 		select {
 		case s.watchNow <- struct{}{}:

@@ -10,6 +10,7 @@ import (
 	"redoubt/internal/command"
 	"redoubt/internal/metrics"
 	"redoubt/internal/resp"
+	"redoubt/slots"
 )
 
 // loopStats are one loop's counters since the start or the last RESETSTAT.
@@ -203,6 +204,8 @@ func (s *Server) ResetStats() {
 	}
 	s.scripts.resetStats()
 	s.applied.reset(len(s.table.All()))
+	all := slots.All()
+	s.ForgetSlotUse(&all)
 	s.exceeded.reset(time.Since(s.started))
 	s.accepted.Store(0)
 	s.rejected.Store(0)

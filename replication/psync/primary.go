@@ -70,6 +70,7 @@ type Primary struct {
 	direct atomic.Pointer[[]*feeder] // for which Push sends; replaced with mu held
 	late   atomic.Bool               // Push sends nothing
 	came   atomic.Int64              // how often a replica began to get the stream
+	many   atomic.Int32              // how many feeders there are; changed with mu held
 
 	full, partial, refused atomic.Int64 // see Syncs
 }
@@ -187,6 +188,7 @@ func (p *Primary) attach(ctx context.Context, f *feeder) error {
 		return ErrClosed
 	}
 	p.feeders[f.id] = f
+	p.many.Store(int32(len(p.feeders)))
 	p.acks.Attach(f.id)
 	f.state = WaitBGSave
 	p.running.Add(1)
@@ -202,6 +204,7 @@ func (p *Primary) detach(f *feeder) {
 		p.left[f.name()] = ack.Offset
 	}
 	delete(p.feeders, f.id)
+	p.many.Store(int32(len(p.feeders)))
 	p.acks.Detach(f.id)
 	p.mu.Unlock()
 	p.cfg.OnAck()
@@ -353,6 +356,9 @@ func (p *Primary) CountOnline() (all, prompt int) {
 	}
 	return all, prompt
 }
+
+// Attached counts the replicas, whatever their state.
+func (p *Primary) Attached() int { return int(p.many.Load()) }
 
 // Came counts how often a replica began to receive the stream.
 func (p *Primary) Came() int64 { return p.came.Load() }

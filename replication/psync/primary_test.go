@@ -470,12 +470,12 @@ func TestALimitCountsWhileTheSnapshotIsMade(t *testing.T) {
 		synctest.Wait() // it has asked
 		r.stream.append(strings.Repeat(cmd("PING"), 100))
 		time.Sleep(time.Hour)
-		if len(r.primary.Replicas()) != 1 {
+		if len(r.primary.Replicas()) != 1 || r.primary.Attached() != 1 {
 			t.Error("it was sent away before the snapshot began")
 		}
 		close(slow.begins)
 		time.Sleep(2 * time.Second)
-		if len(r.primary.Replicas()) != 0 {
+		if len(r.primary.Replicas()) != 0 || r.primary.Attached() != 0 {
 			t.Error("it was not sent away when the snapshot had begun")
 		}
 		r.primary.Close()

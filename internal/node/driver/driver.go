@@ -22,6 +22,7 @@ import (
 
 	"redoubt/bus/link"
 	"redoubt/cluster"
+	"redoubt/internal/command"
 	"redoubt/internal/config"
 	"redoubt/internal/supervisor"
 	"redoubt/internal/tlsconf"
@@ -87,6 +88,10 @@ type Shell interface {
 	// DropShardChannels ends the subscriptions to shard channels in these
 	// slots. It must not wait.
 	DropShardChannels(ss *slots.Set)
+	// SlotUse is what commands on a slot have taken, and ForgetSlotUse sets that to
+	// zero. They must not wait.
+	SlotUse(s slots.Slot) command.SlotUse
+	ForgetSlotUse(ss *slots.Set)
 	// Pause holds client writes back until a time in Unix milliseconds;
 	// nothing is under way when it returns. Resume ends that.
 	Pause(until int64)

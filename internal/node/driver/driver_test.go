@@ -114,6 +114,7 @@ type testShell struct {
 	published []string
 	dropped   slots.Set
 	paused    []int64
+	use       map[slots.Slot]command.SlotUse
 }
 
 func newTestShell() *testShell { return &testShell{} }
@@ -140,6 +141,21 @@ func (s *testShell) DropShardChannels(ss *slots.Set) {
 	defer s.mu.Unlock()
 	ss.Each(func(n slots.Slot) bool {
 		s.dropped.Add(n)
+		return true
+	})
+}
+
+func (s *testShell) SlotUse(n slots.Slot) command.SlotUse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.use[n]
+}
+
+func (s *testShell) ForgetSlotUse(ss *slots.Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ss.Each(func(n slots.Slot) bool {
+		delete(s.use, n)
 		return true
 	})
 }

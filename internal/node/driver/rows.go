@@ -58,6 +58,15 @@ func (d *Driver) Rows() []*command.Row {
 					{Name: "node", Type: "string", Token: "NODE"}, {Name: "stable", Type: "pure-token", Token: "STABLE"}}})),
 			volatile(clusterRow("shards", 2, about, d.shardsCommand, "Lists the shards with their slots and nodes.", "7.0.0", "O(N) where N is the number of nodes")),
 			deprecated(volatile(clusterRow("slaves", 3, admin|about, d.replicasCommand, "Lists the replicas of a primary.", "3.0.0", "O(N) where N is the number of replicas", node)), "5.0.0", "`CLUSTER REPLICAS`"),
+			toAllShards(volatile(clusterRow("slot-stats", -4, about, d.slotStatsCommand, "Tells how the slots of this node are used.", "8.0.0", "O(N) where N is the number of slots; O(N*log(N)) with ORDERBY",
+				command.Arg{Name: "filter", Type: "oneof", Args: []command.Arg{
+					{Name: "slotsrange", Type: "block", Token: "SLOTSRANGE", Args: []command.Arg{
+						{Name: "start-slot", Type: "integer"}, {Name: "end-slot", Type: "integer"}}},
+					{Name: "orderby", Type: "block", Token: "ORDERBY", Args: []command.Arg{
+						{Name: "metric", Type: "string"},
+						{Name: "limit", Type: "integer", Token: "LIMIT", Flags: command.Optional},
+						{Name: "order", Type: "oneof", Flags: command.Optional, Args: []command.Arg{
+							{Name: "asc", Type: "pure-token", Token: "ASC"}, {Name: "desc", Type: "pure-token", Token: "DESC"}}}}}}}))),
 			deprecated(volatile(clusterRow("slots", 2, about, d.slotsCommand, "Lists the ranges of slots with their nodes.", "3.0.0", "O(N) where N is the number of nodes")), "7.0.0", "`CLUSTER SHARDS`"),
 		},
 	}}
@@ -73,6 +82,12 @@ func clusterRow(name string, arity int, flags command.Flags, run command.Handler
 // volatile marks a row whose answer differs from call to call.
 func volatile(r *command.Row) *command.Row {
 	r.Doc.Tips = append(r.Doc.Tips, "nondeterministic_output")
+	return r
+}
+
+// toAllShards marks a row of which each shard has a part of the answer.
+func toAllShards(r *command.Row) *command.Row {
+	r.Doc.Tips = append(r.Doc.Tips, "request_policy:all_shards")
 	return r
 }
 
@@ -139,6 +154,10 @@ func clusterHelp(x *command.Ctx) {
 		"    Open, close or assign a slot.",
 		"SHARDS",
 		"    List the shards with their slots and nodes.",
+		"SLOT-STATS SLOTSRANGE <start slot> <end slot>",
+		"SLOT-STATS ORDERBY <metric> [LIMIT <limit>] [ASC|DESC]",
+		"    Tell how slots are used: key-count, cpu-usec, network-bytes-in,",
+		"    network-bytes-out.",
 		"SLOTS",
 		"    List the ranges of slots with their nodes.",
 	)

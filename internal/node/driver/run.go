@@ -241,6 +241,9 @@ func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
 		d.Shell.DropShardChannels(p.fx.DropShardSubs)
 		d.sweeper.untrack(p.fx.DropShardSubs)
 	}
+	if p.fx.Moved != nil {
+		d.Shell.ForgetSlotUse(p.fx.Moved)
+	}
 	if p.fx.Role == nil {
 		o.finish(d, p)
 		return
