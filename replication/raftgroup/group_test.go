@@ -246,8 +246,8 @@ func TestMarksWithoutData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.dropUnheld(line, 20); err != nil {
-		t.Fatal(err)
+	if lacks, err := s.dropUnheld(line, 20); err != nil || lacks {
+		t.Fatal(lacks, err)
 	}
 	if last, _ := s.LastIndex(); last != 2 {
 		t.Fatalf("the last entry is %d", last)
@@ -255,6 +255,20 @@ func TestMarksWithoutData(t *testing.T) {
 	var l raft.Log
 	if err := s.GetLog(3, &l); err != raft.ErrLogNotFound {
 		t.Fatal(err)
+	}
+	// The second was stored before the third was written, so the journal had it.
+	if lacks, err := s.dropUnheld(line, 15); err != nil || !lacks {
+		t.Fatal(lacks, err)
+	}
+	// What a node owes is known, and it has acknowledged the entries.
+	if err := s.owe(true); err != nil {
+		t.Fatal(err)
+	}
+	if lacks, err := s.dropUnheld(line, 15); err != nil || lacks {
+		t.Fatal(lacks, err)
+	}
+	if last, _ := s.LastIndex(); last != 2 {
+		t.Fatalf("the last entry is %d", last)
 	}
 }
 
@@ -286,7 +300,7 @@ func TestOneGroupOnly(t *testing.T) {
 // Answers to what was asked before a round do not count in it.
 func TestHeard(t *testing.T) {
 	began := time.Now()
-	w := &wire{g: &Group{cfg: Config{ID: "a"}}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
+	w := &wire{g: &Group{self: "a"}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
 	members := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Suffrage: raft.Nonvoter}}
 	if w.heard(members, began) {
 		t.Fatal("an old answer counts")

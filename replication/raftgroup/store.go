@@ -124,23 +124,42 @@ func (s *store) Close() error { return s.db.Close() }
 
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
-// has acknowledged neither.
-func (s *store) dropUnheld(line string, end replication.Offset) error {
-	for i := s.last.Load(); i > 0 && i >= s.first.Load(); i-- {
+// has acknowledged neither. That can be so of the entries that were stored last, of a
+// leader; if the journal lacks what older ones name it has lost something, and lacks is
+// true. Of a node that owes data nothing is said: that it has not what its log names is
+// known, and it has acknowledged the entries.
+func (s *store) dropUnheld(line string, end replication.Offset) (lacks bool, err error) {
+	writing, err := s.GetUint64(writingKey)
+	if err != nil || s.owes.Load() {
+		return false, err
+	}
+	last, from := s.last.Load(), uint64(0)
+scan:
+	for i := last; i > 0 && i >= s.first.Load(); i-- {
 		var l raft.Log
 		if err := s.GetLog(i, &l); err != nil {
-			return err
+			return false, err
 		}
 		m, ok := markOf(&l)
-		if !ok || m.Line != line || m.At <= end {
-			return nil
+		switch {
+		case !ok:
+			continue
+		case m.Line == line && m.At > end && i < writing:
+			return true, nil
+		case m.Line == line && m.At > end:
+			from = i
+			continue
 		}
-		if err := s.DeleteRange(i, i); err != nil {
-			return err
-		}
+		break scan
 	}
-	return nil
+	if from == 0 {
+		return false, nil
+	}
+	return false, s.DeleteRange(from, last)
 }
+
+// writingKey is where the index of the first of the entries is that were stored last.
+var writingKey = []byte("writing")
 
 // FirstIndex implements raft.LogStore.
 func (s *store) FirstIndex() (uint64, error) { return s.first.Load(), nil }
@@ -186,6 +205,9 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 		if err := b.Set(keyOf(l.Index), append(v, l.Data...), nil); err != nil {
 			return err
 		}
+	}
+	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, logs[0].Index), nil); err != nil {
+		return err
 	}
 	written := make(chan error, 1)
 	go func() { written <- b.Commit(pebble.Sync) }()

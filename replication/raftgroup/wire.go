@@ -92,7 +92,7 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 		defer cancel()
 		if err := w.g.accept(ctx, m, term == a.Term); err != nil {
 			rpc.Respond(&raft.AppendEntriesResponse{
-				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.cfg.ID), Addr: []byte(w.g.cfg.ID)},
+				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.self), Addr: []byte(w.g.self)},
 				Term:      a.Term, LastLog: w.g.raft.LastIndex(), NoRetryBackoff: true,
 			}, nil)
 			return
@@ -178,7 +178,7 @@ func (w *wire) heard(members []raft.Server, after time.Time) bool {
 			continue
 		}
 		voters++
-		if string(s.ID) == w.g.cfg.ID || w.agreed[s.ID].After(after) {
+		if string(s.ID) == w.g.self || w.agreed[s.ID].After(after) {
 			agreed++
 		}
 	}
@@ -235,7 +235,7 @@ func (g *Group) guard() {
 	}
 }
 
-// streams is the connections of the group. Addresses are ids of nodes.
+// streams is the connections of the group. Addresses are names of members.
 type streams struct{ g *Group }
 
 // Accept implements net.Listener.
@@ -255,14 +255,14 @@ func (s streams) Accept() (net.Conn, error) {
 func (s streams) Close() error { return nil }
 
 // Addr implements net.Listener.
-func (s streams) Addr() net.Addr { return nodeAddr(s.g.cfg.ID) }
+func (s streams) Addr() net.Addr { return nodeAddr(s.g.self) }
 
 // Dial implements raft.StreamLayer.
 func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	return s.g.cfg.Dial(string(to), timeout)
 }
 
-// nodeAddr is a node's id as an address.
+// nodeAddr is a member's name as an address.
 type nodeAddr string
 
 // Network implements net.Addr.

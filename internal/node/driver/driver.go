@@ -76,6 +76,9 @@ type Quorum interface {
 	// Reclaim has the shard agree on a greater epoch, and on Driver.Lead with it. It must
 	// not wait.
 	Reclaim()
+	// Leave puts away what the node has of its shard's group, of which it is no more: its
+	// data may change next. It may take its time.
+	Leave()
 	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
 	Elect(ctx context.Context) error
 }

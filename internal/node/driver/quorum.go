@@ -31,22 +31,14 @@ func (d *Driver) NextEpoch() uint64 {
 // Lead makes the node the primary of its shard by a claim with an epoch that the shard
 // has agreed on. When it returns the node is that, and the others are told.
 func (d *Driver) Lead(ctx context.Context, epoch uint64) error {
-	done := make(chan error, 1)
-	asked := d.post(func() {
-		d.tellFacts()
-		d.step(cluster.Lead{Epoch: bus.Epoch(epoch)}, &question{answer: func(r cluster.Result) { done <- r.Err }})
-	})
-	if !asked {
-		return errEnded
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.quit:
-		return errEnded
-	}
+	_, err := d.ask(ctx, cluster.Lead{Epoch: bus.Epoch(epoch)})
+	return err
+}
+
+// JoinGroup notes in nodes.conf that the node belongs to its shard's group of that name.
+func (d *Driver) JoinGroup(ctx context.Context, name string) error {
+	_, err := d.ask(ctx, cluster.JoinGroup{Name: name})
+	return err
 }
 
 // DialNode connects to the port of the bus of a node, for what is not the bus.

@@ -241,7 +241,7 @@ func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
 		d.Shell.DropShardChannels(p.fx.DropShardSubs)
 		d.sweeper.untrack(p.fx.DropShardSubs)
 	}
-	if p.fx.Role == nil {
+	if p.fx.Role == nil && !p.fx.LeaveGroup {
 		o.finish(d, p)
 		return
 	}
@@ -249,7 +249,7 @@ func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
 		d.answer(p)
 	}
 	o.queue.Begin(e)
-	d.changer.change(p.fx.Role, func() {
+	d.changer.change(&p.fx, func() {
 		d.post(func() {
 			o.queue.End(e)
 			o.finish(d, p)
