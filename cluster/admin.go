@@ -233,6 +233,7 @@ func (n *Node) reset(cmd Reset) error {
 		n.currentEpoch, n.lastVoteEpoch, me.configEpoch = 0, 0, 0
 		n.rename(me, bus.NodeID(n.randomID()))
 		me.shardID = n.randomID()
+		n.fx.LeaveGroup = n.fx.LeaveGroup || n.cfg.Quorum // a member has the name of its node
 		n.note("Node hard reset, now I'm %s", me.id)
 	}
 	return nil

@@ -119,6 +119,9 @@ func TestTheGroupIsLeftWithTheShard(t *testing.T) {
 			t.Error("a group was left twice")
 		}
 	})
+	t.Run("another id", func(t *testing.T) {
+		left(t, quorumLab(t, "x").step(Reset{Hard: true}))
+	})
 	t.Run("another shard", func(t *testing.T) {
 		l := quorumLab(t, "x")
 		join(t, l)

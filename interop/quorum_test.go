@@ -353,3 +353,48 @@ func TestAReplicaOfRedisHasOnlyWhatIsCommitted(t *testing.T) {
 		return nil
 	})
 }
+
+// leave has a replica leave its shard by CLUSTER RESET and come back as a replica of the
+// same primary, which it is told of by a node that is there.
+func (q *quorumShard) leave(n, by *redistest.Server, primary any, how ...any) {
+	q.t.Helper()
+	n.Do(append([]any{"CLUSTER", "RESET"}, how...)...)
+	n.Do("CLUSTER", "MEET", "127.0.0.1", by.Port)
+	redistest.Until(q.t, settle, "it is a replica again", func() error {
+		_, err := ask(n, "CLUSTER", "REPLICATE", primary)
+		return err
+	})
+}
+
+// A replica whose word counted for a write leaves the shard, which empties it, and comes back
+// at once. Its vote must not make a primary without the write.
+func TestQuorumMemberThatWasReset(t *testing.T) {
+	for _, how := range []string{"SOFT", "HARD"} {
+		t.Run(how, func(t *testing.T) {
+			q := startQuorum(t, 3)
+			a, b, c := q.nodes[0], q.nodes[1], q.nodes[2]
+			id := a.Do("CLUSTER", "MYID")
+			c.Pause()
+			a.Do("SET", "key", "acknowledged")
+			a.Kill()
+			c.Resume()
+			q.leave(b, c, id, how)
+			for range 60 {
+				for _, n := range []*redistest.Server{b, c} {
+					if about(n, "quorum_leading") == "1" {
+						t.Fatal("a node without the write leads")
+					}
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			a.Restart()
+			if how == "HARD" { // its former id is of nobody
+				return
+			}
+			q.untilVoting(3)
+			if v := q.leader(nil).Do("GET", "key"); v != "acknowledged" {
+				t.Errorf("the write is %v", v)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package raftgroup
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,5 +137,32 @@ func copyDir(t *testing.T, from, to string) {
 	t.Helper()
 	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// A node that gives up its data does not lead before it has those of the primary, though its
+// log is the longest.
+func TestNodeThatForgets(t *testing.T) {
+	l := newLab(t, "a", "b", "c")
+	l.form("a")
+	l.until(func() bool { return l.node("b").stream.Synced() >= l.node("a").stream.End() })
+	if err := l.node("b").group.Forgets(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.node("b").group.wire.RequestPreVote("c", "c", nil, nil); err != errOwes {
+		t.Fatal(err)
+	}
+	if err := l.leader().write(set(1)); err != nil {
+		t.Fatal(err)
+	}
+	l.until(func() bool { return !l.node("b").group.store.owes.Load() })
+}
+
+// Who founds a group owes nothing.
+func TestFounderOwesNothing(t *testing.T) {
+	l := newLab(t, "a")
+	g := l.node("a").group
+	if err := errors.Join(g.Forgets(), g.Bootstrap()); err != nil || g.store.owes.Load() {
+		t.Fatal(err, g.store.owes.Load())
 	}
 }

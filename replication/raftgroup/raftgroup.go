@@ -226,8 +226,11 @@ func (g *Group) options(logger hclog.Logger) *raft.Config {
 	return c
 }
 
-// foundAlone makes this member a group.
+// foundAlone makes this member a group. What it has is what the group has: it owes nothing.
 func (g *Group) foundAlone() error {
+	if err := g.store.owe(false); err != nil {
+		return err
+	}
 	err := g.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
 		{ID: raft.ServerID(g.self), Address: raft.ServerAddress(g.self)},
 	}}).Error()

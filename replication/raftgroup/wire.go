@@ -117,6 +117,10 @@ func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	return g.store.owe(true)
 }
 
+// Forgets says that the node gives up its data, other than for those of the primary that it
+// follows. What its log names is not there then. It is on the disk when Forgets returns.
+func (g *Group) Forgets() error { return g.store.owe(true) }
+
 // await waits until the node holds what a mark names.
 func (g *Group) await(ctx context.Context, m Mark) error {
 	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m); pause = min(2*pause, 5*time.Millisecond) {
