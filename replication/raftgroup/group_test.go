@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+	"go.uber.org/zap"
 
 	"redoubt/replication"
 	"redoubt/storage/journal"
@@ -234,7 +236,7 @@ func TestCloseWhileBusy(t *testing.T) {
 
 // Marks that were written while the bytes were not are no marks at the next start.
 func TestMarksWithoutData(t *testing.T) {
-	s, err := openStore(t.TempDir(), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
+	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

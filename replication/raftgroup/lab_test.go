@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -50,7 +51,8 @@ type labNode struct {
 	term      uint64
 	verified  atomic.Uint64
 	learned   Mark
-	onRecord  string        // the group
+	onRecord  string // the group
+	files     *fullFS
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
@@ -77,7 +79,7 @@ func (l *lab) node(id string) *labNode {
 // start starts a node on what is in its directory.
 func (l *lab) start(id string) *labNode {
 	old := l.node(id)
-	n := &labNode{lab: l, id: id, dir: old.dir, conns: make(chan net.Conn), moved: make(chan struct{}), primary: "?", epoch: old.epoch, onRecord: old.onRecord}
+	n := &labNode{lab: l, id: id, dir: old.dir, conns: make(chan net.Conn), moved: make(chan struct{}), primary: "?", epoch: old.epoch, onRecord: old.onRecord, files: &fullFS{FS: vfs.Default}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	log := zaptest.NewLogger(l.t, zaptest.Level(zap.WarnLevel))
 	s, rec, err := journal.Open(journal.Config{Dir: filepath.Join(n.dir, "journal"), Enabled: true, Policy: l.policy, Log: log})
@@ -98,7 +100,7 @@ func (l *lab) start(id string) *labNode {
 	g, err := Open(Config{
 		ID: id, Dir: filepath.Join(n.dir, "raft"), JournalMark: filepath.Join(n.dir, "journal", "member"),
 		Group: n.onRecord, Record: n.record, Recovered: n.history, RecoveredEnd: s.End(),
-		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) },
+		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files,
 	})
 	if err != nil {
 		l.t.Fatal(err)

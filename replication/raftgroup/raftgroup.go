@@ -60,6 +60,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
@@ -127,6 +128,7 @@ type Config struct {
 	// Fatal ends the process: a write of the log has failed, and nobody knows what of it
 	// is on the disk. It must not return.
 	Fatal func(error)
+	fs    vfs.FS // for the log; nil: the operating system's. Only tests set it
 	// Heartbeat is for how long a follower hears nothing before it stands for
 	// election; 0: DefaultHeartbeat.
 	Heartbeat time.Duration
@@ -162,6 +164,7 @@ type Group struct {
 	self     string                 // the name of this member
 	recorded atomic.Pointer[string] // what Config.Record was last told; nil: Config.Group holds
 	raft     *raft.Raft
+	disk     *disk
 	store    *store
 	wire     *wire
 	ctx      context.Context
@@ -169,13 +172,14 @@ type Group struct {
 	running  sync.WaitGroup
 	joining  sync.Mutex // one Join at a time
 
-	term  atomic.Uint64 // in which this node leads and has begun to; 0: it does not
-	kick  chan struct{} // wakes front
-	claim chan struct{} // wakes reclaim
-	asked chan struct{} // wakes verify
-	again chan struct{} // has watch begin once more
-	begun atomic.Uint64 // rounds of verify
-	epoch atomic.Uint64 // of the last claim that was committed
+	term   atomic.Uint64 // in which this node leads and has begun to; 0: it does not
+	kick   chan struct{} // wakes front
+	claim  chan struct{} // wakes reclaim
+	asked  chan struct{} // wakes verify
+	again  chan struct{} // has watch begin once more
+	stints atomic.Uint64 // how often it has begun to lead
+	begun  atomic.Uint64 // rounds of verify
+	epoch  atomic.Uint64 // of the last claim that was committed
 }
 
 // Open starts the node's member of its group. A node that belongs to none yet
@@ -188,6 +192,10 @@ func Open(cfg Config) (*Group, error) {
 		cfg.Stall = DefaultStall
 	}
 	g := &Group{cfg: cfg, log: cfg.Log, kick: bell(), claim: bell(), asked: bell(), again: bell()}
+	if cfg.fs == nil {
+		cfg.fs = vfs.Default
+	}
+	g.disk = newDisk(cfg.fs, cfg.Log)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	if err := g.openMember(); err != nil {
 		return nil, err
@@ -278,6 +286,7 @@ func (g *Group) Join(name string) bool {
 // Close ends the member. What it has stored stays.
 func (g *Group) Close() error {
 	g.cancel()
+	g.disk.close()
 	err := g.raft.Shutdown().Error()
 	g.running.Wait()
 	return errors.Join(err, g.wire.Close(), g.store.Close())
@@ -391,6 +400,7 @@ func (g *Group) lead() error {
 		return ErrNotLeader
 	}
 	g.cfg.Node.Led(term)
+	g.stints.Add(1)
 	g.term.Store(term)
 	wake(g.kick)
 	wake(g.asked) // who has asked since Led found no term
@@ -448,12 +458,13 @@ func (g *Group) outcome(f raft.Future) error {
 // the one before was under way.
 func (g *Group) front() {
 	var marked Mark
-	var markedIn uint64
+	var markedIn, markedBy uint64
 	g.on(g.kick, func(term uint64) {
 		for {
+			stint := g.stints.Load()
 			m := Mark{}
 			m.Line, m.At = g.cfg.Node.Line()
-			if m == marked && term == markedIn {
+			if m == marked && term == markedIn && stint == markedBy {
 				return
 			}
 			in, err := g.apply(m.encode())
@@ -462,7 +473,7 @@ func (g *Group) front() {
 				time.AfterFunc(retryPeriod, g.Appended)
 				return
 			}
-			marked, markedIn = m, term
+			marked, markedIn, markedBy = m, term, stint
 			g.cfg.Node.Committed(term, m.At)
 		}
 	})

@@ -21,6 +21,7 @@ import (
 // Entries count as stored when they and the data that they name are on the disk.
 type store struct {
 	db    *pebble.DB
+	disk  *disk
 	first atomic.Uint64 // 0: the log is empty
 	last  atomic.Uint64
 	// hold waits until the data are; it runs beside the write of the entries.
@@ -42,17 +43,20 @@ const (
 	entryHead = 8 + 1 + 8 // term, type, when it was appended
 )
 
-func openStore(dir string, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
+// openStore opens the log in a directory. fatal is told of an error after which nobody knows
+// what of the log is on the disk; it ends the process.
+func openStore(dir string, d *disk, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
+		FS:                 d,
 		MemTableSize:       4 << 20,
 		Cache:              pebble.NewCache(1 << 20),
 		FormatMajorVersion: pebble.FormatNewest,
-		Logger:             silent{fatal},
+		Logger:             silent{dir, d, fatal},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
 	}
-	s := &store{db: db, hold: hold}
+	s := &store{db: db, disk: d, hold: hold}
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -256,9 +260,15 @@ func (s *store) Get(key []byte) ([]byte, error) {
 	return append([]byte{}, v...), nil
 }
 
-// SetUint64 implements raft.StableStore.
+// SetUint64 implements raft.StableStore. Raft panics if its term cannot be saved. When the
+// member ends on a full disk it is therefore left to believe so: its vote, and the entries
+// that it would have to store for that term, find no space either.
 func (s *store) SetUint64(key []byte, v uint64) error {
-	return s.Set(key, binary.BigEndian.AppendUint64(nil, v))
+	err := s.Set(key, binary.BigEndian.AppendUint64(nil, v))
+	if err != nil && s.disk.closing() {
+		return nil
+	}
+	return err
 }
 
 // GetUint64 implements raft.StableStore.

@@ -229,13 +229,28 @@ func (g *Group) guard() {
 		select {
 		case now := <-tick.C:
 			since := g.store.since.Load()
-			stalled := since != 0 && now.UnixNano()-since > int64(g.cfg.Stall)
-			if stalled != g.wire.muted.Swap(stalled) && stalled && g.raft.State() == raft.Leader {
-				g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
-			}
+			g.mute(since != 0 && now.UnixNano()-since > int64(g.cfg.Stall))
 		case <-g.ctx.Done():
 			return
 		}
+	}
+}
+
+// mute has a leader whose disk hangs give up its office, unless there is nobody else: it
+// falls silent for the others, and says so here, since Raft waits for the disk with
+// everything else. If it still leads afterwards it begins anew.
+func (g *Group) mute(stalled bool) {
+	if stalled == g.wire.muted.Load() {
+		return
+	}
+	g.wire.muted.Store(stalled)
+	if !stalled {
+		wake(g.again)
+		return
+	}
+	if voters, _ := g.Voters(); g.raft.State() == raft.Leader && len(voters) > 1 {
+		g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
+		g.end()
 	}
 }
 
