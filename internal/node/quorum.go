@@ -41,6 +41,8 @@ type quorum struct {
 	changing sync.Mutex // serialises what begins and ends a part
 	ended    bool       // guarded by changing
 
+	fresh atomic.Pointer[time.Time] // what this replica shows has all that was acknowledged before; nil: not known
+
 	mu     sync.Mutex
 	probed map[string]probe     // by node id: what it is of the group
 	lost   map[string]time.Time // by member: since when its node has been out of the shard
@@ -83,6 +85,7 @@ const (
 	forRaft  = 'R' // Raft's own messages follow
 	forProbe = 'P' // nothing does
 	forElect = 'E' // the dialler wants to be the primary
+	forFresh = 'F' // the answer is followed by a mark, see quorum_fresh.go
 
 	peerNo   = 0
 	peerYes  = 1
@@ -135,6 +138,7 @@ func (q *quorum) open(rec *journal.Recovered) error {
 	p.Group = g
 	q.part.Store(p)
 	n.replicator.running.Go(func() { q.found(ctx, p) })
+	n.replicator.running.Go(func() { q.refresh(ctx, p) })
 	return nil
 }
 
@@ -445,22 +449,25 @@ func (q *quorum) Guest(conn net.Conn) {
 	switch {
 	case !replication.ValidID(name):
 	case !p.MayJoin(name):
-		q.stranger.Do(func() {
-			q.n.log.Warn("This node belongs to another group than its shard's primary, and takes no part in that one's. " +
-				"If its own is not needed any more: CLUSTER RESET, and add it to the shard again")
-		})
+		q.follow()
 	case hello[0] == forProbe:
 		answer = peerYes
 	case to != p.Self():
+	case hello[0] == forFresh:
+		q.tellFresh(conn, p)
+		return
 	case hello[0] == forElect && p.Transfer(from) == nil, hello[0] == forRaft && p.Join(name):
 		answer = peerYes
 	}
-	if _, err := conn.Write(append([]byte{answer}, p.Self()[idLen:]...)); err != nil || answer == peerNo || hello[0] != forRaft {
+	if _, err := conn.Write(p.answer(answer)); err != nil || answer == peerNo || hello[0] != forRaft {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
 	p.serve(conn)
 }
+
+// answer is that to a hello.
+func (p *membership) answer(code byte) []byte { return append([]byte{code}, p.Self()[idLen:]...) }
 
 // serve gives a connection to the member, and returns when it has ended.
 func (p *membership) serve(conn net.Conn) {
@@ -527,7 +534,12 @@ func (q *quorum) Elect(ctx context.Context) error {
 		}
 		conn.Close()
 	}
-	for !g.Leads() {
+	return g.untilLeads(ctx)
+}
+
+// untilLeads waits until this node is the primary.
+func (p *membership) untilLeads(ctx context.Context) error {
+	for !p.Leads() {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
@@ -535,6 +547,47 @@ func (q *quorum) Elect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Recover implements driver.Quorum: this node leaves the group that has no majority any
+// more, and founds another, with the data that it has.
+func (q *quorum) Recover(ctx context.Context) error {
+	g := q.part.Load()
+	if g == nil {
+		return errNoPart
+	}
+	if g.Leader() != "" {
+		return errors.New("The shard has a primary that most of its nodes have elected: there is nothing to recover")
+	}
+	voters, _ := g.Voters()
+	id, end := q.Line()
+	q.n.log.Warn(fmt.Sprintf("quorum-unsafe-recover: this node makes itself the primary of its shard without a majority of its %d members. "+
+		"Writes that were acknowledged after offset %d of %s are lost, and those members must not come back with quorum-unsafe-recover no", len(voters), end, id))
+	if err := q.n.cluster.JoinGroup(ctx, ""); err != nil { // has Leave called
+		return err
+	}
+	if g = q.part.Load(); g == nil {
+		return errNoPart
+	}
+	if err := g.Bootstrap(); err != nil {
+		return err
+	}
+	return g.untilLeads(ctx)
+}
+
+// follow has a node leave a group that is not that of its primary, if its operator says so.
+func (q *quorum) follow() {
+	if !q.n.config.Current().QuorumUnsafeRecover || !q.n.cluster.View().IsReplica() {
+		q.stranger.Do(func() {
+			q.n.log.Warn("This node belongs to another group than its shard's primary, and takes no part in that one's. " +
+				"If its own has no majority any more: CONFIG SET quorum-unsafe-recover yes, and it joins that of the primary")
+		})
+		return
+	}
+	q.n.log.Warn("quorum-unsafe-recover: this node leaves its group for that of its shard's primary")
+	if err := q.n.cluster.JoinGroup(q.n.replicator.ctx, ""); err != nil {
+		q.n.log.Warn("The group cannot be left", zap.Error(err))
+	}
 }
 
 // info is what INFO replication tells of the group.
@@ -551,6 +604,7 @@ func (q *quorum) info(line func(string, any)) {
 	line("quorum_members", len(all))
 	line("quorum_committed_offset", q.n.commits.Committed())
 	line("quorum_uncertain_replies", q.n.server.Uncertain())
+	line("quorum_staleness_ms", q.staleness(time.Now()).Milliseconds())
 }
 
 // elected is the node's cluster as a server of a quorum shard sees it: it serves no keys

@@ -81,6 +81,9 @@ type Quorum interface {
 	Leave()
 	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
 	Elect(ctx context.Context) error
+	// Recover makes this node the primary of a shard most of whose nodes are gone
+	// (quorum-unsafe-recover). It may take its time.
+	Recover(ctx context.Context) error
 }
 
 // Shell is the part of the node that serves clients.

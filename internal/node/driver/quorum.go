@@ -59,8 +59,8 @@ func (d *Driver) DialNode(id string, timeout time.Duration) (net.Conn, error) {
 	return nil, fmt.Errorf("the address of node %s is not known", id)
 }
 
-// elect is CLUSTER FAILOVER in a shard that elects its primary by itself.
-func (d *Driver) elect(x *command.Ctx) {
+// elect is CLUSTER FAILOVER in a shard that elects its primary by itself, in one of two ways.
+func (d *Driver) elect(x *command.Ctx, how func(context.Context) error) {
 	resume := x.Suspend()
 	if resume == nil {
 		x.Out.Error("ERR CLUSTER FAILOVER takes an election of the shard, which cannot be within a transaction or a script")
@@ -69,7 +69,7 @@ func (d *Driver) elect(x *command.Ctx) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), d.Config.Current().ClusterManualFailoverTimeout)
 		defer cancel()
-		err := d.Quorum.Elect(ctx)
+		err := how(ctx)
 		resume(0, func(w *resp.Writer) {
 			if err != nil {
 				w.Error(resp.Error("ERR " + err.Error()))
