@@ -27,7 +27,7 @@ func set(i int) string {
 }
 
 func TestGroupCommits(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	n := l.leader()
 	for i := range 100 {
@@ -137,7 +137,7 @@ func TestLeaderThatIsCutOff(t *testing.T) {
 // A member that lacks bytes of a primary that is gone elects the one that has them: it can
 // get them only when that one leads.
 func TestLaggardElects(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	l.mu.Lock()
 	l.cut[[2]string{"a", "c"}] = true

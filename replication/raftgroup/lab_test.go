@@ -26,7 +26,8 @@ import (
 type lab struct {
 	t      testing.TB
 	policy journal.Policy
-	mu     sync.Mutex // locked before a node's, if both are
+	beat   time.Duration // Config.Heartbeat
+	mu     sync.Mutex    // locked before a node's, if both are
 	nodes  map[string]*labNode
 	cut    map[[2]string]bool // who cannot reach whom
 }
@@ -56,8 +57,14 @@ type labNode struct {
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
-func newLab(t testing.TB, ids ...string) *lab {
-	l := &lab{t: t, policy: journal.Always, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
+func newLab(t testing.TB, ids ...string) *lab { return newLabOf(t, DefaultHeartbeat, ids...) }
+
+// newPatientLab is newLab for tests of which a change of the leader would be the end: who is
+// slow because the machine is busy stays the leader.
+func newPatientLab(t testing.TB, ids ...string) *lab { return newLabOf(t, time.Second, ids...) }
+
+func newLabOf(t testing.TB, beat time.Duration, ids ...string) *lab {
+	l := &lab{t: t, policy: journal.Always, beat: beat, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
 	for _, id := range ids {
 		l.nodes[id] = &labNode{lab: l, id: id, dir: filepath.Join(t.TempDir(), id)}
 		l.start(id)
@@ -100,7 +107,7 @@ func (l *lab) start(id string) *labNode {
 	g, err := Open(Config{
 		ID: id, Dir: filepath.Join(n.dir, "raft"), JournalMark: filepath.Join(n.dir, "journal", "member"),
 		Group: n.onRecord, Record: n.record, Recovered: n.history, RecoveredEnd: s.End(),
-		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files,
+		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files, Heartbeat: l.beat,
 	})
 	if err != nil {
 		l.t.Fatal(err)

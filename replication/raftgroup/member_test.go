@@ -32,7 +32,7 @@ func TestMemberThatHasLostWhatItCountedWith(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t, "a", "b", "c")
+			l := newPatientLab(t, "a", "b", "c")
 			l.form("a")
 			if err := l.leader().write(set(1)); err != nil {
 				t.Fatal(err)
@@ -59,7 +59,7 @@ func TestMemberThatHasLostWhatItCountedWith(t *testing.T) {
 			l.kill("a")
 			lose(t, b.dir, old)
 			l.start("b")
-			for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(20 * time.Millisecond) {
+			for began := time.Now(); time.Since(began) < 4*time.Second; time.Sleep(20 * time.Millisecond) {
 				if l.node("b").group.Leads() || l.node("c").group.Leads() {
 					t.Fatal("a node leads without what is acknowledged")
 				}
@@ -143,7 +143,7 @@ func copyDir(t *testing.T, from, to string) {
 // A node that gives up its data does not lead before it has those of the primary, though its
 // log is the longest.
 func TestNodeThatForgets(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	l.until(func() bool { return l.node("b").stream.Synced() >= l.node("a").stream.End() })
 	if err := l.node("b").group.Forgets(); err != nil {
