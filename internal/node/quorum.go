@@ -128,7 +128,8 @@ func (q *quorum) open(rec *journal.Recovered) error {
 		Accept:       p.conns,
 		Log:          n.log,
 		Fatal: func(err error) {
-			n.log.Fatal("The log of the shard's group cannot be written. Exiting...", zap.Error(err))
+			n.log.Fatal("The log of the shard's group cannot be written, and nobody knows what of it is on the disk; the other members go on. "+
+				"See to the disk, then start this node again; if it cannot read the log remove "+q.dir()+", and it is added anew. Exiting...", zap.Error(err))
 		},
 	})
 	if err != nil {
@@ -345,10 +346,10 @@ func (q *quorum) probe(id string) probe {
 	if err == nil {
 		conn.Close()
 	}
-	if err != nil && !errors.Is(err, errNoPart) && p.joins {
-		return p // it cannot be asked now
+	if err == nil || errors.Is(err, errNoPart) || !p.joins {
+		p.member, p.joins = member, err == nil // else it cannot be asked now
 	}
-	p = probe{time.Now(), member, err == nil}
+	p.at = time.Now()
 	q.mu.Lock()
 	q.probed[id] = p
 	q.mu.Unlock()
