@@ -77,7 +77,7 @@ var clusterRows = []*directive{
 		does:  "local: answer reads in a quorum shard without asking a majority first",
 		store: toChoice(quorumReads, func(s *Settings) *QuorumReads { return &s.QuorumReads })},
 	{name: "quorum-unsafe-recover", typ: boolean{}, def: "no", since: "Redoubt",
-		does:  "allow what may lose acknowledged writes after most nodes of a quorum shard are gone for good: CLUSTER FAILOVER TAKEOVER at one that is left, and that others join it",
+		does:  "let a node of a quorum shard go on without a majority, by CLUSTER FAILOVER TAKEOVER",
 		store: toBool(func(s *Settings) *bool { return &s.QuorumUnsafeRecover })},
 	{name: "cluster-fast-fail", typ: boolean{}, def: "yes", since: "Redoubt",
 		does:  "replace a node whose port refuses connections at once; no: with the timing of Redis",
