@@ -559,3 +559,31 @@ func TestQuorumByRollingRestart(t *testing.T) {
 		})
 	}
 }
+
+// redoubt cluster create --durability quorum refuses nodes that would lose acknowledged
+// writes, and makes a cluster of others.
+func TestQuorumClusterIsCreated(t *testing.T) {
+	oursOnly(t)
+	var addrs []string
+	for range 2 {
+		addrs = append(addrs, start(t, ours(), quorumArgs...).Addr())
+	}
+	plain := start(t, ours(), "--cluster-enabled", "yes", "--appendonly", "yes")
+	create := func(last string) (string, error) {
+		args := append([]string{"cluster", "create"}, append(slices.Clone(addrs), last)...)
+		return run(t, "", redistest.Binary(t), append(args, "--cluster-yes", "--durability", "quorum")...)
+	}
+	if out, err := create(plain.Addr()); err == nil || !strings.Contains(out, plain.Addr()+" has not durability quorum") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	last := start(t, ours(), quorumArgs...)
+	if out, err := create(last.Addr()); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	redistest.Until(t, settle, "the last shard is led", func() error {
+		if about(last, "quorum_leading") != "1" {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+}
