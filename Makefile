@@ -15,7 +15,7 @@ CALM      ?= 1h
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak calm bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels
+.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak calm bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels bench-quorum
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -114,6 +114,9 @@ bench-snapshot: build ## beside redis-server: throughput and latency during BGSA
 
 bench-sentinels: build ## processor time of three Sentinels that watch 1,000 masters
 	$(GO) run ./internal/tools/bench sentinels -bin $(BIN) $(BENCH)
+
+bench-quorum: build ## a shard with durability quorum beside one at everysec, and redis-server with WAIT 1; BENCH="-rounds 3"
+	$(GO) run ./internal/tools/bench quorum -bin $(BIN) $(BENCH)
 
 pgo: ## make the profile anew by which the compiler optimizes, cmd/redoubt/default.pgo (needs redis-benchmark)
 	scripts/pgo.sh

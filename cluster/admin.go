@@ -76,6 +76,8 @@ func (n *Node) change(ev Event) error {
 		return n.failover(cmd.Mode)
 	case Lead:
 		return n.lead(cmd.Epoch)
+	case JoinGroup:
+		return n.joinGroup(cmd.Name)
 	case SaveConfig:
 		n.disk.whole = true
 		return nil
@@ -226,10 +228,12 @@ func (n *Node) reset(cmd Reset) error {
 	}
 	n.unbindAll(me)
 	clear(n.banned)
+	n.leaveGroup()
 	if cmd.Hard {
 		n.currentEpoch, n.lastVoteEpoch, me.configEpoch = 0, 0, 0
 		n.rename(me, bus.NodeID(n.randomID()))
 		me.shardID = n.randomID()
+		n.fx.LeaveGroup = n.fx.LeaveGroup || n.cfg.Quorum // a member has the name of its node
 		n.note("Node hard reset, now I'm %s", me.id)
 	}
 	return nil

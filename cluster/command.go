@@ -96,6 +96,10 @@ type Heir struct {
 // that its shard has agreed on (Settings.Quorum).
 type Lead struct{ Epoch bus.Epoch }
 
+// JoinGroup notes that the node belongs to its shard's group of that name (State.Group). It
+// belongs to it until it leaves the shard, see Effects.LeaveGroup; here "" says so.
+type JoinGroup struct{ Name string }
+
 // CountFailureReports is CLUSTER COUNT-FAILURE-REPORTS. Result has Count.
 type CountFailureReports struct{ ID bus.NodeID }
 
@@ -115,6 +119,7 @@ func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
 func (HandOver) isEvent()            {}
 func (Lead) isEvent()                {}
+func (JoinGroup) isEvent()           {}
 func (CountFailureReports) isEvent() {}
 func (SaveConfig) isEvent()          {}
 

@@ -17,7 +17,7 @@ import (
 //     Steps are made; if several States are waiting, only the newest needs to
 //     be written.
 //  3. When the State of this Step or a newer one is on disk, and in the order
-//     of the Steps: Role, DropKeys, DropShardSubs and Moved take place,
+//     of the Steps: LeaveGroup, Role, DropKeys, DropShardSubs and Moved take place,
 //     SendAfterPersist leaves, Result goes to the client. Then Persisted is
 //     stepped. Without Persist, 3 follows 1 at once, but not before what
 //     earlier Steps still have waiting.
@@ -36,7 +36,11 @@ type Effects struct {
 	// primary is another's as well, or has to win a slot.
 	Reclaim bool
 
-	Persist          *State
+	Persist *State
+	// LeaveGroup says that the node is of its shard's group no more, as nodes.conf has it
+	// now: what it keeps for that has to be put away before its Role changes, since its data
+	// may change with that.
+	LeaveGroup       bool
 	Role             *RoleChange
 	DropKeys         *slots.Set // delete the keys in these slots, if there are any
 	DropShardSubs    *slots.Set // end the shard channel subscriptions in these slots
@@ -53,7 +57,8 @@ type Effects struct {
 // Waits reports whether there is anything to do, after what is done at once. A
 // driver adds whether somebody waits for Result.
 func (fx *Effects) Waits() bool {
-	return fx.Persist != nil || fx.Role != nil || fx.DropKeys != nil || fx.DropShardSubs != nil || fx.Moved != nil || len(fx.SendAfterPersist) > 0
+	return fx.Persist != nil || fx.LeaveGroup || fx.Role != nil || fx.DropKeys != nil || fx.DropShardSubs != nil || fx.Moved != nil ||
+		len(fx.SendAfterPersist) > 0
 }
 
 // EndsPauseWithRole: a primary that was replaced on request stops being one in this

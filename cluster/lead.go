@@ -1,11 +1,16 @@
 package cluster
 
-import "redoubt/bus"
+import (
+	"strings"
+
+	"redoubt/bus"
+)
 
 // What is answered to a Lead that cannot be.
 const (
 	errNoPrimary = "The primary of this node is not known"
 	errOldEpoch  = "The epoch is not greater than the one that the shard has"
+	errGroupName = "The name of a group is 40 hexadecimal digits"
 )
 
 // lead carries out Lead: what a won election is to other shards. Its epoch comes from
@@ -42,4 +47,34 @@ func (n *Node) lead(epoch bus.Epoch) error {
 // leadsShard reports whether the node is a primary by Lead, since its start.
 func (n *Node) leadsShard() bool {
 	return n.cfg.Quorum && n.led != 0 && n.myself.isPrimary() && n.myself.configEpoch == n.led
+}
+
+// joinGroup carries out JoinGroup.
+func (n *Node) joinGroup(name string) error {
+	if name != "" && !groupName(name) {
+		return refuse(errGroupName)
+	}
+	if name == "" {
+		n.leaveGroup()
+	}
+	n.group = name
+	return nil
+}
+
+// leaveGroup ends the node's part of its shard's group. It has to be saved with what has
+// taken the node out of the shard: a node whose data are another shard's, or gone, must
+// not count where its former data did.
+func (n *Node) leaveGroup() {
+	if n.group == "" {
+		return
+	}
+	n.note("This node is of the group %s of its former shard no more", n.group)
+	n.group = ""
+	n.fx.LeaveGroup = true
+	n.saveNow()
+}
+
+// groupName reports whether a text can be State.Group.
+func groupName(s string) bool {
+	return len(s) == 40 && strings.Trim(s, "0123456789abcdef") == ""
 }

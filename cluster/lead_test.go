@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -86,5 +87,71 @@ func TestNoMigrationOutOfAQuorumShard(t *testing.T) {
 		if orphan.orphanedSince.IsZero() != quorum {
 			t.Errorf("quorum %v: whether orphans are looked for is %v", quorum, !orphan.orphanedSince.IsZero())
 		}
+	}
+}
+
+// The name of the group is saved, and goes when the node leaves its shard or is to be
+// without it: before its role changes, and with what has taken it out of the shard.
+func TestTheGroupIsLeftWithTheShard(t *testing.T) {
+	name := strings.Repeat("5e", 20)
+	join := func(t *testing.T, l *lab) {
+		t.Helper()
+		fx := l.step(JoinGroup{Name: name})
+		if fx.Result.Err != nil || fx.Persist == nil || fx.Persist.Group != name || fx.LeaveGroup {
+			t.Fatalf("%+v", fx)
+		}
+		s, err := ParseState(fx.Persist.Append(nil), false)
+		if err != nil || s.Group != name || l.n.View().Group != name {
+			t.Fatalf("%q is saved as %q, %v", name, s.Group, err)
+		}
+	}
+	left := func(t *testing.T, fx Effects) {
+		t.Helper()
+		if !fx.LeaveGroup || !fx.Waits() || fx.Persist == nil || fx.Persist.Group != "" {
+			t.Fatalf("left %v, state %+v", fx.LeaveGroup, fx.Persist)
+		}
+	}
+	t.Run("reset", func(t *testing.T) {
+		l := quorumLab(t, "x")
+		join(t, l)
+		left(t, l.step(Reset{}))
+		if fx := l.step(Reset{}); fx.LeaveGroup {
+			t.Error("a group was left twice")
+		}
+	})
+	t.Run("another id", func(t *testing.T) {
+		left(t, quorumLab(t, "x").step(Reset{Hard: true}))
+	})
+	t.Run("another shard", func(t *testing.T) {
+		l := quorumLab(t, "x")
+		join(t, l)
+		left(t, l.step(Replicate{ID: l.peer("b").id}))
+	})
+	t.Run("the same shard", func(t *testing.T) {
+		l := quorumLab(t, "x")
+		join(t, l)
+		if fx := l.step(Replicate{ID: l.peer("a").id}); fx.LeaveGroup {
+			t.Error("the group was left")
+		}
+	})
+	t.Run("without quorum", func(t *testing.T) {
+		l := quorumLab(t, "x")
+		join(t, l)
+		s := l.step(SaveConfig{}).Persist
+		n, err := New(l.now, Config{Settings: l.n.cfg, State: s, Rand: l.n.rand})
+		if err != nil || n.group != name {
+			t.Fatal(n, err)
+		}
+		settings := l.n.cfg
+		settings.Quorum = false
+		if n, err = New(l.now, Config{Settings: settings, State: s, Rand: l.n.rand}); err != nil || n.group != "" {
+			t.Fatal(n.group, err)
+		}
+		if fx := n.Step(l.now, Tick{}); fx.Persist == nil || fx.Persist.Group != "" {
+			t.Fatalf("%+v", fx.Persist)
+		}
+	})
+	if l := quorumLab(t, "x"); l.step(JoinGroup{Name: "group"}).Result.Err == nil {
+		t.Error("a group may have any name")
 	}
 }

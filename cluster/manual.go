@@ -59,7 +59,7 @@ func (n *Node) failover(mode FailoverMode) error {
 	me := n.myself
 	switch {
 	case n.cfg.Quorum && mode != FailoverNormal:
-		return refuse("The shard elects its primary by a quorum of its nodes: nothing is forced on it, as acknowledged writes could be lost")
+		return refuse("The shard elects its primary by a quorum of its nodes: nothing is forced on it, as acknowledged writes could be lost. If most of them are gone for good see quorum-unsafe-recover")
 	case n.cfg.Quorum:
 		return refuse("The shard elects its primary by a quorum of its nodes")
 	case me.isPrimary():

@@ -32,6 +32,7 @@ type Node struct {
 
 	currentEpoch  bus.Epoch
 	lastVoteEpoch bus.Epoch
+	group         string // State.Group
 	health        health
 	fencedAt      time.Time // when this primary last heard that it is FAIL; zero if it is not fenced
 	election      election
@@ -101,6 +102,9 @@ func New(now time.Time, cfg Config) (*Node, error) {
 			return nil, err
 		}
 		n.forgetOwnIP(cfg.LocalIPs)
+		if !n.cfg.Quorum {
+			n.leaveGroup() // its stream goes on without the group
+		}
 	} else {
 		n.myself = n.addPeer("", bus.FlagPrimary)
 		n.myself.flags |= bus.FlagMyself

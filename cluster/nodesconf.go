@@ -21,6 +21,9 @@ type State struct {
 	CurrentEpoch  bus.Epoch
 	LastVoteEpoch bus.Epoch
 	Nodes         []NodeRecord
+	// Group names the group of the shard that elects its primary (Settings.Quorum) to which
+	// this node belongs; "" if there is none. Redis and Valkey skip it.
+	Group string
 	// LogID names the log of changes (AppendChanges) that continues the file; 0
 	// if there is none. The driver chooses it. Redis and Valkey skip this
 	// variable, as they do every variable that they do not know.
@@ -69,14 +72,20 @@ func (s *State) Append(dst []byte) []byte {
 
 func (s *State) appendVars(dst []byte) []byte {
 	dst = fmt.Appendf(dst, "vars currentEpoch %d lastVoteEpoch %d", s.CurrentEpoch, s.LastVoteEpoch)
+	if s.Group != "" {
+		dst = fmt.Appendf(dst, " %s %s", groupVariable, s.Group)
+	}
 	if s.LogID != 0 {
 		dst = fmt.Appendf(dst, " %s %d", logVariable, s.LogID)
 	}
 	return append(dst, '\n')
 }
 
-// logVariable is the name of State.LogID in nodes.conf.
-const logVariable = "changesLog"
+// logVariable and groupVariable are the names of State.LogID and State.Group in nodes.conf.
+const (
+	logVariable   = "changesLog"
+	groupVariable = "quorumGroup"
+)
 
 // appendSaved writes the record as a line of nodes.conf.
 func (r *NodeRecord) appendSaved(dst []byte) []byte {
@@ -210,6 +219,7 @@ func (s *State) parseVars(fields []string) error {
 	if len(fields)%2 != 0 {
 		return errors.New("a variable has no value")
 	}
+	s.Group = "" // it is written where there is one
 	for i := 0; i < len(fields); i += 2 {
 		var set func(value uint64)
 		switch name := fields[i]; {
@@ -219,6 +229,12 @@ func (s *State) parseVars(fields []string) error {
 			set = func(value uint64) { s.LastVoteEpoch = bus.Epoch(value) }
 		case name == logVariable:
 			set = func(value uint64) { s.LogID = value }
+		case name == groupVariable:
+			if !groupName(fields[i+1]) {
+				return errors.New("the name of a group is not 40 hexadecimal digits")
+			}
+			s.Group = fields[i+1]
+			continue
 		default:
 			continue
 		}

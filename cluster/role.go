@@ -74,6 +74,9 @@ func (n *Node) becomeReplicaOf(p *peer) {
 	}
 	n.closeAllSlots() // if the primary has open ones, it says so
 	n.follow(me, p)
+	if me.shardID != p.shardID {
+		n.leaveGroup()
+	}
 	me.shardID = p.shardID
 	n.resetManualFailover()
 	n.election = election{}

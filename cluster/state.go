@@ -15,6 +15,7 @@ func (n *Node) state() *State {
 		Version:       n.disk.version,
 		CurrentEpoch:  n.currentEpoch,
 		LastVoteEpoch: n.lastVoteEpoch,
+		Group:         n.group,
 		Nodes:         make([]NodeRecord, 0, len(n.order)),
 	}
 	for _, p := range n.order {
@@ -58,7 +59,7 @@ func (n *Node) record(p *peer) NodeRecord {
 // load fills a new node with what was saved. Faults that only contradict are
 // mended, as the newer versions do; a file without a node of our own is not.
 func (n *Node) load(s *State) error {
-	n.currentEpoch, n.lastVoteEpoch = s.CurrentEpoch, s.LastVoteEpoch
+	n.currentEpoch, n.lastVoteEpoch, n.group = s.CurrentEpoch, s.LastVoteEpoch, s.Group
 	for i := range s.Nodes {
 		n.loadPeer(&s.Nodes[i])
 	}

@@ -27,8 +27,10 @@ type View struct {
 	CurrentEpoch bus.Epoch
 	// MyEpoch is the config epoch of this node, or of its primary.
 	MyEpoch bus.Epoch
-	// ShardID is the shard of this node.
+	// ShardID is the shard of this node, and Group the name of the shard's own group, if this
+	// node belongs to it (State.Group).
 	ShardID string
+	Group   string
 	// Links are the links whose node is known.
 	Links []LinkView
 
@@ -139,6 +141,7 @@ func (n *Node) View() *View {
 		CurrentEpoch: n.currentEpoch,
 		MyEpoch:      n.identity().configEpoch,
 		ShardID:      n.myself.shardID,
+		Group:        n.group,
 		Links:        n.linkViews(),
 		cfg:          n.cfg,
 		stats:        n.stats,

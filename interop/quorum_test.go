@@ -353,3 +353,237 @@ func TestAReplicaOfRedisHasOnlyWhatIsCommitted(t *testing.T) {
 		return nil
 	})
 }
+
+// leave has a replica leave its shard by CLUSTER RESET and come back as a replica of the
+// same primary, which it is told of by a node that is there.
+func (q *quorumShard) leave(n, by *redistest.Server, primary any, how ...any) {
+	q.t.Helper()
+	n.Do(append([]any{"CLUSTER", "RESET"}, how...)...)
+	n.Do("CLUSTER", "MEET", "127.0.0.1", by.Port)
+	redistest.Until(q.t, settle, "it is a replica again", func() error {
+		_, err := ask(n, "CLUSTER", "REPLICATE", primary)
+		return err
+	})
+}
+
+// A replica whose word counted for a write leaves the shard, which empties it, and comes back
+// at once. Its vote must not make a primary without the write.
+func TestQuorumMemberThatWasReset(t *testing.T) {
+	for _, how := range []string{"SOFT", "HARD"} {
+		t.Run(how, func(t *testing.T) {
+			q := startQuorum(t, 3)
+			a, b, c := q.nodes[0], q.nodes[1], q.nodes[2]
+			id := a.Do("CLUSTER", "MYID")
+			c.Pause()
+			a.Do("SET", "key", "acknowledged")
+			a.Kill()
+			c.Resume()
+			q.leave(b, c, id, how)
+			for range 60 {
+				for _, n := range []*redistest.Server{b, c} {
+					if about(n, "quorum_leading") == "1" {
+						t.Fatal("a node without the write leads")
+					}
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			a.Restart()
+			if how == "HARD" { // its former id is of nobody
+				return
+			}
+			q.untilVoting(3)
+			if v := q.leader(nil).Do("GET", "key"); v != "acknowledged" {
+				t.Errorf("the write is %v", v)
+			}
+		})
+	}
+}
+
+// A replica tells how late it is at most: what was acknowledged longer ago it shows. It says
+// so by its primary's word, and is later and later without it.
+func TestQuorumReplicaTellsHowLateItIs(t *testing.T) {
+	q := startQuorum(t, 3)
+	leader := q.leader(nil)
+	replica := q.nodes[1]
+	if replica == leader {
+		replica = q.nodes[2]
+	}
+	late := func() time.Duration {
+		ms, err := strconv.Atoi(about(replica, "quorum_staleness_ms"))
+		if err != nil || ms < 0 {
+			return time.Hour
+		}
+		return time.Duration(ms) * time.Millisecond
+	}
+	c := replica.Client()
+	if _, err := c.Do("READONLY"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		leader.Do("SET", "key", i)
+		acknowledged := time.Now()
+		redistest.Until(t, settle, "the replica is late by less than the age of the write", func() error {
+			asked := time.Now()
+			if by := late(); by >= asked.Sub(acknowledged) {
+				return fmt.Errorf("it is late by %v", by)
+			}
+			return nil
+		})
+		if v, err := c.Do("GET", "key"); err != nil || v != strconv.Itoa(i) {
+			t.Errorf("it shows %v (%v), not %d", v, err, i)
+		}
+	}
+	if ms := about(leader, "quorum_staleness_ms"); ms != "0" {
+		t.Errorf("the primary says %s", ms)
+	}
+	for _, n := range q.nodes {
+		if n != replica {
+			n.Pause()
+		}
+	}
+	redistest.Until(t, settle, "it is late", func() error {
+		if by := late(); by < 3*time.Second {
+			return fmt.Errorf("by %v", by)
+		}
+		return nil
+	})
+	for _, n := range q.nodes {
+		if n != replica {
+			n.Resume()
+		}
+	}
+}
+
+// Two of three nodes are gone for good. The third serves when its operator says so, and only
+// then; one that comes back joins it when its operator says so.
+func TestQuorumUnsafeRecover(t *testing.T) {
+	q := startQuorum(t, 3)
+	a, b, c := q.nodes[0], q.nodes[1], q.nodes[2]
+	a.Do("SET", "key", "value")
+	redistest.Until(t, settle, "the last has it", func() error {
+		if has, want := about(c, "slave_repl_offset"), about(a, "master_repl_offset"); has != want {
+			return fmt.Errorf("it is at %s of %s", has, want)
+		}
+		return nil
+	})
+	if _, err := ask(c, "CLUSTER", "FAILOVER", "TAKEOVER"); err == nil || !strings.Contains(err.Error(), "quorum-unsafe-recover") {
+		t.Errorf("TAKEOVER is refused with %v", err)
+	}
+	c.Do("CONFIG", "SET", "quorum-unsafe-recover", "yes")
+	if _, err := ask(c, "CLUSTER", "FAILOVER", "TAKEOVER"); err == nil {
+		t.Error("a node makes itself the primary while most of the shard is there")
+	}
+	a.Kill()
+	b.Kill()
+	redistest.Until(t, settle, "it is the primary", func() error {
+		_, err := ask(c, "CLUSTER", "FAILOVER", "TAKEOVER")
+		if about(c, "quorum_leading") != "1" {
+			return fmt.Errorf("it is not: %v", err)
+		}
+		return nil
+	})
+	redistest.Until(t, settle, "it serves", func() error {
+		_, err := ask(c, "SET", "key", "later")
+		return err
+	})
+	if !strings.Contains(c.Log(), "quorum-unsafe-recover: this node makes itself") {
+		t.Error("the log does not say so")
+	}
+	b.Restart()
+	b.Do("CONFIG", "SET", "quorum-unsafe-recover", "yes")
+	q.untilVoting(2)
+	if v := q.leader(nil).Do("GET", "key"); v != "later" {
+		t.Errorf("the key is %v", v)
+	}
+}
+
+// restartWith restarts a node with another durability.
+func restartWith(n *redistest.Server, durability string) {
+	n.Terminate()
+	n.RestartWith("--durability", durability)
+}
+
+// A shard gets durability quorum, and loses it, by a restart of its nodes, replicas first,
+// and loses no write by that.
+func TestQuorumByRollingRestart(t *testing.T) {
+	q := &quorumShard{t: t}
+	oursOnly(t)
+	for range 3 {
+		q.nodes = append(q.nodes, start(t, ours(), slices.Concat(quorumArgs, []string{"--durability", "async"})...))
+	}
+	first := q.nodes[0]
+	first.Do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+	for _, n := range q.nodes[1:] {
+		q.join(n)
+	}
+	if _, err := ask(first, "CONFIG", "SET", "durability", "quorum"); err == nil || !strings.Contains(err.Error(), "restarting") {
+		t.Errorf("CONFIG SET durability: %v", err)
+	}
+	inStep := func() {
+		for _, n := range q.nodes[1:] {
+			redistest.Until(t, settle, "the replicas are in step", func() error {
+				if has, want := about(n, "slave_repl_offset"), about(first, "master_repl_offset"); has != want || about(n, "master_link_status") != "up" {
+					return fmt.Errorf("%s of %s", has, want)
+				}
+				return nil
+			})
+		}
+	}
+	for round, durability := range []string{"quorum", "async", "quorum"} {
+		key := fmt.Sprint("before ", round)
+		redistest.Until(t, settle, "a write is taken", func() error {
+			_, err := ask(first, "SET", key, "1")
+			return err
+		})
+		for _, n := range q.nodes[1:] {
+			inStep()
+			restartWith(n, durability)
+		}
+		inStep()
+		restartWith(first, durability)
+		if durability == "quorum" {
+			q.untilVoting(3)
+			first = q.leader(nil)
+			for i, n := range q.nodes {
+				if n == first {
+					q.nodes[0], q.nodes[i] = n, q.nodes[0]
+				}
+			}
+		}
+		redistest.Until(t, settle, "it serves, and has what was written", func() error {
+			v, err := ask(first, "GET", key)
+			if err == nil && v != "1" {
+				err = fmt.Errorf("the key is %v", v)
+			}
+			return err
+		})
+	}
+}
+
+// redoubt cluster create --durability quorum refuses nodes that would lose acknowledged
+// writes, and makes a cluster of others.
+func TestQuorumClusterIsCreated(t *testing.T) {
+	oursOnly(t)
+	var addrs []string
+	for range 2 {
+		addrs = append(addrs, start(t, ours(), quorumArgs...).Addr())
+	}
+	plain := start(t, ours(), "--cluster-enabled", "yes", "--appendonly", "yes")
+	create := func(last string) (string, error) {
+		args := append([]string{"cluster", "create"}, append(slices.Clone(addrs), last)...)
+		return run(t, "", redistest.Binary(t), append(args, "--cluster-yes", "--durability", "quorum")...)
+	}
+	if out, err := create(plain.Addr()); err == nil || !strings.Contains(out, plain.Addr()+" has not durability quorum") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	last := start(t, ours(), quorumArgs...)
+	if out, err := create(last.Addr()); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	redistest.Until(t, settle, "the last shard is led", func() error {
+		if about(last, "quorum_leading") != "1" {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+}

@@ -61,6 +61,7 @@ has statuses of its own.`,
 	var (
 		replicas     int
 		ifNone       bool
+		durability   string
 		createChange change
 	)
 	create := &cobra.Command{
@@ -71,7 +72,10 @@ has statuses of its own.`,
 			if replicas < 0 {
 				return errors.New("--cluster-replicas must not be negative")
 			}
-			t.Plan, t.Sure = createChange.plan, createChange.sure
+			if durability != "async" && durability != "quorum" {
+				return fmt.Errorf("--durability %s: it must be async or quorum", durability)
+			}
+			t.Plan, t.Sure, t.Quorum = createChange.plan, createChange.sure, durability == "quorum"
 			if ifNone {
 				if !t.Sure || t.Plan {
 					return errors.New("--if-none needs --cluster-yes, and no --plan: it does not ask")
@@ -82,6 +86,7 @@ has statuses of its own.`,
 		}),
 	}
 	create.Flags().IntVar(&replicas, "cluster-replicas", 0, "replicas of each primary")
+	create.Flags().StringVar(&durability, "durability", "async", "quorum: refuse nodes that are not started with durability quorum")
 	create.Flags().BoolVar(&ifNone, "if-none", false, "if the first node is in a cluster already, check that one and make none")
 	createChange.register(create.Flags())
 

@@ -25,6 +25,8 @@ type directive struct {
 	// is taken, because a node would stand open that its owner has closed. Both go
 	// when the directive acts.
 	lacks, refuse string
+	// fixed says, of an immutable directive, how it is changed instead; empty: by a restart.
+	fixed string
 	// store reads the value into its typed field; nil if there is none.
 	store binding
 

@@ -88,7 +88,7 @@ func permitted(s *Settings, who Caller, pairs []Pair) ([]*directive, error) {
 			}
 			return nil, fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'%s", pair.Name, near)
 		case d.has(immutable) && s.text[d.index] != pair.Value:
-			return nil, failed(pair.Name, errors.New("can't set immutable config"))
+			return nil, failed(pair.Name, errors.New(cmp.Or(d.fixed, "can't set immutable config")))
 		case d.has(protected) && !s.EnableProtectedConfigs.Allows(who.Local):
 			return nil, failed(pair.Name, errors.New("can't set protected config"))
 		case d.has(denyLoading) && who.Loading:

@@ -122,6 +122,7 @@ type Settings struct {
 	MinReplicasMaxLag     time.Duration
 	Durability            Durability
 	QuorumReads           QuorumReads
+	QuorumUnsafeRecover   bool
 	MinReplicasToAck      int           // 0: replies do not wait for replicas
 	MinReplicasAckTimeout time.Duration // of that wait; 0: no end
 	ReplSendBeforeReply   bool

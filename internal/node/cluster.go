@@ -15,11 +15,13 @@ import (
 // there yet.
 func newDriver(n *Node) (*driver.Driver, error) {
 	var q driver.Quorum // not a nil *quorum
+	guest := noGuest
 	if n.quorum != nil {
-		q = n.quorum
+		q, guest = n.quorum, n.quorum.Guest
 	}
 	return driver.Open(driver.Parts{
 		Quorum: q,
+		Guest:  guest,
 		Config: n.config,
 		Keys:   n.keys,
 		Log:    n.log,

@@ -20,6 +20,7 @@ import (
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/raftgroup"
+	"redoubt/storage/journal"
 )
 
 // quorum is the node's part of its shard's group (durability quorum): it is what package
@@ -29,26 +30,41 @@ import (
 // failover; so replicas follow, and clients are redirected, as they always are. What
 // the group says of the stream goes to commits.
 type quorum struct {
-	n     *Node
-	group atomic.Pointer[raftgroup.Group] // nil before start
-	conns chan net.Conn
-	// closed is closed when conns is not received from any more.
-	closed chan struct{}
+	n    *Node
+	part atomic.Pointer[membership] // nil before start, and while the node changes its shard
 
 	confirmed atomic.Uint64 // the last round of questions that was answered
 	term      atomic.Uint64 // of the group, in which this node leads; 0: it does not
 
 	stranger sync.Once // tells of a log of another group
 
+	changing sync.Mutex // serialises what begins and ends a part
+	ended    bool       // guarded by changing
+
+	fresh atomic.Pointer[time.Time] // what this replica shows has all that was acknowledged before; nil: not known
+
 	mu     sync.Mutex
-	probed map[string]probe     // by node id: whether it has a part of the group
-	lost   map[string]time.Time // by node id: since when it has been out of the shard
+	probed map[string]probe     // by node id: what it is of the group
+	lost   map[string]time.Time // by member: since when its node has been out of the shard
+}
+
+// membership is the node's member of a group, from the time when the node comes to a shard, or
+// starts, to when it leaves the shard, or ends.
+type membership struct {
+	*raftgroup.Group
+	conns chan net.Conn // from other members
+	end   context.CancelFunc
+	ended <-chan struct{} // closed when conns is not received from any more
+
+	mu     sync.Mutex
+	guests map[net.Conn]bool // given to conns and not closed
 }
 
 // probe is what was found out about a node.
 type probe struct {
 	at     time.Time
-	member bool
+	member string // the name of its member; "" if it has told none
+	joins  bool   // it belongs to this group, or may
 }
 
 const (
@@ -61,73 +77,144 @@ const (
 	peerTime  = 2 * time.Second
 )
 
-// What the first byte of a connection between the groups' parts of two nodes is for; the
-// ids of who dials and of who is dialled follow, and the name of the former's group (all 40
-// characters). The answer is a byte.
+// What the first byte of a connection between the members of two nodes is for; the names
+// of who dials and of who is dialled follow, and the name of the former's group. To ask a
+// node who its member is takes noDigits in the place of those of its name. The answer is a
+// byte and the digits of the name of the member that answers.
 const (
 	forRaft  = 'R' // Raft's own messages follow
 	forProbe = 'P' // nothing does
 	forElect = 'E' // the dialler wants to be the primary
+	forFresh = 'F' // the answer is followed by a mark, see quorum_fresh.go
 
-	peerYes = 1
-	peerNo  = 0
+	peerNo   = 0
+	peerYes  = 1
+	peerNone = 2 // the node has no member at all, and will have no former one again
+
+	noDigits = "0000000000000000"
+	idLen    = 40 // of the id of a node, and of the name of a group
+	nameLen  = idLen + len(noDigits)
 )
 
 func newQuorum(n *Node) *quorum {
-	return &quorum{n: n, conns: make(chan net.Conn), closed: make(chan struct{}), probed: map[string]probe{}, lost: map[string]time.Time{}}
+	return &quorum{n: n, probed: map[string]probe{}, lost: map[string]time.Time{}}
 }
 
 // start begins to take part.
 func (q *quorum) start() error {
-	n := q.n
+	q.changing.Lock()
+	defer q.changing.Unlock()
+	return q.open(q.n.recovered)
+}
+
+// dir is where the group's log is.
+func (q *quorum) dir() string { return filepath.Join(q.n.config.Current().Dir, "quorum") }
+
+// open makes the node's member. changing is held.
+func (q *quorum) open(rec *journal.Recovered) error {
+	n, v := q.n, q.n.cluster.View()
+	ctx, end := context.WithCancel(n.replicator.ctx)
+	p := &membership{conns: make(chan net.Conn), end: end, ended: ctx.Done(), guests: map[net.Conn]bool{}}
 	g, err := raftgroup.Open(raftgroup.Config{
-		ID:           q.self(),
-		Dir:          filepath.Join(n.config.Current().Dir, "quorum"),
-		Recovered:    n.recovered.History,
-		RecoveredEnd: n.recovered.End,
+		ID:           string(v.Me().ID),
+		Dir:          q.dir(),
+		JournalMark:  filepath.Join(n.stream.Dir(), "quorum-member"),
+		Group:        v.Group,
+		Record:       n.cluster.JoinGroup,
+		Recovered:    rec.History,
+		RecoveredEnd: rec.End,
 		Node:         q,
-		Dial:         func(id string, timeout time.Duration) (net.Conn, error) { return q.dial(id, forRaft, timeout) },
-		Accept:       q.conns,
+		Dial:         func(member string, timeout time.Duration) (net.Conn, error) { return q.dial(member, forRaft, timeout) },
+		Accept:       p.conns,
 		Log:          n.log,
 		Fatal: func(err error) {
-			n.log.Fatal("The log of the shard's group cannot be written. Exiting...", zap.Error(err))
+			n.log.Fatal("The log of the shard's group cannot be written, and nobody knows what of it is on the disk; the other members go on. "+
+				"See to the disk, then start this node again; if it cannot read the log remove "+q.dir()+", and it is added anew. Exiting...", zap.Error(err))
 		},
 	})
 	if err != nil {
+		end()
 		return err
 	}
-	q.group.Store(g)
-	n.replicator.running.Go(func() { q.found(n.replicator.ctx) })
+	p.Group = g
+	q.part.Store(p)
+	n.replicator.running.Go(func() { q.found(ctx, p) })
+	n.replicator.running.Go(func() { q.refresh(ctx, p) })
 	return nil
 }
 
 // Close ends it. A primary gives its lead to another member first, so that nobody has to
 // miss it before there is an election.
 func (q *quorum) Close() error {
-	defer close(q.closed)
-	g := q.group.Load()
-	if g == nil {
+	q.changing.Lock()
+	defer q.changing.Unlock()
+	q.ended = true
+	p := q.part.Load()
+	if p == nil {
 		return nil
 	}
-	if g.Leads() {
-		if err := g.Transfer(""); err != nil { // there may be nobody
+	if p.Leads() {
+		if err := p.Transfer(""); err != nil { // there may be nobody
 			q.n.log.Info("The lead of the shard is not handed over: " + err.Error())
 		}
 	}
-	return g.Close()
+	return p.close()
 }
 
-func (q *quorum) self() string { return string(q.n.cluster.View().Me().ID) }
+// close ends the member, and the connections that others have to it.
+func (p *membership) close() error {
+	p.end()
+	p.mu.Lock()
+	for c := range p.guests {
+		c.Close()
+	}
+	p.mu.Unlock()
+	return p.Group.Close()
+}
+
+// Leave implements driver.Quorum. What it cannot put away the next start does, by nodes.conf.
+func (q *quorum) Leave() {
+	q.changing.Lock()
+	defer q.changing.Unlock()
+	p := q.part.Swap(nil)
+	if p == nil || q.ended {
+		return
+	}
+	err := p.close()
+	if err = errors.Join(err, raftgroup.PutAway(q.dir())); err == nil {
+		err = q.open(&journal.Recovered{})
+	}
+	if err != nil {
+		q.n.log.Error("This node has left its shard's group, and takes part in no other before it is started again", zap.Error(err))
+	}
+}
+
+// forgets says that the node gives up its data; q may be nil.
+func (q *quorum) forgets() error {
+	if q == nil {
+		return nil
+	}
+	if p := q.part.Load(); p != nil {
+		return p.Forgets()
+	}
+	return nil
+}
 
 // found makes a group where there is none: of a primary that has slots and belongs to
 // no group yet. Its replicas are added to it.
-func (q *quorum) found(ctx context.Context) {
+func (q *quorum) found(ctx context.Context, p *membership) {
 	for tick := time.NewTicker(100 * time.Millisecond); ; {
 		v := q.n.cluster.View()
 		if me := v.Me(); !v.IsReplica() && me.Slots != nil && !me.Slots.Empty() {
-			if err := q.group.Load().Bootstrap(); err != nil {
+			switch err := p.Bootstrap(); {
+			case errors.Is(err, raftgroup.ErrForgotten):
+				q.n.log.Warn("This node has the slots of a shard to whose group it belonged, and no log of it. It serves when the other members have added it. " +
+					"If they are gone for good see quorum-unsafe-recover")
+				tick.Stop()
+				return
+			case err != nil:
 				q.n.log.Warn("The shard's group cannot be founded", zap.Error(err))
-			} else {
+			default:
 				tick.Stop()
 				return
 			}
@@ -143,7 +230,7 @@ func (q *quorum) found(ctx context.Context) {
 
 // confirm asks whether this node still leads, if reads want to know.
 func (q *quorum) confirm() uint64 {
-	g := q.group.Load()
+	g := q.part.Load()
 	if g == nil || q.term.Load() == 0 || q.n.config.Current().QuorumReads == config.ReadsLocal {
 		return 0
 	}
@@ -152,7 +239,7 @@ func (q *quorum) confirm() uint64 {
 
 // appended says that the stream has grown.
 func (q *quorum) appended() {
-	if g := q.group.Load(); g != nil {
+	if g := q.part.Load(); g != nil {
 		g.Appended()
 	}
 }
@@ -232,40 +319,49 @@ func (q *quorum) Members() (all, ready []string) {
 	me, end := v.Me().ID, int64(q.n.stream.End())
 	for i := range v.Nodes {
 		o := &v.Nodes[i]
-		if o.ID == me || o.Primary != me || o.Flags.Has(bus.FlagFail) || !q.takesPart(string(o.ID)) {
+		if o.ID == me || o.Primary != me || o.Flags.Has(bus.FlagFail) {
 			continue
 		}
-		all = append(all, string(o.ID))
+		p := q.probe(string(o.ID))
+		if !p.joins {
+			continue
+		}
+		all = append(all, p.member)
 		if o.Offset > 0 && end-o.Offset < nearBytes {
-			ready = append(ready, string(o.ID))
+			ready = append(ready, p.member)
 		}
 	}
 	return all, ready
 }
 
-// takesPart reports whether a node has a part of the group; it is asked now and then.
-func (q *quorum) takesPart(id string) bool {
+// probe tells what a node is of the group; it is asked now and then.
+func (q *quorum) probe(id string) probe {
 	q.mu.Lock()
 	p, known := q.probed[id]
 	q.mu.Unlock()
 	if known && time.Since(p.at) < probePeriod {
-		return p.member
+		return p
 	}
-	conn, err := q.dial(id, forProbe, peerTime)
+	conn, member, err := q.ask(id+noDigits, forProbe, peerTime)
 	if err == nil {
 		conn.Close()
 	}
-	if err != nil && p.member && !errors.Is(err, errNoPart) {
-		return true // it cannot be asked now
+	if err == nil || errors.Is(err, errNoPart) || !p.joins {
+		p.member, p.joins = member, err == nil // else it cannot be asked now
 	}
+	p.at = time.Now()
 	q.mu.Lock()
-	q.probed[id] = probe{time.Now(), err == nil}
+	q.probed[id] = p
 	q.mu.Unlock()
-	return err == nil
+	return p
 }
 
-// Gone implements raftgroup.Node.
-func (q *quorum) Gone(id string) bool {
+// Gone implements raftgroup.Node. A node that has another member now, or none, says so.
+func (q *quorum) Gone(member string) bool {
+	id := raftgroup.NodeOf(member)
+	if p := q.probe(id); p.member != "" && p.member != member {
+		return true
+	}
 	v := q.n.cluster.View()
 	there := false
 	for i := range v.Nodes {
@@ -275,83 +371,119 @@ func (q *quorum) Gone(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if there {
-		delete(q.lost, id)
+		delete(q.lost, member)
 		return false
 	}
-	since, known := q.lost[id]
+	since, known := q.lost[member]
 	if !known {
-		q.lost[id] = time.Now()
+		q.lost[member] = time.Now()
 	}
 	return known && time.Since(since) > goneAfter
 }
 
 var errNoPart = errors.New("the node has no part of this shard's group")
 
-// idLen is the length of the id of a node.
-const idLen = 40
+// dial connects to another member.
+func (q *quorum) dial(member string, purpose byte, timeout time.Duration) (net.Conn, error) {
+	conn, _, err := q.ask(member, purpose, timeout)
+	return conn, err
+}
 
-// dial connects to the part of the group that another node has.
-func (q *quorum) dial(id string, purpose byte, timeout time.Duration) (net.Conn, error) {
-	if len(id) != idLen {
-		return nil, fmt.Errorf("%q is not the id of a node", id)
+// ask is dial that tells who has answered, "" if nobody has, also if the answer is no.
+func (q *quorum) ask(member string, purpose byte, timeout time.Duration) (conn net.Conn, answers string, err error) {
+	if len(member) != nameLen {
+		return nil, "", fmt.Errorf("%q is not the name of a member", member)
 	}
-	g := q.group.Load()
+	g := q.part.Load()
 	if g == nil || g.Name() == "" {
-		return nil, errNoPart
+		return nil, "", errNoPart
 	}
-	conn, err := q.n.cluster.DialNode(id, timeout)
-	if err != nil {
-		return nil, err
+	id := raftgroup.NodeOf(member)
+	if conn, err = q.n.cluster.DialNode(id, timeout); err != nil {
+		return nil, "", err
 	}
-	hello := append([]byte{purpose}, q.self()+id+g.Name()...)
-	answer := make([]byte, 1)
+	hello := append([]byte{purpose}, g.Self()+member+g.Name()...)
+	answer := make([]byte, 1+len(noDigits))
 	_ = conn.SetDeadline(time.Now().Add(timeout))
 	if _, err = conn.Write(hello); err == nil {
 		_, err = io.ReadFull(conn, answer)
 	}
-	if err == nil && answer[0] != peerYes {
-		err = errNoPart
+	if err == nil {
+		answers = id + string(answer[1:])
+		if answer[0] != peerYes {
+			err = errNoPart
+		}
 	}
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, answers, err
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	return conn, answers, conn.SetDeadline(time.Time{})
 }
 
-// Guest implements driver.Quorum.
+// noGuest answers the members of other nodes where there is none: a node without durability
+// quorum is no member any more, see cluster.Effects.LeaveGroup.
+func noGuest(conn net.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(peerTime))
+	if _, err := io.ReadFull(conn, make([]byte, helloLen)); err == nil {
+		_, _ = conn.Write(append([]byte{peerNone}, noDigits...))
+	}
+}
+
+// helloLen is how much a dialler sends before it is answered.
+const helloLen = 1 + 2*nameLen + idLen
+
+// Guest serves a connection from the member of another node, and returns when it has
+// ended. A dialler that takes this node for another gets no answer.
 func (q *quorum) Guest(conn net.Conn) {
-	hello := make([]byte, 1+3*idLen)
+	hello := make([]byte, helloLen)
 	_ = conn.SetDeadline(time.Now().Add(peerTime))
 	if _, err := io.ReadFull(conn, hello); err != nil {
 		return
 	}
-	from, to, name := string(hello[1:1+idLen]), string(hello[1+idLen:1+2*idLen]), string(hello[1+2*idLen:])
-	g := q.group.Load()
+	from, to, name := string(hello[1:1+nameLen]), string(hello[1+nameLen:1+2*nameLen]), string(hello[1+2*nameLen:])
+	p := q.part.Load()
+	if p == nil || raftgroup.NodeOf(to) != raftgroup.NodeOf(p.Self()) || !q.inShard(raftgroup.NodeOf(from)) {
+		return
+	}
 	answer := byte(peerNo)
 	switch {
-	case g == nil || to != q.self() || !q.inShard(from) || !replication.ValidID(name):
-	case !g.MayJoin(name):
-		q.stranger.Do(func() {
-			q.n.log.Warn("This node has the log of another shard's group, and takes no part in that of its present shard. " +
-				"When the former counts it no more (quorum_members), stop it, remove the directory quorum, and start it again")
-		})
-	case hello[0] != forRaft || g.Join(name):
+	case !replication.ValidID(name):
+	case !p.MayJoin(name):
+		q.follow()
+	case hello[0] == forProbe:
+		answer = peerYes
+	case to != p.Self():
+	case hello[0] == forFresh:
+		q.tellFresh(conn, p)
+		return
+	case hello[0] == forElect && p.Transfer(from) == nil, hello[0] == forRaft && p.Join(name):
 		answer = peerYes
 	}
-	if hello[0] == forElect && answer == peerYes && g.Transfer(from) != nil {
-		answer = peerNo
-	}
-	if _, err := conn.Write([]byte{answer}); err != nil || answer == peerNo || hello[0] != forRaft {
+	if _, err := conn.Write(p.answer(answer)); err != nil || answer == peerNo || hello[0] != forRaft {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	ended := make(chan struct{})
+	p.serve(conn)
+}
+
+// answer is that to a hello.
+func (p *membership) answer(code byte) []byte { return append([]byte{code}, p.Self()[idLen:]...) }
+
+// serve gives a connection to the member, and returns when it has ended.
+func (p *membership) serve(conn net.Conn) {
+	c := &watchedConn{Conn: conn, ended: make(chan struct{})}
+	p.mu.Lock()
+	p.guests[c] = true
+	p.mu.Unlock()
 	select {
-	case q.conns <- &watchedConn{Conn: conn, ended: ended}:
-		<-ended
-	case <-q.closed:
+	case p.conns <- c:
+		<-c.ended
+	case <-p.ended:
 	}
+	p.mu.Lock()
+	delete(p.guests, c)
+	p.mu.Unlock()
 }
 
 // inShard reports whether a node is of this shard, as far as this one knows.
@@ -380,19 +512,19 @@ func (c *watchedConn) Close() error {
 
 // Reclaim implements driver.Quorum.
 func (q *quorum) Reclaim() {
-	if g := q.group.Load(); g != nil {
+	if g := q.part.Load(); g != nil {
 		g.Reclaim()
 	}
 }
 
 // Elect implements driver.Quorum.
 func (q *quorum) Elect(ctx context.Context) error {
-	g := q.group.Load()
+	g := q.part.Load()
 	if g == nil {
 		return errNoPart
 	}
 	switch leader := g.Leader(); leader {
-	case q.self():
+	case g.Self():
 		return errors.New("You should send CLUSTER FAILOVER to a replica")
 	case "":
 		return errors.New("The shard has no primary that could hand over")
@@ -403,7 +535,12 @@ func (q *quorum) Elect(ctx context.Context) error {
 		}
 		conn.Close()
 	}
-	for !g.Leads() {
+	return g.untilLeads(ctx)
+}
+
+// untilLeads waits until this node is the primary.
+func (p *membership) untilLeads(ctx context.Context) error {
+	for !p.Leads() {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
@@ -413,20 +550,62 @@ func (q *quorum) Elect(ctx context.Context) error {
 	return nil
 }
 
+// Recover implements driver.Quorum: this node leaves the group that has no majority any
+// more, and founds another, with the data that it has.
+func (q *quorum) Recover(ctx context.Context) error {
+	g := q.part.Load()
+	if g == nil {
+		return errNoPart
+	}
+	if g.Leader() != "" {
+		return errors.New("The shard has a primary that most of its nodes have elected: there is nothing to recover")
+	}
+	voters, _ := g.Voters()
+	id, end := q.Line()
+	q.n.log.Warn(fmt.Sprintf("quorum-unsafe-recover: this node makes itself the primary of its shard without a majority of its %d members. "+
+		"Writes that were acknowledged after offset %d of %s are lost, and those members must not come back with quorum-unsafe-recover no", len(voters), end, id))
+	if err := q.n.cluster.JoinGroup(ctx, ""); err != nil { // has Leave called
+		return err
+	}
+	if g = q.part.Load(); g == nil {
+		return errNoPart
+	}
+	if err := g.Bootstrap(); err != nil {
+		return err
+	}
+	return g.untilLeads(ctx)
+}
+
+// follow has a node leave a group that is not that of its primary, if its operator says so.
+func (q *quorum) follow() {
+	if !q.n.config.Current().QuorumUnsafeRecover || !q.n.cluster.View().IsReplica() {
+		q.stranger.Do(func() {
+			q.n.log.Warn("This node belongs to another group than its shard's primary, and takes no part in that one's. " +
+				"If its own has no majority any more: CONFIG SET quorum-unsafe-recover yes, and it joins that of the primary")
+		})
+		return
+	}
+	q.n.log.Warn("quorum-unsafe-recover: this node leaves its group for that of its shard's primary")
+	if err := q.n.cluster.JoinGroup(q.n.replicator.ctx, ""); err != nil {
+		q.n.log.Warn("The group cannot be left", zap.Error(err))
+	}
+}
+
 // info is what INFO replication tells of the group.
 func (q *quorum) info(line func(string, any)) {
-	g := q.group.Load()
+	g := q.part.Load()
 	if g == nil {
 		return
 	}
 	voters, all := g.Voters()
 	line("quorum_leading", oneIf(q.n.commits.leads.Load()))
-	line("quorum_leader", g.Leader())
+	line("quorum_leader", raftgroup.NodeOf(g.Leader()))
 	line("quorum_term", g.CurrentTerm())
 	line("quorum_voters", len(voters))
 	line("quorum_members", len(all))
 	line("quorum_committed_offset", q.n.commits.Committed())
 	line("quorum_uncertain_replies", q.n.server.Uncertain())
+	line("quorum_staleness_ms", q.staleness(time.Now()).Milliseconds())
 }
 
 // elected is the node's cluster as a server of a quorum shard sees it: it serves no keys

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -453,7 +454,9 @@ func (r *replicator) forget(tx *storage.Tx) {
 	next.standing.Forget()
 	tx.FlushAll()
 	r.n.server.DropLibraries(tx)
-	err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) })
+	err := r.n.persistence.replaced(0, func() error {
+		return errors.Join(r.n.quorum.forgets(), r.n.stream.NewGeneration("", 0, next.history, true))
+	})
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))
 	}

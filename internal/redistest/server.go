@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -139,6 +140,14 @@ func (s *Server) Restart() {
 		}
 		return s.ping()
 	})
+}
+
+// RestartWith is Restart with further options, for this start and those that follow. Of
+// one that is given twice the last counts.
+func (s *Server) RestartWith(args ...string) {
+	s.t.Helper()
+	s.args = append(slices.Clip(s.args), args...)
+	s.Restart()
 }
 
 // Launch is Restart without waiting for the server: it may be killed while it loads.

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+	"go.uber.org/zap"
 
 	"redoubt/replication"
 	"redoubt/storage/journal"
@@ -25,7 +27,7 @@ func set(i int) string {
 }
 
 func TestGroupCommits(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	n := l.leader()
 	for i := range 100 {
@@ -135,7 +137,7 @@ func TestLeaderThatIsCutOff(t *testing.T) {
 // A member that lacks bytes of a primary that is gone elects the one that has them: it can
 // get them only when that one leads.
 func TestLaggardElects(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	l.mu.Lock()
 	l.cut[[2]string{"a", "c"}] = true
@@ -234,7 +236,7 @@ func TestCloseWhileBusy(t *testing.T) {
 
 // Marks that were written while the bytes were not are no marks at the next start.
 func TestMarksWithoutData(t *testing.T) {
-	s, err := openStore(t.TempDir(), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
+	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,8 +248,8 @@ func TestMarksWithoutData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.dropUnheld(line, 20); err != nil {
-		t.Fatal(err)
+	if lacks, err := s.dropUnheld(line, 20); err != nil || lacks {
+		t.Fatal(lacks, err)
 	}
 	if last, _ := s.LastIndex(); last != 2 {
 		t.Fatalf("the last entry is %d", last)
@@ -255,6 +257,20 @@ func TestMarksWithoutData(t *testing.T) {
 	var l raft.Log
 	if err := s.GetLog(3, &l); err != raft.ErrLogNotFound {
 		t.Fatal(err)
+	}
+	// The second was stored before the third was written, so the journal had it.
+	if lacks, err := s.dropUnheld(line, 15); err != nil || !lacks {
+		t.Fatal(lacks, err)
+	}
+	// What a node owes is known, and it has acknowledged the entries.
+	if err := s.owe(true); err != nil {
+		t.Fatal(err)
+	}
+	if lacks, err := s.dropUnheld(line, 15); err != nil || lacks {
+		t.Fatal(lacks, err)
+	}
+	if last, _ := s.LastIndex(); last != 2 {
+		t.Fatalf("the last entry is %d", last)
 	}
 }
 
@@ -286,7 +302,7 @@ func TestOneGroupOnly(t *testing.T) {
 // Answers to what was asked before a round do not count in it.
 func TestHeard(t *testing.T) {
 	began := time.Now()
-	w := &wire{g: &Group{cfg: Config{ID: "a"}}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
+	w := &wire{g: &Group{self: "a"}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
 	members := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Suffrage: raft.Nonvoter}}
 	if w.heard(members, began) {
 		t.Fatal("an old answer counts")

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -25,7 +26,8 @@ import (
 type lab struct {
 	t      testing.TB
 	policy journal.Policy
-	mu     sync.Mutex // locked before a node's, if both are
+	beat   time.Duration // Config.Heartbeat
+	mu     sync.Mutex    // locked before a node's, if both are
 	nodes  map[string]*labNode
 	cut    map[[2]string]bool // who cannot reach whom
 }
@@ -50,11 +52,19 @@ type labNode struct {
 	term      uint64
 	verified  atomic.Uint64
 	learned   Mark
+	onRecord  string // the group
+	files     *fullFS
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
-func newLab(t testing.TB, ids ...string) *lab {
-	l := &lab{t: t, policy: journal.Always, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
+func newLab(t testing.TB, ids ...string) *lab { return newLabOf(t, DefaultHeartbeat, ids...) }
+
+// newPatientLab is newLab for tests of which a change of the leader would be the end: who is
+// slow because the machine is busy stays the leader.
+func newPatientLab(t testing.TB, ids ...string) *lab { return newLabOf(t, time.Second, ids...) }
+
+func newLabOf(t testing.TB, beat time.Duration, ids ...string) *lab {
+	l := &lab{t: t, policy: journal.Always, beat: beat, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
 	for _, id := range ids {
 		l.nodes[id] = &labNode{lab: l, id: id, dir: filepath.Join(t.TempDir(), id)}
 		l.start(id)
@@ -76,7 +86,7 @@ func (l *lab) node(id string) *labNode {
 // start starts a node on what is in its directory.
 func (l *lab) start(id string) *labNode {
 	old := l.node(id)
-	n := &labNode{lab: l, id: id, dir: old.dir, conns: make(chan net.Conn), moved: make(chan struct{}), primary: "?", epoch: old.epoch}
+	n := &labNode{lab: l, id: id, dir: old.dir, conns: make(chan net.Conn), moved: make(chan struct{}), primary: "?", epoch: old.epoch, onRecord: old.onRecord, files: &fullFS{FS: vfs.Default}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	log := zaptest.NewLogger(l.t, zaptest.Level(zap.WarnLevel))
 	s, rec, err := journal.Open(journal.Config{Dir: filepath.Join(n.dir, "journal"), Enabled: true, Policy: l.policy, Log: log})
@@ -94,13 +104,17 @@ func (l *lab) start(id string) *labNode {
 	l.mu.Lock()
 	l.nodes[id] = n
 	l.mu.Unlock()
-	n.group, err = Open(Config{
-		ID: id, Dir: filepath.Join(n.dir, "raft"), Recovered: n.history, RecoveredEnd: s.End(),
-		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) },
+	g, err := Open(Config{
+		ID: id, Dir: filepath.Join(n.dir, "raft"), JournalMark: filepath.Join(n.dir, "journal", "member"),
+		Group: n.onRecord, Record: n.record, Recovered: n.history, RecoveredEnd: s.End(),
+		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files, Heartbeat: l.beat,
 	})
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	l.mu.Lock()
+	n.group = g
+	l.mu.Unlock()
 	n.gone.Go(n.follow)
 	return n
 }
@@ -315,9 +329,28 @@ func (c cutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-func (n *labNode) dial(id string, timeout time.Duration) (net.Conn, error) {
+// record is the group's record of where the node belongs.
+func (n *labNode) record(_ context.Context, name string) error {
+	n.lab.mu.Lock()
+	defer n.lab.mu.Unlock()
+	n.onRecord = name
+	return nil
+}
+
+// member is the name of the node's member, "" while there is none.
+func (l *lab) member(id string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.nodes[id]; n != nil && n.group != nil && n.ctx.Err() == nil {
+		return n.group.Self()
+	}
+	return ""
+}
+
+func (n *labNode) dial(member string, timeout time.Duration) (net.Conn, error) {
+	id := NodeOf(member)
 	p := n.lab.node(id)
-	if p == nil || p.ctx.Err() != nil || n.lab.apart(n.id, id) {
+	if p == nil || p.ctx.Err() != nil || n.lab.apart(n.id, id) || n.lab.member(id) != member || !p.group.Join(n.group.Name()) {
 		return nil, fmt.Errorf("no way to %s", id)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -451,17 +484,20 @@ func (n *labNode) Members() (all, ready []string) {
 	n.lab.mu.Lock()
 	defer n.lab.mu.Unlock()
 	for id, o := range n.lab.nodes {
-		if id == n.id || o.ctx == nil || o.ctx.Err() != nil {
+		if id == n.id || o.group == nil || o.ctx.Err() != nil {
 			continue
 		}
-		all = append(all, id)
+		all = append(all, o.group.Self())
 		o.mu.Lock()
 		if o.primary == n.id && o.history == n.history {
-			ready = append(ready, id)
+			ready = append(ready, o.group.Self())
 		}
 		o.mu.Unlock()
 	}
 	return all, ready
 }
 
-func (n *labNode) Gone(id string) bool { return n.lab.node(id) == nil }
+func (n *labNode) Gone(member string) bool {
+	now := n.lab.member(NodeOf(member))
+	return now != "" && now != member || n.lab.node(NodeOf(member)) == nil
+}

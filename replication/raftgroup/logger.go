@@ -42,8 +42,13 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// silent is Pebble's logger: what it cannot go on after ends the process.
-type silent struct{ fatal func(error) }
+// silent is Pebble's logger: what it cannot go on after ends the process, unless the
+// member ends.
+type silent struct {
+	dir   string
+	disk  *disk
+	fatal func(error)
+}
 
 // Infof implements pebble.Logger.
 func (silent) Infof(string, ...any) {}
@@ -53,5 +58,8 @@ func (silent) Errorf(string, ...any) {}
 
 // Fatalf implements pebble.Logger.
 func (s silent) Fatalf(format string, args ...any) {
-	s.fatal(fmt.Errorf("raftgroup: the log: "+format, args...))
+	if s.disk.closing() {
+		return
+	}
+	s.fatal(fmt.Errorf("raftgroup: the log in %s: "+format, append([]any{s.dir}, args...)...))
 }

@@ -33,7 +33,7 @@ func (g *Group) settleOnce() {
 		return
 	}
 	all, ready := g.cfg.Node.Members()
-	what, id, change := nextChange(f.Configuration().Servers, g.cfg.ID, all, ready, g.cfg.Node.Gone)
+	what, id, change := nextChange(f.Configuration().Servers, g.self, all, ready, g.cfg.Node.Gone)
 	if change == nil {
 		return
 	}

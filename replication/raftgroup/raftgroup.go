@@ -53,15 +53,14 @@ package raftgroup
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
@@ -96,32 +95,40 @@ type Node interface {
 	Lost()
 	Learned(m Mark)
 
-	// Members are the nodes that the shard consists of beside this primary: ready are those
-	// that have about all of the stream. Gone reports whether a member has left the shard
-	// for good.
+	// Members are those of the nodes that the shard consists of beside this primary: ready are
+	// those that have about all of the stream. Gone reports whether a member is known to be
+	// no more, or has left the shard for good.
 	Members() (all, ready []string)
 	Gone(id string) bool
 }
 
 // Config is what a Group needs. All fields but the times are required.
 type Config struct {
-	// ID is the node's id in the cluster; peers are dialled by theirs.
+	// ID is the node's id in the cluster. Members are named and dialled by their names, which
+	// begin with it; see member.go.
 	ID string
 	// Dir is where the log and the votes lie. It is made if it does not exist.
 	Dir string
+	// JournalMark is a file that comes and goes with the journal; it is kept by this package.
+	JournalMark string
+	// Group is the group that the node is on record for, "" for none; a log of another is
+	// put away. Record changes that, on the disk.
+	Group  string
+	Record func(ctx context.Context, name string) error
 	// Recovered is where the node's journal ended when it was opened, and in which
 	// histories. Marks beyond it were never acknowledged by this node and are taken out
 	// of the log.
 	Recovered    replication.History
 	RecoveredEnd replication.Offset
 	Node         Node
-	// Dial connects to the group's end of another node, and Accept has one come in.
+	// Dial connects to another member, and Accept has one come in.
 	Dial   func(id string, timeout time.Duration) (net.Conn, error)
 	Accept <-chan net.Conn
 	Log    *zap.Logger
 	// Fatal ends the process: a write of the log has failed, and nobody knows what of it
 	// is on the disk. It must not return.
 	Fatal func(error)
+	fs    vfs.FS // for the log; nil: the operating system's. Only tests set it
 	// Heartbeat is for how long a follower hears nothing before it stands for
 	// election; 0: DefaultHeartbeat.
 	Heartbeat time.Duration
@@ -152,23 +159,27 @@ var (
 
 // Group is this node's part of its shard's Raft group.
 type Group struct {
-	cfg     Config
-	log     *zap.Logger
-	raft    *raft.Raft
-	store   *store
-	wire    *wire
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	joining sync.Mutex // one Join at a time
+	cfg      Config
+	log      *zap.Logger
+	self     string                 // the name of this member
+	recorded atomic.Pointer[string] // what Config.Record was last told; nil: Config.Group holds
+	raft     *raft.Raft
+	disk     *disk
+	store    *store
+	wire     *wire
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	joining  sync.Mutex // one Join at a time
 
-	term  atomic.Uint64 // in which this node leads and has begun to; 0: it does not
-	kick  chan struct{} // wakes front
-	claim chan struct{} // wakes reclaim
-	asked chan struct{} // wakes verify
-	again chan struct{} // has watch begin once more
-	begun atomic.Uint64 // rounds of verify
-	epoch atomic.Uint64 // of the last claim that was committed
+	term   atomic.Uint64 // in which this node leads and has begun to; 0: it does not
+	kick   chan struct{} // wakes front
+	claim  chan struct{} // wakes reclaim
+	asked  chan struct{} // wakes verify
+	again  chan struct{} // has watch begin once more
+	stints atomic.Uint64 // how often it has begun to lead
+	begun  atomic.Uint64 // rounds of verify
+	epoch  atomic.Uint64 // of the last claim that was committed
 }
 
 // Open starts the node's member of its group. A node that belongs to none yet
@@ -181,13 +192,13 @@ func Open(cfg Config) (*Group, error) {
 		cfg.Stall = DefaultStall
 	}
 	g := &Group{cfg: cfg, log: cfg.Log, kick: bell(), claim: bell(), asked: bell(), again: bell()}
-	g.ctx, g.cancel = context.WithCancel(context.Background())
-	var err error
-	if g.store, err = openStore(filepath.Join(cfg.Dir, "log"), g.hold, cfg.Fatal); err != nil {
-		return nil, err
+	if cfg.fs == nil {
+		cfg.fs = vfs.Default
 	}
-	if err := g.store.dropUnheld(cfg.Recovered.ID, cfg.RecoveredEnd); err != nil {
-		return nil, errors.Join(err, g.store.Close())
+	g.disk = newDisk(cfg.fs, cfg.Log)
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	if err := g.openMember(); err != nil {
+		return nil, err
 	}
 	logger := newLogger(cfg.Log)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, 2, logger)
@@ -212,7 +223,7 @@ func Open(cfg Config) (*Group, error) {
 
 func (g *Group) options(logger hclog.Logger) *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(g.cfg.ID)
+	c.LocalID = raft.ServerID(g.self)
 	c.HeartbeatTimeout, c.ElectionTimeout = g.cfg.Heartbeat, g.cfg.Heartbeat
 	c.LeaderLeaseTimeout = g.cfg.Heartbeat * 3 / 4
 	c.CommitTimeout = commitPeriod
@@ -223,26 +234,23 @@ func (g *Group) options(logger hclog.Logger) *raft.Config {
 	return c
 }
 
-// Bootstrap makes a group of this node alone, if it belongs to none.
-func (g *Group) Bootstrap() error {
-	known, err := raft.HasExistingState(g.store, g.store, emptyStore{})
-	if err != nil || known {
+// foundAlone makes this member a group. What it has is what the group has: it owes nothing.
+func (g *Group) foundAlone() error {
+	if err := g.store.owe(false); err != nil {
 		return err
 	}
-	id, err := replication.NewID(rand.Reader)
-	if err != nil {
-		return err
-	}
-	if err := g.store.join(id); err != nil {
-		return err
-	}
-	err = g.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
-		{ID: raft.ServerID(g.cfg.ID), Address: raft.ServerAddress(g.cfg.ID)},
+	err := g.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
+		{ID: raft.ServerID(g.self), Address: raft.ServerAddress(g.self)},
 	}}).Error()
 	if errors.Is(err, raft.ErrCantBootstrap) {
 		return nil
 	}
 	return err
+}
+
+// stored reports whether the member has a part of Raft's state, if only a term.
+func (g *Group) stored() (bool, error) {
+	return raft.HasExistingState(g.store, g.store, emptyStore{})
 }
 
 // Name tells the group from those of other shards: 40 hexadecimal digits, "" while the
@@ -260,20 +268,25 @@ func (g *Group) MayJoin(name string) bool {
 	if name == "" || name == g.Name() {
 		return name != ""
 	}
-	known, err := raft.HasExistingState(g.store, g.store, emptyStore{})
+	known, err := g.stored()
 	return err == nil && !known
 }
 
-// Join makes the node one of the group of that name; false if it belongs to another.
+// Join makes the node one of the group of that name; false if it belongs to another. The
+// caller sees to it that the group is that of the node's shard.
 func (g *Group) Join(name string) bool {
 	g.joining.Lock()
 	defer g.joining.Unlock()
-	return g.MayJoin(name) && (name == g.Name() || g.store.join(name) == nil)
+	if !g.MayJoin(name) {
+		return false
+	}
+	return name == g.Name() || g.record(name) == nil && g.store.join(name) == nil
 }
 
 // Close ends the member. What it has stored stays.
 func (g *Group) Close() error {
 	g.cancel()
+	g.disk.close()
 	err := g.raft.Shutdown().Error()
 	g.running.Wait()
 	return errors.Join(err, g.wire.Close(), g.store.Close())
@@ -282,7 +295,7 @@ func (g *Group) Close() error {
 // Leads reports whether this node leads and has begun to.
 func (g *Group) Leads() bool { return g.term.Load() != 0 }
 
-// Leader is the id of the node that leads, as far as this one knows; "" if nobody.
+// Leader is the member that leads, as far as this one knows; "" if nobody.
 func (g *Group) Leader() string {
 	_, id := g.raft.LeaderWithID()
 	return string(id)
@@ -387,6 +400,7 @@ func (g *Group) lead() error {
 		return ErrNotLeader
 	}
 	g.cfg.Node.Led(term)
+	g.stints.Add(1)
 	g.term.Store(term)
 	wake(g.kick)
 	wake(g.asked) // who has asked since Led found no term
@@ -444,12 +458,13 @@ func (g *Group) outcome(f raft.Future) error {
 // the one before was under way.
 func (g *Group) front() {
 	var marked Mark
-	var markedIn uint64
+	var markedIn, markedBy uint64
 	g.on(g.kick, func(term uint64) {
 		for {
+			stint := g.stints.Load()
 			m := Mark{}
 			m.Line, m.At = g.cfg.Node.Line()
-			if m == marked && term == markedIn {
+			if m == marked && term == markedIn && stint == markedBy {
 				return
 			}
 			in, err := g.apply(m.encode())
@@ -458,7 +473,7 @@ func (g *Group) front() {
 				time.AfterFunc(retryPeriod, g.Appended)
 				return
 			}
-			marked, markedIn = m, term
+			marked, markedIn, markedBy = m, term, stint
 			g.cfg.Node.Committed(term, m.At)
 		}
 	})

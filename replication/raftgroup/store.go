@@ -21,6 +21,7 @@ import (
 // Entries count as stored when they and the data that they name are on the disk.
 type store struct {
 	db    *pebble.DB
+	disk  *disk
 	first atomic.Uint64 // 0: the log is empty
 	last  atomic.Uint64
 	// hold waits until the data are; it runs beside the write of the entries.
@@ -42,17 +43,20 @@ const (
 	entryHead = 8 + 1 + 8 // term, type, when it was appended
 )
 
-func openStore(dir string, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
+// openStore opens the log in a directory. fatal is told of an error after which nobody knows
+// what of the log is on the disk; it ends the process.
+func openStore(dir string, d *disk, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
+		FS:                 d,
 		MemTableSize:       4 << 20,
 		Cache:              pebble.NewCache(1 << 20),
 		FormatMajorVersion: pebble.FormatNewest,
-		Logger:             silent{fatal},
+		Logger:             silent{dir, d, fatal},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
 	}
-	s := &store{db: db, hold: hold}
+	s := &store{db: db, disk: d, hold: hold}
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -124,23 +128,42 @@ func (s *store) Close() error { return s.db.Close() }
 
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
-// has acknowledged neither.
-func (s *store) dropUnheld(line string, end replication.Offset) error {
-	for i := s.last.Load(); i > 0 && i >= s.first.Load(); i-- {
+// has acknowledged neither. That can be so of the entries that were stored last, of a
+// leader; if the journal lacks what older ones name it has lost something, and lacks is
+// true. Of a node that owes data nothing is said: that it has not what its log names is
+// known, and it has acknowledged the entries.
+func (s *store) dropUnheld(line string, end replication.Offset) (lacks bool, err error) {
+	writing, err := s.GetUint64(writingKey)
+	if err != nil || s.owes.Load() {
+		return false, err
+	}
+	last, from := s.last.Load(), uint64(0)
+scan:
+	for i := last; i > 0 && i >= s.first.Load(); i-- {
 		var l raft.Log
 		if err := s.GetLog(i, &l); err != nil {
-			return err
+			return false, err
 		}
 		m, ok := markOf(&l)
-		if !ok || m.Line != line || m.At <= end {
-			return nil
+		switch {
+		case !ok:
+			continue
+		case m.Line == line && m.At > end && i < writing:
+			return true, nil
+		case m.Line == line && m.At > end:
+			from = i
+			continue
 		}
-		if err := s.DeleteRange(i, i); err != nil {
-			return err
-		}
+		break scan
 	}
-	return nil
+	if from == 0 {
+		return false, nil
+	}
+	return false, s.DeleteRange(from, last)
 }
+
+// writingKey is where the index of the first of the entries is that were stored last.
+var writingKey = []byte("writing")
 
 // FirstIndex implements raft.LogStore.
 func (s *store) FirstIndex() (uint64, error) { return s.first.Load(), nil }
@@ -186,6 +209,9 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 		if err := b.Set(keyOf(l.Index), append(v, l.Data...), nil); err != nil {
 			return err
 		}
+	}
+	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, logs[0].Index), nil); err != nil {
+		return err
 	}
 	written := make(chan error, 1)
 	go func() { written <- b.Commit(pebble.Sync) }()
@@ -234,9 +260,15 @@ func (s *store) Get(key []byte) ([]byte, error) {
 	return append([]byte{}, v...), nil
 }
 
-// SetUint64 implements raft.StableStore.
+// SetUint64 implements raft.StableStore. Raft panics if its term cannot be saved. When the
+// member ends on a full disk it is therefore left to believe so: its vote, and the entries
+// that it would have to store for that term, find no space either.
 func (s *store) SetUint64(key []byte, v uint64) error {
-	return s.Set(key, binary.BigEndian.AppendUint64(nil, v))
+	err := s.Set(key, binary.BigEndian.AppendUint64(nil, v))
+	if err != nil && s.disk.closing() {
+		return nil
+	}
+	return err
 }
 
 // GetUint64 implements raft.StableStore.

@@ -92,7 +92,7 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 		defer cancel()
 		if err := w.g.accept(ctx, m, term == a.Term); err != nil {
 			rpc.Respond(&raft.AppendEntriesResponse{
-				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.cfg.ID), Addr: []byte(w.g.cfg.ID)},
+				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.self), Addr: []byte(w.g.self)},
 				Term:      a.Term, LastLog: w.g.raft.LastIndex(), NoRetryBackoff: true,
 			}, nil)
 			return
@@ -116,6 +116,10 @@ func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	}
 	return g.store.owe(true)
 }
+
+// Forgets says that the node gives up its data, other than for those of the primary that it
+// follows. What its log names is not there then. It is on the disk when Forgets returns.
+func (g *Group) Forgets() error { return g.store.owe(true) }
 
 // await waits until the node holds what a mark names.
 func (g *Group) await(ctx context.Context, m Mark) error {
@@ -178,7 +182,7 @@ func (w *wire) heard(members []raft.Server, after time.Time) bool {
 			continue
 		}
 		voters++
-		if string(s.ID) == w.g.cfg.ID || w.agreed[s.ID].After(after) {
+		if string(s.ID) == w.g.self || w.agreed[s.ID].After(after) {
 			agreed++
 		}
 	}
@@ -225,17 +229,32 @@ func (g *Group) guard() {
 		select {
 		case now := <-tick.C:
 			since := g.store.since.Load()
-			stalled := since != 0 && now.UnixNano()-since > int64(g.cfg.Stall)
-			if stalled != g.wire.muted.Swap(stalled) && stalled && g.raft.State() == raft.Leader {
-				g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
-			}
+			g.mute(since != 0 && now.UnixNano()-since > int64(g.cfg.Stall))
 		case <-g.ctx.Done():
 			return
 		}
 	}
 }
 
-// streams is the connections of the group. Addresses are ids of nodes.
+// mute has a leader whose disk hangs give up its office, unless there is nobody else: it
+// falls silent for the others, and says so here, since Raft waits for the disk with
+// everything else. If it still leads afterwards it begins anew.
+func (g *Group) mute(stalled bool) {
+	if stalled == g.wire.muted.Load() {
+		return
+	}
+	g.wire.muted.Store(stalled)
+	if !stalled {
+		wake(g.again)
+		return
+	}
+	if voters, _ := g.Voters(); g.raft.State() == raft.Leader && len(voters) > 1 {
+		g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
+		g.end()
+	}
+}
+
+// streams is the connections of the group. Addresses are names of members.
 type streams struct{ g *Group }
 
 // Accept implements net.Listener.
@@ -255,14 +274,14 @@ func (s streams) Accept() (net.Conn, error) {
 func (s streams) Close() error { return nil }
 
 // Addr implements net.Listener.
-func (s streams) Addr() net.Addr { return nodeAddr(s.g.cfg.ID) }
+func (s streams) Addr() net.Addr { return nodeAddr(s.g.self) }
 
 // Dial implements raft.StreamLayer.
 func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	return s.g.cfg.Dial(string(to), timeout)
 }
 
-// nodeAddr is a node's id as an address.
+// nodeAddr is a member's name as an address.
 type nodeAddr string
 
 // Network implements net.Addr.

@@ -206,8 +206,13 @@ func (d *Driver) failoverCommand(x *command.Ctx) {
 		x.Out.Error(resp.ErrSyntax)
 		return
 	}
-	if d.Quorum != nil && mode == cluster.FailoverNormal {
-		d.elect(x)
+	switch {
+	case d.Quorum == nil:
+	case mode == cluster.FailoverNormal:
+		d.elect(x, d.Quorum.Elect)
+		return
+	case d.Config.Current().QuorumUnsafeRecover:
+		d.elect(x, d.Quorum.Recover)
 		return
 	}
 	d.administer(x, cluster.Failover{Mode: mode}, ok)

@@ -31,7 +31,7 @@ import (
 	"redoubt/storage"
 )
 
-// Parts is what a driver works with. All fields but Quorum are
+// Parts is what a driver works with. All fields but Quorum and Guest are
 // required.
 type Parts struct {
 	Config *config.Config
@@ -48,6 +48,9 @@ type Parts struct {
 	Mover Mover
 	// Quorum is the node's part of its shard's own elections; nil if there are none.
 	Quorum Quorum
+	// Guest serves a connection from the part of another node that elects its shard's primary,
+	// and returns when it has ended.
+	Guest func(conn net.Conn)
 	// TLS has the certificates of the bus. It is loaded before Start if the bus is to
 	// be encrypted.
 	TLS *tlsconf.Source
@@ -71,14 +74,17 @@ type Roles interface {
 
 // Quorum is the part of the node that elects the shard's primary outside of the bus.
 type Quorum interface {
-	// Guest serves a connection from the same part of another node, and returns when it
-	// has ended.
-	Guest(conn net.Conn)
 	// Reclaim has the shard agree on a greater epoch, and on Driver.Lead with it. It must
 	// not wait.
 	Reclaim()
+	// Leave puts away what the node has of its shard's group, of which it is no more: its
+	// data may change next. It may take its time.
+	Leave()
 	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
 	Elect(ctx context.Context) error
+	// Recover makes this node the primary of a shard most of whose nodes are gone
+	// (quorum-unsafe-recover). It may take its time.
+	Recover(ctx context.Context) error
 }
 
 // Shell is the part of the node that serves clients.
@@ -200,13 +206,9 @@ func Open(p Parts) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.close())
 	}
-	var guest func(net.Conn)
-	if p.Quorum != nil {
-		guest = p.Quorum.Guest
-	}
 	d.endpoint = link.New(link.Config{
 		Handler:   busLinks{d},
-		Guest:     guest,
+		Guest:     p.Guest,
 		Source:    sourceAddr(cfg.BindSourceAddr),
 		KeepAlive: 2 * cfg.ClusterNodeTimeout,
 		SendLimit: cfg.ClusterLinkSendBufBytes,

@@ -576,8 +576,8 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 	m := startMember(t)
 	done := make(chan struct{})
 	m.roles.block()
-	m.changer.change(&cluster.RoleChange{Flush: true}, func() {})
-	m.changer.change(&cluster.RoleChange{Replica: true, Host: "127.0.0.1", Port: 1}, func() { close(done) })
+	m.changer.change(&cluster.Effects{Role: &cluster.RoleChange{Flush: true}}, func() {})
+	m.changer.change(&cluster.Effects{Role: &cluster.RoleChange{Replica: true, Host: "127.0.0.1", Port: 1}}, func() { close(done) })
 	m.roles.unblock()
 	<-done
 	m.roles.mu.Lock()

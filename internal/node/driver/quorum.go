@@ -31,22 +31,14 @@ func (d *Driver) NextEpoch() uint64 {
 // Lead makes the node the primary of its shard by a claim with an epoch that the shard
 // has agreed on. When it returns the node is that, and the others are told.
 func (d *Driver) Lead(ctx context.Context, epoch uint64) error {
-	done := make(chan error, 1)
-	asked := d.post(func() {
-		d.tellFacts()
-		d.step(cluster.Lead{Epoch: bus.Epoch(epoch)}, &question{answer: func(r cluster.Result) { done <- r.Err }})
-	})
-	if !asked {
-		return errEnded
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.quit:
-		return errEnded
-	}
+	_, err := d.ask(ctx, cluster.Lead{Epoch: bus.Epoch(epoch)})
+	return err
+}
+
+// JoinGroup notes in nodes.conf that the node belongs to its shard's group of that name.
+func (d *Driver) JoinGroup(ctx context.Context, name string) error {
+	_, err := d.ask(ctx, cluster.JoinGroup{Name: name})
+	return err
 }
 
 // DialNode connects to the port of the bus of a node, for what is not the bus.
@@ -67,8 +59,8 @@ func (d *Driver) DialNode(id string, timeout time.Duration) (net.Conn, error) {
 	return nil, fmt.Errorf("the address of node %s is not known", id)
 }
 
-// elect is CLUSTER FAILOVER in a shard that elects its primary by itself.
-func (d *Driver) elect(x *command.Ctx) {
+// elect is CLUSTER FAILOVER in a shard that elects its primary by itself, in one of two ways.
+func (d *Driver) elect(x *command.Ctx, how func(context.Context) error) {
 	resume := x.Suspend()
 	if resume == nil {
 		x.Out.Error("ERR CLUSTER FAILOVER takes an election of the shard, which cannot be within a transaction or a script")
@@ -77,7 +69,7 @@ func (d *Driver) elect(x *command.Ctx) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), d.Config.Current().ClusterManualFailoverTimeout)
 		defer cancel()
-		err := d.Quorum.Elect(ctx)
+		err := how(ctx)
 		resume(0, func(w *resp.Writer) {
 			if err != nil {
 				w.Error(resp.Error("ERR " + err.Error()))

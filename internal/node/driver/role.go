@@ -23,17 +23,22 @@ type changer struct {
 	mu     sync.Mutex // guards what follows
 	role   *cluster.RoleChange
 	flush  bool // the keys must go, on account of role or of one it replaced
+	leave  bool // likewise: the group of the shard is to be left
 	done   []func()
 	paused *time.Time // the pause asked for; the zero time ends it
 }
 
 func (c *changer) init(d *Driver) { c.d, c.wake = d, make(chan struct{}, 1) }
 
-// change asks for a role and has done called afterwards.
-func (c *changer) change(role *cluster.RoleChange, done func()) {
+// change asks for what a step wants of the node beside its cluster, a role for example, and
+// has done called afterwards.
+func (c *changer) change(fx *cluster.Effects, done func()) {
 	c.mu.Lock()
-	c.role = role
-	c.flush = c.flush || role.Flush
+	if fx.Role != nil {
+		c.role = fx.Role
+		c.flush = c.flush || fx.Role.Flush
+	}
+	c.leave = c.leave || fx.LeaveGroup
 	c.done = append(c.done, done)
 	c.mu.Unlock()
 	c.wakeUp()
@@ -62,9 +67,12 @@ func (c *changer) run() {
 			return
 		}
 		c.mu.Lock()
-		role, flush, done, paused := c.role, c.flush, c.done, c.paused
-		c.role, c.flush, c.done, c.paused = nil, false, nil, nil
+		role, flush, leave, done, paused := c.role, c.flush, c.leave, c.done, c.paused
+		c.role, c.flush, c.leave, c.done, c.paused = nil, false, false, nil, nil
 		c.mu.Unlock()
+		if leave && c.d.Quorum != nil {
+			c.d.Quorum.Leave()
+		}
 		// The role first: clients that a pause has held back are to find it.
 		if role != nil {
 			c.become(role, flush)

@@ -244,7 +244,7 @@ func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
 	if p.fx.Moved != nil {
 		d.Shell.ForgetSlotUse(p.fx.Moved)
 	}
-	if p.fx.Role == nil {
+	if p.fx.Role == nil && !p.fx.LeaveGroup {
 		o.finish(d, p)
 		return
 	}
@@ -252,7 +252,7 @@ func (o *outcome) release(d *Driver, e *release.Entry[pending]) {
 		d.answer(p)
 	}
 	o.queue.Begin(e)
-	d.changer.change(p.fx.Role, func() {
+	d.changer.change(&p.fx, func() {
 		d.post(func() {
 			o.queue.End(e)
 			o.finish(d, p)

@@ -6,6 +6,7 @@
 //	memory    resident bytes per key and element, loading, restarting
 //	types     throughput of commands on collections, streams, scripts and others
 //	snapshot  throughput and latency while BGSAVE is under way
+//	quorum    throughput of a shard with durability quorum, beside others of three nodes
 //	sentinels processor time of Sentinels that watch a thousand masters
 //
 // Where both servers run at the same time one run follows the other at once, and
@@ -37,7 +38,7 @@ type options struct {
 }
 
 func main() {
-	measurements := map[string]func([]string) error{"memory": runMemory, "types": runTypes, "snapshot": runSnapshot, "sentinels": runSentinels}
+	measurements := map[string]func([]string) error{"memory": runMemory, "types": runTypes, "snapshot": runSnapshot, "sentinels": runSentinels, "quorum": runQuorum}
 	run, args := runStrings, os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {
 		run, args = measurements[args[0]], args[1:]

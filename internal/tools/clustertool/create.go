@@ -25,11 +25,14 @@ func (t *Tool) Create(addrs []string, replicas int) error {
 	if err != nil {
 		return err
 	}
+	if err := t.sameDurability(c, replicas); err != nil {
+		return err
+	}
 	l, ids, err := t.draw(c, replicas)
 	if err != nil {
 		return err
 	}
-	if replicas == 0 {
+	if replicas == 0 && !t.Quorum {
 		t.warn("No primary gets a replica: while one is down its slots cannot be used, and if it is lost, so are its data. " +
 			"--cluster-replicas 1 takes twice as many nodes, at least 6.")
 	}
@@ -37,6 +40,26 @@ func (t *Tool) Create(addrs []string, replicas int) error {
 		return err
 	}
 	return t.carryOut(c, l, ids)
+}
+
+// sameDurability checks that nodes of a cluster with durability quorum are all started with it.
+func (t *Tool) sameDurability(c cluster, replicas int) error {
+	if !t.Quorum {
+		return nil
+	}
+	for _, m := range c {
+		value, err := m.conn.Do("CONFIG", "GET", "durability")
+		if err != nil {
+			return t.replied(m, err)
+		}
+		if pair := value.Array(); len(pair) != 2 || pair[1].String() != "quorum" {
+			return t.fail("Node %s has not durability quorum. Start it with --durability quorum --appendonly yes.", m.addr())
+		}
+	}
+	if replicas%2 == 1 {
+		t.warn("Shards of %d nodes: one node more is as likely to stop a shard as to keep it. --cluster-replicas should be even.", replicas+1)
+	}
+	return nil
 }
 
 // Resume finishes what an interrupted Create of the same nodes has begun, or

@@ -29,6 +29,7 @@ type Tool struct {
 	Colour    bool          // colour messages as redis-cli does on a terminal
 	Plan      bool          // say what would be done, and change nothing
 	Sure      bool          // do not ask before changing anything
+	Quorum    bool          // Create: of nodes with durability quorum only
 	Live      bool          // Out is a terminal: progress is one line that changes
 	Interrupt *Interrupt    // the user's wish to stop; nil: there is none
 
