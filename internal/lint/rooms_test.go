@@ -114,6 +114,7 @@ var rooms = []room{
 	{path: "internal/redistest/...", imports: []string{"internal/certs"}, testOnly: true},
 	// Histories of clients and their checkers, and what makes such histories.
 	{path: "internal/chaos/history", pure: true},
+	{path: "internal/chaos", imports: []string{"slots", "internal/netlab", "internal/chaos/history", "internal/redistest/..."}, testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 
