@@ -19,8 +19,12 @@ func (e *episode) leave(dir string) error {
 		"violations": e.violations(),
 	}
 	for i := range e.c.states {
-		files[fmt.Sprintf("node-%d.log", i)] = e.c.node(i).Log()
 		files[fmt.Sprintf("node-%d.state", i)] = e.stateOf(i)
+	}
+	for i := range e.c.states {
+		// Where it hangs is in the log then. The cluster is not used any further.
+		e.c.node(i).Quit()
+		files[fmt.Sprintf("node-%d.log", i)] = e.c.node(i).Log()
 	}
 	var failed []error
 	for name, text := range files {

@@ -257,6 +257,20 @@ func (s *Server) Kill() {
 	}
 }
 
+// Quit ends the process with SIGQUIT. If it is ours its log then has the stacks of all
+// goroutines.
+func (s *Server) Quit() {
+	if !s.Running() {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		s.Kill()
+	}
+}
+
 // Terminate asks the process to end with SIGTERM and waits for it. The test
 // fails if it ends with an error or not at all.
 func (s *Server) Terminate() {
