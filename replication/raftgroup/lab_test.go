@@ -50,6 +50,7 @@ type labNode struct {
 	term      uint64
 	verified  atomic.Uint64
 	learned   Mark
+	late      atomic.Bool   // it does not have yet what marks name
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
@@ -347,6 +348,9 @@ func (n *labNode) dial(id string, timeout time.Duration) (net.Conn, error) {
 // What follows implements Node.
 
 func (n *labNode) Line() (string, replication.Offset) {
+	if n.late.Load() {
+		return "", 0
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.history.ID, n.stream.End()
@@ -367,6 +371,9 @@ func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
 }
 
 func (n *labNode) Holds(m Mark) bool {
+	if n.late.Load() {
+		return false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	synced := n.stream.Synced()
