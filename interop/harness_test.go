@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,12 +77,10 @@ func startCluster(t *testing.T, timeout time.Duration, kinds []redistest.Kind, a
 	return c
 }
 
-var panicked = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|goroutine \d+ \[|.*=== REDIS BUG REPORT START)`)
-
 // noPanic fails the test in the end if the log of a server tells of a panic.
 func noPanic(t *testing.T, s *redistest.Server) {
 	t.Cleanup(func() {
-		if at := panicked.FindString(s.Log()); at != "" {
+		if at := redistest.Panicked(s.Log()); at != "" {
 			t.Errorf("the log of the node on port %d has %q", s.Port, at)
 		}
 	})

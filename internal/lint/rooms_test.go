@@ -21,7 +21,7 @@ var everywhere = []string{"internal/version"}
 // are; see unused.
 var planned = []string{
 	"storage/slab", "storage/tree", "storage/rdb/wire",
-	"internal/dashboard", "internal/chaos",
+	"internal/dashboard",
 }
 
 // anyRoom in a list of imports is every room but those for tests.
@@ -81,7 +81,6 @@ var rooms = []room{
 	{path: "internal/script/lua"},
 	{path: "internal/metrics"},
 	{path: "internal/dashboard", imports: []string{"internal/metrics"}},
-	{path: "internal/chaos"},
 	{path: "internal/netlab"}, // networks for tests of whole processes
 
 	// The shell: what runs the rest. It does not know the programs above it.
@@ -113,6 +112,9 @@ var rooms = []room{
 	{path: "internal/command/commandtest", imports: []string{"internal/command"}, testOnly: true},
 	{path: "internal/node/nodetest", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp"}, testOnly: true},
 	{path: "internal/redistest/...", imports: []string{"internal/certs"}, testOnly: true},
+	// Histories of clients and their checkers, and what makes such histories.
+	{path: "internal/chaos/history", pure: true},
+	{path: "internal/chaos", imports: []string{"slots", "internal/netlab", "internal/chaos/history", "internal/redistest/..."}, testOnly: true},
 	{path: "internal/lint", testOnly: true},
 }
 
@@ -137,6 +139,7 @@ var modules = []module{
 	{path: "go.uber.org/zap", importers: []string{anyRoom}, tests: true},
 	{path: "golang.org/x/sys/unix", importers: []string{"storage/slab", "storage/journal", "internal/admin", "internal/netlab", "internal/server", "internal/node/..."}, tests: true},
 
+	{path: "github.com/anishathalye/porcupine", importers: []string{"internal/chaos/history"}},
 	{path: "github.com/cockroachdb/datadriven", tests: true},
 	{path: "github.com/hibiken/asynq", tests: true},
 	{path: "github.com/redis/go-redis/v9", tests: true},

@@ -36,6 +36,8 @@ type quorum struct {
 	confirmed atomic.Uint64 // the last round of questions that was answered
 	term      atomic.Uint64 // of the group, in which this node leads; 0: it does not
 
+	learned atomic.Pointer[raftgroup.Mark] // the last mark of another leader that was committed
+
 	stranger sync.Once // tells of a log of another group
 
 	changing sync.Mutex // serialises what begins and ends a part
@@ -242,6 +244,7 @@ func (q *quorum) appended() {
 	if g := q.part.Load(); g != nil {
 		g.Appended()
 	}
+	q.relearn()
 }
 
 var _ raftgroup.Node = (*quorum)(nil)
@@ -308,8 +311,31 @@ func (q *quorum) Verified(round uint64) {
 
 // Learned implements raftgroup.Node.
 func (q *quorum) Learned(m raftgroup.Mark) {
-	if q.n.replicator.ID() == m.Line {
-		q.n.commits.agreed(false, min(m.At, q.n.stream.End()))
+	q.learned.Store(&m)
+	q.relearn()
+}
+
+// relearn has a replica show what the last mark says that is committed, as far as it has
+// the stream that the mark names. A mark may be learned before that: it is asked again when
+// the stream grows, and when it becomes another one. There may be no later mark, as long
+// as nobody writes.
+//
+// What is committed stays so, and is in all streams that follow. So it does not matter
+// what becomes of the stream meanwhile.
+func (q *quorum) relearn() {
+	m := q.learned.Load()
+	if m == nil {
+		return
+	}
+	if id, end := q.Line(); id == m.Line {
+		q.n.commits.agreed(false, min(m.At, end))
+	}
+}
+
+// relearn is that of a node with durability quorum, whose stream has become another one.
+func (n *Node) relearn() {
+	if n.quorum != nil {
+		n.quorum.relearn()
 	}
 }
 

@@ -335,6 +335,7 @@ func (r *replicator) change(tx *storage.Tx, to role) error {
 	r.acksTo.Store(0) // the stream may be another one, and shorter
 	r.prompted.Store(0)
 	err := r.publish(&next, lift)
+	r.n.relearn()
 	if to.replica && to.host != "" {
 		r.follower.Store(newFollower(r, to))
 	}

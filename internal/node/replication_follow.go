@@ -85,6 +85,7 @@ func (f *follower) Continue(h replication.History) (err error) {
 		next.history = h
 		err = r.publish(&next, lift)
 	})
+	r.n.relearn()
 	return err
 }
 
@@ -249,6 +250,7 @@ func (f *follower) exchange(ctx context.Context, x exchange) error {
 		r.loading = nil
 		f.db = -1
 		f.stuck = f.stuck && back
+		n.relearn()
 		if to := r.delayed; to != nil {
 			r.delayed = nil
 			_ = r.change(tx, *to) // logged, and tried again

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,17 +227,21 @@ func (s *Server) Addr() string {
 }
 
 // Connect opens a connection to the server, from within its host if it has one.
-func (s *Server) Connect() (*Client, error) {
+func (s *Server) Connect() (*Client, error) { return s.ConnectWithin(replyTimeout) }
+
+// ConnectWithin is Connect for a client that waits no longer than so, as that of
+// DialWithin. Any goroutine may call it.
+func (s *Server) ConnectWithin(within time.Duration) (*Client, error) {
 	if s.host == nil {
-		return Dial(s.Addr())
+		return DialWithin(s.Addr(), within)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	conn, err := s.host.Dial(ctx, netip.AddrPortFrom(s.host.Addr(), uint16(s.Port)))
 	if err != nil {
 		return nil, err
 	}
-	return newClient(conn, replyTimeout), nil
+	return newClient(conn, within), nil
 }
 
 // Running reports whether the process is there, paused or not.
@@ -258,6 +263,20 @@ func (s *Server) Kill() {
 	if s.Running() {
 		s.cmd.Process.Signal(syscall.SIGKILL)
 		<-s.exited
+	}
+}
+
+// Quit ends the process with SIGQUIT. If it is ours its log then has the stacks of all
+// goroutines.
+func (s *Server) Quit() {
+	if !s.Running() {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		s.Kill()
 	}
 }
 
@@ -300,6 +319,11 @@ func (s *Server) Log() string {
 	}
 	return string(b)
 }
+
+var panicked = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|goroutine \d+ \[|.*=== REDIS BUG REPORT START)`)
+
+// Panicked is what in a log tells of a panic, or of a data race; "" if nothing does.
+func Panicked(log string) string { return panicked.FindString(log) }
 
 func tail(s string, most int) string {
 	if len(s) <= most {

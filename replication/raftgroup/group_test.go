@@ -41,6 +41,34 @@ func TestGroupCommits(t *testing.T) {
 	}
 }
 
+// A member that refuses entries because their data are late gets them when these have come.
+func TestALateMemberIsReplicatedTo(t *testing.T) {
+	l := newLab(t, "a", "b", "c")
+	l.form("a")
+	n := l.leader()
+	var late *labNode
+	for _, o := range l.nodes {
+		if o != n {
+			late = o
+		}
+	}
+	for i := range 8 {
+		late.late.Store(true)
+		for began := time.Now(); time.Since(began) < 2*holdTime; i++ {
+			if err := n.write(set(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late.late.Store(false)
+		end := n.stream.End()
+		l.until(func() bool {
+			late.mu.Lock()
+			defer late.mu.Unlock()
+			return late.learned.At >= end
+		})
+	}
+}
+
 // keys are the values of set in a stream.
 func keys(t *testing.T, n *labNode) map[string]bool {
 	t.Helper()

@@ -54,6 +54,7 @@ type labNode struct {
 	learned   Mark
 	onRecord  string // the group
 	files     *fullFS
+	late      atomic.Bool   // it does not have yet what marks name
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
@@ -380,6 +381,9 @@ func (n *labNode) dial(member string, timeout time.Duration) (net.Conn, error) {
 // What follows implements Node.
 
 func (n *labNode) Line() (string, replication.Offset) {
+	if n.late.Load() {
+		return "", 0
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.history.ID, n.stream.End()
@@ -400,6 +404,9 @@ func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
 }
 
 func (n *labNode) Holds(m Mark) bool {
+	if n.late.Load() {
+		return false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	synced := n.stream.Synced()

@@ -38,6 +38,12 @@ const (
 	// holdTime is how long entries wait for their data before the leader is told to send
 	// them again.
 	holdTime = 300 * time.Millisecond
+	// inFlight is how many messages with entries are under way to a member: with more the
+	// library has a pipeline. When it stops reading that, after a refusal, it may go on to
+	// write another message, which waits for ever for the answer before to be read; so the
+	// member would get no entries any more. Members refuse whatever they keep back for too
+	// long. There is one mark at a time, for which a pipeline has no use.
+	inFlight = 1
 )
 
 var (
@@ -48,7 +54,7 @@ var (
 func newWire(g *Group, logger hclog.Logger) *wire {
 	return &wire{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger,
+			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger, MaxRPCsInFlight: inFlight,
 		}),
 		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), agreed: map[raft.ServerID]time.Time{},
 	}
@@ -187,32 +193,6 @@ func (w *wire) heard(members []raft.Server, after time.Time) bool {
 		}
 	}
 	return agreed > voters/2
-}
-
-// AppendEntriesPipeline implements raft.Transport.
-func (w *wire) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
-	if w.muted.Load() {
-		return nil, errMuted
-	}
-	p, err := w.NetworkTransport.AppendEntriesPipeline(id, to)
-	if err != nil {
-		return nil, err
-	}
-	return mutedPipeline{p, w}, nil
-}
-
-// mutedPipeline is a pipeline that falls silent with its transport.
-type mutedPipeline struct {
-	raft.AppendPipeline
-	w *wire
-}
-
-// AppendEntries implements raft.AppendPipeline.
-func (p mutedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if p.w.muted.Load() {
-		return nil, errMuted
-	}
-	return p.AppendPipeline.AppendEntries(args, resp)
 }
 
 // Close implements raft.WithClose.

@@ -1,0 +1,266 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"redoubt/internal/chaos/history"
+	"redoubt/internal/redistest"
+)
+
+const (
+	// clientsPerShard write and read at the same time.
+	clientsPerShard = 4
+	// wedged is how long a cluster that is mended may not serve. What it takes is told
+	// of each episode; the bound is generous, as the machine may be busy.
+	wedged = 30 * time.Second
+	// judging is how long the judgement of one register may take.
+	judging = 10 * time.Second
+)
+
+// Config is what Run does.
+type Config struct {
+	Episodes int
+	Seed     uint64 // of the first episode; the others have those that follow
+	Dir      string // where failing episodes leave their folders
+	Say      func(format string, args ...any)
+}
+
+// Totals are the figures of all episodes.
+type Totals struct {
+	Episodes, Failed int
+	Ops              map[history.Outcome]int
+	Undecided        int
+	Faults           map[string]int
+	Back             []time.Duration // until all shards served, once all was mended
+}
+
+// String is the totals as a line or two.
+func (s *Totals) String() string {
+	slices.Sort(s.Back)
+	back := "never"
+	if n := len(s.Back); n > 0 {
+		back = fmt.Sprintf("after %v in the median, %v at most", s.Back[n/2].Round(time.Millisecond), s.Back[n-1].Round(time.Millisecond))
+	}
+	var faults []string
+	for i := range kinds {
+		if n := s.Faults[kinds[i].name]; n > 0 {
+			faults = append(faults, fmt.Sprintf("%d %s", n, kinds[i].name))
+		}
+	}
+	return fmt.Sprintf("%d episodes, %d failed; %d operations done, %d refused, %d unknown; %d registers undecided; served %s; faults: %s",
+		s.Episodes, s.Failed, s.Ops[history.OK], s.Ops[history.Refused], s.Ops[history.Unknown], s.Undecided, back, strings.Join(faults, ", "))
+}
+
+// Run runs episodes, and fails the test if the cluster does not keep what it promises.
+func Run(t *testing.T, cfg Config) *Totals {
+	total := &Totals{Ops: map[history.Outcome]int{}, Faults: map[string]int{}}
+	for first := 0; first < cfg.Episodes; first += groupSize {
+		seed := cfg.Seed + uint64(first)
+		s := shapeOf(seed)
+		t.Run(fmt.Sprintf("from %d, %v", seed, s), func(t *testing.T) {
+			c := start(t, s, seed)
+			for i := range min(groupSize, cfg.Episodes-first) {
+				total.Episodes++
+				e := &episode{t: t, cfg: cfg, c: c, seed: seed + uint64(i), group: seed, total: total}
+				e.play()
+				if t.Failed() {
+					break
+				}
+			}
+		})
+	}
+	return total
+}
+
+// episode is one of them. Its methods are for the goroutine of the test.
+type episode struct {
+	t     *testing.T
+	cfg   Config
+	c     *cluster
+	seed  uint64
+	group uint64 // the seed of the first episode on the cluster
+	total *Totals
+
+	nemesis   *nemesis
+	record    *record
+	workloads []*workload
+	verdict   history.Verdict
+	wrong     []string // what else is wrong
+	back      time.Duration
+}
+
+// play plays the episode. What the harness gives up on fails it, too.
+func (e *episode) play() {
+	finished := false
+	defer func() {
+		if !finished {
+			e.wrong = append(e.wrong, "it was given up")
+		}
+		if e.t.Failed() || len(e.wrong) > 0 || len(e.verdict.Violations) > 0 {
+			e.total.Failed++
+			e.fail()
+		}
+	}()
+	began := time.Now()
+	e.record = &record{began: began, strange: map[string]int{}}
+	e.nemesis = &nemesis{c: e.c, began: began}
+	value := &atomic.Int64{}
+	for shard := range e.c.shape.shards {
+		tag := fmt.Sprintf("%s%d:", tagFor(shard, e.c.shape.shards), e.seed)
+		e.workloads = append(e.workloads, &workload{shard: shard, tag: tag, value: value})
+	}
+	e.disturb()
+	e.recover()
+	e.judge()
+	e.tell()
+	finished = true
+}
+
+// disturb lets clients work while what is planned happens.
+func (e *episode) disturb() {
+	rnd := rand.New(rand.NewPCG(e.seed, 2))
+	opener := newClient(e.c, e.record, rnd)
+	defer opener.close()
+	for _, w := range e.workloads {
+		if !opener.insist(w.open(), wedged) {
+			e.t.Fatalf("chaos: the bank of shard %d cannot be opened", w.shard)
+		}
+	}
+	var stop atomic.Bool
+	var clients sync.WaitGroup
+	for range clientsPerShard * e.c.shape.shards {
+		seed := rnd.Uint64()
+		clients.Go(func() { e.work(rand.New(rand.NewPCG(seed, 3)), &stop) })
+	}
+	// A test that is given up here must not leave them behind.
+	defer func() { stop.Store(true); clients.Wait() }()
+	faults := plan(e.seed, e.c.shape)
+	for _, f := range faults {
+		e.total.Faults[f.kind.name]++
+	}
+	e.nemesis.began = time.Now()
+	e.nemesis.note("the faults begin, %v after the record", e.record.now())
+	e.nemesis.run(faults)
+	e.nemesis.mend()
+	e.untilServed()
+	time.Sleep(300 * time.Millisecond) // of writes after it
+}
+
+// work is a client, until it is told to stop.
+func (e *episode) work(rnd *rand.Rand, stop *atomic.Bool) {
+	c := newClient(e.c, e.record, rnd)
+	defer c.close()
+	seen := map[string]int64{}
+	for !stop.Load() {
+		w := e.workloads[rnd.IntN(len(e.workloads))]
+		wait := time.Duration(rnd.IntN(4)) * time.Millisecond
+		if !c.perform(w.draw(rnd, seen)) {
+			wait += 10 * time.Millisecond
+		}
+		time.Sleep(wait)
+	}
+}
+
+// untilServed waits until a write is acknowledged in each shard.
+func (e *episode) untilServed() {
+	began := time.Now()
+	c := newClient(e.c, e.record, rand.New(rand.NewPCG(e.seed, 4)))
+	defer c.close()
+	for _, w := range e.workloads {
+		v := w.value.Add(1)
+		key := w.tag + "served"
+		if !c.insist(w.one(history.Step{Do: history.Set, Key: key, Arg: v}, "SET", key, v), wedged) {
+			e.wrong = append(e.wrong, fmt.Sprintf("wedged: shard %d does not serve within %v", w.shard, wedged))
+		}
+	}
+	e.back = time.Since(began)
+	e.nemesis.note("all shards serve")
+}
+
+// recover waits until all nodes are what they were, and reads everything.
+func (e *episode) recover() {
+	if err := within(e.c.whole); err != nil {
+		e.wrong = append(e.wrong, "not whole: "+err.Error())
+	}
+	c := newClient(e.c, e.record, rand.New(rand.NewPCG(e.seed, 5)))
+	defer c.close()
+	for _, w := range e.workloads {
+		for _, q := range w.everything() {
+			if !c.insist(q, wedged) {
+				e.wrong = append(e.wrong, fmt.Sprintf("%v is not answered within %v", q.steps[0], wedged))
+				return
+			}
+		}
+	}
+	if err := within(e.c.alike); err != nil {
+		e.wrong = append(e.wrong, "not alike: "+err.Error())
+	}
+}
+
+// within asks until there is no error, or until it has taken too long.
+func within(check func() error) (err error) {
+	for end := time.Now().Add(settle); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = check(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// judge looks at the record and the logs.
+func (e *episode) judge() {
+	e.verdict = history.Check(e.record.ops, judging)
+	for text := range e.record.strange {
+		e.wrong = append(e.wrong, "a client was told: "+text)
+	}
+	for i := range e.c.states {
+		if at := redistest.Panicked(e.c.node(i).Log()); at != "" {
+			e.wrong = append(e.wrong, fmt.Sprintf("the log of node %d has %q", i, at))
+		}
+	}
+}
+
+// tell prints the line of the episode, and adds it to the totals.
+func (e *episode) tell() {
+	n := map[history.Outcome]int{}
+	for _, o := range e.record.ops {
+		n[o.Outcome]++
+		e.total.Ops[o.Outcome]++
+	}
+	e.total.Undecided += len(e.verdict.Undecided)
+	e.total.Back = append(e.total.Back, e.back)
+	var faults []string
+	for _, f := range plan(e.seed, e.c.shape) {
+		faults = append(faults, f.kind.name)
+	}
+	undecided := ""
+	if len(e.verdict.Undecided) > 0 {
+		undecided = fmt.Sprintf(", %d registers undecided", len(e.verdict.Undecided))
+	}
+	e.cfg.Say("seed %d, %v: %s: %d done, %d refused, %d unknown, served after %v%s, took %v", e.seed, e.c.shape, strings.Join(faults, ", "),
+		n[history.OK], n[history.Refused], n[history.Unknown], e.back.Round(time.Millisecond), undecided, time.Since(e.record.began).Round(100*time.Millisecond))
+}
+
+// fail says what is wrong, and leaves a folder.
+func (e *episode) fail() {
+	e.t.Helper()
+	dir := filepath.Join(e.cfg.Dir, fmt.Sprintf("seed-%d-%s", e.seed, time.Now().Format("150405")))
+	for _, w := range e.wrong {
+		e.t.Errorf("seed %d: %s", e.seed, w)
+	}
+	for _, v := range e.verdict.Violations {
+		e.t.Errorf("seed %d: %.2000v", e.seed, v)
+	}
+	if err := e.leave(dir); err != nil {
+		e.t.Errorf("chaos: %v", err)
+	}
+	e.cfg.Say("seed %d, %v: FAILED; see %s", e.seed, e.c.shape, dir)
+}

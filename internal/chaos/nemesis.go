@@ -1,0 +1,76 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// nemesis does what is planned, and writes down what it has done. It belongs to the
+// goroutine of the test.
+type nemesis struct {
+	c      *cluster
+	began  time.Time
+	log    []string
+	undone []func() // in the end
+}
+
+// action is something to do at a moment.
+type action struct {
+	at time.Duration
+	do func()
+}
+
+// run does all that is planned, and undoes it.
+func (n *nemesis) run(faults []planned) {
+	var agenda []action
+	next := func() (a action) {
+		i := 0
+		for j := range agenda {
+			if agenda[j].at < agenda[i].at {
+				i = j
+			}
+		}
+		a = agenda[i]
+		agenda = slices.Delete(agenda, i, i+1)
+		return a
+	}
+	for _, f := range faults {
+		agenda = append(agenda, action{f.at, func() {
+			what, undo := f.kind.begin(n, rand.New(rand.NewPCG(f.seed, 1)))
+			n.note("%s: %s", f.kind.name, what)
+			if undo != nil {
+				agenda = append(agenda, action{f.at + f.lasts, func() { undo(); n.note("%s ends", f.kind.name) }})
+			}
+		}})
+	}
+	for len(agenda) > 0 {
+		a := next()
+		time.Sleep(time.Until(n.began.Add(a.at)))
+		a.do()
+	}
+}
+
+// mend undoes whatever there still is.
+func (n *nemesis) mend() {
+	if n.c.net != nil {
+		n.c.net.Heal()
+	}
+	for i, s := range n.c.states {
+		switch s {
+		case stopped:
+			n.c.resume(i)
+		case down:
+			n.c.launch(i)
+		}
+	}
+	for _, f := range n.undone {
+		f()
+	}
+	n.note("all is mended")
+}
+
+func (n *nemesis) note(format string, args ...any) {
+	n.log = append(n.log, fmt.Sprintf("%8.3f s  ", time.Since(n.began).Seconds())+fmt.Sprintf(format, args...))
+}
