@@ -590,7 +590,7 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 // TestWhatALoadingNodeTells: only what needs the keys or changes the cluster
 // waits for the end of loading.
 func TestWhatALoadingNodeTells(t *testing.T) {
-	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"}
+	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slot-stats", "slots"}
 	for _, row := range new(Driver).Rows()[0].Sub {
 		if got, want := row.Flags&command.Loading != 0, slices.Contains(told, row.Name); got != want {
 			t.Errorf("CLUSTER %s while loading: %v, want %v", row.Name, got, want)
