@@ -320,12 +320,11 @@ func TestWhatPrecedesALongScriptIsAnnounced(t *testing.T) {
 	c.raw("SET k v\r\n" + string(resp.AppendArray(nil, []byte("EVAL"), []byte(endless), []byte("0"))))
 	c.wantNext("OK")
 	n.untilBusy()
-	n.stream.mu.Lock()
-	announced, end := n.stream.announced, n.stream.end
-	n.stream.mu.Unlock()
-	if announced < end {
-		t.Errorf("the stream is announced up to %d of %d", announced, end)
-	}
+	eventually(t, func() bool { // not only when the script ends
+		n.stream.mu.Lock()
+		defer n.stream.mu.Unlock()
+		return n.stream.announced == n.stream.end
+	})
 	other.want("SCRIPT KILL", "OK")
 	c.read()
 }
