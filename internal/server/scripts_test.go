@@ -620,7 +620,8 @@ func TestTheMemoryOfScriptsIsBounded(t *testing.T) {
 	for _, call := range [][]string{
 		{"EVAL", fill + "return #t", "0"},
 		{"FCALL", "f", "0"},
-		{"FUNCTION", "LOAD", "#!lua name=m\n" + fill + "redis.register_function('g', function() end)"},
+		// At once: loading has a time limit as well.
+		{"FUNCTION", "LOAD", "#!lua name=m\nlocal s = 'x' for i = 1, 26 do s = s .. s end redis.register_function('g', function() end)"},
 	} {
 		c.call(call...)
 		if got := c.read(); !strings.Contains(got, "not enough memory") {
