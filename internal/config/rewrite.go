@@ -3,10 +3,10 @@ package config
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"redoubt/internal/durable"
 	"redoubt/internal/reason"
 )
 
@@ -41,7 +41,7 @@ func (c *Config) rewriteFile(all bool, besides func(r *rewriting)) error {
 		r.replaceUsers(c.users())
 	}
 	besides(r)
-	if err := ReplaceFile(c.path, r.String()); err != nil {
+	if err := durable.ReplaceFile(c.path, r.String()); err != nil {
 		return rewriteError(err)
 	}
 	return nil
@@ -157,56 +157,3 @@ func (r *rewriting) String() string {
 
 // errNotRegular keeps a rewrite from putting a file in the place of a device, such
 // as /dev/null, which root could do.
-var errNotRegular = errors.New("Not a regular file")
-
-// ReplaceFile gives the file the content so that a crash leaves either the
-// old or the new one: it writes another file beside it and renames that. The
-// mode of a file that was there stays.
-func ReplaceFile(path, content string) (err error) {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		if !info.Mode().IsRegular() {
-			return errNotRegular
-		}
-		mode = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.WriteString(content)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename in the directory last.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = dir.Sync()
-	if closed := dir.Close(); err == nil {
-		err = closed
-	}
-	return err
-}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 )
 
@@ -117,20 +116,5 @@ func TestRewriteThatCannotBeDone(t *testing.T) {
 	}
 	if err := c.Rewrite(false); err == nil || err.Error() != "ERR Rewriting config file: No such file or directory" {
 		t.Errorf("without a directory: %v", err)
-	}
-}
-
-// A node may be started with /dev/null as its file. The rewrite must not put a file
-// in the place of the device.
-func TestRewriteLeavesWhatIsNoFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := ReplaceFile(path, "port 7000\n"); !errors.Is(err, errNotRegular) {
-		t.Errorf("error %v", err)
-	}
-	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
-		t.Errorf("it is %v now: %v", info.Mode(), err)
 	}
 }

@@ -39,6 +39,7 @@ var rooms = []room{
 	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
 	{path: "internal/reason"},
+	{path: "internal/durable"},
 	{path: "internal/logging", imports: []string{"internal/reason"}},
 
 	{path: "bus", pure: true, imports: []string{"slots"}},
@@ -58,15 +59,16 @@ var rooms = []room{
 	{path: "storage/rdb/wire", pure: true},
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
-	{path: "storage/journal", imports: []string{"replication", "internal/pieces", "internal/logging", "internal/reason"}},
+	{path: "storage/diskfull"},
+	{path: "storage/journal", imports: []string{"replication", "storage/diskfull", "internal/pieces", "internal/logging", "internal/reason"}},
 
 	{path: "replication/psync", imports: []string{"replication", "storage/rdb", "internal/reason"}},
-	{path: "replication/raftgroup", imports: []string{"replication"}},
+	{path: "replication/raftgroup", imports: []string{"replication", "storage/diskfull", "internal/durable"}},
 
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
-	{path: "internal/config", imports: []string{"internal/acl", "internal/glob", "internal/reason", "internal/resp", "internal/tlsconf"}},
+	{path: "internal/config", imports: []string{"internal/acl", "internal/durable", "internal/glob", "internal/reason", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/aof", imports: []string{"internal/config", "internal/reason"}},
-	{path: "internal/rewound", imports: []string{"replication"}},
+	{path: "internal/rewound", imports: []string{"replication", "internal/durable"}},
 	{path: "internal/certs"},
 	{path: "internal/proctitle"},
 	{path: "internal/tlsconf"},
@@ -85,14 +87,14 @@ var rooms = []room{
 
 	// The shell: what runs the rest. It does not know the programs above it.
 	{path: "internal/server", imports: []string{"slots", "replication", "storage", "storage/rdb",
-		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/glob", "internal/logging", "internal/metrics", "internal/pieces", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
+		"internal/acl", "internal/admin", "internal/command", "internal/config", "internal/durable", "internal/glob", "internal/logging", "internal/metrics", "internal/pieces", "internal/pubsub", "internal/reason", "internal/resp", "internal/script", "internal/tlsconf"}},
 	// A node's parts, which know each other by interfaces, and what wires them.
 	{path: "internal/node/mover", imports: []string{"slots", "replication", "storage", "internal/command", "internal/resp", "internal/tlsconf"}},
 	{path: "internal/node/driver", imports: []string{"slots", "bus", "bus/link", "cluster", "cluster/release", "replication", "storage",
-		"internal/command", "internal/config", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
+		"internal/command", "internal/config", "internal/durable", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/metrics",
+		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/durable", "internal/metrics",
 		"internal/reason", "internal/resp", "internal/rewound", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/release", "cluster/sentinel",
@@ -130,7 +132,7 @@ type module struct {
 // modules is the external modules with a decision record. Each that can be
 // kept behind one room is.
 var modules = []module{
-	{path: "github.com/cockroachdb/pebble/v2", importers: []string{"storage/journal", "replication/raftgroup"}},
+	{path: "github.com/cockroachdb/pebble/v2", importers: []string{"storage/diskfull", "storage/journal", "replication/raftgroup"}},
 	{path: "github.com/hashicorp/raft", importers: []string{"replication/raftgroup"}},
 	{path: "github.com/hashicorp/go-hclog", importers: []string{"replication/raftgroup"}},
 	{path: "github.com/tidwall/resp", importers: []string{"internal/tools/..."}, tests: true},

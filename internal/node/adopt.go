@@ -17,6 +17,7 @@ import (
 	"redoubt/internal/aof"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/durable"
 	"redoubt/replication"
 	"redoubt/storage"
 	"redoubt/storage/snapshot"
@@ -181,13 +182,13 @@ func (a *adoption) setAside(log *zap.Logger) error {
 			return fmt.Errorf("set the journal aside: %w", err)
 		}
 		if i == 0 {
-			if err := errors.Join(syncDir(to), syncDir(a.dir)); err != nil {
+			if err := errors.Join(durable.SyncDir(to), durable.SyncDir(a.dir)); err != nil {
 				return err
 			}
 		}
 	}
 	log.Warn("The append-only files of Redis here are newer than the journal. They are adopted, and the journal is set aside", zap.String("to", to))
-	return syncDir(a.dir)
+	return durable.SyncDir(a.dir)
 }
 
 // adoptFiles loads the files and makes what they hold the journal's first base.

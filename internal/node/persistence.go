@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/internal/config"
+	"redoubt/internal/durable"
 	"redoubt/internal/metrics"
 	"redoubt/internal/resp"
 	"redoubt/internal/version"
@@ -423,7 +424,7 @@ func (p *persistence) snapshot(ctx context.Context, o *order) error {
 		if err := p.becomeDump(f.Name(), o.path, overtaken); err != nil {
 			return err
 		}
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	case forBase:
 		if !journal {
 			err = p.publish(f.Name())

@@ -15,6 +15,7 @@ import (
 
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/durable"
 	"redoubt/replication"
 	"redoubt/replication/psync"
 	"redoubt/storage"
@@ -326,7 +327,7 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 		cfg := n.config.Current()
 		err := os.Rename(full.Path, filepath.Join(cfg.Dir, cfg.DBFilename))
 		if err == nil {
-			err = syncDir(cfg.Dir)
+			err = durable.SyncDir(cfg.Dir)
 		}
 		if err != nil {
 			r.log.Warn("The received snapshot cannot be kept", zap.Error(err))

@@ -33,6 +33,7 @@ import (
 	"strings"
 	"time"
 
+	"redoubt/internal/durable"
 	"redoubt/replication"
 )
 
@@ -127,7 +128,7 @@ func (w *Writer) Commit() (string, error) {
 		err = os.Rename(w.file.Name(), path)
 	}
 	if err == nil {
-		err = syncDir(w.dir)
+		err = durable.SyncDir(w.dir)
 	}
 	return path, err
 }
@@ -306,12 +307,4 @@ func Prune(dir string, keep int, last string) (removed []string, err error) {
 		paths = paths[1:]
 	}
 	return removed, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,6 +13,7 @@ import (
 	"redoubt/internal/admin"
 	"redoubt/internal/command"
 	"redoubt/internal/config"
+	"redoubt/internal/durable"
 	"redoubt/internal/pubsub"
 	"redoubt/internal/reason"
 	"redoubt/internal/resp"
@@ -195,7 +196,7 @@ func (s *Server) ReadUsers() ([]*acl.User, error) {
 
 // WriteUsers writes aclfile.
 func (s *Server) WriteUsers() error {
-	return config.ReplaceFile(usersPath(s.config.Current()), acl.Text(s.Users()))
+	return durable.ReplaceFile(usersPath(s.config.Current()), acl.Text(s.Users()))
 }
 
 func usersPath(cfg *config.Settings) string {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"redoubt/internal/durable"
 	"redoubt/replication"
 )
 
@@ -108,7 +109,7 @@ func (g *Group) nameMember() error {
 		raw := make([]byte, suffixLen/2)
 		_, _ = rand.Read(raw) // never fails
 		digits = hex.AppendEncode(nil, raw)
-		err = writeDurably(g.cfg.JournalMark, digits)
+		err = durable.ReplaceFile(g.cfg.JournalMark, string(digits)+"\n")
 		if err == nil {
 			err = g.store.Set(memberKey, digits)
 		}
@@ -180,35 +181,10 @@ func PutAway(dir string) error {
 		err = os.Rename(dir, oldName(dir))
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(dir))
+		err = durable.SyncDir(filepath.Dir(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("raftgroup: put the group's log away: %w", err)
 	}
 	return nil
-}
-
-// writeDurably puts a file in the place of another; it is on the disk afterwards.
-func writeDurably(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "temp-"+filepath.Base(path)+"-")
-	if err != nil {
-		return fmt.Errorf("raftgroup: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("raftgroup: %w", err), os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"redoubt/cluster"
+	"redoubt/internal/durable"
 )
 
 // nodesFile is nodes.conf, and beside it the log of what has changed since it
@@ -183,7 +184,7 @@ func (n *nodesFile) put(s *cluster.State, logID uint64) error {
 	}
 	n.locked.Close() // it has no name any more
 	n.locked = f
-	if err := syncDir(filepath.Dir(n.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(n.path)); err != nil {
 		return err
 	}
 	n.saved, n.logID = s, logID
@@ -342,12 +343,3 @@ func (s *saver) optional(err error, again *time.Timer) error {
 
 // settleRetry is how long the saver waits after a failure to tidy.
 const settleRetry = 10 * time.Second
-
-// syncDir makes the names of a directory's files durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"redoubt/cluster"
+	"redoubt/internal/durable"
 )
 
 // changeLog is the file beside nodes.conf that takes what changed since
@@ -54,7 +55,7 @@ func beginChangeLog(nodesConf string, id uint64, change []byte) (*changeLog, err
 	}
 	if _, err = f.Write(content); err == nil {
 		if err = os.Rename(temp, path); err == nil {
-			err = syncDir(filepath.Dir(path))
+			err = durable.SyncDir(filepath.Dir(path))
 		}
 	}
 	if err != nil {
