@@ -1,14 +1,14 @@
 package raftgroup
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
+
+	"redoubt/storage/diskfull"
 )
 
 // disk is the file system as the log's Pebble sees it. A write that finds no space waits
@@ -17,7 +17,7 @@ import (
 // falls silent as with a disk that hangs (Group.guard), and whoever asks for a vote gets no
 // answer. Other errors, and those of fsync, are final; see store.failed.
 type disk struct {
-	vfs.FS
+	diskfull.Disk
 	log     *zap.Logger
 	stop    chan struct{} // closed when nobody is to wait any more
 	once    sync.Once
@@ -28,7 +28,9 @@ type disk struct {
 const fullPoll = 100 * time.Millisecond
 
 func newDisk(fs vfs.FS, log *zap.Logger) *disk {
-	return &disk{FS: fs, log: log, stop: make(chan struct{})}
+	d := &disk{log: log, stop: make(chan struct{})}
+	d.Disk = diskfull.Disk{FS: fs, Retry: d.retry}
+	return d
 }
 
 // close ends the waiting: a write that waits now fails.
@@ -46,7 +48,7 @@ func (d *disk) closing() bool {
 // retry runs op until it does not fail for want of space.
 func (d *disk) retry(name string, op func() error) error {
 	err := op()
-	if !noSpace(err) {
+	if !diskfull.Is(err) {
 		return err
 	}
 	if d.waiting.Add(1) == 1 {
@@ -57,7 +59,7 @@ func (d *disk) retry(name string, op func() error) error {
 			d.log.Info("The log of the shard's group has space on the disk again")
 		}
 	}()
-	for t := time.NewTicker(fullPoll); noSpace(err); err = op() {
+	for t := time.NewTicker(fullPoll); diskfull.Is(err); err = op() {
 		select {
 		case <-t.C:
 		case <-d.stop:
@@ -65,81 +67,4 @@ func (d *disk) retry(name string, op func() error) error {
 		}
 	}
 	return err
-}
-
-// noSpace says whether err means that the disk, or a quota, is full.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
-// Unwrap gives Pebble the file system below.
-func (d *disk) Unwrap() vfs.FS { return d.FS }
-
-func (d *disk) file(name string, open func() (vfs.File, error)) (f vfs.File, err error) {
-	err = d.retry(name, func() (err error) { f, err = open(); return err })
-	if err != nil {
-		return nil, err
-	}
-	return &diskFile{File: f, d: d, name: name}, nil
-}
-
-// Create implements vfs.FS.
-func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.file(name, func() (vfs.File, error) { return d.FS.Create(name, c) })
-}
-
-// OpenReadWrite implements vfs.FS.
-func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return d.file(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
-}
-
-// ReuseForWrite implements vfs.FS.
-func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.file(newname, func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
-}
-
-// Link implements vfs.FS.
-func (d *disk) Link(oldname, newname string) error {
-	return d.retry(newname, func() error { return d.FS.Link(oldname, newname) })
-}
-
-// Rename implements vfs.FS.
-func (d *disk) Rename(oldname, newname string) error {
-	return d.retry(newname, func() error { return d.FS.Rename(oldname, newname) })
-}
-
-// diskFile is a file whose writes wait for space. Its fsyncs do not: what a failed fsync
-// leaves behind is unknown.
-type diskFile struct {
-	vfs.File
-	d    *disk
-	name string
-}
-
-// Write writes all of p, however often the disk fills up on the way.
-func (f *diskFile) Write(p []byte) (n int, err error) {
-	err = f.d.retry(f.name, func() error {
-		k, err := f.File.Write(p[n:])
-		n += k
-		return err
-	})
-	return n, err
-}
-
-// WriteAt is as Write.
-func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.d.retry(f.name, func() error {
-		k, err := f.File.WriteAt(p[n:], off+int64(n))
-		n += k
-		return err
-	})
-	return n, err
-}
-
-// Preallocate is a hint, so a full disk is no error here.
-func (f *diskFile) Preallocate(off, length int64) error {
-	if err := f.File.Preallocate(off, length); !noSpace(err) {
-		return err
-	}
-	return nil
 }

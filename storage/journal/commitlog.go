@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/replication"
+	"redoubt/storage/diskfull"
 )
 
 // The commit log's file: blocks of 4096 bytes. The first is its header, the others
@@ -170,7 +171,7 @@ func (l *commitLog) write(block int64, end replication.Offset) (ok bool, err err
 	l.since.Store(time.Now().UnixNano())
 	defer l.since.Store(0)
 	if _, err := l.file.WriteAt(l.buf, (1+block%l.blocks)*blockBytes); err != nil {
-		if noSpace(err) {
+		if diskfull.Is(err) {
 			err = nil
 		}
 		return false, err

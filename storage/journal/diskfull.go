@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
+
+	"redoubt/storage/diskfull"
 )
 
 // ErrDiskFull answers the rare operations (SaveHistory, SetBase, …) while a
@@ -25,7 +26,7 @@ const fullPoll = 100 * time.Millisecond
 // already accepted can usually be written at once; the disk then counts as full
 // until the ballast could be put back.
 type disk struct {
-	vfs.FS
+	diskfull.Disk
 	ballast      string
 	ballastBytes int64
 	log          *zap.Logger
@@ -39,12 +40,9 @@ type disk struct {
 }
 
 func newDisk(fs vfs.FS, ballast string, ballastBytes int64, log *zap.Logger, count *counters) *disk {
-	return &disk{FS: fs, ballast: ballast, ballastBytes: ballastBytes, log: log, count: count, stop: make(chan struct{})}
-}
-
-// noSpace says whether err means that the disk, or a quota, is full.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	d := &disk{ballast: ballast, ballastBytes: ballastBytes, log: log, count: count, stop: make(chan struct{})}
+	d.Disk = diskfull.Disk{FS: fs, Retry: func(_ string, op func() error) error { return d.retry(op) }}
+	return d
 }
 
 // open makes the ballast and lets writes wait from now on. Where there is no
@@ -53,7 +51,7 @@ func noSpace(err error) bool {
 // be what makes the data unreadable.
 func (d *disk) open(hasData bool) error {
 	err := d.makeBallast()
-	if err != nil && !(hasData && noSpace(err)) {
+	if err != nil && !(hasData && diskfull.Is(err)) {
 		return fmt.Errorf("journal: allocate the ballast: %w", err)
 	}
 	d.ready.Store(true)
@@ -113,7 +111,7 @@ func (d *disk) makeBallast() error {
 func (d *disk) retry(op func() error) error {
 	for tries := 0; ; tries++ {
 		err := op()
-		if !noSpace(err) {
+		if !diskfull.Is(err) {
 			return err
 		}
 		switch {
@@ -178,98 +176,67 @@ func (d *disk) watch() {
 	}
 }
 
-// Unwrap gives Pebble the file system below.
-func (d *disk) Unwrap() vfs.FS { return d.FS }
-
-func (d *disk) file(open func() (vfs.File, error)) (vfs.File, error) {
-	var f vfs.File
-	err := d.retry(func() (err error) { f, err = open(); return err })
+// counted is the file as one whose writes and fsyncs count.
+func (d *disk) counted(f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &diskFile{File: f, d: d}, nil
+	return &diskFile{File: f, count: d.count}, nil
 }
 
 // Create implements vfs.FS.
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := d.file(func() (vfs.File, error) { return d.FS.Create(name, c) })
+	f, err := d.counted(d.Disk.Create(name, c))
 	return asLog(name, f, err)
 }
 
 // OpenReadWrite implements vfs.FS.
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return d.file(func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
+	return d.counted(d.Disk.OpenReadWrite(name, c, opts...))
 }
 
 // ReuseForWrite implements vfs.FS.
 func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := d.file(func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
+	f, err := d.counted(d.Disk.ReuseForWrite(oldname, newname, c))
 	return asLog(newname, f, err)
 }
 
-// Link implements vfs.FS.
-func (d *disk) Link(oldname, newname string) error {
-	return d.retry(func() error { return d.FS.Link(oldname, newname) })
-}
-
-// Rename implements vfs.FS.
-func (d *disk) Rename(oldname, newname string) error {
-	return d.retry(func() error { return d.FS.Rename(oldname, newname) })
-}
-
-// diskFile is a file whose writes wait for space. Its fsyncs do not: what a
-// failed fsync leaves behind is unknown.
+// diskFile is a file whose writes and fsyncs are counted.
 type diskFile struct {
 	vfs.File
-	d *disk
+	count *counters
 }
 
-// Write writes all of p, however often the disk fills up on the way.
-func (f *diskFile) Write(p []byte) (n int, err error) {
-	err = f.d.retry(func() error {
-		k, err := f.File.Write(p[n:])
-		n += k
-		f.d.count.written.Add(int64(k))
-		return err
-	})
+// Write implements io.Writer.
+func (f *diskFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.count.written.Add(int64(n))
 	return n, err
 }
 
-// WriteAt is as Write.
-func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.d.retry(func() error {
-		k, err := f.File.WriteAt(p[n:], off+int64(n))
-		n += k
-		f.d.count.written.Add(int64(k))
-		return err
-	})
+// WriteAt implements io.WriterAt.
+func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	f.count.written.Add(int64(n))
 	return n, err
 }
 
 // Sync, SyncData and SyncTo are counted.
 func (f *diskFile) Sync() error {
-	f.d.count.syncs.Add(1)
+	f.count.syncs.Add(1)
 	return f.File.Sync()
 }
 
 // SyncData is as Sync.
 func (f *diskFile) SyncData() error {
-	f.d.count.syncs.Add(1)
+	f.count.syncs.Add(1)
 	return f.File.SyncData()
 }
 
 // SyncTo is as Sync if it was one.
 func (f *diskFile) SyncTo(length int64) (full bool, err error) {
 	if full, err = f.File.SyncTo(length); full {
-		f.d.count.syncs.Add(1)
+		f.count.syncs.Add(1)
 	}
 	return full, err
-}
-
-// Preallocate is a hint, so a full disk is no error here.
-func (f *diskFile) Preallocate(off, length int64) error {
-	if err := f.File.Preallocate(off, length); !noSpace(err) {
-		return err
-	}
-	return nil
 }
