@@ -27,6 +27,7 @@ func newDriver(n *Node) (*driver.Driver, error) {
 		Log:    n.log,
 		Fatal:  func(err error) { n.log.Fatal("Fatal: can't update cluster config file", zap.Error(err)) },
 		Facts:  n.facts,
+		Hangs:  n.hangs,
 		Roles:  n.replicator,
 		Shell:  nodeShell{n},
 		Mover:  n.mover,

@@ -85,7 +85,6 @@ type Node struct {
 	mover       *mover.Mover
 	cluster     *driver.Driver // nil outside cluster mode
 	server      *server.Server
-	unwell      atomic.Bool                   // as the cluster was told last
 	watching    atomic.Pointer[server.Server] // the server, once there is one, for the journal's goroutine
 	applier     *command.Applier              // of the replayed and the received stream
 	besides     []*storage.Executor           // load files beside the applier's
@@ -458,7 +457,7 @@ const leastHang = time.Second
 
 // facts is what the cluster's state machine must know of the node.
 func (n *Node) facts() cluster.Facts {
-	now := time.Now()
+	_, long := n.hang(time.Now())
 	standing := n.replicator.Standing()
 	offset, contact := standing.Offer(n.stream.End())
 	return cluster.Facts{
@@ -468,25 +467,27 @@ func (n *Node) facts() cluster.Facts {
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
 		Replicated:     n.replicator.primary.Came() > 0,
-		Unwell:         n.isUnwell(now),
+		// A primary whose disk or one of whose loops hangs leaves clients without an
+		// answer and must be replaced.
+		Unwell: long > max(n.config.Current().ClusterNodeTimeout, leastHang),
 	}
 }
 
-// isUnwell reports whether something has hung for longer than the node timeout, and logs
-// what. A primary whose disk or one of whose loops hangs leaves clients without an
-// answer and must be replaced. A full disk does not hang: it refuses. A script
-// that takes long holds no loop up.
-func (n *Node) isUnwell(now time.Time) bool {
+// hang is what has been under way for longest, and for how long: a disk operation, or a
+// command that holds a loop up. A full disk does not hang: it refuses. A script that takes
+// long holds no loop up.
+func (n *Node) hang(now time.Time) (what string, long time.Duration) {
 	disk, loop := n.stream.Stalled(now), n.server.Hung()
-	unwell := max(disk, loop) > max(n.config.Current().ClusterNodeTimeout, leastHang)
-	switch was := n.unwell.Swap(unwell); {
-	case unwell && !was:
-		n.log.Warn("The node hangs and falls silent on the bus",
-			zap.Duration("disk_operation", disk), zap.Duration("command", loop))
-	case was && !unwell:
-		n.log.Info("The node does not hang any more")
+	if disk > loop {
+		return "a disk operation", disk
 	}
-	return unwell
+	return "a command", loop
+}
+
+// hangs is hang in words.
+func (n *Node) hangs() string {
+	what, long := n.hang(time.Now())
+	return what + " has taken " + long.Round(time.Millisecond).String() + " so far"
 }
 
 // restore fills the keyspace with what is on disk: docs/durability.md has the

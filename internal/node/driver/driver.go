@@ -42,6 +42,8 @@ type Parts struct {
 	// Facts gives the replication offset, the last contact with the primary
 	// and whether the node is unwell. It must not wait.
 	Facts func() cluster.Facts
+	// Hangs says what keeps the node from getting anything done, if something does.
+	Hangs func() string
 	Roles Roles
 	Shell Shell
 	// Mover moves keys to other nodes; writes to their slots wait for it.

@@ -82,6 +82,7 @@ func openMember(t *testing.T, dir string, port int, args ...string) (*member, er
 			m.facts.Primary = bus.NodeID(m.roles.primary)
 			return m.facts.Facts
 		},
+		Hangs: func() string { return "a command has taken long" },
 		Roles: m.roles, Shell: m.shell, Mover: mv,
 	})
 	if err != nil {
@@ -589,6 +590,38 @@ func TestAFlushOfAReplicaIsTheReplicatorsToDo(t *testing.T) {
 
 // TestWhatALoadingNodeTells: only what needs the keys or changes the cluster
 // waits for the end of loading.
+// What hangs is logged once, when the node falls silent for it. A node that has just woken
+// is not taken for one that hangs, and does not say so.
+func TestANodeThatHangsSaysSo(t *testing.T) {
+	m := startMember(t)
+	hangs := func(on bool) {
+		m.facts.Lock()
+		m.facts.Unwell = on
+		m.facts.Unlock()
+	}
+	told := func() int { return m.said.FilterMessageSnippet("falls silent on the bus: a command").Len() }
+	tell := func(woke time.Time) {
+		done := make(chan struct{})
+		m.post(func() { m.woke = woke; m.tellFacts(); close(done) })
+		<-done
+	}
+	tell(time.Now().Add(time.Hour))
+	hangs(true)
+	if tell(time.Now().Add(time.Hour)); told() != 0 {
+		t.Error("a node that has just woken says that it hangs")
+	}
+	tell(time.Time{})
+	if tell(time.Time{}); told() != 1 {
+		t.Errorf("it is said %d times", told())
+	}
+	hangs(false)
+	tell(time.Time{})
+	hangs(true)
+	if tell(time.Time{}); told() != 2 {
+		t.Errorf("in all it is said %d times", told())
+	}
+}
+
 func TestWhatALoadingNodeTells(t *testing.T) {
 	told := []string{"help", "info", "keyslot", "links", "myid", "myshardid", "nodes", "replicas", "shards", "slaves", "slot-stats", "slots"}
 	for _, row := range new(Driver).Rows()[0].Sub {

@@ -125,6 +125,12 @@ const wakeTime = time.Second
 func (d *Driver) tellFacts() {
 	f := d.Facts()
 	f.Unwell = f.Unwell && time.Since(d.woke) > wakeTime
+	switch {
+	case f.Unwell && !d.facts.Unwell:
+		d.Log.Warn("The node hangs and falls silent on the bus: " + d.Hangs())
+	case d.facts.Unwell && !f.Unwell:
+		d.Log.Info("The node does not hang any more")
+	}
 	if f != d.facts {
 		d.facts = f
 		d.step(f, nil)
