@@ -56,19 +56,19 @@ var kinds = []kind{
 		return n.between(netlab.Rule{Reject: true}, anySet(n, rnd), rnd.IntN(3))
 	}},
 	{"flap", 2, true, func(n *nemesis, rnd *rand.Rand) (string, func()) {
-		return n.between(netlab.Rule{Flap: between(rnd, 50, 800)}, anySet(n, rnd), rnd.IntN(3))
+		return n.between(netlab.Rule{Flap: randomTime(rnd, 50, 800)}, anySet(n, rnd), rnd.IntN(3))
 	}},
 	{"lose", 2, true, func(n *nemesis, rnd *rand.Rand) (string, func()) {
 		return n.between(netlab.Rule{Loss: 0.05 + 0.5*rnd.Float64()}, anySet(n, rnd), rnd.IntN(3))
 	}},
 	{"delay", 2, true, func(n *nemesis, rnd *rand.Rand) (string, func()) {
-		return n.between(netlab.Rule{Delay: between(rnd, 5, 400), Jitter: between(rnd, 1, 200)}, anySet(n, rnd), rnd.IntN(3))
+		return n.between(netlab.Rule{Delay: randomTime(rnd, 5, 400), Jitter: randomTime(rnd, 1, 200)}, anySet(n, rnd), rnd.IntN(3))
 	}},
 	{"bridge", 2, true, (*nemesis).bridge},
 }
 
-// within is a random time, in milliseconds.
-func between(rnd *rand.Rand, least, most int) time.Duration {
+// randomTime is one between two, in milliseconds.
+func randomTime(rnd *rand.Rand, least, most int) time.Duration {
 	return time.Duration(least+rnd.IntN(most-least)) * time.Millisecond
 }
 
@@ -119,25 +119,23 @@ func (n *nemesis) only(in state, nodes []int) []int {
 }
 
 func (n *nemesis) kill(nodes ...int) (string, func()) {
-	nodes = n.only(up, nodes)
-	for _, i := range nodes {
-		n.c.kill(i)
-	}
-	return fmt.Sprintf("kill %v", nodes), func() {
-		for _, i := range n.only(down, nodes) {
-			n.c.launch(i)
-		}
-	}
+	return n.take("kill", down, nodes, n.c.kill, n.c.launch)
 }
 
 func (n *nemesis) stop(nodes ...int) (string, func()) {
+	return n.take("stop", stopped, nodes, n.c.stop, n.c.resume)
+}
+
+// take brings those of some nodes that are up into a state, and back those that are in it
+// still.
+func (n *nemesis) take(how string, to state, nodes []int, away, back func(int)) (string, func()) {
 	nodes = n.only(up, nodes)
 	for _, i := range nodes {
-		n.c.stop(i)
+		away(i)
 	}
-	return fmt.Sprintf("stop %v", nodes), func() {
-		for _, i := range n.only(stopped, nodes) {
-			n.c.resume(i)
+	return fmt.Sprintf("%s %v", how, nodes), func() {
+		for _, i := range n.only(to, nodes) {
+			back(i)
 		}
 	}
 }
@@ -179,7 +177,7 @@ func (n *nemesis) sleep(rnd *rand.Rand) (string, func()) {
 	if n.c.states[i] != up {
 		return "nobody sleeps", nil
 	}
-	length := between(rnd, 100, 2000)
+	length := randomTime(rnd, 100, 2000)
 	if c, err := n.c.node(i).ConnectWithin(patience); err == nil {
 		// The answer comes when it has slept; nobody waits for it.
 		_ = c.Send([]any{"DEBUG", "SLEEP", fmt.Sprintf("%.3f", length.Seconds())})
