@@ -138,23 +138,22 @@ func (s *store) dropUnheld(line string, end replication.Offset) (lacks bool, err
 		return false, err
 	}
 	last, from := s.last.Load(), uint64(0)
-scan:
 	for i := last; i > 0 && i >= s.first.Load(); i-- {
 		var l raft.Log
 		if err := s.GetLog(i, &l); err != nil {
 			return false, err
 		}
 		m, ok := markOf(&l)
-		switch {
-		case !ok:
-			continue
-		case m.Line == line && m.At > end && i < writing:
-			return true, nil
-		case m.Line == line && m.At > end:
-			from = i
+		if !ok {
 			continue
 		}
-		break scan
+		if m.Line != line || m.At <= end {
+			break
+		}
+		if i < writing {
+			return true, nil
+		}
+		from = i
 	}
 	if from == 0 {
 		return false, nil
