@@ -25,16 +25,20 @@ func (t *Tool) Create(addrs []string, replicas int) error {
 	if err != nil {
 		return err
 	}
-	if err := t.sameDurability(c, replicas); err != nil {
+	if err := t.allQuorum(c, replicas); err != nil {
 		return err
 	}
 	l, ids, err := t.draw(c, replicas)
 	if err != nil {
 		return err
 	}
-	if replicas == 0 && !t.Quorum {
-		t.warn("No primary gets a replica: while one is down its slots cannot be used, and if it is lost, so are its data. " +
-			"--cluster-replicas 1 takes twice as many nodes, at least 6.")
+	if replicas == 0 {
+		more := "1 takes twice as many nodes, at least 6."
+		if t.Quorum {
+			more = "2 takes three times as many nodes."
+		}
+		t.warn("No primary gets a replica: while one is down its slots cannot be used, and if it is lost, so are its data. "+
+			"--cluster-replicas %s", more)
 	}
 	if ok, err := t.agreed("Can I set the above configuration?"); !ok {
 		return err
@@ -42,8 +46,8 @@ func (t *Tool) Create(addrs []string, replicas int) error {
 	return t.carryOut(c, l, ids)
 }
 
-// sameDurability checks that nodes of a cluster with durability quorum are all started with it.
-func (t *Tool) sameDurability(c cluster, replicas int) error {
+// allQuorum checks that nodes of a cluster with durability quorum are all started with it.
+func (t *Tool) allQuorum(c cluster, replicas int) error {
 	if !t.Quorum {
 		return nil
 	}
