@@ -233,7 +233,7 @@ func (w *stopwatch) ran(row *Row, failed bool) (whole time.Duration) {
 	w.run.CountLatency(row, took)
 	if w.slots {
 		whole = WholeMicros(w.last, now)
-		w.run.CountTook(row, took, whole)
+		w.run.CorrectTook(row, took, whole)
 	}
 	w.last = now
 	return whole

@@ -58,9 +58,9 @@ func (r *Runner) CountSlot(s slots.Slot, use SlotUse) { r.slotUses.Set(s, r.slot
 // SlotUse returns the counts of a slot, which only grow. Any goroutine may ask.
 func (r *Runner) SlotUse(s slots.Slot) SlotUse { return r.slotUses.Of(s) }
 
-// CountTook makes the duration of a call that was counted with took one of whole
+// CorrectTook makes the duration of a call that was counted with took one of whole
 // microseconds: those of commands and those of slots then have the same sum.
-func (r *Runner) CountTook(row *Row, took, whole time.Duration) {
+func (r *Runner) CorrectTook(row *Row, took, whole time.Duration) {
 	r.stats[row.index].Took += whole - took
 }
 

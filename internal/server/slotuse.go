@@ -116,7 +116,7 @@ func (l *loop) countArrived(q *request) {
 // then, and has written so many bytes to the stream.
 func (l *loop) countSlot(c *conn, q *request, start int, began time.Duration, wrote int) {
 	took, whole := l.mono-began, command.WholeMicros(began, l.mono)
-	l.runner.CountTook(q.row, took, whole)
+	l.runner.CorrectTook(q.row, took, whole)
 	slot, ok := l.slotOf(q)
 	if !ok || c.is(stateClosed|stateDetached) {
 		return
