@@ -2,6 +2,7 @@ package raftgroup
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -210,6 +211,71 @@ func TestDebtorAsksForNoVotes(t *testing.T) {
 	}
 	if err := w.RequestVote("b", "b", &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{}); err == errOwes {
 		t.Fatal("it still owes")
+	}
+}
+
+// forgetful gives up its data as soon as it has been asked whether it has them.
+type forgetful struct {
+	Node
+	g *Group
+}
+
+func (f *forgetful) Holds(Mark) bool { return f.g.Forgets() == nil }
+
+// What a node comes to owe while it is found to hold what it has owed so far, it owes.
+func TestDebtIsNotPaidInAdvance(t *testing.T) {
+	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g := &Group{store: s}
+	g.cfg.Node = &forgetful{g: g}
+	if err := errors.Join(s.owe(true), g.accept(t.Context(), Mark{}, true)); err != nil || !s.owes.Load() {
+		t.Fatal("it owes nothing", err)
+	}
+	if err := s.paid(s.debt()); err != nil || s.owes.Load() {
+		t.Fatal("it still owes", err)
+	}
+}
+
+// A leader does not wait for the disk any more when what it waits for has been cut off its
+// stream; Raft would wait with it, elections among it.
+func TestLeaderWhoseStreamIsCut(t *testing.T) {
+	l := newPatientLab(t, "a")
+	if err := l.node("a").group.Bootstrap(); err != nil {
+		t.Fatal(err)
+	}
+	n := l.leader()
+	if err := n.write(set(1)); err != nil {
+		t.Fatal(err)
+	}
+	hang := make(chan struct{})
+	n.mu.Lock()
+	n.disk = hang
+	n.mu.Unlock()
+	defer close(hang)
+	m := Mark{}
+	m.Line, m.At = n.Line()
+	held := make(chan error, 1)
+	go func() {
+		held <- n.group.hold([]*raft.Log{{Index: 100, Term: 1, Type: raft.LogCommand, Data: m.encode()}})
+	}()
+	select {
+	case err := <-held:
+		t.Fatal("it holds what its disk does not have", err)
+	case <-time.After(2 * lookAgain):
+	}
+	n.mu.Lock()
+	n.history = replication.NewHistory(strings.Repeat("cd", 20))
+	n.mu.Unlock()
+	select {
+	case err := <-held:
+		if err != nil || !n.group.store.owes.Load() {
+			t.Fatal("it owes nothing", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for ever")
 	}
 }
 

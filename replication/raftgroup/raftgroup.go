@@ -149,6 +149,7 @@ const (
 	retryPeriod    = time.Second // of beginning to lead, where nobody else can
 	snapshotAfter  = 16384       // entries
 	trailing       = 8192        // entries that stay for followers that lag
+	lookAgain      = 100 * time.Millisecond
 )
 
 var (
@@ -501,14 +502,29 @@ func (g *Group) confirmed(began time.Time) bool {
 }
 
 // hold is the store's: what has to be on this node's disk before entries of a leader count
-// as stored. On a follower it was looked at before Raft saw them; see wire.
+// as stored. On a follower it was looked at before Raft saw them; see wire. The stream may be
+// cut while the disk is waited for, by a primary that has a greater epoch: then there is nothing
+// to wait for any more, and the node owes what its log names.
 func (g *Group) hold(logs []*raft.Log) error {
 	m, _, ok := lastMark(logs)
-	if !ok || g.raft.State() != raft.Leader || g.cfg.Node.Holds(m) {
+	if !ok || g.raft.State() != raft.Leader {
 		return nil
 	}
-	if id, _ := g.cfg.Node.Line(); id != m.Line {
-		return nil // the node is the shard's primary no more
+	for !g.cfg.Node.Holds(m) {
+		if id, end := g.cfg.Node.Line(); id != m.Line || end < m.At {
+			return g.store.owe(true)
+		}
+		ctx, cancel := context.WithTimeout(g.ctx, lookAgain)
+		err := g.cfg.Node.WaitSynced(ctx, m.At)
+		cancel()
+		switch {
+		case g.ctx.Err() != nil:
+			return g.ctx.Err()
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
+			return err
+		case err == nil && !g.cfg.Node.Holds(m):
+			time.Sleep(commitPeriod) // the journal lacks what it begins with, for a while
+		}
 	}
-	return g.cfg.Node.WaitSynced(g.ctx, m.At)
+	return nil
 }

@@ -33,6 +33,7 @@ type store struct {
 	group atomic.Pointer[string] // the group's name; nil: there is none
 	owing sync.Mutex
 	owes  atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
+	debts uint64      // how often owe was told that there are; guarded by owing
 }
 
 var errNoKey = errors.New("not found") // what raft.StableStore asks for
@@ -94,6 +95,32 @@ var oweKey = []byte("owes")
 func (s *store) owe(on bool) error {
 	s.owing.Lock()
 	defer s.owing.Unlock()
+	if on {
+		s.debts++
+	}
+	return s.noteDebt(on)
+}
+
+// debt is what the node owes at present, for paid.
+func (s *store) debt() uint64 {
+	s.owing.Lock()
+	defer s.owing.Unlock()
+	return s.debts
+}
+
+// paid says that the node has all that it owed at the time of debt. What it has come to
+// owe since it still owes.
+func (s *store) paid(debt uint64) error {
+	s.owing.Lock()
+	defer s.owing.Unlock()
+	if s.debts != debt {
+		return nil
+	}
+	return s.noteDebt(false)
+}
+
+// noteDebt puts on the disk whether the node owes data. owing is held.
+func (s *store) noteDebt(on bool) error {
 	if s.owes.Load() == on {
 		return nil
 	}

@@ -112,10 +112,11 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 // package's comment.
 func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	if present {
+		debt := g.store.debt() // before the look: the node may give up its data behind it
 		if err := g.await(ctx, m); err != nil {
 			return err
 		}
-		return g.store.owe(false)
+		return g.store.paid(debt)
 	}
 	if g.cfg.Node.Holds(m) {
 		return nil
@@ -130,12 +131,15 @@ func (g *Group) Forgets() error { return g.store.owe(true) }
 // await waits until the node holds what a mark names.
 func (g *Group) await(ctx context.Context, m Mark) error {
 	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m); pause = min(2*pause, 5*time.Millisecond) {
-		// The data may be there already and on their way to the disk, or not be there yet.
+		// The data may be there already and on their way to the disk, or not be there yet. What
+		// is on the disk need not be held yet: the journal may lack what it begins with.
 		if id, end := g.cfg.Node.Line(); id == m.Line && end >= m.At {
 			if err := g.cfg.Node.WaitSynced(ctx, m.At); err != nil {
 				return err
 			}
-			continue
+			if g.cfg.Node.Holds(m) {
+				return nil
+			}
 		}
 		select {
 		case <-time.After(pause):
