@@ -3,6 +3,8 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -392,6 +394,51 @@ func TestQuorumMemberThatWasReset(t *testing.T) {
 				return
 			}
 			q.untilVoting(3)
+			if v := q.leader(nil).Do("GET", "key"); v != "acknowledged" {
+				t.Errorf("the write is %v", v)
+			}
+		})
+	}
+}
+
+// A primary that comes back without its journal, or with an older one, takes nothing from the
+// others, however long they have nobody else to follow.
+func TestQuorumPrimaryThatLostItsJournal(t *testing.T) {
+	for _, how := range []string{"all of it", "its end"} {
+		t.Run(how, func(t *testing.T) {
+			q := startQuorum(t, 3)
+			journal := func(n *redistest.Server) string { return filepath.Join(n.Dir, "appendonlydir") }
+			for _, n := range q.nodes {
+				n.Kill()
+			}
+			for _, n := range q.nodes {
+				if err := os.CopyFS(filepath.Join(n.Dir, "before"), os.DirFS(journal(n))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, n := range q.nodes {
+				n.Restart()
+			}
+			q.untilVoting(3)
+			primary := q.leader(nil)
+			others := slices.DeleteFunc(slices.Clone(q.nodes), func(n *redistest.Server) bool { return n == primary })
+			b, c := others[0], others[1]
+			c.Kill()
+			primary.Do("SET", "key", "acknowledged")
+			primary.Kill()
+			b.Kill()
+			if err := os.RemoveAll(journal(primary)); err != nil {
+				t.Fatal(err)
+			}
+			if how == "its end" {
+				if err := os.Rename(filepath.Join(primary.Dir, "before"), journal(primary)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			primary.Restart()
+			b.Restart()
+			time.Sleep(5 * time.Second) // longer than a primary looks for a better one
+			c.Restart()
 			if v := q.leader(nil).Do("GET", "key"); v != "acknowledged" {
 				t.Errorf("the write is %v", v)
 			}

@@ -92,7 +92,7 @@ func (r *replicator) Info() string {
 	if n.cluster == nil {
 		line("sentinel_confirmed", oneIf(!state.unconfirmed))
 	} else {
-		line("cluster_primary_settled", oneIf(n.cluster.View().Settled))
+		line("cluster_primary_settled", oneIf(r.settled()))
 	}
 	line("master_replid", state.history.ID)
 	line("master_replid2", state.history.ID2)

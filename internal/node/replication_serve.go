@@ -117,7 +117,7 @@ func (r *replicator) later(v replication.Verdict, asked replication.Request) boo
 	if r.n.cluster == nil {
 		return r.state.Load().unconfirmed
 	}
-	if r.n.cluster.View().Settled {
+	if r.settled() {
 		return false
 	}
 	if v == replication.FullDiverged || v == replication.FullAhead {
@@ -126,6 +126,17 @@ func (r *replicator) later(v replication.Verdict, asked replication.Request) boo
 		}
 	}
 	return true
+}
+
+// settled reports whether this node's stream may take the place of what replicas have. In a
+// cluster that takes a primary of which no better one is known; in a quorum shard that is the one
+// that the group has elected: a node that has lost its journal, and starts with the slots in its
+// nodes.conf, would empty those that have what was acknowledged.
+func (r *replicator) settled() bool {
+	if r.n.quorum != nil {
+		return r.n.commits.leads.Load()
+	}
+	return r.n.cluster.View().Settled
 }
 
 // GoodReplicas counts those that acknowledged within min-replicas-max-lag.

@@ -23,7 +23,8 @@
 //     claimed the shard's slots with the greatest epoch. The epoch of a claim is a
 //     committed entry of the term in which the claimant leads (Claim), and greater than
 //     those before. So whom it follows has led in a term, and had what was
-//     committed before that term.
+//     committed before that term. It may have lost that since, and come back with its claim
+//     in nodes.conf: who does not lead has nobody give up anything.
 //  2. A node that has stored a mark of term t had that term's stream at the time, and
 //     so has followed its leader; it follows none of an earlier term any more.
 //
