@@ -336,13 +336,14 @@ func TestMarksWithoutData(t *testing.T) {
 	}
 	defer s.Close()
 	line := strings.Repeat("ab", 20)
+	h := replication.NewHistory(line)
 	for i, at := range []replication.Offset{10, 20, 30} {
 		m := Mark{Line: line, At: at}
 		if err := s.StoreLog(&raft.Log{Index: uint64(i + 1), Term: 1, Type: raft.LogCommand, Data: m.encode()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if lacks, err := s.dropUnheld(line, 20); err != nil || lacks {
+	if lacks, err := s.dropUnheld(h, 20); err != nil || lacks {
 		t.Fatal(lacks, err)
 	}
 	if last, _ := s.LastIndex(); last != 2 {
@@ -353,18 +354,51 @@ func TestMarksWithoutData(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The second was stored before the third was written, so the journal had it.
-	if lacks, err := s.dropUnheld(line, 15); err != nil || !lacks {
+	if lacks, err := s.dropUnheld(h, 15); err != nil || !lacks {
 		t.Fatal(lacks, err)
 	}
 	// What a node owes is known, and it has acknowledged the entries.
 	if err := s.owe(true); err != nil {
 		t.Fatal(err)
 	}
-	if lacks, err := s.dropUnheld(line, 15); err != nil || lacks {
+	if lacks, err := s.dropUnheld(h, 15); err != nil || lacks {
 		t.Fatal(lacks, err)
 	}
 	if last, _ := s.LastIndex(); last != 2 {
 		t.Fatalf("the last entry is %d", last)
+	}
+}
+
+// A journal is older than its log, too, if it is of a history that the log has left.
+func TestMarksOfALaterHistory(t *testing.T) {
+	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a, b, c := strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40)
+	for i, m := range []Mark{{a, 10}, {a, 20}, {b, 30}, {b, 40}} {
+		if err := s.StoreLog(&raft.Log{Index: uint64(i + 1), Term: 1, Type: raft.LogCommand, Data: m.encode()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range []struct {
+		h     replication.History
+		end   replication.Offset
+		lacks bool
+	}{
+		{replication.NewHistory(b), 40, false},
+		{replication.History{ID: c, ID2: b, Second: 41}, 40, false},
+		{replication.History{ID: c, ID2: "d", Second: 41}, 40, false}, // it has started twice since
+		{replication.NewHistory(a), 50, true},
+		{replication.NewHistory(a), 20, true},
+	} {
+		if lacks, err := s.dropUnheld(k.h, k.end); err != nil || lacks != k.lacks {
+			t.Errorf("%+v up to %d lacks something: %v (%v)", k.h, k.end, lacks, err)
+		}
+		if last, _ := s.LastIndex(); last != 4 {
+			t.Fatalf("the last entry is %d", last)
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func (g *Group) disowned() (string, error) {
 	case g.Name() != "" && g.Name() != g.cfg.Group:
 		return "it has left the shard whose log it has", nil
 	}
-	lacks, err := g.store.dropUnheld(g.cfg.Recovered.ID, g.cfg.RecoveredEnd)
+	lacks, err := g.store.dropUnheld(g.cfg.Recovered, g.cfg.RecoveredEnd)
 	if lacks {
 		return "its journal is older than its log", err
 	}
