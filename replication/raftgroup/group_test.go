@@ -214,6 +214,36 @@ func TestDebtorAsksForNoVotes(t *testing.T) {
 	}
 }
 
+// The lead is not given to who has not been heard for a while, however often that is asked for,
+// and writes go on.
+func TestTransferToWhoWasAway(t *testing.T) {
+	l := newPatientLab(t, "a", "b", "c")
+	l.form("a")
+	leader := l.leader()
+	away := "c"
+	if leader.id == away {
+		away = "b"
+	}
+	l.isolate(away, true)
+	for began := time.Now(); time.Since(began) < 4*time.Second; time.Sleep(50 * time.Millisecond) {
+		if err := leader.write(set(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	member := l.node(away).group.Self()
+	for range 3 {
+		if err := leader.group.Transfer(member); !errors.Is(err, errLags) {
+			t.Fatal(err)
+		}
+	}
+	l.isolate(away, false)
+	if err := leader.write(set(2)); err != nil {
+		t.Fatal(err)
+	}
+	l.until(func() bool { return leader.group.Transfer(member) == nil })
+	l.until(func() bool { return l.node(away).group.Leads() })
+}
+
 // forgetful gives up its data as soon as it has been asked whether it has them.
 type forgetful struct {
 	Node

@@ -57,6 +57,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,7 @@ var (
 	// ErrNotLeader answers what only the leader can do.
 	ErrNotLeader = errors.New("raftgroup: not the leader")
 	errClosed    = errors.New("raftgroup: closed")
+	errLags      = errors.New("raftgroup: nobody who could take the lead takes entries at present")
 )
 
 // Group is this node's part of its shard's Raft group.
@@ -306,10 +308,19 @@ func (g *Group) Leader() string {
 // CurrentTerm is the term that this node knows of.
 func (g *Group) CurrentTerm() uint64 { return g.raft.CurrentTerm() }
 
-// Transfer gives the lead to another member; "": to the one with the most entries.
+// Transfer gives the lead to another member; "": to the one that heard from this one last. It is
+// refused if the member takes no entries at present, with errLags: the library would wait for it
+// in a place where it takes no marks either, and a second attempt would stand there until the
+// member answers again.
 func (g *Group) Transfer(id string) error {
+	to := []string{id}
 	if id == "" {
-		return g.outcome(g.raft.LeadershipTransfer())
+		to, _ = g.Voters()
+	}
+	to = slices.DeleteFunc(to, func(m string) bool { return m == g.self })
+	id, at := g.wire.lastFed(to)
+	if time.Since(at) > g.cfg.Heartbeat {
+		return errLags
 	}
 	return g.outcome(g.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(id)))
 }

@@ -31,6 +31,7 @@ type wire struct {
 
 	mu     sync.Mutex
 	agreed map[raft.ServerID]time.Time // when the last message was sent that a member took from its leader
+	fed    map[raft.ServerID]time.Time // the same of messages that are not only heartbeats
 }
 
 const (
@@ -56,7 +57,7 @@ func newWire(g *Group, logger hclog.Logger) *wire {
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger, MaxRPCsInFlight: inFlight,
 		}),
-		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), agreed: map[raft.ServerID]time.Time{},
+		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), agreed: map[raft.ServerID]time.Time{}, fed: map[raft.ServerID]time.Time{},
 	}
 }
 
@@ -176,6 +177,9 @@ func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft
 	if err == nil && resp.Success {
 		w.mu.Lock()
 		w.agreed[id] = began
+		if args.PrevLogEntry != 0 || args.LeaderCommitIndex != 0 || len(args.Entries) > 0 {
+			w.fed[id] = began
+		}
 		w.mu.Unlock()
 	}
 	return err
@@ -197,6 +201,18 @@ func (w *wire) heard(members []raft.Server, after time.Time) bool {
 		}
 	}
 	return agreed > voters/2
+}
+
+// lastFed is the one of some members that took entries, or the news of a commit, last, and when.
+func (w *wire) lastFed(members []string) (member string, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range members {
+		if t := w.fed[raft.ServerID(m)]; t.After(at) {
+			member, at = m, t
+		}
+	}
+	return member, at
 }
 
 // Close implements raft.WithClose.
