@@ -44,7 +44,7 @@ func TestGroupCommits(t *testing.T) {
 
 // A member that refuses entries because their data are late gets them when these have come.
 func TestALateMemberIsReplicatedTo(t *testing.T) {
-	l := newLab(t, "a", "b", "c")
+	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	n := l.leader()
 	var late *labNode
