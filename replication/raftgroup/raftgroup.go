@@ -148,10 +148,10 @@ const (
 	commitPeriod   = 20 * time.Millisecond // how late followers learn of a commit at most
 	barrierTimeout = 10 * time.Second
 	settlePeriod   = 300 * time.Millisecond
-	retryPeriod    = time.Second // of beginning to lead, where nobody else can
-	snapshotAfter  = 16384       // entries
-	trailing       = 8192        // entries that stay for followers that lag
-	lookAgain      = 100 * time.Millisecond
+	retryPeriod    = time.Second            // of beginning to lead, where nobody else can
+	snapshotAfter  = 16384                  // entries
+	trailing       = 8192                   // entries that stay for followers that lag
+	lookAgain      = 100 * time.Millisecond // at the stream, while the disk is waited for
 )
 
 var (

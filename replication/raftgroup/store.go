@@ -158,16 +158,17 @@ func (s *store) Close() error { return s.db.Close() }
 // has acknowledged neither. That can be so of the entries that were stored last, of a
 // leader; if the journal lacks what older ones name it has lost something, and lacks is
 // true. So it has if the last mark is of another history and one before it of the
-// journal's: no node goes back to a history that it has left. A last mark of another history
-// alone tells nothing, as a primary opens one at each start. Of a node that owes data
-// nothing is said: that it has not what its log names is known, and it has acknowledged the
-// entries.
+// journal's: a node that has stored a mark of a history does not go back to the one before. A
+// last mark of another history alone tells nothing, as a primary opens one at each start. Of a
+// node that owes data nothing is said: that it has not what its log names is known, and it has
+// acknowledged the entries.
 func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks bool, err error) {
 	writing, err := s.GetUint64(writingKey)
 	if err != nil || s.owes.Load() {
 		return false, err
 	}
-	last, from, other := s.last.Load(), uint64(0), false
+	last, from := s.last.Load(), uint64(0)
+	other := false // the last mark is of another history
 	for i := last; i > 0 && i >= s.first.Load(); i-- {
 		var l raft.Log
 		if err := s.GetLog(i, &l); err != nil {
@@ -177,23 +178,23 @@ func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks
 		if !ok {
 			continue
 		}
-		switch {
-		case other:
+		if other {
 			if m.Line == h.ID {
 				return true, nil
 			}
 			continue
-		case Holds(h, end, m):
-		case m.Line != h.ID:
+		}
+		if Holds(h, end, m) {
+			break
+		}
+		if m.Line != h.ID {
 			other = true
 			continue
-		case i < writing:
-			return true, nil
-		default:
-			from = i
-			continue
 		}
-		break
+		if i < writing {
+			return true, nil
+		}
+		from = i
 	}
 	if from == 0 {
 		return false, nil
