@@ -241,7 +241,7 @@ func FuzzDirectives(f *testing.F) {
 	f.Add("sentinel known-slave m 127.0.0.1 7010\nsentinel monitor m ::1 7000 2\nport 1")
 	f.Add("sentinel rename-command m a b\nsentinel monitor \"m\\n\" h 7000 2\nsentinel resolve-hostnames yes")
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "include") || strings.Contains(text, "INCLUDE") {
+		if strings.Contains(strings.ToLower(text), "include") {
 			t.Skip("reads other files")
 		}
 		c, first, err := load(t, text)
