@@ -191,15 +191,16 @@ func (q *quorum) Leave() {
 	}
 }
 
-// forgets says that the node gives up its data; q may be nil.
-func (q *quorum) forgets() error {
+// without runs a change by which the node gives up data, see raftgroup.Group.Without; q may be
+// nil. The change includes that the replicator's state is the new one.
+func (q *quorum) without(change func() error) error {
 	if q == nil {
-		return nil
+		return change()
 	}
 	if p := q.part.Load(); p != nil {
-		return p.Forgets()
+		return p.Without(change)
 	}
-	return nil
+	return change()
 }
 
 // found makes a group where there is none: of a primary that has slots and belongs to
@@ -338,6 +339,9 @@ func (n *Node) relearn() {
 		n.quorum.relearn()
 	}
 }
+
+// Attached implements raftgroup.Node.
+func (q *quorum) Attached() int { return q.n.replicator.primary.Attached() }
 
 // Members implements raftgroup.Node.
 func (q *quorum) Members() (all, ready []string) {
@@ -549,6 +553,9 @@ func (q *quorum) Elect(ctx context.Context) error {
 	if g == nil {
 		return errNoPart
 	}
+	if g.Owes() {
+		return errors.New("This node lacks data of its shard's primary, and could not be elected. Try again when it has them (quorum_owes of INFO replication)")
+	}
 	switch leader := g.Leader(); leader {
 	case g.Self():
 		return errors.New("You should send CLUSTER FAILOVER to a replica")
@@ -629,6 +636,7 @@ func (q *quorum) info(line func(string, any)) {
 	line("quorum_term", g.CurrentTerm())
 	line("quorum_voters", len(voters))
 	line("quorum_members", len(all))
+	line("quorum_owes", oneIf(g.Owes()))
 	line("quorum_committed_offset", q.n.commits.Committed())
 	line("quorum_uncertain_replies", q.n.server.Uncertain())
 	line("quorum_staleness_ms", q.staleness(time.Now()).Milliseconds())

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -455,14 +454,17 @@ func (r *replicator) forget(tx *storage.Tx) {
 	next.standing.Forget()
 	tx.FlushAll()
 	r.n.server.DropLibraries(tx)
-	err := r.n.persistence.replaced(0, func() error {
-		return errors.Join(r.n.quorum.forgets(), r.n.stream.NewGeneration("", 0, next.history, true))
+	err := r.n.quorum.without(func() error {
+		if err := r.n.persistence.replaced(0, func() error { return r.n.stream.NewGeneration("", 0, next.history, true) }); err != nil {
+			return err
+		}
+		tx.Rebase(0)
+		r.state.Store(&next)
+		return nil
 	})
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))
 	}
-	tx.Rebase(0)
-	r.state.Store(&next)
 }
 
 // Primary is the address that is followed; the host is empty on a primary.

@@ -312,15 +312,21 @@ func (f *follower) adopt(tx *storage.Tx, full psync.Full) error {
 	next := *r.state.Load()
 	next.history, next.known = full.History, true
 	next.standing.Sync(time.Now())
-	err = n.persistence.replaced(info.Size(), func() error {
-		return n.stream.NewGeneration(full.Path, full.At, full.History, true)
+	err = n.quorum.without(func() error {
+		err := n.persistence.replaced(info.Size(), func() error {
+			return n.stream.NewGeneration(full.Path, full.At, full.History, true)
+		})
+		if err != nil {
+			return err
+		}
+		n.stream.SetSelectedDB(full.DB)
+		tx.Rebase(full.At)
+		r.state.Store(&next)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	n.stream.SetSelectedDB(full.DB)
-	tx.Rebase(full.At)
-	r.state.Store(&next)
 	if !n.stream.Enabled() {
 		// Without a journal the file is what a restart loads, as in Redis. Without
 		// it a restart asks for another one.

@@ -159,7 +159,7 @@ func (f *follower) dropUnchanged(fork replication.Fork, p psync.Position) (done 
 	if current, _, _ := n.stream.Restart(); base != current && n.canReload(fork.At, p.End) != nil {
 		return false, nil // an older one becomes the base again, and a restart has to read it
 	}
-	err = f.inHistory(fork.ID, func(tx *storage.Tx) error {
+	cut := func(tx *storage.Tx) error {
 		err := n.persistence.replaced(fileSize(base), func() error {
 			if n.stream.Enabled() {
 				return n.stream.Rewind(fork.At, replication.NewHistory(fork.ID))
@@ -172,7 +172,8 @@ func (f *follower) dropUnchanged(fork replication.Fork, p psync.Position) (done 
 		n.stream.SetSelectedDB(p.DB)
 		tx.Rebase(fork.At)
 		return nil
-	})
+	}
+	err = n.quorum.without(func() error { return f.inHistory(fork.ID, cut) })
 	if errors.Is(err, errCutOff) {
 		return false, err
 	}
@@ -259,21 +260,7 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 			return err
 		},
 		adopt: func(tx *storage.Tx) error {
-			next := *r.state.Load()
-			next.history, next.known = replication.NewHistory(fork.ID), true
-			next.standing.Keep()
-			err := n.persistence.replaced(size, func() error { return n.stream.Rewind(fork.At, next.history) })
-			if err != nil && !errors.Is(err, journal.ErrHistoryNotSaved) {
-				return err
-			}
-			r.atStep("cut")
-			n.stream.SetSelectedDB(db)
-			tx.Rebase(fork.At)
-			r.state.Store(&next)
-			if err != nil {
-				_ = r.publish(&next, func() {}) // logged, and tried again
-			}
-			return nil
+			return n.quorum.without(func() error { return f.cutTo(tx, fork, db, size) })
 		},
 		what: "The node could not go back to where its stream and the master's have parted",
 	})
@@ -288,6 +275,27 @@ func (f *follower) goBack(ctx context.Context, fork replication.Fork, p psync.Po
 	})
 	r.log.Warn(fmt.Sprintf("Gone back to offset %d in %.3f seconds. Given up: %d bytes with %d writes that the master does not have. %s",
 		fork.At, time.Since(began).Seconds(), p.End-fork.At, kept.writes, kept.where()))
+	return nil
+}
+
+// cutTo makes the state as of the fork, which was loaded, the node's own; db is what is selected
+// there, and size that of its base. The unit holds the world lock.
+func (f *follower) cutTo(tx *storage.Tx, fork replication.Fork, db int, size int64) error {
+	r, n := f.r, f.r.n
+	next := *r.state.Load()
+	next.history, next.known = replication.NewHistory(fork.ID), true
+	next.standing.Keep()
+	err := n.persistence.replaced(size, func() error { return n.stream.Rewind(fork.At, next.history) })
+	if err != nil && !errors.Is(err, journal.ErrHistoryNotSaved) {
+		return err
+	}
+	r.atStep("cut")
+	n.stream.SetSelectedDB(db)
+	tx.Rebase(fork.At)
+	r.state.Store(&next)
+	if err != nil {
+		_ = r.publish(&next, func() {}) // logged, and tried again
+	}
 	return nil
 }
 

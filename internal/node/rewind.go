@@ -48,7 +48,9 @@ func (r *replicator) dropQuiet(tx *storage.Tx, after replication.Offset) {
 	if err != nil || at == end {
 		return // an answer that is no end of a unit shows here
 	}
-	err = n.persistence.replaced(n.persistence.baseBytes.Load(), func() error { return n.stream.Cut(at) })
+	err = n.quorum.without(func() error {
+		return n.persistence.replaced(n.persistence.baseBytes.Load(), func() error { return n.stream.Cut(at) })
+	})
 	if err != nil {
 		r.log.Debug("The end of the stream, which changes no data, stays", zap.Error(err))
 		return

@@ -244,22 +244,37 @@ func TestTransferToWhoWasAway(t *testing.T) {
 	l.until(func() bool { return l.node(away).group.Leads() })
 }
 
+// newStore is a store whose node leads as it says.
+func newStore(t *testing.T) *testStore {
+	t.Helper()
+	ts := &testStore{leads: true}
+	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil },
+		func() bool { return ts.leads }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ts.store = s
+	return ts
+}
+
+type testStore struct {
+	*store
+	leads bool
+}
+
 // forgetful gives up its data as soon as it has been asked whether it has them.
 type forgetful struct {
 	Node
 	g *Group
 }
 
-func (f *forgetful) Holds(Mark) bool { return f.g.Forgets() == nil }
+func (f *forgetful) Holds(Mark) bool { return f.g.Without(func() error { return nil }) == nil }
 
 // What a node comes to owe while it is found to hold what it has owed so far, it owes.
 func TestDebtIsNotPaidInAdvance(t *testing.T) {
-	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	g := &Group{store: s}
+	s := newStore(t)
+	g := &Group{store: s.store}
 	g.cfg.Node = &forgetful{g: g}
 	if err := errors.Join(s.owe(true), g.accept(t.Context(), Mark{}, true)); err != nil || !s.owes.Load() {
 		t.Fatal("it owes nothing", err)
@@ -306,6 +321,74 @@ func TestLeaderWhoseStreamIsCut(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("it waits for ever")
+	}
+}
+
+// What a node gives up it owes until it has it back, whoever sees the data for as long as
+// they are there and takes the debt for paid.
+func TestDebtOfWhatIsBeingGivenUp(t *testing.T) {
+	s := newStore(t)
+	m := Mark{Line: strings.Repeat("ab", 20), At: 10}
+	if err := s.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: m.encode()}); err != nil {
+		t.Fatal(err)
+	}
+	holds := func(Mark) bool { return true }
+	var before uint64
+	err := s.without(func() error {
+		before = s.debt()
+		if !s.owes.Load() {
+			t.Error("it owes nothing before the change")
+		}
+		return s.payIf(holds)
+	})
+	if err != nil || !s.owes.Load() {
+		t.Fatal("it owes nothing while it gives up data", err)
+	}
+	if err := s.paid(before); err != nil || !s.owes.Load() {
+		t.Fatal("what was seen before the change pays for it", err)
+	}
+	if err := s.payIf(func(Mark) bool { return false }); err != nil || !s.owes.Load() {
+		t.Fatal("it has paid without the data", err)
+	}
+	s.storing.Lock()
+	err = s.payIf(holds)
+	s.storing.Unlock()
+	if err != nil || !s.owes.Load() {
+		t.Fatal("it has paid while a mark was being stored", err)
+	}
+	if err := s.payIf(holds); err != nil || s.owes.Load() {
+		t.Fatal("it owes what it has", err)
+	}
+}
+
+// A follower that stores a mark without its data owes them, whatever it was found to have before.
+func TestFollowerOwesWhatItStores(t *testing.T) {
+	l := newPatientLab(t, "a", "b", "c")
+	l.form("a")
+	b := l.node("b")
+	l.until(func() bool { return b.stream.Synced() >= l.node("a").stream.End() && !b.group.Owes() })
+	m := Mark{}
+	m.Line, m.At = b.Line()
+	b.late.Store(true)
+	if err := b.group.hold([]*raft.Log{{Index: 100, Term: 1, Type: raft.LogCommand, Data: m.encode()}}); err != nil || !b.group.Owes() {
+		t.Fatal("it owes nothing", err)
+	}
+}
+
+// A leader that is heard, and whose stream nobody can copy, does not lead for long.
+func TestLeaderThatNobodyCopies(t *testing.T) {
+	l := newLab(t, "a", "b", "c")
+	l.form("a")
+	old := l.leader()
+	old.shut.Store(true)
+	for old.write(set(1)) == nil { // what was under way may still arrive
+	}
+	l.until(func() bool { return l.node("b").group.Leads() || l.node("c").group.Leads() })
+	if n := l.leader(); n == old {
+		t.Fatal("two lead")
+	}
+	if err := l.leader().write(set(2)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -360,11 +443,7 @@ func TestCloseWhileBusy(t *testing.T) {
 
 // Marks that were written while the bytes were not are no marks at the next start.
 func TestMarksWithoutData(t *testing.T) {
-	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := newStore(t)
 	line := strings.Repeat("ab", 20)
 	h := replication.NewHistory(line)
 	for i, at := range []replication.Offset{10, 20, 30} {
@@ -387,6 +466,14 @@ func TestMarksWithoutData(t *testing.T) {
 	if lacks, err := s.dropUnheld(h, 15); err != nil || !lacks {
 		t.Fatal(lacks, err)
 	}
+	// A follower has what it stores: nothing of that is being written at once.
+	s.leads = false
+	if err := s.StoreLog(&raft.Log{Index: 3, Term: 1, Type: raft.LogCommand, Data: Mark{Line: line, At: 30}.encode()}); err != nil {
+		t.Fatal(err)
+	}
+	if lacks, err := s.dropUnheld(h, 20); err != nil || !lacks {
+		t.Fatal(lacks, err)
+	}
 	// What a node owes is known, and it has acknowledged the entries.
 	if err := s.owe(true); err != nil {
 		t.Fatal(err)
@@ -394,18 +481,14 @@ func TestMarksWithoutData(t *testing.T) {
 	if lacks, err := s.dropUnheld(h, 15); err != nil || lacks {
 		t.Fatal(lacks, err)
 	}
-	if last, _ := s.LastIndex(); last != 2 {
+	if last, _ := s.LastIndex(); last != 3 {
 		t.Fatalf("the last entry is %d", last)
 	}
 }
 
 // A journal is older than its log, too, if it is of a history that the log has left.
 func TestMarksOfALaterHistory(t *testing.T) {
-	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil }, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := newStore(t)
 	a, b, c := strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40)
 	for i, m := range []Mark{{a, 10}, {a, 20}, {b, 30}, {b, 40}} {
 		if err := s.StoreLog(&raft.Log{Index: uint64(i + 1), Term: 1, Type: raft.LogCommand, Data: m.encode()}); err != nil {

@@ -55,6 +55,7 @@ type labNode struct {
 	onRecord  string // the group
 	files     *fullFS
 	late      atomic.Bool   // it does not have yet what marks name
+	shut      atomic.Bool   // nobody can copy its stream
 	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
 }
 
@@ -227,10 +228,10 @@ func (n *labNode) copyFrom(p *labNode, of string, buf []byte) {
 	p.mu.Lock()
 	theirs, serves := p.history, p.primary == ""
 	p.mu.Unlock()
-	if !serves || !n.settle(p, theirs) {
+	if !serves || p.shut.Load() || !n.settle(p, theirs) {
 		return
 	}
-	for n.ctx.Err() == nil && p.ctx.Err() == nil && !n.lab.apart(n.id, of) {
+	for n.ctx.Err() == nil && p.ctx.Err() == nil && !p.shut.Load() && !n.lab.apart(n.id, of) {
 		end := n.stream.End()
 		ctx, cancel := context.WithTimeout(n.ctx, 50*time.Millisecond)
 		err := p.stream.Wait(ctx, end)
@@ -279,7 +280,7 @@ func (n *labNode) settle(p *labNode, theirs replication.History) bool {
 		return false
 	}
 	if !ok || f.At < n.stream.End() {
-		if err := n.stream.NewGeneration("", 0, theirs, true); err != nil {
+		if err := n.group.Without(func() error { return n.stream.NewGeneration("", 0, theirs, true) }); err != nil {
 			n.lab.t.Error(err)
 			return false
 		}
@@ -486,6 +487,22 @@ func (n *labNode) tell(f func()) {
 
 func (n *labNode) Verified(round uint64) { n.verified.Store(round) }
 func (n *labNode) Learned(m Mark)        { n.tell(func() { n.learned = m }) }
+
+func (n *labNode) Attached() (count int) {
+	n.lab.mu.Lock()
+	defer n.lab.mu.Unlock()
+	for id, o := range n.lab.nodes {
+		if o.ctx == nil || o.ctx.Err() != nil || n.lab.cut[[2]string{id, n.id}] || n.lab.cut[[2]string{n.id, id}] {
+			continue
+		}
+		o.mu.Lock()
+		if o.primary == n.id && !n.shut.Load() {
+			count++
+		}
+		o.mu.Unlock()
+	}
+	return count
+}
 
 func (n *labNode) Members() (all, ready []string) {
 	n.lab.mu.Lock()

@@ -146,23 +146,31 @@ func TestNodeThatForgets(t *testing.T) {
 	l := newPatientLab(t, "a", "b", "c")
 	l.form("a")
 	l.until(func() bool { return l.node("b").stream.Synced() >= l.node("a").stream.End() })
-	if err := l.node("b").group.Forgets(); err != nil {
+	b := l.node("b")
+	if err := b.group.Without(func() error { b.late.Store(true); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.node("b").group.wire.RequestPreVote("c", "c", nil, nil); err != errOwes {
+	if err := b.group.wire.RequestPreVote("c", "c", nil, nil); err != errOwes {
 		t.Fatal(err)
+	}
+	if err := l.leader().group.Transfer(b.group.Self()); err == nil {
+		t.Fatal("it takes the lead")
 	}
 	if err := l.leader().write(set(1)); err != nil {
 		t.Fatal(err)
 	}
-	l.until(func() bool { return !l.node("b").group.store.owes.Load() })
+	if l.leader().id != "a" || !b.group.Owes() {
+		t.Fatal("it has the data")
+	}
+	b.late.Store(false)
+	l.until(func() bool { return !b.group.Owes() }) // nobody writes for that
 }
 
 // Who founds a group owes nothing.
 func TestFounderOwesNothing(t *testing.T) {
 	l := newLab(t, "a")
 	g := l.node("a").group
-	if err := errors.Join(g.Forgets(), g.Bootstrap()); err != nil || g.store.owes.Load() {
+	if err := errors.Join(g.Without(func() error { return nil }), g.Bootstrap()); err != nil || g.store.owes.Load() {
 		t.Fatal(err, g.store.owes.Load())
 	}
 }

@@ -40,9 +40,9 @@
 // gets them when it follows that one, which cannot become the primary before a
 // majority has stored its log. So such marks are stored without their data; nobody is
 // acknowledged by them. The member then owes data, and does not stand for election
-// (wire.RequestVote) until it has stored a mark in the term in which that was set: what
-// that names has everything in it that was marked before. A debt is kept on disk, as votes
-// are. So whoever is elected has what its log names.
+// (wire.RequestVote) until it has what the last mark in its log names: that has everything in
+// it that was marked before. A debt is kept on disk, as votes are, and noted before a node
+// gives up any data (Without). So whoever is elected has what its log names.
 //
 // # How a leader begins
 //
@@ -97,6 +97,8 @@ type Node interface {
 	Lost()
 	Learned(m Mark)
 
+	// Attached is how many nodes copy this one's stream at present, or have begun to.
+	Attached() int
 	// Members are those of the nodes that the shard consists of beside this primary: ready are
 	// those that have about all of the stream. Gone reports whether a member is known to be
 	// no more, or has left the shard for good.
@@ -152,6 +154,7 @@ const (
 	snapshotAfter  = 16384                  // entries
 	trailing       = 8192                   // entries that stay for followers that lag
 	lookAgain      = 100 * time.Millisecond // at the stream, while the disk is waited for
+	deafAfter      = 3 * time.Second        // without a commit, while too few copy its stream, a leader gives up
 )
 
 var (
@@ -184,6 +187,7 @@ type Group struct {
 	stints atomic.Uint64 // how often it has begun to lead
 	begun  atomic.Uint64 // rounds of verify
 	epoch  atomic.Uint64 // of the last claim that was committed
+	since  atomic.Int64  // when the mark under way was set, in Unix nanoseconds; 0: there is none
 }
 
 // Open starts the node's member of its group. A node that belongs to none yet
@@ -311,7 +315,7 @@ func (g *Group) CurrentTerm() uint64 { return g.raft.CurrentTerm() }
 // Transfer gives the lead to another member; "": to the one that heard from this one last. It is
 // refused if the member takes no entries at present, with errLags: the library would wait for it
 // in a place where it takes no marks either, and a second attempt would stand there until the
-// member answers again.
+// member answers again. A member that lacks data which its log names refuses it.
 func (g *Group) Transfer(id string) error {
 	to := []string{id}
 	if id == "" {
@@ -371,7 +375,7 @@ func (g *Group) watch() {
 				g.begin()
 			}
 		case <-g.again:
-			if g.term.Load() == 0 && g.raft.State() == raft.Leader {
+			if g.term.Load() == 0 && g.rules() {
 				g.begin()
 			}
 		case <-g.ctx.Done():
@@ -392,7 +396,7 @@ func (g *Group) end() {
 func (g *Group) begin() {
 	if err := g.lead(); err != nil && g.ctx.Err() == nil {
 		g.log.Warn("The node was elected and cannot lead its shard", zap.Error(err))
-		if g.raft.State() == raft.Leader {
+		if g.rules() {
 			if err := g.Transfer(""); err != nil {
 				g.log.Warn("Nobody else can lead the shard either", zap.Error(err))
 				time.AfterFunc(retryPeriod, func() { wake(g.again) })
@@ -409,7 +413,7 @@ func (g *Group) lead() error {
 	if err := g.claimOnce(); err != nil {
 		return err
 	}
-	if g.raft.CurrentTerm() != term || g.raft.State() != raft.Leader {
+	if g.raft.CurrentTerm() != term || !g.rules() {
 		return ErrNotLeader
 	}
 	g.cfg.Node.Led(term)
@@ -480,7 +484,9 @@ func (g *Group) front() {
 			if m == marked && term == markedIn && stint == markedBy {
 				return
 			}
+			g.since.Store(time.Now().UnixNano())
 			in, err := g.apply(m.encode())
+			g.since.Store(0)
 			if err != nil || in != term {
 				// It does not lead any more, which watch hears of, or Raft was held up.
 				time.AfterFunc(retryPeriod, g.Appended)
@@ -513,14 +519,24 @@ func (g *Group) confirmed(began time.Time) bool {
 	return false
 }
 
-// hold is the store's: what has to be on this node's disk before entries of a leader count
-// as stored. On a follower it was looked at before Raft saw them; see wire. The stream may be
-// cut while the disk is waited for, by a primary that has a greater epoch: then there is nothing
-// to wait for any more, and the node owes what its log names.
+// rules reports whether Raft holds this node for the leader, be it able to serve or not.
+func (g *Group) rules() bool { return g.raft.State() == raft.Leader }
+
+// hold is the store's: what has to be on this node's disk before entries count as stored. On a
+// follower it was looked at before Raft saw them (see wire), and may have gone since. The
+// stream of a leader may be cut while the disk is waited for, by a primary that has a greater
+// epoch: then there is nothing to wait for any more. In both cases the node owes what its log
+// names.
 func (g *Group) hold(logs []*raft.Log) error {
 	m, _, ok := lastMark(logs)
-	if !ok || g.raft.State() != raft.Leader {
+	if !ok {
 		return nil
+	}
+	if !g.rules() {
+		if g.cfg.Node.Holds(m) {
+			return nil
+		}
+		return g.store.owe(true)
 	}
 	for !g.cfg.Node.Holds(m) {
 		if id, end := g.cfg.Node.Line(); id != m.Line || end < m.At {

@@ -24,16 +24,21 @@ type store struct {
 	disk  *disk
 	first atomic.Uint64 // 0: the log is empty
 	last  atomic.Uint64
-	// hold waits until the data are; it runs beside the write of the entries.
-	hold func([]*raft.Log) error
+	// hold waits until the data are, or notes that this node owes them; it runs beside the write
+	// of the entries. leads reports whether the node leads: then data and entries are written at once.
+	hold  func([]*raft.Log) error
+	leads func() bool
 	// since is when the write in progress began, in Unix nanoseconds; 0: there is none.
 	since   atomic.Int64
 	applied atomic.Pointer[Mark] // the last mark that the machine has applied
 
 	group atomic.Pointer[string] // the group's name; nil: there is none
-	owing sync.Mutex
-	owes  atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
-	debts uint64      // how often owe was told that there are; guarded by owing
+	storing sync.Mutex // held while entries are being stored
+
+	owing   sync.Mutex
+	owes    atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
+	debts   uint64      // how often owe was told that there are; guarded by owing
+	parting int         // how many calls of without are under way; guarded by owing
 }
 
 var errNoKey = errors.New("not found") // what raft.StableStore asks for
@@ -46,7 +51,7 @@ const (
 
 // openStore opens the log in a directory. fatal is told of an error after which nobody knows
 // what of the log is on the disk; it ends the process.
-func openStore(dir string, d *disk, hold func([]*raft.Log) error, fatal func(error)) (*store, error) {
+func openStore(dir string, d *disk, hold func([]*raft.Log) error, leads func() bool, fatal func(error)) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS:                 d,
 		MemTableSize:       4 << 20,
@@ -57,7 +62,7 @@ func openStore(dir string, d *disk, hold func([]*raft.Log) error, fatal func(err
 	if err != nil {
 		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
 	}
-	s := &store{db: db, disk: d, hold: hold}
+	s := &store{db: db, disk: d, hold: hold, leads: leads}
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -113,10 +118,56 @@ func (s *store) debt() uint64 {
 func (s *store) paid(debt uint64) error {
 	s.owing.Lock()
 	defer s.owing.Unlock()
-	if s.debts != debt {
+	if s.debts != debt || s.parting > 0 {
 		return nil
 	}
 	return s.noteDebt(false)
+}
+
+// without has the node give up data that its log may name. It owes them before and
+// afterwards, whatever is paid meanwhile by who still sees them.
+func (s *store) without(change func() error) error {
+	s.owing.Lock()
+	s.debts++
+	s.parting++
+	err := s.noteDebt(true)
+	s.owing.Unlock()
+	if err == nil {
+		err = change()
+	}
+	s.owing.Lock()
+	s.debts++
+	s.parting--
+	s.owing.Unlock()
+	return err
+}
+
+// lastMark is the last mark in the log.
+func (s *store) lastMark() (m Mark, ok bool, err error) {
+	for i := s.last.Load(); i > 0 && i >= s.first.Load(); i-- {
+		var l raft.Log
+		if err := s.GetLog(i, &l); err != nil {
+			return m, false, err
+		}
+		if m, ok := markOf(&l); ok {
+			return m, true, nil
+		}
+	}
+	return m, false, nil
+}
+
+// payIf pays what the node owes if it holds the last mark in the log: whoever has set that had
+// everything that was marked before.
+func (s *store) payIf(holds func(Mark) bool) error {
+	if !s.owes.Load() || !s.storing.TryLock() {
+		return nil
+	}
+	defer s.storing.Unlock()
+	debt := s.debt() // before the look
+	if m, ok, err := s.lastMark(); err != nil || !ok || !holds(m) {
+		return err
+	}
+	return s.paid(debt)
 }
 
 // noteDebt puts on the disk whether the node owes data. owing is held.
@@ -155,9 +206,8 @@ func (s *store) Close() error { return s.db.Close() }
 
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
-// has acknowledged neither. That can be so of the entries that were stored last, of a
-// leader; if the journal lacks what older ones name it has lost something, and lacks is
-// true. So it has if the last mark is of another history and one before it of the
+// has acknowledged neither. That can be so of the entries that a leader has stored last; if
+// the journal lacks what others name it has lost something, and lacks is true. So it has if the last mark is of another history and one before it of the
 // journal's: a node that has stored a mark of a history does not go back to the one before. A
 // last mark of another history alone tells nothing, as a primary opens one at each start. Of a
 // node that owes data nothing is said: that it has not what its log names is known, and it has
@@ -202,7 +252,8 @@ func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks
 	return false, s.DeleteRange(from, last)
 }
 
-// writingKey is where the index of the first of the entries is that were stored last.
+// writingKey is where the index is of the first entry that was stored beside its data. What a
+// follower stores has them: then it is that of the next.
 var writingKey = []byte("writing")
 
 // FirstIndex implements raft.LogStore.
@@ -239,6 +290,13 @@ func (s *store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l})
 func (s *store) StoreLogs(logs []*raft.Log) error {
 	s.since.Store(time.Now().UnixNano())
 	defer s.since.Store(0)
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	first, last := logs[0].Index, logs[len(logs)-1].Index
+	writing := last + 1
+	if s.leads() {
+		writing = first
+	}
 	b := s.db.NewBatch()
 	defer b.Close()
 	for _, l := range logs {
@@ -250,7 +308,7 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 			return err
 		}
 	}
-	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, logs[0].Index), nil); err != nil {
+	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, writing), nil); err != nil {
 		return err
 	}
 	written := make(chan error, 1)
@@ -259,8 +317,8 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	if err := errors.Join(<-written, held); err != nil {
 		return err
 	}
-	s.first.CompareAndSwap(0, logs[0].Index)
-	s.last.Store(logs[len(logs)-1].Index)
+	s.first.CompareAndSwap(0, first)
+	s.last.Store(last)
 	return nil
 }
 

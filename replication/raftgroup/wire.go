@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+	"go.uber.org/zap"
 )
 
 // wire is the transport of the group over the connections of the node. It does more
@@ -72,9 +73,17 @@ func (w *wire) run() {
 		select {
 		case rpc := <-w.NetworkTransport.Consumer():
 			// A connection is served one message after the other, so order is kept.
-			if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok && len(a.Entries) > 0 {
-				w.g.running.Go(func() { w.holdBack(rpc, a) })
-				continue
+			switch a := rpc.Command.(type) {
+			case *raft.AppendEntriesRequest:
+				if len(a.Entries) > 0 {
+					w.g.running.Go(func() { w.holdBack(rpc, a) })
+					continue
+				}
+			case *raft.TimeoutNowRequest:
+				if w.g.store.owes.Load() { // it would ask nobody for a vote
+					rpc.Respond(nil, errOwes)
+					continue
+				}
 			}
 			w.pass(rpc)
 		case <-w.quit:
@@ -125,9 +134,13 @@ func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	return g.store.owe(true)
 }
 
-// Forgets says that the node gives up its data, other than for those of the primary that it
-// follows. What its log names is not there then. It is on the disk when Forgets returns.
-func (g *Group) Forgets() error { return g.store.owe(true) }
+// Without runs a change by which the node gives up data that it has: what its log names
+// may not be there then. The node owes it until the change is made and for as long as it
+// lacks it. The debt is on the disk when the change begins; if it cannot be noted that is the error.
+func (g *Group) Without(change func() error) error { return g.store.without(change) }
+
+// Owes reports whether the node lacks data that its log names: then it is not elected.
+func (g *Group) Owes() bool { return g.store.owes.Load() }
 
 // await waits until the node holds what a mark names.
 func (g *Group) await(ctx context.Context, m Mark) error {
@@ -221,25 +234,48 @@ func (w *wire) Close() error {
 	return w.NetworkTransport.Close()
 }
 
-// guard watches the disk of a leader.
+// guard watches whether a leader can do what one is for, and pays debts.
 func (g *Group) guard() {
 	tick := time.NewTicker(g.cfg.Stall / 8)
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
-			since := g.store.since.Load()
-			g.mute(since != 0 && now.UnixNano()-since > int64(g.cfg.Stall))
+			g.mute(g.cannotLead(now))
+			if err := g.store.payIf(g.cfg.Node.Holds); err != nil {
+				g.log.Warn("It is not known whether this node has the data that its log names", zap.Error(err))
+			}
 		case <-g.ctx.Done():
 			return
 		}
 	}
 }
 
-// mute has a leader whose disk hangs give up its office, unless there is nobody else: it
-// falls silent for the others, and says so here, since Raft waits for the disk with
+// cannotLead is why this node is no use as the leader at present, "" if it is, or is none. It
+// may be heard by the others all the same, and keep its office by that.
+func (g *Group) cannotLead(now time.Time) string {
+	if passed(g.store.since.Load(), now, g.cfg.Stall) {
+		return "a write of the group's log takes longer than " + g.cfg.Stall.String()
+	}
+	if !passed(g.since.Load(), now, deafAfter) {
+		return ""
+	}
+	if voters, _ := g.Voters(); g.cfg.Node.Attached()+1 <= len(voters)/2 {
+		return "nothing has been committed for " + deafAfter.String() + ", and too few of the others copy this node's stream"
+	}
+	return ""
+}
+
+// passed reports whether a time has passed since an instant in Unix nanoseconds; 0 is none.
+func passed(since int64, now time.Time, d time.Duration) bool {
+	return since != 0 && now.UnixNano()-since > int64(d)
+}
+
+// mute has a leader that cannot lead give up its office, unless there is nobody else: it
+// falls silent for the others, and says so here, since Raft may wait for the disk with
 // everything else. If it still leads afterwards it begins anew.
-func (g *Group) mute(stalled bool) {
+func (g *Group) mute(why string) {
+	stalled := why != ""
 	if stalled == g.wire.muted.Load() {
 		return
 	}
@@ -248,8 +284,8 @@ func (g *Group) mute(stalled bool) {
 		wake(g.again)
 		return
 	}
-	if voters, _ := g.Voters(); g.raft.State() == raft.Leader && len(voters) > 1 {
-		g.log.Warn("A write of the group's log takes longer than " + g.cfg.Stall.String() + ": this node does not lead any longer")
+	if voters, _ := g.Voters(); g.rules() && len(voters) > 1 {
+		g.log.Warn("This node does not lead its shard any longer: " + why)
 		g.end()
 	}
 }
