@@ -32,8 +32,8 @@ type store struct {
 	since   atomic.Int64
 	applied atomic.Pointer[Mark] // the last mark that the machine has applied
 
-	group atomic.Pointer[string] // the group's name; nil: there is none
-	storing sync.Mutex // held while entries are being stored
+	group   atomic.Pointer[string] // the group's name; nil: there is none
+	storing sync.Mutex             // held while entries are being stored
 
 	owing   sync.Mutex
 	owes    atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
