@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ const (
 	commitLogHeader = 32
 )
 
-// commitLog is a write-ahead log in front of Pebble, for appendfsync always. A
+// commitLog is a write-ahead log in front of Pebble, for appendfsync always and Sync. A
 // commit by Pebble takes two hand-overs between goroutines, which take longer than
 // a fast disk does; a record in here takes a write and an fsync by whoever waits
 // for it. Pebble gets the same bytes behind that, unhurriedly.
@@ -189,6 +190,9 @@ func (l *commitLog) write(block int64, end replication.Offset) (ok bool, err err
 const (
 	commitQuickBytes = 32 << 10
 	commitQuickTime  = 500 * time.Microsecond
+	// commitMostBytes is what Sync writes to the commit log at the most. More goes to Pebble
+	// alone, since writing it twice takes longer than the hand-overs that it saves.
+	commitMostBytes = 256 << 10
 )
 
 // TryCommit commits what was appended, on the caller's goroutine, if the policy is
@@ -202,7 +206,37 @@ func (s *Stream) TryCommit() {
 	}
 	defer l.mu.Unlock()
 	s.TellReaders()
-	block, end, ok := s.nextCommit(l)
+	s.commitLogged(l, commitQuickBytes)
+}
+
+// Sync returns when what was appended up to an offset is on the disk, whatever the policy,
+// with ctx's error, with ErrDisabled without a journal, or with ErrClosed. With OnDemand it
+// writes to the commit log, like TryCommit, and is not slower than one fsync.
+func (s *Stream) Sync(ctx context.Context, at replication.Offset) error {
+	if l := s.commits.Load(); l != nil && s.durable() < at && at <= s.End() {
+		l.mu.Lock()
+		if s.durable() < at {
+			s.commitLogged(l, commitMostBytes)
+		}
+		l.mu.Unlock()
+	}
+	if s.durable() >= at {
+		return nil
+	}
+	for {
+		old := s.demanded.Load()
+		if old >= int64(at) || s.demanded.CompareAndSwap(old, int64(at)) {
+			break
+		}
+	}
+	s.Announce() // the writer syncs no bytes of which nobody has told
+	return s.WaitSynced(ctx, at)
+}
+
+// commitLogged makes what was appended durable by the commit log, if that is not more than
+// most bytes and there is room. l.mu is held.
+func (s *Stream) commitLogged(l *commitLog, most replication.Offset) {
+	block, end, ok := s.nextCommit(l, most)
 	if !ok {
 		return
 	}
@@ -242,14 +276,14 @@ func (s *Stream) observed(took time.Duration, sync bool) {
 
 // nextCommit makes a record of what is not durable, in l.buf, and finds the place for
 // it; ok is false if there is no place, or too much or nothing to write. l.mu is held.
-func (s *Stream) nextCommit(l *commitLog) (block int64, end replication.Offset, ok bool) {
+func (s *Stream) nextCommit(l *commitLog, most replication.Offset) (block int64, end replication.Offset, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.w.Load()
 	from := s.durable()
 	end = replication.Offset(s.end.Load())
 	current := s.commits.Load() == l // otherwise the journal was turned off, and l is closed
-	if w == nil || !current || !s.tail.empty() || end <= from || end-from > commitQuickBytes {
+	if w == nil || !current || !s.tail.empty() || end <= from || end-from > most {
 		return 0, 0, false
 	}
 	a, b := s.ring.view(from, end-from)
@@ -269,7 +303,7 @@ func (s *Stream) durable() replication.Offset {
 // another run has left in the log is in Pebble by now, and does not stay.
 func (w *writer) beginCommits() (*commitLog, error) {
 	cfg := &w.s.cfg
-	if w.s.Policy() == Always {
+	if w.s.Policy().quick() {
 		w.opened = true
 		l, err := openCommitLog(cfg.FS, cfg.Dir, cfg.CommitLogBytes)
 		if err == nil {

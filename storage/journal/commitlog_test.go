@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -62,6 +63,59 @@ func TestACommitNeedsNothingOfPebble(t *testing.T) {
 	got, rec := afterPowerCut(t, mem, cfg)
 	if !bytes.Equal(got, want) || rec.Torn != "" {
 		t.Errorf("a power cut leaves %d of %d bytes (%s)", len(got), len(want), rec.Torn)
+	}
+}
+
+// onDemandIn is alwaysIn with fsyncs when somebody asks for one.
+func onDemandIn(t *testing.T, fs vfs.FS) (*Stream, Config) {
+	cfg := testConfig(t, "/j")
+	cfg.Policy, cfg.FS = OnDemand, fs
+	return openServing(t, cfg), cfg
+}
+
+// TestSyncNeedsNothingOfPebble has replies wait for nothing, and asks for what a power cut leaves.
+func TestSyncNeedsNothingOfPebble(t *testing.T) {
+	mem, g, fs := hold()
+	defer g.open()
+	s, cfg := onDemandIn(t, fs)
+	g.shut()
+	var want []byte
+	for i := range 5 {
+		want = append(want, unit(i, 100*i)...)
+		before := s.Synced()
+		end := commit(s, unit(i, 100*i))
+		if s.Committed() != end || s.Synced() != before {
+			t.Fatalf("of %d bytes %d are committed and %d synced", end, s.Committed(), s.Synced())
+		}
+		if err := s.Sync(t.Context(), end); err != nil || s.Synced() != end {
+			t.Fatalf("of %d bytes %d are synced (%v)", end, s.Synced(), err)
+		}
+	}
+	got, rec := afterPowerCut(t, mem, cfg)
+	if !bytes.Equal(got, want) || rec.Torn != "" {
+		t.Errorf("a power cut leaves %d of %d bytes (%s)", len(got), len(want), rec.Torn)
+	}
+}
+
+// TestSyncOfMuch asks for more than goes to the commit log, and at once for what nobody has
+// announced: the writer does both.
+func TestSyncOfMuch(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s, cfg := onDemandIn(t, mem)
+	var want []byte
+	for i, size := range []int{commitMostBytes + 1, 10, 2 * commitMostBytes} {
+		want = append(want, unit(i, size)...)
+		if err := s.Sync(t.Context(), s.AppendRaw(unit(i, size))); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := afterPowerCut(t, mem, cfg); !bytes.Equal(got, want) {
+			t.Fatalf("after unit %d a power cut leaves %d of %d bytes", i, len(got), len(want))
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := s.Sync(ctx, s.End()+1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("what was never appended is synced", err)
 	}
 }
 
@@ -338,10 +392,10 @@ func TestALateCommitDoesNotUseAClosedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.AppendRaw(unit(1, 10))
-	if _, _, ok := s.nextCommit(old); ok {
+	if _, _, ok := s.nextCommit(old, commitQuickBytes); ok {
 		t.Error("a commit into the log of the journal that was turned off")
 	}
-	if _, _, ok := s.nextCommit(s.commits.Load()); !ok {
+	if _, _, ok := s.nextCommit(s.commits.Load(), commitQuickBytes); !ok {
 		t.Error("no commit into the present log")
 	}
 }

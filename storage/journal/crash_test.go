@@ -74,15 +74,24 @@ func (c *cutter) watch(s *Stream) {
 
 // TestAPowerCutCostsNoMoreThanThePolicyAllows cuts the power at every operation
 // of a run with bases, trimming and units larger than the ring. Always loses
-// nothing committed; everysec nothing that was synced. What is recovered is
+// nothing committed; the others nothing that was synced. What is recovered is
 // always a whole number of units.
 func TestAPowerCutCostsNoMoreThanThePolicyAllows(t *testing.T) {
-	for _, policy := range []Policy{Always, EverySec} {
+	for _, policy := range []Policy{Always, EverySec, OnDemand} {
 		for _, percent := range []int{0, 50} {
 			t.Run(fmt.Sprintf("%v, %d%% of the unsynced data survives", policy, percent), func(t *testing.T) {
 				put := put
-				if policy == Always && percent > 0 {
+				switch {
+				case policy == Always && percent > 0:
 					put = commit
+				case policy == OnDemand:
+					put = func(s *Stream, unit []byte) replication.Offset {
+						end := s.AppendRaw(unit)
+						if err := s.Sync(t.Context(), end); err != nil || s.Synced() < end {
+							t.Error("not synced", err)
+						}
+						return end
+					}
 				}
 				c := &cutter{mem: vfs.NewCrashableMem(), percent: percent}
 				cfg := testConfig(t, "/j")

@@ -258,6 +258,7 @@ func (s *Stream) restart(at replication.Offset, generation uint64) {
 	s.taken.Store(int64(at))
 	s.synced.Store(int64(at))
 	s.logged.Store(int64(at))
+	s.demanded.Store(0)
 	s.resetReach(at)
 	s.first.Store(int64(at))
 	s.noteRoom()

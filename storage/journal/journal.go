@@ -67,7 +67,13 @@ const (
 	// No commits what the kernel has; an fsync happens only when the ring needs
 	// room.
 	No
+	// OnDemand commits what the kernel has: others say when replies may leave, and ask for
+	// the fsyncs that they need (Stream.Sync). As with EverySec there is one a second.
+	OnDemand
 )
+
+// quick reports whether somebody waits for fsyncs, for which the commit log is there.
+func (p Policy) quick() bool { return p == Always || p == OnDemand }
 
 // String is the policy's name in the configuration.
 func (p Policy) String() string {
@@ -78,6 +84,8 @@ func (p Policy) String() string {
 		return "always"
 	case No:
 		return "no"
+	case OnDemand:
+		return "ondemand"
 	}
 	return fmt.Sprintf("policy(%d)", int32(p))
 }
@@ -197,7 +205,7 @@ func (c *Config) validate() error {
 		return errors.New("journal: Config.Log is nil")
 	case c.Dir == "":
 		return errors.New("journal: Config.Dir is empty")
-	case c.Policy < EverySec || c.Policy > No:
+	case c.Policy < EverySec || c.Policy > OnDemand:
 		return fmt.Errorf("journal: unknown %v", c.Policy)
 	case !validRingBytes(c.RingBytes):
 		return fmt.Errorf("journal: RingBytes %d is not a multiple of 4096 from %d to %d", c.RingBytes, minRingBytes, maxRingBytes)

@@ -56,6 +56,7 @@ type Stream struct {
 	policy    atomic.Int32
 	behind    atomic.Bool  // end - synced > bound; written under mu
 	announced atomic.Int64 // Announce has told of everything up to here
+	demanded  atomic.Int64 // who has called Sync waits for this
 
 	w atomic.Pointer[writer] // nil without a journal; written under mu
 	// commits is the commit log; nil until appendfsync is always, and without a journal.

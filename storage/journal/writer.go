@@ -68,7 +68,7 @@ func newWriter(s *Stream, st *store, m manifest) *writer {
 func (w *writer) wanted() bool {
 	s := w.s
 	announced := s.announced.Load()
-	if w.commitsFull() {
+	if w.commitsFull() || s.demands() > int64(s.durable()) {
 		return true
 	}
 	switch w.sleeping.Load() {
@@ -136,11 +136,11 @@ func (w *writer) round() {
 	w.forgetPrevious()
 	end, taken, synced, announced := s.end.Load(), s.taken.Load(), s.synced.Load(), s.announced.Load()
 	policy := s.Policy()
-	if policy == Always && !w.opened {
+	if policy.quick() && !w.opened {
 		w.opened = true
 		w.opening.Go(w.openCommits)
 	}
-	awaited := policy == Always && announced > int64(s.durable())
+	awaited := s.awaited(announced)
 	urgent := awaited || w.overflowing()
 	due := time.Until(w.lastSync.Add(syncPeriod))
 	tight := end-synced > int64(s.bound)/2 || w.commitsFull()
@@ -149,7 +149,7 @@ func (w *writer) round() {
 	// it appended: whoever has not is about to append more that it can cover.
 	more := end > taken && (!urgent || tight || announced > taken)
 	switch {
-	case more && awaited && w.regroup():
+	case more && awaited && policy == Always && w.regroup():
 	case more:
 		w.batch(now)
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
@@ -193,6 +193,16 @@ func (w *writer) overflowing() bool {
 	return !w.s.tail.empty()
 }
 
+// awaited reports whether replies wait for an fsync of what is announced up to an offset, or
+// somebody does who has called Sync.
+func (s *Stream) awaited(announced int64) bool {
+	durable := int64(s.durable())
+	return s.Policy() == Always && announced > durable || s.demands() > durable
+}
+
+// demands is up to where somebody has called Sync; the stream may have been cut since.
+func (s *Stream) demands() int64 { return min(s.demanded.Load(), s.announced.Load()) }
+
 // sleep waits for a kick, a request, or d. Whoever has appended may not come to
 // announce it for long (a command that runs for seconds); when the writer wakes by
 // itself from having nothing to do it announces that, too.
@@ -201,7 +211,7 @@ func (w *writer) sleep(state int32, d time.Duration) {
 	w.sleeping.Store(state)
 	defer w.sleeping.Store(awake)
 	// Whoever announced before the store above did not kick: look once more.
-	if w.wanted() || (s.Policy() == Always && int64(s.durable()) < min(s.taken.Load(), s.announced.Load())) {
+	if w.wanted() || s.awaited(min(s.taken.Load(), s.announced.Load())) {
 		return
 	}
 	w.timer.Reset(d)
