@@ -333,10 +333,10 @@ func policy(f config.Fsync) journal.Policy {
 }
 
 // policyOf is when the journal is to be synced. What a quorum shard agrees on is on the
-// disks of its nodes, whatever appendfsync says.
+// disks of its nodes, whatever appendfsync says: it asks for that.
 func policyOf(c *config.Settings) journal.Policy {
 	if c.Durability == config.DurabilityQuorum {
-		return journal.Always
+		return journal.OnDemand
 	}
 	return policy(c.AppendFsync)
 }
@@ -370,7 +370,7 @@ func (n *Node) observeDisk(took time.Duration, sync bool) {
 	case s == nil: // there is no server yet
 	case !sync:
 		s.NoteLatency("aof-write", took)
-	case n.stream.Policy() == journal.Always:
+	case n.stream.Policy() == journal.Always, n.quorum != nil:
 		s.NoteLatency("aof-fsync-always", took)
 	}
 }

@@ -261,9 +261,9 @@ func (q *quorum) Line() (id string, end replication.Offset) {
 	}
 }
 
-// WaitSynced implements raftgroup.Node.
-func (q *quorum) WaitSynced(ctx context.Context, at replication.Offset) error {
-	return q.n.stream.WaitSynced(ctx, at)
+// Sync implements raftgroup.Node.
+func (q *quorum) Sync(ctx context.Context, at replication.Offset) error {
+	return q.n.stream.Sync(ctx, at)
 }
 
 // Holds implements raftgroup.Node.

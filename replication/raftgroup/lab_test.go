@@ -56,7 +56,7 @@ type labNode struct {
 	files     *fullFS
 	late      atomic.Bool   // it does not have yet what marks name
 	shut      atomic.Bool   // nobody can copy its stream
-	disk      chan struct{} // not nil: WaitSynced hangs until it is closed
+	disk      chan struct{} // not nil: Sync hangs until it is closed
 }
 
 func newLab(t testing.TB, ids ...string) *lab { return newLabOf(t, DefaultHeartbeat, ids...) }
@@ -66,7 +66,7 @@ func newLab(t testing.TB, ids ...string) *lab { return newLabOf(t, DefaultHeartb
 func newPatientLab(t testing.TB, ids ...string) *lab { return newLabOf(t, time.Second, ids...) }
 
 func newLabOf(t testing.TB, beat time.Duration, ids ...string) *lab {
-	l := &lab{t: t, policy: journal.Always, beat: beat, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
+	l := &lab{t: t, policy: journal.OnDemand, beat: beat, nodes: map[string]*labNode{}, cut: map[[2]string]bool{}}
 	for _, id := range ids {
 		l.nodes[id] = &labNode{lab: l, id: id, dir: filepath.Join(t.TempDir(), id)}
 		l.start(id)
@@ -390,7 +390,7 @@ func (n *labNode) Line() (string, replication.Offset) {
 	return n.history.ID, n.stream.End()
 }
 
-func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
+func (n *labNode) Sync(ctx context.Context, at replication.Offset) error {
 	n.mu.Lock()
 	disk := n.disk
 	n.mu.Unlock()
@@ -401,7 +401,7 @@ func (n *labNode) WaitSynced(ctx context.Context, at replication.Offset) error {
 			return ctx.Err()
 		}
 	}
-	return n.stream.WaitSynced(ctx, at)
+	return n.stream.Sync(ctx, at)
 }
 
 func (n *labNode) Holds(m Mark) bool {

@@ -23,7 +23,9 @@ func (m machine) Apply(l *raft.Log) any {
 	}
 	switch e := e.(type) {
 	case Mark:
-		if m.g.term.Load() != l.Term {
+		if m.g.term.Load() == l.Term {
+			m.g.cfg.Node.Committed(l.Term, e.At)
+		} else {
 			m.g.cfg.Node.Learned(e)
 		}
 		m.g.store.applied.Store(&e)

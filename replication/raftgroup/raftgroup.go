@@ -74,9 +74,9 @@ import (
 type Node interface {
 	// Line is the replication id under which the node's stream goes on, and its end.
 	Line() (id string, end replication.Offset)
-	// WaitSynced returns when the node's own journal has the stream on disk up to an
-	// offset, or with the context's error.
-	WaitSynced(ctx context.Context, at replication.Offset) error
+	// Sync has the node's own journal put the stream on disk, and returns when it is there up
+	// to an offset, or with the context's error.
+	Sync(ctx context.Context, at replication.Offset) error
 	// Holds reports whether the journal is known to have on disk what a mark names; see
 	// the function of that name.
 	Holds(m Mark) bool
@@ -154,6 +154,7 @@ const (
 	snapshotAfter  = 16384                  // entries
 	trailing       = 8192                   // entries that stay for followers that lag
 	lookAgain      = 100 * time.Millisecond // at the stream, while the disk is waited for
+	regroupMost    = 500 * time.Microsecond // how long a mark waits for those who were just answered
 	deafAfter      = 3 * time.Second        // without a commit, while too few copy its stream, a leader gives up
 )
 
@@ -330,7 +331,11 @@ func (g *Group) Transfer(id string) error {
 }
 
 // Appended says that the stream has grown. It is quick.
-func (g *Group) Appended() { wake(g.kick) }
+func (g *Group) Appended() {
+	if g.Leads() { // else front has nothing to do
+		wake(g.kick)
+	}
+}
 
 // Ask asks for a round of questions whether this node still leads, which begins after
 // the call, and returns its number for Node.Verified. One round is for all that ask
@@ -484,7 +489,8 @@ func (g *Group) front() {
 			if m == marked && term == markedIn && stint == markedBy {
 				return
 			}
-			g.since.Store(time.Now().UnixNano())
+			began := time.Now()
+			g.since.Store(began.UnixNano())
 			in, err := g.apply(m.encode())
 			g.since.Store(0)
 			if err != nil || in != term {
@@ -492,10 +498,34 @@ func (g *Group) front() {
 				time.AfterFunc(retryPeriod, g.Appended)
 				return
 			}
-			marked, markedIn, markedBy = m, term, stint
-			g.cfg.Node.Committed(term, m.At)
+			released := m.At - marked.At
+			if m.Line != marked.Line {
+				released = 0
+			}
+			marked, markedIn, markedBy = m, term, stint // what it commits machine.Apply has told
+			g.regroup(released, time.Since(began))
 		}
 	})
+}
+
+// regroup waits a moment for those who were answered by a mark to write again: for about as
+// much as that has released. Otherwise the clients come to be in two groups, of which each waits
+// for the marks of both.
+func (g *Group) regroup(released replication.Offset, took time.Duration) {
+	_, end := g.cfg.Node.Line()
+	want := end + released*3/4
+	patience := time.NewTimer(min(took/4, regroupMost))
+	defer patience.Stop()
+	for end < want {
+		select {
+		case <-g.kick:
+			_, end = g.cfg.Node.Line()
+		case <-patience.C:
+			return
+		case <-g.ctx.Done():
+			return
+		}
+	}
 }
 
 // verify has rounds of questions, one at a time.
@@ -543,7 +573,7 @@ func (g *Group) hold(logs []*raft.Log) error {
 			return g.store.owe(true)
 		}
 		ctx, cancel := context.WithTimeout(g.ctx, lookAgain)
-		err := g.cfg.Node.WaitSynced(ctx, m.At)
+		err := g.cfg.Node.Sync(ctx, m.At)
 		cancel()
 		switch {
 		case g.ctx.Err() != nil:

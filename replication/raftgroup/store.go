@@ -311,10 +311,11 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, writing), nil); err != nil {
 		return err
 	}
-	written := make(chan error, 1)
-	go func() { written <- b.Commit(pebble.Sync) }()
+	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return err
+	}
 	held := s.hold(logs)
-	if err := errors.Join(<-written, held); err != nil {
+	if err := errors.Join(b.SyncWait(), held); err != nil {
 		return err
 	}
 	s.first.CompareAndSwap(0, first)

@@ -148,7 +148,7 @@ func (g *Group) await(ctx context.Context, m Mark) error {
 		// The data may be there already and on their way to the disk, or not be there yet. What
 		// is on the disk need not be held yet: the journal may lack what it begins with.
 		if id, end := g.cfg.Node.Line(); id == m.Line && end >= m.At {
-			if err := g.cfg.Node.WaitSynced(ctx, m.At); err != nil {
+			if err := g.cfg.Node.Sync(ctx, m.At); err != nil {
 				return err
 			}
 			if g.cfg.Node.Holds(m) {
