@@ -16,7 +16,7 @@ var clusterRows = []*directive{
 		does:  "port of the cluster bus; 0: port + 10000",
 		store: toInt(func(s *Settings) *int { return &s.ClusterPort })},
 	{name: "cluster-node-timeout", typ: unbounded, def: "15000",
-		does:  "milliseconds of silence after which a node is suspected",
+		does:  "milliseconds of silence after which a node is suspected; less than 200 is 200",
 		store: toDuration(time.Millisecond, func(s *Settings) *time.Duration { return &s.ClusterNodeTimeout })},
 	{name: "cluster-ping-interval", typ: unbounded, def: "0", flags: hidden, since: "Redis 7.2",
 		does:  "milliseconds between pings; 0: by Redis's schedule",

@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"time"
+
 	"redoubt/cluster"
 	"redoubt/internal/config"
 )
@@ -17,11 +19,16 @@ var clusterDirectives = []string{
 	"repl-ping-replica-period", "port", "tls-port", "tls-cluster", "tls-replication",
 }
 
+// leastNodeTimeout is what a shorter cluster-node-timeout comes to. Nodes are asked each tenth
+// of a second: with less than that nobody would be heard in time, and no primary could know
+// that it still is one.
+const leastNodeTimeout = 200 * time.Millisecond
+
 // clusterSettings are the settings as package cluster reads them; bus is the
 // port the bus listens on.
 func clusterSettings(c *config.Settings, bus int) cluster.Settings {
 	return cluster.Settings{
-		NodeTimeout:              c.ClusterNodeTimeout,
+		NodeTimeout:              max(c.ClusterNodeTimeout, leastNodeTimeout),
 		PingInterval:             c.ClusterPingInterval,
 		ReplPingPeriod:           c.ReplPingReplicaPeriod,
 		ReplicaValidityFactor:    c.ClusterReplicaValidityFactor,
