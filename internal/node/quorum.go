@@ -38,7 +38,8 @@ type quorum struct {
 
 	learned atomic.Pointer[raftgroup.Mark] // the last mark of another leader that was committed
 
-	stranger sync.Once // tells of a log of another group
+	gave     atomic.Bool // data were given up while there was no part
+	stranger sync.Once   // tells of a log of another group
 
 	changing sync.Mutex // serialises what begins and ends a part
 	ended    bool       // guarded by changing
@@ -140,6 +141,11 @@ func (q *quorum) open(rec *journal.Recovered) error {
 	}
 	p.Group = g
 	q.part.Store(p)
+	if q.gave.Swap(false) { // the log was compared with what was there before
+		if err := p.Without(func() error { return nil }); err != nil {
+			n.log.Warn("What this node has given up cannot be noted", zap.Error(err))
+		}
+	}
 	n.replicator.running.Go(func() { q.found(ctx, p) })
 	n.replicator.running.Go(func() { q.refresh(ctx, p) })
 	return nil
@@ -200,6 +206,7 @@ func (q *quorum) without(change func() error) error {
 	if p := q.part.Load(); p != nil {
 		return p.Without(change)
 	}
+	q.gave.Store(true)
 	return change()
 }
 

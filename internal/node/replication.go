@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"redoubt/internal/server"
 	"redoubt/replication"
 	"redoubt/replication/psync"
+	"redoubt/replication/raftgroup"
 	"redoubt/storage"
 )
 
@@ -462,6 +464,9 @@ func (r *replicator) forget(tx *storage.Tx) {
 		r.state.Store(&next)
 		return nil
 	})
+	if errors.Is(err, raftgroup.ErrClosed) {
+		return // the node is ending; the next start finds what is there
+	}
 	if err != nil {
 		r.log.Fatal("Neither the data nor their absence can be saved. Exiting...", zap.Error(err))
 	}

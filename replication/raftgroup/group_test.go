@@ -253,7 +253,11 @@ func newStore(t *testing.T) *testStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() {
+		if !s.closed {
+			_ = s.Close()
+		}
+	})
 	ts.store = s
 	return ts
 }
@@ -276,7 +280,10 @@ func TestDebtIsNotPaidInAdvance(t *testing.T) {
 	s := newStore(t)
 	g := &Group{store: s.store}
 	g.cfg.Node = &forgetful{g: g}
-	if err := errors.Join(s.owe(true), g.accept(t.Context(), Mark{}, true)); err != nil || !s.owes.Load() {
+	if err := s.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: Mark{Line: strings.Repeat("ab", 20), At: 10}.encode()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.owe(true), s.payIf(g.cfg.Node.Holds)); err != nil || !s.owes.Load() {
 		t.Fatal("it owes nothing", err)
 	}
 	if err := s.paid(s.debt()); err != nil || s.owes.Load() {
@@ -321,6 +328,49 @@ func TestLeaderWhoseStreamIsCut(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("it waits for ever")
+	}
+}
+
+// A debt for what a snapshot of Raft names is not paid by an older mark, which the log may still
+// have; the snapshot's own, or a later one, pays.
+func TestDebtOfASnapshot(t *testing.T) {
+	s := newStore(t)
+	line := strings.Repeat("ab", 20)
+	store := func(index uint64, at replication.Offset) {
+		t.Helper()
+		if err := s.StoreLog(&raft.Log{Index: index, Term: 1, Type: raft.LogCommand, Data: Mark{Line: line, At: at}.encode()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	upTo := func(at replication.Offset) func(Mark) bool { return func(m Mark) bool { return m.At <= at } }
+	store(1, 10)
+	s.snap.Store(&summary{100, &Mark{Line: line, At: 50}})
+	if err := errors.Join(s.owe(true), s.payIf(upTo(49))); err != nil || !s.owes.Load() {
+		t.Fatal("an older mark has paid", err)
+	}
+	if err := s.payIf(upTo(50)); err != nil || s.owes.Load() {
+		t.Fatal("it owes what it has", err)
+	}
+	store(101, 60) // behind a gap
+	if err := errors.Join(s.owe(true), s.payIf(upTo(59))); err != nil || !s.owes.Load() {
+		t.Fatal("the snapshot has paid for a later mark", err)
+	}
+	if err := s.payIf(upTo(60)); err != nil || s.owes.Load() {
+		t.Fatal("it owes what it has", err)
+	}
+	if lacks, err := s.dropUnheld(replication.NewHistory(strings.Repeat("cd", 20)), 5); lacks || err != nil {
+		t.Fatal("the gap is taken for a loss", lacks, err)
+	}
+}
+
+// After the end nobody notes a debt, and gives up nothing.
+func TestNothingIsGivenUpAfterTheEnd(t *testing.T) {
+	s := newStore(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.without(func() error { t.Error("it is given up"); return nil }); err != ErrClosed {
+		t.Fatal(err)
 	}
 }
 
@@ -370,7 +420,14 @@ func TestFollowerOwesWhatItStores(t *testing.T) {
 	m := Mark{}
 	m.Line, m.At = b.Line()
 	b.late.Store(true)
-	if err := b.group.hold([]*raft.Log{{Index: 100, Term: 1, Type: raft.LogCommand, Data: m.encode()}}); err != nil || !b.group.Owes() {
+	entry := func(term uint64) []*raft.Log {
+		return []*raft.Log{{Index: 100, Term: term, Type: raft.LogCommand, Data: m.encode()}}
+	}
+	term := b.group.CurrentTerm()
+	if err := b.group.hold(entry(term)); err != errOwes || b.group.Owes() {
+		t.Fatal("it stores, and so acknowledges, what it does not have", err)
+	}
+	if err := b.group.hold(entry(term - 1)); err != nil || !b.group.Owes() {
 		t.Fatal("it owes nothing", err)
 	}
 }

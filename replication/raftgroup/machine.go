@@ -24,6 +24,7 @@ func (m machine) Apply(l *raft.Log) any {
 	switch e := e.(type) {
 	case Mark:
 		if m.g.term.Load() == l.Term {
+			m.g.deaf.Store(0)
 			m.g.cfg.Node.Committed(l.Term, e.At)
 		} else {
 			m.g.cfg.Node.Learned(e)
@@ -114,14 +115,14 @@ func (s snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, 
 	if err != nil {
 		return nil, err
 	}
-	return &heldSink{SnapshotSink: sink, g: s.g, term: term}, nil
+	return &heldSink{SnapshotSink: sink, g: s.g, index: index, term: term}, nil
 }
 
 type heldSink struct {
 	raft.SnapshotSink
-	g    *Group
-	term uint64 // of the last entry in it
-	seen bytes.Buffer
+	g           *Group
+	index, term uint64 // of the last entry in it
+	seen        bytes.Buffer
 }
 
 // Write implements io.Writer.
@@ -133,6 +134,9 @@ func (s *heldSink) Write(p []byte) (int, error) {
 // Close implements io.Closer.
 func (s *heldSink) Close() error {
 	_, m, err := readState(&s.seen)
+	if err == nil {
+		s.g.store.snap.Store(&summary{s.index, m}) // before the debt, which nothing older pays
+	}
 	if err == nil && m != nil {
 		ctx, cancel := context.WithTimeout(s.g.ctx, snapshotHold)
 		defer cancel()

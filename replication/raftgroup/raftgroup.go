@@ -156,13 +156,16 @@ const (
 	lookAgain      = 100 * time.Millisecond // at the stream, while the disk is waited for
 	regroupMost    = 500 * time.Microsecond // how long a mark waits for those who were just answered
 	deafAfter      = 3 * time.Second        // without a commit, while too few copy its stream, a leader gives up
+	deafMost       = 5                      // how often that time doubles
 )
 
 var (
 	// ErrNotLeader answers what only the leader can do.
 	ErrNotLeader = errors.New("raftgroup: not the leader")
-	errClosed    = errors.New("raftgroup: closed")
-	errLags      = errors.New("raftgroup: nobody who could take the lead takes entries at present")
+	// ErrClosed answers who comes after Close.
+	ErrClosed   = errors.New("raftgroup: closed")
+	errDiskFull = errors.New("raftgroup: the disk of the log is full")
+	errLags     = errors.New("raftgroup: nobody who could take the lead takes entries at present")
 )
 
 // Group is this node's part of its shard's Raft group.
@@ -189,6 +192,9 @@ type Group struct {
 	begun  atomic.Uint64 // rounds of verify
 	epoch  atomic.Uint64 // of the last claim that was committed
 	since  atomic.Int64  // when the mark under way was set, in Unix nanoseconds; 0: there is none
+	deaf   atomic.Int32  // how often the lead was given up since the last commit, as too few copy the stream
+	gaveUp int64         // since, when the lead was given up for that; guard's
+	up     atomic.Bool   // raft is there
 }
 
 // Open starts the node's member of its group. A node that belongs to none yet
@@ -214,11 +220,15 @@ func Open(cfg Config) (*Group, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("raftgroup: %w", err), g.store.Close())
 	}
+	if err := g.summarize(snapshots); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
 	g.wire = newWire(g, logger)
 	if g.raft, err = raft.NewRaft(g.options(logger), machine{g}, g.store, g.store, snapshotStore{snapshots, g}, g.wire); err != nil {
 		g.wire.Close()
 		return nil, errors.Join(fmt.Errorf("raftgroup: %w", err), g.store.Close())
 	}
+	g.up.Store(true)
 	g.wire.start()
 	g.running.Go(g.watch)
 	g.running.Go(g.front)
@@ -241,6 +251,26 @@ func (g *Group) options(logger hclog.Logger) *raft.Config {
 	c.Logger = logger
 	c.NoLegacyTelemetry = true
 	return c
+}
+
+// summarize finds what the snapshot stands for with which Raft begins: the newest that it can read.
+func (g *Group) summarize(snapshots raft.SnapshotStore) error {
+	all, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("raftgroup: %w", err)
+	}
+	for _, meta := range all {
+		_, r, err := snapshots.Open(meta.ID)
+		if err != nil {
+			continue
+		}
+		_, m, err := readState(r)
+		if errors.Join(err, r.Close()) == nil {
+			g.store.snap.Store(&summary{meta.Index, m})
+			return nil
+		}
+	}
+	return nil
 }
 
 // foundAlone makes this member a group. What it has is what the group has: it owes nothing.
@@ -472,7 +502,7 @@ func (g *Group) outcome(f raft.Future) error {
 	case err := <-done:
 		return err
 	case <-g.ctx.Done():
-		return errClosed
+		return ErrClosed
 	}
 }
 
@@ -550,7 +580,7 @@ func (g *Group) confirmed(began time.Time) bool {
 }
 
 // rules reports whether Raft holds this node for the leader, be it able to serve or not.
-func (g *Group) rules() bool { return g.raft.State() == raft.Leader }
+func (g *Group) rules() bool { return g.up.Load() && g.raft.State() == raft.Leader }
 
 // hold is the store's: what has to be on this node's disk before entries count as stored. On a
 // follower it was looked at before Raft saw them (see wire), and may have gone since. The
@@ -558,13 +588,16 @@ func (g *Group) rules() bool { return g.raft.State() == raft.Leader }
 // epoch: then there is nothing to wait for any more. In both cases the node owes what its log
 // names.
 func (g *Group) hold(logs []*raft.Log) error {
-	m, _, ok := lastMark(logs)
+	m, term, ok := lastMark(logs)
 	if !ok {
 		return nil
 	}
 	if !g.rules() {
-		if g.cfg.Node.Holds(m) {
+		switch {
+		case g.cfg.Node.Holds(m):
 			return nil
+		case g.up.Load() && term == g.raft.CurrentTerm():
+			return errOwes // its leader would take that for an acknowledgement
 		}
 		return g.store.owe(true)
 	}

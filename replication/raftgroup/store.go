@@ -24,8 +24,9 @@ type store struct {
 	disk  *disk
 	first atomic.Uint64 // 0: the log is empty
 	last  atomic.Uint64
-	// hold waits until the data are, or notes that this node owes them; it runs beside the write
-	// of the entries. leads reports whether the node leads: then data and entries are written at once.
+	// hold waits until the data are, or notes that this node owes them, or refuses the entries.
+	// leads reports whether the node leads: then data and entries are written at once, and else
+	// hold comes before.
 	hold  func([]*raft.Log) error
 	leads func() bool
 	// since is when the write in progress began, in Unix nanoseconds; 0: there is none.
@@ -39,6 +40,16 @@ type store struct {
 	owes    atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
 	debts   uint64      // how often owe was told that there are; guarded by owing
 	parting int         // how many calls of without are under way; guarded by owing
+	closed  bool        // guarded by owing
+	// snap is what the last snapshot of Raft stands for: the log may have older entries that do
+	// not go on to it. Without one it is empty.
+	snap atomic.Pointer[summary]
+}
+
+// summary is the index up to which a snapshot of Raft has everything, and the last mark in it.
+type summary struct {
+	index uint64
+	mark  *Mark // nil: none
 }
 
 var errNoKey = errors.New("not found") // what raft.StableStore asks for
@@ -63,6 +74,7 @@ func openStore(dir string, d *disk, hold func([]*raft.Log) error, leads func() b
 		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
 	}
 	s := &store{db: db, disk: d, hold: hold, leads: leads}
+	s.snap.Store(&summary{})
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -125,8 +137,11 @@ func (s *store) paid(debt uint64) error {
 }
 
 // without has the node give up data that its log may name. It owes them before and
-// afterwards, whatever is paid meanwhile by who still sees them.
+// afterwards, whatever is paid meanwhile by who still sees them. It does not wait for a full disk.
 func (s *store) without(change func() error) error {
+	if s.disk.waiting.Load() > 0 {
+		return errDiskFull
+	}
 	s.owing.Lock()
 	s.debts++
 	s.parting++
@@ -142,9 +157,10 @@ func (s *store) without(change func() error) error {
 	return err
 }
 
-// lastMark is the last mark in the log.
+// lastMark is the last mark of what has been stored, in the log or in the snapshot before it.
 func (s *store) lastMark() (m Mark, ok bool, err error) {
-	for i := s.last.Load(); i > 0 && i >= s.first.Load(); i-- {
+	snap := s.snap.Load()
+	for i := s.last.Load(); i > snap.index && i >= s.first.Load(); i-- {
 		var l raft.Log
 		if err := s.GetLog(i, &l); err != nil {
 			return m, false, err
@@ -153,7 +169,10 @@ func (s *store) lastMark() (m Mark, ok bool, err error) {
 			return m, true, nil
 		}
 	}
-	return m, false, nil
+	if snap.mark == nil {
+		return m, false, nil
+	}
+	return *snap.mark, true, nil
 }
 
 // payIf pays what the node owes if it holds the last mark in the log: whoever has set that had
@@ -172,6 +191,9 @@ func (s *store) payIf(holds func(Mark) bool) error {
 
 // noteDebt puts on the disk whether the node owes data. owing is held.
 func (s *store) noteDebt(on bool) error {
+	if s.closed {
+		return ErrClosed
+	}
 	if s.owes.Load() == on {
 		return nil
 	}
@@ -180,7 +202,7 @@ func (s *store) noteDebt(on bool) error {
 		v = 1
 		s.owes.Store(true) // at once
 	}
-	if err := s.SetUint64(oweKey, v); err != nil {
+	if err := s.Set(oweKey, binary.BigEndian.AppendUint64(nil, v)); err != nil {
 		return err
 	}
 	s.owes.Store(on)
@@ -202,7 +224,12 @@ func (s *store) findEnds() error {
 }
 
 // Close ends it.
-func (s *store) Close() error { return s.db.Close() }
+func (s *store) Close() error {
+	s.owing.Lock()
+	s.closed = true
+	s.owing.Unlock()
+	return s.db.Close()
+}
 
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
@@ -221,7 +248,9 @@ func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks
 	other := false // the last mark is of another history
 	for i := last; i > 0 && i >= s.first.Load(); i-- {
 		var l raft.Log
-		if err := s.GetLog(i, &l); err != nil {
+		if err := s.GetLog(i, &l); errors.Is(err, raft.ErrLogNotFound) {
+			break // a snapshot has taken the place of what was here
+		} else if err != nil {
 			return false, err
 		}
 		m, ok := markOf(&l)
@@ -293,9 +322,11 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	s.storing.Lock()
 	defer s.storing.Unlock()
 	first, last := logs[0].Index, logs[len(logs)-1].Index
-	writing := last + 1
-	if s.leads() {
+	writing, leads := last+1, s.leads()
+	if leads {
 		writing = first
+	} else if err := s.hold(logs); err != nil {
+		return err
 	}
 	b := s.db.NewBatch()
 	defer b.Close()
@@ -311,11 +342,13 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	if err := b.Set(append([]byte{stableKey}, writingKey...), binary.BigEndian.AppendUint64(nil, writing), nil); err != nil {
 		return err
 	}
-	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
-		return err
+	written := make(chan error, 1)
+	go func() { written <- b.Commit(pebble.Sync) }()
+	var held error
+	if leads {
+		held = s.hold(logs)
 	}
-	held := s.hold(logs)
-	if err := errors.Join(b.SyncWait(), held); err != nil {
+	if err := errors.Join(<-written, held); err != nil {
 		return err
 	}
 	s.first.CompareAndSwap(0, first)

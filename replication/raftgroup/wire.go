@@ -51,6 +51,7 @@ const (
 var (
 	errMuted = errors.New("raftgroup: this node's disk hangs")
 	errOwes  = errors.New("raftgroup: this node lacks data that its log names")
+	errDeaf  = errors.New("nothing has been committed for seconds, and too few of the others copy this node's stream")
 )
 
 func newWire(g *Group, logger hclog.Logger) *wire {
@@ -96,7 +97,7 @@ func (w *wire) pass(rpc raft.RPC) {
 	select {
 	case w.toRaft <- rpc:
 	case <-w.quit:
-		rpc.Respond(nil, errClosed)
+		rpc.Respond(nil, ErrClosed)
 	}
 }
 
@@ -122,11 +123,7 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 // package's comment.
 func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	if present {
-		debt := g.store.debt() // before the look: the node may give up its data behind it
-		if err := g.await(ctx, m); err != nil {
-			return err
-		}
-		return g.store.paid(debt)
+		return g.await(ctx, m)
 	}
 	if g.cfg.Node.Holds(m) {
 		return nil
@@ -257,11 +254,19 @@ func (g *Group) cannotLead(now time.Time) string {
 	if passed(g.store.since.Load(), now, g.cfg.Stall) {
 		return "a write of the group's log takes longer than " + g.cfg.Stall.String()
 	}
-	if !passed(g.since.Load(), now, deafAfter) {
+	since := g.since.Load()
+	if since != 0 && since == g.gaveUp {
+		return errDeaf.Error() // until Raft has given up as well
+	}
+	// Whoever goes back, or loads, to follow this node copies nothing for a while. If nobody else
+	// was elected the next time comes later.
+	if !passed(since, now, deafAfter<<min(g.deaf.Load(), deafMost)) {
 		return ""
 	}
 	if voters, _ := g.Voters(); g.cfg.Node.Attached()+1 <= len(voters)/2 {
-		return "nothing has been committed for " + deafAfter.String() + ", and too few of the others copy this node's stream"
+		g.deaf.Add(1)
+		g.gaveUp = since
+		return errDeaf.Error()
 	}
 	return ""
 }

@@ -772,3 +772,24 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoAnnouncesLateWakesNobody: an announcement may overtake a cut, and name bytes that are gone.
+func TestWhoAnnouncesLateWakesNobody(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Policy = OnDemand
+	s := openServing(t, cfg)
+	end := put(s, []byte("there"))
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.announced.Store(int64(end) + 100)
+	s.demanded.Store(int64(end) + 100)
+	for _, state := range []int32{idle, gathering, regrouping} {
+		w := s.w.Load()
+		old := w.sleeping.Swap(state)
+		if w.wanted() {
+			t.Errorf("in state %d the writer has something to do", state)
+		}
+		w.sleeping.Store(old)
+	}
+}

@@ -67,7 +67,7 @@ func newWriter(s *Stream, st *store, m manifest) *writer {
 // wanted says whether what was announced must wake the writer.
 func (w *writer) wanted() bool {
 	s := w.s
-	announced := s.announced.Load()
+	announced := min(s.announced.Load(), s.end.Load()) // a cut may have been overtaken by who announces
 	if w.commitsFull() || s.demands() > int64(s.durable()) {
 		return true
 	}
@@ -201,7 +201,7 @@ func (s *Stream) awaited(announced int64) bool {
 }
 
 // demands is up to where somebody has called Sync; the stream may have been cut since.
-func (s *Stream) demands() int64 { return min(s.demanded.Load(), s.announced.Load()) }
+func (s *Stream) demands() int64 { return min(s.demanded.Load(), s.announced.Load(), s.end.Load()) }
 
 // sleep waits for a kick, a request, or d. Whoever has appended may not come to
 // announce it for long (a command that runs for seconds); when the writer wakes by
