@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"redoubt/bus"
 	"redoubt/slots"
 )
@@ -111,6 +113,9 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 			if !n.table.free(s) && n.table.owner[s].configEpoch >= epoch {
 				continue
 			}
+			if n.keepsFrom(s, p) {
+				continue
+			}
 			if n.table.owner[s] == me {
 				dirty.Add(s)
 			}
@@ -134,6 +139,29 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 	}
 	n.afterClaim(p, head, taken, taken == claimed.Len(), dirty)
 }
+
+// keepsFrom reports whether this node goes on with a slot that p claims, although p's epoch is
+// greater. The slot of a primary that its shard has elected (Settings.Quorum) has keys that the
+// shard has agreed on, and the claim may be of a node that was a replica of the slot's former
+// owner, and did not hear in time that it had gone. So another shard has it only if this node
+// has opened it for that one; by hand SETSLOT NODE here does the same. Otherwise the shard takes
+// a greater epoch, once in a while.
+func (n *Node) keepsFrom(s slots.Slot, p *peer) bool {
+	if !n.leadsShard() || n.table.owner[s] != n.myself || n.sameShard(n.myself, p) {
+		return false
+	}
+	if to := n.table.migrating[s]; to != nil && n.sameShard(to, p) {
+		return false
+	}
+	if n.reclaimed.IsZero() || n.now.Sub(n.reclaimed) >= reclaimPause {
+		n.reclaimed, n.fx.Reclaim = n.now, true
+		n.note("Node %s of another shard claims slot %d, which this shard has not given to it. The shard takes a greater epoch.", peerName(p), s)
+	}
+	return true
+}
+
+// reclaimPause is how long a quorum shard waits before it answers another claim on its slots.
+const reclaimPause = time.Second
 
 // noteIfEmptied tells why a primary has no slots any more, and stays one: it may not
 // follow p, which has taken the last.

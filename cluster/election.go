@@ -348,7 +348,11 @@ func (n *Node) replacePrimary() {
 	old := me.primary
 	n.countFailover(old)
 	n.makePrimary(me)
-	n.rebindAll(old, me)
+	if n.cfg.Quorum {
+		n.rebindClaimed(old, me)
+	} else {
+		n.rebindAll(old, me)
+	}
 	n.resetManualFailover()
 	n.election = election{}
 	n.saveNow()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"redoubt/bus"
+	"redoubt/slots"
 )
 
 func quorumLab(t *testing.T, me string) *lab {
@@ -153,5 +154,76 @@ func TestTheGroupIsLeftWithTheShard(t *testing.T) {
 	})
 	if l := quorumLab(t, "x"); l.step(JoinGroup{Name: "group"}).Result.Err == nil {
 		t.Error("a group may have any name")
+	}
+}
+
+// claim is a PONG of another primary that claims its slots and more, with an epoch.
+func (l *lab) claim(from string, epoch bus.Epoch, more ...slots.Slot) Effects {
+	return l.send(bus.TypePong, from, func(m *bus.Message) {
+		m.ConfigEpoch, m.CurrentEpoch = epoch, max(m.CurrentEpoch, epoch)
+		m.Slots = *l.peer(from).set()
+		for _, s := range more {
+			m.Slots.Add(s)
+		}
+	})
+}
+
+// The elected primary of a quorum shard does not lose a slot, and its keys, to another shard that
+// has only a greater epoch: it may be that of a node that did not hear that the slot had gone.
+func TestAnElectedPrimaryKeepsItsSlots(t *testing.T) {
+	l := quorumLab(t, "a")
+	l.step(Lead{Epoch: 40})
+	fx := l.claim("b", 50, 0)
+	if l.n.table.owner[0] != l.n.myself || fx.DropKeys != nil || !fx.Reclaim {
+		t.Fatalf("owner %v, keys dropped: %v, reclaimed: %v", peerName(l.n.table.owner[0]), fx.DropKeys != nil, fx.Reclaim)
+	}
+	if fx := l.claim("b", 51, 0); fx.Reclaim {
+		t.Error("two shards outbid each other as fast as they can")
+	}
+	l.pass(reclaimPause)
+	if fx := l.claim("b", 52, 0); !fx.Reclaim {
+		t.Error("the claim is not answered any more")
+	}
+	if r := l.step(SetSlot{Slot: 0, Action: SlotMigrating, ID: id("b")}).Result; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if l.claim("b", 53, 0); l.n.table.owner[0] != l.peer("b") {
+		t.Error("the slot does not go where it was opened for")
+	}
+}
+
+// Who is elected takes no slot that its primary had given away.
+func TestTheElectedTakesWhatItsPrimaryStillClaims(t *testing.T) {
+	l := quorumLab(t, "x")
+	l.send(bus.TypePong, "a", func(m *bus.Message) { m.Slots = *l.peer("a").set(); m.Slots.Remove(0) })
+	if r := l.step(Lead{Epoch: 40}).Result; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if me := l.n.myself; l.n.table.owner[0] == me || l.n.table.owner[1] != me {
+		t.Errorf("slots 0 and 1 are of %s and %s", peerName(l.n.table.owner[0]), peerName(l.n.table.owner[1]))
+	}
+	if l.claim("b", 2, 0); l.n.table.owner[0] != l.peer("b") {
+		t.Error("nobody can have the slot")
+	}
+}
+
+// A slot that a quorum shard takes is shown to nobody before it is on disk.
+func TestASlotThatAQuorumShardTakesIsOnDiskFirst(t *testing.T) {
+	l := quorumLab(t, "b")
+	l.step(Lead{Epoch: 40})
+	l.pass(tickPeriod)
+	l.peer("c").configEpoch = 50
+	if r := l.step(SetSlot{Slot: 0, Action: SlotImporting, ID: id("a")}).Result; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	l.persistent = false
+	fx := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("b")})
+	if !fx.Reclaim || l.n.table.owner[0] != l.n.myself || !l.n.claimPending() {
+		t.Fatalf("reclaimed %v, owner %s, pending %v", fx.Reclaim, peerName(l.n.table.owner[0]), l.n.claimPending())
+	}
+	for _, s := range fx.Send {
+		if s.Msg.Slots.Has(0) {
+			t.Error("it is told at once")
+		}
 	}
 }

@@ -41,6 +41,7 @@ type Node struct {
 	manual        manualFailover
 	giving        giveWay
 	led           bus.Epoch // of the last Lead since the start
+	reclaimed     time.Time // when keepsFrom last asked for a greater epoch
 	disk          durability
 	stats         stats
 	todo          todo

@@ -76,7 +76,7 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 		delete(n.table.migrating, s)
 	}
 	imported := p == me && n.table.importing[s] != nil
-	if imported && !n.bumpEpoch() {
+	if imported && (!n.bumpEpoch() || n.cfg.Quorum) { // a quorum shard gets its epoch later
 		n.beginClaim() // the slot, too, is shown only when it is on disk
 	}
 	n.rebind(s, p)

@@ -82,6 +82,18 @@ func (n *Node) rebindAll(p, q *peer) {
 	})
 }
 
+// rebindClaimed gives those slots of p to q that p still claims: the others it has given to
+// somebody else, who will say so.
+func (n *Node) rebindClaimed(p, q *peer) {
+	held := *p.set()
+	held.Each(func(s slots.Slot) bool {
+		if !n.table.unclaimed.Has(s) {
+			n.rebind(s, q)
+		}
+		return true
+	})
+}
+
 func (n *Node) anyReplicas() bool {
 	return slices.ContainsFunc(n.order, func(p *peer) bool {
 		return p.isPrimary() && len(p.replicas) > 0

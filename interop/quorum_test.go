@@ -262,6 +262,10 @@ func TestQuorumRefusesWithoutAMajority(t *testing.T) {
 			t.Errorf("%v: %v, %v", args, v, err)
 		}
 	}
+	// Nor does it give or take slots, of which the others would not know.
+	if v, err := c.Do("CLUSTER", "SETSLOT", 0, "STABLE"); err == nil || !strings.HasPrefix(err.Error(), "CLUSTERDOWN") {
+		t.Errorf("SETSLOT: %v, %v", v, err)
+	}
 	for _, n := range q.nodes {
 		if n != old {
 			n.Resume()
@@ -612,8 +616,10 @@ func TestQuorumByRollingRestart(t *testing.T) {
 func TestQuorumClusterIsCreated(t *testing.T) {
 	oursOnly(t)
 	var addrs []string
+	var nodes []*redistest.Server
 	for range 2 {
-		addrs = append(addrs, start(t, ours(), quorumArgs...).Addr())
+		n := start(t, ours(), quorumArgs...)
+		nodes, addrs = append(nodes, n), append(addrs, n.Addr())
 	}
 	plain := start(t, ours(), "--cluster-enabled", "yes", "--appendonly", "yes")
 	create := func(last string) (string, error) {
@@ -633,4 +639,39 @@ func TestQuorumClusterIsCreated(t *testing.T) {
 		}
 		return nil
 	})
+	testReshardOfQuorumShards(t, append(nodes, last))
+}
+
+// Slots go from one quorum shard to another and back, with all of their keys.
+func testReshardOfQuorumShards(t *testing.T, nodes []*redistest.Server) {
+	byOwner := func(args ...any) (reply any, err error) {
+		for _, n := range nodes {
+			if reply, err = ask(n, args...); err == nil || !strings.HasPrefix(err.Error(), "MOVED") {
+				return reply, err
+			}
+		}
+		return nil, err
+	}
+	redistest.Until(t, settle, "all slots are served", func() error {
+		for i := range 300 {
+			if _, err := byOwner("SET", fmt.Sprint("key:", i), i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	first, last := nodes[0], nodes[len(nodes)-1]
+	for _, way := range [][2]*redistest.Server{{first, last}, {last, first}} {
+		from, to := way[0], way[1]
+		out, err := run(t, "", redistest.Binary(t), "cluster", "reshard", first.Addr(), "--cluster-from", from.Do("CLUSTER", "MYID").(string),
+			"--cluster-to", to.Do("CLUSTER", "MYID").(string), "--cluster-slots", "1000", "--cluster-yes")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for i := range 300 {
+			if v, err := byOwner("GET", fmt.Sprint("key:", i)); err != nil || v != fmt.Sprint(i) {
+				t.Fatalf("key %d is %v, %v", i, v, err)
+			}
+		}
+	}
 }

@@ -590,6 +590,12 @@ func (p *membership) untilLeads(ctx context.Context) error {
 	return nil
 }
 
+// Rules implements driver.Quorum.
+func (q *quorum) Rules() bool {
+	p := q.part.Load()
+	return p == nil || p.Name() == "" || q.n.commits.leads.Load()
+}
+
 // Recover implements driver.Quorum: this node leaves the group that has no majority any
 // more, and founds another, with the data that it has.
 func (q *quorum) Recover(ctx context.Context) error {

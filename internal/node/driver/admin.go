@@ -118,6 +118,7 @@ const (
 	errSetSlot      resp.Error = "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
 	errNoTimeout    resp.Error = "ERR Missing timeout value"
 	errSetSlotRole  resp.Error = "ERR Please use SETSLOT only with masters."
+	errSetSlotLead  resp.Error = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
 )
 
 // parseSlot reads a slot, as getSlotOrReply.
@@ -315,6 +316,10 @@ func (d *Driver) setConfigEpochCommand(x *command.Ctx) {
 func (d *Driver) setSlotCommand(x *command.Ctx) {
 	if d.View().IsReplica() {
 		x.Out.Error(errSetSlotRole)
+		return
+	}
+	if d.Quorum != nil && !d.Quorum.Rules() {
+		x.Out.Error(errSetSlotLead)
 		return
 	}
 	s, isSlot := parseSlot(x.Args[2])
