@@ -440,6 +440,10 @@ func TestQuorumPrimaryThatLostItsJournal(t *testing.T) {
 				}
 			}
 			primary.Restart()
+			// It has the slots in nodes.conf, and gives none away.
+			if v, err := ask(primary, "CLUSTER", "SETSLOT", 0, "STABLE"); err == nil || !strings.HasPrefix(err.Error(), "CLUSTERDOWN") {
+				t.Errorf("SETSLOT: %v, %v", v, err)
+			}
 			b.Restart()
 			time.Sleep(5 * time.Second) // longer than a primary looks for a better one
 			c.Restart()

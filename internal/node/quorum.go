@@ -590,10 +590,11 @@ func (p *membership) untilLeads(ctx context.Context) error {
 	return nil
 }
 
-// Rules implements driver.Quorum.
-func (q *quorum) Rules() bool {
+// MayMoveSlots implements driver.Quorum. A node that is on record for a group and has no log of
+// it may not: the group goes on without it.
+func (q *quorum) MayMoveSlots() bool {
 	p := q.part.Load()
-	return p == nil || p.Name() == "" || q.n.commits.leads.Load()
+	return p != nil && (q.n.commits.leads.Load() || p.Name() == "" && q.n.cluster.View().Group == "")
 }
 
 // Recover implements driver.Quorum: this node leaves the group that has no majority any

@@ -318,7 +318,7 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		x.Out.Error(errSetSlotRole)
 		return
 	}
-	if d.Quorum != nil && !d.Quorum.Rules() {
+	if d.Quorum != nil && !d.Quorum.MayMoveSlots() {
 		x.Out.Error(errSetSlotLead)
 		return
 	}

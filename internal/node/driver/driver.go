@@ -84,9 +84,9 @@ type Quorum interface {
 	Leave()
 	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
 	Elect(ctx context.Context) error
-	// Rules reports whether this node may change what its shard serves: the shard has elected
-	// it, or there is none yet that elects. It must not wait.
-	Rules() bool
+	// MayMoveSlots reports whether this node may take slots and give them away: its shard has
+	// elected it, or has no group yet that elects. It must not wait.
+	MayMoveSlots() bool
 	// Recover makes this node the primary of a shard most of whose nodes are gone
 	// (quorum-unsafe-recover). It may take its time.
 	Recover(ctx context.Context) error
