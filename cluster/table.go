@@ -74,22 +74,21 @@ func (n *Node) unbindAll(p *peer) {
 }
 
 // rebindAll gives all slots of p to q.
-func (n *Node) rebindAll(p, q *peer) {
-	held := *p.set()
-	held.Each(func(s slots.Slot) bool {
-		n.rebind(s, q)
-		return true
-	})
-}
+func (n *Node) rebindAll(p, q *peer) { n.rebindEach(*p.set(), q) }
 
 // rebindClaimed gives those slots of p to q that p still claims: the others it has given to
 // somebody else, who will say so.
 func (n *Node) rebindClaimed(p, q *peer) {
 	held := *p.set()
-	held.Each(func(s slots.Slot) bool {
-		if !n.table.unclaimed.Has(s) {
-			n.rebind(s, q)
-		}
+	for i := range held {
+		held[i] &^= n.table.unclaimed[i]
+	}
+	n.rebindEach(held, q)
+}
+
+func (n *Node) rebindEach(ss slots.Set, q *peer) {
+	ss.Each(func(s slots.Slot) bool {
+		n.rebind(s, q)
 		return true
 	})
 }

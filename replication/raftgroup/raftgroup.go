@@ -583,10 +583,10 @@ func (g *Group) confirmed(began time.Time) bool {
 func (g *Group) rules() bool { return g.up.Load() && g.raft.State() == raft.Leader }
 
 // hold is the store's: what has to be on this node's disk before entries count as stored. On a
-// follower it was looked at before Raft saw them (see wire), and may have gone since. The
-// stream of a leader may be cut while the disk is waited for, by a primary that has a greater
-// epoch: then there is nothing to wait for any more. In both cases the node owes what its log
-// names.
+// follower it was looked at before Raft saw them (see wire), and may have gone since: then a mark
+// of the present term is refused, which its leader would count, and one of a former term stored
+// with a debt. The stream of a leader may be cut while the disk is waited for, by a primary that
+// has a greater epoch: there is nothing to wait for any more, and it owes what its log names.
 func (g *Group) hold(logs []*raft.Log) error {
 	m, term, ok := lastMark(logs)
 	if !ok {
@@ -597,7 +597,7 @@ func (g *Group) hold(logs []*raft.Log) error {
 		case g.cfg.Node.Holds(m):
 			return nil
 		case g.up.Load() && term == g.raft.CurrentTerm():
-			return errOwes // its leader would take that for an acknowledgement
+			return errOwes
 		}
 		return g.store.owe(true)
 	}

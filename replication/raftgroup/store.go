@@ -38,7 +38,7 @@ type store struct {
 
 	owing   sync.Mutex
 	owes    atomic.Bool // there are marks in the log whose data this node lacks; changed under owing
-	debts   uint64      // how often owe was told that there are; guarded by owing
+	debts   uint64      // how often it has come to owe; guarded by owing
 	parting int         // how many calls of without are under way; guarded by owing
 	closed  bool        // guarded by owing
 	// snap is what the last snapshot of Raft stands for: the log may have older entries that do
@@ -175,8 +175,8 @@ func (s *store) lastMark() (m Mark, ok bool, err error) {
 	return *snap.mark, true, nil
 }
 
-// payIf pays what the node owes if it holds the last mark in the log: whoever has set that had
-// everything that was marked before.
+// payIf pays what the node owes if it holds the last mark: whoever has set that had everything
+// that was marked before.
 func (s *store) payIf(holds func(Mark) bool) error {
 	if !s.owes.Load() || !s.storing.TryLock() {
 		return nil
@@ -234,11 +234,11 @@ func (s *store) Close() error {
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
 // has acknowledged neither. That can be so of the entries that a leader has stored last; if
-// the journal lacks what others name it has lost something, and lacks is true. So it has if the last mark is of another history and one before it of the
-// journal's: a node that has stored a mark of a history does not go back to the one before. A
-// last mark of another history alone tells nothing, as a primary opens one at each start. Of a
-// node that owes data nothing is said: that it has not what its log names is known, and it has
-// acknowledged the entries.
+// the journal lacks what others name it has lost something, and lacks is true. So it has if the
+// last mark is of another history and one before it of the journal's: a node that has stored a
+// mark of a history does not go back to the one before. A last mark of another history alone
+// tells nothing, as a primary opens one at each start. Of a node that owes data nothing is said:
+// that it has not what its log names is known, and it has acknowledged the entries.
 func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks bool, err error) {
 	writing, err := s.GetUint64(writingKey)
 	if err != nil || s.owes.Load() {

@@ -51,7 +51,6 @@ const (
 var (
 	errMuted = errors.New("raftgroup: this node's disk hangs")
 	errOwes  = errors.New("raftgroup: this node lacks data that its log names")
-	errDeaf  = errors.New("nothing has been committed for seconds, and too few of the others copy this node's stream")
 )
 
 func newWire(g *Group, logger hclog.Logger) *wire {
@@ -248,6 +247,9 @@ func (g *Group) guard() {
 	}
 }
 
+// nobodyCopies is why a leader gives up that is heard, and can commit nothing.
+const nobodyCopies = "nothing has been committed for seconds, and too few of the others copy this node's stream"
+
 // cannotLead is why this node is no use as the leader at present, "" if it is, or is none. It
 // may be heard by the others all the same, and keep its office by that.
 func (g *Group) cannotLead(now time.Time) string {
@@ -256,7 +258,7 @@ func (g *Group) cannotLead(now time.Time) string {
 	}
 	since := g.since.Load()
 	if since != 0 && since == g.gaveUp {
-		return errDeaf.Error() // until Raft has given up as well
+		return nobodyCopies // until Raft has given up as well
 	}
 	// Whoever goes back, or loads, to follow this node copies nothing for a while. If nobody else
 	// was elected the next time comes later.
@@ -266,7 +268,7 @@ func (g *Group) cannotLead(now time.Time) string {
 	if voters, _ := g.Voters(); g.cfg.Node.Attached()+1 <= len(voters)/2 {
 		g.deaf.Add(1)
 		g.gaveUp = since
-		return errDeaf.Error()
+		return nobodyCopies
 	}
 	return ""
 }

@@ -210,8 +210,9 @@ func (s *Stream) TryCommit() {
 }
 
 // Sync returns when what was appended up to an offset is on the disk, whatever the policy,
-// with ctx's error, with ErrDisabled without a journal, or with ErrClosed. With OnDemand it
-// writes to the commit log, like TryCommit, and is not slower than one fsync.
+// with ctx's error, with ErrDisabled without a journal, or with ErrClosed. Where there is a
+// commit log (Always, OnDemand), and not too much to write, that takes one fsync, on the caller's
+// goroutine; else it is the writer's.
 func (s *Stream) Sync(ctx context.Context, at replication.Offset) error {
 	if l := s.commits.Load(); l != nil && s.durable() < at && at <= s.End() {
 		l.mu.Lock()
@@ -299,7 +300,7 @@ func (s *Stream) durable() replication.Offset {
 }
 
 // beginCommits returns the commit log of a journal that is being opened; nil if the
-// policy is not always, or if there can be none, which a node can do without. What
+// policy needs none, or if there can be none, which a node can do without. What
 // another run has left in the log is in Pebble by now, and does not stay.
 func (w *writer) beginCommits() (*commitLog, error) {
 	cfg := &w.s.cfg

@@ -59,7 +59,7 @@ type Stream struct {
 	demanded  atomic.Int64 // who has called Sync waits for this
 
 	w atomic.Pointer[writer] // nil without a journal; written under mu
-	// commits is the commit log; nil until appendfsync is always, and without a journal.
+	// commits is the commit log; nil until the policy is Always or OnDemand, and without a journal.
 	commits atomic.Pointer[commitLog]
 	closed  atomic.Bool
 
