@@ -83,17 +83,28 @@ crash() {
 	until_ok "$1 has crashed" bash -c "! [ -e /proc/$pid ]"
 }
 
-# stop NAME… ends processes in an orderly way.
+# stop NAME… ends processes in an orderly way. redis-server refuses, and forgets the signal, as long as it writes its
+# first append-only file ("Writing initial AOF. Can't exit."), as a replica does after a full resync: it is told again
+# every three seconds.
 stop() {
-	local name
+	local name told
 	for name; do
-		! running "$name" || kill "$(pid_of "$name")"
+		tell "$name"
 	done
 	for name; do
-		until_ok "$name has stopped" not_running "$name"
+		told=$SECONDS
+		until_ok "$name has stopped" has_stopped "$name"
 	done
 }
-not_running() { ! running "$1"; }
+tell() { ! running "$1" || kill "$(pid_of "$1")" 2>/dev/null || true; }
+has_stopped() {
+	running "$1" || return 0
+	if [ $((SECONDS - told)) -ge 3 ]; then
+		told=$SECONDS
+		tell "$1"
+	fi
+	return 1
+}
 
 cleanup() {
 	local status=$? pidfile pid
