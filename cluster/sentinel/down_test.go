@@ -82,6 +82,56 @@ func TestRefusedConnectionIsDownAtOnceIfAsked(t *testing.T) {
 	}
 }
 
+// A process that dies may let a caller in once more, only to end that connection too.
+func TestDyingProcessThatStillTakesConnectionsIsDownSoon(t *testing.T) {
+	l := labWith(t, 3, 1, 2, func(s *MasterState) {
+		s.Options.FastDown = true
+		s.Options.DownAfter = 30 * time.Second
+	})
+	old := l.nodes[0]
+	l.run(15 * time.Second)
+	l.dropConnsTo(old.addr)
+	l.run(4 * l.latency)
+	for i, m := range l.members {
+		if m.node.byName[labMaster].link.cmd == nil {
+			t.Fatalf("sentinel %d has not called again", i)
+		}
+	}
+	l.kill(old)
+	l.run(2 * redialPause)
+	for i, m := range l.members {
+		if !m.said("+sdown master") {
+			t.Errorf("sentinel %d: not down after two more calls", i)
+		}
+	}
+}
+
+// What ends every connection is called quickly a few times, and then once a period.
+func TestQuickRedialsAreFew(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		l := labWith(t, 1, 0, 1, func(s *MasterState) { s.Options.FastDown = fast })
+		l.run(15 * time.Second)
+		m, d := l.members[0], l.nodes[0]
+		calls := func(forSoLong time.Duration) int {
+			before := m.node.lastLink
+			for end := l.now.Add(forSoLong); l.now.Before(end); l.run(2 * l.latency) {
+				l.dropConnsTo(d.addr)
+			}
+			return int(m.node.lastLink-before) / 2 // cmd and pubsub
+		}
+		most := 2 // one at once, and one a period later
+		if fast {
+			most += quickRedials
+		}
+		if got := calls(1500 * time.Millisecond); got > most {
+			t.Errorf("fast-down %v: %d calls in 1.5 s, at most %d are expected", fast, got, most)
+		}
+		if got := calls(5 * time.Second); got > 6 {
+			t.Errorf("fast-down %v: %d calls in the next 5 s", fast, got)
+		}
+	}
+}
+
 // A host that does not answer at all is not one that refuses.
 func TestUnreachableIsNotRefused(t *testing.T) {
 	l := labWith(t, 1, 1, 1, func(s *MasterState) { s.Options.FastDown = true })

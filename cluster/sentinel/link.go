@@ -16,6 +16,7 @@ type link struct {
 	pub    *conn
 	// refused says that the last attempt was answered by nobody listening.
 	refused bool
+	redials int    // that may still follow each other quickly
 	localIP string // of cmd
 
 	dialled   time.Time // the last attempt
@@ -48,6 +49,14 @@ type pending struct {
 	commands int
 	about    Addr // the master that a question is about
 }
+
+// A process that dies closes its connections before, or after, the socket that it
+// listens on: who calls again at once may still be let in, and lose that connection as
+// well. With fast-down it takes a few calls soon after each other to find nobody there.
+const (
+	quickRedials = 10
+	redialPause  = 50 * time.Millisecond
+)
 
 // maxPending is how many commands may be on their way for an owner of a link
 // before PING, INFO and hellos wait (SENTINEL_MAX_PENDING_COMMANDS).
@@ -131,7 +140,7 @@ func (l *link) run(n *Node) {
 func (l *link) alarm(n *Node) time.Time {
 	var a alarm
 	if l.missing() {
-		a.by(l.dialled.Add(n.cfg.Timing.PingPeriod))
+		a.by(l.dialled.Add(n.redialPeriod(l)))
 	}
 	if l.canSend() {
 		a.by(n.pingDue(l))
@@ -205,16 +214,24 @@ func (n *Node) closeIdle(l *link) {
 	}
 }
 
-// dial asks for the connections that are missing, at most once in a ping
-// period.
+// redialPeriod is how much time there is between two calls.
+func (n *Node) redialPeriod(l *link) time.Duration {
+	if l.redials > 0 {
+		return min(redialPause, n.cfg.Timing.PingPeriod)
+	}
+	return n.cfg.Timing.PingPeriod
+}
+
+// dial asks for the connections that are missing, at most once in a redial period.
 func (n *Node) dial(l *link) {
 	if !l.missing() {
 		return
 	}
-	if !l.dialled.IsZero() && n.since(l.dialled) < n.cfg.Timing.PingPeriod {
+	if !l.dialled.IsZero() && n.since(l.dialled) < n.redialPeriod(l) {
 		return
 	}
 	l.dialled = n.now
+	l.redials = max(l.redials-1, 0)
 	if l.cmd == nil {
 		l.cmd = n.connect(l, false)
 	}
@@ -323,6 +340,7 @@ func (n *Node) linkDown(ev LinkDown) {
 	if !c.pubsub {
 		c.link.refused = ev.Refused
 	}
+	n.hurryRedial(c)
 	if ev.Reason != "" {
 		kind := "-cmd-link-reconnection"
 		if c.pubsub {
@@ -333,6 +351,21 @@ func (n *Node) linkDown(ev LinkDown) {
 	n.forgetConn(c)
 	n.touchLink(c.link)
 }
+
+// hurryRedial has the link of a connection that is lost dialled quickly for a while, if
+// that may show that the instance is gone. A connection that did not last for a ping
+// period changes nothing: what takes connections only to end them is not called for ever.
+func (n *Node) hurryRedial(c *conn) {
+	l := c.link
+	switch {
+	case l.refused:
+		l.redials = 0
+	case c.up && n.since(c.since) >= n.cfg.Timing.PingPeriod && slices.ContainsFunc(l.owners, wantsFastDown):
+		l.redials = quickRedials
+	}
+}
+
+func wantsFastDown(w watched) bool { return w.of().options.FastDown }
 
 // touchLink has a link and all that use it looked at.
 func (n *Node) touchLink(l *link) {

@@ -8,7 +8,7 @@ func (n *Node) resetMaster(m *master) {
 	n.removeReplicas(m)
 	n.hangUp(m.link)
 	l := m.link
-	l.dialled, l.refused = time.Time{}, false
+	l.dialled, l.refused, l.redials = time.Time{}, false, 0
 	l.waiting, l.lastAvail, l.lastPong, l.lastPing = n.now, n.now, n.now, time.Time{}
 	m.sdown, m.odown, m.rebooted, m.scriptKillSent = false, false, false, false
 	m.leader = ""
