@@ -31,10 +31,15 @@ func (n *Node) command(ev Event) Result {
 		return Result{Count: n.reports(p)}
 	case HandOver:
 		return n.handOver(cmd.Heirs)
+	case Agreed:
+		return n.agreed(cmd)
 	}
 	binding := n.binding(ev)
 	if err := n.change(ev); err != nil {
 		return Result{Err: err}
+	}
+	if n.fx.Agree != nil {
+		return Result{} // what changes does so when that is agreed on
 	}
 	if _, ok := ev.(SetSlot); ok {
 		n.tellReplicas()
@@ -49,6 +54,12 @@ func (n *Node) command(ev Event) Result {
 }
 
 func (n *Node) change(ev Event) error {
+	switch ev.(type) {
+	case AddSlots, DelSlots, FlushSlots, SetSlot:
+		if err := n.mayChangeSlots(); err != nil {
+			return err
+		}
+	}
 	switch cmd := ev.(type) {
 	case Meet:
 		return n.startHandshake(cmd)
@@ -59,6 +70,9 @@ func (n *Node) change(ev Event) error {
 	case FlushSlots:
 		if cmd.Keys > 0 {
 			return refuse("DB must be empty to perform CLUSTER FLUSHSLOTS.")
+		}
+		if n.agrees() {
+			return n.agreeOn(func(o *Ownership) { o.Slots = slots.Set{} })
 		}
 		n.unbindAll(n.myself)
 		return nil
@@ -75,7 +89,7 @@ func (n *Node) change(ev Event) error {
 	case Failover:
 		return n.failover(cmd.Mode)
 	case Lead:
-		return n.lead(cmd.Epoch)
+		return n.lead(cmd)
 	case JoinGroup:
 		return n.joinGroup(cmd.Name)
 	case SaveConfig:
@@ -100,6 +114,12 @@ func (n *Node) addSlots(ranges []slots.Range) error {
 	if err != nil {
 		return err
 	}
+	if n.agrees() {
+		return n.agreeOn(func(o *Ownership) {
+			o.Slots.AddSet(&wanted)
+			o.Importing = slices.DeleteFunc(o.Importing, func(open OpenSlot) bool { return wanted.Has(open.Slot) })
+		})
+	}
 	wanted.Each(func(s slots.Slot) bool {
 		delete(n.table.importing, s)
 		n.bind(s, n.myself)
@@ -118,6 +138,9 @@ func (n *Node) delSlots(ranges []slots.Range) error {
 	})
 	if err != nil {
 		return err
+	}
+	if n.agrees() && wanted.Intersects(n.myself.set()) {
+		return n.agreeOn(func(o *Ownership) { o.Slots = o.Slots.Without(&wanted) })
 	}
 	wanted.Each(func(s slots.Slot) bool {
 		delete(n.table.importing, s)
@@ -241,8 +264,8 @@ func (n *Node) reset(cmd Reset) error {
 
 // verifyHoldings squares the slots with the keys found at start.
 func (n *Node) verifyHoldings(ev Holdings) {
-	if n.myself.isReplica() {
-		return // its keys are its primary's business
+	if n.myself.isReplica() || n.group != "" {
+		return // its keys are its primary's business, or its slots those of its shard
 	}
 	claimed, foreign := 0, 0
 	ev.Slots.Each(func(s slots.Slot) bool {

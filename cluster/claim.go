@@ -143,15 +143,16 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 // keepsFrom reports whether this node goes on with a slot that p claims, although p's epoch is
 // greater. The slot of a primary that its shard has elected (Settings.Quorum) has keys that the
 // shard has agreed on, and the claim may be of a node that was a replica of the slot's former
-// owner, and did not hear in time that it had gone. So another shard has it only if this node
-// has opened it for that one; by hand SETSLOT NODE here does the same. Otherwise the shard takes
-// a greater epoch, once in a while.
+// owner, and did not hear in time that it had gone. So another shard gets it only when this one
+// has agreed to give it: as by SETSLOT NODE if the slot was opened for that shard, and has no keys
+// here any more. Otherwise the shard takes a greater epoch, once in a while.
 func (n *Node) keepsFrom(s slots.Slot, p *peer) bool {
 	if !n.leadsShard() || n.table.owner[s] != n.myself || n.sameShard(n.myself, p) {
 		return false
 	}
 	if to := n.table.migrating[s]; to != nil && n.sameShard(to, p) {
-		return false
+		n.giveUp(s, p)
+		return true
 	}
 	if n.reclaimed.IsZero() || n.now.Sub(n.reclaimed) >= reclaimPause {
 		n.reclaimed, n.fx.Reclaim = n.now, true
@@ -175,6 +176,8 @@ func (n *Node) noteIfEmptied(p *peer) {
 // or from its primary. All says that p owns nothing else.
 func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 	switch {
+	case n.cfg.Quorum && head != nil && (taken > 0 || !dirty.Empty()):
+		n.afterClaimOfQuorum(p, head, taken)
 	case taken > 0 && head.slotCount == 0 && (n.cfg.AllowReplicaMigration || all):
 		// We, or our primary, have been failed over: follow the successor.
 		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
@@ -185,6 +188,28 @@ func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 		// We go on as a primary, and keys must not outlive their slots.
 		n.noteIfEmptied(p)
 		n.fx.DropKeys = &dirty
+		n.saveNow()
+	}
+}
+
+// afterClaimOfQuorum is afterClaim in a shard that agrees on its slots. A primary of the same
+// shard with a greater epoch is the one that the shard has elected since, also if it does not
+// claim all that head had: the shard has given the rest away, as head did not hear. A node goes to
+// no other shard because that one claims something, and deletes nothing: the slot may be the
+// shard's still, whose next primary knows.
+func (n *Node) afterClaimOfQuorum(p, head *peer, taken int) {
+	me := n.myself
+	switch {
+	case taken > 0 && n.sameShard(me, p) && p.configEpoch > head.configEpoch:
+		n.note("Node %s has been elected by my shard. Reconfiguring myself as its replica", peerName(p))
+		if me.isPrimary() {
+			n.unbindAll(me)
+		}
+		n.becomeReplicaOf(p)
+	case me.primary != nil && me.primary.primary != nil:
+		n.avoidChain()
+	case me.isPrimary():
+		n.noteIfEmptied(p)
 		n.saveNow()
 	}
 }

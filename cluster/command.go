@@ -94,7 +94,20 @@ type Heir struct {
 
 // Lead makes the node the primary of its shard, or has it go on as that, with an epoch
 // that its shard has agreed on (Settings.Quorum).
-type Lead struct{ Epoch bus.Epoch }
+// Ownership is what the shard has agreed on last; nil: nothing yet, or that a primary goes on
+// with what it has.
+type Lead struct {
+	Epoch     bus.Epoch
+	Ownership *Ownership
+}
+
+// Agreed says that the shard has agreed on Effects.Agree of that number, which Own has carried
+// out; or, by Err, that it has not, or may not have. Its Result is that of the command that
+// has asked for it.
+type Agreed struct {
+	Number uint64
+	Err    error // a CommandError
+}
 
 // JoinGroup notes that the node belongs to its shard's group of that name (State.Group). It
 // belongs to it until it leaves the shard, see Effects.LeaveGroup; here "" says so.
@@ -119,6 +132,7 @@ func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
 func (HandOver) isEvent()            {}
 func (Lead) isEvent()                {}
+func (Agreed) isEvent()              {}
 func (JoinGroup) isEvent()           {}
 func (CountFailureReports) isEvent() {}
 func (SaveConfig) isEvent()          {}

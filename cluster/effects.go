@@ -9,7 +9,7 @@ import (
 
 // Effects are what a Step asks of the driver. The order is:
 //
-//  1. Close, Dial and Send, and Pause, at once; but a Pause that ends in a Step
+//  1. Close, Dial and Send, Agree and GiveUp, and Pause, at once; but a Pause that ends in a Step
 //     with a Role ends after the role has changed, and those it held back find
 //     the View of that Step or a later one. A message for a link that is
 //     closed by then is dropped.
@@ -35,6 +35,13 @@ type Effects struct {
 	// Reclaim asks for a Lead with a greater epoch than all that are known: that of this
 	// primary is another's as well, or has to win a slot.
 	Reclaim bool
+
+	// Agree asks the shard to agree on something: then Own follows, and Agreed in any case. If the
+	// event was a command its Result is not that of this Step, but of Agreed.
+	Agree *Agreement
+	// GiveUp are slots that this primary has opened for another shard, which claims them. Each is
+	// to be stepped with the number of its keys.
+	GiveUp []SetSlot
 
 	Persist *State
 	// LeaveGroup says that the node is of its shard's group no more, as nodes.conf has it

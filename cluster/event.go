@@ -118,6 +118,13 @@ type Publish struct {
 	Shard   bool
 }
 
+// Own says that the shard has agreed on what it has, and on a greater epoch, unless that is 0,
+// in the term in which this node leads it. Any other node ignores it.
+type Own struct {
+	Ownership Ownership
+	Epoch     bus.Epoch
+}
+
 // Holdings tells, once at start, in which slots a primary has keys. Slots that
 // nobody owns are claimed; those of others are marked as importing, so that
 // redis-cli --cluster fix sees them (Redis's verifyClusterConfigWithData).
@@ -136,3 +143,4 @@ func (Paused) isEvent()       {}
 func (Configure) isEvent()    {}
 func (Publish) isEvent()      {}
 func (Holdings) isEvent()     {}
+func (Own) isEvent()          {}

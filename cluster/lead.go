@@ -16,8 +16,12 @@ const (
 // lead carries out Lead: what a won election is to other shards. Its epoch comes from
 // an agreement of the shard, so nothing is asked of the voters of the bus. An epoch that is
 // not greater than the one under which the slots are held would be ignored by all.
-func (n *Node) lead(epoch bus.Epoch) error {
-	me := n.myself
+//
+// The node takes the slots that the shard has agreed on. If it never has, because its group
+// is new, it keeps those that it has, and the shard agrees on these.
+func (n *Node) lead(cmd Lead) error {
+	me, epoch := n.myself, cmd.Epoch
+	goesOn := n.leadsShard()
 	held := me.configEpoch
 	if me.isReplica() {
 		if me.primary == nil {
@@ -29,19 +33,32 @@ func (n *Node) lead(epoch bus.Epoch) error {
 		return refuse(errOldEpoch)
 	}
 	n.beginClaim()
-	n.led = epoch
+	n.leadWith(epoch)
 	n.giving = giveWay{settled: true}
-	n.currentEpoch = max(n.maxEpoch(), epoch)
-	me.configEpoch = epoch
-	n.note("configEpoch set to %d: the shard has agreed on this node as its primary", epoch)
 	if me.isReplica() {
 		n.replacePrimary()
-		return nil
+	} else {
+		n.saveNow()
+		n.todo.state = true
+		n.broadcastPong()
 	}
-	n.saveNow()
-	n.todo.state = true
-	n.broadcastPong()
+	switch {
+	case cmd.Ownership != nil:
+		n.endAgreement() // of a former term
+		n.takeOwnership(cmd.Ownership, nil)
+	case !goesOn:
+		n.endAgreement()
+		return n.agreeOn(func(*Ownership) {})
+	}
 	return nil
+}
+
+// leadWith makes an epoch that the shard has agreed on that of the claim.
+func (n *Node) leadWith(epoch bus.Epoch) {
+	n.led = epoch
+	n.currentEpoch = max(n.maxEpoch(), epoch)
+	n.myself.configEpoch = epoch
+	n.note("configEpoch set to %d: the shard has agreed on this node as its primary", epoch)
 }
 
 // leadsShard reports whether the node is a primary by Lead, since its start.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,45 @@ import (
 	"redoubt/bus"
 	"redoubt/slots"
 )
+
+// agree has the shard agree on what the last step has asked for, if it has, and returns the result
+// of the command.
+func (l *lab) agree(fx Effects) *Result {
+	l.t.Helper()
+	a := fx.Agree
+	if a == nil {
+		return fx.Result
+	}
+	own := Own{Ownership: a.Ownership}
+	if a.Epoch {
+		own.Epoch = l.n.maxEpoch() + 1
+	}
+	own = l.recoded(own)
+	l.step(own)
+	owned := l.last
+	r := l.step(Agreed{Number: a.Number}).Result
+	l.last = owned
+	return r
+}
+
+// recoded is an Own as it comes from the log.
+func (l *lab) recoded(own Own) Own {
+	l.t.Helper()
+	o, err := ParseOwnership(own.Ownership.Append(nil))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	own.Ownership = *o
+	return own
+}
+
+// lead makes the node the primary that its shard has elected.
+func (l *lab) lead(epoch bus.Epoch) {
+	l.t.Helper()
+	if r := l.agree(l.step(Lead{Epoch: epoch})); r.Err != nil {
+		l.t.Fatal(r.Err)
+	}
+}
 
 func quorumLab(t *testing.T, me string) *lab {
 	t.Helper()
@@ -172,7 +212,7 @@ func (l *lab) claim(from string, epoch bus.Epoch, more ...slots.Slot) Effects {
 // has only a greater epoch: it may be that of a node that did not hear that the slot had gone.
 func TestAnElectedPrimaryKeepsItsSlots(t *testing.T) {
 	l := quorumLab(t, "a")
-	l.step(Lead{Epoch: 40})
+	l.lead(40)
 	fx := l.claim("b", 50, 0)
 	if l.n.table.owner[0] != l.n.myself || fx.DropKeys != nil || !fx.Reclaim {
 		t.Fatalf("owner %v, keys dropped: %v, reclaimed: %v", peerName(l.n.table.owner[0]), fx.DropKeys != nil, fx.Reclaim)
@@ -184,46 +224,210 @@ func TestAnElectedPrimaryKeepsItsSlots(t *testing.T) {
 	if fx := l.claim("b", 52, 0); !fx.Reclaim {
 		t.Error("the claim is not answered any more")
 	}
-	if r := l.step(SetSlot{Slot: 0, Action: SlotMigrating, ID: id("b")}).Result; r.Err != nil {
+}
+
+// A slot that is open for the shard that claims it goes there when this shard has agreed on
+// that, which takes that it has no keys any more.
+func TestAnOpenSlotIsGivenUpByAgreement(t *testing.T) {
+	l := quorumLab(t, "a")
+	l.lead(40)
+	if r := l.agree(l.step(SetSlot{Slot: 0, Action: SlotMigrating, ID: id("b")})); r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if l.claim("b", 53, 0); l.n.table.owner[0] != l.peer("b") {
-		t.Error("the slot does not go where it was opened for")
+	fx := l.claim("b", 53, 0)
+	if l.n.table.owner[0] != l.n.myself || fx.Reclaim || fx.DropKeys != nil || len(fx.GiveUp) != 1 || fx.GiveUp[0].Slot != 0 {
+		t.Fatalf("owner %s, %+v", peerName(l.n.table.owner[0]), fx)
+	}
+	l.now = l.now.Add(time.Millisecond)
+	if len(l.claim("b", 53, 0).GiveUp) != 0 {
+		t.Error("each message is answered")
+	}
+	set := fx.GiveUp[0]
+	set.Keys = 1
+	if r := l.step(set).Result; r.Err == nil || l.n.table.owner[0] != l.n.myself {
+		t.Errorf("a key is left behind: %v", r.Err)
+	}
+	set.Keys = 0
+	if r := l.agree(l.step(set)); r.Err != nil || l.n.table.owner[0] != l.peer("b") || len(l.n.table.migrating) != 0 {
+		t.Errorf("%v: the slot is of %s, %d are open", r.Err, peerName(l.n.table.owner[0]), len(l.n.table.migrating))
 	}
 }
 
-// Who is elected takes no slot that its primary had given away.
-func TestTheElectedTakesWhatItsPrimaryStillClaims(t *testing.T) {
+// Nothing changes before it is agreed on, and nothing if it is not. Meanwhile nobody writes to a
+// slot that goes, and nothing else is agreed on.
+func TestSlotsChangeByAgreement(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ev   Event
+		done func(n *Node) bool
+	}{
+		{"ADDSLOTS", AddSlots{Ranges: []slots.Range{{First: 16383, Last: 16383}}}, func(n *Node) bool { return n.table.owner[16383] == n.myself }},
+		{"DELSLOTS", DelSlots{Ranges: []slots.Range{{First: 1, Last: 2}}}, func(n *Node) bool { return n.table.owner[2] == nil }},
+		{"FLUSHSLOTS", FlushSlots{}, func(n *Node) bool { return n.myself.slotCount == 0 }},
+		{"MIGRATING", SetSlot{Slot: 3, Action: SlotMigrating, ID: id("b")}, func(n *Node) bool { return n.table.migrating[3] != nil }},
+		{"IMPORTING", SetSlot{Slot: 6000, Action: SlotImporting, ID: id("b")}, func(n *Node) bool { return n.table.importing[6000] != nil }},
+		{"NODE", SetSlot{Slot: 3, Action: SlotNode, ID: id("b")}, func(n *Node) bool { return n.table.owner[3] == n.peers[id("b")] }},
+		{"NODE myself", SetSlot{Slot: 6000, Action: SlotNode, ID: id("a")}, func(n *Node) bool { return n.table.owner[6000] == n.myself }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := quorumLab(t, "a")
+			l.lead(40)
+			l.n.unbind(16383)
+			fx := l.step(c.ev)
+			if fx.Agree == nil || fx.Agree.Under != 40 || c.done(l.n) {
+				t.Fatalf("it is asked for %+v, and done: %v", fx.Agree, c.done(l.n))
+			}
+			if left := l.n.myself.set().Without(&fx.Agree.Ownership.Slots); left != l.n.View().routes.leaving {
+				t.Errorf("%d slots leave, %d are known to", left.Len(), l.n.agreement.leaving.Len())
+			}
+			if r := l.step(SetSlot{Slot: 9, Action: SlotStable}).Result; r.Err != errAgreeing {
+				t.Errorf("beside it: %v", r.Err)
+			}
+			if r := l.step(Agreed{Number: fx.Agree.Number, Err: errNotLed}).Result; r.Err != errNotLed || c.done(l.n) || !l.n.View().routes.leaving.Empty() {
+				t.Errorf("not agreed on: %v, and done: %v", r.Err, c.done(l.n))
+			}
+			if r := l.agree(l.step(c.ev)); r.Err != nil || !c.done(l.n) || l.last.Persist == nil {
+				t.Errorf("%v, done %v, saved %v", r.Err, c.done(l.n), l.last.Persist != nil)
+			}
+		})
+	}
+}
+
+// A slot that goes takes no write while the shard agrees on that: it was found without keys.
+func TestNoWritesToASlotThatLeaves(t *testing.T) {
+	l := quorumLab(t, "a")
+	l.lead(40)
+	l.pass(tickPeriod)
+	l.step(SetSlot{Slot: 3, Action: SlotNode, ID: id("b")})
+	if v := l.n.View().Route(Query{Slot: 3, Write: true}); v != TryAgain {
+		t.Errorf("a write: %v", v)
+	}
+	if v := l.n.View().Route(Query{Slot: 3}); v != Run {
+		t.Errorf("a read: %v", v)
+	}
+	if v := l.n.View().Route(Query{Slot: 4, Write: true}); v != Run {
+		t.Errorf("a write to another slot: %v", v)
+	}
+}
+
+// The elected takes exactly what its shard has agreed on, with the marks, and whatever it has
+// heard; and if it never has, what its primary still claims, on which it then agrees.
+func TestTheElectedTakesWhatTheShardHas(t *testing.T) {
 	l := quorumLab(t, "x")
 	l.send(bus.TypePong, "a", func(m *bus.Message) { m.Slots = *l.peer("a").set(); m.Slots.Remove(0) })
-	if r := l.step(Lead{Epoch: 40}).Result; r.Err != nil {
-		t.Fatal(r.Err)
+	fx := l.step(Lead{Epoch: 40})
+	if fx.Agree == nil || fx.Agree.Ownership.Slots.Has(0) || !fx.Agree.Ownership.Slots.Has(1) {
+		t.Fatalf("it asks for %+v", fx.Agree)
 	}
+	l.agree(fx)
 	if me := l.n.myself; l.n.table.owner[0] == me || l.n.table.owner[1] != me {
 		t.Errorf("slots 0 and 1 are of %s and %s", peerName(l.n.table.owner[0]), peerName(l.n.table.owner[1]))
 	}
 	if l.claim("b", 2, 0); l.n.table.owner[0] != l.peer("b") {
 		t.Error("nobody can have the slot")
 	}
+
+	l = quorumLab(t, "x")
+	owned := Ownership{Slots: rangeSet(1, 5460), Migrating: []OpenSlot{{7, id("b")}}, Importing: []OpenSlot{{6000, id("y")}, {6001, id("?")}}}
+	owned.Slots.Add(9000)
+	fx = l.step(Lead{Epoch: 40, Ownership: &owned})
+	if fx.Result.Err != nil || fx.Agree != nil {
+		t.Fatal(fx.Result.Err, fx.Agree)
+	}
+	if got := *l.n.myself.set(); got != owned.Slots {
+		t.Errorf("it has %v", got.Ranges())
+	}
+	if l.n.table.owner[0] != nil || l.n.table.migrating[7] != l.peer("b") || l.n.table.importing[6000] != l.peer("b") || len(l.n.table.importing) != 1 {
+		t.Errorf("slot 0 is of %s, %d and %d are open", peerName(l.n.table.owner[0]), len(l.n.table.migrating), len(l.n.table.importing))
+	}
+	if fx := l.step(Lead{Epoch: 41}); fx.Result.Err != nil || fx.Agree != nil || *l.n.myself.set() != owned.Slots {
+		t.Error("a primary does not go on with what it has", fx.Result.Err, fx.Agree)
+	}
+}
+
+// A deposed primary that did not hear of the last slots that its shard has given away follows
+// its successor, and not who has those.
+func TestADeposedPrimaryFollowsItsShard(t *testing.T) {
+	for _, me := range []string{"a", "w"} { // the primary, and another replica
+		shards := threeShards()
+		shards[0].replicas = "wx"
+		l := newLab(t, me, shards)
+		l.peer("w").shardID, l.peer("x").shardID = l.peer("a").shardID, l.peer("a").shardID
+		l.n.cfg.Quorum, l.n.cfg.AllowReplicaMigration = true, true
+		l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+		l.pass(tickPeriod)
+		if l.claim("b", 60, 0); l.n.myself.isReplica() != (me == "w") {
+			t.Fatalf("%s: it follows who has one of its slots", me)
+		}
+		l.send(bus.TypePong, "x", func(m *bus.Message) {
+			m.Flags, m.Primary, m.ConfigEpoch, m.CurrentEpoch = bus.FlagPrimary, "", 50, 60
+			m.Slots = rangeSet(1, 5000)
+		})
+		if p := l.n.myself.primary; p != l.peer("x") || l.n.group == "" {
+			t.Errorf("%s follows %s", me, peerName(p))
+		}
+	}
+	// Nor does it follow who takes all that there is.
+	l := quorumLab(t, "a")
+	l.n.cfg.AllowReplicaMigration = true
+	l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+	fx := l.send(bus.TypePong, "b", func(m *bus.Message) { m.ConfigEpoch, m.Slots = 60, rangeSet(0, 10921) })
+	if l.n.myself.isReplica() || fx.DropKeys != nil {
+		t.Errorf("it has gone to another shard, keys dropped %v", fx.DropKeys != nil)
+	}
+}
+
+// Who is on record for a group and does not lead changes no slots.
+func TestOnlyTheElectedChangesSlots(t *testing.T) {
+	l := quorumLab(t, "a")
+	l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+	for _, ev := range []Event{
+		AddSlots{Ranges: []slots.Range{{First: 16383, Last: 16383}}}, DelSlots{Ranges: []slots.Range{{First: 1, Last: 1}}}, FlushSlots{},
+		SetSlot{Slot: 3, Action: SlotNode, ID: id("b")}, SetSlot{Slot: 3, Action: SlotStable},
+	} {
+		if r := l.step(ev).Result; r.Err != errNotLed {
+			t.Errorf("%T: %v", ev, r.Err)
+		}
+	}
+	l.step(Holdings{Slots: rangeSet(9000, 9000)})
+	if len(l.n.table.importing) != 0 {
+		t.Error("it imports slots because it has keys there")
+	}
 }
 
 // A slot that a quorum shard takes is shown to nobody before it is on disk.
 func TestASlotThatAQuorumShardTakesIsOnDiskFirst(t *testing.T) {
 	l := quorumLab(t, "b")
-	l.step(Lead{Epoch: 40})
+	l.lead(40)
 	l.pass(tickPeriod)
 	l.peer("c").configEpoch = 50
-	if r := l.step(SetSlot{Slot: 0, Action: SlotImporting, ID: id("a")}).Result; r.Err != nil {
+	if r := l.agree(l.step(SetSlot{Slot: 0, Action: SlotImporting, ID: id("a")})); r.Err != nil {
 		t.Fatal(r.Err)
 	}
 	l.persistent = false
 	fx := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("b")})
-	if !fx.Reclaim || l.n.table.owner[0] != l.n.myself || !l.n.claimPending() {
-		t.Fatalf("reclaimed %v, owner %s, pending %v", fx.Reclaim, peerName(l.n.table.owner[0]), l.n.claimPending())
+	if fx.Agree == nil || !fx.Agree.Epoch || l.n.table.owner[0] == l.n.myself {
+		t.Fatalf("%+v, owner %s", fx.Agree, peerName(l.n.table.owner[0]))
 	}
-	for _, s := range fx.Send {
+	l.agree(fx)
+	if l.n.table.owner[0] != l.n.myself || l.n.myself.configEpoch != 51 || !l.n.claimPending() {
+		t.Fatalf("owner %s, epoch %d, pending %v", peerName(l.n.table.owner[0]), l.n.myself.configEpoch, l.n.claimPending())
+	}
+	for _, s := range l.last.Send {
 		if s.Msg.Slots.Has(0) {
 			t.Error("it is told at once")
 		}
 	}
+}
+
+// What is parsed is what was encoded, and nothing else is parsed.
+func FuzzOwnership(f *testing.F) {
+	o := Ownership{Slots: rangeSet(3, 9), Migrating: []OpenSlot{{3, id("b")}, {4, id("c")}}, Importing: []OpenSlot{{5, id("a")}}}
+	f.Add(o.Append(nil))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if o, err := ParseOwnership(b); err == nil && !bytes.Equal(o.Append(nil), b) {
+			t.Errorf("%x is not %x", o.Append(nil), b)
+		}
+	})
 }

@@ -42,6 +42,8 @@ type Node struct {
 	giving        giveWay
 	led           bus.Epoch // of the last Lead since the start
 	reclaimed     time.Time // when keepsFrom last asked for a greater epoch
+	offered       time.Time // when giveUp last asked for something
+	agreement     agreement
 	disk          durability
 	stats         stats
 	todo          todo
@@ -170,6 +172,8 @@ func (n *Node) dispatch(ev Event) {
 		n.publish(ev)
 	case Holdings:
 		n.verifyHoldings(ev)
+	case Own:
+		n.own(ev)
 	default:
 		n.view.news = true // whoever commands looks at what has come of it
 		result := n.command(ev)

@@ -74,6 +74,9 @@ func (v *View) Route(q Query) Verdict {
 		if migrating && !q.ShardPubSub {
 			return RunIfPresent
 		}
+		if q.Write && v.routes.leaving.Has(q.Slot) {
+			return TryAgain // there were no keys when the slot was given away
+		}
 		return Run
 	case v.IsReplica() && (!q.ReadOnly || q.Write):
 		return Moved

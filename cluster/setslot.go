@@ -15,6 +15,11 @@ func (n *Node) setSlot(cmd SetSlot) error {
 	case SlotNode:
 		return n.assignSlot(cmd)
 	}
+	if n.agrees() {
+		return n.agreeOn(func(o *Ownership) {
+			o.Migrating, o.Importing = openIn(o.Migrating, cmd.Slot, ""), openIn(o.Importing, cmd.Slot, "")
+		})
+	}
 	delete(n.table.importing, cmd.Slot)
 	delete(n.table.migrating, cmd.Slot)
 	n.table.changes++
@@ -29,6 +34,9 @@ func (n *Node) openMigrating(cmd SetSlot) error {
 	if err != nil {
 		return err
 	}
+	if n.agrees() {
+		return n.agreeOn(func(o *Ownership) { o.Migrating = openIn(o.Migrating, cmd.Slot, p.id) })
+	}
 	n.table.migrating[cmd.Slot] = p
 	n.table.changes++
 	return nil
@@ -41,6 +49,9 @@ func (n *Node) openImporting(cmd SetSlot) error {
 	p, err := n.otherEnd(cmd.ID)
 	if err != nil {
 		return err
+	}
+	if n.agrees() {
+		return n.agreeOn(func(o *Ownership) { o.Importing = openIn(o.Importing, cmd.Slot, p.id) })
 	}
 	n.table.importing[cmd.Slot] = p
 	n.table.changes++
@@ -72,10 +83,13 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 	case mine && p != me && cmd.Keys > 0:
 		return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", s)
 	}
+	imported := p == me && n.table.importing[s] != nil
+	if n.agrees() && (mine || p == me) {
+		return n.agreeToAssign(cmd, p, imported)
+	}
 	if cmd.Keys == 0 {
 		delete(n.table.migrating, s)
 	}
-	imported := p == me && n.table.importing[s] != nil
 	if imported && (!n.bumpEpoch() || n.cfg.Quorum) { // a quorum shard gets its epoch later
 		n.beginClaim() // the slot, too, is shown only when it is on disk
 	}
@@ -93,6 +107,22 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 		n.broadcastPong()
 	}
 	return nil
+}
+
+// agreeToAssign is assignSlot of a slot that this primary has, or is to have, where its shard
+// agrees on that.
+func (n *Node) agreeToAssign(cmd SetSlot, p *peer, imported bool) error {
+	o := n.ownership()
+	if cmd.Keys == 0 {
+		o.Migrating = openIn(o.Migrating, cmd.Slot, "")
+	}
+	if p != n.myself {
+		o.Slots.Remove(cmd.Slot)
+		return n.agree(Agreement{Ownership: o}, p)
+	}
+	o.Slots.Add(cmd.Slot)
+	o.Importing = openIn(o.Importing, cmd.Slot, "")
+	return n.agree(Agreement{Ownership: o, Epoch: imported && n.myself.configEpoch != n.maxEpoch()}, nil)
 }
 
 // binding reports whether what a command is about to change must be on disk

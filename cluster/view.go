@@ -74,6 +74,7 @@ type routes struct {
 	owners    owners
 	migrating map[slots.Slot]int // index in Nodes of the other end
 	importing map[slots.Slot]int
+	leaving   slots.Set // given away as soon as the shard has agreed on it
 }
 
 // owners is a table from slots to owners: 1 + index in Nodes, or 0 for nobody.
@@ -173,6 +174,7 @@ func (n *Node) routes(index map[*peer]int) *routes {
 		migrating: make(map[slots.Slot]int, len(n.table.migrating)),
 		importing: make(map[slots.Slot]int, len(n.table.importing)),
 	}
+	r.leaving = n.agreement.leaving
 	if same {
 		r.owners = c.view.routes.owners.with(n.table.moved, func(s slots.Slot) uint16 {
 			if p := n.table.owner[s]; p != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"redoubt/bus"
+	"redoubt/cluster"
 	"redoubt/internal/config"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/resp"
@@ -288,7 +289,47 @@ func (q *quorum) Holds(m raftgroup.Mark) bool {
 func (q *quorum) NextEpoch(context.Context) (uint64, error) { return q.n.cluster.NextEpoch(), nil }
 
 // Lead implements raftgroup.Node.
-func (q *quorum) Lead(ctx context.Context, epoch uint64) error { return q.n.cluster.Lead(ctx, epoch) }
+func (q *quorum) Lead(ctx context.Context, epoch uint64, owned []byte) error {
+	if owned == nil {
+		return q.n.cluster.Lead(ctx, epoch, nil)
+	}
+	o, err := cluster.ParseOwnership(owned)
+	if err != nil {
+		return err
+	}
+	return q.n.cluster.Lead(ctx, epoch, o)
+}
+
+// Owns implements raftgroup.Node.
+func (q *quorum) Owns(e raftgroup.Owned) {
+	o, err := cluster.ParseOwnership(e.What)
+	if err != nil {
+		q.n.log.Error("What the shard has agreed on cannot be read", zap.Error(err))
+		return
+	}
+	q.n.cluster.Own(o, e.Epoch)
+}
+
+// Agree implements driver.Quorum.
+func (q *quorum) Agree(a *cluster.Agreement) error {
+	g := q.part.Load()
+	if g == nil {
+		return errNoAgreement
+	}
+	switch err := g.Agree(uint64(a.Under), a.Ownership.Append(nil), a.Epoch); {
+	case errors.Is(err, raftgroup.ErrNotLeader):
+		return errNoAgreement
+	case err != nil:
+		q.n.log.Warn("It is not known whether the shard has agreed on its slots", zap.Error(err))
+		return errMayAgree
+	}
+	return nil
+}
+
+const (
+	errNoAgreement cluster.CommandError = "CLUSTERDOWN The shard has not agreed on that, and nothing has changed"
+	errMayAgree    cluster.CommandError = "UNCERTAIN The shard may have agreed on that, or not. Look at CLUSTER SLOTS before you repeat it"
+)
 
 // Led implements raftgroup.Node.
 func (q *quorum) Led(term uint64) {

@@ -1,6 +1,7 @@
 package raftgroup
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -14,13 +15,17 @@ import (
 //
 //	mark   1 (1), replication id (20), offset (8)
 //	claim  2 (1), epoch (8), node id (40)
+//	owned  3 (1), under (8), epoch (8), what the shard has: the rest
 const (
 	kindMark  = 1
 	kindClaim = 2
+	kindOwned = 3
 
 	idBytes   = 20
 	markBytes = 1 + idBytes + 8
 	claimHead = 1 + 8
+	ownedHead = 1 + 8 + 8
+	ownedMost = 2 << 20 // bytes of an Owned; an Ownership of package cluster has at most 1.4 million
 )
 
 // Mark is a place in a stream: up to offset At, under the replication id Line.
@@ -33,6 +38,24 @@ type Mark struct {
 type Claim struct {
 	Node  string
 	Epoch uint64
+}
+
+// Owned says which slots the shard has, in an encoding of the node's, and under which epoch it
+// claims them from now on; 0: as before. It is void unless the last claim is that of the epoch
+// Under: who has thought of it led the shard then, and somebody else may have changed what it has
+// since.
+type Owned struct {
+	Under uint64
+	Epoch uint64
+	What  []byte
+}
+
+func (o Owned) encode() []byte {
+	b := make([]byte, ownedHead, ownedHead+len(o.What))
+	b[0] = kindOwned
+	binary.BigEndian.PutUint64(b[1:], o.Under)
+	binary.BigEndian.PutUint64(b[9:], o.Epoch)
+	return append(b, o.What...)
 }
 
 func (m Mark) encode() []byte {
@@ -50,7 +73,7 @@ func (c Claim) encode() []byte {
 	return append(b, c.Node...)
 }
 
-// decodeEntry reads a Mark or a Claim. What a later version has added is nil.
+// decodeEntry reads a Mark, a Claim or an Owned. What a later version has added is nil.
 func decodeEntry(b []byte) (any, error) {
 	switch {
 	case len(b) == 0:
@@ -59,7 +82,9 @@ func decodeEntry(b []byte) (any, error) {
 		return Mark{Line: hex.EncodeToString(b[1 : 1+idBytes]), At: replication.Offset(binary.BigEndian.Uint64(b[1+idBytes:]))}, nil
 	case b[0] == kindClaim && len(b) >= claimHead:
 		return Claim{Epoch: binary.BigEndian.Uint64(b[1:]), Node: string(b[claimHead:])}, nil
-	case b[0] == kindMark || b[0] == kindClaim:
+	case b[0] == kindOwned && len(b) >= ownedHead:
+		return Owned{Under: binary.BigEndian.Uint64(b[1:]), Epoch: binary.BigEndian.Uint64(b[9:]), What: bytes.Clone(b[ownedHead:])}, nil
+	case b[0] == kindMark || b[0] == kindClaim || b[0] == kindOwned:
 		return nil, fmt.Errorf("raftgroup: an entry of kind %d has %d bytes", b[0], len(b))
 	}
 	return nil, nil

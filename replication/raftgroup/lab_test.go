@@ -53,6 +53,7 @@ type labNode struct {
 	verified  atomic.Uint64
 	learned   Mark
 	onRecord  string // the group
+	owned     []byte
 	files     *fullFS
 	late      atomic.Bool   // it does not have yet what marks name
 	shut      atomic.Bool   // nobody can copy its stream
@@ -427,8 +428,13 @@ func (n *labNode) NextEpoch(context.Context) (uint64, error) {
 	return n.epoch + 1, nil
 }
 
-func (n *labNode) Lead(_ context.Context, epoch uint64) error {
+func (n *labNode) Owns(o Owned) { n.tell(func() { n.owned = o.What }) }
+
+func (n *labNode) Lead(_ context.Context, epoch uint64, owned []byte) error {
 	n.mu.Lock()
+	if owned != nil {
+		n.owned = owned
+	}
 	id, _ := replication.NewID(randomness{})
 	n.history = n.history.Branch(id, n.stream.End())
 	n.primary, n.epoch, n.committed = "", epoch, 0

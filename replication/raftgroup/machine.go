@@ -12,7 +12,7 @@ import (
 )
 
 // machine is the state machine of the log: there is little to it, as the data are not
-// in the log. What an entry returns is its term.
+// in the log. What an entry returns is its term, 0 if it is void.
 type machine struct{ g *Group }
 
 // Apply implements raft.FSM.
@@ -31,18 +31,29 @@ func (m machine) Apply(l *raft.Log) any {
 		}
 		m.g.store.applied.Store(&e)
 	case Claim:
-		if e.Epoch > m.g.epoch.Load() {
-			m.g.epoch.Store(e.Epoch)
+		m.g.epoch.Store(max(m.g.epoch.Load(), e.Epoch))
+	case Owned:
+		if e.Under != m.g.epoch.Load() {
+			return uint64(0)
+		}
+		m.g.epoch.Store(max(m.g.epoch.Load(), e.Epoch))
+		m.g.owned.Store(&e.What)
+		if m.g.office.Load() == l.Term {
+			m.g.cfg.Node.Owns(e)
 		}
 	}
 	return l.Term
 }
 
-// Snapshot implements raft.FSM. A snapshot is the last claim and the last mark.
+// Snapshot implements raft.FSM. A snapshot is the last claim, the last mark, and what the shard
+// has.
 func (m machine) Snapshot() (raft.FSMSnapshot, error) {
 	s := state{Claim{Epoch: m.g.epoch.Load()}.encode()}
 	if mark := m.g.store.applied.Load(); mark != nil {
 		s.entries = append(s.entries, mark.encode()...)
+	}
+	if owned := m.g.owned.Load(); owned != nil {
+		s.entries = append(s.entries, Owned{What: *owned}.encode()...)
 	}
 	return s, nil
 }
@@ -50,19 +61,22 @@ func (m machine) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements raft.FSM.
 func (m machine) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	c, mark, err := readState(r)
+	s, err := readState(r)
 	if err != nil {
 		return err
 	}
-	m.g.epoch.Store(max(m.g.epoch.Load(), c.Epoch))
-	if mark != nil {
-		m.g.store.applied.Store(mark)
-		m.g.cfg.Node.Learned(*mark)
+	m.g.epoch.Store(max(m.g.epoch.Load(), s.claim.Epoch))
+	if s.owned != nil {
+		m.g.owned.Store(&s.owned.What)
+	}
+	if s.mark != nil {
+		m.g.store.applied.Store(s.mark)
+		m.g.cfg.Node.Learned(*s.mark)
 	}
 	return nil
 }
 
-// state is the machine's as of a moment: a claim, and a mark if there is one.
+// state is the machine's as of a moment, as entries one behind the other.
 type state struct{ entries []byte }
 
 // Persist implements raft.FSMSnapshot.
@@ -76,29 +90,49 @@ func (s state) Persist(sink raft.SnapshotSink) error {
 // Release implements raft.FSMSnapshot.
 func (state) Release() {}
 
-func readState(r io.Reader) (c Claim, m *Mark, err error) {
-	b, err := io.ReadAll(io.LimitReader(r, claimHead+markBytes+1))
+// contents are what a snapshot says: a claim, without its node, and, nil if there is none, a mark
+// and what the shard has.
+type contents struct {
+	claim Claim
+	mark  *Mark
+	owned *Owned
+}
+
+func readState(r io.Reader) (c contents, err error) {
+	const most = claimHead + markBytes + ownedHead + ownedMost
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
-		return c, nil, err
+		return c, err
 	}
-	if len(b) != claimHead && len(b) != claimHead+markBytes {
-		return c, nil, fmt.Errorf("raftgroup: a snapshot has %d bytes", len(b))
-	}
-	head, err := decodeEntry(b[:claimHead])
-	if err != nil {
-		return c, nil, err
-	}
-	c, _ = head.(Claim)
-	if len(b) > claimHead {
-		e, err := decodeEntry(b[claimHead:])
+	wrong := fmt.Errorf("raftgroup: a snapshot has %d bytes", len(b))
+	for i := 0; len(b) > 0; i++ {
+		size := len(b)
+		switch b[0] {
+		case kindClaim:
+			size = claimHead
+		case kindMark:
+			size = markBytes
+		}
+		if len(b) < size {
+			return c, wrong
+		}
+		e, err := decodeEntry(b[:size])
 		if err != nil {
-			return c, nil, err
+			return c, err
 		}
-		if mark, ok := e.(Mark); ok {
-			m = &mark
+		switch e := e.(type) {
+		case Claim:
+			c.claim = e
+		case Mark:
+			c.mark = &e
+		case Owned:
+			c.owned = &e
+		default:
+			return c, wrong
 		}
+		b = b[size:]
 	}
-	return c, m, nil
+	return c, nil
 }
 
 // snapshotStore keeps Raft's snapshots. Without the data that its mark names one is stored
@@ -133,7 +167,8 @@ func (s *heldSink) Write(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (s *heldSink) Close() error {
-	_, m, err := readState(&s.seen)
+	has, err := readState(&s.seen)
+	m := has.mark
 	if err == nil {
 		s.g.store.snap.Store(&summary{s.index, m}) // before the debt, which nothing older pays
 	}

@@ -84,8 +84,12 @@ type Node interface {
 	// NextEpoch is a config epoch beyond all that the node knows of, for its claim.
 	NextEpoch(ctx context.Context) (uint64, error)
 	// Lead makes the node the primary of its shard, by a claim with that epoch, and
-	// returns when it is.
-	Lead(ctx context.Context, epoch uint64) error
+	// returns when it is. It owns what the shard has agreed on last (Group.Agree): nil says
+	// that it never has, and that the node has it agree on something, or goes on as what it is.
+	Lead(ctx context.Context, epoch uint64, owned []byte) error
+	// Owns says that the shard has agreed on something, in the term in which this node leads or
+	// begins to. It must not wait.
+	Owns(Owned)
 	// Led says that the node may serve: it leads in a term, and sets marks from now on.
 	// Committed tells, while that lasts, up to where its stream is committed, and Verified
 	// that it still was the leader after the round of that number had begun (Group.Ask).
@@ -183,18 +187,20 @@ type Group struct {
 	running  sync.WaitGroup
 	joining  sync.Mutex // one Join at a time
 
-	term   atomic.Uint64 // in which this node leads and has begun to; 0: it does not
-	kick   chan struct{} // wakes front
-	claim  chan struct{} // wakes reclaim
-	asked  chan struct{} // wakes verify
-	again  chan struct{} // has watch begin once more
-	stints atomic.Uint64 // how often it has begun to lead
-	begun  atomic.Uint64 // rounds of verify
-	epoch  atomic.Uint64 // of the last claim that was committed
-	since  atomic.Int64  // when the mark under way was set, in Unix nanoseconds; 0: there is none
-	deaf   atomic.Int32  // how often the lead was given up since the last commit, as too few copy the stream
-	gaveUp int64         // since, when the lead was given up for that; guard's
-	up     atomic.Bool   // raft is there
+	term   atomic.Uint64          // in which this node leads and has begun to; 0: it does not
+	office atomic.Uint64          // likewise, and from the moment when it begins to
+	kick   chan struct{}          // wakes front
+	claim  chan struct{}          // wakes reclaim
+	asked  chan struct{}          // wakes verify
+	again  chan struct{}          // has watch begin once more
+	stints atomic.Uint64          // how often it has begun to lead
+	begun  atomic.Uint64          // rounds of verify
+	epoch  atomic.Uint64          // of the last claim that was committed
+	owned  atomic.Pointer[[]byte] // what the shard has agreed on last; nil: nothing
+	since  atomic.Int64           // when the mark under way was set, in Unix nanoseconds; 0: there is none
+	deaf   atomic.Int32           // how often the lead was given up since the last commit, as too few copy the stream
+	gaveUp int64                  // since, when the lead was given up for that; guard's
+	up     atomic.Bool            // raft is there
 }
 
 // Open starts the node's member of its group. A node that belongs to none yet
@@ -264,9 +270,9 @@ func (g *Group) summarize(snapshots raft.SnapshotStore) error {
 		if err != nil {
 			continue
 		}
-		_, m, err := readState(r)
+		s, err := readState(r)
 		if errors.Join(err, r.Close()) == nil {
-			g.store.snap.Store(&summary{meta.Index, m})
+			g.store.snap.Store(&summary{meta.Index, s.mark})
 			return nil
 		}
 	}
@@ -421,6 +427,7 @@ func (g *Group) watch() {
 }
 
 func (g *Group) end() {
+	g.office.Store(0)
 	if g.term.Swap(0) != 0 {
 		g.cfg.Node.Lost()
 	}
@@ -445,7 +452,12 @@ func (g *Group) lead() error {
 		return err
 	}
 	term := g.raft.CurrentTerm()
-	if err := g.claimOnce(); err != nil {
+	g.office.Store(term)
+	var owned []byte
+	if last := g.owned.Load(); last != nil { // nobody changes that before this node leads
+		owned = *last
+	}
+	if err := g.claimOnce(owned); err != nil {
 		return err
 	}
 	if g.raft.CurrentTerm() != term || !g.rules() {
@@ -465,23 +477,53 @@ func (g *Group) Reclaim() { wake(g.claim) }
 
 func (g *Group) reclaim() {
 	g.on(g.claim, func(uint64) {
-		if err := g.claimOnce(); err != nil && g.ctx.Err() == nil {
+		if err := g.claimOnce(nil); err != nil && g.ctx.Err() == nil {
 			g.log.Warn("The shard has not agreed on a greater epoch", zap.Error(err))
 		}
 	})
 }
 
-// claimOnce has the epoch of a claim committed, and the claim made.
-func (g *Group) claimOnce() error {
+// nextEpoch is one for a claim that nobody has used.
+func (g *Group) nextEpoch() (uint64, error) {
 	epoch, err := g.cfg.Node.NextEpoch(g.ctx)
+	return max(epoch, g.epoch.Load()+1), err
+}
+
+// claimOnce has the epoch of a claim committed, and the claim made.
+func (g *Group) claimOnce(owned []byte) error {
+	epoch, err := g.nextEpoch()
 	if err != nil {
 		return err
 	}
-	epoch = max(epoch, g.epoch.Load()+1)
 	if _, err := g.apply(Claim{Node: g.cfg.ID, Epoch: epoch}.encode()); err != nil {
 		return err
 	}
-	return g.cfg.Node.Lead(g.ctx, epoch)
+	return g.cfg.Node.Lead(g.ctx, epoch, owned)
+}
+
+// Agree has the shard agree on what it has, and on a greater epoch with which it claims that, if
+// asked to. It is the node's idea as of its claim with the epoch under. When it returns nil
+// Node.Owns has been called. ErrNotLeader says that nothing was agreed on; with any other error
+// that is not known.
+func (g *Group) Agree(under uint64, what []byte, greater bool) error {
+	o := Owned{Under: under, What: what}
+	if len(what) > ownedMost {
+		return fmt.Errorf("raftgroup: an entry would have %d bytes", len(what))
+	}
+	if greater {
+		var err error
+		if o.Epoch, err = g.nextEpoch(); err != nil {
+			return err
+		}
+	}
+	switch term, err := g.apply(o.encode()); {
+	case err == nil && term == 0:
+		return ErrNotLeader
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return ErrNotLeader
+	default:
+		return err
+	}
 }
 
 // apply has an entry committed, and returns its term.

@@ -118,7 +118,8 @@ const (
 	errSetSlot      resp.Error = "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
 	errNoTimeout    resp.Error = "ERR Missing timeout value"
 	errSetSlotRole  resp.Error = "ERR Please use SETSLOT only with masters."
-	errSetSlotLead  resp.Error = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
+	errNotLed       resp.Error = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
+	errSlotsInMulti resp.Error = "ERR The shard has to agree on its slots, which cannot be within a transaction or a script"
 )
 
 // parseSlot reads a slot, as getSlotOrReply.
@@ -158,20 +159,20 @@ func (d *Driver) delSlotsRangeCommand(x *command.Ctx) { d.delSlots(x, 2) }
 
 func (d *Driver) addSlots(x *command.Ctx, step int) {
 	if ranges, valid := parseRanges(x, step); valid {
-		d.administer(x, cluster.AddSlots{Ranges: ranges}, ok)
+		d.changeSlots(x, locked{}, func(*storage.Tx) cluster.Event { return cluster.AddSlots{Ranges: ranges} })
 	}
 }
 
 func (d *Driver) delSlots(x *command.Ctx, step int) {
 	if ranges, valid := parseRanges(x, step); valid {
-		d.administer(x, cluster.DelSlots{Ranges: ranges}, ok)
+		d.changeSlots(x, locked{}, func(*storage.Tx) cluster.Event { return cluster.DelSlots{Ranges: ranges} })
 	}
 }
 
 func (d *Driver) flushSlotsCommand(x *command.Ctx) {
-	d.administerCounted(x, nil, func(*storage.Tx) cluster.Event {
+	d.changeSlots(x, locked{world: true}, func(*storage.Tx) cluster.Event {
 		return cluster.FlushSlots{Keys: d.Keys.Len(0)}
-	}, ok)
+	})
 }
 
 func (d *Driver) bumpEpochCommand(x *command.Ctx) {
@@ -318,10 +319,6 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		x.Out.Error(errSetSlotRole)
 		return
 	}
-	if d.Quorum != nil && !d.Quorum.MayMoveSlots() {
-		x.Out.Error(errSetSlotLead)
-		return
-	}
 	s, isSlot := parseSlot(x.Args[2])
 	if !isSlot {
 		x.Out.Error(errSlotArgument)
@@ -353,13 +350,13 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 		set.ID = nodeID(args[4])
 	}
 	if set.Action != cluster.SlotNode {
-		d.administer(x, set, ok)
+		d.changeSlots(x, locked{}, func(*storage.Tx) cluster.Event { return set })
 		return
 	}
-	d.administerCounted(x, []slots.Slot{s}, func(tx *storage.Tx) cluster.Event {
+	d.changeSlots(x, locked{slots: []slots.Slot{s}}, func(tx *storage.Tx) cluster.Event {
 		set.Keys = d.liveKeys(tx, s)
 		return set
-	}, ok)
+	})
 }
 
 // withoutTimeout takes off the TIMEOUT at the end of SETSLOT, as Valkey 8 has it. There it

@@ -84,6 +84,10 @@ type Quorum interface {
 	Leave()
 	// Elect makes this replica the primary (CLUSTER FAILOVER). It may take its time.
 	Elect(ctx context.Context) error
+	// Agree has the shard agree on what it has, and on a greater epoch if that is asked for, and
+	// on Driver.Own with it before it returns. An error is an answer for a client. It may take
+	// its time.
+	Agree(a *cluster.Agreement) error
 	// MayMoveSlots reports whether this node may take slots and give them away: its shard has
 	// elected it, or has no group yet that elects. It must not wait.
 	MayMoveSlots() bool
@@ -155,6 +159,9 @@ type Driver struct {
 	beat    atomic.Pointer[time.Time]
 	freezes atomic.Uint64
 
+	turn    chan struct{}     // held by who changes slots, see ownership.go
+	counter *storage.Executor // that one's
+
 	disturbance disturbance
 	pulse       supervisor.Pulse
 
@@ -184,6 +191,8 @@ func Open(p Parts) (*Driver, error) {
 		inbox:   make(chan func(), inboxSize),
 		quit:    make(chan struct{}),
 		unsaved: make(chan struct{}),
+		turn:    make(chan struct{}, 1),
+		counter: p.Keys.NewExecutor(),
 		links:   make(map[cluster.LinkID]*link.Link),
 		ids:     make(map[*link.Link]cluster.LinkID),
 	}

@@ -29,10 +29,16 @@ func (d *Driver) NextEpoch() uint64 {
 }
 
 // Lead makes the node the primary of its shard by a claim with an epoch that the shard
-// has agreed on. When it returns the node is that, and the others are told.
-func (d *Driver) Lead(ctx context.Context, epoch uint64) error {
-	_, err := d.ask(ctx, cluster.Lead{Epoch: bus.Epoch(epoch)})
+// has agreed on, of what it has agreed on. When it returns the node is that, and the others
+// are told; if owned is nil the shard has agreed on what it has, too.
+func (d *Driver) Lead(ctx context.Context, epoch uint64, owned *cluster.Ownership) error {
+	_, err := d.ask(ctx, cluster.Lead{Epoch: bus.Epoch(epoch), Ownership: owned})
 	return err
+}
+
+// Own says what the shard has agreed on, in the term in which this node leads it.
+func (d *Driver) Own(owned *cluster.Ownership, epoch uint64) {
+	d.post(func() { d.step(cluster.Own{Ownership: *owned, Epoch: bus.Epoch(epoch)}, nil) })
 }
 
 // JoinGroup notes in nodes.conf that the node belongs to its shard's group of that name.

@@ -175,6 +175,13 @@ func (d *Driver) step(ev cluster.Event, q *question) {
 	if fx.Reclaim && d.Quorum != nil {
 		d.Quorum.Reclaim()
 	}
+	if fx.Agree != nil {
+		d.agree(fx.Agree, q)
+		q = nil
+	}
+	if open := fx.GiveUp; len(open) > 0 {
+		d.running.Go(func() { d.giveUp(open) })
+	}
 	if fx.Pause != nil && !fx.EndsPauseWithRole() {
 		d.endOrBeginPause(fx.Pause.Until)
 	}

@@ -1,0 +1,124 @@
+package driver
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"redoubt/cluster"
+	"redoubt/internal/command"
+	"redoubt/internal/resp"
+	"redoubt/replication"
+	"redoubt/slots"
+	"redoubt/storage"
+)
+
+// Changes of the slots of this node. Where the shard agrees on them (Parts.Quorum) they take
+// their time, and each begins with what the one before has left: a goroutine waits for that,
+// and not the loop of the client.
+
+// locked is what nobody may change between the moment when keys are counted, for an event
+// that tells how many there are, and the one when the View shows what has come of it.
+type locked struct {
+	slots []slots.Slot
+	world bool // all slots; neither: nothing is counted
+}
+
+func (l locked) begin(e *storage.Executor) *storage.Tx {
+	now := time.Now().UnixMilli()
+	if l.world {
+		return e.BeginWorld(now)
+	}
+	return e.Begin(now, l.slots)
+}
+
+// changeSlots is administer, or administerCounted, for what changes the slots of this node.
+func (d *Driver) changeSlots(x *command.Ctx, l locked, event func(*storage.Tx) cluster.Event) {
+	switch {
+	case d.Quorum == nil && l.slots == nil && !l.world:
+		d.administer(x, event(nil), ok)
+		return
+	case d.Quorum == nil:
+		d.administerCounted(x, l.slots, event, ok)
+		return
+	case !d.View().IsReplica() && !d.Quorum.MayMoveSlots():
+		x.Out.Error(errNotLed)
+		return
+	}
+	resume := x.Suspend()
+	if resume == nil {
+		x.Out.Error(errSlotsInMulti)
+		return
+	}
+	go func() {
+		r, gate := d.inTurn(l, event)
+		resume(gate, func(w *resp.Writer) {
+			if r.Err != nil {
+				w.Error(resp.Error(r.Err.Error()))
+				return
+			}
+			w.OK()
+		})
+	}()
+}
+
+// inTurn steps an event that changes slots, when no other is under way, and returns its result.
+// The reply to a client has to wait for gate.
+func (d *Driver) inTurn(l locked, event func(*storage.Tx) cluster.Event) (r cluster.Result, gate replication.Offset) {
+	select {
+	case d.turn <- struct{}{}:
+	case <-d.quit:
+		return cluster.Result{Err: errEnded}, 0
+	}
+	defer func() { <-d.turn }()
+	result, decided := make(chan cluster.Result, 1), make(chan struct{})
+	give := func(ev cluster.Event) {
+		d.post(func() {
+			d.tellFacts()
+			d.step(ev, &question{answer: func(r cluster.Result) { result <- r }})
+			d.publishView()
+			close(decided)
+		})
+		select {
+		case <-decided: // run waits for no lock, so this is soon
+		case <-d.quit:
+		}
+	}
+	if l.slots == nil && !l.world {
+		give(event(nil))
+	} else {
+		give(event(l.begin(d.counter)))
+		gate = d.counter.End()
+	}
+	select {
+	case r = <-result:
+		return r, gate
+	case <-d.quit:
+		return cluster.Result{Err: errEnded}, gate
+	}
+}
+
+// agree has the shard agree on something, and answers who has asked for it.
+func (d *Driver) agree(a *cluster.Agreement, q *question) {
+	go func() {
+		err := d.Quorum.Agree(a)
+		d.post(func() {
+			d.step(cluster.Agreed{Number: a.Number, Err: err}, q)
+		})
+	}()
+}
+
+// giveUp gives slots to another shard, if they have no keys any more.
+func (d *Driver) giveUp(all []cluster.SetSlot) {
+	for _, set := range all {
+		s := set.Slot
+		r, _ := d.inTurn(locked{slots: []slots.Slot{s}}, func(tx *storage.Tx) cluster.Event {
+			set.Keys = d.liveKeys(tx, s)
+			return set
+		})
+		if r.Err != nil && r.Err != errEnded {
+			d.Log.Warn("A slot is claimed by the node for whose shard it is open, and does not go there yet: "+r.Err.Error(),
+				zap.Uint16("slot", uint16(s)), zap.String("node", string(set.ID)))
+		}
+	}
+}
