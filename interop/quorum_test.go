@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"redoubt/internal/redistest"
+	"redoubt/internal/redistest/promtext"
 )
 
 // quorumShard is a shard with durability quorum, as processes: a primary with all slots,
@@ -678,4 +679,32 @@ func testReshardOfQuorumShards(t *testing.T, nodes []*redistest.Server) {
 			}
 		}
 	}
+}
+
+// Who monitors a shard sees which node leads it, who votes, and what commits take.
+func TestQuorumIsMeasured(t *testing.T) {
+	oursOnly(t)
+	port := redistest.Port(t)
+	n := start(t, ours(), append(slices.Clone(quorumArgs), "--metrics-port", strconv.Itoa(port))...)
+	if got := value(scrape(t, port), "redoubt_quorum_leading"); got != 0 {
+		t.Errorf("before it has slots it leads: %v", got)
+	}
+	n.Do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+	redistest.Until(t, settle, "it serves", func() error {
+		_, err := ask(n, "SET", "key", "1")
+		return err
+	})
+	page := scrape(t, port)
+	for name, want := range map[string]float64{
+		"redoubt_quorum_leading": 1, "redoubt_quorum_voters": 1, "redoubt_quorum_members": 1, "redoubt_quorum_owes": 0,
+		"redoubt_quorum_elected_total": 1, "redoubt_quorum_uncommitted_bytes": 0, "redoubt_quorum_staleness_seconds": 0,
+	} {
+		if got := value(page, name); got != want {
+			t.Errorf("%s is %v, not %v", name, got, want)
+		}
+	}
+	if got := page["redoubt_quorum_commit_seconds"].Find("redoubt_quorum_commit_seconds_count"); !(got >= 1) {
+		t.Errorf("%v commits were measured", got)
+	}
+	documented(t, []map[string]*promtext.Family{page})
 }

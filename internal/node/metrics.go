@@ -47,6 +47,9 @@ func (m monitored) Measure(p *metrics.Page, may func(command ...string) bool) {
 	m.measureSnapshots(p)
 	m.measureReplicas(p)
 	m.measureRewinds(p)
+	if m.n.quorum != nil {
+		m.n.quorum.measure(p)
+	}
 	if m.n.cluster != nil && may("cluster", "info") {
 		v := m.n.cluster.View()
 		p.Info(v.InfoText(), 0, time.Time{})

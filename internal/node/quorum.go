@@ -16,6 +16,7 @@ import (
 	"redoubt/bus"
 	"redoubt/cluster"
 	"redoubt/internal/config"
+	"redoubt/internal/metrics"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/resp"
 	"redoubt/internal/server"
@@ -44,6 +45,8 @@ type quorum struct {
 
 	changing sync.Mutex // serialises what begins and ends a part
 	ended    bool       // guarded by changing
+
+	commits metrics.SharedTimes // how long marks took
 
 	fresh atomic.Pointer[time.Time] // what this replica shows has all that was acknowledged before; nil: not known
 
@@ -130,6 +133,7 @@ func (q *quorum) open(rec *journal.Recovered) error {
 		Node:         q,
 		Dial:         func(member string, timeout time.Duration) (net.Conn, error) { return q.dial(member, forRaft, timeout) },
 		Accept:       p.conns,
+		Took:         q.commits.Record,
 		Log:          n.log,
 		Fatal: func(err error) {
 			n.log.Fatal("The log of the shard's group cannot be written, and nobody knows what of it is on the disk; the other members go on. "+
@@ -695,6 +699,31 @@ func (q *quorum) info(line func(string, any)) {
 	line("quorum_committed_offset", q.n.commits.Committed())
 	line("quorum_uncertain_replies", q.n.server.Uncertain())
 	line("quorum_staleness_ms", q.staleness(time.Now()).Milliseconds())
+}
+
+// measure is info for who monitors the node.
+func (q *quorum) measure(p *metrics.Page) {
+	g := q.part.Load()
+	if g == nil {
+		return
+	}
+	voters, all := g.Voters()
+	took, leads := q.commits.Read(), q.n.commits.leads.Load()
+	p.Family("redoubt_quorum_leading", metrics.Gauge, "Whether this node is the primary that its shard has elected.").Bool(leads)
+	p.Family("redoubt_quorum_elected_total", metrics.Counter, "How often this node has become that.").Int(int64(g.Stints()))
+	p.Family("redoubt_quorum_term", metrics.Gauge, "The term of the shard's group, as far as this node knows.").Int(int64(g.CurrentTerm()))
+	p.Family("redoubt_quorum_voters", metrics.Gauge, "Members of the shard's group that have a vote.").Int(int64(len(voters)))
+	p.Family("redoubt_quorum_members", metrics.Gauge, "Members of the shard's group, with those still catching up.").Int(int64(len(all)))
+	p.Family("redoubt_quorum_owes", metrics.Gauge, "Whether this node lacks data that the shard's log names, and cannot be elected before it has them.").Bool(g.Owes())
+	p.Family("redoubt_quorum_commit_seconds", metrics.Histogram, "How long the primary's commits took: until a majority had what came with them on disk.").
+		Times(&took, metrics.Short)
+	if leads {
+		p.Family("redoubt_quorum_uncommitted_bytes", metrics.Gauge, "Bytes of the primary's stream that no majority has on disk yet.").
+			Int(max(int64(q.n.stream.End()-q.n.commits.Committed()), 0))
+	}
+	if d := q.staleness(time.Now()); d >= 0 {
+		p.Family("redoubt_quorum_staleness_seconds", metrics.Gauge, "By how much the data of this node may be out of date, at most.").Set(d.Seconds())
+	}
 }
 
 // elected is the node's cluster as a server of a quorum shard sees it: it serves no keys

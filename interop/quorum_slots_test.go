@@ -1,0 +1,155 @@
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redoubt/internal/redistest"
+)
+
+// counters are keys of all slots that one client each counts up, with what is known of them.
+type counters struct {
+	stop    chan struct{}
+	running sync.WaitGroup
+	mu      sync.Mutex
+	acked   map[string]int // the last value that was acknowledged
+	tried   map[string]int // the last one that was sent
+}
+
+func (c *counters) count(addrs []string, writers, keys int) {
+	c.stop, c.acked, c.tried = make(chan struct{}), map[string]int{}, map[string]int{}
+	for w := range writers {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, MaxRetries: -1, ReadTimeout: time.Second})
+		c.running.Go(func() {
+			defer client.Close()
+			for i := 0; ; i++ {
+				select {
+				case <-c.stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				key := fmt.Sprintf("counter:%d:%d", w, i%keys)
+				c.mu.Lock()
+				c.tried[key]++
+				value := c.tried[key]
+				c.mu.Unlock()
+				if client.Set(context.Background(), key, value, 0).Err() == nil {
+					c.mu.Lock()
+					c.acked[key] = value
+					c.mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+// verify reads all keys: each has what was acknowledged last, or something that was sent later.
+func (c *counters) verify(t *testing.T, addrs []string) {
+	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ReadTimeout: time.Second})
+	defer client.Close()
+	lost := 0
+	for key, acked := range c.acked {
+		var value int
+		redistest.Until(t, settle, "a key is read", func() error {
+			text, err := client.Get(context.Background(), key).Result()
+			if errors.Is(err, redis.Nil) {
+				return nil
+			}
+			value, _ = strconv.Atoi(text)
+			return err
+		})
+		if value < acked || value > c.tried[key] {
+			t.Errorf("%s is %d, %d was acknowledged and %d sent", key, value, acked, c.tried[key])
+			if lost++; lost == 10 {
+				t.FailNow()
+			}
+		}
+	}
+	t.Logf("%d keys are there", len(c.acked))
+}
+
+// Slots go to and fro between two quorum shards while clients write and a primary of one of them
+// is killed. In the end all slots are served, and no acknowledged write is lost.
+func TestQuorumSlotsMoveWhilePrimariesDie(t *testing.T) {
+	oursOnly(t)
+	t.Parallel()
+	shards := make([]*quorumShard, 2)
+	var addrs []string
+	for i := range shards {
+		q := &quorumShard{t: t}
+		for range 3 {
+			n := start(t, ours(), append(quorumArgs, "--cluster-node-timeout", "3000")...)
+			q.nodes, addrs = append(q.nodes, n), append(addrs, n.Addr())
+		}
+		q.nodes[0].Do("CLUSTER", "ADDSLOTSRANGE", 8192*i, 8192*i+8191)
+		for _, n := range q.nodes[1:] {
+			q.join(n)
+		}
+		shards[i] = q
+	}
+	shards[1].nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", shards[0].nodes[0].Port)
+	for _, q := range shards {
+		q.untilVoting(3)
+	}
+	tool := func(args ...string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), redistest.Binary(t), append([]string{"cluster"}, args...)...)
+	}
+	checked := func() error {
+		out, err := tool("check", shards[0].nodes[0].Addr()).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, out)
+		}
+		return nil
+	}
+	redistest.Until(t, settle, "the cluster is whole", checked)
+	var c counters
+	c.count(addrs, 4, 500)
+	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	for round := range 6 {
+		from, to := shards[round%2], shards[(round+1)%2]
+		fromID, toID := from.leader(nil).Do("CLUSTER", "MYID").(string), to.leader(nil).Do("CLUSTER", "MYID").(string)
+		reshard := tool("reshard", addrs[0], "--cluster-from", fromID, "--cluster-to", toID, "--cluster-slots", "2000", "--cluster-yes", "--timeout", "5s")
+		var out strings.Builder
+		reshard.Stdout, reshard.Stderr = &out, &out
+		if err := reshard.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(50+rnd.IntN(800)) * time.Millisecond)
+		victim := []*quorumShard{from, to}[rnd.IntN(2)].leader(nil)
+		victim.Kill()
+		time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+		victim.Launch()
+		err := reshard.Wait() // that it gives up is expected
+		for _, q := range shards {
+			q.untilVoting(3)
+		}
+		left := ""
+		redistest.Until(t, settle, "the cluster is whole again", func() error {
+			err := checked()
+			if err != nil {
+				left = err.Error()
+				fixed, _ := tool("fix", addrs[0], "--cluster-yes", "--cluster-replace", "--timeout", "5s").CombinedOutput()
+				left += "\n" + string(fixed)
+			}
+			return err
+		})
+		t.Logf("round %d: the reshard: %v; left to fix: %v", round, err, left != "")
+		if t.Failed() {
+			t.Log(out.String(), left)
+		}
+	}
+	close(c.stop)
+	c.running.Wait()
+	c.verify(t, addrs)
+}
