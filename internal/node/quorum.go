@@ -289,6 +289,14 @@ func (q *quorum) Holds(m raftgroup.Mark) bool {
 	}
 }
 
+// Has implements raftgroup.Node. Before the journal's first base what is in it is not the whole
+// data.
+func (q *quorum) Has(m raftgroup.Mark) bool {
+	_, _, whole := q.n.stream.Restart()
+	id, end := q.Line()
+	return whole && q.n.stream.Enabled() && id == m.Line && end >= m.At
+}
+
 // NextEpoch implements raftgroup.Node.
 func (q *quorum) NextEpoch(context.Context) (uint64, error) { return q.n.cluster.NextEpoch(), nil }
 

@@ -119,7 +119,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	told := make(chan error, 16)
 	dir := t.TempDir()
 	d := newDisk(fs, zap.NewNop())
-	s, err := openStore(dir, d, func([]*raft.Log) error { return nil }, func() bool { return true }, func(err error) { told <- err; select {} })
+	s, err := openStore(dir, d, func([]*raft.Log) error { return nil }, func([]*raft.Log) bool { return true }, func(err error) { told <- err; select {} })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,7 +251,7 @@ func newStore(t *testing.T) *testStore {
 	t.Helper()
 	ts := &testStore{leads: true}
 	s, err := openStore(t.TempDir(), newDisk(vfs.Default, zap.NewNop()), func([]*raft.Log) error { return nil },
-		func() bool { return ts.leads }, func(err error) { t.Error(err) })
+		func([]*raft.Log) bool { return ts.leads }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,6 +431,41 @@ func TestFollowerOwesWhatItStores(t *testing.T) {
 	}
 	if err := b.group.hold(entry(term - 1)); err != nil || !b.group.Owes() {
 		t.Fatal("it owes nothing", err)
+	}
+}
+
+// A follower writes entries beside the data that they name, and counts neither as stored before
+// both are on its disk. If the data do not get there the entries go again: older ones of another
+// leader could come to lie before them.
+func TestFollowerStoresBesideItsData(t *testing.T) {
+	l := newPatientLab(t, "a", "b", "c")
+	l.form("a")
+	a, b := l.leader(), l.node("b")
+	l.until(func() bool { return b.stream.Synced() >= a.stream.End() && !b.group.Owes() })
+	l.kill("c") // so that b's word counts
+	hang := make(chan struct{})
+	b.mu.Lock()
+	b.disk = hang
+	b.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- a.write(set(1)) }()
+	s := b.group.store
+	writing := func() uint64 { i, _ := s.GetUint64(writingKey); return i }
+	l.until(func() bool { return writing() == s.last.Load()+1 && writing() > 0 })
+	before := s.last.Load()
+	l.until(func() bool { var e raft.Log; return s.GetLog(before+1, &e) == nil })
+	if got := s.last.Load(); got != before {
+		t.Fatalf("entry %d is stored without its data", got)
+	}
+	l.until(func() bool { var e raft.Log; return s.GetLog(before+1, &e) != nil })
+	select {
+	case err := <-done:
+		t.Fatal("it is committed, and on one disk:", err)
+	default:
+	}
+	close(hang)
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -422,6 +422,15 @@ func (n *labNode) Holds(m Mark) bool {
 	return Holds(n.history, synced, m)
 }
 
+func (n *labNode) Has(m Mark) bool {
+	if n.late.Load() {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.history.ID == m.Line && n.stream.End() >= m.At
+}
+
 func (n *labNode) NextEpoch(context.Context) (uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

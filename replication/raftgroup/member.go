@@ -68,7 +68,7 @@ func (g *Group) openMember() (err error) {
 }
 
 func (g *Group) openLog() (*store, error) {
-	return openStore(filepath.Join(g.cfg.Dir, "log"), g.disk, g.hold, g.rules, g.cfg.Fatal)
+	return openStore(filepath.Join(g.cfg.Dir, "log"), g.disk, g.hold, g.beside, g.cfg.Fatal)
 }
 
 // disowned is why the log must not be gone on with, "" if it may.

@@ -80,6 +80,8 @@ type Node interface {
 	// Holds reports whether the journal is known to have on disk what a mark names; see
 	// the function of that name.
 	Holds(m Mark) bool
+	// Has reports whether the node has what a mark names, and will hold it when Sync returns.
+	Has(m Mark) bool
 
 	// NextEpoch is a config epoch beyond all that the node knows of, for its claim.
 	NextEpoch(ctx context.Context) (uint64, error)
@@ -642,18 +644,19 @@ func (g *Group) hold(logs []*raft.Log) error {
 	if !ok {
 		return nil
 	}
-	if !g.rules() {
-		switch {
-		case g.cfg.Node.Holds(m):
+	leads := g.rules()
+	if !leads && (!g.up.Load() || term != g.raft.CurrentTerm()) {
+		if g.cfg.Node.Holds(m) {
 			return nil
-		case g.up.Load() && term == g.raft.CurrentTerm():
-			return errOwes
 		}
 		return g.store.owe(true)
 	}
-	for !g.cfg.Node.Holds(m) {
-		if id, end := g.cfg.Node.Line(); id != m.Line || end < m.At {
+	for began := time.Now(); !g.cfg.Node.Holds(m); {
+		switch {
+		case leads && !g.marked(m):
 			return g.store.owe(true)
+		case !leads && (!g.cfg.Node.Has(m) || time.Since(began) > holdTime):
+			return errOwes
 		}
 		ctx, cancel := context.WithTimeout(g.ctx, lookAgain)
 		err := g.cfg.Node.Sync(ctx, m.At)
@@ -668,4 +671,20 @@ func (g *Group) hold(logs []*raft.Log) error {
 		}
 	}
 	return nil
+}
+
+// marked reports whether a mark is still one of this node's own stream.
+func (g *Group) marked(m Mark) bool {
+	id, end := g.cfg.Node.Line()
+	return id == m.Line && end >= m.At
+}
+
+// beside is the store's: whether entries may be written at once with the data that they name. A
+// follower has those of its leader's term, which wire has waited for.
+func (g *Group) beside(logs []*raft.Log) bool {
+	if g.rules() {
+		return true
+	}
+	m, term, ok := lastMark(logs)
+	return ok && g.up.Load() && term == g.raft.CurrentTerm() && !g.cfg.Node.Holds(m) && g.cfg.Node.Has(m)
 }

@@ -25,10 +25,10 @@ type store struct {
 	first atomic.Uint64 // 0: the log is empty
 	last  atomic.Uint64
 	// hold waits until the data are, or notes that this node owes them, or refuses the entries.
-	// leads reports whether the node leads: then data and entries are written at once, and else
-	// hold comes before.
-	hold  func([]*raft.Log) error
-	leads func() bool
+	// beside reports whether data and entries are to be written at once, as the node has the data
+	// and not on the disk yet; else hold comes before.
+	hold   func([]*raft.Log) error
+	beside func([]*raft.Log) bool
 	// since is when the write in progress began, in Unix nanoseconds; 0: there is none.
 	since   atomic.Int64
 	applied atomic.Pointer[Mark] // the last mark that the machine has applied
@@ -62,7 +62,7 @@ const (
 
 // openStore opens the log in a directory. fatal is told of an error after which nobody knows
 // what of the log is on the disk; it ends the process.
-func openStore(dir string, d *disk, hold func([]*raft.Log) error, leads func() bool, fatal func(error)) (*store, error) {
+func openStore(dir string, d *disk, hold func([]*raft.Log) error, beside func([]*raft.Log) bool, fatal func(error)) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS:                 d,
 		MemTableSize:       4 << 20,
@@ -73,7 +73,7 @@ func openStore(dir string, d *disk, hold func([]*raft.Log) error, leads func() b
 	if err != nil {
 		return nil, fmt.Errorf("raftgroup: open the log: %w", err)
 	}
-	s := &store{db: db, disk: d, hold: hold, leads: leads}
+	s := &store{db: db, disk: d, hold: hold, beside: beside}
 	s.snap.Store(&summary{})
 	if err := s.findEnds(); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -233,7 +233,7 @@ func (s *store) Close() error {
 
 // dropUnheld takes the marks from the log's end that the journal does not have:
 // they and the bytes were being written at once when the node ended, and this node
-// has acknowledged neither. That can be so of the entries that a leader has stored last; if
+// has acknowledged neither. That can be so of the entries that were stored last; if
 // the journal lacks what others name it has lost something, and lacks is true. So it has if the
 // last mark is of another history and one before it of the journal's: a node that has stored a
 // mark of a history does not go back to the one before. A last mark of another history alone
@@ -281,8 +281,8 @@ func (s *store) dropUnheld(h replication.History, end replication.Offset) (lacks
 	return false, s.DeleteRange(from, last)
 }
 
-// writingKey is where the index is of the first entry that was stored beside its data. What a
-// follower stores has them: then it is that of the next.
+// writingKey is where the index is of the first entry that was stored beside its data. If those
+// were on the disk before it is that of the next.
 var writingKey = []byte("writing")
 
 // FirstIndex implements raft.LogStore.
@@ -322,8 +322,8 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	s.storing.Lock()
 	defer s.storing.Unlock()
 	first, last := logs[0].Index, logs[len(logs)-1].Index
-	writing, leads := last+1, s.leads()
-	if leads {
+	writing, beside := last+1, s.beside(logs)
+	if beside {
 		writing = first
 	} else if err := s.hold(logs); err != nil {
 		return err
@@ -345,11 +345,14 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	written := make(chan error, 1)
 	go func() { written <- b.Commit(pebble.Sync) }()
 	var held error
-	if leads {
+	if beside {
 		held = s.hold(logs)
 	}
-	if err := errors.Join(<-written, held); err != nil {
-		return err
+	if err := <-written; err != nil {
+		return errors.Join(err, held)
+	}
+	if held != nil { // what is refused must not come before what is stored next
+		return errors.Join(held, s.DeleteRange(first, last))
 	}
 	s.first.CompareAndSwap(0, first)
 	s.last.Store(last)

@@ -118,8 +118,8 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 }
 
 // accept returns when entries up to a mark may be stored: if it is of the leader's own term
-// (present) once this node holds what it names, and with a debt if it is not. See the
-// package's comment.
+// (present) once this node has what it names, which the store then waits for to be on the disk,
+// and with a debt if it is not. See the package's comment.
 func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 	if present {
 		return g.await(ctx, m)
@@ -138,19 +138,9 @@ func (g *Group) Without(change func() error) error { return g.store.without(chan
 // Owes reports whether the node lacks data that its log names: then it is not elected.
 func (g *Group) Owes() bool { return g.store.owes.Load() }
 
-// await waits until the node holds what a mark names.
+// await waits until the node has what a mark names.
 func (g *Group) await(ctx context.Context, m Mark) error {
-	for pause := 100 * time.Microsecond; !g.cfg.Node.Holds(m); pause = min(2*pause, 5*time.Millisecond) {
-		// The data may be there already and on their way to the disk, or not be there yet. What
-		// is on the disk need not be held yet: the journal may lack what it begins with.
-		if id, end := g.cfg.Node.Line(); id == m.Line && end >= m.At {
-			if err := g.cfg.Node.Sync(ctx, m.At); err != nil {
-				return err
-			}
-			if g.cfg.Node.Holds(m) {
-				return nil
-			}
-		}
+	for pause := 100 * time.Microsecond; !g.cfg.Node.Has(m) && !g.cfg.Node.Holds(m); pause = min(2*pause, 5*time.Millisecond) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
