@@ -90,6 +90,7 @@ const (
 // byte and the digits of the name of the member that answers.
 const (
 	forRaft  = 'R' // Raft's own messages follow
+	forAsk   = 'A' // questions whether the dialler still leads follow
 	forProbe = 'P' // nothing does
 	forElect = 'E' // the dialler wants to be the primary
 	forFresh = 'F' // the answer is followed by a mark, see quorum_fresh.go
@@ -132,6 +133,7 @@ func (q *quorum) open(rec *journal.Recovered) error {
 		RecoveredEnd: rec.End,
 		Node:         q,
 		Dial:         func(member string, timeout time.Duration) (net.Conn, error) { return q.dial(member, forRaft, timeout) },
+		Ask:          func(member string, timeout time.Duration) (net.Conn, error) { return q.dial(member, forAsk, timeout) },
 		Accept:       p.conns,
 		Took:         q.commits.Record,
 		Log:          n.log,
@@ -547,14 +549,19 @@ func (q *quorum) Guest(conn net.Conn) {
 	case hello[0] == forFresh:
 		q.tellFresh(conn, p)
 		return
-	case hello[0] == forElect && p.Transfer(from) == nil, hello[0] == forRaft && p.Join(name):
+	case hello[0] == forElect && p.Transfer(from) == nil, hello[0] == forRaft && p.Join(name), hello[0] == forAsk:
 		answer = peerYes
 	}
-	if _, err := conn.Write(p.answer(answer)); err != nil || answer == peerNo || hello[0] != forRaft {
+	if _, err := conn.Write(p.answer(answer)); err != nil || answer == peerNo {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	p.serve(conn)
+	switch hello[0] {
+	case forRaft:
+		p.serve(conn)
+	case forAsk:
+		p.Answer(conn)
+	}
 }
 
 // answer is that to a hello.

@@ -634,20 +634,6 @@ func TestOneGroupOnly(t *testing.T) {
 	}
 }
 
-// Answers to what was asked before a round do not count in it.
-func TestHeard(t *testing.T) {
-	began := time.Now()
-	w := &wire{g: &Group{self: "a"}, agreed: map[raft.ServerID]time.Time{"b": began.Add(-1), "d": began.Add(1)}}
-	members := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Suffrage: raft.Nonvoter}}
-	if w.heard(members, began) {
-		t.Fatal("an old answer counts")
-	}
-	w.agreed["b"] = began.Add(1)
-	if !w.heard(members, began) {
-		t.Fatal("two of three are not most")
-	}
-}
-
 func TestEntries(t *testing.T) {
 	m := Mark{Line: strings.Repeat("0f", 20), At: 1 << 40}
 	if e, err := decodeEntry(m.encode()); err != nil || e != m {

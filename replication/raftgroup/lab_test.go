@@ -110,7 +110,7 @@ func (l *lab) start(id string) *labNode {
 	g, err := Open(Config{
 		ID: id, Dir: filepath.Join(n.dir, "raft"), JournalMark: filepath.Join(n.dir, "journal", "member"),
 		Group: n.onRecord, Record: n.record, Recovered: n.history, RecoveredEnd: s.End(),
-		Node: n, Dial: n.dial, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files, Heartbeat: l.beat,
+		Node: n, Dial: n.dial, Ask: n.ask, Accept: n.conns, Log: log, Fatal: func(err error) { l.t.Error(err) }, fs: n.files, Heartbeat: l.beat,
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -351,6 +351,25 @@ func (l *lab) member(id string) string {
 }
 
 func (n *labNode) dial(member string, timeout time.Duration) (net.Conn, error) {
+	return n.connect(member, func(p *labNode, c net.Conn) bool {
+		select {
+		case p.conns <- c:
+			return true
+		case <-time.After(timeout):
+		case <-p.ctx.Done():
+		}
+		return false
+	})
+}
+
+func (n *labNode) ask(member string, _ time.Duration) (net.Conn, error) {
+	return n.connect(member, func(p *labNode, c net.Conn) bool {
+		p.gone.Go(func() { p.group.Answer(c) })
+		return true
+	})
+}
+
+func (n *labNode) connect(member string, give func(*labNode, net.Conn) bool) (net.Conn, error) {
 	id := NodeOf(member)
 	p := n.lab.node(id)
 	if p == nil || p.ctx.Err() != nil || n.lab.apart(n.id, id) || n.lab.member(id) != member || !p.group.Join(n.group.Name()) {
@@ -369,11 +388,8 @@ func (n *labNode) dial(member string, timeout time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case p.conns <- cutConn{theirs, n.lab, id, n.id}:
+	if give(p, cutConn{theirs, n.lab, id, n.id}) {
 		return cutConn{ours, n.lab, n.id, id}, nil
-	case <-time.After(timeout):
-	case <-p.ctx.Done():
 	}
 	ours.Close()
 	theirs.Close()

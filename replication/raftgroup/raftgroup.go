@@ -131,8 +131,10 @@ type Config struct {
 	Recovered    replication.History
 	RecoveredEnd replication.Offset
 	Node         Node
-	// Dial connects to another member, and Accept has one come in.
+	// Dial connects to another member, and Accept has one come in. Ask connects to one that
+	// calls Group.Answer.
 	Dial   func(id string, timeout time.Duration) (net.Conn, error)
+	Ask    func(id string, timeout time.Duration) (net.Conn, error)
 	Accept <-chan net.Conn
 	Log    *zap.Logger
 	// Fatal ends the process: a write of the log has failed, and nobody knows what of it
@@ -612,23 +614,12 @@ func (g *Group) regroup(released replication.Offset, took time.Duration) {
 
 // verify has rounds of questions, one at a time.
 func (g *Group) verify() {
-	g.on(g.asked, func(uint64) {
-		if round := g.begun.Add(1); g.confirmed(time.Now()) {
+	p := newPoll(g)
+	g.on(g.asked, func(term uint64) {
+		if round := g.begun.Add(1); p.confirmed(round, term) {
 			g.cfg.Node.Verified(round)
 		}
 	})
-}
-
-// confirmed asks a majority whether this node leads. The library also counts answers to
-// what was asked before, which may have lain in a socket while this process was
-// frozen, and others were elected. Here the question must be younger than began.
-func (g *Group) confirmed(began time.Time) bool {
-	for g.outcome(g.raft.VerifyLeader()) == nil {
-		if f := g.raft.GetConfiguration(); f.Error() == nil && g.wire.heard(f.Configuration().Servers, began) {
-			return true
-		}
-	}
-	return false
 }
 
 // rules reports whether Raft holds this node for the leader, be it able to serve or not.

@@ -30,9 +30,8 @@ type wire struct {
 	once   sync.Once
 	muted  atomic.Bool
 
-	mu     sync.Mutex
-	agreed map[raft.ServerID]time.Time // when the last message was sent that a member took from its leader
-	fed    map[raft.ServerID]time.Time // the same of messages that are not only heartbeats
+	mu  sync.Mutex
+	fed map[raft.ServerID]time.Time // when the last message was sent that a member took, other than a heartbeat
 }
 
 const (
@@ -58,7 +57,7 @@ func newWire(g *Group, logger hclog.Logger) *wire {
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: streams{g}, MaxPool: 3, Timeout: wireTimeout, Logger: logger, MaxRPCsInFlight: inFlight,
 		}),
-		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), agreed: map[raft.ServerID]time.Time{}, fed: map[raft.ServerID]time.Time{},
+		g: g, toRaft: make(chan raft.RPC), quit: make(chan struct{}), fed: map[raft.ServerID]time.Time{},
 	}
 }
 
@@ -174,32 +173,13 @@ func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft
 	began := time.Now()
 	err := w.NetworkTransport.AppendEntries(id, to, args, resp)
 	if err == nil && resp.Success {
-		w.mu.Lock()
-		w.agreed[id] = began
 		if args.PrevLogEntry != 0 || args.LeaderCommitIndex != 0 || len(args.Entries) > 0 {
+			w.mu.Lock()
 			w.fed[id] = began
+			w.mu.Unlock()
 		}
-		w.mu.Unlock()
 	}
 	return err
-}
-
-// heard reports whether most of the voters, this node among them, have taken a message from
-// it as their leader that was sent after an instant.
-func (w *wire) heard(members []raft.Server, after time.Time) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	voters, agreed := 0, 0
-	for _, s := range members {
-		if s.Suffrage != raft.Voter {
-			continue
-		}
-		voters++
-		if string(s.ID) == w.g.self || w.agreed[s.ID].After(after) {
-			agreed++
-		}
-	}
-	return agreed > voters/2
 }
 
 // lastFed is the one of some members that took entries, or the news of a commit, last, and when.
