@@ -97,7 +97,15 @@ func (l *leaf) open(sh *shape, b []byte, used int) {
 	}
 	l.sh, l.b, l.used = sh, b, used
 	l.n = int(binary.LittleEndian.Uint16(b[1:]))
-	l.a = column{b: b, off: sh.head, n: l.n, ml: int(b[3]), pl: int(b[4]), nib: flags&flagNibblesA != 0, refs: flags&flagRefsA != 0}
+	a := &l.a // field by field; see step.set
+	a.b = b
+	a.off = sh.head
+	a.n = l.n
+	a.ml = int(b[3])
+	a.pl = int(b[4])
+	a.nib = flags&flagNibblesA != 0
+	a.refs = flags&flagRefsA != 0
+	a.stop = 0
 	l.width = 0 // the leaf opened before may have been of another shape
 	if sh.keys {
 		frame := b[sh.frame:]
