@@ -38,7 +38,8 @@ type Log struct {
 // logState is the head of a log:
 //
 //	0 items u64 | 8 last ID | 24 first ID | 40 largest deleted ID | 56 added u64
-//	64 chunks u32 | 68 groups u32 | 72 next number of a group u32 | 76 unused u32
+//	64 chunks u32 | 68 groups u32 | 72 next number of a group u32
+//	76 number of the known group u32 | 80 length of its name u8 | its name
 type logState struct {
 	items      uint64
 	last       chunk.ID // that was generated
@@ -48,10 +49,34 @@ type logState struct {
 	chunks     uint32
 	groups     uint32
 	nextGroup  uint32
+	known      knownGroup
+}
+
+// A knownGroup is a group that is found without a way through the rows: mostly the
+// only one there is. Without a name it is none.
+type knownGroup struct {
+	number uint32
+	length uint8
+	name   [knownName]byte
+}
+
+// knownName is how long the name of a known group may be.
+const knownName = 23
+
+// note makes a group the known one if there is none.
+func (k *knownGroup) note(name []byte, number uint32) {
+	if k.length == 0 && len(name) <= knownName {
+		k.number, k.length = number, uint8(copy(k.name[:], name))
+	}
+}
+
+// is reports whether it is the group of a name.
+func (k *knownGroup) is(name []byte) bool {
+	return len(name) > 0 && len(name) == int(k.length) && string(k.name[:k.length]) == string(name)
 }
 
 const (
-	logHead = 80
+	logHead = 80 + 1 + knownName
 
 	rowChunks = 0
 	rowGroups = 1
@@ -78,6 +103,8 @@ func (s *logState) read(b []byte) {
 	s.chunks = binary.LittleEndian.Uint32(b[64:])
 	s.groups = binary.LittleEndian.Uint32(b[68:])
 	s.nextGroup = binary.LittleEndian.Uint32(b[72:])
+	s.known.number, s.known.length = binary.LittleEndian.Uint32(b[76:]), b[80]
+	copy(s.known.name[:], b[81:logHead])
 }
 
 func (s *logState) write(b []byte) {
@@ -90,7 +117,9 @@ func (s *logState) write(b []byte) {
 	binary.LittleEndian.PutUint32(b[64:], s.chunks)
 	binary.LittleEndian.PutUint32(b[68:], s.groups)
 	binary.LittleEndian.PutUint32(b[72:], s.nextGroup)
-	binary.LittleEndian.PutUint32(b[76:], 0)
+	binary.LittleEndian.PutUint32(b[76:], s.known.number)
+	b[80] = s.known.length
+	copy(b[81:logHead], s.known.name[:])
 }
 
 func (tx *Tx) openLog(key []byte, p *place) *Log {

@@ -111,8 +111,8 @@ func BenchmarkGroupDrop(b *testing.B) {
 			b.StartTimer()
 		}
 		unit(func(l *Log) {
-			g, _ := l.Group(group)
-			g.Drop(chunk.ID{Ms: 1, Seq: random.Uint64N(items)})
+			a, _ := l.Acks(group)
+			a.Drop(chunk.ID{Ms: 1, Seq: random.Uint64N(items)})
 		})
 	}
 }

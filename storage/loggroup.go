@@ -108,15 +108,39 @@ func (l *Log) rowsOf(row uint64) int { return l.t.Rank(row+1, nil) - l.t.Rank(ro
 
 // Group looks a group up.
 func (l *Log) Group(name []byte) (g Group, ok bool) {
-	if l.t == nil || l.groups == 0 {
-		return Group{}, false
-	}
-	v, ok := l.t.Get(rowGroups, name)
+	id, ok := l.groupNumber(name)
 	if !ok {
 		return Group{}, false
 	}
-	return l.group(binary.LittleEndian.Uint32(v)), true
+	return l.group(id), true
 }
+
+// groupNumber looks the number of a group up.
+func (l *Log) groupNumber(name []byte) (id uint32, ok bool) {
+	if l.t == nil || l.groups == 0 {
+		return 0, false
+	}
+	if l.known.is(name) {
+		return l.known.number, true
+	}
+	v, ok := l.t.Get(rowGroups, name)
+	if !ok {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(v), true
+}
+
+// Acks is a group that items are acknowledged in, whose state does not matter then.
+type Acks struct{ g Group }
+
+// Acks looks a group up to acknowledge items in it.
+func (l *Log) Acks(group []byte) (a Acks, ok bool) {
+	id, ok := l.groupNumber(group)
+	return Acks{Group{l: l, id: id}}, ok
+}
+
+// Drop is Group.Drop.
+func (a *Acks) Drop(id chunk.ID) bool { return a.g.Drop(id) }
 
 // group reads the state of a group.
 func (l *Log) group(id uint32) Group {
@@ -161,6 +185,7 @@ func (l *Log) CreateGroup(name []byte, last chunk.ID, read int64) (g Group, ok b
 		return used
 	})
 	l.nextGroup = g.id + 1
+	l.known.note(name, g.id)
 	l.groups++
 	l.t.Set(rowGroups, name, binary.LittleEndian.AppendUint32(nil, g.id))
 	b := make([]byte, groupHead, groupHead+len(name))
@@ -189,6 +214,9 @@ func (g *Group) Destroy() {
 	l.begin()
 	l.t.Delete(rowGroups, bytes.Clone(g.Name()))
 	l.removeRows(groupRow(g.id), groupRow(g.id+1))
+	if l.known.number == g.id {
+		l.known = knownGroup{}
+	}
 	l.groups--
 }
 

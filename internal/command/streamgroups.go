@@ -234,7 +234,7 @@ func xAck(c *Ctx) {
 	if !ok {
 		return
 	}
-	g, ok := l.Group(c.Args[2])
+	g, ok := l.Acks(c.Args[2])
 	if !ok {
 		c.Out.Int(0)
 		return

@@ -314,3 +314,31 @@ func BenchmarkZSetCached(b *testing.B) {
 		})
 	}
 }
+
+// The rows of a map are found by names with much in common, as IDs are: of times, and
+// of running numbers.
+func BenchmarkMapGet(b *testing.B) {
+	for name, id := range map[string]func(i int) []byte{
+		"times":   func(i int) []byte { return binary.BigEndian.AppendUint64(nil, 1_700_000_000_000+37*uint64(i)) },
+		"numbers": func(i int) []byte { return append(make([]byte, 8), 3, byte(i>>16), byte(i>>8), byte(i)) },
+	} {
+		for _, n := range []int{5000, 200_000} {
+			b.Run(fmt.Sprint(name, n), func(b *testing.B) {
+				m := new(MapTree)
+				m.Open(newEnv(b), nil)
+				names := make([][]byte, n)
+				for i := range n {
+					names[i] = id(i)
+					m.Set(1, names[i], names[i])
+				}
+				var x uint64
+				for b.Loop() {
+					x = mix(x)
+					if _, ok := m.Get(1, names[x%uint64(n)]); !ok {
+						b.Fatal("a row is missing")
+					}
+				}
+			})
+		}
+	}
+}

@@ -112,10 +112,11 @@ func (s *spine) concat() bool {
 		pair[i].openNode(s.sh, s.bytes(r))
 	}
 	x, y := &pair[0], &pair[1]
-	if !x.alike(y) {
+	pl, ok := x.alike(y)
+	if !ok {
 		return false
 	}
-	used := nodeHeader + x.used + y.used - y.common()
+	used := nodeHeader + x.usedWith(y, pl)
 	if used > maxLeaf {
 		return false
 	}
@@ -123,7 +124,7 @@ func (s *spine) concat() bool {
 	b := s.bytes(joined)
 	setNode(b, s.t.env.Epoch, used, 0)
 	setLeafID(b, 0)
-	concatenate(b[nodeHeader:used], x, y)
+	concatenate(b[nodeHeader:used], x, y, pl)
 	for _, r := range refs {
 		s.drop(r)
 	}

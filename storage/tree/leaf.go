@@ -97,7 +97,15 @@ func (l *leaf) open(sh *shape, b []byte, used int) {
 	}
 	l.sh, l.b, l.used = sh, b, used
 	l.n = int(binary.LittleEndian.Uint16(b[1:]))
-	l.a = column{b: b, off: sh.head, n: l.n, ml: int(b[3]), pl: int(b[4]), nib: flags&flagNibblesA != 0, refs: flags&flagRefsA != 0}
+	a := &l.a // field by field; see step.set
+	a.b = b
+	a.off = sh.head
+	a.n = l.n
+	a.ml = int(b[3])
+	a.pl = int(b[4])
+	a.nib = flags&flagNibblesA != 0
+	a.refs = flags&flagRefsA != 0
+	a.stop = 0
 	l.width = 0 // the leaf opened before may have been of another shape
 	if sh.keys {
 		frame := b[sh.frame:]
@@ -378,17 +386,29 @@ func columnCuts(g []gap, c *column, i, j int) []gap {
 }
 
 // alike reports whether two leaves store keys and texts in the same form: entries of
-// one can stand in the other as they are.
-func (l *leaf) alike(o *leaf) bool {
-	if l.sh != o.sh || l.b[0] != o.b[0] || string(l.b[3:l.sh.head]) != string(o.b[3:l.sh.head]) ||
-		string(l.a.prefix()) != string(o.a.prefix()) {
-		return false
+// one can stand in the other as they are, but for what they have in common. Prefixes of
+// column A may differ, as those of IDs do, if its texts are of one length; pl is what
+// they have in common.
+func (l *leaf) alike(o *leaf) (pl int, ok bool) {
+	const texts = 5 // where what the header says of column A ends
+	if l.sh != o.sh || l.b[0] != o.b[0] || string(l.b[texts:l.sh.head]) != string(o.b[texts:l.sh.head]) {
+		return 0, false
+	}
+	pl = commonPrefix(l.a.prefix(), o.a.prefix())
+	same := l.a.ml == o.a.ml && pl == l.a.pl && pl == o.a.pl
+	if !same && (l.a.ml == mixed || o.a.ml == mixed || l.a.nib || l.a.pl+l.a.ml != o.a.pl+o.a.ml) {
+		return 0, false
 	}
 	if !l.sh.pairs {
-		return true
+		return pl, true
 	}
 	v, w := l.values(), o.values()
-	return string(v.prefix()) == string(w.prefix())
+	return pl, string(v.prefix()) == string(w.prefix())
+}
+
+// usedWith is how many bytes two leaves that are alike take as one.
+func (l *leaf) usedWith(o *leaf, pl int) int {
+	return l.used + o.used - o.common() + l.n*(l.a.pl-pl) + o.n*(o.a.pl-pl) - (l.a.pl - pl)
 }
 
 // common is how many bytes of the leaf do not depend on its entries.
@@ -401,11 +421,18 @@ func (l *leaf) common() int {
 }
 
 // concatenate writes the entries of two leaves that are alike as one leaf into b,
-// which has its size.
-func concatenate(b []byte, x, y *leaf) {
+// which has its size; pl is as alike says.
+func concatenate(b []byte, x, y *leaf, pl int) {
 	at := copy(b, x.b[:x.sh.head+x.n*x.width])
 	at += copy(b[at:], y.b[y.sh.head:y.sh.head+y.n*y.width])
-	at = concatColumns(b, at, &x.a, &y.a)
+	if pl == x.a.pl && pl == y.a.pl {
+		at = concatColumns(b, at, &x.a, &y.a)
+	} else {
+		b[3], b[4] = byte(x.a.pl+x.a.ml-pl), byte(pl)
+		at += copy(b[at:], x.a.prefix()[:pl])
+		at = appendTexts(b, at, &x.a, pl)
+		at = appendTexts(b, at, &y.a, pl)
+	}
 	if x.sh.pairs {
 		v, w := x.values(), y.values()
 		at = concatColumns(b, at, &v, &w)
@@ -414,6 +441,18 @@ func concatenate(b []byte, x, y *leaf) {
 		panic("tree: joined leaves are not as long as it was planned")
 	}
 	binary.LittleEndian.PutUint16(b[1:], uint16(x.n+y.n))
+}
+
+// appendTexts writes the items of a column, all of one length, with what its prefix has
+// behind the first pl bytes.
+func appendTexts(b []byte, at int, c *column, pl int) int {
+	rest, items := c.prefix()[pl:], c.b[c.items():c.end()]
+	for range c.n {
+		at += copy(b[at:], rest)
+		at += copy(b[at:], items[:c.ml])
+		items = items[c.ml:]
+	}
+	return at
 }
 
 func concatColumns(b []byte, at int, x, y *column) int {

@@ -31,7 +31,7 @@ func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 				return i, true
 			}
 		}
-		if i, found = s.leaf.lower(t.env.Space, key, name); found || t.within(i, key, name) {
+		if i, found = t.near(key, name); found || t.within(i, key, name) {
 			t.lastAt = i
 			return i, found
 		}
@@ -40,6 +40,20 @@ func (t *MapTree) seek(key uint64, name []byte) (i int, found bool) {
 	t.located = true
 	t.lastAt, found = s.leaf.lower(t.env.Space, key, name)
 	return t.lastAt, found
+}
+
+// near looks a row up in the open leaf, as leaf.lower. Mostly another leaf has it, which
+// is seen at the ends of this one.
+func (t *MapTree) near(key uint64, name []byte) (i int, found bool) {
+	l := &t.main.leaf
+	last := l.key(l.n - 1)
+	switch {
+	case key < l.key(0):
+		return 0, false
+	case key > last, key == last && l.a.compare(t.env.Space, l.n-1, name, stored{}, false) < 0:
+		return l.n, false
+	}
+	return l.lower(t.env.Space, key, name)
 }
 
 // isAt reports whether a row is that at place i of the open leaf, which may have

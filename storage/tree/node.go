@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -145,6 +146,14 @@ func (s *spine) childByScore(b []byte, k uint64, text []byte) int {
 	if bound(b, last) != k {
 		hi = childByKey(b, k)
 	}
+	if hi-lo >= 4 {
+		if i, ok := childByText(b, lo, hi, text); ok {
+			if i == lo || !s.boundAfter(b, i, k, text) {
+				return i
+			}
+			hi = i - 1
+		}
+	}
 	for lo < hi {
 		h := int(uint(lo+hi) >> 1)
 		if s.boundAfter(b, h+1, k, text) {
@@ -154,6 +163,47 @@ func (s *spine) childByScore(b []byte, k uint64, text []byte) int {
 		}
 	}
 	return lo
+}
+
+// childByText is a first guess at the last of the children from lo to hi whose bound
+// is not after text; the bounds behind lo have one key. Their texts begin with what the
+// first and the last of them have in common, and are compared as numbers by the eight
+// bytes behind that. Of several bounds with the same eight the guess is the last one. ok
+// is false if texts cannot be compared so.
+func childByText(b []byte, lo, hi int, text []byte) (i int, ok bool) {
+	n := children(b)
+	ends, texts := b[nodeHeader+16*n:][:2*n], b[nodeHeader+18*n:]
+	first, long := boundText(b, lo+1)
+	last, longer := boundText(b, hi)
+	p := commonPrefix(first, last)
+	if long || longer || len(texts) < 8 || len(text) < p || string(text[:p]) != string(first[:p]) {
+		return 0, false
+	}
+	want, flags := number(text[p:]), uint32(0)
+	for m := hi - lo; m > 0; {
+		half := (m + 1) >> 1
+		e := binary.LittleEndian.Uint32(ends[2*(lo+half)-2:])
+		flags |= e
+		from, to := int(e&(endLong-1))+p, int(e>>16&(endLong-1))
+		at := min(from, len(texts)-8)
+		x := binary.BigEndian.Uint64(texts[at:]) << (8 * uint(from-at)) &^ (math.MaxUint64 >> (8 * uint(to-from)))
+		// A difference instead of a branch: which way it goes cannot be predicted.
+		_, after := bits.Sub64(want, x, 0)
+		lo += half & (int(after) - 1)
+		m -= half
+	}
+	return lo, flags>>16&endLong == 0
+}
+
+// number is the first eight bytes of a text, filled up with zeros, as a number.
+func number(text []byte) (x uint64) {
+	if len(text) >= 8 {
+		return binary.BigEndian.Uint64(text)
+	}
+	for i, c := range text {
+		x |= uint64(c) << (56 - 8*i)
+	}
+	return x
 }
 
 // boundAfter reports whether the bound of child i, whose key is k, is after

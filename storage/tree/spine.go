@@ -29,6 +29,14 @@ type step struct {
 	bytes []byte // of the node
 }
 
+// set is an assignment, field by field: a step that is put together first would be
+// copied by instructions that have to wait for those that wrote it.
+func (p *step) set(r slab.Ref, i int, bytes []byte) {
+	p.ref = r
+	p.i = i
+	p.bytes = bytes
+}
+
 func (s *spine) bytes(r slab.Ref) []byte { return s.t.env.Space.Bytes(r) }
 
 // small reports whether the spine is a leaf outside the space.
@@ -72,14 +80,11 @@ func (s *spine) down(k uint64, text []byte) {
 		b := s.bytes(r)
 		i := 0
 		if s.sh.order == byScore {
-			if l > 0 {
-				s.touch(b)
-			}
 			i = s.childByScore(b, k, text)
 		} else {
 			i = childByHash(b, k)
 		}
-		s.path[l] = step{r, i, b}
+		s.path[l].set(r, i, b)
 		r = child(b, i)
 	}
 	s.arrive(r)
@@ -90,7 +95,7 @@ func (s *spine) arrive(r slab.Ref) {
 		s.path[0] = step{}
 	} else {
 		b := s.bytes(r)
-		s.path[s.height] = step{r, 0, b}
+		s.path[s.height].set(r, 0, b)
 		s.touch(b)
 	}
 	s.open()
