@@ -31,6 +31,9 @@ type Config struct {
 	Seed     uint64 // of the first episode; the others have those that follow
 	Dir      string // where failing episodes leave their folders
 	Say      func(format string, args ...any)
+	// Seek ends with the first episode that shows something wrong, which does not fail the
+	// test: something is wrong on purpose.
+	Seek bool
 }
 
 // Totals are the figures of all episodes.
@@ -40,6 +43,7 @@ type Totals struct {
 	Undecided        int
 	Faults           map[string]int
 	Back             []time.Duration // until all shards served, once all was mended
+	Found            []string        // the laws that the episodes that failed have broken
 }
 
 // String is the totals as a line or two.
@@ -71,11 +75,14 @@ func Run(t *testing.T, cfg Config) *Totals {
 				total.Episodes++
 				e := &episode{t: t, cfg: cfg, c: c, seed: seed + uint64(i), group: seed, total: total}
 				e.play()
-				if t.Failed() {
+				if t.Failed() || len(total.Found) > 0 {
 					break
 				}
 			}
 		})
+		if cfg.Seek && len(total.Found) > 0 {
+			break
+		}
 	}
 	return total
 }
@@ -253,14 +260,33 @@ func (e *episode) tell() {
 func (e *episode) fail() {
 	e.t.Helper()
 	dir := filepath.Join(e.cfg.Dir, fmt.Sprintf("seed-%d-%s", e.seed, time.Now().Format("150405")))
+	complain := e.t.Errorf
+	if e.cfg.Seek {
+		complain = e.cfg.Say
+	}
 	for _, w := range e.wrong {
-		e.t.Errorf("seed %d: %s", e.seed, w)
+		complain("seed %d: %s", e.seed, w)
 	}
 	for _, v := range e.verdict.Violations {
-		e.t.Errorf("seed %d: %.2000v", e.seed, v)
+		complain("seed %d: %.2000v", e.seed, v)
 	}
+	e.total.Found = append(e.total.Found, e.laws()...)
 	if err := e.leave(dir); err != nil {
 		e.t.Errorf("chaos: %v", err)
 	}
 	e.cfg.Say("seed %d, %v: FAILED; see %s", e.seed, e.c.shape, dir)
+}
+
+// laws are the kinds of what is wrong, each once: that of a violation, and what else is wrong
+// up to the first colon.
+func (e *episode) laws() (all []string) {
+	for _, v := range e.verdict.Violations {
+		all = append(all, v.Kind)
+	}
+	for _, w := range e.wrong {
+		law, _, _ := strings.Cut(w, ":")
+		all = append(all, law)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -15,6 +15,7 @@ import (
 
 	"redoubt/bus"
 	"redoubt/internal/config"
+	"redoubt/internal/fault"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/resp"
 	"redoubt/internal/server"
@@ -241,7 +242,7 @@ func (q *quorum) found(ctx context.Context, p *membership) {
 // confirm asks whether this node still leads, if reads want to know.
 func (q *quorum) confirm() uint64 {
 	g := q.part.Load()
-	if g == nil || q.term.Load() == 0 || q.n.config.Current().QuorumReads == config.ReadsLocal {
+	if g == nil || q.term.Load() == 0 || q.n.config.Current().QuorumReads == config.ReadsLocal || fault.Is(fault.ReadsUnverified) {
 		return 0
 	}
 	return g.Ask()
