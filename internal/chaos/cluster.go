@@ -16,9 +16,14 @@ import (
 const (
 	// patience is how long clients wait for an answer.
 	patience = time.Second
+	// shortly is how long those wait who watch a node. When it goes on, after it was
+	// stopped, it has a question of theirs before it that was asked just before.
+	shortly = 150 * time.Millisecond
 	// settle is how long making a cluster may take, and what follows an episode but for
 	// the service itself. It is generous: the machine may be busy with something else.
 	settle = 90 * time.Second
+	// likeness is the time after which nodes that are in step have the same data.
+	likeness = 15 * time.Second
 )
 
 // state is that of a process.

@@ -102,6 +102,7 @@ type episode struct {
 	verdict   history.Verdict
 	wrong     []string // what else is wrong
 	back      time.Duration
+	clients   sync.WaitGroup
 }
 
 // play plays the episode. What the harness gives up on fails it, too.
@@ -118,11 +119,10 @@ func (e *episode) play() {
 	}()
 	began := time.Now()
 	e.record = &record{began: began, strange: map[string]int{}}
-	e.nemesis = &nemesis{c: e.c, began: began}
+	e.nemesis = &nemesis{c: e.c, began: began, crowd: e.crowd, crowds: map[int]func(){}}
 	value := &atomic.Int64{}
 	for shard := range e.c.shape.shards {
-		tag := fmt.Sprintf("%s%d:", tagFor(shard, e.c.shape.shards), e.seed)
-		e.workloads = append(e.workloads, &workload{shard: shard, tag: tag, value: value})
+		e.workloads = append(e.workloads, newWorkload(shard, e.c.shape.shards, e.seed, value))
 	}
 	e.disturb()
 	e.recover()
@@ -142,13 +142,16 @@ func (e *episode) disturb() {
 		}
 	}
 	var stop atomic.Bool
-	var clients sync.WaitGroup
 	for range clientsPerShard * e.c.shape.shards {
 		seed := rnd.Uint64()
-		clients.Go(func() { e.work(rand.New(rand.NewPCG(seed, 3)), &stop) })
+		e.clients.Go(func() { e.work(rand.New(rand.NewPCG(seed, 3)), &stop) })
+	}
+	for i := range e.c.states {
+		seed := rnd.Uint64()
+		e.clients.Go(func() { e.watch(i, rand.New(rand.NewPCG(seed, 6)), &stop) })
 	}
 	// A test that is given up here must not leave them behind.
-	defer func() { stop.Store(true); clients.Wait() }()
+	defer func() { stop.Store(true); e.clients.Wait() }()
 	faults := plan(e.seed, e.c.shape)
 	for _, f := range faults {
 		e.total.Faults[f.kind.name]++
@@ -176,6 +179,48 @@ func (e *episode) work(rnd *rand.Rand, stop *atomic.Bool) {
 	}
 }
 
+// watch asks one node what it has, until it is told to stop: who was the primary may say so
+// for too long, and clients that have found another would not ask it again.
+func (e *episode) watch(node int, rnd *rand.Rand, stop *atomic.Bool) {
+	c := newWatcher(e.c, e.record, rnd, node)
+	defer c.close()
+	w := e.workloads[node/perShard]
+	for !stop.Load() {
+		if c.perform(w.glance(rnd)) {
+			time.Sleep(time.Duration(rnd.IntN(20)) * time.Millisecond)
+		} else {
+			time.Sleep(time.Duration(20+rnd.IntN(20)) * time.Millisecond)
+		}
+	}
+}
+
+// crowdSize is how many clients a crowd has: some for each event loop of a node.
+const crowdSize = 8
+
+// crowd connects clients to one node, who ask it once or twice when they are told to.
+func (e *episode) crowd(node int) (ask func()) {
+	shard := node / perShard
+	var all []*client
+	for range crowdSize {
+		c := newWatcher(e.c, e.record, rand.New(rand.NewPCG(e.seed, uint64(node))), node)
+		c.connect(shard)
+		all = append(all, c)
+	}
+	return func() {
+		for i, c := range all {
+			rnd := rand.New(rand.NewPCG(e.seed, uint64(i)))
+			e.clients.Go(func() {
+				defer c.close()
+				_ = c.perform(e.workloads[shard].glance(rnd)) && c.perform(e.workloads[shard].glance(rnd))
+			})
+		}
+		time.Sleep(askedWithin)
+	}
+}
+
+// askedWithin is how long a crowd takes to ask.
+const askedWithin = 5 * time.Millisecond
+
 // untilServed waits until a write is acknowledged in each shard.
 func (e *episode) untilServed() {
 	began := time.Now()
@@ -194,7 +239,7 @@ func (e *episode) untilServed() {
 
 // recover waits until all nodes are what they were, and reads everything.
 func (e *episode) recover() {
-	if err := within(e.c.whole); err != nil {
+	if err := within(settle, e.c.whole); err != nil {
 		e.wrong = append(e.wrong, "not whole: "+err.Error())
 	}
 	c := newClient(e.c, e.record, rand.New(rand.NewPCG(e.seed, 5)))
@@ -207,14 +252,14 @@ func (e *episode) recover() {
 			}
 		}
 	}
-	if err := within(e.c.alike); err != nil {
+	if err := within(likeness, e.c.alike); err != nil {
 		e.wrong = append(e.wrong, "not alike: "+err.Error())
 	}
 }
 
 // within asks until there is no error, or until it has taken too long.
-func within(check func() error) (err error) {
-	for end := time.Now().Add(settle); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+func within(d time.Duration, check func() error) (err error) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = check(); err == nil {
 			return nil
 		}

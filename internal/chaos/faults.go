@@ -123,7 +123,7 @@ func (n *nemesis) kill(nodes ...int) (string, func()) {
 }
 
 func (n *nemesis) stop(nodes ...int) (string, func()) {
-	return n.take("stop", stopped, nodes, n.c.stop, n.c.resume)
+	return n.take("stop", stopped, nodes, n.stopNode, n.resumeNode)
 }
 
 // take brings those of some nodes that are up into a state, and back those that are in it

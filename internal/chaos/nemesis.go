@@ -14,6 +14,22 @@ type nemesis struct {
 	began  time.Time
 	log    []string
 	undone []func() // in the end
+	// crowd connects clients to a node; ask has them ask it at once.
+	crowd  func(node int) (ask func())
+	crowds map[int]func() // those of stopped nodes
+}
+
+// stopNode stops a node, to which a crowd is connected.
+func (n *nemesis) stopNode(i int) {
+	n.crowds[i] = n.crowd(i)
+	n.c.stop(i)
+}
+
+// resumeNode lets it go on. It finds the questions of the crowd before anything that others
+// have told it: it may still take itself for what it was.
+func (n *nemesis) resumeNode(i int) {
+	n.crowds[i]()
+	n.c.resume(i)
 }
 
 // action is something to do at a moment.
@@ -60,7 +76,7 @@ func (n *nemesis) mend() {
 	for i, s := range n.c.states {
 		switch s {
 		case stopped:
-			n.c.resume(i)
+			n.resumeNode(i)
 		case down:
 			n.c.launch(i)
 		}

@@ -21,12 +21,16 @@ redis.call('DECR', KEYS[1]) redis.call('INCR', KEYS[2]) return 1`
 	opening  = 100 // what is in each in the beginning
 )
 
-// workload draws requests on the keys of one shard, all of which are in one slot. New keys
-// take the place of those that have been used for some time, so that what is to be checked
-// of each stays small.
+// workload draws requests on the keys of one shard, all of which are in one slot but for the
+// quiet ones. New keys take the place of those that have been used for some time, so that what
+// is to be checked of each stays small.
 type workload struct {
 	shard int
 	tag   string // "{…}" and what begins all keys of this episode
+	// quiet are registers, each in a slot of its own, in which nothing is written most of the
+	// time. A reply that shows data waits until the slot's last write is committed, and
+	// who was deposed has such writes that never will be; here is what it could show.
+	quiet []string
 	used  [5]atomic.Int64
 	value *atomic.Int64 // gives each value once
 }
@@ -40,16 +44,31 @@ const (
 	banks
 	sets
 	counters
+	calm // registers that are quiet; they have no groups of keys
 )
 
-// tagFor is a hash tag in the slots of a shard.
-func tagFor(shard, shards int) string {
-	for i := 0; ; i++ {
+// quietKeys is how many quiet registers there are.
+const quietKeys = 8
+
+// newWorkload is the workload of a shard in an episode.
+func newWorkload(shard, shards int, seed uint64, value *atomic.Int64) *workload {
+	tags := tagsFor(shard, shards, 1+quietKeys)
+	w := &workload{shard: shard, value: value, tag: fmt.Sprintf("%s%d:", tags[0], seed)}
+	for _, tag := range tags[1:] {
+		w.quiet = append(w.quiet, fmt.Sprintf("%s%d:quiet", tag, seed))
+	}
+	return w
+}
+
+// tagsFor are hash tags of different slots of a shard.
+func tagsFor(shard, shards, count int) (tags []string) {
+	for i := 0; len(tags) < count; i++ {
 		tag := "{" + strconv.Itoa(i) + "}"
 		if s := int(slots.Of([]byte(tag))); s >= 16384*shard/shards && s < 16384*(shard+1)/shards {
-			return tag
+			tags = append(tags, tag)
 		}
 	}
+	return tags
 }
 
 // key is one of the keys of a group, as of now.
@@ -63,11 +82,14 @@ func account(bank string, i int64) string { return bank + ":" + strconv.FormatIn
 
 // draw is a random request. seen has the last value of each register that this client knows.
 func (w *workload) draw(rnd *rand.Rand, seen map[string]int64) request {
-	group := []int{registers, registers, registers, registers, lists, lists, lists, banks, sets, counters}[rnd.IntN(10)]
+	group := []int{registers, registers, registers, registers, lists, lists, lists, banks, sets, counters, calm}[rnd.IntN(11)]
+	if group == calm {
+		return w.register(w.quiet[rnd.IntN(quietKeys)], rnd, seen)
+	}
 	w.used[group].Add(1)
 	switch group {
 	case registers:
-		return w.register(rnd, seen)
+		return w.register(w.key(registers, "register", rnd.IntN(2)), rnd, seen)
 	case lists:
 		return w.transaction(rnd)
 	case banks:
@@ -85,6 +107,29 @@ func (w *workload) draw(rnd *rand.Rand, seen map[string]int64) request {
 		return w.one(history.Step{Do: history.Count, Key: key}, "INCR", key)
 	}
 	return w.one(history.Step{Do: history.Total, Key: key}, "GET", key)
+}
+
+// glance is a random request that reads something which others are writing.
+func (w *workload) glance(rnd *rand.Rand) request {
+	switch rnd.IntN(6) {
+	case 0, 1, 2:
+		key := w.quiet[rnd.IntN(quietKeys)]
+		return w.one(history.Step{Do: history.Get, Key: key}, "GET", key)
+	case 3:
+		key := w.key(registers, "register", rnd.IntN(2))
+		return w.one(history.Step{Do: history.Get, Key: key}, "GET", key)
+	case 4:
+		key := w.key(counters, "counter", 0)
+		return w.one(history.Step{Do: history.Total, Key: key}, "GET", key)
+	}
+	var steps []history.Step
+	var commands [][]any
+	for i := range 3 {
+		key := w.key(lists, "list", i)
+		steps = append(steps, history.Step{Do: history.Read, Key: key})
+		commands = append(commands, []any{"LRANGE", key, 0, -1})
+	}
+	return w.multi(steps, commands)
 }
 
 // one is a request of one command.
@@ -136,8 +181,7 @@ func numbers(reply any) ([]int64, error) {
 }
 
 // register is a request on a register.
-func (w *workload) register(rnd *rand.Rand, seen map[string]int64) request {
-	key := w.key(registers, "register", rnd.IntN(2))
+func (w *workload) register(key string, rnd *rand.Rand, seen map[string]int64) request {
 	// Increments do not meet the values that others set.
 	v := w.value.Add(1) * 1000
 	step := func(do history.Do) history.Step { return history.Step{Do: do, Key: key, Arg: v, Old: seen[key]} }
@@ -328,6 +372,9 @@ func (w *workload) everything() (all []request) {
 				all = append(all, w.one(history.Step{Do: do, Key: key}, line...))
 			}
 		}
+	}
+	for _, key := range w.quiet {
+		all = append(all, w.one(history.Step{Do: history.Get, Key: key}, "GET", key))
 	}
 	read(history.Get, registers, "register", 2, "GET")
 	read(history.Read, lists, "list", 3, "LRANGE", 0, -1)
