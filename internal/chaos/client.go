@@ -45,7 +45,7 @@ func (r *record) wonder(text string) {
 }
 
 // refusals begin the errors of commands of which nothing has been done.
-var refusals = []string{"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "READONLY ", "EXECABORT "}
+var refusals = []string{"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "READONLY ", "EXECABORT ", "UNBLOCKED "}
 
 // outcomeOf says what an error means for the operation.
 func (r *record) outcomeOf(err error) history.Outcome {

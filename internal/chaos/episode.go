@@ -125,7 +125,9 @@ func (e *episode) play() {
 		e.workloads = append(e.workloads, newWorkload(shard, e.c.shape.shards, e.seed, value))
 	}
 	e.disturb()
-	e.recover()
+	if len(e.wrong) == 0 {
+		e.recover()
+	}
 	e.judge()
 	e.tell()
 	finished = true
@@ -137,8 +139,8 @@ func (e *episode) disturb() {
 	opener := newClient(e.c, e.record, rnd)
 	defer opener.close()
 	for _, w := range e.workloads {
-		if !opener.insist(w.open(), wedged) {
-			e.t.Fatalf("chaos: the bank of shard %d cannot be opened", w.shard)
+		if !opener.insist(w.open(), wedged) || !opener.insist(w.openStream(), wedged) {
+			e.t.Fatalf("chaos: the bank and the stream of shard %d cannot be opened", w.shard)
 		}
 	}
 	var stop atomic.Bool
@@ -168,11 +170,11 @@ func (e *episode) disturb() {
 func (e *episode) work(rnd *rand.Rand, stop *atomic.Bool) {
 	c := newClient(e.c, e.record, rnd)
 	defer c.close()
-	seen := map[string]int64{}
+	k := known{map[string]int64{}, map[string][]int64{}}
 	for !stop.Load() {
 		w := e.workloads[rnd.IntN(len(e.workloads))]
 		wait := time.Duration(rnd.IntN(4)) * time.Millisecond
-		if !c.perform(w.draw(rnd, seen)) {
+		if !c.perform(w.draw(rnd, k)) {
 			wait += 10 * time.Millisecond
 		}
 		time.Sleep(wait)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"redoubt/internal/chaos/history"
@@ -33,6 +34,9 @@ type workload struct {
 	quiet []string
 	used  [5]atomic.Int64
 	value *atomic.Int64 // gives each value once
+
+	lending sync.Mutex
+	lent    []string // keys that expire, in the order of their making; guarded by lending
 }
 
 // perKeys is how many requests the keys of each group are used for.
@@ -44,7 +48,11 @@ const (
 	banks
 	sets
 	counters
-	calm // registers that are quiet; they have no groups of keys
+	// What follows has no groups of keys.
+	calm // registers that are quiet
+	queues
+	streams
+	lendings
 )
 
 // quietKeys is how many quiet registers there are.
@@ -80,16 +88,35 @@ func (w *workload) bank() string { return w.tag + "bank" }
 
 func account(bank string, i int64) string { return bank + ":" + strconv.FormatInt(i, 10) }
 
-// draw is a random request. seen has the last value of each register that this client knows.
-func (w *workload) draw(rnd *rand.Rand, seen map[string]int64) request {
-	group := []int{registers, registers, registers, registers, lists, lists, lists, banks, sets, counters, calm}[rnd.IntN(11)]
-	if group == calm {
-		return w.register(w.quiet[rnd.IntN(quietKeys)], rnd, seen)
+// known is what a client knows from what it was told before.
+type known struct {
+	seen map[string]int64   // the last value of each register
+	held map[string][]int64 // by stream, what it was given and has not acknowledged
+}
+
+// weights is what is drawn how often.
+var weights = []int{
+	registers, registers, registers, registers, lists, lists, lists, banks, sets, counters,
+	calm, queues, queues, streams, streams, lendings,
+}
+
+// draw is a random request.
+func (w *workload) draw(rnd *rand.Rand, k known) request {
+	group := weights[rnd.IntN(len(weights))]
+	switch group {
+	case calm:
+		return w.register(w.quiet[rnd.IntN(quietKeys)], rnd, k.seen)
+	case queues:
+		return w.give(rnd)
+	case streams:
+		return w.consume(rnd, k.held)
+	case lendings:
+		return w.lend(rnd)
 	}
 	w.used[group].Add(1)
 	switch group {
 	case registers:
-		return w.register(w.key(registers, "register", rnd.IntN(2)), rnd, seen)
+		return w.register(w.key(registers, "register", rnd.IntN(2)), rnd, k.seen)
 	case lists:
 		return w.transaction(rnd)
 	case banks:
@@ -146,11 +173,23 @@ func (w *workload) one(s history.Step, command ...any) request {
 // result fills in what a step has returned.
 func result(s *history.Step, reply any) (err error) {
 	switch s.Do {
-	case history.Set, history.Append, history.Add:
+	case history.Set, history.Append, history.Add, history.Push, history.Lend:
 		return nil
-	case history.SetNX, history.CAS, history.Del, history.Transfer:
+	case history.SetNX, history.CAS, history.Del, history.Transfer, history.Ack:
 		s.Done = reply == int64(1)
 		return nil
+	case history.Take:
+		s.Got, err = taken(reply)
+		return err
+	case history.Enter:
+		s.Got, err = ids([]any{[]any{reply}})
+		return err
+	case history.Deliver:
+		s.Got, err = given(reply)
+		return err
+	case history.Pending, history.Entries:
+		s.Got, err = ids(reply)
+		return err
 	}
 	s.Got, err = numbers(reply)
 	return err
@@ -380,5 +419,6 @@ func (w *workload) everything() (all []request) {
 	read(history.Read, lists, "list", 3, "LRANGE", 0, -1)
 	read(history.Members, sets, "set", 1, "SMEMBERS")
 	read(history.Total, counters, "counter", 1, "GET")
+	all = append(all, w.settled()...)
 	return append(all, w.balances(true), w.balances(false))
 }
