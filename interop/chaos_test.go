@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"redoubt/internal/chaos"
 	"redoubt/internal/fault"
 	"redoubt/internal/netlab"
+	"redoubt/internal/redistest"
 )
 
 // TestChaos disturbs clusters with durability quorum, and judges what their clients were
@@ -31,7 +33,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("%v", chaos.Run(t, chaos.Config{Episodes: episodes, Seed: seed, Dir: chaosDir(), Say: t.Logf}))
 }
 
-// TestChaosFindsFaults builds nothing: $REDOUBT_BIN is a binary with the build tag faulty. Each
+// TestChaosFindsFaults takes for $REDOUBT_BIN a binary with the build tag faulty. Each
 // fault has to be found within $CHAOS_FAULTS episodes; $CHAOS_FAULT names one of them.
 func TestChaosFindsFaults(t *testing.T) {
 	oursOnly(t)
@@ -55,6 +57,20 @@ func TestChaosFindsFaults(t *testing.T) {
 			}
 			t.Logf("%s: found in the episode number %d, by: %s", name, total.Episodes, strings.Join(total.Found, ", "))
 		})
+	}
+}
+
+// What is in the binary that is released has no faults to be switched on.
+func TestTheBinaryHasNoFaults(t *testing.T) {
+	oursOnly(t)
+	program, err := os.ReadFile(redistest.Binary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append([]fault.Name{"REDOUBT_FAULT"}, fault.All...) {
+		if bytes.Contains(program, []byte(name)) {
+			t.Errorf("it has %s", name)
+		}
 	}
 }
 

@@ -8,16 +8,18 @@ import (
 	"slices"
 )
 
-var chosen = Name(os.Getenv("REDOUBT_FAULT"))
+var chosen = choose(Name(os.Getenv("REDOUBT_FAULT")))
 
-func init() {
+// choose says which fault this binary has, "" for none, and ends it if there is no such fault.
+func choose(n Name) Name {
 	switch {
-	case chosen == "":
-	case slices.Contains(All, chosen):
-		log.Printf("This binary is for tests: it has the fault %s (REDOUBT_FAULT)", chosen)
+	case n == "":
+	case slices.Contains(All, n):
+		log.Printf("This binary is for tests: it has the fault %s (REDOUBT_FAULT)", n)
 	default:
-		log.Fatalf("REDOUBT_FAULT: there is no fault %q, only %v", chosen, All)
+		log.Fatalf("REDOUBT_FAULT: there is no fault %q, only %v", n, All)
 	}
+	return n
 }
 
 // Is reports whether this binary has a fault.
