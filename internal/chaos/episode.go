@@ -307,21 +307,25 @@ func (e *episode) tell() {
 func (e *episode) fail() {
 	e.t.Helper()
 	dir := filepath.Join(e.cfg.Dir, fmt.Sprintf("seed-%d-%s", e.seed, time.Now().Format("150405")))
-	complain := e.t.Errorf
-	if e.cfg.Seek {
-		complain = e.cfg.Say
-	}
-	for _, w := range e.wrong {
-		complain("seed %d: %s", e.seed, w)
-	}
-	for _, v := range e.verdict.Violations {
-		complain("seed %d: %.2000v", e.seed, v)
-	}
 	e.total.Found = append(e.total.Found, e.laws()...)
+	if !e.cfg.Seek {
+		e.complain()
+	}
 	if err := e.leave(dir); err != nil {
 		e.t.Errorf("chaos: %v", err)
 	}
 	e.cfg.Say("seed %d, %v: FAILED; see %s", e.seed, e.c.shape, dir)
+}
+
+// complain fails the test by all that is wrong.
+func (e *episode) complain() {
+	e.t.Helper()
+	for _, w := range e.wrong {
+		e.t.Errorf("seed %d: %s", e.seed, w)
+	}
+	for _, v := range e.verdict.Violations {
+		e.t.Errorf("seed %d: %.2000v", e.seed, v)
+	}
 }
 
 // laws are the kinds of what is wrong, each once: that of a violation, and what else is wrong
