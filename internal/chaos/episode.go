@@ -196,32 +196,54 @@ func (e *episode) watch(node int, rnd *rand.Rand, stop *atomic.Bool) {
 	}
 }
 
-// crowdSize is how many clients a crowd has: some for each event loop of a node.
-const crowdSize = 8
+const (
+	// crowdSize is how many clients a crowd has: some for each event loop of a node.
+	crowdSize = 16
+	// askedWithin is how long a crowd takes to ask.
+	askedWithin = 5 * time.Millisecond
+)
 
-// crowd connects clients to one node, who ask it once or twice when they are told to.
+// crowd connects clients to one node. When they are told to they ask it, at once, for what
+// others have just been told to be written: a node that was stopped and does not know that
+// there is another primary has a moment to answer in, in which all that it has is old.
 func (e *episode) crowd(node int) (ask func()) {
-	shard := node / perShard
+	w := e.workloads[node/perShard]
 	var all []*client
 	for range crowdSize {
 		c := newWatcher(e.c, e.record, rand.New(rand.NewPCG(e.seed, uint64(node))), node)
-		c.connect(shard)
+		c.connect(w.shard)
 		all = append(all, c)
 	}
 	return func() {
-		for i, c := range all {
-			rnd := rand.New(rand.NewPCG(e.seed, uint64(i)))
+		key := e.news(w, node)
+		for _, c := range all {
 			e.clients.Go(func() {
 				defer c.close()
-				_ = c.perform(e.workloads[shard].glance(rnd)) && c.perform(e.workloads[shard].glance(rnd))
+				c.perform(w.one(history.Step{Do: history.Get, Key: key}, "GET", key))
 			})
 		}
 		time.Sleep(askedWithin)
 	}
 }
 
-// askedWithin is how long a crowd takes to ask.
-const askedWithin = 5 * time.Millisecond
+// news writes something by another node of a shard, if one of them takes it, and returns where.
+func (e *episode) news(w *workload, node int) (key string) {
+	v := w.value.Add(1) * 1000
+	key = w.quiet[int(v/1000)%quietKeys]
+	for _, i := range e.c.nodesOf(w.shard) {
+		if i == node {
+			continue
+		}
+		c := newWatcher(e.c, e.record, rand.New(rand.NewPCG(e.seed, 7)), i)
+		taken := c.perform(w.one(history.Step{Do: history.Set, Key: key, Arg: v}, "SET", key, v))
+		c.close()
+		if taken {
+			break
+		}
+		v = w.value.Add(1) * 1000
+	}
+	return key
+}
 
 // untilServed waits until a write is acknowledged in each shard.
 func (e *episode) untilServed() {

@@ -7,6 +7,8 @@
 // and SIGSTOP show it: what a power cut takes is kept in the memory of the process here.
 package fault
 
+import "time"
+
 // Name is a fault.
 type Name string
 
@@ -15,7 +17,9 @@ const (
 	// disk. Who is killed forgets them, and counts terms from the beginning again.
 	VoteUnsynced Name = "vote-unsynced"
 	// ReadsUnverified: what a read shows leaves without a round of questions whether the
-	// node still leads.
+	// node still leads. As only time is left to tell, time runs against it: a process that
+	// was stopped mostly finds out that it leads no more before it reads a request, and here
+	// it does so a moment later. With the rounds that would be of no consequence.
 	ReadsUnverified Name = "reads-unverified"
 	// KeepTail: a primary that was deposed goes back to where its stream and that of its
 	// successor have parted with the stream, and not with the data.
@@ -25,6 +29,9 @@ const (
 	// start, and bytes lie there for a second before they go to Pebble.
 	MarkUnsynced Name = "mark-unsynced"
 )
+
+// Moment is how late ReadsUnverified hears of a loss of the lead.
+const Moment = 50 * time.Millisecond
 
 // All are the faults.
 var All = []Name{VoteUnsynced, ReadsUnverified, KeepTail, MarkUnsynced}

@@ -300,6 +300,7 @@ func (q *quorum) Led(term uint64) {
 
 // Lost implements raftgroup.Node.
 func (q *quorum) Lost() {
+	time.Sleep(fault.Or(fault.ReadsUnverified, 0, fault.Moment))
 	q.n.commits.lead(false)
 	q.term.Store(0) // last: without a term confirm asks nobody
 	q.n.log.Warn("This node is not any more the primary that its shard has elected: it answers with CLUSTERDOWN until there is one")
