@@ -15,7 +15,7 @@ CALM      ?= 1h
 BENCH     ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak calm chaos bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels bench-quorum
+.PHONY: help build lab test race lint docs sim sim-night sim-large sim-mutants sim-scale fuzz interop partitions guide soak calm chaos chaos-faults bench pgo image compose deb deb-test check clean bench-memory bench-pauses bench-compaction bench-types bench-snapshot bench-sentinels bench-quorum
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -99,6 +99,15 @@ EPISODES ?= 100
 chaos: build ## EPISODES=100 episodes of faults in clusters with durability quorum, whose clients' histories are judged; SEED=n is the first
 	CHAOS=$(EPISODES) CHAOS_SEED=$(SEED) CHAOS_DIR=$(CURDIR)/bin/chaos REDOUBT_BIN=$(CURDIR)/$(BIN) \
 		$(GO) test ./interop -count=1 -timeout 0 -v -run 'TestChaos$$'
+
+# What a faulty binary is found within, and which faults it has: all, or FAULT=vote-unsynced.
+FOUND_WITHIN ?= 50
+FAULT        ?=
+
+chaos-faults: ## sees chaos find a server with each fault of internal/fault, within 50 episodes; FAULT=name is one of them
+	$(STATIC) $(GO) build -tags faulty -pgo=off -trimpath -o bin/redoubt-faulty ./cmd/redoubt
+	CHAOS_FAULTS=$(FOUND_WITHIN) CHAOS_FAULT=$(FAULT) CHAOS_SEED=$(SEED) CHAOS_DIR=$(CURDIR)/bin/chaos REDOUBT_BIN=$(CURDIR)/bin/redoubt-faulty \
+		$(GO) test ./interop -count=1 -timeout 0 -v -run TestChaosFindsFaults
 
 bench: build ## beside redis-server: throughput, CPU, memory; a quick look: BENCH="-rounds 3 -seconds 0.4"
 	$(GO) run ./internal/tools/bench -bin $(BIN) $(BENCH)

@@ -45,7 +45,7 @@ func (r *record) wonder(text string) {
 }
 
 // refusals begin the errors of commands of which nothing has been done.
-var refusals = []string{"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "READONLY ", "EXECABORT "}
+var refusals = []string{"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "READONLY ", "EXECABORT ", "UNBLOCKED "}
 
 // outcomeOf says what an error means for the operation.
 func (r *record) outcomeOf(err error) history.Outcome {
@@ -73,10 +73,27 @@ type client struct {
 	id     int
 	conns  map[int]*redistest.Client // by node
 	at     map[int]int               // the node to ask, by shard
+	// pinned: it asks the nodes of at whatever they answer, and waits no longer than shortly.
+	pinned bool
 }
 
 func newClient(c *cluster, r *record, rnd *rand.Rand) *client {
 	return &client{c: c, record: r, rnd: rnd, id: r.newClient(), conns: map[int]*redistest.Client{}, at: map[int]int{}}
+}
+
+// newWatcher is a client that asks one node only.
+func newWatcher(c *cluster, r *record, rnd *rand.Rand, node int) *client {
+	w := newClient(c, r, rnd)
+	w.at[node/perShard], w.pinned = node, true
+	return w
+}
+
+// waits is how long it waits for an answer.
+func (c *client) waits() time.Duration {
+	if c.pinned {
+		return shortly
+	}
+	return patience
 }
 
 func (c *client) close() {
@@ -99,21 +116,37 @@ type request struct {
 	do    func(conn *redistest.Client, steps []history.Step) error
 }
 
+// connect is the node to ask, and a connection to it; nil if there is none.
+func (c *client) connect(shard int) (i int, conn *redistest.Client) {
+	i, ok := c.at[shard]
+	if !ok {
+		i = c.c.nodesOf(shard)[c.rnd.IntN(perShard)]
+		c.at[shard] = i
+	}
+	if conn = c.conns[i]; conn != nil {
+		return i, conn
+	}
+	conn, err := c.c.node(i).ConnectWithin(c.waits())
+	if err != nil {
+		c.look(shard)
+		return i, nil
+	}
+	c.conns[i] = conn
+	return i, conn
+}
+
+// look has the client look for another node to ask, unless it asks one only.
+func (c *client) look(shard int) {
+	if !c.pinned {
+		delete(c.at, shard)
+	}
+}
+
 // perform asks once, and records what comes of it. It reports whether it is done.
 func (c *client) perform(q request) bool {
-	i, ok := c.at[q.shard]
-	if !ok {
-		i = c.c.nodesOf(q.shard)[c.rnd.IntN(perShard)]
-		c.at[q.shard] = i
-	}
-	conn := c.conns[i]
+	i, conn := c.connect(q.shard)
 	if conn == nil {
-		var err error
-		if conn, err = c.c.node(i).ConnectWithin(patience); err != nil {
-			delete(c.at, q.shard)
-			return false
-		}
-		c.conns[i] = conn
+		return false
 	}
 	o := history.Op{Client: c.id, Steps: q.steps, Outcome: history.OK, Node: c.c.node(i).Addr(), Call: c.record.now()}
 	err := q.do(conn, o.Steps)
@@ -128,8 +161,8 @@ func (c *client) perform(q request) bool {
 
 // failed says whom to ask next.
 func (c *client) failed(o *history.Op, shard, node int) {
-	delete(c.at, shard)
-	if f := strings.Fields(o.Told); len(f) == 3 && f[0] == "MOVED" {
+	c.look(shard)
+	if f := strings.Fields(o.Told); len(f) == 3 && f[0] == "MOVED" && !c.pinned {
 		if to := c.c.find(f[2]); to >= 0 {
 			c.at[shard] = to
 		}

@@ -16,9 +16,16 @@ import (
 const (
 	// patience is how long clients wait for an answer.
 	patience = time.Second
+	// shortly is how long those wait who watch a node. When it goes on, after it was
+	// stopped, it has a question of theirs before it that was asked just before.
+	shortly = 150 * time.Millisecond
 	// settle is how long making a cluster may take, and what follows an episode but for
 	// the service itself. It is generous: the machine may be busy with something else.
 	settle = 90 * time.Second
+	// likeness is the time after which nodes that are in step have the same data.
+	likeness = 15 * time.Second
+	// obeys is how long SHUTDOWN may take, before a signal is sent.
+	obeys = 3 * time.Second
 )
 
 // state is that of a process.
@@ -232,6 +239,20 @@ func (c *cluster) kill(i int)   { c.node(i).Kill(); c.states[i] = down }
 func (c *cluster) launch(i int) { c.node(i).Launch(); c.states[i] = up }
 func (c *cluster) stop(i int)   { c.node(i).Pause(); c.states[i] = stopped }
 func (c *cluster) resume(i int) { c.node(i).Resume(); c.states[i] = up }
+
+// terminate asks a node to end, by a command or a signal, and returns when it has.
+func (c *cluster) terminate(i int, command bool) {
+	if command {
+		// The answer is the end of the connection, or that it has to load first.
+		_, _ = c.ask(i, "SHUTDOWN")
+		for end := time.Now().Add(obeys); c.node(i).Running() && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+	}
+	if c.node(i).Running() {
+		c.node(i).Terminate()
+	}
+	c.states[i] = down
+}
 
 // replace kills a node, lets the others forget it, and puts a new one in its place, which
 // replicates another.

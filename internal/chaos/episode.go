@@ -31,6 +31,9 @@ type Config struct {
 	Seed     uint64 // of the first episode; the others have those that follow
 	Dir      string // where failing episodes leave their folders
 	Say      func(format string, args ...any)
+	// Seek ends with the first episode that shows something wrong, which does not fail the
+	// test: something is wrong on purpose.
+	Seek bool
 }
 
 // Totals are the figures of all episodes.
@@ -40,6 +43,7 @@ type Totals struct {
 	Undecided        int
 	Faults           map[string]int
 	Back             []time.Duration // until all shards served, once all was mended
+	Found            []string        // the laws that the episodes that failed have broken
 }
 
 // String is the totals as a line or two.
@@ -71,11 +75,14 @@ func Run(t *testing.T, cfg Config) *Totals {
 				total.Episodes++
 				e := &episode{t: t, cfg: cfg, c: c, seed: seed + uint64(i), group: seed, total: total}
 				e.play()
-				if t.Failed() {
+				if t.Failed() || len(total.Found) > 0 {
 					break
 				}
 			}
 		})
+		if cfg.Seek && len(total.Found) > 0 {
+			break
+		}
 	}
 	return total
 }
@@ -95,6 +102,7 @@ type episode struct {
 	verdict   history.Verdict
 	wrong     []string // what else is wrong
 	back      time.Duration
+	clients   sync.WaitGroup
 }
 
 // play plays the episode. What the harness gives up on fails it, too.
@@ -111,14 +119,15 @@ func (e *episode) play() {
 	}()
 	began := time.Now()
 	e.record = &record{began: began, strange: map[string]int{}}
-	e.nemesis = &nemesis{c: e.c, began: began}
+	e.nemesis = &nemesis{c: e.c, began: began, crowd: e.crowd, crowds: map[int]func(){}}
 	value := &atomic.Int64{}
 	for shard := range e.c.shape.shards {
-		tag := fmt.Sprintf("%s%d:", tagFor(shard, e.c.shape.shards), e.seed)
-		e.workloads = append(e.workloads, &workload{shard: shard, tag: tag, value: value})
+		e.workloads = append(e.workloads, newWorkload(shard, e.c.shape.shards, e.seed, value))
 	}
 	e.disturb()
-	e.recover()
+	if len(e.wrong) == 0 {
+		e.recover()
+	}
 	e.judge()
 	e.tell()
 	finished = true
@@ -130,18 +139,21 @@ func (e *episode) disturb() {
 	opener := newClient(e.c, e.record, rnd)
 	defer opener.close()
 	for _, w := range e.workloads {
-		if !opener.insist(w.open(), wedged) {
-			e.t.Fatalf("chaos: the bank of shard %d cannot be opened", w.shard)
+		if !opener.insist(w.open(), wedged) || !opener.insist(w.openStream(), wedged) {
+			e.t.Fatalf("chaos: the bank and the stream of shard %d cannot be opened", w.shard)
 		}
 	}
 	var stop atomic.Bool
-	var clients sync.WaitGroup
 	for range clientsPerShard * e.c.shape.shards {
 		seed := rnd.Uint64()
-		clients.Go(func() { e.work(rand.New(rand.NewPCG(seed, 3)), &stop) })
+		e.clients.Go(func() { e.work(rand.New(rand.NewPCG(seed, 3)), &stop) })
+	}
+	for i := range e.c.states {
+		seed := rnd.Uint64()
+		e.clients.Go(func() { e.watch(i, rand.New(rand.NewPCG(seed, 6)), &stop) })
 	}
 	// A test that is given up here must not leave them behind.
-	defer func() { stop.Store(true); clients.Wait() }()
+	defer func() { stop.Store(true); e.clients.Wait() }()
 	faults := plan(e.seed, e.c.shape)
 	for _, f := range faults {
 		e.total.Faults[f.kind.name]++
@@ -158,15 +170,79 @@ func (e *episode) disturb() {
 func (e *episode) work(rnd *rand.Rand, stop *atomic.Bool) {
 	c := newClient(e.c, e.record, rnd)
 	defer c.close()
-	seen := map[string]int64{}
+	k := known{map[string]int64{}, map[string][]int64{}}
 	for !stop.Load() {
 		w := e.workloads[rnd.IntN(len(e.workloads))]
 		wait := time.Duration(rnd.IntN(4)) * time.Millisecond
-		if !c.perform(w.draw(rnd, seen)) {
+		if !c.perform(w.draw(rnd, k)) {
 			wait += 10 * time.Millisecond
 		}
 		time.Sleep(wait)
 	}
+}
+
+// watch asks one node what it has, until it is told to stop: who was the primary may say so
+// for too long, and clients that have found another would not ask it again.
+func (e *episode) watch(node int, rnd *rand.Rand, stop *atomic.Bool) {
+	c := newWatcher(e.c, e.record, rnd, node)
+	defer c.close()
+	w := e.workloads[node/perShard]
+	for !stop.Load() {
+		if c.perform(w.glance(rnd)) {
+			time.Sleep(time.Duration(rnd.IntN(20)) * time.Millisecond)
+		} else {
+			time.Sleep(time.Duration(20+rnd.IntN(20)) * time.Millisecond)
+		}
+	}
+}
+
+const (
+	// crowdSize is how many clients a crowd has: some for each event loop of a node.
+	crowdSize = 16
+	// askedWithin is how long a crowd takes to ask.
+	askedWithin = 5 * time.Millisecond
+)
+
+// crowd connects clients to one node. When they are told to they ask it, at once, for what
+// others have just been told to be written: a node that was stopped and does not know that
+// there is another primary has a moment to answer in, in which all that it has is old.
+func (e *episode) crowd(node int) (ask func()) {
+	w := e.workloads[node/perShard]
+	var all []*client
+	for range crowdSize {
+		c := newWatcher(e.c, e.record, rand.New(rand.NewPCG(e.seed, uint64(node))), node)
+		c.connect(w.shard)
+		all = append(all, c)
+	}
+	return func() {
+		key := e.news(w, node)
+		for _, c := range all {
+			e.clients.Go(func() {
+				defer c.close()
+				c.perform(w.one(history.Step{Do: history.Get, Key: key}, "GET", key))
+			})
+		}
+		time.Sleep(askedWithin)
+	}
+}
+
+// news writes something by another node of a shard, if one of them takes it, and returns where.
+func (e *episode) news(w *workload, node int) (key string) {
+	v := w.value.Add(1) * 1000
+	key = w.quiet[int(v/1000)%quietKeys]
+	for _, i := range e.c.nodesOf(w.shard) {
+		if i == node {
+			continue
+		}
+		c := newWatcher(e.c, e.record, rand.New(rand.NewPCG(e.seed, 7)), i)
+		taken := c.perform(w.one(history.Step{Do: history.Set, Key: key, Arg: v}, "SET", key, v))
+		c.close()
+		if taken {
+			break
+		}
+		v = w.value.Add(1) * 1000
+	}
+	return key
 }
 
 // untilServed waits until a write is acknowledged in each shard.
@@ -187,7 +263,7 @@ func (e *episode) untilServed() {
 
 // recover waits until all nodes are what they were, and reads everything.
 func (e *episode) recover() {
-	if err := within(e.c.whole); err != nil {
+	if err := within(settle, e.c.whole); err != nil {
 		e.wrong = append(e.wrong, "not whole: "+err.Error())
 	}
 	c := newClient(e.c, e.record, rand.New(rand.NewPCG(e.seed, 5)))
@@ -200,14 +276,14 @@ func (e *episode) recover() {
 			}
 		}
 	}
-	if err := within(e.c.alike); err != nil {
+	if err := within(likeness, e.c.alike); err != nil {
 		e.wrong = append(e.wrong, "not alike: "+err.Error())
 	}
 }
 
 // within asks until there is no error, or until it has taken too long.
-func within(check func() error) (err error) {
-	for end := time.Now().Add(settle); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+func within(d time.Duration, check func() error) (err error) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = check(); err == nil {
 			return nil
 		}
@@ -253,14 +329,37 @@ func (e *episode) tell() {
 func (e *episode) fail() {
 	e.t.Helper()
 	dir := filepath.Join(e.cfg.Dir, fmt.Sprintf("seed-%d-%s", e.seed, time.Now().Format("150405")))
+	e.total.Found = append(e.total.Found, e.laws()...)
+	if !e.cfg.Seek {
+		e.complain()
+	}
+	if err := e.leave(dir); err != nil {
+		e.t.Errorf("chaos: %v", err)
+	}
+	e.cfg.Say("seed %d, %v: FAILED; see %s", e.seed, e.c.shape, dir)
+}
+
+// complain fails the test by all that is wrong.
+func (e *episode) complain() {
+	e.t.Helper()
 	for _, w := range e.wrong {
 		e.t.Errorf("seed %d: %s", e.seed, w)
 	}
 	for _, v := range e.verdict.Violations {
 		e.t.Errorf("seed %d: %.2000v", e.seed, v)
 	}
-	if err := e.leave(dir); err != nil {
-		e.t.Errorf("chaos: %v", err)
+}
+
+// laws are the kinds of what is wrong, each once: that of a violation, and what else is wrong
+// up to the first colon.
+func (e *episode) laws() (all []string) {
+	for _, v := range e.verdict.Violations {
+		all = append(all, v.Kind)
 	}
-	e.cfg.Say("seed %d, %v: FAILED; see %s", e.seed, e.c.shape, dir)
+	for _, w := range e.wrong {
+		law, _, _ := strings.Cut(w, ":")
+		all = append(all, law)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -13,7 +13,24 @@ type nemesis struct {
 	c      *cluster
 	began  time.Time
 	log    []string
+	agenda []action
 	undone []func() // in the end
+	// crowd connects clients to a node; ask has them ask it at once.
+	crowd  func(node int) (ask func())
+	crowds map[int]func() // those of stopped nodes
+}
+
+// stopNode stops a node, to which a crowd is connected.
+func (n *nemesis) stopNode(i int) {
+	n.crowds[i] = n.crowd(i)
+	n.c.stop(i)
+}
+
+// resumeNode lets it go on. It finds the questions of the crowd before anything that others
+// have told it: it may still take itself for what it was.
+func (n *nemesis) resumeNode(i int) {
+	n.crowds[i]()
+	n.c.resume(i)
 }
 
 // action is something to do at a moment.
@@ -24,32 +41,38 @@ type action struct {
 
 // run does all that is planned, and undoes it.
 func (n *nemesis) run(faults []planned) {
-	var agenda []action
-	next := func() (a action) {
-		i := 0
-		for j := range agenda {
-			if agenda[j].at < agenda[i].at {
-				i = j
-			}
-		}
-		a = agenda[i]
-		agenda = slices.Delete(agenda, i, i+1)
-		return a
-	}
 	for _, f := range faults {
-		agenda = append(agenda, action{f.at, func() {
+		n.agenda = append(n.agenda, action{f.at, func() {
 			what, undo := f.kind.begin(n, rand.New(rand.NewPCG(f.seed, 1)))
 			n.note("%s: %s", f.kind.name, what)
 			if undo != nil {
-				agenda = append(agenda, action{f.at + f.lasts, func() { undo(); n.note("%s ends", f.kind.name) }})
+				n.agenda = append(n.agenda, action{f.at + f.lasts, func() { undo(); n.note("%s ends", f.kind.name) }})
 			}
 		}})
 	}
-	for len(agenda) > 0 {
-		a := next()
+	for len(n.agenda) > 0 {
+		a := n.next()
 		time.Sleep(time.Until(n.began.Add(a.at)))
 		a.do()
 	}
+}
+
+// next takes what is due first out of the agenda.
+func (n *nemesis) next() action {
+	i := 0
+	for j := range n.agenda {
+		if n.agenda[j].at < n.agenda[i].at {
+			i = j
+		}
+	}
+	a := n.agenda[i]
+	n.agenda = slices.Delete(n.agenda, i, i+1)
+	return a
+}
+
+// after does something more when a time has passed, as a part of a fault.
+func (n *nemesis) after(d time.Duration, what string, do func()) {
+	n.agenda = append(n.agenda, action{time.Since(n.began) + d, func() { do(); n.note("  %s", what) }})
 }
 
 // mend undoes whatever there still is.
@@ -60,7 +83,7 @@ func (n *nemesis) mend() {
 	for i, s := range n.c.states {
 		switch s {
 		case stopped:
-			n.c.resume(i)
+			n.resumeNode(i)
 		case down:
 			n.c.launch(i)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"redoubt/internal/chaos/history"
@@ -21,14 +22,21 @@ redis.call('DECR', KEYS[1]) redis.call('INCR', KEYS[2]) return 1`
 	opening  = 100 // what is in each in the beginning
 )
 
-// workload draws requests on the keys of one shard, all of which are in one slot. New keys
-// take the place of those that have been used for some time, so that what is to be checked
-// of each stays small.
+// workload draws requests on the keys of one shard, all of which are in one slot but for the
+// quiet ones. New keys take the place of those that have been used for some time, so that what
+// is to be checked of each stays small.
 type workload struct {
 	shard int
 	tag   string // "{…}" and what begins all keys of this episode
+	// quiet are registers, each in a slot of its own, in which nothing is written most of the
+	// time. A reply that shows data waits until the slot's last write is committed, and
+	// who was deposed has such writes that never will be; here is what it could show.
+	quiet []string
 	used  [5]atomic.Int64
 	value *atomic.Int64 // gives each value once
+
+	lending sync.Mutex
+	lent    []string // keys that expire, in the order of their making; guarded by lending
 }
 
 // perKeys is how many requests the keys of each group are used for.
@@ -40,16 +48,35 @@ const (
 	banks
 	sets
 	counters
+	// What follows has no groups of keys.
+	calm // registers that are quiet
+	queues
+	streams
+	lendings
 )
 
-// tagFor is a hash tag in the slots of a shard.
-func tagFor(shard, shards int) string {
-	for i := 0; ; i++ {
+// quietKeys is how many quiet registers there are.
+const quietKeys = 8
+
+// newWorkload is the workload of a shard in an episode.
+func newWorkload(shard, shards int, seed uint64, value *atomic.Int64) *workload {
+	tags := tagsFor(shard, shards, 1+quietKeys)
+	w := &workload{shard: shard, value: value, tag: fmt.Sprintf("%s%d:", tags[0], seed)}
+	for _, tag := range tags[1:] {
+		w.quiet = append(w.quiet, fmt.Sprintf("%s%d:quiet", tag, seed))
+	}
+	return w
+}
+
+// tagsFor are hash tags of different slots of a shard.
+func tagsFor(shard, shards, count int) (tags []string) {
+	for i := 0; len(tags) < count; i++ {
 		tag := "{" + strconv.Itoa(i) + "}"
 		if s := int(slots.Of([]byte(tag))); s >= 16384*shard/shards && s < 16384*(shard+1)/shards {
-			return tag
+			tags = append(tags, tag)
 		}
 	}
+	return tags
 }
 
 // key is one of the keys of a group, as of now.
@@ -61,13 +88,35 @@ func (w *workload) bank() string { return w.tag + "bank" }
 
 func account(bank string, i int64) string { return bank + ":" + strconv.FormatInt(i, 10) }
 
-// draw is a random request. seen has the last value of each register that this client knows.
-func (w *workload) draw(rnd *rand.Rand, seen map[string]int64) request {
-	group := []int{registers, registers, registers, registers, lists, lists, lists, banks, sets, counters}[rnd.IntN(10)]
+// known is what a client knows from what it was told before.
+type known struct {
+	seen map[string]int64   // the last value of each register
+	held map[string][]int64 // by stream, what it was given and has not acknowledged
+}
+
+// weights is what is drawn how often.
+var weights = []int{
+	registers, registers, registers, registers, lists, lists, lists, banks, sets, counters,
+	calm, queues, queues, streams, streams, lendings,
+}
+
+// draw is a random request.
+func (w *workload) draw(rnd *rand.Rand, k known) request {
+	group := weights[rnd.IntN(len(weights))]
+	switch group {
+	case calm:
+		return w.register(w.quiet[rnd.IntN(quietKeys)], rnd, k.seen)
+	case queues:
+		return w.give(rnd)
+	case streams:
+		return w.consume(rnd, k.held)
+	case lendings:
+		return w.lend(rnd)
+	}
 	w.used[group].Add(1)
 	switch group {
 	case registers:
-		return w.register(rnd, seen)
+		return w.register(w.key(registers, "register", rnd.IntN(2)), rnd, k.seen)
 	case lists:
 		return w.transaction(rnd)
 	case banks:
@@ -87,6 +136,29 @@ func (w *workload) draw(rnd *rand.Rand, seen map[string]int64) request {
 	return w.one(history.Step{Do: history.Total, Key: key}, "GET", key)
 }
 
+// glance is a random request that reads something which others are writing.
+func (w *workload) glance(rnd *rand.Rand) request {
+	switch rnd.IntN(6) {
+	case 0, 1, 2:
+		key := w.quiet[rnd.IntN(quietKeys)]
+		return w.one(history.Step{Do: history.Get, Key: key}, "GET", key)
+	case 3:
+		key := w.key(registers, "register", rnd.IntN(2))
+		return w.one(history.Step{Do: history.Get, Key: key}, "GET", key)
+	case 4:
+		key := w.key(counters, "counter", 0)
+		return w.one(history.Step{Do: history.Total, Key: key}, "GET", key)
+	}
+	var steps []history.Step
+	var commands [][]any
+	for i := range 3 {
+		key := w.key(lists, "list", i)
+		steps = append(steps, history.Step{Do: history.Read, Key: key})
+		commands = append(commands, []any{"LRANGE", key, 0, -1})
+	}
+	return w.multi(steps, commands)
+}
+
 // one is a request of one command.
 func (w *workload) one(s history.Step, command ...any) request {
 	return request{w.shard, []history.Step{s}, func(conn *redistest.Client, steps []history.Step) error {
@@ -101,11 +173,23 @@ func (w *workload) one(s history.Step, command ...any) request {
 // result fills in what a step has returned.
 func result(s *history.Step, reply any) (err error) {
 	switch s.Do {
-	case history.Set, history.Append, history.Add:
+	case history.Set, history.Append, history.Add, history.Push, history.Lend:
 		return nil
-	case history.SetNX, history.CAS, history.Del, history.Transfer:
+	case history.SetNX, history.CAS, history.Del, history.Transfer, history.Ack:
 		s.Done = reply == int64(1)
 		return nil
+	case history.Take:
+		s.Got, err = taken(reply)
+		return err
+	case history.Enter:
+		s.Got, err = ids([]any{[]any{reply}})
+		return err
+	case history.Deliver:
+		s.Got, err = given(reply)
+		return err
+	case history.Pending, history.Entries:
+		s.Got, err = ids(reply)
+		return err
 	}
 	s.Got, err = numbers(reply)
 	return err
@@ -136,8 +220,7 @@ func numbers(reply any) ([]int64, error) {
 }
 
 // register is a request on a register.
-func (w *workload) register(rnd *rand.Rand, seen map[string]int64) request {
-	key := w.key(registers, "register", rnd.IntN(2))
+func (w *workload) register(key string, rnd *rand.Rand, seen map[string]int64) request {
 	// Increments do not meet the values that others set.
 	v := w.value.Add(1) * 1000
 	step := func(do history.Do) history.Step { return history.Step{Do: do, Key: key, Arg: v, Old: seen[key]} }
@@ -329,9 +412,13 @@ func (w *workload) everything() (all []request) {
 			}
 		}
 	}
+	for _, key := range w.quiet {
+		all = append(all, w.one(history.Step{Do: history.Get, Key: key}, "GET", key))
+	}
 	read(history.Get, registers, "register", 2, "GET")
 	read(history.Read, lists, "list", 3, "LRANGE", 0, -1)
 	read(history.Members, sets, "set", 1, "SMEMBERS")
 	read(history.Total, counters, "counter", 1, "GET")
+	all = append(all, w.settled()...)
 	return append(all, w.balances(true), w.balances(false))
 }

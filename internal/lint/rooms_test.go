@@ -38,6 +38,7 @@ var rooms = []room{
 	{path: "internal/geo", pure: true},
 	{path: "internal/hll", pure: true},
 	{path: "internal/version", pure: true},
+	{path: "internal/fault"}, // faults that tests look for; nothing without the build tag faulty
 	{path: "internal/reason"},
 	{path: "internal/durable"},
 	{path: "internal/logging", imports: []string{"internal/reason"}},
@@ -60,10 +61,10 @@ var rooms = []room{
 	{path: "storage/rdb", imports: []string{"replication", "storage", "storage/rdb/wire"}},
 	{path: "storage/snapshot", imports: []string{"slots", "storage", "storage/rdb"}},
 	{path: "storage/diskfull"},
-	{path: "storage/journal", imports: []string{"replication", "storage/diskfull", "internal/pieces", "internal/logging", "internal/reason"}},
+	{path: "storage/journal", imports: []string{"replication", "storage/diskfull", "internal/fault", "internal/pieces", "internal/logging", "internal/reason"}},
 
 	{path: "replication/psync", imports: []string{"replication", "storage/rdb", "internal/reason"}},
-	{path: "replication/raftgroup", imports: []string{"replication", "storage/diskfull", "internal/durable"}},
+	{path: "replication/raftgroup", imports: []string{"replication", "storage/diskfull", "internal/durable", "internal/fault"}},
 
 	{path: "internal/acl", imports: []string{"internal/glob"}, pure: true},
 	{path: "internal/config", imports: []string{"internal/acl", "internal/durable", "internal/glob", "internal/reason", "internal/resp", "internal/tlsconf"}},
@@ -94,7 +95,7 @@ var rooms = []room{
 		"internal/command", "internal/config", "internal/durable", "internal/resp", "internal/server", "internal/supervisor", "internal/tlsconf"}},
 	{path: "internal/node", imports: []string{"slots", "bus", "cluster", "cluster/vouch",
 		"replication", "replication/psync", "replication/raftgroup", "storage", "storage/journal", "storage/rdb", "storage/snapshot",
-		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/durable", "internal/metrics",
+		"internal/admin", "internal/aof", "internal/command", "internal/config", "internal/dashboard", "internal/durable", "internal/fault", "internal/metrics",
 		"internal/reason", "internal/resp", "internal/rewound", "internal/server", "internal/tlsconf", "internal/node/driver", "internal/node/mover"}},
 	// The Sentinel program: a server without data, and the driver of the core.
 	{path: "internal/sentinel", imports: []string{"replication", "storage", "cluster/release", "cluster/sentinel",

@@ -16,6 +16,7 @@ import (
 	"redoubt/bus"
 	"redoubt/cluster"
 	"redoubt/internal/config"
+	"redoubt/internal/fault"
 	"redoubt/internal/metrics"
 	"redoubt/internal/node/driver"
 	"redoubt/internal/resp"
@@ -248,7 +249,7 @@ func (q *quorum) found(ctx context.Context, p *membership) {
 // confirm asks whether this node still leads, if reads want to know.
 func (q *quorum) confirm() uint64 {
 	g := q.part.Load()
-	if g == nil || q.term.Load() == 0 || q.n.config.Current().QuorumReads == config.ReadsLocal {
+	if g == nil || q.term.Load() == 0 || q.n.config.Current().QuorumReads == config.ReadsLocal || fault.Is(fault.ReadsUnverified) {
 		return 0
 	}
 	return g.Ask()
@@ -354,6 +355,7 @@ func (q *quorum) Led(term uint64) {
 
 // Lost implements raftgroup.Node.
 func (q *quorum) Lost() {
+	time.Sleep(fault.Or(fault.ReadsUnverified, 0, fault.Moment))
 	q.n.commits.lead(false)
 	q.term.Store(0) // last: without a term confirm asks nobody
 	q.n.log.Warn("This node is not any more the primary that its shard has elected: it answers with CLUSTERDOWN until there is one")

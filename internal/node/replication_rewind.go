@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/fault"
 	"redoubt/internal/rewound"
 	"redoubt/replication"
 	"redoubt/replication/psync"
@@ -149,7 +150,7 @@ func (f *follower) dropUnchanged(fork replication.Fork, p psync.Position) (done 
 		return false, nil
 	}
 	end, err := n.survey(fork.At, p.End, io.Discard)
-	if err != nil || end.writes > 0 || end.selects {
+	if err != nil || end.writes > 0 && !fault.Is(fault.KeepTail) || end.selects {
 		return false, nil // bytes that are no stream show again, when they are kept or replayed
 	}
 	base, _, ok := n.stream.RestartAt(fork.At)

@@ -67,6 +67,7 @@ import (
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
 
+	"redoubt/internal/fault"
 	"redoubt/replication"
 )
 
@@ -236,7 +237,7 @@ func Open(cfg Config) (*Group, error) {
 		return nil, errors.Join(err, g.store.Close())
 	}
 	g.wire = newWire(g, logger)
-	if g.raft, err = raft.NewRaft(g.options(logger), machine{g}, g.store, g.store, snapshotStore{snapshots, g}, g.wire); err != nil {
+	if g.raft, err = raft.NewRaft(g.options(logger), machine{g}, g.store, g.stable(), snapshotStore{snapshots, g}, g.wire); err != nil {
 		g.wire.Close()
 		return nil, errors.Join(fmt.Errorf("raftgroup: %w", err), g.store.Close())
 	}
@@ -250,6 +251,14 @@ func Open(cfg Config) (*Group, error) {
 	g.running.Go(g.observe)
 	g.running.Go(g.guard)
 	return g, nil
+}
+
+// stable is where Raft keeps its term and its vote.
+func (g *Group) stable() raft.StableStore {
+	if fault.Is(fault.VoteUnsynced) {
+		return &fleeting{values: map[string][]byte{}}
+	}
+	return g.store
 }
 
 func (g *Group) options(logger hclog.Logger) *raft.Config {

@@ -18,6 +18,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
+	"redoubt/internal/fault"
 	"redoubt/replication"
 	"redoubt/storage/diskfull"
 )
@@ -296,6 +297,9 @@ func (s *Stream) nextCommit(l *commitLog, most replication.Offset) (block int64,
 // durable is the offset up to which everything is on the disk: in Pebble's files
 // or, behind those, in the commit log.
 func (s *Stream) durable() replication.Offset {
+	if fault.Is(fault.MarkUnsynced) {
+		return s.End()
+	}
 	return replication.Offset(max(s.synced.Load(), s.logged.Load()))
 }
 

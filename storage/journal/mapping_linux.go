@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"redoubt/internal/fault"
 )
 
 // mapRing maps the ring's file, made and fully allocated if need be: a page
@@ -65,7 +67,7 @@ func extend(f *os.File, size int64) error {
 // no ring is trusted.
 func kernelBootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
+	if err != nil || fault.Is(fault.MarkUnsynced) {
 		return ""
 	}
 	return strings.TrimSpace(string(b))

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"redoubt/internal/fault"
 	"redoubt/replication"
 )
 
@@ -153,7 +154,7 @@ func (w *writer) round() {
 	case more:
 		w.batch(now)
 		if left := s.end.Load() - s.taken.Load(); !urgent && left < gatherBytes {
-			w.sleep(gathering, gather)
+			w.sleep(gathering, fault.Or(fault.MarkUnsynced, gather, syncPeriod))
 		}
 	case synced < taken && now:
 		w.sync()

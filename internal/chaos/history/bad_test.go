@@ -21,6 +21,8 @@ func reg(do Do, arg, old int64, got ...int64) Step {
 	return Step{Do: do, Key: "r", Arg: arg, Old: old, Got: got, Done: true}
 }
 func not(s Step) Step                        { s.Done = false; return s }
+func acked(id int64) Step                    { return Step{Do: Ack, Key: "k", Arg: id, Done: true} }
+func lent(ttl int64) Step                    { return Step{Do: Lend, Key: "k", Arg: 1, Old: ttl} }
 func on(do Do, arg int64, got ...int64) Step { return Step{Do: do, Key: "k", Arg: arg, Got: got} }
 
 // badHistories are histories, each with the kinds of violations that are found in it;
@@ -113,6 +115,41 @@ var badHistories = []struct {
 	{"a counter goes back", "stale", History{unknown(op(0, 1, on(Count, 0))), op(0, 5, on(Total, 0, 1)), op(6, 7, on(Total, 0))}},
 	{"a counter counts twice", "duplicate", History{op(0, 5, on(Count, 0, 1)), op(0, 5, on(Count, 0, 1))}},
 	{"a counter invents", "invented", History{op(0, 5, on(Count, 0, 2))}},
+	// Queues, streams with groups, keys that expire.
+	{"an element is given twice", "duplicate", History{op(0, 1, on(Push, 1)), op(2, 9, on(Take, 0, 1)), op(2, 9, on(Take, 0, 1))}},
+	{"an element is given and stays", "duplicate", History{op(0, 1, on(Push, 1)), op(2, 3, on(Take, 0, 1)), op(4, 5, on(Rest, 0, 1))}},
+	{"an element of a queue is lost", "lost", History{op(0, 1, on(Push, 1)), op(2, 3, on(Take, 0)), op(4, 5, on(Rest, 0))}},
+	{"nobody knows whether one was taken", "", History{op(0, 1, on(Push, 1)), unknown(op(2, 3, on(Take, 0))), op(4, 5, on(Rest, 0))}},
+	{"and another one", "lost", History{
+		op(0, 1, on(Push, 1)), op(0, 1, on(Push, 2)), unknown(op(2, 3, on(Take, 0))), op(4, 5, on(Rest, 0))}},
+	{"a queue invents", "invented", History{op(0, 1, on(Push, 1)), op(2, 3, on(Take, 0, 2)), op(4, 5, on(Rest, 0, 1))}},
+	{"a queue foresees", "invented", History{op(0, 1, on(Take, 0, 1)), op(2, 3, on(Push, 1))}},
+	{"a queue gives what was refused", "G1a", History{refused(op(0, 1, on(Push, 1))), op(2, 3, on(Take, 0, 1))}},
+	{"an element whose addition is not known comes late", "", History{
+		unknown(op(0, 1, on(Push, 1))), op(2, 3, on(Take, 0)), op(4, 5, on(Take, 0, 1)), op(6, 7, on(Rest, 0))}},
+	{"an entry is given twice", "duplicate", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 9, on(Deliver, 0, 7)), op(2, 9, on(Deliver, 0, 7))}},
+	{"an entry comes back after it was acknowledged", "came back", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 3, not(on(Deliver, 0, 7))), op(4, 5, acked(7)), op(6, 7, on(Pending, 0, 7))}},
+	{"an entry of a stream is lost", "lost", History{op(0, 1, on(Enter, 0, 7)), op(2, 3, on(Entries, 0))}},
+	{"an entry is given and forgotten", "lost", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 3, on(Deliver, 0, 7)), op(4, 5, on(Pending, 0))}},
+	{"and cannot be acknowledged", "lost", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 3, on(Deliver, 0, 7)), op(4, 5, not(acked(7)))}},
+	{"an entry is never given", "lost", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 3, Step{Do: Deliver, Key: "k", Done: true}), op(4, 5, on(Pending, 0))}},
+	{"an entry was given to nobody knows whom", "", History{
+		op(0, 1, on(Enter, 0, 7)), unknown(op(2, 3, on(Deliver, 0))), op(4, 5, Step{Do: Deliver, Key: "k", Done: true}),
+		op(6, 7, on(Pending, 0, 7)), op(6, 7, on(Entries, 0, 7))}},
+	{"an entry is acknowledged, as nobody was told", "", History{
+		op(0, 1, on(Enter, 0, 7)), op(2, 3, on(Deliver, 0, 7)), unknown(op(4, 5, acked(7))), op(6, 7, on(Pending, 0))}},
+	{"a key outlives its time", "expired", History{op(0, 1, lent(100)), op(200, 201, on(Peek, 0, 1))}},
+	{"a key dies before its time", "lost", History{op(0, 1, lent(100)), op(40, 41, on(Peek, 0))}},
+	{"a key dies in time", "", History{op(0, 50, lent(100)), op(60, 61, on(Peek, 0, 1)), op(120, 121, on(Peek, 0)), op(140, 141, on(Peek, 0, 1))}},
+	{"a key that nobody knows of", "", History{unknown(op(0, 1, lent(100))), op(40, 41, on(Peek, 0)), op(400, 401, on(Peek, 0, 1))}},
+	{"a key has another value", "invented", History{op(0, 1, lent(100)), op(40, 41, on(Peek, 0, 2))}},
+	{"a key was refused", "G1a", History{refused(op(0, 1, lent(100))), op(40, 41, on(Peek, 0, 1))}},
+
 	{"a counter counts what is not known", "", History{unknown(op(0, 1, on(Count, 0))), op(0, 5, on(Count, 0, 2)), op(6, 7, on(Total, 0, 2))}},
 }
 

@@ -9,8 +9,8 @@
 // Registers (register.go) are given to porcupine, key by key. Lists (lists.go) show in
 // which order they were appended to, from which follows what must have come before what;
 // a cycle is an anomaly, with the name that the literature has for it (Adya; Elle by
-// Kingsbury and Alvaro). Accounts, sets and counters (sums.go) have a law that one reads
-// off.
+// Kingsbury and Alvaro). Accounts, sets and counters (sums.go), queues (queues.go), streams
+// with groups (streams.go) and keys that expire (expiry.go) have laws that one reads off.
 //
 // Nothing here talks to a server: package chaos does, and tests make up histories.
 package history

@@ -37,6 +37,15 @@ func TestAGoodHistoryIsSpoiled(t *testing.T) {
 		"a counter goes back": func(h History) bool {
 			return spoilLast(h, Total, func(s *Step) bool { s.Got[0]--; return true })
 		},
+		"an element of a queue is lost": func(h History) bool {
+			return spoilLast(h, Rest, func(s *Step) bool { s.Got = s.Got[:len(s.Got)-1]; return true })
+		},
+		"an entry of a stream is lost": func(h History) bool {
+			return spoilLast(h, Entries, func(s *Step) bool { s.Got = s.Got[1:]; return true })
+		},
+		"a pending entry is lost": func(h History) bool {
+			return spoilLast(h, Pending, func(s *Step) bool { s.Got = s.Got[1:]; return true })
+		},
 		"money is made": func(h History) bool {
 			return spoilLast(h, Balances, func(s *Step) bool { s.Got[2]++; return true })
 		},

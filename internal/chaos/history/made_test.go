@@ -3,6 +3,7 @@ package history
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -13,10 +14,17 @@ type world struct {
 	sets      map[string][]int64
 	counters  map[string]int64
 	banks     map[string][]int64
+	queues    map[string][]int64
+	entries   []int64 // of the one stream, whose group has been given so many
+	given     int
+	pending   []int64
+	at        time.Duration
+	until     map[string]time.Duration // of keys that expire
 }
 
 func newWorld() *world {
-	return &world{map[string]register{}, map[string][]int64{}, map[string][]int64{}, map[string]int64{}, map[string][]int64{}}
+	return &world{registers: map[string]register{}, lists: map[string][]int64{}, sets: map[string][]int64{}, counters: map[string]int64{},
+		banks: map[string][]int64{}, queues: map[string][]int64{}, until: map[string]time.Duration{}}
 }
 
 // do executes an operation, and fills in its results.
@@ -41,6 +49,16 @@ func (w *world) do(o *Op) {
 			}
 		case Transfer, Balances:
 			w.bank(s)
+		case Push, Take, Rest:
+			w.queue(s)
+		case Enter, Deliver, Ack, Pending, Entries:
+			w.stream(s)
+		case Lend:
+			w.until[s.Key] = w.at + time.Duration(s.Old)*time.Millisecond
+		case Peek:
+			if w.at < w.until[s.Key] {
+				s.Got = []int64{s.Arg}
+			}
 		default:
 			w.register(s)
 		}
@@ -57,6 +75,43 @@ func (w *world) bank(s *Step) {
 	} else if s.Done = b[s.Old] > 0; s.Done {
 		b[s.Old]--
 		b[s.Arg]++
+	}
+}
+
+func (w *world) queue(s *Step) {
+	q := w.queues[s.Key]
+	switch {
+	case s.Do == Push:
+		w.queues[s.Key] = append(q, s.Arg)
+	case s.Do == Rest:
+		s.Got = slices.Clone(q)
+	case len(q) > 0:
+		s.Got, w.queues[s.Key] = []int64{q[0]}, q[1:]
+	}
+}
+
+func (w *world) stream(s *Step) {
+	switch s.Do {
+	case Enter:
+		w.entries = append(w.entries, s.Arg)
+		s.Got = []int64{s.Arg}
+	case Deliver:
+		most := len(w.entries)
+		if !s.Done {
+			most = min(most, w.given+2)
+		}
+		s.Got = slices.Clone(w.entries[w.given:most])
+		w.pending = append(w.pending, s.Got...)
+		w.given = most
+	case Ack:
+		i := slices.Index(w.pending, s.Arg)
+		if s.Done = i >= 0; s.Done {
+			w.pending = slices.Delete(w.pending, i, i+1)
+		}
+	case Pending:
+		s.Got = slices.Clone(w.pending)
+	case Entries:
+		s.Got = slices.Clone(w.entries)
 	}
 }
 
@@ -82,14 +137,22 @@ func (w *world) register(s *Step) {
 // maker draws operations.
 type maker struct {
 	*rand.Rand
-	next int64
+	next    int64
+	entered []int64
+	lent    []Step
 }
 
 func (m *maker) key() string { return string(rune('a' + m.IntN(3))) }
 
 func (m *maker) steps() (steps []Step) {
 	m.next++
-	switch m.IntN(8) {
+	switch m.IntN(11) {
+	case 8:
+		return []Step{{Do: []Do{Push, Push, Take}[m.IntN(3)], Key: "q", Arg: m.next}}
+	case 9:
+		return []Step{m.stream()}
+	case 10:
+		return []Step{m.lend()}
 	case 0, 1, 2:
 		for range 1 + m.IntN(4) {
 			m.next++
@@ -110,6 +173,29 @@ func (m *maker) steps() (steps []Step) {
 	}
 	do := []Do{Get, Set, Swap, SetNX, Incr, CAS, Del, Get}[m.IntN(8)]
 	return []Step{{Do: do, Key: "r" + m.key(), Arg: m.Int64N(5), Old: m.Int64N(5)}}
+}
+
+// stream is a step on the stream, with entries that may not be there yet.
+func (m *maker) stream() Step {
+	switch {
+	case m.IntN(2) == 0:
+		m.entered = append(m.entered, m.next)
+		return Step{Do: Enter, Key: "x", Arg: m.next}
+	case m.IntN(2) == 0 || len(m.entered) == 0:
+		return Step{Do: Deliver, Key: "x"}
+	}
+	return Step{Do: Ack, Key: "x", Arg: m.entered[m.IntN(len(m.entered))]}
+}
+
+// lend is a step on a key that expires.
+func (m *maker) lend() Step {
+	if m.IntN(2) == 0 || len(m.lent) == 0 {
+		s := Step{Do: Lend, Key: "e" + strconv.FormatInt(m.next, 10), Arg: m.next, Old: 1 + m.Int64N(200)}
+		m.lent = append(m.lent, s)
+		return s
+	}
+	s := m.lent[m.IntN(len(m.lent))]
+	return Step{Do: Peek, Key: s.Key, Arg: s.Arg}
 }
 
 // made is a history of a good store: each operation happens at one moment between its
@@ -148,6 +234,7 @@ func made(seed uint64, ops, clients int) History {
 	slices.SortStableFunc(moments, func(a, b moment) int { return int(a.at - b.at) })
 	w := newWorld()
 	for _, e := range moments {
+		w.at = e.at
 		w.do(&h[e.op])
 	}
 	return finish(h, w)
@@ -157,7 +244,7 @@ func made(seed uint64, ops, clients int) History {
 func finish(h History, w *world) History {
 	at := time.Minute
 	read := func(do Do, key string) {
-		o := Op{ID: len(h), Client: -1, Call: at, Return: at + time.Millisecond, Outcome: OK, Steps: []Step{{Do: do, Key: key}}}
+		o := Op{ID: len(h), Client: -1, Call: at, Return: at + time.Millisecond, Outcome: OK, Steps: []Step{{Do: do, Key: key, Done: do == Deliver}}}
 		at += 2 * time.Millisecond
 		w.do(&o)
 		h = append(h, o)
@@ -172,5 +259,11 @@ func finish(h History, w *world) History {
 		read(Total, key)
 	}
 	read(Balances, "b")
+	for _, key := range sortedKeys(w.queues) {
+		read(Rest, key)
+	}
+	for _, do := range []Do{Deliver, Pending, Entries} {
+		read(do, "x")
+	}
 	return h
 }

@@ -61,6 +61,22 @@ const (
 	Members Do = "members" // Got is all, in any order
 	Count   Do = "count"   // by one; Got is the value after
 	Total   Do = "total"   // Got is the value, or empty
+
+	// On queues, all of whose elements differ.
+	Push Do = "push" // of Arg
+	Take Do = "take" // Got is an element, which is taken out, or empty
+	Rest Do = "rest" // Got is all elements
+
+	// On streams with a group. Entries are named by numbers that stand for their ids.
+	Enter   Do = "enter"   // Got is the new entry
+	Deliver Do = "deliver" // Got is entries that are given for the first time; all, if Done
+	Ack     Do = "ack"     // of Arg; Done says whether it was pending
+	Pending Do = "pending" // Got is what was given and not acknowledged
+	Entries Do = "entries" // Got is all entries
+
+	// On keys that are written once.
+	Lend Do = "lend" // Arg, for Old milliseconds
+	Peek Do = "peek" // Got is the value, or empty
 )
 
 // Step is a part of an operation.
@@ -76,7 +92,7 @@ type Step struct {
 // writes reports whether the step may change something.
 func (s Step) writes() bool {
 	switch s.Do {
-	case Get, Read, Balances, Members, Total:
+	case Get, Read, Balances, Members, Total, Rest, Pending, Entries, Peek:
 		return false
 	}
 	return true
@@ -88,7 +104,9 @@ func (s Step) String() string {
 	switch s.Do {
 	case CAS, Transfer:
 		b += fmt.Sprintf(" %d→%d", s.Old, s.Arg)
-	case Set, Swap, SetNX, Append, Add:
+	case Lend:
+		b += fmt.Sprintf(" %d for %d ms", s.Arg, s.Old)
+	case Set, Swap, SetNX, Append, Add, Push, Ack:
 		b += fmt.Sprintf(" %d", s.Arg)
 	}
 	if len(s.Got) > 12 {
@@ -172,7 +190,7 @@ type Verdict struct {
 // Check runs all checkers. Each register may take so long.
 func Check(h History, each time.Duration) (v Verdict) {
 	v.Violations, v.Undecided = Registers(h, each)
-	for _, checker := range []func(History) []Violation{Lists, Banks, Sets, Counters} {
+	for _, checker := range []func(History) []Violation{Lists, Banks, Sets, Counters, Queues, Streams, Expiry} {
 		v.Violations = append(v.Violations, checker(h)...)
 	}
 	return v
