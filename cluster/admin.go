@@ -90,6 +90,8 @@ func (n *Node) change(ev Event) error {
 		return n.failover(cmd.Mode)
 	case Lead:
 		return n.lead(cmd)
+	case Found:
+		return n.found()
 	case JoinGroup:
 		return n.joinGroup(cmd.Name)
 	case SaveConfig:
@@ -139,8 +141,16 @@ func (n *Node) delSlots(ranges []slots.Range) error {
 	if err != nil {
 		return err
 	}
-	if n.agrees() && wanted.Intersects(n.myself.set()) {
-		return n.agreeOn(func(o *Ownership) { o.Slots = o.Slots.Without(&wanted) })
+	var agreed bool
+	if o := n.ownership(); n.agrees() && wanted.Intersects(&o.Slots) {
+		o.Slots = o.Slots.Without(&wanted)
+		if err := n.agree(Agreement{Ownership: o}, nil); err != nil {
+			return err
+		}
+		wanted, agreed = wanted.Without(n.myself.set()), true
+	}
+	if agreed && !wanted.Empty() {
+		n.save()
 	}
 	wanted.Each(func(s slots.Slot) bool {
 		delete(n.table.importing, s)

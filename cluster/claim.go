@@ -11,13 +11,32 @@ import (
 // to own with our table.
 func (n *Node) absorbSlots(sender *peer, m *bus.Message) {
 	head := sender.head()
-	if head == nil || *head.set() == m.Slots && n.nothingUnclaimed(head) {
+	if head == nil {
 		return
 	}
-	if sender.isPrimary() {
-		n.claimSlots(sender, m.ConfigEpoch, &m.Slots)
+	if *head.set() != m.Slots || !n.nothingUnclaimed(head) {
+		if sender.isPrimary() {
+			n.claimSlots(sender, m.ConfigEpoch, &m.Slots)
+		}
+		n.correctClaim(sender, m)
 	}
-	n.correctClaim(sender, m)
+	n.followElected(sender, m.ConfigEpoch)
+}
+
+// followElected has a member of a quorum shard follow the primary of the shard with the greatest
+// epoch, whatever that claims. It need not claim what its predecessor had: the shard may have
+// given that away since, as who was away did not hear.
+func (n *Node) followElected(p *peer, epoch bus.Epoch) {
+	me := n.myself
+	head := me.head()
+	if n.group == "" || p == me || p == head || !p.isPrimary() || head == nil || me.shardID == "" || p.shardID != me.shardID || epoch <= head.configEpoch {
+		return
+	}
+	n.note("Node %s has been elected by my shard. Reconfiguring myself as its replica", peerName(p))
+	if me.isPrimary() {
+		n.unbindAll(me)
+	}
+	n.becomeReplicaOf(p)
 }
 
 // nothingUnclaimed reports whether p claims all of its slots, as far as we
@@ -116,6 +135,7 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 			if n.keepsFrom(s, p) {
 				continue
 			}
+			open := n.opensFor(s, p)
 			if n.table.owner[s] == me {
 				dirty.Add(s)
 			}
@@ -125,7 +145,11 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 			if owner := n.table.owner[s]; owner != nil && n.sameShard(owner, p) {
 				old = owner
 			}
-			delete(n.table.migrating, s)
+			if open {
+				n.withhold(s, p)
+			} else {
+				delete(n.table.migrating, s)
+			}
 			n.rebind(s, p)
 			n.save()
 			n.todo.state = true
@@ -143,22 +167,27 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 // keepsFrom reports whether this node goes on with a slot that p claims, although p's epoch is
 // greater. The slot of a primary that its shard has elected (Settings.Quorum) has keys that the
 // shard has agreed on, and the claim may be of a node that was a replica of the slot's former
-// owner, and did not hear in time that it had gone. So another shard gets it only when this one
-// has agreed to give it: as by SETSLOT NODE if the slot was opened for that shard, and has no keys
-// here any more. Otherwise the shard takes a greater epoch, once in a while.
+// owner, and did not hear in time that it had gone. So another shard gets it only if this one
+// has opened it for that shard, and for good when this one has agreed on that; see withhold.
+// Otherwise the shard takes a greater epoch, once in a while.
 func (n *Node) keepsFrom(s slots.Slot, p *peer) bool {
 	if !n.leadsShard() || n.table.owner[s] != n.myself || n.sameShard(n.myself, p) {
 		return false
 	}
-	if to := n.table.migrating[s]; to != nil && n.sameShard(to, p) {
-		n.giveUp(s, p)
-		return true
+	if n.opensFor(s, p) {
+		return false
 	}
 	if n.reclaimed.IsZero() || n.now.Sub(n.reclaimed) >= reclaimPause {
 		n.reclaimed, n.fx.Reclaim = n.now, true
 		n.note("Node %s of another shard claims slot %d, which this shard has not given to it. The shard takes a greater epoch.", peerName(p), s)
 	}
 	return true
+}
+
+// opensFor reports whether this primary, elected by its shard, has opened a slot for the shard of p.
+func (n *Node) opensFor(s slots.Slot, p *peer) bool {
+	to := n.table.migrating[s]
+	return to != nil && n.leadsShard() && n.table.owner[s] == n.myself && n.sameShard(to, p)
 }
 
 // reclaimPause is how long a quorum shard waits before it answers another claim on its slots.
@@ -177,7 +206,7 @@ func (n *Node) noteIfEmptied(p *peer) {
 func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 	switch {
 	case n.cfg.Quorum && head != nil && (taken > 0 || !dirty.Empty()):
-		n.afterClaimOfQuorum(p, head, taken)
+		n.afterClaimOfQuorum(p, head, taken, all)
 	case taken > 0 && head.slotCount == 0 && (n.cfg.AllowReplicaMigration || all):
 		// We, or our primary, have been failed over: follow the successor.
 		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
@@ -192,19 +221,15 @@ func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 	}
 }
 
-// afterClaimOfQuorum is afterClaim in a shard that agrees on its slots. A primary of the same
-// shard with a greater epoch is the one that the shard has elected since, also if it does not
-// claim all that head had: the shard has given the rest away, as head did not hear. A node goes to
-// no other shard because that one claims something, and deletes nothing: the slot may be the
-// shard's still, whose next primary knows.
-func (n *Node) afterClaimOfQuorum(p, head *peer, taken int) {
+// afterClaimOfQuorum is afterClaim in a shard that elects its primary. A node goes to no other shard
+// because that one claims something, and deletes nothing: the slot may be the shard's still, whose
+// next primary knows. Whom to follow in its own shard it finds out by followElected, once the shard
+// has a group.
+func (n *Node) afterClaimOfQuorum(p, head *peer, taken int, all bool) {
 	me := n.myself
 	switch {
-	case taken > 0 && n.sameShard(me, p) && p.configEpoch > head.configEpoch:
-		n.note("Node %s has been elected by my shard. Reconfiguring myself as its replica", peerName(p))
-		if me.isPrimary() {
-			n.unbindAll(me)
-		}
+	case taken > 0 && n.group == "" && head.slotCount == 0 && all && n.sameShard(me, p):
+		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
 		n.becomeReplicaOf(p)
 	case me.primary != nil && me.primary.primary != nil:
 		n.avoidChain()

@@ -94,12 +94,14 @@ type Heir struct {
 
 // Lead makes the node the primary of its shard, or has it go on as that, with an epoch
 // that its shard has agreed on (Settings.Quorum).
-// Ownership is what the shard has agreed on last; nil: nothing yet, or that a primary goes on
-// with what it has.
+// Ownership is what the shard has agreed on last; nil: the node goes on with what it has.
 type Lead struct {
 	Epoch     bus.Epoch
 	Ownership *Ownership
 }
+
+// Found has the shard agree on what this primary has, as it never has on anything.
+type Found struct{}
 
 // Agreed says that the shard has agreed on Effects.Agree of that number, which Own has carried
 // out; or, by Err, that it has not, or may not have. Its Result is that of the command that
@@ -132,6 +134,7 @@ func (Reset) isEvent()               {}
 func (Failover) isEvent()            {}
 func (HandOver) isEvent()            {}
 func (Lead) isEvent()                {}
+func (Found) isEvent()               {}
 func (Agreed) isEvent()              {}
 func (JoinGroup) isEvent()           {}
 func (CountFailureReports) isEvent() {}

@@ -39,8 +39,8 @@ type Effects struct {
 	// Agree asks the shard to agree on something: then Own follows, and Agreed in any case. If the
 	// event was a command its Result is not that of this Step, but of Agreed.
 	Agree *Agreement
-	// GiveUp are slots that this primary has opened for another shard, which claims them. Each is
-	// to be stepped with the number of its keys.
+	// GiveUp are slots that this shard has opened for another, which claims them. Each is to be
+	// stepped with the number of its keys.
 	GiveUp []SetSlot
 
 	Persist *State

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"redoubt/bus"
+	"redoubt/slots"
 )
 
 // What is answered to a Lead that cannot be.
@@ -18,10 +19,9 @@ const (
 // not greater than the one under which the slots are held would be ignored by all.
 //
 // The node takes the slots that the shard has agreed on. If it never has, because its group
-// is new, it keeps those that it has, and the shard agrees on these.
+// is new, it keeps those that it has; see Found.
 func (n *Node) lead(cmd Lead) error {
 	me, epoch := n.myself, cmd.Epoch
-	goesOn := n.leadsShard()
 	held := me.configEpoch
 	if me.isReplica() {
 		if me.primary == nil {
@@ -42,15 +42,20 @@ func (n *Node) lead(cmd Lead) error {
 		n.todo.state = true
 		n.broadcastPong()
 	}
-	switch {
-	case cmd.Ownership != nil:
+	if cmd.Ownership != nil {
 		n.endAgreement() // of a former term
 		n.takeOwnership(cmd.Ownership, nil)
-	case !goesOn:
-		n.endAgreement()
-		return n.agreeOn(func(*Ownership) {})
 	}
 	return nil
+}
+
+// found carries out Found.
+func (n *Node) found() error {
+	if !n.leadsShard() {
+		return errNotLed
+	}
+	n.endAgreement() // of a former term
+	return n.agreeOn(func(*Ownership) {})
 }
 
 // leadWith makes an epoch that the shard has agreed on that of the claim.
@@ -82,6 +87,7 @@ func (n *Node) joinGroup(name string) error {
 // taken the node out of the shard: a node whose data are another shard's, or gone, must
 // not count where its former data did.
 func (n *Node) leaveGroup() {
+	n.led, n.withheld = 0, slots.Set{}
 	if n.group == "" {
 		return
 	}

@@ -41,10 +41,19 @@ func (l *lab) recoded(own Own) Own {
 	return own
 }
 
+// has reports whether the shard has agreed to have a slot.
+func (l *lab) has(s slots.Slot) bool {
+	o := l.n.ownership()
+	return o.Slots.Has(s)
+}
+
 // lead makes the node the primary that its shard has elected.
 func (l *lab) lead(epoch bus.Epoch) {
 	l.t.Helper()
-	if r := l.agree(l.step(Lead{Epoch: epoch})); r.Err != nil {
+	if r := l.step(Lead{Epoch: epoch}).Result; r.Err != nil {
+		l.t.Fatal(r.Err)
+	}
+	if r := l.agree(l.step(Found{})); r.Err != nil {
 		l.t.Fatal(r.Err)
 	}
 }
@@ -226,8 +235,8 @@ func TestAnElectedPrimaryKeepsItsSlots(t *testing.T) {
 	}
 }
 
-// A slot that is open for the shard that claims it goes there when this shard has agreed on
-// that, which takes that it has no keys any more.
+// A slot that is open for the shard that claims it is not claimed any more, and goes there for good
+// when this shard has agreed on that, which takes that it has no keys any more.
 func TestAnOpenSlotIsGivenUpByAgreement(t *testing.T) {
 	l := quorumLab(t, "a")
 	l.lead(40)
@@ -235,21 +244,97 @@ func TestAnOpenSlotIsGivenUpByAgreement(t *testing.T) {
 		t.Fatal(r.Err)
 	}
 	fx := l.claim("b", 53, 0)
-	if l.n.table.owner[0] != l.n.myself || fx.Reclaim || fx.DropKeys != nil || len(fx.GiveUp) != 1 || fx.GiveUp[0].Slot != 0 {
+	if l.n.table.owner[0] != l.peer("b") || fx.Reclaim || fx.DropKeys != nil || len(fx.GiveUp) != 1 || fx.GiveUp[0].Slot != 0 {
 		t.Fatalf("owner %s, %+v", peerName(l.n.table.owner[0]), fx)
-	}
-	l.now = l.now.Add(time.Millisecond)
-	if len(l.claim("b", 53, 0).GiveUp) != 0 {
-		t.Error("each message is answered")
 	}
 	set := fx.GiveUp[0]
 	set.Keys = 1
-	if r := l.step(set).Result; r.Err == nil || l.n.table.owner[0] != l.n.myself {
+	if r := l.step(set).Result; r.Err == nil || l.n.table.migrating[0] == nil {
 		t.Errorf("a key is left behind: %v", r.Err)
 	}
+	if o := l.n.ownership(); !o.Slots.Has(0) || len(o.Migrating) != 1 {
+		t.Error("the shard has given it away")
+	}
+	offered := false
+	for range 2 * reclaimPause / tickPeriod {
+		l.now = l.now.Add(tickPeriod)
+		offered = offered || len(l.step(Tick{}).GiveUp) == 1
+	}
+	if !offered {
+		t.Error("it is not looked at again")
+	}
 	set.Keys = 0
-	if r := l.agree(l.step(set)); r.Err != nil || l.n.table.owner[0] != l.peer("b") || len(l.n.table.migrating) != 0 {
+	if r := l.agree(l.step(set)); r.Err != nil || l.n.table.owner[0] != l.peer("b") || len(l.n.table.migrating) != 0 || !l.n.withheld.Empty() {
 		t.Errorf("%v: the slot is of %s, %d are open", r.Err, peerName(l.n.table.owner[0]), len(l.n.table.migrating))
+	}
+	if o := l.n.ownership(); o.Slots.Has(0) {
+		t.Error("the shard still has it")
+	}
+}
+
+// Who is elected while another shard has taken an open slot, and this one has not agreed on that
+// yet, does not claim it: the other might delete the keys that have gone there.
+func TestTheElectedDoesNotClaimWhatHasGone(t *testing.T) {
+	l := quorumLab(t, "x")
+	l.claim("b", 53, 7)
+	owned := Ownership{Slots: rangeSet(0, 5460), Migrating: []OpenSlot{{7, id("b")}, {8, id("b")}}}
+	fx := l.step(Lead{Epoch: 60, Ownership: &owned})
+	if l.n.table.owner[7] != l.peer("b") || l.n.table.owner[8] != l.n.myself || len(fx.GiveUp) != 1 || fx.GiveUp[0].Slot != 7 {
+		t.Fatalf("slot 7 is of %s, slot 8 of %s, %v", peerName(l.n.table.owner[7]), peerName(l.n.table.owner[8]), fx.GiveUp)
+	}
+	// What is agreed on meanwhile does not forget it.
+	if r := l.agree(l.step(SetSlot{Slot: 9, Action: SlotMigrating, ID: id("c")})); r.Err != nil || !l.has(7) {
+		t.Error("the slot got lost", r.Err)
+	}
+	if r := l.agree(l.step(fx.GiveUp[0])); r.Err != nil || l.has(7) || l.n.table.owner[7] != l.peer("b") {
+		t.Error("it is not given up", r.Err)
+	}
+}
+
+// Whoever its shard has elected since is followed, whatever that primary claims: the shard may have
+// given all of its slots away, or have had none.
+func TestTheElectedIsFollowedWithoutSlots(t *testing.T) {
+	for _, me := range []string{"a", "w"} {
+		shards := threeShards()
+		shards[0].replicas, shards[0].none = "wx", true
+		l := newLab(t, me, shards)
+		l.n.cfg.Quorum = true
+		l.peer("w").shardID, l.peer("x").shardID = l.peer("a").shardID, l.peer("a").shardID
+		l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+		elected := func(epoch bus.Epoch) {
+			l.send(bus.TypePong, "x", func(m *bus.Message) {
+				m.Flags, m.Primary, m.ConfigEpoch, m.CurrentEpoch = bus.FlagPrimary, "", epoch, 60
+				m.Slots = rangeSet(1, 0)
+			})
+		}
+		if elected(1); l.n.myself.primary == l.peer("x") {
+			t.Errorf("%s follows who has no greater epoch", me)
+		}
+		if elected(50); l.n.myself.primary != l.peer("x") || l.n.group == "" {
+			t.Errorf("%s follows %s", me, peerName(l.n.myself.primary))
+		}
+	}
+}
+
+// A node that has left its group leads nothing, whatever epoch it has.
+func TestWhoHasLeftItsGroupLeadsNothing(t *testing.T) {
+	l := quorumLab(t, "a")
+	l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+	l.lead(40)
+	fx := l.step(AddSlots{Ranges: []slots.Range{{First: 16000, Last: 16000}}})
+	if fx.Result.Err == nil && fx.Agree == nil {
+		t.Fatal("nothing is agreed on")
+	}
+	l.step(Reset{})
+	if l.n.leadsShard() {
+		t.Error("it leads")
+	}
+	l.step(Own{Ownership: Ownership{Slots: rangeSet(0, 100)}})
+	if l.n.myself.slotCount != 0 {
+		t.Error("it takes what its former shard has agreed on")
+	}
+	if fx := l.step(AddSlots{Ranges: []slots.Range{{First: 5, Last: 5}}}); fx.Result.Err != nil || fx.Agree != nil || l.n.table.owner[5] != l.n.myself {
+		t.Error("it can have no slots any more", fx.Result.Err)
 	}
 }
 
@@ -315,7 +400,8 @@ func TestNoWritesToASlotThatLeaves(t *testing.T) {
 func TestTheElectedTakesWhatTheShardHas(t *testing.T) {
 	l := quorumLab(t, "x")
 	l.send(bus.TypePong, "a", func(m *bus.Message) { m.Slots = *l.peer("a").set(); m.Slots.Remove(0) })
-	fx := l.step(Lead{Epoch: 40})
+	l.step(Lead{Epoch: 40})
+	fx := l.step(Found{})
 	if fx.Agree == nil || fx.Agree.Ownership.Slots.Has(0) || !fx.Agree.Ownership.Slots.Has(1) {
 		t.Fatalf("it asks for %+v", fx.Agree)
 	}

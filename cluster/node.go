@@ -42,7 +42,8 @@ type Node struct {
 	giving        giveWay
 	led           bus.Epoch // of the last Lead since the start
 	reclaimed     time.Time // when keepsFrom last asked for a greater epoch
-	offered       time.Time // when giveUp last asked for something
+	offered       time.Time // when withhold last asked for something
+	withheld      slots.Set // slots of the shard that this primary does not claim; see withhold
 	agreement     agreement
 	disk          durability
 	stats         stats

@@ -59,10 +59,12 @@ func (n *Node) mayChangeSlots() error {
 	return nil
 }
 
-// ownership is what the node has.
+// ownership is what the shard has agreed on.
 func (n *Node) ownership() Ownership {
+	owned := *n.myself.set()
+	owned.AddSet(&n.withheld)
 	return Ownership{
-		Slots:     *n.myself.set(),
+		Slots:     owned,
 		Migrating: openSlots(n.table.migrating),
 		Importing: openSlots(n.table.importing),
 	}
@@ -123,10 +125,26 @@ func (n *Node) own(ev Own) {
 	n.broadcastPong()
 }
 
-// takeOwnership makes the slots of this primary what its shard has agreed on.
+// takeOwnership makes the slots of this primary what its shard has agreed on, but for those
+// that it withholds.
 func (n *Node) takeOwnership(o *Ownership, heir *peer) {
 	me := n.myself
+	migrating, importing := n.otherEnds(o.Migrating), n.otherEnds(o.Importing)
+	before := n.withheld
+	n.withheld = slots.Set{}
+	for _, open := range o.Migrating { // in order
+		s := open.Slot
+		owner, end := n.table.owner[s], migrating[s]
+		switch {
+		case end == nil || !o.Slots.Has(s) || owner == nil || owner == me || !n.sameShard(owner, end):
+		case before.Has(s):
+			n.withheld.Add(s) // offerWithheld sees to it
+		default:
+			n.withhold(s, owner)
+		}
+	}
 	lost, gained := me.set().Without(&o.Slots), o.Slots.Without(me.set())
+	gained = gained.Without(&n.withheld)
 	if !gained.Empty() {
 		n.beginClaim() // they are shown only when that is on disk
 	}
@@ -141,7 +159,7 @@ func (n *Node) takeOwnership(o *Ownership, heir *peer) {
 		return true
 	})
 	n.rebindEach(gained, me)
-	n.table.migrating, n.table.importing = n.otherEnds(o.Migrating), n.otherEnds(o.Importing)
+	n.table.migrating, n.table.importing = migrating, importing
 	n.table.changes++
 	if !lost.Empty() && heir != nil {
 		n.noteIfEmptied(heir)
@@ -166,16 +184,33 @@ func (n *Node) otherEnds(open []OpenSlot) map[slots.Slot]*peer {
 	return ends
 }
 
-// giveUp asks the driver to give a slot to p, for whose shard it is open, and which claims it
-// already. That the slot has no keys any more is for the driver to see. It does not answer
-// every message of p.
-func (n *Node) giveUp(s slots.Slot, p *peer) {
-	if n.offered != n.now && n.now.Sub(n.offered) < reclaimPause {
+// withhold notes that this primary does not claim a slot that its shard has, as it is open for
+// the shard of p, which claims it. It goes there as by SETSLOT NODE when it has no keys here any
+// more, which is for the driver to see. If it has some they stay, and so do those that p has: a
+// claim of ours with a greater epoch would have p delete them, if its shard does not agree on
+// its slots.
+func (n *Node) withhold(s slots.Slot, p *peer) {
+	n.withheld.Add(s)
+	n.fx.GiveUp = append(n.fx.GiveUp, SetSlot{Slot: s, Action: SlotNode, ID: p.id})
+	n.offered = n.now
+}
+
+// offerWithheld asks for that again.
+func (n *Node) offerWithheld() {
+	if n.withheld.Empty() || !n.leadsShard() || n.now.Sub(n.offered) < reclaimPause {
 		return
 	}
-	n.offered = n.now
-	n.fx.GiveUp = append(n.fx.GiveUp, SetSlot{Slot: s, Action: SlotNode, ID: p.id})
+	withheld := n.withheld
+	withheld.Each(func(s slots.Slot) bool {
+		if p := n.table.owner[s]; p != nil {
+			n.withhold(s, p)
+		}
+		return len(n.fx.GiveUp) < offerMost
+	})
 }
+
+// offerMost is how many slots offerWithheld asks for at once.
+const offerMost = 64
 
 // openIn makes s open for an end in one of the lists of an Ownership, or closes it if end is "".
 func openIn(list []OpenSlot, s slots.Slot, end bus.NodeID) []OpenSlot {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"redoubt/bus"
+	"redoubt/slots"
 )
 
 // absorbRole takes in whether the sender is a primary or whose replica it is.
@@ -72,6 +73,7 @@ func (n *Node) becomeReplicaOf(p *peer) {
 	if me.isPrimary() {
 		me.flags = me.flags&^(bus.FlagPrimary|bus.FlagMigrateTo) | bus.FlagReplica
 	}
+	n.withheld = slots.Set{}
 	n.closeAllSlots() // if the primary has open ones, it says so
 	n.follow(me, p)
 	if me.shardID != p.shardID {

@@ -74,7 +74,7 @@ func (n *Node) otherEnd(id bus.NodeID) (*peer, error) {
 func (n *Node) assignSlot(cmd SetSlot) error {
 	s, me := cmd.Slot, n.myself
 	p := n.peers[cmd.ID]
-	mine := n.table.owner[s] == me
+	mine := n.table.owner[s] == me || n.withheld.Has(s)
 	switch {
 	case p == nil:
 		return errUnknownNode(cmd.ID)

@@ -37,6 +37,7 @@ func (n *Node) tick() {
 		n.migrateReplica()
 	}
 	n.considerGivingWay()
+	n.offerWithheld()
 	n.todo.state = true // a lease or a grace may have ended
 	if n.disk.due {
 		n.saveNow()

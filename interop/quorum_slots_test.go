@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -152,4 +153,57 @@ func TestQuorumSlotsMoveWhilePrimariesDie(t *testing.T) {
 	close(c.stop)
 	c.running.Wait()
 	c.verify(t, addrs)
+}
+
+// A new primary founds its shard's group when it gets its first slots, which may have keys; and
+// slots go from a quorum shard to one without quorum, and back. With the commands given one by
+// one, which are answered when the node can do what they are for.
+func TestQuorumShardGetsItsFirstSlots(t *testing.T) {
+	oursOnly(t)
+	t.Parallel()
+	first := start(t, ours(), quorumArgs...)
+	first.Do("CLUSTER", "ADDSLOTSRANGE", 0, 8000)
+	first.Do("CLUSTER", "ADDSLOTSRANGE", 8001, 16383) // while the group is founded
+	others := []*redistest.Server{
+		start(t, ours(), quorumArgs...),
+		start(t, ours(), append(slices.Clone(quorumArgs), "--durability", "async")...),
+	}
+	nodes := append([]*redistest.Server{first}, others...)
+	var addrs []string
+	for _, n := range nodes {
+		addrs = append(addrs, n.Addr())
+	}
+	for _, n := range others {
+		n.Do("CLUSTER", "MEET", "127.0.0.1", first.Port)
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1]})
+	defer client.Close()
+	const keys = 300
+	for i := range keys {
+		redistest.Until(t, settle, "a key is written", func() error {
+			return client.Set(context.Background(), fmt.Sprint("key:", i), i, 0).Err()
+		})
+	}
+	redistest.Until(t, settle, "all know each other", func() error {
+		for _, n := range nodes {
+			if known := strings.Count(n.Do("CLUSTER", "NODES").(string), "\n"); known != len(nodes) {
+				return fmt.Errorf("%d are known", known)
+			}
+		}
+		return nil
+	})
+	for i, n := range others {
+		for _, way := range [][2]*redistest.Server{{first, n}, {n, first}} {
+			out, err := run(t, "", redistest.Binary(t), "cluster", "reshard", first.Addr(), "--cluster-from", way[0].Do("CLUSTER", "MYID").(string),
+				"--cluster-to", way[1].Do("CLUSTER", "MYID").(string), "--cluster-slots", "1500", "--cluster-yes")
+			if err != nil {
+				t.Fatalf("other %d: %v\n%s", i, err, out)
+			}
+			for k := range keys {
+				if v, err := client.Get(context.Background(), fmt.Sprint("key:", k)).Result(); err != nil || v != strconv.Itoa(k) {
+					t.Fatalf("other %d: key:%d is %q, %v", i, k, v, err)
+				}
+			}
+		}
+	}
 }

@@ -223,7 +223,7 @@ func (q *quorum) without(change func() error) error {
 func (q *quorum) found(ctx context.Context, p *membership) {
 	for tick := time.NewTicker(100 * time.Millisecond); ; {
 		v := q.n.cluster.View()
-		if me := v.Me(); !v.IsReplica() && me.Slots != nil && !me.Slots.Empty() {
+		if founds(v) {
 			switch err := p.Bootstrap(); {
 			case errors.Is(err, raftgroup.ErrForgotten):
 				q.n.log.Warn("This node has the slots of a shard to whose group it belonged, and no log of it. It serves when the other members have added it. " +
@@ -241,6 +241,33 @@ func (q *quorum) found(ctx context.Context, p *membership) {
 		case <-tick.C:
 		case <-ctx.Done():
 			tick.Stop()
+			return
+		}
+	}
+}
+
+// founds reports whether a node has, or is to have, slots of a shard of its own.
+func founds(v *cluster.View) bool {
+	me := v.Me()
+	return !v.IsReplica() && (me.Slots != nil && !me.Slots.Empty() || len(me.Importing) > 0)
+}
+
+// foundingMost is how long Founded waits.
+const foundingMost = 5 * time.Second
+
+// Founded implements driver.Quorum.
+func (q *quorum) Founded() {
+	for began := time.Now(); time.Since(began) < foundingMost && !q.n.commits.leads.Load() && founds(q.n.cluster.View()); {
+		p := q.part.Load()
+		if p == nil {
+			return
+		}
+		if voters, _ := p.Voters(); len(voters) > 1 || len(voters) == 0 && q.n.cluster.View().Group != "" && p.Name() == "" {
+			return // it waits for others
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-q.n.replicator.ctx.Done():
 			return
 		}
 	}
@@ -304,15 +331,18 @@ func (q *quorum) Has(m raftgroup.Mark) bool {
 func (q *quorum) NextEpoch(context.Context) (uint64, error) { return q.n.cluster.NextEpoch(), nil }
 
 // Lead implements raftgroup.Node.
-func (q *quorum) Lead(ctx context.Context, epoch uint64, owned []byte) error {
-	if owned == nil {
-		return q.n.cluster.Lead(ctx, epoch, nil)
+func (q *quorum) Lead(ctx context.Context, epoch uint64, begins bool, owned []byte) error {
+	var o *cluster.Ownership
+	if owned != nil {
+		var err error
+		if o, err = cluster.ParseOwnership(owned); err != nil {
+			return err
+		}
 	}
-	o, err := cluster.ParseOwnership(owned)
-	if err != nil {
+	if err := q.n.cluster.Lead(ctx, epoch, o); err != nil || owned != nil || !begins {
 		return err
 	}
-	return q.n.cluster.Lead(ctx, epoch, o)
+	return q.n.cluster.Found(ctx)
 }
 
 // Owns implements raftgroup.Node.

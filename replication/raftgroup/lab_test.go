@@ -455,7 +455,7 @@ func (n *labNode) NextEpoch(context.Context) (uint64, error) {
 
 func (n *labNode) Owns(o Owned) { n.tell(func() { n.owned = o.What }) }
 
-func (n *labNode) Lead(_ context.Context, epoch uint64, owned []byte) error {
+func (n *labNode) Lead(_ context.Context, epoch uint64, _ bool, owned []byte) error {
 	n.mu.Lock()
 	if owned != nil {
 		n.owned = owned

@@ -175,7 +175,7 @@ func (s *heldSink) Close() error {
 	if err == nil && m != nil {
 		ctx, cancel := context.WithTimeout(s.g.ctx, snapshotHold)
 		defer cancel()
-		if s.g.accept(ctx, *m, s.term == s.g.raft.CurrentTerm()) != nil {
+		if s.g.accept(ctx, *m, s.term == s.g.raft.CurrentTerm()) != nil || !s.g.cfg.Node.Holds(*m) {
 			err = s.g.store.owe(true)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // pass through its loop, which also commits, and answers to earlier ones count.
 //
 // A question is the number of a round, and the answer that and the term of the member. If that
-// is the primary's, nobody who has answered had voted for a later one; and whoever is elected
+// is the primary's, or one before it, nobody who has answered had voted for a later one; and whoever is elected
 // later has the vote of one of any majority. So what was acknowledged before the round began was
 // acknowledged by this primary, or before it.
 type poll struct {
@@ -85,7 +85,7 @@ func (p *poll) ask(voters []string, round, term uint64) bool {
 		}
 		switch {
 		case a.answered == round:
-			if a.term == term {
+			if a.term <= term {
 				agree++
 			}
 		case a.conn == nil:
@@ -125,6 +125,9 @@ func (p *poll) dial(member string, a *asking) {
 		}
 		p.mu.Lock()
 		a.dialling = false
+		if err == nil && p.asking[member] != a {
+			conn.Close() // it was forgotten meanwhile
+		}
 		if err == nil {
 			a.conn, a.asked, a.answered = conn, 0, 0
 		}

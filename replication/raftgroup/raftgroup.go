@@ -87,9 +87,10 @@ type Node interface {
 	// NextEpoch is a config epoch beyond all that the node knows of, for its claim.
 	NextEpoch(ctx context.Context) (uint64, error)
 	// Lead makes the node the primary of its shard, by a claim with that epoch, and
-	// returns when it is. It owns what the shard has agreed on last (Group.Agree): nil says
-	// that it never has, and that the node has it agree on something, or goes on as what it is.
-	Lead(ctx context.Context, epoch uint64, owned []byte) error
+	// returns when it is. If it begins to lead it owns what the shard has agreed on last
+	// (Group.Agree): nil says that it never has, and that the node is to have it agree on
+	// something. Else it goes on with what it has.
+	Lead(ctx context.Context, epoch uint64, begins bool, owned []byte) error
 	// Owns says that the shard has agreed on something, in the term in which this node leads or
 	// begins to. It must not wait.
 	Owns(Owned)
@@ -471,11 +472,7 @@ func (g *Group) lead() error {
 	}
 	term := g.raft.CurrentTerm()
 	g.office.Store(term)
-	var owned []byte
-	if last := g.owned.Load(); last != nil { // nobody changes that before this node leads
-		owned = *last
-	}
-	if err := g.claimOnce(owned); err != nil {
+	if err := g.claimOnce(true); err != nil {
 		return err
 	}
 	if g.raft.CurrentTerm() != term || !g.rules() {
@@ -495,7 +492,7 @@ func (g *Group) Reclaim() { wake(g.claim) }
 
 func (g *Group) reclaim() {
 	g.on(g.claim, func(uint64) {
-		if err := g.claimOnce(nil); err != nil && g.ctx.Err() == nil {
+		if err := g.claimOnce(false); err != nil && g.ctx.Err() == nil {
 			g.log.Warn("The shard has not agreed on a greater epoch", zap.Error(err))
 		}
 	})
@@ -508,7 +505,7 @@ func (g *Group) nextEpoch() (uint64, error) {
 }
 
 // claimOnce has the epoch of a claim committed, and the claim made.
-func (g *Group) claimOnce(owned []byte) error {
+func (g *Group) claimOnce(begins bool) error {
 	epoch, err := g.nextEpoch()
 	if err != nil {
 		return err
@@ -516,7 +513,11 @@ func (g *Group) claimOnce(owned []byte) error {
 	if _, err := g.apply(Claim{Node: g.cfg.ID, Epoch: epoch}.encode()); err != nil {
 		return err
 	}
-	return g.cfg.Node.Lead(g.ctx, epoch, owned)
+	var owned []byte
+	if last := g.owned.Load(); begins && last != nil { // until Lead nothing else can be agreed on
+		owned = *last
+	}
+	return g.cfg.Node.Lead(g.ctx, epoch, begins, owned)
 }
 
 // Agree has the shard agree on what it has, and on a greater epoch with which it claims that, if

@@ -105,7 +105,13 @@ func (w *wire) holdBack(rpc raft.RPC, a *raft.AppendEntriesRequest) {
 	if m, term, ok := lastMark(a.Entries); ok && a.Term >= w.g.raft.CurrentTerm() {
 		ctx, cancel := context.WithTimeout(w.g.ctx, holdTime)
 		defer cancel()
-		if err := w.g.accept(ctx, m, term == a.Term); err != nil {
+		err := w.g.accept(ctx, m, term == a.Term)
+		if err == nil && term == a.Term && a.Entries[0].Index <= w.g.raft.LastIndex() {
+			// What is there is cut off before the entries are stored, and the library does not
+			// bear that these are refused then.
+			err = w.g.settled(ctx, m)
+		}
+		if err != nil {
 			rpc.Respond(&raft.AppendEntriesResponse{
 				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(w.g.self), Addr: []byte(w.g.self)},
 				Term:      a.Term, LastLog: w.g.raft.LastIndex(), NoRetryBackoff: true,
@@ -127,6 +133,24 @@ func (g *Group) accept(ctx context.Context, m Mark, present bool) error {
 		return nil
 	}
 	return g.store.owe(true)
+}
+
+// settled waits until the node holds what a mark names.
+func (g *Group) settled(ctx context.Context, m Mark) error {
+	for !g.cfg.Node.Holds(m) {
+		if err := g.cfg.Node.Sync(ctx, m.At); err != nil {
+			return err
+		}
+		if g.cfg.Node.Holds(m) {
+			break
+		}
+		select {
+		case <-time.After(time.Millisecond): // the journal lacks what it begins with
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // Without runs a change by which the node gives up data that it has: what its log names

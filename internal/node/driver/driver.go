@@ -88,6 +88,9 @@ type Quorum interface {
 	// on Driver.Own with it before it returns. An error is an answer for a client. It may take
 	// its time.
 	Agree(a *cluster.Agreement) error
+	// Founded waits until this node leads the group that it founds, if it does. It takes a second
+	// at most, unless the machine is busy.
+	Founded()
 	// MayMoveSlots reports whether this node may take slots and give them away: its shard has
 	// elected it, or has no group yet that elects. It must not wait.
 	MayMoveSlots() bool

@@ -41,9 +41,6 @@ func (d *Driver) changeSlots(x *command.Ctx, l locked, event func(*storage.Tx) c
 	case d.Quorum == nil:
 		d.administerCounted(x, l.slots, event, ok)
 		return
-	case !d.View().IsReplica() && !d.Quorum.MayMoveSlots():
-		x.Out.Error(errNotLed)
-		return
 	}
 	resume := x.Suspend()
 	if resume == nil {
@@ -71,6 +68,10 @@ func (d *Driver) inTurn(l locked, event func(*storage.Tx) cluster.Event) (r clus
 		return cluster.Result{Err: errEnded}, 0
 	}
 	defer func() { <-d.turn }()
+	d.Quorum.Founded()
+	if !d.View().IsReplica() && !d.Quorum.MayMoveSlots() {
+		return cluster.Result{Err: cluster.CommandError(errNotLed)}, 0
+	}
 	result, decided := make(chan cluster.Result, 1), make(chan struct{})
 	give := func(ev cluster.Event) {
 		d.post(func() {
@@ -92,6 +93,9 @@ func (d *Driver) inTurn(l locked, event func(*storage.Tx) cluster.Event) (r clus
 	}
 	select {
 	case r = <-result:
+		if r.Err == nil {
+			d.Quorum.Founded() // what is moved here next is refused before that
+		}
 		return r, gate
 	case <-d.quit:
 		return cluster.Result{Err: errEnded}, gate

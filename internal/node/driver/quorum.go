@@ -30,9 +30,15 @@ func (d *Driver) NextEpoch() uint64 {
 
 // Lead makes the node the primary of its shard by a claim with an epoch that the shard
 // has agreed on, of what it has agreed on. When it returns the node is that, and the others
-// are told; if owned is nil the shard has agreed on what it has, too.
+// are told.
 func (d *Driver) Lead(ctx context.Context, epoch uint64, owned *cluster.Ownership) error {
 	_, err := d.ask(ctx, cluster.Lead{Epoch: bus.Epoch(epoch), Ownership: owned})
+	return err
+}
+
+// Found has the shard agree on what this node, its primary, has.
+func (d *Driver) Found(ctx context.Context) error {
+	_, err := d.ask(ctx, cluster.Found{})
 	return err
 }
 
