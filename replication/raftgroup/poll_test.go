@@ -94,7 +94,7 @@ func TestRoundsOfQuestions(t *testing.T) {
 	answer("b", 1, term)
 	round(1, false) // two of four
 	answer("c", 1, term+1)
-	round(1, false) // one of them has another
+	round(1, false)        // one of them has another
 	answer("d", 1, term-1) // it has not voted for a later one
 	round(1, true)
 
