@@ -384,13 +384,13 @@ func TestNoWritesToASlotThatLeaves(t *testing.T) {
 	l.lead(40)
 	l.pass(tickPeriod)
 	l.step(SetSlot{Slot: 3, Action: SlotNode, ID: id("b")})
-	if v := l.n.View().Route(Query{Slot: 3, Write: true}); v != TryAgain {
+	if v := l.n.View().Route(Query{Slot: 3, MayWrite: true}); v != TryAgain {
 		t.Errorf("a write: %v", v)
 	}
 	if v := l.n.View().Route(Query{Slot: 3}); v != Run {
 		t.Errorf("a read: %v", v)
 	}
-	if v := l.n.View().Route(Query{Slot: 4, Write: true}); v != Run {
+	if v := l.n.View().Route(Query{Slot: 4, MayWrite: true}); v != Run {
 		t.Errorf("a write to another slot: %v", v)
 	}
 }

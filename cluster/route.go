@@ -15,8 +15,10 @@ type Query struct {
 	CrossSlot bool
 	// ManyKeys: there is more than one distinct key.
 	ManyKeys bool
-	// Write: the command, or one of those that EXEC runs, writes.
-	Write bool
+	// Write: the command, or one of those that EXEC runs, writes. MayWrite: that, or it
+	// is a script that may.
+	Write    bool
+	MayWrite bool
 	// ShardPubSub: SSUBSCRIBE, SUNSUBSCRIBE or SPUBLISH.
 	ShardPubSub bool
 	// Migrate: the command is MIGRATE.
@@ -74,7 +76,7 @@ func (v *View) Route(q Query) Verdict {
 		if migrating && !q.ShardPubSub {
 			return RunIfPresent
 		}
-		if q.Write && v.routes.leaving.Has(q.Slot) {
+		if q.MayWrite && v.routes.leaving.Has(q.Slot) {
 			return TryAgain // there were no keys when the slot was given away
 		}
 		return Run

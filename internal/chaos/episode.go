@@ -13,6 +13,7 @@ import (
 
 	"redoubt/internal/chaos/history"
 	"redoubt/internal/redistest"
+	"redoubt/slots"
 )
 
 const (
@@ -122,7 +123,9 @@ func (e *episode) play() {
 	e.nemesis = &nemesis{c: e.c, began: began, crowd: e.crowd, crowds: map[int]func(){}}
 	value := &atomic.Int64{}
 	for shard := range e.c.shape.shards {
-		e.workloads = append(e.workloads, newWorkload(shard, e.c.shape.shards, e.seed, value))
+		w := newWorkload(shard, e.c.shape.shards, e.seed, value)
+		e.workloads = append(e.workloads, w)
+		e.nemesis.slots = append(e.nemesis.slots, slots.Of([]byte(w.tag)), slots.Of([]byte(w.quiet[0])))
 	}
 	e.disturb()
 	if len(e.wrong) == 0 {

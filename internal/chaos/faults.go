@@ -69,6 +69,7 @@ var kinds = []kind{
 	{"reload", 1, false, (*nemesis).reload},
 	{"reset a replica", 1, false, (*nemesis).reset},
 	{"fill", 1, false, (*nemesis).fill},
+	{"move a slot", 4, false, (*nemesis).moveSlot},
 
 	{"cut off a primary", 5, true, func(n *nemesis, rnd *rand.Rand) (string, func()) {
 		return n.between(netlab.Cut, []int{n.leader(rnd.IntN(n.c.shape.shards))}, rnd.IntN(3))

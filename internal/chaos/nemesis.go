@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"redoubt/slots"
 )
 
 // nemesis does what is planned, and writes down what it has done. It belongs to the
@@ -14,7 +16,8 @@ type nemesis struct {
 	began  time.Time
 	log    []string
 	agenda []action
-	undone []func() // in the end
+	undone []func()     // in the end
+	slots  []slots.Slot // of keys
 	// crowd connects clients to a node; ask has them ask it at once.
 	crowd  func(node int) (ask func())
 	crowds map[int]func() // those of stopped nodes

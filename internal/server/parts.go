@@ -174,6 +174,7 @@ type Route struct {
 	Many     bool // they are not all the same
 	Mixed    bool // they are of several slots
 	Write    bool
+	Script   bool // a script that may write
 	Shard    bool // sharded pub/sub: the keys are channels
 	Migrate  bool // the command that moves keys
 	ReadOnly bool // the connection said READONLY

@@ -101,6 +101,7 @@ func (l *loop) findWay(c *conn, q *request) bool {
 		Slot:     slots.Of(l.routed[0]),
 		Keys:     len(l.sought),
 		Write:    q.flags&command.Write != 0,
+		Script:   q.flags&command.RunsScript != 0 && !q.row.Is(command.ReadOnly),
 		Shard:    len(l.sought) == 0,
 		Migrate:  q.row.Is(command.MovesKeys),
 		ReadOnly: c.is(stateReadOnly),

@@ -16,6 +16,7 @@ func (d *Driver) Route(r server.Route) resp.Error {
 		CrossSlot:   r.Mixed,
 		ManyKeys:    r.Many,
 		Write:       r.Write,
+		MayWrite:    r.Write || r.Script,
 		ShardPubSub: r.Shard,
 		Migrate:     r.Migrate,
 		Asking:      r.Asking,
@@ -32,7 +33,8 @@ func (d *Driver) Route(r server.Route) resp.Error {
 	if verdict != cluster.Run {
 		return resp.Error(v.RedirectText(verdict, r.Slot, cluster.Client{IPv6: r.IPv6, TLS: r.TLS}))
 	}
-	if locked && r.Write && d.Mover.Busy(r.Slot) {
+	// Within a script it is too late to say so: clients would not try again.
+	if locked && (r.Write || r.Script) && d.Mover.Busy(r.Slot) {
 		return resp.ErrTryAgain
 	}
 	return ""

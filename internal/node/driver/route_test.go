@@ -102,6 +102,7 @@ func TestWritesWaitForKeysUnderWay(t *testing.T) {
 		want  string
 	}{
 		{"a write under the lock", server.Route{Slot: 5, Keys: 1, Write: true, Missing: none}, "TRYAGAIN Multiple keys request during rehashing of slot"},
+		{"a script that may write", server.Route{Slot: 5, Keys: 1, Script: true, Missing: none}, "TRYAGAIN Multiple keys request during rehashing of slot"},
 		{"a read under the lock", server.Route{Slot: 5, Keys: 1, Missing: none}, ""},
 		{"a write before the lock", server.Route{Slot: 5, Keys: 1, Write: true}, ""},
 		{"a write to the next slot", server.Route{Slot: 6, Keys: 1, Write: true, Missing: none}, ""},
