@@ -143,11 +143,12 @@ func (n *Node) delSlots(ranges []slots.Range) error {
 	}
 	var agreed bool
 	if o := n.ownership(); n.agrees() && wanted.Intersects(&o.Slots) {
+		others := wanted.Without(&o.Slots)
 		o.Slots = o.Slots.Without(&wanted)
 		if err := n.agree(Agreement{Ownership: o}, nil); err != nil {
 			return err
 		}
-		wanted, agreed = wanted.Without(n.myself.set()), true
+		wanted, agreed = others, true
 	}
 	if agreed && !wanted.Empty() {
 		n.save()
@@ -260,6 +261,9 @@ func (n *Node) reset(cmd Reset) error {
 		n.closeLink(n.links[id])
 	}
 	n.unbindAll(me)
+	if n.cfg.Quorum {
+		me.shardID = n.randomID() // its former shard is not to take it for one of its own
+	}
 	clear(n.banned)
 	n.leaveGroup()
 	if cmd.Hard {

@@ -23,18 +23,22 @@ func (n *Node) absorbSlots(sender *peer, m *bus.Message) {
 	n.followElected(sender, m.ConfigEpoch)
 }
 
-// followElected has a member of a quorum shard follow the primary of the shard with the greatest
-// epoch, whatever that claims. It need not claim what its predecessor had: the shard may have
-// given that away since, as who was away did not hear.
+// followElected has a member of a quorum shard follow the primary that its group has elected,
+// whatever that claims. It need not claim what its predecessor had: the shard may have given that
+// away since, as who was away did not hear.
 func (n *Node) followElected(p *peer, epoch bus.Epoch) {
-	me := n.myself
-	head := me.head()
-	if n.group == "" || p == me || p == head || !p.isPrimary() || head == nil || me.shardID == "" || p.shardID != me.shardID || epoch <= head.configEpoch {
+	head := n.myself.head()
+	if n.group == "" || p.id != n.facts.Elected || p == n.myself || p == head || !p.isPrimary() || head != nil && epoch <= head.configEpoch {
 		return
 	}
+	n.followInShard(p)
+}
+
+// followInShard makes this node a replica of whom its shard has elected.
+func (n *Node) followInShard(p *peer) {
 	n.note("Node %s has been elected by my shard. Reconfiguring myself as its replica", peerName(p))
-	if me.isPrimary() {
-		n.unbindAll(me)
+	if n.myself.isPrimary() {
+		n.unbindAll(n.myself)
 	}
 	n.becomeReplicaOf(p)
 }
@@ -145,10 +149,13 @@ func (n *Node) claimSlots(p *peer, epoch bus.Epoch, claimed *slots.Set) {
 			if owner := n.table.owner[s]; owner != nil && n.sameShard(owner, p) {
 				old = owner
 			}
-			if open {
-				n.withhold(s, p)
-			} else {
+			switch {
+			case !open:
 				delete(n.table.migrating, s)
+			case n.withheld.Has(s):
+				n.table.migrating[s] = p // which has replaced the other in its shard
+			default:
+				n.withhold(s, p)
 			}
 			n.rebind(s, p)
 			n.save()
@@ -184,10 +191,20 @@ func (n *Node) keepsFrom(s slots.Slot, p *peer) bool {
 	return true
 }
 
-// opensFor reports whether this primary, elected by its shard, has opened a slot for the shard of p.
+// opensFor reports whether this primary, elected by its shard, has opened a slot for the shard of p,
+// or withholds it for that one.
 func (n *Node) opensFor(s slots.Slot, p *peer) bool {
-	to := n.table.migrating[s]
-	return to != nil && n.leadsShard() && n.table.owner[s] == n.myself && n.sameShard(to, p)
+	if !n.leadsShard() {
+		return false
+	}
+	owner, to := n.table.owner[s], n.table.migrating[s]
+	switch {
+	case n.withheld.Has(s):
+		return to != nil && n.sameShard(to, p) || owner != nil && n.sameShard(owner, p)
+	case owner == n.myself:
+		return to != nil && n.sameShard(to, p)
+	}
+	return false
 }
 
 // reclaimPause is how long a quorum shard waits before it answers another claim on its slots.
@@ -206,7 +223,7 @@ func (n *Node) noteIfEmptied(p *peer) {
 func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 	switch {
 	case n.cfg.Quorum && head != nil && (taken > 0 || !dirty.Empty()):
-		n.afterClaimOfQuorum(p, head, taken, all)
+		n.afterClaimOfQuorum(p, head, taken)
 	case taken > 0 && head.slotCount == 0 && (n.cfg.AllowReplicaMigration || all):
 		// We, or our primary, have been failed over: follow the successor.
 		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
@@ -221,16 +238,15 @@ func (n *Node) afterClaim(p, head *peer, taken int, all bool, dirty slots.Set) {
 	}
 }
 
-// afterClaimOfQuorum is afterClaim in a shard that elects its primary. A node goes to no other shard
-// because that one claims something, and deletes nothing: the slot may be the shard's still, whose
-// next primary knows. Whom to follow in its own shard it finds out by followElected, once the shard
-// has a group.
-func (n *Node) afterClaimOfQuorum(p, head *peer, taken int, all bool) {
+// afterClaimOfQuorum is afterClaim in a shard that elects its primary. A primary of the same shard
+// with a greater epoch is the one that it has elected since, also if it does not claim all that head
+// had; see followElected. A node goes to no other shard because that one claims something, and
+// deletes nothing: the slot may be the shard's still, whose next primary knows.
+func (n *Node) afterClaimOfQuorum(p, head *peer, taken int) {
 	me := n.myself
 	switch {
-	case taken > 0 && n.group == "" && head.slotCount == 0 && all && n.sameShard(me, p):
-		n.note("Configuration change detected. Reconfiguring myself as a replica of %s", peerName(p))
-		n.becomeReplicaOf(p)
+	case taken > 0 && n.sameShard(me, p) && p.configEpoch > head.configEpoch:
+		n.followInShard(p)
 	case me.primary != nil && me.primary.primary != nil:
 		n.avoidChain()
 	case me.isPrimary():

@@ -32,6 +32,7 @@ type SetSlot struct {
 	Action SlotAction
 	ID     bus.NodeID // not used by SlotStable
 	Keys   int        // number of keys of the node in the slot
+	Offer  bool       // it is one of Effects.GiveUp, and may be out of date
 }
 
 // SlotAction is the action of a SetSlot.

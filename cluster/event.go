@@ -51,6 +51,9 @@ type Facts struct {
 	// Replicated says that a replica has begun to receive this node's stream since it
 	// started. The Node may not know that replica yet.
 	Replicated bool
+	// Elected is the node that leads the group of this node's shard (Settings.Quorum), as far as
+	// the group tells; empty if it does not.
+	Elected bus.NodeID
 	// Unwell says that the server does not get anything done, for example
 	// because its disk hangs. An unwell node falls silent, so that the others
 	// fail it over.

@@ -307,12 +307,115 @@ func TestTheElectedIsFollowedWithoutSlots(t *testing.T) {
 				m.Slots = rangeSet(1, 0)
 			})
 		}
+		if elected(50); l.n.myself.primary == l.peer("x") {
+			t.Errorf("%s follows whom its group does not name", me)
+		}
+		facts := l.n.facts
+		facts.Elected = id("x")
+		l.step(facts)
 		if elected(1); l.n.myself.primary == l.peer("x") {
 			t.Errorf("%s follows who has no greater epoch", me)
 		}
 		if elected(50); l.n.myself.primary != l.peer("x") || l.n.group == "" {
 			t.Errorf("%s follows %s", me, peerName(l.n.myself.primary))
 		}
+	}
+}
+
+// A slot that is withheld stays so until this shard has agreed to give it, or an administrator has it
+// back when nobody claims it any more: whatever becomes of the other end.
+func TestWhatIsWithheldStaysSo(t *testing.T) {
+	taken := func(t *testing.T) *lab {
+		l := quorumLab(t, "a")
+		l.lead(40)
+		if r := l.agree(l.step(SetSlot{Slot: 0, Action: SlotMigrating, ID: id("b")})); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		l.claim("b", 53, 0)
+		if !l.n.withheld.Has(0) {
+			t.Fatal("it is not withheld")
+		}
+		return l
+	}
+	other := SetSlot{Slot: 9, Action: SlotMigrating, ID: id("c")} // something that is agreed on
+	t.Run("the other end is replaced", func(t *testing.T) {
+		l := taken(t)
+		l.peer("y").shardID = l.peer("b").shardID
+		l.send(bus.TypePong, "y", func(m *bus.Message) {
+			m.Flags, m.Primary, m.ConfigEpoch, m.CurrentEpoch = bus.FlagPrimary, "", 70, 70
+			m.Slots = *l.peer("b").set()
+		})
+		if r := l.agree(l.step(other)); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		if l.n.table.owner[0] != l.peer("y") || l.n.table.migrating[0] != l.peer("y") || !l.n.withheld.Has(0) || l.last.Reclaim {
+			t.Errorf("it is of %s, and open for %s", peerName(l.n.table.owner[0]), peerName(l.n.table.migrating[0]))
+		}
+	})
+	t.Run("the other end is unknown to the next primary", func(t *testing.T) {
+		l := quorumLab(t, "x")
+		l.claim("b", 53, 7)
+		owned := Ownership{Slots: rangeSet(0, 5460), Migrating: []OpenSlot{{7, id("?")}}}
+		if l.step(Lead{Epoch: 60, Ownership: &owned}); l.n.table.owner[7] != l.peer("b") || !l.has(7) {
+			t.Errorf("it is of %s", peerName(l.n.table.owner[7]))
+		}
+	})
+	t.Run("it is not taken back", func(t *testing.T) {
+		l := taken(t)
+		for _, set := range []SetSlot{{Slot: 0, Action: SlotStable}, {Slot: 0, Action: SlotNode, ID: id("a")}} {
+			if fx := l.step(set); fx.Result.Err == nil || fx.Agree != nil {
+				t.Errorf("%+v is accepted", set)
+			}
+		}
+		if r := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("b"), Keys: 3}).Result; r.Err != nil || !l.n.withheld.Has(0) {
+			t.Error("tools cannot go on", r.Err)
+		}
+		fx := l.step(DelSlots{Ranges: []slots.Range{{First: 0, Last: 0}}})
+		l.step(Agreed{Number: fx.Agree.Number, Err: errNotLed})
+		if l.n.table.owner[0] != l.peer("b") {
+			t.Error("what was not agreed on has changed something")
+		}
+	})
+	t.Run("nobody claims it any more", func(t *testing.T) {
+		l := taken(t)
+		l.n.unbind(0)
+		if r := l.agree(l.step(other)); r.Err != nil || l.n.table.owner[0] != nil {
+			t.Fatal("it is claimed without being asked for", r.Err)
+		}
+		fx := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("a"), Keys: 3})
+		if r := l.agree(fx); r.Err != nil || l.n.table.owner[0] != l.n.myself || !fx.Agree.Epoch {
+			t.Error("it cannot be had back", r.Err)
+		}
+	})
+	t.Run("an old offer", func(t *testing.T) {
+		l := quorumLab(t, "a")
+		l.lead(40)
+		if fx := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("b"), Offer: true}); fx.Result.Err != nil || fx.Agree != nil || l.n.table.owner[0] != l.n.myself {
+			t.Error("it is carried out")
+		}
+	})
+}
+
+// Who is of which shard is known before it matters: a node that has left this one is not followed
+// although it claims slots that were this one's.
+func TestWhoHasLeftTheShardIsNotFollowed(t *testing.T) {
+	shards := threeShards()
+	shards[0].replicas = "wx"
+	l := newLab(t, "w", shards)
+	l.n.cfg.Quorum = true
+	l.peer("w").shardID, l.peer("x").shardID = l.peer("a").shardID, l.peer("a").shardID
+	l.step(JoinGroup{Name: strings.Repeat("5e", 20)})
+	l.send(bus.TypePong, "x", func(m *bus.Message) {
+		m.Flags, m.Primary, m.ConfigEpoch, m.CurrentEpoch = bus.FlagPrimary, "", 60, 60
+		m.Slots, m.Ext.ShardID = rangeSet(0, 5460), strings.Repeat("9", 40)
+	})
+	if l.n.myself.primary == l.peer("x") {
+		t.Error("it is followed")
+	}
+	q := quorumLab(t, "x")
+	before := q.n.myself.shardID
+	if q.step(Reset{}); q.n.myself.shardID == before {
+		t.Error("who was reset is still of its shard")
 	}
 }
 

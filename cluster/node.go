@@ -43,6 +43,7 @@ type Node struct {
 	led           bus.Epoch // of the last Lead since the start
 	reclaimed     time.Time // when keepsFrom last asked for a greater epoch
 	offered       time.Time // when withhold last asked for something
+	offers        int       // how many slots offerWithheld has been through
 	withheld      slots.Set // slots of the shard that this primary does not claim; see withhold
 	agreement     agreement
 	disk          durability

@@ -130,19 +130,7 @@ func (n *Node) own(ev Own) {
 func (n *Node) takeOwnership(o *Ownership, heir *peer) {
 	me := n.myself
 	migrating, importing := n.otherEnds(o.Migrating), n.otherEnds(o.Importing)
-	before := n.withheld
-	n.withheld = slots.Set{}
-	for _, open := range o.Migrating { // in order
-		s := open.Slot
-		owner, end := n.table.owner[s], migrating[s]
-		switch {
-		case end == nil || !o.Slots.Has(s) || owner == nil || owner == me || !n.sameShard(owner, end):
-		case before.Has(s):
-			n.withheld.Add(s) // offerWithheld sees to it
-		default:
-			n.withhold(s, owner)
-		}
-	}
+	n.keepWithheld(o, migrating)
 	lost, gained := me.set().Without(&o.Slots), o.Slots.Without(me.set())
 	gained = gained.Without(&n.withheld)
 	if !gained.Empty() {
@@ -184,6 +172,31 @@ func (n *Node) otherEnds(open []OpenSlot) map[slots.Slot]*peer {
 	return ends
 }
 
+// keepWithheld finds what of its slots this primary does not claim: what it has withheld, and what
+// is open for another shard and claimed by it already, also if that other end is not known any
+// more.
+func (n *Node) keepWithheld(o *Ownership, migrating map[slots.Slot]*peer) {
+	before := n.withheld
+	n.withheld = slots.Set{}
+	foreign := o.Slots.Without(n.myself.set())
+	before.Each(func(s slots.Slot) bool {
+		if foreign.Has(s) {
+			n.withheld.Add(s)
+		}
+		return true
+	})
+	for _, open := range o.Migrating {
+		s := open.Slot
+		owner, end := n.table.owner[s], migrating[s]
+		if n.withheld.Has(s) || !foreign.Has(s) || n.table.free(s) || n.sameShard(owner, n.myself) {
+			continue
+		}
+		if end == nil || n.sameShard(owner, end) {
+			n.withhold(s, owner)
+		}
+	}
+}
+
 // withhold notes that this primary does not claim a slot that its shard has, as it is open for
 // the shard of p, which claims it. It goes there as by SETSLOT NODE when it has no keys here any
 // more, which is for the driver to see. If it has some they stay, and so do those that p has: a
@@ -191,26 +204,44 @@ func (n *Node) otherEnds(open []OpenSlot) map[slots.Slot]*peer {
 // its slots.
 func (n *Node) withhold(s slots.Slot, p *peer) {
 	n.withheld.Add(s)
-	n.fx.GiveUp = append(n.fx.GiveUp, SetSlot{Slot: s, Action: SlotNode, ID: p.id})
+	n.offer(s, p)
+}
+
+func (n *Node) offer(s slots.Slot, p *peer) {
+	n.fx.GiveUp = append(n.fx.GiveUp, SetSlot{Slot: s, Action: SlotNode, ID: p.id, Offer: true})
 	n.offered = n.now
 }
 
-// offerWithheld asks for that again.
+// offerWithheld asks for that again, of some slots after the others. A slot that is not claimed
+// any more waits for somebody who says whose it is.
 func (n *Node) offerWithheld() {
 	if n.withheld.Empty() || !n.leadsShard() || n.now.Sub(n.offered) < reclaimPause {
 		return
 	}
-	withheld := n.withheld
-	withheld.Each(func(s slots.Slot) bool {
-		if p := n.table.owner[s]; p != nil {
-			n.withhold(s, p)
+	var all []slots.Slot
+	n.withheld.Each(func(s slots.Slot) bool {
+		if !n.table.free(s) {
+			all = append(all, s)
 		}
-		return len(n.fx.GiveUp) < offerMost
+		return true
 	})
+	for i := range min(len(all), offerMost) {
+		s := all[(n.offers+i)%len(all)]
+		n.offer(s, n.table.owner[s])
+	}
+	n.offers += offerMost
 }
 
 // offerMost is how many slots offerWithheld asks for at once.
 const offerMost = 64
+
+// whoHas refuses what would claim a slot that another shard has taken.
+func (n *Node) whoHas(s slots.Slot) error {
+	if !n.withheld.Has(s) || n.table.free(s) {
+		return nil
+	}
+	return refuse("Slot %d was open for the shard of node %s, which has taken it", s, peerName(n.table.owner[s]))
+}
 
 // openIn makes s open for an end in one of the lists of an Ownership, or closes it if end is "".
 func openIn(list []OpenSlot, s slots.Slot, end bus.NodeID) []OpenSlot {

@@ -130,6 +130,9 @@ func (n *Node) receiveGossip(l *link, sender *peer, m *bus.Message) {
 	if !n.absorbRole(sender, m) {
 		return
 	}
+	if n.cfg.Quorum && sender.isPrimary() {
+		n.learnShard(sender, m.Ext.ShardID) // it may have left this one: what it claims is another's then
+	}
 	n.absorbSlots(sender, m)
 	n.resolveCollision(sender, m)
 	n.absorbGossip(sender, m)

@@ -15,6 +15,9 @@ func (n *Node) setSlot(cmd SetSlot) error {
 	case SlotNode:
 		return n.assignSlot(cmd)
 	}
+	if err := n.whoHas(cmd.Slot); err != nil {
+		return err
+	}
 	if n.agrees() {
 		return n.agreeOn(func(o *Ownership) {
 			o.Migrating, o.Importing = openIn(o.Migrating, cmd.Slot, ""), openIn(o.Importing, cmd.Slot, "")
@@ -75,15 +78,28 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 	s, me := cmd.Slot, n.myself
 	p := n.peers[cmd.ID]
 	mine := n.table.owner[s] == me || n.withheld.Has(s)
+	gone := n.withheld.Has(s) && n.table.owner[s] == p
+	if cmd.Offer && !gone {
+		return nil
+	}
 	switch {
 	case p == nil:
 		return errUnknownNode(cmd.ID)
 	case p.isReplica():
 		return refuse("Target node is not a master")
+	case gone && cmd.Keys > 0 && !cmd.Offer:
+		return nil // it is p's, as far as it can be
 	case mine && p != me && cmd.Keys > 0:
 		return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", s)
 	}
 	imported := p == me && n.table.importing[s] != nil
+	if p == me {
+		if err := n.whoHas(s); err != nil {
+			return err
+		}
+		imported = imported || n.withheld.Has(s) // it takes a greater epoch to have it back
+		n.withheld.Remove(s)
+	}
 	if n.agrees() && (mine || p == me) {
 		return n.agreeToAssign(cmd, p, imported)
 	}

@@ -467,6 +467,7 @@ func (n *Node) facts() cluster.Facts {
 		PrimaryContact: contact,
 		Outrun:         n.replicator.outrun.Load(),
 		Replicated:     n.replicator.primary.Came() > 0,
+		Elected:        n.quorum.elects(),
 		// A primary whose disk or one of whose loops hangs leaves clients without an
 		// answer and must be replaced.
 		Unwell: long > max(n.config.Current().ClusterNodeTimeout, leastHang),

@@ -164,6 +164,8 @@ type Driver struct {
 
 	turn    chan struct{}     // held by who changes slots, see ownership.go
 	counter *storage.Executor // that one's
+	givesUp atomic.Bool       // giveUp runs
+	kept    slots.Set         // giveUp's: of which the log has told
 
 	disturbance disturbance
 	pulse       supervisor.Pulse

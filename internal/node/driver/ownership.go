@@ -1,9 +1,8 @@
 package driver
 
 import (
+	"fmt"
 	"time"
-
-	"go.uber.org/zap"
 
 	"redoubt/cluster"
 	"redoubt/internal/command"
@@ -114,15 +113,20 @@ func (d *Driver) agree(a *cluster.Agreement, q *question) {
 
 // giveUp gives slots to another shard, if they have no keys any more.
 func (d *Driver) giveUp(all []cluster.SetSlot) {
+	defer d.givesUp.Store(false)
 	for _, set := range all {
 		s := set.Slot
 		r, _ := d.inTurn(locked{slots: []slots.Slot{s}}, func(tx *storage.Tx) cluster.Event {
 			set.Keys = d.liveKeys(tx, s)
 			return set
 		})
-		if r.Err != nil && r.Err != errEnded {
-			d.Log.Warn("A slot is claimed by the node for whose shard it is open, and does not go there yet: "+r.Err.Error(),
-				zap.Uint16("slot", uint16(s)), zap.String("node", string(set.ID)))
+		switch {
+		case r.Err == nil:
+			d.kept.Remove(s)
+		case set.Keys > 0 && !d.kept.Has(s):
+			d.kept.Add(s)
+			d.Log.Warn(fmt.Sprintf("Slot %d has been taken by node %s, for whose shard it was open, and has %d keys here still: move them there (redoubt cluster fix)",
+				s, set.ID, set.Keys))
 		}
 	}
 }

@@ -179,7 +179,7 @@ func (d *Driver) step(ev cluster.Event, q *question) {
 		d.agree(fx.Agree, q)
 		q = nil
 	}
-	if open := fx.GiveUp; len(open) > 0 {
+	if open := fx.GiveUp; len(open) > 0 && d.givesUp.CompareAndSwap(false, true) { // the rest is offered again
 		d.running.Go(func() { d.giveUp(open) })
 	}
 	if fx.Pause != nil && !fx.EndsPauseWithRole() {
