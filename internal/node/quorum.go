@@ -42,6 +42,7 @@ type quorum struct {
 	learned atomic.Pointer[raftgroup.Mark] // the last mark of another leader that was committed
 
 	gave     atomic.Bool // data were given up while there was no part
+	founding atomic.Bool // this node founds a group, or has
 	stranger sync.Once   // tells of a log of another group
 
 	changing sync.Mutex // serialises what begins and ends a part
@@ -224,7 +225,10 @@ func (q *quorum) found(ctx context.Context, p *membership) {
 	for tick := time.NewTicker(100 * time.Millisecond); ; {
 		v := q.n.cluster.View()
 		if founds(v) {
-			switch err := p.Bootstrap(); {
+			q.founding.Store(true)
+			err := p.Bootstrap()
+			q.founding.Store(err == nil)
+			switch {
 			case errors.Is(err, raftgroup.ErrForgotten):
 				q.n.log.Warn("This node has the slots of a shard to whose group it belonged, and no log of it. It serves when the other members have added it. " +
 					"If they are gone for good see quorum-unsafe-recover")

@@ -28,7 +28,8 @@ func (q *quorum) Founded() {
 		if p == nil {
 			return
 		}
-		if voters, _ := p.Voters(); len(voters) > 1 || len(voters) == 0 && q.n.cluster.View().Group != "" && p.Name() == "" {
+		known := q.n.cluster.View().Group != ""
+		if voters, _ := p.Voters(); len(voters) > 1 || len(voters) == 0 && known && !q.founding.Load() {
 			return // it waits for others
 		}
 		select {
