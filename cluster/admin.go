@@ -71,7 +71,7 @@ func (n *Node) change(ev Event) error {
 		if cmd.Keys > 0 {
 			return refuse("DB must be empty to perform CLUSTER FLUSHSLOTS.")
 		}
-		if n.agrees() {
+		if n.leadsShard() {
 			return n.agreeOn(func(o *Ownership) { o.Slots = slots.Set{} })
 		}
 		n.unbindAll(n.myself)
@@ -116,7 +116,7 @@ func (n *Node) addSlots(ranges []slots.Range) error {
 	if err != nil {
 		return err
 	}
-	if n.agrees() {
+	if n.leadsShard() {
 		return n.agreeOn(func(o *Ownership) {
 			o.Slots.AddSet(&wanted)
 			o.Importing = slices.DeleteFunc(o.Importing, func(open OpenSlot) bool { return wanted.Has(open.Slot) })
@@ -141,17 +141,15 @@ func (n *Node) delSlots(ranges []slots.Range) error {
 	if err != nil {
 		return err
 	}
-	var agreed bool
-	if o := n.ownership(); n.agrees() && wanted.Intersects(&o.Slots) {
+	if o := n.ownership(); n.leadsShard() && wanted.Intersects(&o.Slots) {
 		others := wanted.Without(&o.Slots)
 		o.Slots = o.Slots.Without(&wanted)
 		if err := n.agree(Agreement{Ownership: o}, nil); err != nil {
 			return err
 		}
-		wanted, agreed = others, true
-	}
-	if agreed && !wanted.Empty() {
+		wanted = others // are hearsay
 		n.save()
+		n.todo.state = true
 	}
 	wanted.Each(func(s slots.Slot) bool {
 		delete(n.table.importing, s)

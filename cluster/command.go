@@ -94,8 +94,8 @@ type Heir struct {
 }
 
 // Lead makes the node the primary of its shard, or has it go on as that, with an epoch
-// that its shard has agreed on (Settings.Quorum).
-// Ownership is what the shard has agreed on last; nil: the node goes on with what it has.
+// that its shard has agreed on (Settings.Quorum). Ownership is what the shard has agreed
+// on last; nil: the node goes on with what it has.
 type Lead struct {
 	Epoch     bus.Epoch
 	Ownership *Ownership

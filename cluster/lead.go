@@ -52,7 +52,7 @@ func (n *Node) lead(cmd Lead) error {
 // found carries out Found.
 func (n *Node) found() error {
 	if !n.leadsShard() {
-		return errNotLed
+		return ErrNotLed
 	}
 	n.endAgreement() // of a former term
 	return n.agreeOn(func(*Ownership) {})

@@ -362,7 +362,7 @@ func TestWhatIsWithheldStaysSo(t *testing.T) {
 	})
 	t.Run("it is not taken back", func(t *testing.T) {
 		l := taken(t)
-		for _, set := range []SetSlot{{Slot: 0, Action: SlotStable}, {Slot: 0, Action: SlotNode, ID: id("a")}} {
+		for _, set := range []SetSlot{{Slot: 0, Action: SlotStable, Keys: 1}, {Slot: 0, Action: SlotNode, ID: id("a")}} {
 			if fx := l.step(set); fx.Result.Err == nil || fx.Agree != nil {
 				t.Errorf("%+v is accepted", set)
 			}
@@ -371,9 +371,15 @@ func TestWhatIsWithheldStaysSo(t *testing.T) {
 			t.Error("tools cannot go on", r.Err)
 		}
 		fx := l.step(DelSlots{Ranges: []slots.Range{{First: 0, Last: 0}}})
-		l.step(Agreed{Number: fx.Agree.Number, Err: errNotLed})
+		l.step(Agreed{Number: fx.Agree.Number, Err: ErrNotLed})
 		if l.n.table.owner[0] != l.peer("b") {
 			t.Error("what was not agreed on has changed something")
+		}
+	})
+	t.Run("STABLE ends the move", func(t *testing.T) {
+		l := taken(t)
+		if r := l.agree(l.step(SetSlot{Slot: 0, Action: SlotStable})); r.Err != nil || l.has(0) || l.n.table.owner[0] != l.peer("b") {
+			t.Error("it is still this shard's", r.Err)
 		}
 	})
 	t.Run("nobody claims it any more", func(t *testing.T) {
@@ -382,7 +388,13 @@ func TestWhatIsWithheldStaysSo(t *testing.T) {
 		if r := l.agree(l.step(other)); r.Err != nil || l.n.table.owner[0] != nil {
 			t.Fatal("it is claimed without being asked for", r.Err)
 		}
-		fx := l.step(SetSlot{Slot: 0, Action: SlotNode, ID: id("a"), Keys: 3})
+		back := SetSlot{Slot: 0, Action: SlotNode, ID: id("a"), Keys: 3}
+		fx := l.step(back)
+		l.step(Agreed{Number: fx.Agree.Number, Err: ErrNotLed})
+		if !l.has(0) || l.n.table.owner[0] != nil {
+			t.Error("what was not agreed on has changed something")
+		}
+		fx = l.step(back)
 		if r := l.agree(fx); r.Err != nil || l.n.table.owner[0] != l.n.myself || !fx.Agree.Epoch {
 			t.Error("it cannot be had back", r.Err)
 		}
@@ -471,7 +483,7 @@ func TestSlotsChangeByAgreement(t *testing.T) {
 			if r := l.step(SetSlot{Slot: 9, Action: SlotStable}).Result; r.Err != errAgreeing {
 				t.Errorf("beside it: %v", r.Err)
 			}
-			if r := l.step(Agreed{Number: fx.Agree.Number, Err: errNotLed}).Result; r.Err != errNotLed || c.done(l.n) || !l.n.View().routes.leaving.Empty() {
+			if r := l.step(Agreed{Number: fx.Agree.Number, Err: ErrNotLed}).Result; r.Err != ErrNotLed || c.done(l.n) || !l.n.View().routes.leaving.Empty() {
 				t.Errorf("not agreed on: %v, and done: %v", r.Err, c.done(l.n))
 			}
 			if r := l.agree(l.step(c.ev)); r.Err != nil || !c.done(l.n) || l.last.Persist == nil {
@@ -574,7 +586,7 @@ func TestOnlyTheElectedChangesSlots(t *testing.T) {
 		AddSlots{Ranges: []slots.Range{{First: 16383, Last: 16383}}}, DelSlots{Ranges: []slots.Range{{First: 1, Last: 1}}}, FlushSlots{},
 		SetSlot{Slot: 3, Action: SlotNode, ID: id("b")}, SetSlot{Slot: 3, Action: SlotStable},
 	} {
-		if r := l.step(ev).Result; r.Err != errNotLed {
+		if r := l.step(ev).Result; r.Err != ErrNotLed {
 			t.Errorf("%T: %v", ev, r.Err)
 		}
 	}

@@ -38,23 +38,20 @@ type agreement struct {
 	pending bool
 	heir    *peer     // who gets the slots that go; nil: nobody
 	leaving slots.Set // the slots that go
+	back    slots.Set // withheld slots that this node claims again
 }
 
 // What is answered to who wants to change the slots of a shard that agrees on them.
 const (
 	errAgreeing CommandError = "TRYAGAIN The shard is agreeing on another change of its slots"
-	errNotLed   CommandError = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
+	ErrNotLed   CommandError = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
 )
-
-// agrees reports whether the node's slots are a matter of an agreement. A node that has
-// founded no group yet has nobody to agree with.
-func (n *Node) agrees() bool { return n.leadsShard() }
 
 // mayChangeSlots refuses commands about slots where the shard has elected somebody else, or
 // nobody.
 func (n *Node) mayChangeSlots() error {
 	if n.cfg.Quorum && n.group != "" && n.myself.isPrimary() && !n.leadsShard() {
-		return errNotLed
+		return ErrNotLed
 	}
 	return nil
 }
@@ -118,6 +115,7 @@ func (n *Node) own(ev Own) {
 		n.beginClaim()
 		n.leadWith(ev.Epoch)
 	}
+	n.withheld = n.withheld.Without(&n.agreement.back)
 	n.takeOwnership(&ev.Ownership, n.agreement.heir)
 	n.endAgreement()
 	n.saveNow()
@@ -176,15 +174,9 @@ func (n *Node) otherEnds(open []OpenSlot) map[slots.Slot]*peer {
 // is open for another shard and claimed by it already, also if that other end is not known any
 // more.
 func (n *Node) keepWithheld(o *Ownership, migrating map[slots.Slot]*peer) {
-	before := n.withheld
-	n.withheld = slots.Set{}
 	foreign := o.Slots.Without(n.myself.set())
-	before.Each(func(s slots.Slot) bool {
-		if foreign.Has(s) {
-			n.withheld.Add(s)
-		}
-		return true
-	})
+	claimed := foreign.Without(&n.withheld)
+	n.withheld = foreign.Without(&claimed)
 	for _, open := range o.Migrating {
 		s := open.Slot
 		owner, end := n.table.owner[s], migrating[s]

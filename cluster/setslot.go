@@ -15,16 +15,26 @@ func (n *Node) setSlot(cmd SetSlot) error {
 	case SlotNode:
 		return n.assignSlot(cmd)
 	}
-	if err := n.whoHas(cmd.Slot); err != nil {
-		return err
+	return n.closeSlot(cmd)
+}
+
+// closeSlot is SETSLOT STABLE. Of a slot that is withheld it is the end of the move.
+func (n *Node) closeSlot(cmd SetSlot) error {
+	s := cmd.Slot
+	gone := n.whoHas(s)
+	if gone != nil && cmd.Keys > 0 {
+		return gone
 	}
-	if n.agrees() {
-		return n.agreeOn(func(o *Ownership) {
-			o.Migrating, o.Importing = openIn(o.Migrating, cmd.Slot, ""), openIn(o.Importing, cmd.Slot, "")
-		})
+	if n.leadsShard() {
+		o := n.ownership()
+		o.Migrating, o.Importing = openIn(o.Migrating, s, ""), openIn(o.Importing, s, "")
+		if gone != nil {
+			o.Slots.Remove(s)
+		}
+		return n.agree(Agreement{Ownership: o}, nil)
 	}
-	delete(n.table.importing, cmd.Slot)
-	delete(n.table.migrating, cmd.Slot)
+	delete(n.table.importing, s)
+	delete(n.table.migrating, s)
 	n.table.changes++
 	return nil
 }
@@ -37,7 +47,7 @@ func (n *Node) openMigrating(cmd SetSlot) error {
 	if err != nil {
 		return err
 	}
-	if n.agrees() {
+	if n.leadsShard() {
 		return n.agreeOn(func(o *Ownership) { o.Migrating = openIn(o.Migrating, cmd.Slot, p.id) })
 	}
 	n.table.migrating[cmd.Slot] = p
@@ -53,7 +63,7 @@ func (n *Node) openImporting(cmd SetSlot) error {
 	if err != nil {
 		return err
 	}
-	if n.agrees() {
+	if n.leadsShard() {
 		return n.agreeOn(func(o *Ownership) { o.Importing = openIn(o.Importing, cmd.Slot, p.id) })
 	}
 	n.table.importing[cmd.Slot] = p
@@ -98,9 +108,8 @@ func (n *Node) assignSlot(cmd SetSlot) error {
 			return err
 		}
 		imported = imported || n.withheld.Has(s) // it takes a greater epoch to have it back
-		n.withheld.Remove(s)
 	}
-	if n.agrees() && (mine || p == me) {
+	if n.leadsShard() && (mine || p == me) {
 		return n.agreeToAssign(cmd, p, imported)
 	}
 	if cmd.Keys == 0 {
@@ -138,7 +147,11 @@ func (n *Node) agreeToAssign(cmd SetSlot, p *peer, imported bool) error {
 	}
 	o.Slots.Add(cmd.Slot)
 	o.Importing = openIn(o.Importing, cmd.Slot, "")
-	return n.agree(Agreement{Ownership: o, Epoch: imported && n.myself.configEpoch != n.maxEpoch()}, nil)
+	err := n.agree(Agreement{Ownership: o, Epoch: imported && n.myself.configEpoch != n.maxEpoch()}, nil)
+	if err == nil {
+		n.agreement.back.Add(cmd.Slot)
+	}
+	return err
 }
 
 // binding reports whether what a command is about to change must be on disk

@@ -173,8 +173,8 @@ func (n *Node) routes(index map[*peer]int) *routes {
 	r := &routes{
 		migrating: make(map[slots.Slot]int, len(n.table.migrating)),
 		importing: make(map[slots.Slot]int, len(n.table.importing)),
+		leaving:   n.agreement.leaving,
 	}
-	r.leaving = n.agreement.leaving
 	if same {
 		r.owners = c.view.routes.owners.with(n.table.moved, func(s slots.Slot) uint16 {
 			if p := n.table.owner[s]; p != nil {

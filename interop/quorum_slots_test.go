@@ -207,3 +207,64 @@ func TestQuorumShardGetsItsFirstSlots(t *testing.T) {
 		}
 	}
 }
+
+// A slot that is taken by the target before all of its keys have moved keeps those at the source, and
+// what has moved at the target; redoubt cluster fix brings them together.
+func TestQuorumSlotThatIsTakenTooEarly(t *testing.T) {
+	oursOnly(t)
+	t.Parallel()
+	from, to := start(t, ours(), quorumArgs...), start(t, ours(), quorumArgs...)
+	from.Do("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+	to.Do("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+	to.Do("CLUSTER", "MEET", "127.0.0.1", from.Port)
+	addrs := []string{from.Addr(), to.Addr()}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	defer client.Close()
+	ctx := context.Background()
+	const keys = 20
+	key := func(i int) string { return fmt.Sprintf("{3}:%d", i) } // slot 1584
+	for i := range keys {
+		redistest.Until(t, settle, "a key is written", func() error { return client.Set(ctx, key(i), i, 0).Err() })
+	}
+	slot := from.Do("CLUSTER", "KEYSLOT", key(0))
+	fromID, toID := from.Do("CLUSTER", "MYID"), to.Do("CLUSTER", "MYID")
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+	from.Do("MIGRATE", "127.0.0.1", to.Port, "", 0, 1000, "KEYS", key(0), key(1), key(2))
+	to.Do("CLUSTER", "SETSLOT", slot, "NODE", toID)
+	redistest.Until(t, settle, "the source says where the slot is", func() error {
+		if _, err := ask(from, "GET", key(9)); err == nil || !strings.HasPrefix(err.Error(), "MOVED") {
+			return fmt.Errorf("it answers %v", err)
+		}
+		return nil
+	})
+	if left, moved := from.Do("CLUSTER", "COUNTKEYSINSLOT", slot), to.Do("CLUSTER", "COUNTKEYSINSLOT", slot); left != int64(keys-3) || moved != int64(3) {
+		t.Fatalf("%v keys are at the source, %v at the target", left, moved)
+	}
+	restartWith(from, "quorum") // it is elected again, and does not take the slot back
+	redistest.Until(t, settle, "the source leads again", func() error {
+		if about(from, "quorum_leading") != "1" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	redistest.Until(t, settle, "all keys are at the target", func() error {
+		out, err := run(t, "", redistest.Binary(t), "cluster", "fix", addrs[0], "--cluster-search-multiple-owners", "--cluster-yes")
+		if moved := to.Do("CLUSTER", "COUNTKEYSINSLOT", slot); moved != int64(keys) {
+			return fmt.Errorf("%v are: %v\n%s", moved, err, out)
+		}
+		return nil
+	})
+	for i := range keys {
+		if v, err := client.Get(ctx, key(i)).Result(); err != nil || v != strconv.Itoa(i) {
+			t.Errorf("%s is %q, %v", key(i), v, err)
+		}
+	}
+	redistest.Until(t, settle, "the cluster is whole", func() error {
+		out, err := run(t, "", redistest.Binary(t), "cluster", "check", addrs[0])
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		return err
+	})
+}

@@ -105,7 +105,10 @@ func readState(r io.Reader) (c contents, err error) {
 		return c, err
 	}
 	wrong := fmt.Errorf("raftgroup: a snapshot has %d bytes", len(b))
-	for i := 0; len(b) > 0; i++ {
+	if len(b) == 0 {
+		return c, wrong
+	}
+	for len(b) > 0 {
 		size := len(b)
 		switch b[0] {
 		case kindClaim:

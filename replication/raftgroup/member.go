@@ -120,6 +120,8 @@ func (g *Group) nameMember() error {
 
 // Bootstrap makes a group of this node alone, if it belongs to none.
 func (g *Group) Bootstrap() error {
+	g.joining.Lock()
+	defer g.joining.Unlock()
 	if known, err := g.stored(); err != nil || known {
 		return err
 	}

@@ -75,6 +75,9 @@ func TestStateOfASnapshot(t *testing.T) {
 		if got, err := readState(bytes.NewReader(b)); err != nil || !reflect.DeepEqual(got, k.want) {
 			t.Errorf("%+v, %v", got, err)
 		}
+		if _, err := readState(bytes.NewReader(nil)); err == nil {
+			t.Error("nothing is a snapshot")
+		}
 		if k.want.owned == nil {
 			b = b[:len(b)-1]
 			if _, err := readState(bytes.NewReader(b)); err == nil {

@@ -118,7 +118,6 @@ const (
 	errSetSlot      resp.Error = "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
 	errNoTimeout    resp.Error = "ERR Missing timeout value"
 	errSetSlotRole  resp.Error = "ERR Please use SETSLOT only with masters."
-	errNotLed       resp.Error = "CLUSTERDOWN This node is not the primary that its shard has elected, and gives or takes no slots"
 	errSlotsInMulti resp.Error = "ERR The shard has to agree on its slots, which cannot be within a transaction or a script"
 )
 
@@ -349,7 +348,7 @@ func (d *Driver) setSlotCommand(x *command.Ctx) {
 	if len(args) == 5 {
 		set.ID = nodeID(args[4])
 	}
-	if set.Action != cluster.SlotNode {
+	if set.Action == cluster.SlotMigrating || set.Action == cluster.SlotImporting {
 		d.changeSlots(x, locked{}, func(*storage.Tx) cluster.Event { return set })
 		return
 	}

@@ -23,6 +23,8 @@ type locked struct {
 	world bool // all slots; neither: nothing is counted
 }
 
+func (l locked) counts() bool { return l.world || l.slots != nil }
+
 func (l locked) begin(e *storage.Executor) *storage.Tx {
 	now := time.Now().UnixMilli()
 	if l.world {
@@ -34,7 +36,7 @@ func (l locked) begin(e *storage.Executor) *storage.Tx {
 // changeSlots is administer, or administerCounted, for what changes the slots of this node.
 func (d *Driver) changeSlots(x *command.Ctx, l locked, event func(*storage.Tx) cluster.Event) {
 	switch {
-	case d.Quorum == nil && l.slots == nil && !l.world:
+	case d.Quorum == nil && !l.counts():
 		d.administer(x, event(nil), ok)
 		return
 	case d.Quorum == nil:
@@ -69,7 +71,7 @@ func (d *Driver) inTurn(l locked, event func(*storage.Tx) cluster.Event) (r clus
 	defer func() { <-d.turn }()
 	d.Quorum.Founded()
 	if !d.View().IsReplica() && !d.Quorum.MayMoveSlots() {
-		return cluster.Result{Err: cluster.CommandError(errNotLed)}, 0
+		return cluster.Result{Err: cluster.ErrNotLed}, 0
 	}
 	result, decided := make(chan cluster.Result, 1), make(chan struct{})
 	give := func(ev cluster.Event) {
@@ -84,16 +86,16 @@ func (d *Driver) inTurn(l locked, event func(*storage.Tx) cluster.Event) (r clus
 		case <-d.quit:
 		}
 	}
-	if l.slots == nil && !l.world {
-		give(event(nil))
-	} else {
+	if l.counts() {
 		give(event(l.begin(d.counter)))
 		gate = d.counter.End()
+	} else {
+		give(event(nil))
 	}
 	select {
 	case r = <-result:
 		if r.Err == nil {
-			d.Quorum.Founded() // what is moved here next is refused before that
+			d.Quorum.Founded() // keys that are moved here would be refused before that
 		}
 		return r, gate
 	case <-d.quit:
