@@ -160,6 +160,7 @@ type heldSink struct {
 	g           *Group
 	index, term uint64 // of the last entry in it
 	seen        bytes.Buffer
+	closed      bool
 }
 
 // Write implements io.Writer.
@@ -168,8 +169,12 @@ func (s *heldSink) Write(p []byte) (int, error) {
 	return s.SnapshotSink.Write(p)
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. The library closes what Persist has closed.
 func (s *heldSink) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
 	has, err := readState(&s.seen)
 	m := has.mark
 	if err == nil {

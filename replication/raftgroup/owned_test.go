@@ -86,3 +86,51 @@ func TestStateOfASnapshot(t *testing.T) {
 		}
 	}
 }
+
+// The log is cut behind a snapshot that the member has taken itself, and a member that was away for
+// what is not in the log any more gets the snapshot.
+func TestLogIsCutBehindASnapshot(t *testing.T) {
+	l := newPatientLab(t, "a", "b", "c")
+	l.form("a")
+	n := l.leader()
+	l.kill("c")
+	for i := range 40 {
+		if err := n.write(set(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.mu.Lock()
+	claim := n.epoch
+	n.mu.Unlock()
+	if err := n.group.Agree(claim, []byte("slots"), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b"} {
+		r := l.node(id).group.raft
+		l.until(func() bool { return r.AppliedIndex() == r.LastIndex() })
+		config := r.ReloadableConfig()
+		config.TrailingLogs = 2
+		if err := r.ReloadConfig(config); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Snapshot().Error(); err != nil {
+			t.Fatal(err)
+		}
+		if first, last := l.node(id).group.store.first.Load(), l.node(id).group.store.last.Load(); last-first > 4 {
+			t.Fatalf("the log of %s begins at %d, and ends at %d", id, first, last)
+		}
+	}
+	c := l.start("c")
+	end := n.stream.End()
+	l.until(func() bool { return c.stream.Synced() >= end && !c.group.Owes() && c.group.owned.Load() != nil })
+	l.kill("a")
+	l.kill("b")
+	l.start("b")
+	next := l.leader()
+	if err := next.write(set(100)); err != nil {
+		t.Fatal(err)
+	}
+	if k := keys(t, next); !k["00000039"] || string(*next.group.owned.Load()) != "slots" {
+		t.Error("something is not there any more")
+	}
+}

@@ -193,7 +193,7 @@ type Group struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
-	joining  sync.Mutex // one Join at a time
+	joining  sync.Mutex // one Join or Bootstrap at a time
 
 	term   atomic.Uint64          // in which this node leads and has begun to; 0: it does not
 	office atomic.Uint64          // likewise, and from the moment when it begins to
